@@ -1,0 +1,51 @@
+"""The paper's way, for DataFrames that hold images: a user-defined function that labels each image.
+
+    images = spark.read.format("image").load("tiles/")
+    labels = images.select("image.origin", label_udf("published")("image").alias("label"))
+
+For scenes use the job (`autolabel/job.py`): it sends no pixels through the JVM.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from autolabel.labels import Method, label_image
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column
+
+_OPENCV_8UC3 = 16
+"""Spark's image schema names pixel types by OpenCV's codes; this one is 8-bit, three channels."""
+
+
+def label_udf(
+    method: Method = "none", profile: str = "ross-sea-summer"
+) -> Callable[[Column | str], Column]:
+    """A Spark function from an image to its label.
+
+    Args:
+        method: Thin-cloud and shadow filter, applied to each image alone.
+        profile: Colour thresholds.
+
+    Returns:
+        Function of a column of Spark's image schema (8-bit BGR). Gives bytes: uint8 class codes,
+        (height, width) in C order; null for images of another type and those that can't be read.
+    """
+    from pyspark.sql.functions import pandas_udf
+
+    def label_images(images: pd.DataFrame) -> pd.Series[Any]:
+        return pd.Series([_label(image, method, profile) for image in images.itertuples()])
+
+    return pandas_udf(label_images, "binary")  # type: ignore[call-overload,no-any-return]
+
+
+def _label(image: Any, method: Method, profile: str) -> bytes | None:
+    if image.mode != _OPENCV_8UC3:
+        return None
+    bgr = np.frombuffer(image.data, np.uint8).reshape(image.height, image.width, 3)
+    return label_image(np.ascontiguousarray(bgr[..., ::-1]), method=method, profile=profile).tobytes()

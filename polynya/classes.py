@@ -1,0 +1,101 @@
+"""The class scheme: names, codes and colours of what a pixel can be, in one place."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Byte = Annotated[int, Field(ge=0, le=255)]
+
+
+class LabelClass(BaseModel):
+    """One class of a scheme."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    code: Byte
+    """Value of this class in label images and maps, 0-based."""
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    """Identifier for tables and metadata."""
+    title: str
+    """Name for people, used in legends."""
+    color: tuple[Byte, Byte, Byte]
+    """RGB colour of the class in pictures and colour tables."""
+
+
+class ClassScheme(BaseModel):
+    """An ordered set of classes and the code that means "no data, ignore"."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    classes: tuple[LabelClass, ...] = Field(min_length=2)
+    nodata: Byte = 255
+
+    @model_validator(mode="after")
+    def _codes_are_unambiguous(self) -> ClassScheme:
+        # A model's output channel i is class i, so the codes must be exactly 0..n-1.
+        if self.codes != tuple(range(self.n_classes)):
+            raise ValueError(f"class codes must be 0..{self.n_classes - 1} in order")
+        if len(set(self.names)) != self.n_classes:
+            raise ValueError("class names must differ")
+        if len({c.color for c in self.classes}) != self.n_classes:
+            raise ValueError("class colours must differ")
+        if self.nodata < self.n_classes:
+            raise ValueError(f"the nodata code {self.nodata} is also a class")
+        return self
+
+    @property
+    def codes(self) -> tuple[int, ...]:
+        return tuple(c.code for c in self.classes)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(c.name for c in self.classes)
+
+    @property
+    def titles(self) -> tuple[str, ...]:
+        return tuple(c.title for c in self.classes)
+
+    @property
+    def n_classes(self) -> int:
+        return len(self.classes)
+
+    def colormap(self) -> dict[int, tuple[int, int, int, int]]:
+        """Colour table for a GeoTIFF: RGBA per code, nodata fully transparent."""
+        table = {c.code: (*c.color, 255) for c in self.classes}
+        table[self.nodata] = (0, 0, 0, 0)
+        return table
+
+    def paint(self, codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Colour image of a label image.
+
+        Args:
+            codes: uint8 (H, W), class codes; everything that is no class is painted black.
+
+        Returns:
+            uint8 (H, W, 3), RGB.
+        """
+        palette = np.zeros((256, 3), np.uint8)
+        for c in self.classes:
+            palette[c.code] = c.color
+        return palette[codes]
+
+    def count(self, codes: NDArray[np.uint8]) -> list[int]:
+        """Number of pixels of each class, in the order of `codes`; nodata is not counted."""
+        counts: list[int] = np.bincount(codes.ravel(), minlength=256)[: self.n_classes].tolist()
+        return counts
+
+
+SEA_ICE = ClassScheme(
+    name="sea-ice",
+    classes=(
+        LabelClass(code=0, name="open_water", title="Open water", color=(0, 255, 0)),
+        LabelClass(code=1, name="thin_ice", title="Thin/young ice", color=(0, 0, 255)),
+        LabelClass(code=2, name="thick_ice", title="Thick/snow-covered ice", color=(255, 0, 0)),
+    ),
+)
+"""The three classes of the sea-ice workflow paper, with its colours."""

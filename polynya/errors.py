@@ -1,0 +1,43 @@
+"""Errors that a user can mend.
+
+Each message is one sentence that names the file or key, what is wrong with it and the remedy. The
+command line prints the sentence without a traceback and exits with `EXIT_CODE`.
+"""
+
+EXIT_CODE = 1
+
+
+class PolynyaError(Exception):
+    """Base of all errors that the user, not the developer, can mend."""
+
+
+class RecipeError(PolynyaError):
+    """A recipe that can't be read, or has an unknown key or a wrong value."""
+
+
+class SceneError(PolynyaError):
+    """A scene that is missing, broken, or of a kind that can't be used."""
+
+
+class ShardError(PolynyaError):
+    """A folder of shards that is missing, damaged, or made for other classes."""
+
+
+class ModelError(PolynyaError):
+    """A model folder that is missing, incomplete, or doesn't fit its use."""
+
+
+class TruthError(PolynyaError):
+    """A truth raster that is missing or doesn't match its scene."""
+
+
+class OutputError(PolynyaError):
+    """An output folder that can't be written, or holds something else."""
+
+
+class MissingDependencyError(PolynyaError):
+    """A package or program that this step needs and that is not installed."""
+
+
+class ScenesFailedError(PolynyaError):
+    """Some scenes of a batch failed; the others are done and the manifest has the reasons."""

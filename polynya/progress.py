@@ -1,0 +1,81 @@
+"""Progress for people: a bar on a terminal, a line now and then in a log. Results go to stdout."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sized
+from contextlib import contextmanager
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+T = TypeVar("T")
+
+console = Console(stderr=True, highlight=False)
+"""Where progress and messages go; stdout stays free for results."""
+
+_SECONDS_BETWEEN_LINES = 10.0
+
+
+Advance = Callable[[int], None]
+
+
+@contextmanager
+def progress(description: str, total: int | None, enabled: bool = True) -> Iterator[Advance]:
+    """Show how far something is.
+
+    Args:
+        description: A few words on what is being done.
+        total: How many there are; None if nobody knows.
+        enabled: False is silent (ranks other than 0).
+
+    Yields:
+        A function to call with the number of further items that are done.
+    """
+    if not enabled:
+        yield lambda n: None
+    elif console.is_terminal:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=console) as bar:
+            task = bar.add_task(description, total=total)
+            yield lambda n: bar.advance(task, n)
+    else:
+        yield from _lines(description, total)
+
+
+def _lines(description: str, total: int | None) -> Iterator[Advance]:
+    start = last = time.monotonic()
+    done = 0
+    of_total = "" if total is None else f"/{total}"
+
+    def advance(n: int) -> None:
+        nonlocal done, last
+        done += n
+        now = time.monotonic()
+        if done and now - last >= _SECONDS_BETWEEN_LINES:
+            left = ""
+            if total is not None:
+                left = f", about {(now - start) / done * (total - done):.0f} s left"
+            console.print(f"{description}: {done}{of_total}{left}")
+            last = now
+
+    yield advance
+    console.print(f"{description}: {done}{of_total} in {time.monotonic() - start:.1f} s")
+
+
+def track(
+    items: Iterable[T], description: str, total: int | None = None, enabled: bool = True
+) -> Iterator[T]:
+    """Yield the items and show how many are done; arguments as for `progress`."""
+    if total is None and isinstance(items, Sized):
+        total = len(items)
+    with progress(description, total, enabled) as advance:
+        for item in items:
+            yield item
+            advance(1)

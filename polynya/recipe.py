@@ -1,0 +1,263 @@
+"""The recipe: one YAML file that says everything a run depends on.
+
+Unknown keys are errors, so that a misspelt key can't silently become a default. The digest of the
+complete recipe (defaults filled in) goes into every product.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from polynya.classes import SEA_ICE, ClassScheme
+from polynya.errors import RecipeError
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[int, Field(ge=1)]
+
+
+class _Options(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SceneOptions(_Options):
+    """How a file becomes an 8-bit RGB image."""
+
+    bands: tuple[int | str, int | str, int | str] | None = None
+    """Red, green, blue: 1-based band numbers or band descriptions; default: found by colour
+    interpretation or Sentinel-2 band names, else bands 1, 2, 3."""
+    scale: float | None = None
+    """Reflectance per digital number; default: the product's own metadata."""
+    offset: float | None = None
+    """Reflectance at digital number 0; default: the product's own metadata."""
+    stretch: tuple[float, float] = (0.0, 1.0)
+    """Reflectances that become 0 and 255 (uint8 images are taken as they are)."""
+
+    zero_is_nodata: bool = True
+    """In files without alpha, mask or nodata value of their own: pixels that are 0 in all three bands
+    are nodata, as in Sentinel-2 products. Set it to false where black is a real colour."""
+
+    @field_validator("stretch")
+    @classmethod
+    def _stretch_rises(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if value[1] <= value[0]:
+            raise ValueError("the second value must be greater than the first")
+        return value
+
+
+class TileOptions(_Options):
+    """How scenes are cut."""
+
+    size: Positive = 256
+    """Edge of a tile in pixels."""
+    min_valid: Share = 0.0
+    """Tiles with a smaller share of valid pixels are counted as nodata and not written; tiles
+    without any valid pixel never are."""
+
+
+class LabelOptions(_Options):
+    """How tiles get their labels."""
+
+    method: Literal["none", "published"] = "none"
+    """Thin-cloud and shadow filter before the colour thresholds."""
+    profile: str = "ross-sea-summer"
+    """Named set of colour thresholds."""
+    scope: Literal["scene", "tile"] = "scene"
+    """What the filter sees at once: the whole scene, or each tile alone as the published job."""
+    images: Literal["original", "filtered"] = "original"
+    """Which image goes into the shards beside the label, and so what a model learns and sees."""
+
+
+class SplitOptions(_Options):
+    """Which scenes validate a model. Always whole scenes: tiles of one scene resemble each other."""
+
+    validation: Share = 0.2
+    """Share of the scenes (or groups)."""
+    group: str | None = None
+    """Regular expression on the scene id; scenes with the same first group stay together."""
+
+    @field_validator("group")
+    @classmethod
+    def _group_compiles(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                groups = re.compile(value).groups
+            except re.error as error:
+                raise ValueError(f"not a regular expression: {error}") from None
+            if groups < 1:
+                raise ValueError("the expression needs one (group)")
+        return value
+
+
+class ModelOptions(_Options):
+    """Architecture; the defaults are the paper's U-Net."""
+
+    name: str = "unet"
+    filters: Annotated[tuple[Positive, ...], Field(min_length=2)] = (16, 32, 64, 128, 256, 512)
+    """Filters per level, the bottleneck last."""
+    dropout: tuple[Annotated[float, Field(ge=0.0, lt=1.0)], ...] = (0.1, 0.1, 0.2, 0.2, 0.2, 0.3)
+    """Dropout between the two convolutions of each level; as many as filters."""
+    stem: Literal[1, 2, 4] = 1
+    """Edge in pixels of the patches that become one cell of the first level; 1: none, as in the
+    paper. Greater is faster: most of the time goes into the levels of full resolution."""
+    head_filters: Positive = 8
+    """Filters that bring a model with a stem back to full resolution."""
+
+    @model_validator(mode="after")
+    def _one_dropout_per_level(self) -> ModelOptions:
+        if len(self.dropout) != len(self.filters):
+            raise ValueError(f"dropout must have as many values as filters ({len(self.filters)})")
+        return self
+
+
+class AugmentOptions(_Options):
+    """Random changes of the training tiles, drawn anew for each batch. Off by default."""
+
+    dihedral: bool = False
+    """Flips and right-angle turns, image and label together."""
+    haze: Share = 0.0
+    """Share of tiles under simulated thin cloud (additive, towards white)."""
+    haze_strength: tuple[Share, Share] = (0.1, 0.6)
+    """Range of the greatest opacity of a tile's haze."""
+    shade: Share = 0.0
+    """Share of tiles under simulated shadow (multiplicative)."""
+    shade_strength: tuple[Share, Share] = (0.1, 0.7)
+    """Range of the greatest share of light that a tile's shadow takes away."""
+
+    @field_validator("haze_strength", "shade_strength")
+    @classmethod
+    def _range_rises(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if value[1] < value[0]:
+            raise ValueError("the second value must not be smaller than the first")
+        return value
+
+
+class TrainingOptions(_Options):
+    """Optimisation with Adam; the defaults are the paper's."""
+
+    epochs: Positive = 50
+    batch_size: Positive = 32
+    """Tiles per rank and step."""
+    learning_rate: Annotated[float, Field(gt=0.0)] = 1e-3
+    """Of one rank; scaled with the number of ranks."""
+    learning_rate_scaling: Literal["linear", "sqrt", "none"] = "linear"
+    """Factor on the learning rate for N ranks: N, its square root, or 1."""
+    warmup_epochs: Annotated[float, Field(ge=0.0)] = 1.0
+    """Epochs in which the learning rate rises from nothing."""
+    schedule: Literal["constant", "cosine"] = "constant"
+    """Learning rate after the warm-up; cosine falls to zero at the end."""
+    shuffle: bool = True
+    """A new order of the tiles in each epoch."""
+    monitor: Literal["mean_iou", "accuracy", "loss"] = "mean_iou"
+    """Validation score whose best epoch is kept; the training loss where nothing validates."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Arithmetic of the layers; weights, loss and optimizer are always float32."""
+    augment: AugmentOptions = AugmentOptions()
+
+
+class InferenceOptions(_Options):
+    """Prediction of whole scenes."""
+
+    overlap: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.5
+    """Share of a window that it has in common with the next one."""
+    batch_size: Positive = 8
+    """Windows per call of the model."""
+
+
+class Recipe(_Options):
+    """Everything a run depends on, except the scenes themselves."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    classes: ClassScheme = SEA_ICE
+    scene: SceneOptions = SceneOptions()
+    tiles: TileOptions = TileOptions()
+    label: LabelOptions = LabelOptions()
+    split: SplitOptions = SplitOptions()
+    model: ModelOptions = ModelOptions()
+    training: TrainingOptions = TrainingOptions()
+    inference: InferenceOptions = InferenceOptions()
+
+    def labels_digest(self) -> str:
+        """Digest of what shards depend on; training and prediction options don't change labels."""
+        return self.digest("classes", "scene", "tiles", "label")
+
+    def digest(self, *sections: str) -> str:
+        """SHA-256 (first 16 hex digits) of the recipe with all defaults filled in.
+
+        Args:
+            *sections: Only these sections, for example those that shards depend on; default all.
+        """
+        content = self.model_dump(mode="json", include=set(sections) or None)
+        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+    def save(self, path: str | Path) -> None:
+        """Write the complete recipe, defaults included, as YAML."""
+        content = self.model_dump(mode="json")
+        Path(path).write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+
+
+def load_recipe(path: str | Path | None) -> Recipe:
+    """Read a recipe.
+
+    Args:
+        path: YAML file; None gives the defaults.
+
+    Raises:
+        RecipeError: The file is missing, is no YAML mapping, or has an unknown key or wrong value.
+    """
+    if path is None:
+        return Recipe()
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not a text file"
+        raise RecipeError(f"Can't read the recipe {path}: {reason}; give a YAML file.") from None
+    except yaml.YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        line = f" at line {where.line + 1}" if where else ""
+        raise RecipeError(f"The recipe {path} is not valid YAML{line}; mend it there.") from None
+    if content is None:
+        content = {}
+    if not isinstance(content, dict):
+        raise RecipeError(f"The recipe {path} must be a mapping of keys, such as 'seed: 0'.")
+    return parse_recipe(content, source=str(path))
+
+
+def parse_recipe(content: dict[str, Any], source: str) -> Recipe:
+    """Check a mapping and make a recipe of it; `source` names it in errors (RecipeError)."""
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            known = ", ".join(_known_keys(first["loc"][:-1]))
+            problem = f"has the unknown key '{key}'; known there: {known}"
+        else:
+            message = first["msg"].removeprefix("Value error, ")
+            problem = f"has a wrong value for '{key}': {message} (received {first['input']!r})"
+        raise RecipeError(f"The recipe {source} {problem}.") from None
+
+
+def _known_keys(location: tuple[int | str, ...]) -> list[str]:
+    model: type[BaseModel] = Recipe
+    for part in location:
+        field = model.model_fields.get(str(part))
+        if field is None or not isinstance(field.annotation, type):
+            return []
+        model = field.annotation
+    return sorted(model.model_fields)

@@ -1,0 +1,289 @@
+"""Scenes: find, describe and read anything GDAL opens that has red, green and blue.
+
+A scene is described once (`open_scene`) and read by window (`read_scene`) as an 8-bit RGB image and a
+mask of valid pixels. Nodata is known per pixel from alpha, masks, nodata values and zeros.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import os
+import re
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.windows import Window
+
+from polynya.errors import SceneError
+from polynya.grid import Tile
+from polynya.recipe import SceneOptions
+
+EXTENSIONS = (".tif", ".tiff", ".jp2", ".png", ".jpg", ".jpeg", ".vrt")
+"""What is taken for a scene in a folder."""
+
+BANDS = ("red", "green", "blue")
+_COLORS = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
+_SENTINEL2_NAMES = (("B04", "B4"), ("B03", "B3"), ("B02", "B2"))
+_INTEGER_TYPES = ("uint8", "uint16", "int16")
+
+
+@dataclass(frozen=True)
+class SceneRef:
+    """Name and place of a scene that has not been opened yet."""
+
+    id: str
+    """Unique within a batch; letters, digits, dot, dash and underscore only."""
+    uri: str
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is known of a scene before its pixels are read. Small and picklable."""
+
+    id: str
+    uri: str
+    height: int
+    """Rows."""
+    width: int
+    """Columns."""
+    crs: str | None
+    """'EPSG:n' where there is a code, else WKT; None without georeference."""
+    transform: tuple[float, float, float, float, float, float] | None
+    """Affine coefficients (a, b, c, d, e, f) from pixel to CRS coordinates."""
+    dtype: str
+    """Type of the digital numbers in the file."""
+    band_indexes: tuple[int, int, int]
+    """1-based bands of red, green and blue."""
+    scale: float
+    """Reflectance per digital number; 1 for 8-bit images, which are taken as they are."""
+    offset: float
+    """Reflectance at digital number 0."""
+    stretch: tuple[float, float]
+    """Reflectances that become 0 and 255."""
+    zero_is_nodata: bool
+    """The file has no validity of its own, and black means nodata."""
+
+    def tile_transform(self, tile: Tile) -> tuple[float, ...] | None:
+        """Affine coefficients of one tile; None without georeference."""
+        if self.transform is None:
+            return None
+        a, b, c, d, e, f = self.transform
+        return (a, b, c + a * tile.col + b * tile.row, d, e, f + d * tile.col + e * tile.row)
+
+
+def find_scenes(patterns: Sequence[str]) -> list[SceneRef]:
+    """Expand files, folders, glob patterns and URIs to scenes.
+
+    What leads nowhere stays in the list under its own name: it fails when it is opened, with the
+    reason, and doesn't keep the other scenes of the batch from being done.
+
+    Args:
+        patterns: Paths, folders (every raster file directly inside), globs, or URIs GDAL knows.
+
+    Returns:
+        Scenes in order of their URI, each once, ids unique.
+    """
+    uris: set[str] = set()
+    for pattern in patterns:
+        if "://" in pattern or os.path.isfile(pattern):
+            found = [pattern]
+        elif os.path.isdir(pattern):
+            found = [
+                str(path)
+                for path in Path(pattern).iterdir()
+                if path.suffix.lower() in EXTENSIONS and path.is_file()
+            ]
+        else:
+            found = glob.glob(pattern, recursive=True)
+        uris.update(found or [pattern])
+    ordered = sorted(uris)
+    stems = [scene_id(uri) for uri in ordered]
+    repeated = {stem for stem, n in Counter(stems).items() if n > 1}
+    return [
+        SceneRef(f"{stem}-{_short_hash(uri)}" if stem in repeated else stem, uri)
+        for stem, uri in zip(stems, ordered, strict=True)
+    ]
+
+
+def scene_id(uri: str) -> str:
+    """Id of a scene: its file name without extension, in characters that are safe in paths."""
+    stem = Path(uri.rstrip("/")).stem
+    return re.sub(r"[^A-Za-z0-9._-]", "_", stem) or "scene"
+
+
+def open_scene(uri: str, options: SceneOptions | None = None, id: str | None = None) -> Scene:
+    """Describe a scene: size, georeference, where its colours are and how they are scaled.
+
+    Args:
+        uri: Path or URI that GDAL opens.
+        options: Bands, scale and stretch of the recipe.
+        id: Name of the scene; default from the file name.
+
+    Raises:
+        SceneError: Missing, unreadable, too few bands, unknown bands, float, or 16-bit data of
+            unknown scale.
+    """
+    options = options or SceneOptions()
+    with _opened(uri) as source:
+        indexes = _find_bands(source, uri, options)
+        dtype = source.dtypes[indexes[0] - 1]
+        if dtype not in _INTEGER_TYPES:
+            raise SceneError(
+                f"{uri} has {dtype} pixels; convert it to 8-bit colours or to 16-bit reflectance"
+                " with a scale (gdal_translate -ot UInt16 -scale)."
+            )
+        scale, offset = _find_scale(source, uri, indexes, dtype, options)
+        georeferenced = source.crs is not None or not source.transform.is_identity
+        return Scene(
+            id=id or scene_id(uri),
+            uri=uri,
+            height=source.height,
+            width=source.width,
+            crs=source.crs.to_string() if source.crs else None,
+            transform=tuple(source.transform)[:6] if georeferenced else None,
+            dtype=dtype,
+            band_indexes=indexes,
+            scale=scale,
+            offset=offset,
+            stretch=options.stretch,
+            zero_is_nodata=options.zero_is_nodata and _says_nothing_of_nodata(source),
+        )
+
+
+def read_scene(scene: Scene, tile: Tile | None = None) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Read a scene, or a part of it, as 8-bit RGB.
+
+    Reflectance R becomes 255 * (R - low) / (high - low), rounded and clipped to 1..255, so that 0
+    remains for nodata (as in Sentinel-2's own true-colour images).
+
+    Args:
+        scene: From `open_scene`.
+        tile: Rectangle to read; default the whole scene.
+
+    Returns:
+        uint8 (H, W, 3) RGB, 0 where nodata; bool (H, W), True where valid.
+
+    Raises:
+        SceneError: The pixels can't be read (truncated or damaged file).
+    """
+    window = Window(tile.col, tile.row, tile.width, tile.height) if tile else None
+    with _opened(scene.uri) as source:
+        numbers = source.read(list(scene.band_indexes), window=window)
+        valid = source.dataset_mask(window=window) > 0
+    if scene.zero_is_nodata:
+        valid &= numbers.any(axis=0)
+    if numbers.dtype != np.uint8:
+        numbers = _stretch_table(scene)[numbers.view(np.uint16)]
+    image = np.ascontiguousarray(np.moveaxis(numbers, 0, -1))
+    image[~valid] = 0
+    return image, valid
+
+
+@contextmanager
+def _opened(uri: str) -> Iterator[Any]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            with rasterio.open(uri) as source:
+                yield source
+    except RasterioError as error:
+        raise SceneError(_why_unreadable(uri, error)) from None
+
+
+def _why_unreadable(uri: str, error: Exception) -> str:
+    if "://" not in uri:
+        if os.path.isdir(uri):
+            endings = ", ".join(EXTENSIONS)
+            return f"{uri} is a folder without scenes; give one with files of type {endings}."
+        if glob.has_magic(uri) and not os.path.exists(uri):
+            return f"No file matches {uri}; check the pattern."
+        if not os.path.exists(uri):
+            return f"{uri} does not exist; check the path."
+    # GDAL's reason is behind rasterio's general sentence, and may take several lines.
+    reason = " ".join(str(error.__cause__ or error).split()).rstrip(".")
+    return f"{uri} can't be read and may be truncated or no image ({reason}); fetch it again."
+
+
+def _find_bands(source: Any, uri: str, options: SceneOptions) -> tuple[int, int, int]:
+    if options.bands is not None:
+        return tuple(_band_number(source, uri, band) for band in options.bands)  # type: ignore[return-value]
+    if source.count < 3:
+        raise SceneError(
+            f"{uri} has {source.count} band{'s' * (source.count > 1)} where red, green and blue are"
+            " needed; stack them into one file (gdalbuildvrt -separate)."
+        )
+    if set(_COLORS) <= set(source.colorinterp):
+        return tuple(source.colorinterp.index(color) + 1 for color in _COLORS)  # type: ignore[return-value]
+    names = [(name or "").upper() for name in source.descriptions]
+    found = [next((names.index(n) + 1 for n in both if n in names), None) for both in _SENTINEL2_NAMES]
+    if None not in found:
+        return tuple(found)  # type: ignore[arg-type]
+    if source.count <= 4:
+        return (1, 2, 3)
+    raise SceneError(
+        f"{uri} has {source.count} bands and none is marked red, green or blue; set scene.bands in the"
+        " recipe, such as [4, 3, 2]."
+    )
+
+
+def _band_number(source: Any, uri: str, band: int | str) -> int:
+    if isinstance(band, int):
+        if 1 <= band <= source.count:
+            return band
+    elif band in source.descriptions:
+        return int(source.descriptions.index(band)) + 1
+    raise SceneError(
+        f"{uri} has no band {band!r} (it has {source.count}: {list(source.descriptions)}); mend"
+        " scene.bands in the recipe."
+    )
+
+
+def _says_nothing_of_nodata(source: Any) -> bool:
+    return all(MaskFlags.all_valid in flags for flags in source.mask_flag_enums)
+
+
+def _find_scale(
+    source: Any, uri: str, indexes: tuple[int, ...], dtype: str, options: SceneOptions
+) -> tuple[float, float]:
+    if dtype == "uint8":
+        return 1.0, 0.0
+    scales = {source.scales[i - 1] for i in indexes}
+    offsets = {source.offsets[i - 1] for i in indexes}
+    scale = options.scale if options.scale is not None else scales.pop()
+    offset = options.offset if options.offset is not None else offsets.pop()
+    if (options.scale is None and scales) or (options.offset is None and offsets):
+        raise SceneError(
+            f"{uri} has bands of different scale or offset; set scene.scale and scene.offset in the"
+            " recipe."
+        )
+    if scale == 1.0:
+        raise SceneError(
+            f"{uri} has {dtype} pixels and doesn't say what reflectance they mean; set scene.scale and"
+            " scene.offset in the recipe (Sentinel-2: 0.0001 and, from processing baseline 04.00,"
+            " -0.1)."
+        )
+    return scale, offset
+
+
+def _stretch_table(scene: Scene) -> NDArray[np.uint8]:
+    """8-bit value of every 16-bit number (bit pattern): 64 KiB instead of float copies."""
+    bits = np.arange(65536, dtype=np.uint16)
+    numbers = bits.view(np.int16) if scene.dtype == "int16" else bits
+    low, high = scene.stretch
+    reflectance = numbers * scene.scale + scene.offset
+    return np.clip(np.rint((reflectance - low) / (high - low) * 255), 1, 255).astype(np.uint8)
+
+
+def _short_hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -1,0 +1,71 @@
+"""Fixtures that several test modules use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+from rasterio.transform import from_origin
+
+REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+WriteScene = Callable[..., Path]
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """Folder of real images; tests that need it are skipped where it is absent."""
+    if not REAL_DATA.is_dir():
+        pytest.skip(f"the real images of {REAL_DATA} are not on this machine")
+    return REAL_DATA
+
+
+@pytest.fixture
+def write_scene(tmp_path: Path) -> WriteScene:
+    """Factory of GeoTIFFs: write_scene("a.tif", array (H, W) or (H, W, C), **profile) -> path."""
+
+    def write(
+        name: str,
+        pixels: np.ndarray,
+        crs: str | None = "EPSG:3031",
+        scales: float | None = None,
+        offsets: float | None = None,
+        descriptions: tuple[str, ...] | None = None,
+        mask: np.ndarray | None = None,
+        **profile: Any,
+    ) -> Path:
+        pixels = np.atleast_3d(pixels)
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if crs:
+            profile.update(crs=crs, transform=from_origin(-300_000, -1_200_000, 10, 10))
+        height, width, count = pixels.shape
+        with rasterio.open(
+            path, "w", driver="GTiff", height=height, width=width, count=count, dtype=pixels.dtype,
+            **profile,
+        ) as target:  # fmt: skip
+            target.write(np.moveaxis(pixels, -1, 0))
+            if scales is not None:
+                target.scales = (scales,) * count
+            if offsets is not None:
+                target.offsets = (offsets,) * count
+            if descriptions is not None:
+                target.descriptions = descriptions
+            if mask is not None:
+                target.write_mask(mask)
+        return path
+
+    return write
+
+
+def ice_image(height: int, width: int, seed: int = 0) -> np.ndarray:
+    """Random blocks of water, thin and thick ice: uint8 (height, width, 3), no black pixel."""
+    rng = np.random.default_rng(seed)
+    blocks = rng.integers(0, 3, (height // 16 + 1, width // 16 + 1))
+    classes = np.kron(blocks, np.ones((16, 16), int))[:height, :width]
+    value = np.array([15, 120, 230])[classes] + rng.integers(-8, 9, (height, width))
+    return np.stack([value - 4, value - 2, value], axis=-1).astype(np.uint8)

@@ -1,0 +1,34 @@
+"""Progress on a terminal and in a log."""
+
+import io
+
+from rich.console import Console
+
+from polynya import progress
+
+
+def test_a_log_gets_a_closing_line_and_a_silent_rank_nothing(monkeypatch):
+    text = io.StringIO()
+    monkeypatch.setattr(progress, "console", Console(file=text))
+    assert list(progress.track([1, 2, 3], "Counting")) == [1, 2, 3]
+    assert "Counting: 3/3 in" in text.getvalue()
+    assert list(progress.track([1], "Silent", enabled=False)) == [1]
+    assert "Silent" not in text.getvalue()
+
+
+def test_a_slow_log_gets_lines_with_the_time_left(monkeypatch):
+    text = io.StringIO()
+    monkeypatch.setattr(progress, "console", Console(file=text))
+    monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", 0.0)
+    list(progress.track(iter([1, 2]), "Slow", total=2))
+    assert "Slow: 1/2, about 0 s left" in text.getvalue()
+    list(progress.track(iter([1]), "Unknown"))
+    assert "Unknown: 1\n" in text.getvalue()
+
+
+def test_a_terminal_gets_a_bar(monkeypatch):
+    text = io.StringIO()
+    monkeypatch.setattr(progress, "console", Console(file=text, force_terminal=True))
+    with progress.progress("Working", 4) as advance:
+        advance(4)
+    assert "4/4" in text.getvalue()

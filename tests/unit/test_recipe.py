@@ -1,0 +1,70 @@
+"""The recipe file."""
+
+import pytest
+
+from polynya.errors import RecipeError
+from polynya.recipe import Recipe, load_recipe
+
+
+def write(tmp_path, text):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_defaults_are_the_papers():
+    recipe = load_recipe(None)
+    assert recipe.model.filters == (16, 32, 64, 128, 256, 512)
+    assert recipe.training.batch_size == 32
+    assert recipe.training.epochs == 50
+    assert recipe.tiles.size == 256
+
+
+def test_an_empty_file_is_the_defaults(tmp_path):
+    assert load_recipe(write(tmp_path, "# nothing\n")) == Recipe()
+
+
+def test_a_saved_recipe_is_the_same_recipe(tmp_path):
+    recipe = load_recipe(write(tmp_path, "seed: 3\nscene: {bands: [4, 3, 2]}\n"))
+    recipe.save(tmp_path / "saved.yaml")
+    assert load_recipe(tmp_path / "saved.yaml") == recipe
+    assert load_recipe(tmp_path / "saved.yaml").digest() == recipe.digest()
+
+
+def test_digest_changes_with_any_key_and_labels_digest_only_with_label_keys():
+    base = Recipe()
+    other_epochs = Recipe.model_validate({"training": {"epochs": 3}})
+    other_method = Recipe.model_validate({"label": {"method": "published"}})
+    assert base.digest() != other_epochs.digest()
+    assert base.labels_digest() == other_epochs.labels_digest()
+    assert base.labels_digest() != other_method.labels_digest()
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("sed: 1\n", "unknown key 'sed'; known there: classes, inference"),
+        ("tiles: {sise: 64}\n", "unknown key 'tiles.sise'; known there: min_valid, size"),
+        ("tiles: {size: 0}\n", r"wrong value for 'tiles.size': .*greater than or equal to 1"),
+        ("scene: {stretch: [1, 0]}\n", "wrong value for 'scene.stretch'"),
+        ("label: {method: magic}\n", "wrong value for 'label.method'"),
+        ("split: {group: 'no-group'}\n", "needs one"),
+        ("split: {group: '('}\n", "not a regular expression"),
+        ("- a list\n", "must be a mapping"),
+        ("a: [\n", "not valid YAML at line 2"),
+    ],
+)
+def test_a_wrong_recipe_is_one_sentence_with_file_and_key(tmp_path, text, problem):
+    path = write(tmp_path, text)
+    with pytest.raises(RecipeError, match=problem) as caught:
+        load_recipe(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_and_binary_recipes_are_errors(tmp_path):
+    with pytest.raises(RecipeError, match="No such file"):
+        load_recipe(tmp_path / "none.yaml")
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(RecipeError, match="not a text file"):
+        load_recipe(tmp_path / "binary.yaml")
