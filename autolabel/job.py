@@ -1,7 +1,9 @@
-"""The Spark job: spark-submit autolabel/job.py --scenes PATTERN... --out DIR [--recipe FILE]
+"""The Spark job.
 
-Spark ships rows of (scene id, URI); Python workers read the pixels with GDAL, label them and write the
-shards; rows of the manifest come back. No pixel passes through the JVM.
+    spark-submit autolabel/job.py --scenes PATTERN... --out DIR [--recipe FILE]
+
+Spark ships numbers of scenes; Python workers read the pixels with GDAL, label them and write
+the shards; rows of the manifest come back. No pixel passes through the JVM.
 """
 
 from __future__ import annotations

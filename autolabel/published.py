@@ -1,7 +1,7 @@
 """The thin-cloud and shadow filter as its authors run it, step by step, with OpenCV.
 
-It is the baseline to reproduce and to beat. Its known weaknesses are part of it: it takes broad thin ice
-for background, brightens hazy water, and knows nothing of nodata.
+It is the baseline to reproduce and to beat. Its known weaknesses are part of it: it takes broad
+thin ice for background, brightens hazy water, and knows nothing of nodata.
 """
 
 from __future__ import annotations
@@ -48,5 +48,5 @@ def published_filter(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _stretch(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    stretched = cv2.normalize(grey, None, 0, 255, cv2.NORM_MINMAX, cv2.CV_8U)  # type: ignore[call-overload]
+    stretched = cv2.normalize(grey, None, 0, 255, cv2.NORM_MINMAX, cv2.CV_8U)
     return np.asarray(stretched, np.uint8)

@@ -92,6 +92,6 @@ def report(results: Sequence[SceneResult], folder: Path) -> None:
     )
     if failed:
         raise ScenesFailedError(
-            f"{len(failed)} of {len(results)} scenes failed; {folder / MANIFEST_FILE} has the reasons,"
-            " the others are done."
+            f"{len(failed)} of {len(results)} scenes failed; {folder / MANIFEST_FILE} has the"
+            " reasons, the others are done."
         )

@@ -1,4 +1,4 @@
-"""Labelled tiles of whole scenes: what one task does, whoever runs it (Spark or plain processes)."""
+"""Labelled tiles of whole scenes: what one task does, whoever runs it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ def label_scene(ref: SceneRef, recipe: Recipe, folder: Path) -> SceneResult:
     except PolynyaError as error:
         return SceneResult(ref.id, ref.uri, "failed", str(error))
     except (OSError, MemoryError) as error:
-        reason = f"{ref.uri} could not be labelled into {folder}: {error or 'out of memory'}."
+        why = error.strerror if isinstance(error, OSError) else "out of memory"
+        reason = f"{ref.uri} could not be labelled into {folder}: {why}; mend that and label again."
         return SceneResult(ref.id, ref.uri, "failed", reason)
 
 
@@ -75,6 +76,29 @@ def _label_scene(ref: SceneRef, recipe: Recipe, folder: Path) -> SceneResult:
     )
 
 
+def filter_scene(
+    image: NDArray[np.uint8], valid: NDArray[np.bool_], recipe: Recipe
+) -> NDArray[np.uint8]:
+    """Filter a scene as a recipe says: at once, or each tile alone as the published job does.
+
+    Args:
+        image: uint8 (H, W, 3), 0 where nodata.
+        valid: bool (H, W).
+        recipe: Method, scope and tile size.
+
+    Returns:
+        uint8 (H, W, 3), 0 where nodata.
+    """
+    options = recipe.label
+    if options.scope == "scene" or options.method == "none":
+        return filter_image(image, method=options.method, valid=valid)
+    filtered = np.empty_like(image)
+    for tile in tile_grid(image.shape[0], image.shape[1], recipe.tiles.size):
+        part = np.ascontiguousarray(image[tile.slices])
+        filtered[tile.slices] = filter_image(part, method=options.method, valid=valid[tile.slices])
+    return filtered
+
+
 def label_tiles(
     image: NDArray[np.uint8], valid: NDArray[np.bool_], recipe: Recipe, profile: Profile
 ) -> Iterator[LabelledTile]:
@@ -89,18 +113,13 @@ def label_tiles(
     Yields:
         Tiles with enough valid pixels, in row-major order.
     """
-    options, classes = recipe.label, recipe.classes
-    if options.scope == "scene":
-        whole = filter_image(image, method=options.method, valid=valid)
-    for tile in tile_grid(*valid.shape, recipe.tiles.size):
+    classes = recipe.classes
+    filtered = filter_scene(image, valid, recipe)
+    kept = filtered if recipe.label.images == "filtered" else image
+    for tile in tile_grid(image.shape[0], image.shape[1], recipe.tiles.size):
         tile_valid = valid[tile.slices]
         if not tile_valid.any() or tile_valid.mean() < recipe.tiles.min_valid:
             continue
-        original = np.ascontiguousarray(image[tile.slices])
-        if options.scope == "scene":
-            filtered = np.ascontiguousarray(whole[tile.slices])
-        else:
-            filtered = filter_image(original, method=options.method, valid=tile_valid)
-        label = label_by_color(filtered, profile, classes)
+        label = label_by_color(np.ascontiguousarray(filtered[tile.slices]), profile, classes)
         label[~tile_valid] = classes.nodata
-        yield LabelledTile(tile, filtered if options.images == "filtered" else original, label)
+        yield LabelledTile(tile, np.ascontiguousarray(kept[tile.slices]), label)

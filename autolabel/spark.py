@@ -78,9 +78,7 @@ def _run_job(
         return [SceneResult(**row.asDict()) for row in rows.result()]
 
 
-def _follow(
-    spark: SparkSession, job: Future[Any], advance: Advance, scenes: int
-) -> None:
+def _follow(spark: SparkSession, job: Future[Any], advance: Advance, scenes: int) -> None:
     """Report progress while the job runs; Spark counts finished tasks, not scenes."""
     tracker = spark.sparkContext.statusTracker()
     shown = 0

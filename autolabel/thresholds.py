@@ -1,7 +1,8 @@
 """Colour thresholds: ranges of hue, saturation and value that stand for a class.
 
 Source: "A Parallel Workflow for Polar Sea-Ice Classification using Auto-labeling of Sentinel-2
-Imagery", III-B. Colours are those of OpenCV's 8-bit HSV: hue 0..179 (degrees / 2), saturation and value 0..255.
+Imagery", III-B. Colours are those of OpenCV's 8-bit HSV: hue 0..179 (degrees / 2), saturation
+and value 0..255.
 """
 
 from __future__ import annotations
@@ -106,7 +107,8 @@ def label_by_color(
 def _code_of(name: str, profile: Profile, classes: ClassScheme) -> int:
     if name not in classes.names:
         raise RecipeError(
-            f"The profile '{profile.name}' labels '{name}', which the classes '{classes.name}' don't have"
-            f" ({', '.join(classes.names)}); mend the recipe's 'label.profile' or 'classes'."
+            f"The profile '{profile.name}' labels '{name}', which the classes '{classes.name}'"
+            f" don't have ({', '.join(classes.names)}); mend the recipe's 'label.profile' or"
+            " 'classes'."
         )
     return classes.codes[classes.names.index(name)]

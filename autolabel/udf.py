@@ -38,14 +38,16 @@ def label_udf(
     """
     from pyspark.sql.functions import pandas_udf
 
-    def label_images(images: pd.DataFrame) -> pd.Series[Any]:
+    def label_images(images: pd.DataFrame) -> pd.Series:
         return pd.Series([_label(image, method, profile) for image in images.itertuples()])
 
-    return pandas_udf(label_images, "binary")  # type: ignore[call-overload,no-any-return]
+    return pandas_udf(label_images, "binary")
 
 
 def _label(image: Any, method: Method, profile: str) -> bytes | None:
     if image.mode != _OPENCV_8UC3:
         return None
     bgr = np.frombuffer(image.data, np.uint8).reshape(image.height, image.width, 3)
-    return label_image(np.ascontiguousarray(bgr[..., ::-1]), method=method, profile=profile).tobytes()
+    return label_image(
+        np.ascontiguousarray(bgr[..., ::-1]), method=method, profile=profile
+    ).tobytes()

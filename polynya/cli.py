@@ -19,6 +19,11 @@ from polynya.errors import EXIT_CODE, PolynyaError
 from polynya.progress import console
 
 
+def print_error(error: PolynyaError) -> None:
+    """Say an error's sentence on stderr."""
+    console.print(f"Error: {error}", style="red", markup=False, soft_wrap=True)
+
+
 def one_sentence_errors(command: Callable[..., Any]) -> Callable[..., Any]:
     """Turn a PolynyaError into its sentence on stderr and a non-zero exit, without a traceback."""
 
@@ -27,7 +32,7 @@ def one_sentence_errors(command: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return command(*args, **kwargs)
         except PolynyaError as error:
-            console.print(f"Error: {error}", style="red", markup=False, soft_wrap=True)
+            print_error(error)
             raise typer.Exit(EXIT_CODE) from None
 
     return run

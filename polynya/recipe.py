@@ -47,8 +47,8 @@ class SceneOptions(_Options):
     """Reflectances that become 0 and 255 (uint8 images are taken as they are)."""
 
     zero_is_nodata: bool = True
-    """In files without alpha, mask or nodata value of their own: pixels that are 0 in all three bands
-    are nodata, as in Sentinel-2 products. Set it to false where black is a real colour."""
+    """In files without alpha, mask or nodata value of their own: pixels that are 0 in all three
+    bands are nodata, as in Sentinel-2 products. Set it to false where black is a real colour."""
 
     @field_validator("stretch")
     @classmethod
@@ -82,7 +82,7 @@ class LabelOptions(_Options):
 
 
 class SplitOptions(_Options):
-    """Which scenes validate a model. Always whole scenes: tiles of one scene resemble each other."""
+    """Which scenes validate a model: whole scenes, as tiles of one scene resemble each other."""
 
     validation: Share = 0.2
     """Share of the scenes (or groups)."""

@@ -1,7 +1,7 @@
 """Scenes: find, describe and read anything GDAL opens that has red, green and blue.
 
-A scene is described once (`open_scene`) and read by window (`read_scene`) as an 8-bit RGB image and a
-mask of valid pixels. Nodata is known per pixel from alpha, masks, nodata values and zeros.
+A scene is described once (`open_scene`) and read by window (`read_scene`) as an 8-bit RGB image and
+a mask of valid pixels. Nodata is known per pixel from alpha, masks, nodata values and zeros.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Scene:
     """Affine coefficients (a, b, c, d, e, f) from pixel to CRS coordinates."""
     dtype: str
     """Type of the digital numbers in the file."""
-    band_indexes: tuple[int, int, int]
+    band_indexes: tuple[int, ...]
     """1-based bands of red, green and blue."""
     scale: float
     """Reflectance per digital number; 1 for 8-bit images, which are taken as they are."""
@@ -122,13 +122,13 @@ def scene_id(uri: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]", "_", stem) or "scene"
 
 
-def open_scene(uri: str, options: SceneOptions | None = None, id: str | None = None) -> Scene:
+def open_scene(uri: str, options: SceneOptions | None = None, name: str | None = None) -> Scene:
     """Describe a scene: size, georeference, where its colours are and how they are scaled.
 
     Args:
         uri: Path or URI that GDAL opens.
         options: Bands, scale and stretch of the recipe.
-        id: Name of the scene; default from the file name.
+        name: Id of the scene; default from the file name.
 
     Raises:
         SceneError: Missing, unreadable, too few bands, unknown bands, float, or 16-bit data of
@@ -146,7 +146,7 @@ def open_scene(uri: str, options: SceneOptions | None = None, id: str | None = N
         scale, offset = _find_scale(source, uri, indexes, dtype, options)
         georeferenced = source.crs is not None or not source.transform.is_identity
         return Scene(
-            id=id or scene_id(uri),
+            id=name or scene_id(uri),
             uri=uri,
             height=source.height,
             width=source.width,
@@ -161,7 +161,9 @@ def open_scene(uri: str, options: SceneOptions | None = None, id: str | None = N
         )
 
 
-def read_scene(scene: Scene, tile: Tile | None = None) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+def read_scene(
+    scene: Scene, tile: Tile | None = None
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """Read a scene, or a part of it, as 8-bit RGB.
 
     Reflectance R becomes 255 * (R - low) / (high - low), rounded and clipped to 1..255, so that 0
@@ -215,25 +217,25 @@ def _why_unreadable(uri: str, error: Exception) -> str:
     return f"{uri} can't be read and may be truncated or no image ({reason}); fetch it again."
 
 
-def _find_bands(source: Any, uri: str, options: SceneOptions) -> tuple[int, int, int]:
+def _find_bands(source: Any, uri: str, options: SceneOptions) -> tuple[int, ...]:
     if options.bands is not None:
-        return tuple(_band_number(source, uri, band) for band in options.bands)  # type: ignore[return-value]
+        return tuple(_band_number(source, uri, band) for band in options.bands)
     if source.count < 3:
         raise SceneError(
             f"{uri} has {source.count} band{'s' * (source.count > 1)} where red, green and blue are"
             " needed; stack them into one file (gdalbuildvrt -separate)."
         )
     if set(_COLORS) <= set(source.colorinterp):
-        return tuple(source.colorinterp.index(color) + 1 for color in _COLORS)  # type: ignore[return-value]
+        return tuple(source.colorinterp.index(color) + 1 for color in _COLORS)
     names = [(name or "").upper() for name in source.descriptions]
-    found = [next((names.index(n) + 1 for n in both if n in names), None) for both in _SENTINEL2_NAMES]
-    if None not in found:
-        return tuple(found)  # type: ignore[arg-type]
+    found = [names.index(name) + 1 for both in _SENTINEL2_NAMES for name in both if name in names]
+    if len(found) == len(BANDS):
+        return tuple(found)
     if source.count <= 4:
         return (1, 2, 3)
     raise SceneError(
-        f"{uri} has {source.count} bands and none is marked red, green or blue; set scene.bands in the"
-        " recipe, such as [4, 3, 2]."
+        f"{uri} has {source.count} bands and none is marked red, green or blue; set scene.bands in"
+        " the recipe, such as [4, 3, 2]."
     )
 
 
@@ -269,9 +271,9 @@ def _find_scale(
         )
     if scale == 1.0:
         raise SceneError(
-            f"{uri} has {dtype} pixels and doesn't say what reflectance they mean; set scene.scale and"
-            " scene.offset in the recipe (Sentinel-2: 0.0001 and, from processing baseline 04.00,"
-            " -0.1)."
+            f"{uri} has {dtype} pixels and doesn't say what reflectance they mean; set scene.scale"
+            " and scene.offset in the recipe (Sentinel-2: 0.0001 and, from processing baseline"
+            " 04.00, -0.1)."
         )
     return scale, offset
 

@@ -4,8 +4,8 @@
     OUT/_manifest.csv            one row a scene: done or failed, with counts that add up
     OUT/scene=ID/part-00000.parquet
 
-One file holds up to `FILE_BYTES` of tiles of one scene, in row-major order. Names and bytes depend on
-scene and recipe only, never on who wrote them: a task that is repeated replaces its file by the
+One file holds up to `FILE_BYTES` of tiles of one scene, in row-major order. Names and bytes depend
+on scene and recipe only, never on who wrote them: a task that is repeated replaces its file by the
 same bytes. See docs/architecture.md, "Shards".
 """
 
@@ -37,8 +37,8 @@ DATASET_FILE = "_dataset.json"
 MANIFEST_FILE = "_manifest.csv"
 
 FILE_BYTES = 128 * 2**20
-"""Pixels and labels of one file before compression; large enough for object stores, small enough to be
-held by a worker."""
+"""Pixels and labels of one file before compression: large enough for object stores, small enough
+for a worker to hold."""
 
 _ROWS_PER_GROUP = 64
 
@@ -64,9 +64,9 @@ SCHEMA = pa.schema(
         ("label_crc32c", pa.uint32()),
     ]
 )
-"""One row a tile. `image` is uint8 (height, width, bands) and `label` uint8 (height, width), both in C
-order; `transform` the affine coefficients of the tile; `veiled_share` the share of valid pixels under
-cloud or shadow, null where the label source can't tell."""
+"""One row a tile. `image` is uint8 (height, width, bands) and `label` uint8 (height, width), both
+in C order; `transform` the affine coefficients of the tile; `veiled_share` the share of valid
+pixels under cloud or shadow, null where the label source can't tell."""
 
 _READ_COLUMNS = ["row", "col", "height", "width", "bands", "image", "label"]
 _CRC_COLUMNS = ["image_crc32c", "label_crc32c"]
@@ -169,9 +169,7 @@ def write_scene_shards(folder: Path, scene: Scene, rows: Iterable[dict[str, Any]
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _batches_of_bytes(
-    rows: Iterable[dict[str, Any]], limit: int
-) -> Iterator[list[dict[str, Any]]]:
+def _batches_of_bytes(rows: Iterable[dict[str, Any]], limit: int) -> Iterator[list[dict[str, Any]]]:
     batch: list[dict[str, Any]] = []
     size = 0
     for row in rows:
@@ -195,9 +193,13 @@ def start_dataset(folder: str | Path, recipe: Recipe, overwrite: bool = False) -
     try:
         if folder.exists() and any(folder.iterdir()):
             if not (folder / DATASET_FILE).is_file():
-                raise OutputError(f"{folder} holds other files; give an empty or new folder as --out.")
+                raise OutputError(
+                    f"{folder} holds other files; give an empty or new folder as --out."
+                )
             if (folder / MANIFEST_FILE).is_file() and not overwrite:
-                raise OutputError(f"{folder} holds finished shards; add --overwrite to replace them.")
+                raise OutputError(
+                    f"{folder} holds finished shards; add --overwrite to replace them."
+                )
             shutil.rmtree(folder)
         folder.mkdir(parents=True, exist_ok=True)
         content = {
@@ -208,7 +210,9 @@ def start_dataset(folder: str | Path, recipe: Recipe, overwrite: bool = False) -
         }
         _write_text(folder / DATASET_FILE, json.dumps(content, indent=2) + "\n")
     except OSError as error:
-        raise OutputError(f"Can't write to {folder}: {error.strerror}; choose another --out.") from None
+        raise OutputError(
+            f"Can't write to {folder}: {error.strerror}; choose another --out."
+        ) from None
     return folder
 
 
@@ -253,7 +257,8 @@ class ShardSet:
             raise ShardError(
                 f"The shards in {self.folder} have the classes of '{self.classes.name}'"
                 f" ({', '.join(self.classes.names)}), the recipe those of '{classes.name}'"
-                f" ({', '.join(classes.names)}); label again with this recipe or mend its key 'classes'."
+                f" ({', '.join(classes.names)}); label again with this recipe or mend its key"
+                " 'classes'."
             )
 
     def load(
@@ -291,8 +296,8 @@ class ShardSet:
         height, width, bands = row["height"], row["width"], len(row["bands"])
         if max(height, width) > size:
             raise ShardError(
-                f"{file} has tiles of {height} x {width} pixels, the recipe asks for {size}; label again"
-                " or mend its key 'tiles.size'."
+                f"{file} has tiles of {height} x {width} pixels, the recipe asks for {size}; label"
+                " again or mend its key 'tiles.size'."
             )
         image = np.zeros((size, size, bands), np.uint8)
         image[:height, :width] = np.frombuffer(row["image"], np.uint8).reshape(height, width, bands)
@@ -304,11 +309,15 @@ class ShardSet:
 def _read_rows(file: Path) -> Iterator[dict[str, Any]]:
     try:
         with pq.ParquetFile(file) as parquet:
-            for batch in parquet.iter_batches(_ROWS_PER_GROUP, columns=_READ_COLUMNS + _CRC_COLUMNS):
+            for batch in parquet.iter_batches(
+                _ROWS_PER_GROUP, columns=_READ_COLUMNS + _CRC_COLUMNS
+            ):
                 for row in batch.to_pylist():
                     for name in ("image", "label"):
                         if google_crc32c.value(row[name]) != row[f"{name}_crc32c"]:
-                            raise ShardError(f"{file} is damaged (checksum of {name}); label again.")
+                            raise ShardError(
+                                f"{file} is damaged (checksum of {name}); label again."
+                            )
                     yield row
     except (OSError, pa.ArrowException) as error:
         raise ShardError(f"{file} can't be read ({error}); label again.") from None
@@ -337,5 +346,7 @@ def open_shards(folder: str | Path) -> ShardSet:
         for path in sorted(folder.glob("scene=*"))
     }
     if not files:
-        raise ShardError(f"{folder} holds no labelled tile (see {MANIFEST_FILE}); label other scenes.")
+        raise ShardError(
+            f"{folder} holds no labelled tile (see {MANIFEST_FILE}); label other scenes."
+        )
     return ShardSet(folder, recipe, files)

@@ -52,9 +52,10 @@ def test_the_table_for_brightness_equals_the_hsv_ranges():
     image = np.random.default_rng(1).integers(0, 256, (64, 64, 3)).astype(np.uint8)
     profile = PROFILES["ross-sea-summer"]
     # The same ranges with a hue that excludes nothing but forces the general path.
-    general = Profile(
-        "general", tuple(ColorRange(r.class_name, (0, 0, r.lower[2]), (179, 254, r.upper[2])) for r in profile.ranges)
-    )  # fmt: skip
+    ranges = [
+        ColorRange(r.class_name, (0, 0, r.lower[2]), (179, 254, r.upper[2])) for r in profile.ranges
+    ]
+    general = Profile("general", tuple(ranges))
     saturated = image.min(axis=2) == 0
     assert (label_image(image)[~saturated] == label_image(image, profile=general)[~saturated]).all()
 

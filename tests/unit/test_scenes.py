@@ -27,9 +27,9 @@ def test_equal_names_in_different_folders_get_different_ids(tmp_path):
     for folder in ("x", "y"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "scene 1.tif").touch()
-    ids = [ref.id for ref in find_scenes([str(tmp_path / "x"), str(tmp_path / "y")])]
-    assert len(set(ids)) == 2
-    assert all(id.startswith("scene_1-") for id in ids)
+    names = [ref.id for ref in find_scenes([str(tmp_path / "x"), str(tmp_path / "y")])]
+    assert len(set(names)) == 2
+    assert all(name.startswith("scene_1-") for name in names)
 
 
 def test_rgb_scene_keeps_pixels_and_georeference(write_scene):

@@ -90,7 +90,9 @@ def test_the_manifest_is_sorted_and_marks_the_end(tmp_path):
     folder = start_dataset(tmp_path / "out", Recipe())
     with pytest.raises(ShardError, match="no finished shards"):
         open_shards(folder)
-    finish_dataset(folder, [SceneResult("b", "b.tif", "failed", "why"), SceneResult("a", "a.tif", "done")])
+    finish_dataset(
+        folder, [SceneResult("b", "b.tif", "failed", "why"), SceneResult("a", "a.tif", "done")]
+    )
     with open(folder / "_manifest.csv") as file:
         assert [row["scene_id"] for row in csv.DictReader(file)] == ["a", "b"]
     with pytest.raises(ShardError, match="holds no labelled tile"):
@@ -117,7 +119,9 @@ def test_other_classes_and_larger_tiles_are_errors(dataset):
     shards = open_shards(dataset)
     shards.check_scheme(Recipe().classes)
     two = ClassScheme(name="two", classes=Recipe().classes.classes[:2])
-    with pytest.raises(ShardError, match="have the classes of 'sea-ice'.*the recipe those of 'two'"):
+    with pytest.raises(
+        ShardError, match="have the classes of 'sea-ice'.*the recipe those of 'two'"
+    ):
         shards.check_scheme(two)
     with pytest.raises(ShardError, match="label again or mend its key 'tiles.size'"):
         shards.load(["a"], size=32)

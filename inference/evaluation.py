@@ -1,0 +1,162 @@
+"""How right labels and maps are: confusion matrices against the truth, by method and sky."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.tables import Table
+from inference.truth import SKIES
+from polynya.classes import ClassScheme
+from polynya.errors import TruthError
+from training.metrics import confusion_matrix, scores
+
+Codes = NDArray[np.uint8]
+Confusion = NDArray[np.int64]
+
+OVERALL = "overall"
+
+
+@dataclass(frozen=True)
+class SceneScore:
+    """Confusion matrices of one scene."""
+
+    scene_id: str
+    sky: str
+    pixels: int
+    """Valid pixels: those with data and a known truth."""
+    confusions: dict[str, Confusion]
+    """int64 (C, C) by method, rows the truth, columns the prediction."""
+
+    def accuracy(self, method: str) -> float:
+        """Share of the valid pixels that are right; a pixel without a class is not."""
+        return float(np.trace(self.confusions[method])) / self.pixels
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of several scenes by the same methods."""
+
+    classes: ClassScheme
+    methods: tuple[str, ...]
+    """In the order of the tables' rows; the last is the one that is looked at closely."""
+    scenes: list[SceneScore] = field(default_factory=list)
+
+    @property
+    def skies(self) -> list[str]:
+        """Kinds of sky that occur, in a fixed order."""
+        present = {scene.sky for scene in self.scenes}
+        return [sky for sky in (*SKIES, "other") if sky in present]
+
+    def confusion(self, method: str, sky: str = OVERALL) -> Confusion:
+        """Sum over the scenes of one kind of sky, or over all; int64 (C, C)."""
+        n = self.classes.n_classes
+        total = np.zeros((n, n), np.int64)
+        for scene in self._of(sky):
+            total += scene.confusions[method]
+        return total
+
+    def accuracy(self, method: str, sky: str = OVERALL) -> float:
+        """Share of all valid pixels that are right."""
+        pixels = sum(scene.pixels for scene in self._of(sky))
+        return float(np.trace(self.confusion(method, sky))) / pixels
+
+    def _of(self, sky: str) -> list[SceneScore]:
+        return [scene for scene in self.scenes if sky in (OVERALL, scene.sky)]
+
+
+def score_scene(
+    scene_id: str,
+    sky: str,
+    truth: Codes,
+    valid: NDArray[np.bool_],
+    results: dict[str, Codes],
+    classes: ClassScheme,
+) -> SceneScore:
+    """Compare results with the truth of a scene, where both it and the scene are known.
+
+    Args:
+        scene_id: Name of the scene.
+        sky: Kind of sky.
+        truth: uint8 (H, W), class codes, nodata where unknown.
+        valid: bool (H, W), True where the scene has data.
+        results: uint8 (H, W) class codes by method.
+        classes: Scheme of all codes.
+
+    Raises:
+        TruthError: There is nothing to compare.
+    """
+    known = np.where(valid, truth, classes.nodata)
+    pixels = int((known != classes.nodata).sum())
+    if pixels == 0:
+        raise TruthError(
+            f"The scene {scene_id} has no pixel with data and known truth; leave it out."
+        )
+    return SceneScore(
+        scene_id,
+        sky,
+        pixels,
+        {
+            method: confusion_matrix(known, codes, classes.n_classes, classes.nodata)
+            for method, codes in results.items()
+        },
+    )
+
+
+def accuracy_table(evaluation: Evaluation) -> Table:
+    """Share of pixels right: a row a method, a column a kind of sky."""
+    columns = [*evaluation.skies, OVERALL]
+    rows = [
+        (method, *(_percent(evaluation.accuracy(method, sky)) for sky in columns))
+        for method in evaluation.methods
+    ]
+    pixels = sum(scene.pixels for scene in evaluation.scenes)
+    title = f"Pixels right, % ({len(evaluation.scenes)} scenes, {pixels / 1e6:.2f} million pixels)"
+    return Table(title, ("method", *columns), tuple(rows))
+
+
+def class_table(evaluation: Evaluation, methods: Sequence[str]) -> Table:
+    """Precision, recall, F1 and IoU of each class and their means, over all scenes."""
+    measures = ("precision", "recall", "f1", "iou")
+    rows = []
+    for method in methods:
+        numbers: dict[str, Any] = dict(scores(evaluation.confusion(method)))
+        for code, title in enumerate(evaluation.classes.titles):
+            rows.append((method, title, *(_percent(numbers[m][code]) for m in measures)))
+        means = ("", "", _percent(numbers["mean_f1"]), _percent(numbers["mean_iou"]))
+        rows.append((method, "mean", *means))
+    columns = ("method", "class", "precision", "recall", "F1", "IoU")
+    return Table("Scores by class, %", columns, tuple(rows))
+
+
+def confusion_table(evaluation: Evaluation, method: str) -> Table:
+    """Counts of pixels: a row a true class, a column a predicted class."""
+    titles = evaluation.classes.titles
+    rows = [
+        (title, *(f"{count:,}" for count in counts))
+        for title, counts in zip(titles, evaluation.confusion(method), strict=True)
+    ]
+    return Table(f"Confusion of {method}, pixels", ("truth \\ predicted", *titles), tuple(rows))
+
+
+def scene_table(evaluation: Evaluation) -> Table:
+    """Share of pixels right of each scene by each method."""
+    rows = [
+        (
+            scene.scene_id,
+            scene.sky,
+            str(scene.pixels),
+            *(_percent(scene.accuracy(method)) for method in evaluation.methods),
+        )
+        for scene in evaluation.scenes
+    ]
+    columns = ("scene", "sky", "pixels", *evaluation.methods)
+    return Table("Pixels right by scene, %", columns, tuple(rows))
+
+
+def _percent(share: float) -> str:
+    return "" if np.isnan(share) else f"{share * 100:.2f}"

@@ -1,0 +1,149 @@
+"""Pictures for people: a scene beside its labels and maps, and confusion matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.files import whole_file
+from polynya.classes import ClassScheme
+from polynya.grid import Tile
+from polynya.scenes import Scene, read_scene
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_MAX_PANEL = 900
+"""Longest side of a panel in pixels; larger scenes are shown with every n-th pixel."""
+_ROWS_PER_READ = 1024
+_DPI = 100
+
+
+def thinning(height: int, width: int) -> int:
+    """Show every n-th pixel of a scene of this size."""
+    return -(-max(height, width) // _MAX_PANEL)
+
+
+def read_preview(scene: Scene) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """A thinned-out scene, read a part at a time.
+
+    Every n-th pixel instead of means, so that thresholds on the preview give the scene's labels.
+
+    Returns:
+        uint8 (h, w, 3) RGB and bool (h, w), True where valid; n = `thinning(H, W)`.
+    """
+    step = thinning(scene.height, scene.width)
+    rows = _ROWS_PER_READ // step * step or step
+    parts = [
+        read_scene(scene, Tile(row, 0, min(rows, scene.height - row), scene.width))
+        for row in range(0, scene.height, rows)
+    ]
+    images = [image[::step, ::step] for image, _ in parts]
+    masks = [valid[::step, ::step] for _, valid in parts]
+    return np.concatenate(images), np.concatenate(masks)
+
+
+def draw_panels(
+    path: Path,
+    panels: Sequence[tuple[str, NDArray[np.uint8]]],
+    classes: ClassScheme,
+    title: str,
+) -> None:
+    """Draw images side by side over a legend of the classes.
+
+    Args:
+        path: PNG file to write.
+        panels: Title and image of each: uint8 (h, w, 3) as it is, uint8 (h, w) as class codes.
+        classes: Colours and names.
+        title: Above all panels.
+    """
+    from matplotlib.patches import Patch
+
+    height, width = panels[0][1].shape[:2]
+    # One pixel of the preview is one of the picture, but small scenes are enlarged to be seen.
+    scale = max(1.0, 360 / max(height, width))
+    panel_width, panel_height = max(width * scale, 200) / _DPI, max(height * scale, 60) / _DPI
+    figure_width = len(panels) * (panel_width + 0.15) + 0.15
+    # Wide pictures are looked at smaller, so their text grows with them.
+    zoom = max(1.0, figure_width / 16)
+    figure = _figure(figure_width, panel_height + 1.15 * zoom)
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axis, (name, image) in zip(axes, panels, strict=True):
+        shown = classes.paint(image) if image.ndim == 2 else image
+        axis.imshow(shown, interpolation="nearest")
+        axis.set_title(name, fontsize=11 * zoom)
+        axis.set_axis_off()
+    figure.suptitle(title, fontsize=12 * zoom)
+    entries = [(c.title, _rgb(c.color)) for c in classes.classes] + [("No data", _rgb((0, 0, 0)))]
+    figure.legend(
+        handles=[Patch(facecolor=color, edgecolor="grey", label=name) for name, color in entries],
+        loc="outside lower center",
+        ncols=len(entries),
+        frameon=False,
+        fontsize=10 * zoom,
+    )
+    _save(figure, path)
+
+
+def draw_confusion(
+    path: Path, confusions: Sequence[tuple[str, NDArray[np.int64]]], classes: ClassScheme
+) -> None:
+    """Draw confusion matrices: share of each true class in colour and percent, with counts.
+
+    Args:
+        path: PNG file to write.
+        confusions: Title and int64 (C, C) of each, rows the truth, columns the prediction.
+        classes: Names of rows and columns.
+    """
+    figure = _figure(4.4 * len(confusions) + 1.8, 5.2)
+    axes = figure.subplots(1, len(confusions), squeeze=False, sharey=True)[0]
+    for axis, (name, confusion) in zip(axes, confusions, strict=True):
+        totals = confusion.sum(axis=1, keepdims=True)
+        shares = np.divide(confusion, totals, out=np.zeros(confusion.shape), where=totals > 0)
+        shown = axis.imshow(shares * 100, cmap="viridis", vmin=0, vmax=100)
+        for row, column in np.ndindex(*confusion.shape):
+            share = shares[row, column]
+            axis.text(
+                column,
+                row,
+                f"{share:.1%}\n{confusion[row, column]:,}",
+                ha="center",
+                va="center",
+                color="black" if share > 0.6 else "white",
+            )
+        accuracy = np.trace(confusion) / max(confusion.sum(), 1)
+        axis.set_title(f"{name}: {accuracy:.2%} right", fontsize=11)
+        axis.set_xticks(range(classes.n_classes), _wrapped(classes.titles))
+        axis.set_yticks(range(classes.n_classes), _wrapped(classes.titles))
+        axis.set_xlabel("Predicted class")
+    axes[0].set_ylabel("True class")
+    figure.colorbar(shown, ax=axes, label="% of the true class", shrink=0.8)
+    _save(figure, path)
+
+
+def _figure(width: float, height: float) -> Figure:
+    # Not pyplot: it keeps figures alive and looks for a screen.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure((width, height), dpi=_DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _save(figure: Figure, path: Path) -> None:
+    with whole_file(path) as temporary:
+        # Without matplotlib's version in it, the same picture has the same bytes everywhere.
+        figure.savefig(temporary, format="png", metadata={"Software": None})
+
+
+def _rgb(color: tuple[int, int, int]) -> Any:
+    return tuple(part / 255 for part in color)
+
+
+def _wrapped(titles: Sequence[str]) -> list[str]:
+    return [title.replace("/", "/\n").replace(" ", "\n", 1) for title in titles]

@@ -1,0 +1,162 @@
+"""What prediction writes about one scene: map, STAC item, picture and a row of numbers."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autolabel import PROFILES, label_image
+from inference.maps import map_tags, read_map, source_digest, write_map
+from inference.pictures import draw_panels, read_preview, thinning
+from inference.predict import predict_scene, scene_windows
+from inference.stac import write_item
+from inference.summary import summarise
+from inference.truth import read_truth, truth_path
+from polynya.errors import OutputError, PolynyaError, TruthError
+from polynya.progress import console
+from polynya.provenance import file_digest, provenance
+from polynya.scenes import Scene, SceneRef, open_scene
+from training.model_folder import MODEL_FILE
+
+if TYPE_CHECKING:
+    from training.model_folder import TrainedModel
+
+Status = Literal["done", "skipped", "failed"]
+
+
+@dataclass(frozen=True)
+class MapResult:
+    """What became of one scene."""
+
+    scene_id: str
+    uri: str
+    status: Status
+    """done: predicted now; skipped: finished by an earlier run with the same model and scene."""
+    reason: str = ""
+    """Why it failed, one sentence."""
+    summary: dict[str, str] | None = None
+    """Row of `inference.summary.summarise`."""
+
+
+@dataclass(frozen=True)
+class Products:
+    """Files of one scene."""
+
+    folder: Path
+    scene_id: str
+
+    @property
+    def map(self) -> Path:
+        return self.folder / f"{self.scene_id}.tif"
+
+    @property
+    def item(self) -> Path:
+        return self.folder / f"{self.scene_id}.json"
+
+    @property
+    def picture(self) -> Path:
+        return self.folder / f"{self.scene_id}.png"
+
+    def complete(self) -> bool:
+        return all(path.is_file() for path in (self.map, self.item, self.picture))
+
+
+def map_scene(
+    model: TrainedModel,
+    ref: SceneRef,
+    folder: Path,
+    *,
+    overwrite: bool = False,
+    batch_size: int | None = None,
+    overlap: float | None = None,
+) -> MapResult:
+    """Predict one scene and write its products.
+
+    A scene that can't be used doesn't raise: the result says why.
+
+    Args:
+        model: From `training.model_folder.load_model`.
+        ref: Which scene.
+        folder: Where the products go; it exists.
+
+        overwrite: Predict even if an earlier run finished this scene with this model.
+
+        batch_size: Windows per call of the model; default from the model's recipe.
+        overlap: Share that neighbouring windows have in common; default from the recipe.
+    """
+    try:
+        return _map_scene(model, ref, Products(folder, ref.id), overwrite, batch_size, overlap)
+    except PolynyaError as error:
+        return MapResult(ref.id, ref.uri, "failed", str(error))
+    except MemoryError:
+        reason = f"{ref.uri} needs more memory than this machine has; cut it into parts."
+        return MapResult(ref.id, ref.uri, "failed", reason)
+
+
+def _map_scene(
+    model: TrainedModel,
+    ref: SceneRef,
+    products: Products,
+    overwrite: bool,
+    batch_size: int | None,
+    overlap: float | None,
+) -> MapResult:
+    classes = model.recipe.classes
+    scene = open_scene(ref.uri, model.recipe.scene, ref.id)
+    if products.map.exists() and os.path.exists(ref.uri) and products.map.samefile(ref.uri):
+        raise OutputError(
+            f"The map of {ref.uri} would replace the scene; choose another --out folder."
+        )
+    tags = prediction_tags(model, scene, overlap)
+    if not overwrite and products.complete() and tags.items() <= map_tags(products.map).items():
+        summary = summarise(read_map(products.map), scene, classes)
+        return MapResult(ref.id, ref.uri, "skipped", summary=summary)
+    codes = predict_scene(
+        model, scene, batch_size=batch_size, overlap=overlap, show_progress=True
+    ).codes
+    summary = summarise(codes, scene, classes)
+    # The map comes last: where it is, with its tags, the others are too.
+    write_item(products.item, products.map, products.picture, scene, classes, tags, summary)
+    _draw_overview(products.picture, scene, codes, model)
+    write_map(products.map, codes, scene, classes, tags)
+    return MapResult(ref.id, ref.uri, "done", summary=summary)
+
+
+def prediction_tags(
+    model: TrainedModel, scene: Scene, overlap: float | None = None
+) -> dict[str, str]:
+    """What decides the content of a map, as metadata: version, recipe, model, scene and windows."""
+    windows = scene_windows(model, overlap=overlap)
+    return provenance(
+        model.recipe,
+        model_digest=file_digest(model.folder / MODEL_FILE),
+        source=Path(scene.uri).name,
+        source_digest=source_digest(scene.uri),
+        window_size=str(windows.size),
+        window_overlap=str(windows.overlap),
+    )
+
+
+def _draw_overview(path: Path, scene: Scene, codes: NDArray[np.uint8], model: TrainedModel) -> None:
+    classes, label = model.recipe.classes, model.recipe.label
+    image, valid = read_preview(scene)
+    step = thinning(scene.height, scene.width)
+    panels = [("Scene", image)]
+    profile = PROFILES.get(label.profile)
+    # A model of other classes than the thresholds' has nothing to be compared with.
+    if profile and {r.class_name for r in profile.ranges} <= set(classes.names):
+        labels = label_image(image, profile=profile, valid=valid, classes=classes)
+        panels.append(("Label by thresholds", labels))
+    panels.append(("Prediction", codes[::step, ::step]))
+    truth = truth_path(scene.uri)
+    if truth.is_file():
+        try:
+            panels.append(("Truth", read_truth(truth, scene, classes)[::step, ::step]))
+        except TruthError as error:  # It is not needed here, and the name may be a coincidence.
+            console.print(f"The picture goes without truth: {error}", markup=False, soft_wrap=True)
+    draw_panels(path, panels, classes, scene.id)

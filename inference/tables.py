@@ -1,0 +1,52 @@
+"""Tables of results: the same numbers on the terminal, as CSV and as Markdown."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from inference.summary import write_table
+
+
+@dataclass(frozen=True)
+class Table:
+    """A title, column names and rows of text; the first column names the row."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def print(self) -> None:
+        """Print to stdout."""
+        import sys
+
+        import rich.box
+        from rich.console import Console
+        from rich.table import Table as RichTable
+
+        table = RichTable(
+            title=self.title, title_justify="left", title_style="bold", box=rich.box.SIMPLE_HEAD
+        )
+        for column, of_numbers in zip(self.columns, self._of_numbers(), strict=True):
+            table.add_column(column, justify="right" if of_numbers else "left")
+        for row in self.rows:
+            table.add_row(*row)
+        Console(file=sys.stdout, highlight=False).print(table)
+
+    def markdown(self) -> str:
+        """The table in Markdown, title above."""
+        ruler = "|".join("--:" if of_numbers else "---" for of_numbers in self._of_numbers())
+        lines = [" | ".join(cells) for cells in (self.columns, *self.rows)]
+        body = [f"| {lines[0]} |", f"|{ruler}|", *(f"| {line} |" for line in lines[1:])]
+        return "\n".join([f"**{self.title}**", "", *body, ""])
+
+    def _of_numbers(self) -> list[bool]:
+        """For each column, whether its cells are numbers or empty."""
+        columns = zip(*self.rows, strict=True)
+        return [not any(re.search("[A-Za-z_]", cell) for cell in column) for column in columns]
+
+    def write_csv(self, path: Path) -> None:
+        """Write the rows, without the title."""
+        rows = [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+        write_table(path, list(self.columns), rows)

@@ -1,0 +1,95 @@
+"""Truth rasters beside scenes: `SITE_truth.tif` is the truth of every `SITE_SKY.tif`."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio.crs import CRS
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+
+from polynya.classes import ClassScheme
+from polynya.errors import TruthError
+from polynya.scenes import Scene
+
+SKIES = ("clear", "shadow", "cloud", "both")
+"""What the last part of a scene's name can say about its sky."""
+
+NO_SCENES = ("truth", "sky")
+"""Last parts of names of rasters that accompany scenes."""
+
+
+def last_part(scene_id: str) -> str:
+    """What follows the last underscore of a name; "" if there is none."""
+    return scene_id.rpartition("_")[2] if "_" in scene_id else ""
+
+
+def sky_of(scene_id: str) -> str:
+    """Kind of sky by the scene's name, "other" if the name doesn't say it."""
+    return last_part(scene_id) if last_part(scene_id) in SKIES else "other"
+
+
+def truth_path(uri: str) -> Path:
+    """Where the truth of a scene is expected."""
+    path = Path(uri)
+    site = path.stem.rpartition("_")[0] or path.stem
+    return path.with_name(f"{site}_truth.tif")
+
+
+def read_truth(path: Path, scene: Scene, classes: ClassScheme) -> NDArray[np.uint8]:
+    """Read the truth of a scene.
+
+    Args:
+        path: One-band raster of class codes.
+        scene: What it must fit.
+        classes: What its codes must be.
+
+    Returns:
+        uint8 (H, W), class codes, the scheme's nodata where the truth is unknown.
+
+    Raises:
+        TruthError: Missing, unreadable, of another size or place, or with codes that are no class.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            with rasterio.open(path) as source:
+                _check_place(path, source, scene)
+                codes = source.read(1)
+    except RasterioError:
+        problem = "can't be read" if path.exists() else "is missing"
+        raise TruthError(
+            f"The truth of {scene.uri}, {path}, {problem}; put a raster of class codes there."
+        ) from None
+    known = np.isin(codes, (*classes.codes, classes.nodata))
+    if not known.all():
+        raise TruthError(
+            f"The truth {path} has the code {codes[~known][0]}, which is no class of"
+            f" '{classes.name}'; use {', '.join(map(str, classes.codes))} and {classes.nodata} for"
+            " unknown."
+        )
+    return np.asarray(codes, np.uint8)
+
+
+def _check_place(path: Path, source: rasterio.DatasetReader, scene: Scene) -> None:
+    if (source.height, source.width) != (scene.height, scene.width):
+        raise TruthError(
+            f"The truth {path} has {source.height} x {source.width} pixels and its scene"
+            f" {scene.uri} {scene.height} x {scene.width}; they must be the same."
+        )
+    crs = CRS.from_user_input(scene.crs) if scene.crs else None
+    if source.crs != crs:
+        raise TruthError(
+            f"The truth {path} has the CRS {source.crs} and its scene {scene.uri} {crs}; warp one"
+            " onto the other (gdalwarp)."
+        )
+    # Identity is what rasterio gives where there is no transform.
+    transform = scene.transform or tuple(rasterio.Affine.identity())[:6]
+    if not np.allclose(tuple(source.transform)[:6], transform, rtol=1e-9):
+        raise TruthError(
+            f"The truth {path} and its scene {scene.uri} don't start at the same place or differ in"
+            " pixel size; warp one of them onto the other (gdalwarp)."
+        )

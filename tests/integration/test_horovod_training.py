@@ -1,0 +1,168 @@
+"""Training on several ranks: real launchers, real Horovod, tiny models."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import yaml
+from tiny_shards import write_tiny_shards
+
+from polynya.recipe import parse_recipe
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+
+LAUNCHERS = {
+    "alone": [],
+    "gloo": ["horovodrun", "--gloo"],
+    "horovodrun": ["horovodrun"],
+    "mpirun": ["mpirun", "--oversubscribe"],
+}
+
+# Tiles with very different shares of nodata: a mean of the ranks' means would differ.
+NODATA_SHARES = (0.0, 0.9, 0.5, 0.0, 0.97, 0.2)
+
+RECIPE: dict[str, Any] = {
+    "seed": 1,
+    "tiles": {"size": 32},
+    "split": {"validation": 0.2},
+    "model": {"filters": [4, 8], "dropout": [0.0, 0.0]},
+    "training": {
+        "epochs": 5,
+        "batch_size": 8,
+        "learning_rate": 0.005,
+        "learning_rate_scaling": "none",
+        "shuffle": False,
+    },
+}
+
+
+def _environment() -> dict[str, str]:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("OMPI_", "HOROVOD_"))}
+    return {
+        **environment,
+        "PATH": f"{BIN}{os.pathsep}{environment['PATH']}",
+        # Open MPI refuses to start as root, as in a container, unless told twice.
+        "OMPI_ALLOW_RUN_AS_ROOT": "1",
+        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+        "PRTE_ALLOW_RUN_AS_ROOT": "1",
+        "PRTE_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+    }
+
+
+def _launch(launcher: str, ranks: int, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [*LAUNCHERS[launcher]]
+    if command:
+        command += ["-np", str(ranks)]
+    return subprocess.run(
+        [*command, sys.executable, "training/train.py", *arguments],
+        cwd=ROOT,
+        env=_environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def _train(folder: Path, launcher: str, ranks: int, **training: Any) -> Path:
+    """Train on the shards of `folder` and return the model folder."""
+    content = {**RECIPE, "training": {**RECIPE["training"], **training}}
+    out = folder / f"{launcher}-{ranks}"
+    recipe = folder / f"{out.name}.yaml"
+    recipe.write_text(yaml.safe_dump(content))
+    result = _launch(
+        launcher,
+        ranks,
+        "--shards",
+        str(folder / "shards"),
+        "--out",
+        str(out),
+        "--recipe",
+        str(recipe),
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert f"Weights identical on {ranks} rank" in result.stdout
+    return out
+
+
+def _losses(model: Path) -> np.ndarray:
+    with (model / "steps.csv").open() as file:
+        return np.array([float(row["loss"]) for row in csv.DictReader(file)])
+
+
+def _weights(model: Path) -> list[np.ndarray]:
+    return keras.saving.load_model(model / "model.keras", compile=False).get_weights()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Shards of six scenes, four tiles each."""
+    path = tmp_path_factory.mktemp("horovod")
+    write_tiny_shards(
+        path / "shards", parse_recipe(RECIPE, source="test"), nodata_shares=NODATA_SHARES
+    )
+    return path
+
+
+@pytest.fixture(scope="module")
+def one_rank(folder: Path) -> Path:
+    """The model of one rank with the global batch of two."""
+    return _train(folder, "alone", 1, batch_size=16)
+
+
+@pytest.mark.parametrize("launcher", ["gloo", "mpirun"])
+def test_two_ranks_follow_the_loss_curve_of_one(
+    folder: Path, one_rank: Path, launcher: str
+) -> None:
+    two_ranks = _train(folder, launcher, 2, batch_size=8)
+    provenance = json.loads((two_ranks / "provenance.json").read_text())
+    assert provenance["ranks"] == "2"
+    assert len(_losses(one_rank)) == 10
+    assert _losses(two_ranks) == pytest.approx(_losses(one_rank), abs=1e-5)
+    for one, two in zip(_weights(one_rank), _weights(two_ranks), strict=True):
+        assert two == pytest.approx(one, abs=1e-4)
+
+
+def test_eight_oversubscribed_ranks_train_under_plain_horovodrun(folder: Path) -> None:
+    model = _train(
+        folder,
+        "horovodrun",
+        8,
+        batch_size=2,
+        epochs=2,
+        shuffle=True,
+        learning_rate_scaling="sqrt",
+        augment={"dihedral": True, "haze": 0.5, "shade": 0.5},
+    )
+    assert len(_losses(model)) == 4
+    assert "- ranks: 8" in (model / "README.md").read_text()
+
+
+def test_an_error_ends_all_ranks_with_one_sentence(folder: Path) -> None:
+    classes = {
+        "name": "kelp",
+        "classes": [
+            {"code": 0, "name": "sea", "title": "Sea", "color": [0, 0, 9]},
+            {"code": 1, "name": "kelp", "title": "Kelp", "color": [0, 9, 0]},
+        ],
+    }
+    recipe = folder / "kelp.yaml"
+    recipe.write_text(yaml.safe_dump({**RECIPE, "classes": classes}))
+    out = folder / "refused"
+    result = _launch(
+        "mpirun", 2, "--shards", str(folder / "shards"), "--out", str(out), "--recipe", str(recipe)
+    )
+    assert result.returncode != 0
+    assert result.stderr.count("Error: The shards in") == 1
+    assert "Traceback" not in result.stderr
+    assert not out.exists()

@@ -1,0 +1,263 @@
+"""`polynya predict` and `polynya evaluate` as a user runs them."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+import typer
+from conftest import ice_image
+from inference_models import make_recipe, save_threshold_model
+from rio_cogeo import cog_validate
+from typer.testing import CliRunner
+
+from autolabel import label_image
+from inference.commands import predict
+from inference.evaluate import evaluate
+from polynya.cli import one_sentence_errors
+from polynya.provenance import file_digest
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return save_threshold_model(tmp_path_factory.mktemp("models") / "model", make_recipe())
+
+
+def run(*arguments, expect=0):
+    """Run a command in this process; its output, stdout and stderr."""
+    app = typer.Typer(pretty_exceptions_enable=False)
+    for command in (predict, evaluate):
+        app.command(command.__name__)(one_sentence_errors(command))
+    result = CliRunner().invoke(app, [str(a) for a in arguments])
+    assert result.exit_code == expect, result.output
+    return result
+
+
+def rows(path):
+    with Path(path).open(newline="") as file:
+        return {row["scene"]: row for row in csv.DictReader(file)}
+
+
+def image_with_wedge(height=150, width=130, seed=0):
+    image = ice_image(height, width, seed)
+    image[:20, :40] = 0
+    return image
+
+
+def test_predict_writes_map_item_picture_and_summary(model, write_scene, tmp_path):
+    image = image_with_wedge()
+    path = write_scene("in/site_20191104.tif", image, nodata=0)
+    out = tmp_path / "deep" / "maps"
+    result = run("predict", model, path, "--out", out)
+    assert "1 scenes mapped, 0 skipped (finished before), 0 failed" in result.stdout
+    assert sorted(p.name for p in out.iterdir()) == [
+        "site_20191104.json", "site_20191104.png", "site_20191104.tif", "summary.csv",
+    ]  # fmt: skip
+    assert cog_validate(out / "site_20191104.tif")[0]
+    with rasterio.open(path) as source, rasterio.open(out / "site_20191104.tif") as written:
+        assert (written.crs, written.transform) == (source.crs, source.transform)
+        np.testing.assert_array_equal(written.read(1), label_image(image))
+        tags = written.tags()
+    assert tags["source"] == "site_20191104.tif"
+    assert tags["source_digest"] == file_digest(path)
+    assert tags["model_digest"] == file_digest(model / "model.keras")
+    assert tags["recipe_digest"] == make_recipe().digest()
+    item = json.loads((out / "site_20191104.json").read_text())
+    assert item["properties"]["datetime"] == "2019-11-04T00:00:00Z"
+    row = rows(out / "summary.csv")["site_20191104"]
+    assert row["status"] == "done"
+    counts = [(label_image(image) == code).sum() for code in range(3)]
+    for name, count in zip(("open_water", "thin_ice", "thick_ice"), counts, strict=True):
+        assert float(row[f"{name}_km2"]) == pytest.approx(count * 1e-4)
+        assert float(row[f"{name}_share"]) == pytest.approx(count / sum(counts), abs=1e-6)
+
+
+def test_predict_does_the_good_scenes_among_bad_ones(model, write_scene, tmp_path):
+    folder = tmp_path / "in"
+    write_scene("in/good.tif", image_with_wedge())
+    write_scene("in/grey.tif", image_with_wedge()[..., :1])
+    write_scene("in/float.tif", image_with_wedge().astype(np.float32))
+    write_scene("in/black.tif", np.zeros((60, 60, 3), np.uint8))
+    cut = write_scene("in/cut.tif", ice_image(300, 300))
+    cut.write_bytes(cut.read_bytes()[:120_000])
+    out = tmp_path / "maps"
+    result = run("predict", model, folder, tmp_path / "missing.tif", "--out", out, expect=1)
+    assert "1 scenes mapped, 0 skipped (finished before), 5 failed" in result.stdout
+    assert "5 of 6 scenes failed" in result.stderr
+    assert "Traceback" not in result.output
+    summary = rows(out / "summary.csv")
+    assert summary["good"]["status"] == "done"
+    assert "1 band " in summary["grey"]["reason"]
+    assert "float32" in summary["float"]["reason"]
+    assert "no valid pixel" in summary["black"]["reason"]
+    assert "truncated" in summary["cut"]["reason"]
+    assert "does not exist" in summary["missing"]["reason"]
+    assert sorted(p.name for p in out.iterdir()) == [
+        "good.json", "good.png", "good.tif", "summary.csv",
+    ]  # fmt: skip
+
+
+def test_predict_skips_what_is_finished_and_only_that(model, write_scene, tmp_path):
+    write_scene("in/a.tif", ice_image(70, 70, 1))
+    write_scene("in/b.tif", ice_image(70, 70, 2))
+    folder, out = tmp_path / "in", tmp_path / "maps"
+    run("predict", model, folder, "--out", out)
+    before = {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in out.glob("*.*")}
+
+    result = run("predict", model, folder, "--out", out)
+    assert "0 scenes mapped, 2 skipped" in result.stdout
+    assert (out / "a.tif").stat().st_mtime_ns == before["a.tif"][1]
+    summary = rows(out / "summary.csv")
+    assert summary["a"]["status"] == "skipped"
+    assert summary["a"]["thin_ice_km2"]
+
+    write_scene("in/a.tif", ice_image(70, 70, 3))
+    (out / "b.png").unlink()
+    assert "2 scenes mapped" in run("predict", model, folder, "--out", out).stdout
+    assert (out / "a.tif").read_bytes() != before["a.tif"][0]
+    assert (out / "b.tif").read_bytes() == before["b.tif"][0]
+    assert (out / "b.png").read_bytes() == before["b.png"][0]
+
+    redone = run("predict", model, folder, "--out", out, "--overwrite")
+    assert "2 scenes mapped" in redone.stdout
+    other_windows = run("predict", model, folder / "a.tif", "--out", out, "--overlap", "0")
+    assert "1 scenes mapped" in other_windows.stdout
+    assert set(rows(out / "summary.csv")) == {"a", "b"}
+
+
+def test_predict_shows_the_truth_that_fits_and_says_when_none_does(model, write_scene, tmp_path):
+    image = ice_image(70, 70)
+    path = write_scene("in/a_clear.tif", image)
+    run("predict", model, path, "--out", tmp_path / "without")
+    write_scene("in/a_truth.tif", label_image(image), nodata=255)
+    assert run("predict", model, path, "--out", tmp_path / "with").stderr.count("\n") == 1
+    sizes = [(tmp_path / name / "a_clear.png").stat().st_size for name in ("without", "with")]
+    assert sizes[0] < sizes[1]
+    write_scene("in/a_truth.tif", label_image(image)[:60], nodata=255)
+    result = run("predict", model, path, "--out", tmp_path / "misfit")
+    assert "The picture goes without truth" in result.stderr
+    pictures = [(tmp_path / name / "a_clear.png").read_bytes() for name in ("without", "misfit")]
+    assert pictures[0] == pictures[1]
+
+
+def test_predict_never_replaces_a_scene(model, write_scene, tmp_path):
+    path = write_scene("a.tif", ice_image(70, 70))
+    before = path.read_bytes()
+    result = run("predict", model, path, "--out", tmp_path, "--overwrite", expect=1)
+    assert "would replace the scene" in result.stderr
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("content", ["nothing", "folder", "damaged"])
+def test_predict_without_a_model_is_one_sentence(model, write_scene, tmp_path, content):
+    path, folder = write_scene("a.tif", ice_image(70, 70)), tmp_path / "model"
+    if content != "nothing":
+        folder.mkdir()
+    if content == "damaged":
+        for name in ("recipe.yaml", "classes.json"):
+            (folder / name).write_bytes((model / name).read_bytes())
+        (folder / "model.keras").write_bytes(b"no model")
+    result = run("predict", folder, path, "--out", tmp_path / "maps", expect=1)
+    assert str(folder) in result.stderr
+    assert result.stderr.startswith("Error: ")
+    assert not (tmp_path / "maps").exists()
+
+
+def test_predict_into_a_file_is_one_sentence(model, write_scene, tmp_path):
+    path = write_scene("a.tif", ice_image(70, 70))
+    result = run("predict", model, path, "--out", path, expect=1)
+    assert "can't be made" in result.stderr
+
+
+def test_predict_real_scene_keeps_its_georeference(model, real_data, tmp_path):
+    source = real_data / "s2_greenland" / "derived_truecolor_rgb.tif"
+    run("predict", model, source, "--out", tmp_path, "--overlap", "0")
+    with rasterio.open(source) as scene, rasterio.open(tmp_path / source.name) as written:
+        assert (written.crs, written.transform) == (scene.crs, scene.transform)
+        assert written.shape == scene.shape
+        assert written.nodata == 255
+    assert cog_validate(tmp_path / source.name)[0]
+
+
+@pytest.fixture
+def site(write_scene):
+    """A clear scene, the same under uniform haze, and their truth."""
+    clear = image_with_wedge(200, 180)
+    truth = label_image(clear)
+    hazy = np.where(clear.any(axis=2, keepdims=True), clear // 2 + 110, 0).astype(np.uint8)
+    path = write_scene("site/s1_clear.tif", clear, nodata=0)
+    write_scene("site/s1_cloud.tif", hazy, nodata=0)
+    write_scene("site/s1_truth.tif", truth, nodata=255)
+    write_scene("site/s1_sky.tif", np.zeros((200, 180, 2), np.uint8))
+    return path.parent
+
+
+def test_evaluate_compares_every_method_with_the_truth(model, site, tmp_path):
+    out = tmp_path / "evaluation"
+    result = run("evaluate", "--scenes", site, "--out", out, "--model", model)
+    table = list(csv.reader((out / "accuracy.csv").open()))
+    assert table[0] == ["method", "clear", "cloud", "overall"]
+    by_method = {row[0]: [float(cell) for cell in row[1:]] for row in table[1:]}
+    assert list(by_method) == ["thresholds alone", "published filter", "model"]
+    assert by_method["thresholds alone"][0] == 100
+    assert by_method["model"] == by_method["thresholds alone"]
+    assert by_method["thresholds alone"][1] < 80
+    assert by_method["published filter"][2] < 100
+    for text in ("Pixels right", "Scores by class", "Confusion of model", "Thin/young ice"):
+        assert text in result.stdout
+    assert sorted(p.name for p in out.iterdir()) == [
+        "accuracy.csv", "accuracy.md", "classes.csv", "comparison_best.png",
+        "comparison_worst.png", "confusion.csv", "confusion.png", "scenes.csv",
+    ]  # fmt: skip
+    assert list(rows(out / "scenes.csv")) == ["s1_clear", "s1_cloud"]
+    assert len(list(csv.reader((out / "classes.csv").open()))) == 1 + 3 * 4
+
+
+def test_evaluate_without_a_model_and_with_patterns_spread_by_the_shell(site, tmp_path):
+    out = tmp_path / "evaluation"
+    run("evaluate", "--scenes", site / "s1_clear.tif", site / "s1_cloud.tif", "--out", out)
+    assert [r[0] for r in csv.reader((out / "accuracy.csv").open())] == [
+        "method", "thresholds alone", "published filter",
+    ]  # fmt: skip
+
+
+def test_evaluate_reuses_maps_of_this_model_only(model, site, tmp_path):
+    maps = tmp_path / "maps"
+    run("predict", model, site / "s1_clear.tif", site / "s1_cloud.tif", "--out", maps)
+    options = ("evaluate", "--scenes", site, "--maps", maps, "--out")
+    with_model = run(*options, tmp_path / "a", "--model", model)
+    assert "Predicting" not in with_model.stderr
+    run(*options, tmp_path / "b")
+    accuracy = (tmp_path / "a" / "accuracy.csv").read_bytes()
+    assert (tmp_path / "b" / "accuracy.csv").read_bytes() == accuracy
+
+    # A map of something else under the same name: the model's own prediction counts.
+    with rasterio.open(maps / "s1_clear.tif") as source:
+        profile, codes = source.profile, source.read(1)
+    codes[codes != 255] = 0
+    with rasterio.open(maps / "s1_clear.tif", "w", **profile) as target:
+        target.write(codes, 1)
+    run(*options, tmp_path / "c", "--model", model)
+    assert (tmp_path / "c" / "accuracy.csv").read_bytes() == accuracy
+    run(*options, tmp_path / "d")
+    assert (tmp_path / "d" / "accuracy.csv").read_bytes() != accuracy
+
+    (maps / "s1_cloud.tif").unlink()
+    missing = run(*options, tmp_path / "e", expect=1)
+    assert "There is no map" in missing.stderr
+    with rasterio.open(maps / "s1_cloud.tif", "w", **{**profile, "width": 60}) as target:
+        target.write(codes[:, :60], 1)
+    assert "another size" in run(*options, tmp_path / "f", expect=1).stderr
+
+
+def test_evaluate_without_truth_or_scenes_is_one_sentence(site, write_scene, tmp_path):
+    (site / "s1_truth.tif").unlink()
+    result = run("evaluate", "--scenes", site, "--out", tmp_path / "out", expect=1)
+    assert "s1_truth.tif, is missing" in result.stderr
+    assert not (tmp_path / "out").exists()
+    result = run("evaluate", "--scenes", site / "s1_sky.tif", "--out", tmp_path / "o", expect=1)
+    assert "No scene among" in result.stderr

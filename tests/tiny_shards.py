@@ -1,0 +1,71 @@
+"""Small labelled tiles for tests of the training, written through the project's own functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from rasterio.transform import from_origin
+
+from polynya.grid import tile_grid
+from polynya.recipe import Recipe
+from polynya.scenes import open_scene
+from polynya.shards import (
+    LabelledTile,
+    SceneResult,
+    finish_dataset,
+    start_dataset,
+    tile_row,
+    write_scene_shards,
+)
+
+
+def ice_pixels(size: int, seed: int) -> np.ndarray:
+    """Grey blocks of water, thin and thick ice: uint8 (size, size, 3)."""
+    rng = np.random.default_rng(seed)
+    blocks = np.array([12, 110, 232])[rng.integers(0, 3, (size // 8, size // 8))]
+    value = np.kron(blocks, np.ones((8, 8), int)) + rng.integers(-9, 10, (size, size))
+    return np.repeat(value[..., None], 3, axis=-1).astype(np.uint8)
+
+
+def write_tiny_shards(
+    folder: Path, recipe: Recipe, *, size: int = 64, nodata_shares: Sequence[float] = (0, 0, 0, 0)
+) -> Path:
+    """Shards of one scene per given share of nodata rows; returns the folder."""
+    folder = Path(folder)
+    start_dataset(folder, recipe)
+    results = []
+    for index, share in enumerate(nodata_shares):
+        pixels = ice_pixels(size, seed=index)
+        pixels[: round(share * size)] = 0
+        path = folder.parent / f"scene{index}.tif"
+        transform = from_origin(0, 10 * size * (index + 1), 10, 10)
+        with rasterio.open(
+            path, "w", driver="GTiff", height=size, width=size, count=3, dtype="uint8",
+            crs="EPSG:3031", transform=transform, nodata=0,
+        ) as target:  # fmt: skip
+            target.write(np.moveaxis(pixels, -1, 0))
+        value = pixels.max(axis=-1)
+        label = np.digitize(value, [31, 205]).astype(np.uint8)
+        label[value == 0] = recipe.classes.nodata
+        scene = open_scene(str(path), recipe.scene)
+        tiles = tile_grid(size, size, recipe.tiles.size)
+        rows = [
+            tile_row(
+                scene,
+                LabelledTile(tile, pixels[tile.slices].copy(), label[tile.slices].copy()),
+                recipe,
+                "test",
+            )
+            for tile in tiles
+        ]
+        files = write_scene_shards(folder, scene, rows)
+        results.append(
+            SceneResult(
+                scene.id, str(path), "done", tiles=len(tiles), labelled=len(tiles), files=files
+            )
+        )
+    finish_dataset(folder, results)
+    return folder

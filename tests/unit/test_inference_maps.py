@@ -1,0 +1,306 @@
+"""Maps, their STAC items, footprints and sums."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import warnings
+
+import numpy as np
+import pystac
+import pytest
+import rasterio
+from conftest import ice_image
+from pystac.validation.stac_validator import JsonSchemaSTACValidator
+from rasterio.crs import CRS
+from rasterio.transform import Affine
+from rio_cogeo import cog_validate
+
+from inference.files import output_folder
+from inference.footprint import scene_footprint
+from inference.maps import map_tags, read_map, source_digest, write_map
+from inference.stac import acquisition_time, build_item, write_item
+from inference.summary import pixel_areas, summarise, summary_columns, write_table
+from polynya.classes import SEA_ICE
+from polynya.errors import OutputError, SceneError
+from polynya.scenes import Scene, open_scene
+
+TAGS = {"polynya_version": "0", "recipe_digest": "abc", "model_digest": "def", "source": "s.tif"}
+ROTATED = Affine(8, 6, 1000, 6, -8, 2000)
+
+
+def make_scene(height=40, width=60, crs="EPSG:3031", transform=None) -> Scene:
+    """A scene that has no file."""
+    return Scene(
+        id="site_1_20191104_cloud",
+        uri="/data/in/site_1_20191104_cloud.tif",
+        height=height,
+        width=width,
+        crs=crs,
+        transform=transform or (10.0, 0.0, -300000.0, 0.0, -10.0, -1200000.0),
+        dtype="uint8",
+        band_indexes=(1, 2, 3),
+        scale=1.0,
+        offset=0.0,
+        stretch=(0.0, 1.0),
+        zero_is_nodata=True,
+    )
+
+
+def random_codes(height, width, seed=0):
+    rng = np.random.default_rng(seed)
+    blocks = rng.integers(0, 4, (height // 8 + 1, width // 8 + 1))
+    codes = np.kron(blocks, np.ones((8, 8), int))[:height, :width]
+    return np.array([0, 1, 2, 255], np.uint8)[codes]
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 700), (40, 60), (1100, 530)])
+@pytest.mark.parametrize(
+    ("crs", "transform"),
+    [
+        ("EPSG:3031", Affine(10, 0, -300000, 0, -10, -1200000)),
+        ("EPSG:32622", ROTATED),
+        ("EPSG:4326", Affine(0.01, 0, -60, 0, -0.01, 80)),
+        (None, None),
+        (None, Affine(2, 0, 5, 0, -2, 7)),
+    ],
+)
+def test_a_map_is_a_valid_cog_in_the_place_of_its_scene(
+    tmp_path, write_scene, height, width, crs, transform
+):
+    georeference = {"transform": transform} if transform else {}
+    if crs:
+        georeference["crs"] = crs
+    path = tmp_path / "scene.tif"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with rasterio.open(
+            path, "w", driver="GTiff", height=height, width=width, count=3, dtype="uint8",
+            **georeference,
+        ) as target:  # fmt: skip
+            target.write(np.moveaxis(ice_image(height, width), -1, 0))
+    scene = open_scene(str(path))
+    codes = random_codes(height, width)
+    out = tmp_path / "map.tif"
+    write_map(out, codes, scene, SEA_ICE, TAGS)
+
+    valid, errors, notes = cog_validate(out)
+    assert valid, errors
+    assert not notes
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with rasterio.open(path) as source, rasterio.open(out) as written:
+            assert written.crs == source.crs
+            assert written.transform == source.transform
+            assert written.shape == source.shape
+            assert (written.count, written.dtypes, written.nodata) == (1, ("uint8",), 255)
+            assert written.colormap(1)[0] == (0, 255, 0, 255)
+            assert written.colormap(1)[1] == (0, 0, 255, 255)
+            assert written.colormap(1)[2] == (255, 0, 0, 255)
+            assert written.colormap(1)[255][3] == 0
+            np.testing.assert_array_equal(written.read(1), codes)
+            for factor in written.overviews(1):
+                small = written.read(1, out_shape=(height // factor, width // factor))
+                assert set(np.unique(small)) <= {0, 1, 2, 255}
+    np.testing.assert_array_equal(read_map(out), codes)
+    assert TAGS.items() <= map_tags(out).items()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["map.tif", "scene.tif"]
+
+
+def test_the_same_map_has_the_same_bytes(tmp_path):
+    scene, codes = make_scene(700, 600), random_codes(700, 600)
+    for name in ("a.tif", "b.tif"):
+        write_map(tmp_path / name, codes, scene, SEA_ICE, TAGS)
+    assert (tmp_path / "a.tif").read_bytes() == (tmp_path / "b.tif").read_bytes()
+
+
+def test_a_map_of_another_size_than_its_scene_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="must have the scene's shape"):
+        write_map(tmp_path / "map.tif", random_codes(40, 61), make_scene(40, 60), SEA_ICE, TAGS)
+    assert not list(tmp_path.iterdir())
+
+
+def test_unreadable_maps(tmp_path):
+    assert map_tags(tmp_path / "none.tif") == {}
+    with pytest.raises(SceneError, match="can't be read"):
+        read_map(tmp_path / "none.tif")
+
+
+def test_folders_that_can_not_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="can't be made"):
+        output_folder(tmp_path / "file" / "maps")
+    with pytest.raises(OutputError, match="can't be written: No such file"):
+        write_table(tmp_path / "missing" / "table.csv", ["a"], [])
+    with pytest.raises(OutputError, match="can't be written"):
+        write_map(
+            tmp_path / "missing" / "map.tif", random_codes(8, 8), make_scene(8, 8), SEA_ICE, TAGS
+        )
+
+
+def test_source_digest_follows_the_content(tmp_path):
+    (tmp_path / "a.tif").write_bytes(b"1")
+    shutil.copy(tmp_path / "a.tif", tmp_path / "b.tif")
+    assert source_digest(str(tmp_path / "a.tif")) == source_digest(str(tmp_path / "b.tif"))
+    (tmp_path / "b.tif").write_bytes(b"2")
+    assert source_digest(str(tmp_path / "a.tif")) != source_digest(str(tmp_path / "b.tif"))
+    assert source_digest("gs://bucket/a.tif") != source_digest("gs://bucket/b.tif")
+
+
+# STAC
+
+
+def test_item_is_valid_stac_and_says_where_what_and_how(tmp_path):
+    scene, codes = make_scene(), random_codes(40, 60)
+    summary = summarise(codes, scene, SEA_ICE)
+    path = tmp_path / "maps" / "s.json"
+    path.parent.mkdir()
+    write_item(
+        path, path.with_suffix(".tif"), path.with_suffix(".png"), scene, SEA_ICE, TAGS, summary
+    )
+    content = json.loads(path.read_text())
+    assert JsonSchemaSTACValidator().validate_core(content, pystac.STACObjectType.ITEM, "1.1.0")
+
+    item = pystac.Item.from_dict(content)
+    assert item.to_dict(include_self_link=False, transform_hrefs=False) == content
+    assert item.datetime.isoformat() == "2019-11-04T00:00:00+00:00"
+    assert item.ext.has("proj")
+    assert item.ext.proj.code == "EPSG:3031"
+    assert item.ext.proj.shape == [40, 60]
+    assert item.ext.proj.transform == list(scene.transform)
+    assert "https://stac-extensions.github.io/processing/v1.2.0/schema.json" in item.stac_extensions
+    assert list(item.properties["processing:software"]) == ["polynya"]
+    assert item.properties["polynya:model_digest"] == "def"
+    assert item.properties["polynya:thin_ice_km2"] == float(summary["thin_ice_km2"])
+    asset = item.assets["map"]
+    assert asset.href == "s.tif"
+    assert asset.media_type == pystac.MediaType.COG
+    classes = asset.extra_fields["classification:classes"]
+    assert [c["value"] for c in classes] == [0, 1, 2, 255]
+    assert [c.get("color_hint") for c in classes] == ["00FF00", "0000FF", "FF0000", None]
+    assert classes[-1]["nodata"] is True
+    (link,) = item.get_links("derived_from")
+    assert (path.parent / link.href).resolve().as_posix() == scene.uri
+
+
+def test_item_of_a_scene_without_place_and_time(tmp_path):
+    scene = make_scene(crs=None)
+    scene = Scene(
+        **{**vars(scene), "id": "photo_20191399", "transform": None, "uri": "gs://b/x.tif"}
+    )
+    content = build_item(tmp_path, "x.tif", "x.png", scene, SEA_ICE, TAGS, {})
+    assert JsonSchemaSTACValidator().validate_core(content, pystac.STACObjectType.ITEM, "1.1.0")
+    assert content["geometry"] is None
+    assert "bbox" not in content
+    assert content["properties"]["datetime"] is None
+    assert content["properties"]["proj:code"] is None
+    assert "proj:transform" not in content["properties"]
+    assert content["links"][0]["href"] == "gs://b/x.tif"
+
+
+def test_item_of_a_crs_without_code_has_its_wkt(tmp_path):
+    crs = CRS.from_proj4("+proj=stere +lat_0=-90 +lat_ts=-69 +lon_0=10 +datum=WGS84 +units=m")
+    content = build_item(
+        tmp_path, "x.tif", "x.png", make_scene(crs=crs.to_wkt()), SEA_ICE, TAGS, {}
+    )
+    assert content["properties"]["proj:code"] is None
+    assert CRS.from_wkt(content["properties"]["proj:wkt2"]) == crs
+
+
+@pytest.mark.parametrize(
+    ("name", "time"),
+    [
+        ("S2A_MSIL2A_20190723T150911_N0213", "2019-07-23T15:09:11+00:00"),
+        ("ne-greenland.20220913.terra", "2022-09-13T00:00:00+00:00"),
+        ("a_20191399_20191104", "2019-11-04T00:00:00+00:00"),
+        ("site_03_cloud", None),
+        ("x1201911041", None),
+    ],
+)
+def test_time_in_names(name, time):
+    found = acquisition_time(name)
+    assert (found.isoformat() if found else None) == time
+
+
+# Footprints
+
+
+def box_scene(left, top, right, bottom, crs="EPSG:3031"):
+    return make_scene(
+        100, 100, crs, ((right - left) / 100, 0.0, left, 0.0, (bottom - top) / 100, top)
+    )
+
+
+def ring_area(ring):
+    x, y = np.array(ring).T
+    return 0.5 * np.sum(x[:-1] * y[1:] - x[1:] * y[:-1])
+
+
+def test_footprint_of_an_ordinary_scene():
+    footprint = scene_footprint(box_scene(10, 50, 20, 40, "EPSG:4326"))
+    assert footprint.bbox == [10, 40, 20, 50]
+    assert footprint.geometry["type"] == "Polygon"
+    (ring,) = footprint.geometry["coordinates"]
+    assert ring[0] == ring[-1]
+    assert ring_area(ring) == pytest.approx(100)
+
+
+def test_footprint_across_the_antimeridian_is_cut_there():
+    footprint = scene_footprint(box_scene(175, 50, 190, 40, "EPSG:4326"))
+    assert footprint.bbox == [175, 40, -170, 50]
+    assert footprint.geometry["type"] == "MultiPolygon"
+    areas = [ring_area(part[0]) for part in footprint.geometry["coordinates"]]
+    assert areas == pytest.approx([50, 100])
+    longitudes = [x for part in footprint.geometry["coordinates"] for x, _ in part[0]]
+    assert min(longitudes) == -180
+    assert max(longitudes) == 180
+
+    polar = scene_footprint(box_scene(-1e5, -13e5, 1e5, -15e5))
+    assert polar.geometry["type"] == "MultiPolygon"
+    west, south, east, north = polar.bbox
+    assert 175 < west < 176
+    assert -176 < east < -175
+    assert -79 < south < north < -76
+
+
+def test_footprint_with_a_pole_inside_reaches_it():
+    south = scene_footprint(box_scene(-1e5, 1e5, 1e5, -1e5))
+    assert south.bbox[:2] == [-180, -90]
+    assert -89.1 < south.bbox[3] < -88
+    north = scene_footprint(box_scene(-1e5, 1e5, 1e5, -1e5, "EPSG:3413"))
+    assert north.bbox[2:] == [180, 90]
+    assert ring_area(north.geometry["coordinates"][0]) > 0
+
+
+def test_no_footprint_without_georeference():
+    assert scene_footprint(make_scene(crs=None)) is None
+
+
+# Sums
+
+
+def test_summary_counts_areas_and_shares():
+    codes = np.array([[0, 1, 1, 255], [2, 2, 2, 255]], np.uint8)
+    row = summarise(codes, make_scene(2, 4), SEA_ICE)
+    assert list(row) == summary_columns(SEA_ICE)
+    assert row["valid_share"] == "0.750000"
+    assert [row[f"{n}_share"] for n in SEA_ICE.names] == ["0.166667", "0.333333", "0.500000"]
+    assert [row[f"{n}_km2"] for n in SEA_ICE.names] == ["0.000100", "0.000200", "0.000300"]
+
+
+def test_summary_without_georeference_or_without_data():
+    codes = np.array([[0, 1, 1, 255]], np.uint8)
+    assert summarise(codes, make_scene(1, 4, crs=None), SEA_ICE)["thin_ice_km2"] == ""
+    row = summarise(np.full((1, 4), 255, np.uint8), make_scene(1, 4), SEA_ICE)
+    assert (row["valid_share"], row["thin_ice_share"]) == ("0.000000", "")
+
+
+def test_pixel_areas():
+    np.testing.assert_allclose(pixel_areas(make_scene(3, 4)), [100, 100, 100])
+    rotated = make_scene(2, 2, "EPSG:32622", tuple(ROTATED)[:6])
+    np.testing.assert_allclose(pixel_areas(rotated), [100, 100])
+    feet = make_scene(1, 1, "EPSG:2263", (10.0, 0.0, 0.0, 0.0, -10.0, 0.0))
+    np.testing.assert_allclose(pixel_areas(feet), [100 * (1200 / 3937) ** 2])
+    # The whole ellipsoid, in 180 rows of one degree.
+    globe = make_scene(180, 360, "EPSG:4326", (1.0, 0.0, -180.0, 0.0, -1.0, 90.0))
+    assert pixel_areas(globe).sum() * 360 == pytest.approx(5.10065621724e14, rel=1e-9)

@@ -1,0 +1,222 @@
+"""Windows cover every pixel, blend to what a slow sum gives, and skip what has no data."""
+
+from __future__ import annotations
+
+import tracemalloc
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from inference.windows import Windows, blend_bands
+
+SIZES = st.integers(1, 300)
+OVERLAPS = st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.6, 0.75, 0.9])
+
+
+def brightness_model(images: np.ndarray) -> np.ndarray:
+    """Three classes by brightness, pixel by pixel: (B, S, S, 3) to (B, S, S, 3)."""
+    value = images.mean(axis=3) / 255.0
+    weights = np.stack([1.0 - value, 0.5 + 0 * value, value], axis=-1)
+    return (weights / weights.sum(axis=-1, keepdims=True)).astype(np.float32)
+
+
+def position_model(images: np.ndarray) -> np.ndarray:
+    """Differs within a window, so that a wrong place or weight shows."""
+    batch, size = images.shape[:2]
+    ramp = np.linspace(0.1, 0.8, size)
+    first = np.broadcast_to(ramp[:, None] * ramp[::-1], (batch, size, size))
+    second = images[..., 0] / 255.0 * (1 - first)
+    return np.stack([first, second, 1 - first - second], axis=-1).astype(np.float32)
+
+
+def random_scene(height: int, width: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Noise with a nodata wedge, a nodata block and some nodata pixels."""
+    rng = np.random.default_rng(seed)
+    image = rng.integers(1, 256, (height, width, 3), dtype=np.uint8)
+    rows, columns = np.mgrid[:height, :width]
+    valid = rows + columns * rng.uniform(0, 2) > rng.uniform(0, 1.2) * height
+    top, left = rng.integers(0, height), rng.integers(0, width)
+    valid[top : top + 90, left : left + 90] = False
+    valid &= rng.random((height, width)) > 0.02
+    image[~valid] = 0
+    return image, valid
+
+
+def blend(image, valid, forward, windows, n_classes=3):
+    """All bands of a scene: probabilities (H, W, C), codes (H, W), and the bands."""
+    height, width = valid.shape
+    bands = list(
+        blend_bands(
+            lambda start, stop: (image[start:stop], valid[start:stop]),
+            forward,
+            height=height,
+            width=width,
+            n_classes=n_classes,
+            windows=windows,
+        )
+    )
+    probabilities = np.concatenate([band.probabilities for band in bands])
+    return probabilities, np.concatenate([band.codes(255) for band in bands]), bands
+
+
+def slow_blend(image, forward, windows):
+    """Every window on its own into a whole-scene sum, in float64."""
+    height, width = image.shape[:2]
+    size = windows.size
+    padding = [(0, max(0, size - height)), (0, max(0, size - width)), (0, 0)]
+    padded = np.pad(image, padding, mode="symmetric")
+    weights = np.outer(windows.weights(), windows.weights()).astype(np.float64)[..., None]
+    sums = np.zeros((*padded.shape[:2], 3))
+    totals = np.zeros((*padded.shape[:2], 1))
+    for top in windows.starts(height):
+        for left in windows.starts(width):
+            place = (slice(top, top + size), slice(left, left + size))
+            sums[place] += forward(padded[place][None])[0] * weights
+            totals[place] += weights
+    return (sums / totals)[:height, :width]
+
+
+@given(SIZES, st.integers(1, 128), OVERLAPS)
+@example(1, 1, 0.0)
+@example(300, 1, 0.9)
+def test_starts_cover_every_pixel_and_reach_the_last(length, size, overlap):
+    windows = Windows(size, overlap, batch_size=1)
+    starts = windows.starts(length)
+    assert starts[0] == 0
+    assert starts == sorted(set(starts))
+    assert starts[-1] == max(length - size, 0)
+    steps = np.diff(starts)
+    assert (steps <= size).all()
+    assert (windows.weight_sums(length) > 0).all()
+
+
+def test_starts_by_hand():
+    assert Windows(4, 0.5, 1).starts(10) == [0, 2, 4, 6]
+    assert Windows(4, 0.5, 1).starts(11) == [0, 2, 4, 6, 7]
+    assert Windows(4, 0.0, 1).starts(8) == [0, 4]
+    assert Windows(4, 0.0, 1).starts(3) == [0]
+    assert Windows(4, 0.9, 1).starts(6) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 64, 256])
+def test_weights_are_positive_symmetric_and_highest_in_the_middle(size):
+    weights = Windows(size, 0.5, 1).weights()
+    assert weights.dtype == np.float32
+    assert (weights > 0).all()
+    np.testing.assert_allclose(weights, weights[::-1], rtol=1e-5)
+    assert weights.argmax() in (size // 2, (size - 1) // 2)
+
+
+def test_weights_of_half_overlapping_windows_add_up_to_one():
+    np.testing.assert_allclose(Windows(64, 0.5, 1).weight_sums(640)[32:-32], 1, rtol=1e-5)
+
+
+@settings(max_examples=60, deadline=None)
+@given(SIZES, SIZES, st.sampled_from([16, 33, 64]), OVERLAPS, st.integers(1, 7), st.integers(0, 99))
+@example(1, 1, 64, 0.5, 8, 0)
+@example(1, 300, 64, 0.5, 8, 0)
+@example(300, 1, 33, 0.0, 1, 1)
+@example(64, 64, 64, 0.9, 3, 2)
+def test_every_valid_pixel_gets_one_class_and_none_is_invented(
+    height, width, size, overlap, batch_size, seed
+):
+    image, valid = random_scene(height, width, seed)
+    windows = Windows(size, min(overlap, 0.75), batch_size)
+    probabilities, codes, bands = blend(image, valid, brightness_model, windows)
+    assert codes.shape == (height, width)
+    assert [band.row for band in bands] == windows.starts(height)
+    assert ((codes == 255) == ~valid).all()
+    np.testing.assert_allclose(probabilities[valid].sum(axis=1), 1, rtol=1e-4)
+    # The model works pixel by pixel, so blending must change nothing but rounding.
+    alone = brightness_model(image[None])[0]
+    np.testing.assert_allclose(probabilities[valid], alone[valid], atol=1e-5)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 150), st.integers(1, 150), st.sampled_from([0.0, 0.3, 0.5, 0.7]))
+def test_bands_are_what_a_sum_over_the_whole_scene_gives(height, width, overlap):
+    image, valid = random_scene(height, width, seed=height * width)
+    windows = Windows(32, overlap, batch_size=3)
+    probabilities, _, _ = blend(image, valid, position_model, windows)
+    expected = slow_blend(image, position_model, windows)
+    np.testing.assert_allclose(probabilities[valid], expected[valid], atol=1e-5)
+
+
+def test_a_constant_model_gives_a_constant_map():
+    def constant(images):
+        return np.broadcast_to(np.float32([0.2, 0.7, 0.1]), (*images.shape[:3], 3))
+
+    image, valid = random_scene(201, 133, seed=5)
+    probabilities, codes, _ = blend(image, valid, constant, Windows(48, 0.5, 4))
+    np.testing.assert_allclose(probabilities[valid], [[0.2, 0.7, 0.1]] * valid.sum(), atol=1e-6)
+    assert set(np.unique(codes)) == {1, 255}
+
+
+def test_windows_without_a_valid_pixel_are_not_run():
+    seen = []
+
+    def counting(images):
+        seen.append(len(images))
+        return brightness_model(images)
+
+    image, valid = np.full((64, 128, 3), 9, np.uint8), np.zeros((64, 128), bool)
+    valid[40, 100] = True
+    _, codes, _ = blend(image, valid, counting, Windows(32, 0.0, 2))
+    assert seen == [1]
+    assert codes[40, 100] == 0
+    assert (codes == 255).sum() == codes.size - 1
+
+    seen.clear()
+    _, codes, _ = blend(image, np.zeros((64, 128), bool), counting, Windows(32, 0.5, 2))
+    assert seen == []
+    assert (codes == 255).all()
+
+
+def test_batches_are_no_larger_than_asked():
+    seen = []
+
+    def counting(images):
+        seen.append(images.shape)
+        return brightness_model(images)
+
+    image = np.full((32, 320, 3), 9, np.uint8)
+    blend(image, np.ones((32, 320), bool), counting, Windows(32, 0.5, 8))
+    assert [shape[0] for shape in seen] == [8, 8, 3]
+    assert {shape[1:] for shape in seen} == {(32, 32, 3)}
+
+
+def test_rows_are_asked_for_once_and_in_order():
+    asked = []
+    image, valid = random_scene(203, 40, seed=1)
+
+    def read_rows(start, stop):
+        asked.append((start, stop))
+        return image[start:stop], valid[start:stop]
+
+    options = {"height": 203, "width": 40, "n_classes": 3, "windows": Windows(32, 0.75, 4)}
+    list(blend_bands(read_rows, brightness_model, **options))
+    assert asked[0] == (0, 32)
+    assert asked[-1][1] == 203
+    assert all(stop == start for (_, stop), (start, _) in pairwise(asked))
+
+
+def test_memory_depends_on_the_width_and_not_on_the_height():
+    def peak(height):
+        rows = np.full((32, 64, 3), 9, np.uint8), np.ones((32, 64), bool)
+        options = {"height": height, "width": 64, "n_classes": 3, "windows": Windows(32, 0.5, 4)}
+        tracemalloc.start()
+        for _ in blend_bands(
+            lambda start, stop: (rows[0][: stop - start], rows[1][: stop - start]),
+            brightness_model,
+            **options,
+        ):
+            pass
+        _, highest = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return highest
+
+    # Only the list of window offsets grows.
+    assert peak(6400) < 1.1 * peak(640) + 50 * 6400 / 16

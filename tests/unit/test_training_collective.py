@@ -1,0 +1,64 @@
+"""One process, and the choice between it and Horovod (Horovod itself: tests/integration)."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from training.collective import SingleProcess, launched_ranks, open_collective
+
+
+def test_alone_every_exchange_is_the_value_itself() -> None:
+    alone = SingleProcess()
+    assert (alone.rank, alone.size, alone.local_rank, alone.local_size) == (0, 1, 0, 1)
+    assert alone.sum(np.array([1, 2])).tolist() == [1, 2]
+    assert alone.average([1, 2]).tolist() == [1.0, 2.0]
+    assert alone.broadcast({"a": 1}) == {"a": 1}
+    assert alone.gather("x") == ["x"]
+    assert alone.sum_tensors([1, 2], name="t") == [1, 2]
+    alone.broadcast_variables([])
+    alone.barrier()
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, (0, 1)),
+        ({"HOROVOD_RANK": "1", "HOROVOD_SIZE": "2"}, (1, 2)),
+        ({"OMPI_COMM_WORLD_RANK": "3", "OMPI_COMM_WORLD_SIZE": "4"}, (3, 4)),
+        ({"PMI_RANK": "0", "PMI_SIZE": "8"}, (0, 8)),
+    ],
+)
+def test_launchers_are_known_by_their_variables(
+    environment: dict[str, str], expected: tuple[int, int]
+) -> None:
+    assert launched_ranks(environment) == expected
+
+
+def test_without_a_launcher_there_is_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HOROVOD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    assert isinstance(open_collective(), SingleProcess)
+
+
+def test_ranks_without_horovod_say_how_to_get_it() -> None:
+    # None in sys.modules is how Python spells "not installed".
+    code = (
+        "import sys; sys.modules['horovod'] = None\n"
+        "from polynya.errors import MissingDependencyError\n"
+        "from training.collective import open_collective\n"
+        "try: open_collective()\n"
+        "except MissingDependencyError as error: print(error)\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_RANK": "0"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert result.stdout.startswith("2 ranks were launched but Horovod can't be imported")
+    assert "make setup" in result.stdout

@@ -1,0 +1,105 @@
+"""The paper's U-Net and its leaner kin."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from polynya.errors import ModelError
+from polynya.recipe import ModelOptions
+from training.models import build
+
+CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.Conv2DTranspose)
+TINY = {"filters": (4, 6, 8), "dropout": (0.1, 0.1, 0.2)}
+
+
+def _convolutions(model: keras.Model) -> int:
+    return sum(isinstance(layer, CONVOLUTIONS) for layer in model.layers)
+
+
+def test_the_default_is_the_network_of_the_paper() -> None:
+    model = build("unet", input_shape=(256, 256, 3), n_classes=3)
+    assert _convolutions(model) == 28
+    assert model.count_params() == 7_775_635
+    assert model.output_shape == (None, 256, 256, 3)
+    rates = [layer.rate for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
+    assert rates == [0.1, 0.1, 0.2, 0.2, 0.2, 0.3, 0.2, 0.2, 0.2, 0.1, 0.1]
+    first = model.get_layer("down0_conv1")
+    assert isinstance(first.kernel_initializer, keras.initializers.HeNormal)
+    assert (first.kernel_size, first.padding, first.activation.__name__) == ((3, 3), "same", "relu")
+
+
+def test_the_recipe_s_default_model_is_the_paper_s() -> None:
+    options = ModelOptions().model_dump(exclude={"name"})
+    model = build("unet", input_shape=(None, None, 3), n_classes=3, **options)
+    assert model.count_params() == 7_775_635
+
+
+@pytest.mark.parametrize("stem", [1, 2, 4])
+def test_probabilities_of_any_size_sum_to_one(stem: int) -> None:
+    model = build("unet", input_shape=(None, None, 3), n_classes=4, stem=stem, **TINY)
+    for height, width in ((32, 32), (48, 16)):
+        images = np.random.default_rng(0).integers(0, 256, (2, height, width, 3)).astype(np.uint8)
+        result = keras.ops.convert_to_numpy(model(images))
+        assert result.shape == (2, height, width, 4)
+        assert result.dtype == np.float32
+        assert result.sum(axis=-1) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_half_precision_inside_gives_float32_probabilities() -> None:
+    model = build("unet", input_shape=(None, None, 3), n_classes=3, dtype="mixed_bfloat16", **TINY)
+    result = model(np.zeros((1, 16, 16, 3), np.uint8))
+    assert keras.backend.standardize_dtype(result.dtype) == "float32"
+    assert model.get_layer("down0_conv1").compute_dtype == "bfloat16"
+    assert {v.dtype for v in model.trainable_variables} == {"float32"}
+
+
+def test_every_weight_gets_a_gradient() -> None:
+    import tensorflow as tf
+
+    keras.utils.set_random_seed(0)
+    model = build("unet", input_shape=(None, None, 3), n_classes=3, stem=2, **TINY)
+    images = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3)).astype(np.float32)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(model(images, training=True)[..., 0])
+    for gradient, variable in zip(
+        tape.gradient(loss, [v.value for v in model.trainable_variables]),
+        model.trainable_variables,
+        strict=True,
+    ):
+        assert gradient is not None, variable.path
+        assert np.any(gradient.numpy() != 0), variable.path
+
+
+def test_a_saved_model_loads_in_safe_mode_without_custom_objects(tmp_path: Path) -> None:
+    model = build("unet", input_shape=(None, None, 3), n_classes=3, stem=2, **TINY)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras", compile=False, safe_mode=True)
+    images = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3)).astype(np.float32)
+    expected = keras.ops.convert_to_numpy(model(images))
+    assert keras.ops.convert_to_numpy(again(images)) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"input_shape": (100, 128, 3)}, "multiples of 32"),
+        ({"input_shape": (64, 64, 3), "stem": 4}, "multiples of 128"),
+        ({"input_shape": (256, 3)}, "`input_shape` must be"),
+        ({"n_classes": 1}, "`n_classes` must be at least 2"),
+        ({"filters": (8,), "dropout": (0.1,)}, "`filters` must have at least 2"),
+        ({"dropout": (0.1,)}, "`dropout` must have as many"),
+        ({"stem": 3}, "`stem` must be 1, 2 or 4. Received: stem=3"),
+    ],
+)
+def test_what_cannot_be_built_is_said(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        build("unet", **{"input_shape": (256, 256, 3), "n_classes": 3, **options})
+
+
+def test_an_unknown_model_names_the_key_and_the_choices() -> None:
+    with pytest.raises(ModelError, match=r"no model 'vnet'; set the recipe's key 'model.name' to"):
+        build("vnet", input_shape=(256, 256, 3), n_classes=3)

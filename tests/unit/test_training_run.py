@@ -1,0 +1,195 @@
+"""A whole run on one rank."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from polynya.classes import ClassScheme, LabelClass
+from polynya.errors import ModelError, OutputError, PolynyaError, RecipeError, ShardError
+from polynya.recipe import Recipe, parse_recipe
+from tiny_shards import write_tiny_shards
+from training.collective import SingleProcess
+from training.model_folder import load_model
+from training.prepare import validation_tiles
+from training.run import TrainingSummary, together, train_model
+
+TINY = {
+    "seed": 1,
+    "tiles": {"size": 32},
+    "split": {"validation": 0.25},
+    "model": {"filters": [4, 8], "dropout": [0.1, 0.1]},
+    "training": {
+        "epochs": 3,
+        "batch_size": 5,
+        "learning_rate": 0.01,
+        "learning_rate_scaling": "none",
+    },
+}
+
+
+def _recipe(**sections: dict) -> Recipe:
+    content = {key: value if isinstance(value, int) else dict(value) for key, value in TINY.items()}
+    for section, values in sections.items():
+        content[section] = {**content.get(section, {}), **values}
+    return parse_recipe(content, source="test")
+
+
+def _train(tmp_path: Path, recipe: Recipe, out: str = "model", **options: bool) -> TrainingSummary:
+    shards = tmp_path / "shards"
+    if not shards.exists():
+        write_tiny_shards(shards, recipe)
+    recipe.save(tmp_path / "recipe.yaml")
+    return train_model(shards, tmp_path / out, tmp_path / "recipe.yaml", SingleProcess(), **options)
+
+
+def test_a_run_writes_a_model_folder_that_opens(tmp_path: Path) -> None:
+    recipe = _recipe(training={"augment": {"dihedral": True, "haze": 0.5, "shade": 0.5}})
+    summary = _train(tmp_path, recipe)
+    folder = summary.folder
+    assert {path.name for path in folder.iterdir()} == {
+        "model.keras",
+        "recipe.yaml",
+        "classes.json",
+        "split.json",
+        "metrics.json",
+        "history.csv",
+        "steps.csv",
+        "provenance.json",
+        "README.md",
+    }
+    assert load_model(folder).recipe == recipe
+    history = list(csv.DictReader((folder / "history.csv").open()))
+    assert [row["epoch"] for row in history] == ["1", "2", "3"]
+    assert all(float(row["images_per_second"]) > 0 for row in history)
+    steps = list(csv.DictReader((folder / "steps.csv").open()))
+    assert len(steps) == 9
+    assert sum(int(row["valid_pixels"]) for row in steps[:3]) == 12 * 32 * 32
+
+    split = json.loads((folder / "split.json").read_text())
+    assert (len(split["training"]), len(split["validation"])) == (3, 1)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["epoch"] == summary.best_epoch
+    # The validation scene as it is and once more under a simulated sky.
+    assert np.sum(metrics["validation"]["confusion"]) == 2 * 64 * 64
+    best = max(history, key=lambda row: float(row["val_mean_iou"]))
+    assert int(best["epoch"]) == summary.best_epoch
+    provenance = json.loads((folder / "provenance.json").read_text())
+    assert provenance["last_weights_digest"] == summary.weights_digest
+    card = (folder / "README.md").read_text()
+    assert "dihedral, haze, shade" in card
+    assert "| Open water |" in card
+
+
+def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
+    recipe = _recipe(training={"augment": {"dihedral": True, "haze": 0.5}})
+    one, two = (_train(tmp_path, recipe, out) for out in ("one", "two"))
+    assert one.weights_digest == two.weights_digest
+    other = _train(tmp_path, recipe.model_copy(update={"seed": 2}), "other")
+    assert other.weights_digest != one.weights_digest
+
+
+@pytest.mark.parametrize("monitor", ["loss", "accuracy", "mean_iou"])
+def test_the_best_epoch_is_kept(tmp_path: Path, monitor: str) -> None:
+    summary = _train(tmp_path, _recipe(training={"monitor": monitor}))
+    column = {"loss": "val_loss", "accuracy": "val_accuracy", "mean_iou": "val_mean_iou"}[monitor]
+    values = [getattr(record, column) for record in summary.history]
+    best = min(values) if monitor == "loss" else max(values)
+    assert values[summary.best_epoch - 1] == best
+
+
+def test_without_validation_the_training_loss_decides(tmp_path: Path) -> None:
+    summary = _train(tmp_path, _recipe(split={"validation": 0.0}))
+    losses = [record.loss for record in summary.history]
+    assert losses[summary.best_epoch - 1] == min(losses)
+    assert "No scene was held out" in (summary.folder / "README.md").read_text()
+
+
+def test_without_a_recipe_that_of_the_shards_is_used(tmp_path: Path) -> None:
+    recipe = _recipe(training={"epochs": 1})
+    write_tiny_shards(tmp_path / "shards", recipe)
+    summary = train_model(tmp_path / "shards", tmp_path / "model", None, SingleProcess())
+    assert load_model(summary.folder).recipe == recipe
+
+
+def _refused(tmp_path: Path, recipe: Recipe) -> PolynyaError:
+    write_tiny_shards(tmp_path / "shards", _recipe())
+    with pytest.raises(PolynyaError) as error:
+        _train(tmp_path, recipe)
+    assert not (tmp_path / "model").exists()
+    return error.value
+
+
+def test_shards_of_other_classes_are_refused(tmp_path: Path) -> None:
+    classes = ClassScheme(
+        name="kelp",
+        classes=(
+            LabelClass(code=0, name="sea", title="Sea", color=(0, 0, 9)),
+            LabelClass(code=1, name="kelp", title="Kelp", color=(0, 9, 0)),
+        ),
+    )
+    error = _refused(tmp_path, _recipe().model_copy(update={"classes": classes}))
+    assert isinstance(error, ShardError)
+    assert "'sea-ice'" in str(error)
+    assert "'kelp'" in str(error)
+
+
+def test_shards_made_with_other_label_options_are_refused(tmp_path: Path) -> None:
+    error = _refused(tmp_path, _recipe(label={"method": "published"}))
+    assert isinstance(error, ShardError)
+    assert "another section 'label'" in str(error)
+
+
+def test_tiles_that_the_model_cannot_halve_often_enough_are_refused(tmp_path: Path) -> None:
+    filters, dropout = [2] * 7, [0.0] * 7
+    error = _refused(tmp_path, _recipe(model={"filters": filters, "dropout": dropout}))
+    assert isinstance(error, RecipeError)
+    assert "multiple of 64" in str(error)
+
+
+def test_an_unknown_model_is_refused(tmp_path: Path) -> None:
+    write_tiny_shards(tmp_path / "shards", _recipe())
+    with pytest.raises(ModelError, match="'model.name'"):
+        _train(tmp_path, _recipe(model={"name": "vnet"}))
+
+
+def test_a_finished_model_is_replaced_on_request_only(tmp_path: Path) -> None:
+    recipe = _recipe(training={"epochs": 1})
+    _train(tmp_path, recipe)
+    with pytest.raises(OutputError, match="--overwrite"):
+        _train(tmp_path, recipe)
+    _train(tmp_path, recipe, overwrite=True)
+
+
+def test_an_error_of_any_rank_is_everyone_s() -> None:
+    class OtherRankFailed(SingleProcess):
+        def gather(self, value: object) -> list[object]:
+            return [value, ShardError("file of rank 1 is damaged")]
+
+    assert together(SingleProcess(), lambda: 3) == 3
+    with pytest.raises(ShardError, match="rank 1"):
+        together(OtherRankFailed(), lambda: 3)
+
+
+def test_validation_tiles_do_not_depend_on_the_number_of_ranks() -> None:
+    class Rank(SingleProcess):
+        def __init__(self, rank: int, size: int) -> None:
+            self.rank, self.size = rank, size
+
+    recipe = _recipe(training={"batch_size": 2, "augment": {"haze": 1.0, "shade": 0.5}})
+    rng = np.random.default_rng(0)
+    images = rng.integers(1, 256, (7, 32, 32, 3)).astype(np.uint8)
+    labels = np.digitize(images[..., 0], [31, 205]).astype(np.uint8)
+
+    def tiles(size: int) -> list[bytes]:
+        parts = [validation_tiles(images, labels, recipe, Rank(r, size)) for r in range(size)]
+        return sorted(tile.tobytes() for part in parts for tile in part[0])
+
+    assert len(tiles(1)) == 14
+    assert tiles(1) == tiles(2) == tiles(3)
+    plain = validation_tiles(images, labels, _recipe(), SingleProcess())
+    assert sorted(t.tobytes() for t in plain[0]) == sorted(t.tobytes() for t in images)

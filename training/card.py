@@ -1,0 +1,91 @@
+"""What a model says about itself: scores as plain values, and the model card."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from polynya.classes import ClassScheme
+from polynya.recipe import Recipe
+from training.metrics import Scores
+from training.split import Split
+
+SCORES = ("precision", "recall", "f1", "iou")
+
+
+def scores_record(scores: Scores, classes: ClassScheme) -> dict[str, Any]:
+    """Scores as plain values by class name, for JSON."""
+    by_score = {"precision": scores["precision"], "recall": scores["recall"]}
+    by_score |= {"f1": scores["f1"], "iou": scores["iou"]}
+    return {
+        "accuracy": scores["accuracy"],
+        "mean_iou": scores["mean_iou"],
+        "mean_f1": scores["mean_f1"],
+        "classes": {
+            name: {score: float(by_score[score][code]) for score in SCORES}
+            for code, name in enumerate(classes.names)
+        },
+    }
+
+
+def model_card(
+    recipe: Recipe, split: Split, metrics: Mapping[str, Any], provenance: Mapping[str, str]
+) -> str:
+    """Text of the model card.
+
+    Args:
+        recipe: Of the training.
+        split: Its scenes.
+        metrics: Content of metrics.json.
+        provenance: Content of provenance.json.
+
+    Returns:
+        Markdown.
+    """
+    classes, augment = recipe.classes, recipe.training.augment
+    changes = [name for name in ("dihedral", "haze", "shade") if getattr(augment, name)]
+    about = "\n".join(f"- {key}: {value}" for key, value in sorted(provenance.items()))
+    return f"""# {recipe.model.name} for {classes.name}
+
+Segments 8-bit RGB scenes into {classes.n_classes} classes: {", ".join(classes.titles)}.
+Open it with `polynya predict FOLDER SCENE --out DIR`, or in Keras with
+`keras.saving.load_model("model.keras")`: images (B, H, W, 3) with values 0..255 in, probabilities out.
+
+## Data
+
+Labels come from colour thresholds (profile `{recipe.label.profile}`, filter `{recipe.label.method}`), not from people.
+Scenes: {len(split.training)} for training, {len(split.validation)} for validation (`split.json`); none is on both sides.
+Random changes of the training tiles: {", ".join(changes) or "none"}.
+
+## Scores
+
+{_scores_text(recipe, split, metrics)}
+
+## Provenance
+
+{about}
+"""
+
+
+def _scores_text(recipe: Recipe, split: Split, metrics: Mapping[str, Any]) -> str:
+    if not split.validation:
+        return "No scene was held out, so there are none."
+    validation = metrics["validation"]
+    lines = [
+        f"Of the validation scenes, epoch {metrics['epoch']} of {recipe.training.epochs}.",
+        "They say how well the model repeats its labels.",
+        "",
+        f"Accuracy {_text(validation['accuracy'])}, mean IoU {_text(validation['mean_iou'])}.",
+        "",
+        "| class | precision | recall | F1 | IoU |",
+        "|---|---|---|---|---|",
+    ]
+    for name, title in zip(recipe.classes.names, recipe.classes.titles, strict=True):
+        values = validation["classes"][name]
+        lines.append(f"| {title} | {' | '.join(_text(values[score]) for score in SCORES)} |")
+    return "\n".join(lines)
+
+
+def _text(score: float) -> str:
+    return "undefined" if math.isnan(score) else f"{score:.4f}"

@@ -1,0 +1,59 @@
+"""What a rank may use of its machine."""
+
+from __future__ import annotations
+
+import os
+
+from polynya.errors import MissingDependencyError
+from training.collective import Collective
+
+
+def import_tensorflow() -> None:
+    """Import TensorFlow as Keras' back end, without its greeting.
+
+    Raises:
+        MissingDependencyError: It isn't installed.
+    """
+    # Horovod works on TensorFlow only, whatever the user's Keras configuration says.
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # TensorFlow 2.21 praises its CPU instructions before it looks at that level.
+    with open(os.devnull, "w") as nowhere:
+        stderr = os.dup(2)
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            import tensorflow  # noqa: F401
+        except ImportError as error:
+            raise MissingDependencyError(
+                f"TensorFlow can't be imported ({error}); install it with: pip install"
+                " 'polynya[train]'"
+            ) from None
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+
+
+def threads_per_rank(local_size: int) -> int:
+    """Cores of this process shared among the ranks of the machine, at least one."""
+    return max(1, len(os.sched_getaffinity(0)) // local_size)
+
+
+def configure_devices(collective: Collective) -> int:
+    """Give this rank its share of the cores and, where there are GPUs, one by its local rank.
+
+    Call it before TensorFlow's first operation.
+
+    Returns:
+        Threads of this rank.
+    """
+    import tensorflow as tf
+
+    threads = threads_per_rank(collective.local_size)
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        own = gpus[collective.local_rank % len(gpus)]
+        tf.config.set_visible_devices(own, "GPU")
+        tf.config.experimental.set_memory_growth(own, True)
+    return threads

@@ -1,0 +1,100 @@
+"""Scores of a segmentation, all from one confusion matrix.
+
+Confusion matrices of tiles, batches, ranks and scenes are added; scores are never averaged.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Scores(TypedDict):
+    """What `scores` returns; arrays are float64 (C,), one value a class."""
+
+    accuracy: float
+    """Share of pixels right."""
+    mean_iou: float
+    mean_f1: float
+    precision: NDArray[np.float64]
+    recall: NDArray[np.float64]
+    f1: NDArray[np.float64]
+    iou: NDArray[np.float64]
+
+
+def confusion_matrix(
+    truth: NDArray[Any], predicted: NDArray[Any], n_classes: int, ignore: int
+) -> NDArray[np.int64]:
+    """Count pixels by true and predicted class.
+
+    Args:
+        truth: Integer, any shape; class codes 0..C-1 or `ignore`.
+        predicted: Integer, the same shape.
+        n_classes: C.
+        ignore: Code that is no class; a pixel with it on either side doesn't count.
+
+    Returns:
+        int64 (C, C): rows are the truth, columns the prediction.
+
+    Raises:
+        ValueError: The shapes differ, or a code is neither a class nor `ignore`.
+    """
+    if truth.shape != predicted.shape:
+        raise ValueError(
+            "`truth` and `predicted` must have the same shape. "
+            f"Received: truth.shape={truth.shape}, predicted.shape={predicted.shape}"
+        )
+    counted = (truth != ignore) & (predicted != ignore)
+    t = truth[counted].astype(np.int64)
+    p = predicted[counted].astype(np.int64)
+    for name, codes in (("truth", t), ("predicted", p)):
+        if codes.size and (codes.min() < 0 or codes.max() >= n_classes):
+            raise ValueError(
+                f"`{name}` must hold codes 0..{n_classes - 1} or {ignore}. "
+                f"Received: {name} from {codes.min()} to {codes.max()}"
+            )
+    counts = np.bincount(t * n_classes + p, minlength=n_classes * n_classes)
+    return counts.reshape(n_classes, n_classes)
+
+
+def scores(confusion: NDArray[Any]) -> Scores:
+    """Accuracy, and precision, recall, F1 and IoU of each class.
+
+    With TP the diagonal, FP the rest of a column and FN the rest of a row:
+    precision = TP / (TP + FP), recall = TP / (TP + FN), F1 = 2 TP / (2 TP + FP + FN),
+    IoU = TP / (TP + FP + FN), accuracy = sum of TP / sum of all.
+
+    A score that is undefined (0 / 0, such as the recall of a class that doesn't occur) is NaN, and
+    the means are over the classes where the score is defined. NaN too where none is.
+
+    Args:
+        confusion: Integer (C, C): rows are the truth, columns the prediction.
+    """
+    confusion = np.asarray(confusion, np.float64)
+    true_positive = np.diag(confusion)
+    false_positive = confusion.sum(axis=0) - true_positive
+    false_negative = confusion.sum(axis=1) - true_positive
+    iou = _ratio(true_positive, true_positive + false_positive + false_negative)
+    f1 = _ratio(2 * true_positive, 2 * true_positive + false_positive + false_negative)
+    return Scores(
+        accuracy=float(_ratio(true_positive.sum(), confusion.sum())),
+        mean_iou=_defined_mean(iou),
+        mean_f1=_defined_mean(f1),
+        precision=_ratio(true_positive, true_positive + false_positive),
+        recall=_ratio(true_positive, true_positive + false_negative),
+        f1=f1,
+        iou=iou,
+    )
+
+
+def _ratio(numerator: Any, denominator: Any) -> NDArray[np.float64]:
+    denominator = np.asarray(denominator, np.float64)
+    undefined = np.full(denominator.shape, np.nan)
+    return np.divide(numerator, denominator, out=undefined, where=denominator > 0)
+
+
+def _defined_mean(values: NDArray[np.float64]) -> float:
+    defined = values[~np.isnan(values)]
+    return float(defined.mean()) if defined.size else float("nan")

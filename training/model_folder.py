@@ -1,0 +1,172 @@
+"""A model on disk: a folder that says everything about itself, and no code.
+
+model.keras       best weights and architecture; opens in Keras' safe mode
+recipe.yaml       everything the training depended on
+classes.json      codes, names and colours of the output channels
+split.json        scenes that trained and scenes that validated
+metrics.json      scores of the best epoch, with its confusion matrix
+history.csv       one row an epoch
+steps.csv         one row a step
+provenance.json   versions, digests, ranks
+README.md         model card; written last, so it says that the training is finished
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from polynya.classes import ClassScheme
+from polynya.errors import ModelError, OutputError
+from polynya.recipe import Recipe, load_recipe
+
+if TYPE_CHECKING:
+    import keras
+
+MODEL_FILE = "model.keras"
+RECIPE_FILE = "recipe.yaml"
+CLASSES_FILE = "classes.json"
+SPLIT_FILE = "split.json"
+METRICS_FILE = "metrics.json"
+HISTORY_FILE = "history.csv"
+STEPS_FILE = "steps.csv"
+PROVENANCE_FILE = "provenance.json"
+CARD_FILE = "README.md"
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A model that was read from its folder."""
+
+    keras_model: keras.Model
+    """From images (B, H, W, 3), values 0..255, to probabilities (B, H, W, classes)."""
+    recipe: Recipe
+    """How it was trained, and so how scenes must be read and filtered for it."""
+    folder: Path
+
+    @property
+    def classes(self) -> ClassScheme:
+        return self.recipe.classes
+
+
+def start_folder(folder: str | Path, overwrite: bool = False) -> Path:
+    """Make the folder of a new model; an unfinished model in it goes.
+
+    Raises:
+        OutputError: It holds a finished model and `overwrite` is False, or something else, or
+            can't be written.
+    """
+    folder = Path(folder)
+    try:
+        if folder.exists() and any(folder.iterdir()):
+            if not (folder / RECIPE_FILE).is_file():
+                raise OutputError(
+                    f"{folder} holds other files; give an empty or new folder as --out."
+                )
+            if (folder / CARD_FILE).is_file() and not overwrite:
+                raise OutputError(
+                    f"{folder} holds a finished model; add --overwrite to replace it."
+                )
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"Can't write to {folder}: {error.strerror}; choose another --out."
+        ) from None
+    return folder
+
+
+def save_model(folder: str | Path, model: keras.Model, recipe: Recipe) -> None:
+    """Write what `load_model` needs: weights and architecture, recipe and classes.
+
+    Each file appears complete or not at all; the model comes last, so a reader that finds it finds
+    the rest.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_recipe(folder, recipe)
+    # Keras insists on the suffix, so the unfinished file has another stem.
+    partial = folder / "_partial.keras"
+    model.save(partial)
+    os.replace(partial, folder / MODEL_FILE)
+
+
+def write_recipe(folder: Path, recipe: Recipe) -> None:
+    """Write recipe and classes."""
+    partial = folder / f"_partial-{RECIPE_FILE}"
+    recipe.save(partial)
+    os.replace(partial, folder / RECIPE_FILE)
+    write_json(folder / CLASSES_FILE, recipe.classes.model_dump(mode="json"))
+
+
+def load_model(folder: str | Path) -> TrainedModel:
+    """Open a model folder.
+
+    Raises:
+        ModelError: There is no such folder, no model in it, or Keras can't read it.
+    """
+    import keras
+
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise ModelError(f"There is no model folder {folder}; make one with: polynya train.")
+    for name in (MODEL_FILE, RECIPE_FILE, CLASSES_FILE):
+        if not (folder / name).is_file():
+            raise ModelError(
+                f"The folder {folder} holds no model ({name} is missing); give the folder that"
+                " 'polynya train' wrote."
+            )
+    recipe = load_recipe(folder / RECIPE_FILE)
+    try:
+        model = keras.saving.load_model(folder / MODEL_FILE, compile=False, safe_mode=True)
+    except Exception as error:  # Keras raises a different type for each kind of damage.
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ModelError(
+            f"{folder / MODEL_FILE} can't be opened as a Keras model ({reason}); train it again."
+        ) from None
+    if model.output_shape[-1] != recipe.classes.n_classes:
+        raise ModelError(
+            f"The model in {folder} has {model.output_shape[-1]} output channels but its recipe"
+            f" {recipe.classes.n_classes} classes; restore the recipe.yaml it was trained with."
+        )
+    return TrainedModel(model, recipe, folder)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON at once; numbers that are not finite become null."""
+    write_text(path, json.dumps(_finite(content), indent=2, allow_nan=False) + "\n")
+
+
+def write_csv(path: Path, rows: Sequence[Any]) -> None:
+    """Write dataclasses of one kind as a table, at once."""
+    records = [asdict(row) for row in rows]
+    table = io.StringIO()
+    writer = csv.DictWriter(table, list(records[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
+    write_text(path, table.getvalue())
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file that appears complete or not at all."""
+    partial = path.with_name(f"_partial-{path.name}")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)
+
+
+def _finite(content: Any) -> Any:
+    if isinstance(content, Mapping):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [_finite(value) for value in content]
+    if isinstance(content, float) and not math.isfinite(content):
+        return None
+    return content

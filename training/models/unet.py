@@ -1,0 +1,159 @@
+"""The U-Net of the sea-ice workflow paper, and leaner ones of the same kind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+PAPER_FILTERS = (16, 32, 64, 128, 256, 512)
+PAPER_DROPOUT = (0.1, 0.1, 0.2, 0.2, 0.2, 0.3)
+
+
+def unet(
+    *,
+    input_shape: tuple[int | None, int | None, int] = (256, 256, 3),
+    n_classes: int = 3,
+    filters: Sequence[int] = PAPER_FILTERS,
+    dropout: Sequence[float] = PAPER_DROPOUT,
+    stem: int = 1,
+    head_filters: int = 8,
+    dtype: str | None = None,
+    name: str = "unet",
+) -> keras.Model:
+    """U-Net: an encoder, a bottleneck and a decoder that sees the encoder's features again.
+
+    The defaults are the network of the paper: 28 convolutions (transposed ones counted), 7.77 M
+    parameters with three bands and three classes. On each level two 3x3 convolutions with dropout
+    between them; 2x2 max-pooling down, 2x2 transposed convolutions of stride 2 up.
+
+    With a `stem` the first convolution turns patches of stem x stem pixels into cells, the U-Net
+    works on those, and a small head brings its features back to pixels, where it sees the image
+    again. The receptive field grows by that factor and most of the work on full resolution goes.
+
+    The model is made of standard layers only, so any Keras loads it without this package.
+
+    Args:
+        input_shape: Height, width and bands. Height and width may be None; else they must be
+            multiples of stem * 2 ** (levels - 1).
+        n_classes: Channels of the output.
+        filters: Filters of each level, the bottleneck last.
+        dropout: Dropout rate of each level, the same in encoder and decoder.
+        stem: 1 for none, or the patch edge in pixels: 2 or 4.
+        head_filters: Filters of the head; used with a stem only.
+        dtype: Keras dtype policy of the layers, such as "mixed_bfloat16"; default: Keras' own.
+        name: Of the model.
+
+    Returns:
+        A Keras model from images (B, H, W, bands), values 0..255, to probabilities, float32
+        (B, H, W, n_classes).
+
+    Raises:
+        ValueError: A size, filter, dropout or stem that can't be built.
+
+    Example:
+        >>> model = unet(input_shape=(None, None, 3), n_classes=3)
+        >>> model(numpy.zeros((1, 256, 256, 3), "uint8")).shape
+        (1, 256, 256, 3)
+
+    Source: O. Ronneberger et al., "U-Net: Convolutional networks for biomedical image
+    segmentation", MICCAI 2015; section III-C of the sea-ice workflow paper.
+    """
+    _check(input_shape, n_classes, filters, dropout, stem)
+    levels = len(filters)
+
+    def convolve(x: Any, level: int, prefix: str) -> Any:
+        options: dict[str, Any] = {
+            "activation": "relu",
+            "kernel_initializer": "he_normal",
+            "padding": "same",
+            "dtype": dtype,
+        }
+        x = keras.layers.Conv2D(filters[level], 3, name=f"{prefix}_conv1", **options)(x)
+        x = keras.layers.Dropout(dropout[level], name=f"{prefix}_dropout", dtype=dtype)(x)
+        return keras.layers.Conv2D(filters[level], 3, name=f"{prefix}_conv2", **options)(x)
+
+    def upsample(x: Any, n_filters: int, factor: int, name: str) -> Any:
+        return keras.layers.Conv2DTranspose(
+            n_filters, factor, strides=factor, padding="same", name=name, dtype=dtype
+        )(x)
+
+    # === Functional model ===
+    inputs = keras.Input(shape=input_shape, name="image")
+    pixels = keras.layers.Rescaling(1.0 / 255.0, name="rescale", dtype=dtype)(inputs)
+
+    x = pixels
+    if stem > 1:
+        x = keras.layers.Conv2D(
+            filters[0],
+            stem,
+            strides=stem,
+            activation="relu",
+            kernel_initializer="he_normal",
+            name="stem",
+            dtype=dtype,
+        )(x)
+
+    skips = []
+    for level in range(levels - 1):
+        x = convolve(x, level, f"down{level}")
+        skips.append(x)
+        x = keras.layers.MaxPooling2D(2, name=f"down{level}_pool", dtype=dtype)(x)
+
+    x = convolve(x, levels - 1, "bottom")
+
+    for level in reversed(range(levels - 1)):
+        x = upsample(x, filters[level], 2, f"up{level}_transpose")
+        x = keras.layers.Concatenate(name=f"up{level}_concat", dtype=dtype)([x, skips[level]])
+        x = convolve(x, level, f"up{level}")
+
+    if stem > 1:
+        x = upsample(x, head_filters, stem, "head_transpose")
+        x = keras.layers.Concatenate(name="head_concat", dtype=dtype)([x, pixels])
+        x = keras.layers.Conv2D(
+            head_filters,
+            3,
+            activation="relu",
+            kernel_initializer="he_normal",
+            padding="same",
+            name="head_conv",
+            dtype=dtype,
+        )(x)
+
+    # Probabilities are float32 whatever the other layers compute in: the loss takes their logarithm.
+    outputs = keras.layers.Conv2D(
+        n_classes, 1, activation="softmax", name="probabilities", dtype="float32"
+    )(x)
+    return keras.Model(inputs, outputs, name=name)
+
+
+def _check(
+    input_shape: tuple[int | None, int | None, int],
+    n_classes: int,
+    filters: Sequence[int],
+    dropout: Sequence[float],
+    stem: int,
+) -> None:
+    if len(input_shape) != 3:
+        raise ValueError(
+            f"`input_shape` must be (height, width, bands). Received: input_shape={input_shape}"
+        )
+    if n_classes < 2:
+        raise ValueError(f"`n_classes` must be at least 2. Received: n_classes={n_classes}")
+    if len(filters) < 2:
+        raise ValueError(f"`filters` must have at least 2 levels. Received: filters={filters}")
+    if len(dropout) != len(filters):
+        raise ValueError(
+            "`dropout` must have as many values as `filters`. "
+            f"Received: dropout={dropout}, filters={filters}"
+        )
+    if stem not in (1, 2, 4):
+        raise ValueError(f"`stem` must be 1, 2 or 4. Received: stem={stem}")
+    multiple = stem * 2 ** (len(filters) - 1)
+    for size in input_shape[:2]:
+        if size is not None and size % multiple:
+            raise ValueError(
+                f"`input_shape` must have a height and width that are multiples of {multiple}. "
+                f"Received: input_shape={input_shape}"
+            )

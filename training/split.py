@@ -1,0 +1,65 @@
+"""Which scenes train and which validate: whole scenes, never tiles."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from polynya.errors import ShardError
+
+
+@dataclass(frozen=True)
+class Split:
+    """Scene ids of both sides, each sorted."""
+
+    training: tuple[str, ...]
+    validation: tuple[str, ...]
+
+
+def group_of(scene_id: str, pattern: str | None) -> str:
+    """Name of the group that a scene must stay with.
+
+    The first group of the regular expression where it matches, else the scene's own id: twins
+    such as the clear and the cloudy image of one site must not come on both sides.
+    """
+    match = re.search(pattern, scene_id) if pattern else None
+    if match is None or match.group(1) is None:
+        return scene_id
+    return match.group(1)
+
+
+def split_scenes(
+    scene_ids: Sequence[str], *, validation: float, seed: int, group: str | None = None
+) -> Split:
+    """Draw the groups of scenes that validate.
+
+    Tiles of one scene resemble each other, so a split by tile would measure memory, not skill.
+    The result depends on the set of scenes and the seed only, not on order or number of ranks.
+
+    Args:
+        scene_ids: All scenes.
+        validation: Share of the groups, rounded, but at least one; 0 leaves none for validation.
+        seed: Of the drawing.
+        group: Regular expression on the scene id; None makes each scene a group.
+
+    Raises:
+        ShardError: There is only one group but some share of it should validate.
+    """
+    groups = sorted({group_of(scene, group) for scene in scene_ids})
+    if validation > 0 and len(groups) < 2:
+        raise ShardError(
+            f"A split by scene needs at least two scenes (or groups of 'split.group'), the shards"
+            f" have {len(groups)}; label more scenes or set the recipe's key 'split.validation' to 0."
+        )
+    held_out: set[str] = set()
+    if validation > 0:
+        count = min(max(round(validation * len(groups)), 1), len(groups) - 1)
+        order = np.random.default_rng(seed).permutation(len(groups))
+        held_out = {groups[i] for i in order[:count]}
+    return Split(
+        training=tuple(s for s in sorted(scene_ids) if group_of(s, group) not in held_out),
+        validation=tuple(s for s in sorted(scene_ids) if group_of(s, group) in held_out),
+    )
