@@ -16,6 +16,11 @@ export PYTHONUNBUFFERED := 1
 export TF_CPP_MIN_LOG_LEVEL ?= 1
 # Spark on one machine needs no host name that resolves (laptops away from their network have none).
 export SPARK_LOCAL_HOSTNAME ?= localhost
+# Ranks import TensorFlow for ten seconds each; more ranks than cores need longer than Horovod's 30.
+export HOROVOD_START_TIMEOUT ?= 300
+export HOROVOD_GLOO_TIMEOUT_SECONDS ?= 300
+# Ranks that wait for a message give way to ranks that compute, where they share the cores.
+export OMPI_MCA_mpi_yield_when_idle ?= 1
 # Open MPI refuses root unless told twice, and root is the usual user inside a container.
 ifeq ($(shell id -u),0)
 export OMPI_ALLOW_RUN_AS_ROOT := 1

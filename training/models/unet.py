@@ -6,9 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
+from numpy.typing import NDArray
 
 PAPER_FILTERS = (16, 32, 64, 128, 256, 512)
 PAPER_DROPOUT = (0.1, 0.1, 0.2, 0.2, 0.2, 0.3)
+
+RAMP_SLOPE = 6.0
+"""Slope of the brightness ramps at the start, per unit of V in 0..1."""
 
 
 def unet(
@@ -19,6 +24,7 @@ def unet(
     dropout: Sequence[float] = PAPER_DROPOUT,
     stem: int = 1,
     head_filters: int = 8,
+    brightness_filters: int = 0,
     dtype: str | None = None,
     name: str = "unet",
 ) -> keras.Model:
@@ -32,6 +38,11 @@ def unet(
     works on those, and a small head brings its features back to pixels, where it sees the image
     again. The receptive field grows by that factor and most of the work on full resolution goes.
 
+    With `brightness_filters` the network sees V = max(bands) instead of the bands, through a 1x1
+    convolution whose filters start as ramps that rise or fall from levels spread over the range of
+    V. Classes that thresholds define are sharp functions of V; out of a single input between 0 and
+    1 these take thousands of steps to learn.
+
     The model is made of standard layers only, so any Keras loads it without this package.
 
     Args:
@@ -42,6 +53,7 @@ def unet(
         dropout: Dropout rate of each level, the same in encoder and decoder.
         stem: 1 for none, or the patch edge in pixels: 2 or 4.
         head_filters: Filters of the head; used with a stem only.
+        brightness_filters: 0 to see the bands, or the number of ramps on brightness.
         dtype: Keras dtype policy of the layers, such as "mixed_bfloat16"; default: Keras' own.
         name: Of the model.
 
@@ -82,6 +94,13 @@ def unet(
     # === Functional model ===
     inputs = keras.Input(shape=input_shape, name="image")
     pixels = keras.layers.Rescaling(1.0 / 255.0, name="rescale", dtype=dtype)(inputs)
+
+    if brightness_filters:
+        ramps = keras.layers.Conv2D(
+            brightness_filters, 1, activation="relu", name="brightness_ramps", dtype=dtype
+        )
+        pixels = ramps(keras.ops.max(pixels, axis=-1, keepdims=True))
+        ramps.set_weights(_ramp_weights(brightness_filters))
 
     x = pixels
     if stem > 1:
@@ -126,6 +145,24 @@ def unet(
         n_classes, 1, activation="softmax", name="probabilities", dtype="float32"
     )(x)
     return keras.Model(inputs, outputs, name=name)
+
+
+def _ramp_weights(n_filters: int) -> list[NDArray[np.float32]]:
+    """Kernel (1, 1, 1, n) and bias (n,) of ramps relu(+-slope (V - level)), half of them rising.
+
+    The ramps of one direction start at equal distances, so that sums of them make any piecewise
+    linear function of V with breaks there.
+    """
+    rising = (n_filters + 1) // 2
+    levels = np.concatenate(
+        [np.arange(n) / n for n in (rising, n_filters - rising) if n],
+    )
+    sign = np.where(np.arange(n_filters) < rising, 1.0, -1.0)
+    # Falling ramps end where the highest rising one would start again.
+    levels = np.where(sign > 0, levels, 1.0 - levels)
+    slope = RAMP_SLOPE * sign
+    kernel = slope.reshape(1, 1, 1, n_filters)
+    return [kernel.astype(np.float32), (-slope * levels).astype(np.float32)]
 
 
 def _check(

@@ -1,0 +1,66 @@
+"""Command line of the generator: `python -m data_samples --help`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from polynya.errors import EXIT_CODE, PolynyaError
+from polynya.progress import console, track
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command()
+def main(
+    out: Annotated[Path, typer.Option(help="Folder for the files; made if missing.")],
+    count: Annotated[int, typer.Option(min=1, help="Number of sites.")] = 1,
+    size: Annotated[str, typer.Option(help="Size in pixels: H, or HxW (rows x columns).")] = "512",
+    seed: Annotated[int, typer.Option(min=0, help="Seed; each gives other sites.")] = 0,
+    sky: Annotated[
+        str, typer.Option(help="clear, shadow, cloud, both, or mixed (the last three in turn).")
+    ] = "mixed",
+    shipped: Annotated[
+        bool,
+        typer.Option(
+            "--shipped", help="Make the samples that come with Polynya; only --out counts then."
+        ),
+    ] = False,
+) -> None:
+    """Make polar scenes with truth: clear scene, cloudy scene, classes, cloud and shadow fields."""
+    from data_samples.scene import make_scene
+    from data_samples.shipped import SHIPPED, make_shipped
+    from data_samples.write import write_scene
+
+    try:
+        if shipped:
+            for sample in track(SHIPPED, "Making samples"):
+                make_shipped(sample, out)
+            return
+        shape = _shape(size)
+        out.mkdir(parents=True, exist_ok=True)
+        for index in track(range(count), "Making samples"):
+            write_scene(make_scene(seed, index, shape, sky), out)
+    except PolynyaError as error:
+        _fail(str(error))
+    except OSError as error:
+        _fail(f"{out} can't be written ({error.strerror or error}): give another --out")
+
+
+def _shape(size: str) -> tuple[int, int]:
+    parts = size.lower().split("x")
+    if len(parts) > 2 or not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise PolynyaError(f'size "{size}" is not a size: write 512, or 512x640 (rows x columns)')
+    return int(parts[0]), int(parts[-1])
+
+
+def _fail(sentence: str) -> NoReturn:
+    console.print(f"Error: {sentence}", markup=False, soft_wrap=True)
+    sys.exit(EXIT_CODE)
+
+
+if __name__ == "__main__":
+    app()
