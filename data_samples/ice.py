@@ -33,8 +33,8 @@ VALUE_RANGES = ((2.0, 30.0), (31.0, 204.0), (205.0, 254.0))
 """Lowest and highest V of each class; 0 is nodata and 255 would be saturated."""
 
 SURFACE_RANGES = ((2.0, 25.0), (38.0, 188.0), (210.0, 254.0))
-"""Lowest and highest V of a surface of each class. Surfaces right at a threshold are rare in summer,
-or the paper's thresholds would not hold there; mixed pixels on borders fill the gaps."""
+"""Lowest and highest V of a surface of each class. Surfaces right at a threshold are rare in
+summer, or the paper's thresholds would not hold there; mixed pixels on borders fill the gaps."""
 
 _FLOE_SIZES = (420.0, 250.0, 150.0, 90.0, 54.0, 32.0, 19.0, 11.0)
 """Typical floe widths of the levels of fragmentation, in pixels of 10 m."""

@@ -73,7 +73,7 @@ def report_table(checks: Sequence[Check]) -> object:
 
     table = Table("", "state", "found", "to mend it, run")
     for check in checks:
-        state = "ok" if check.ok else "missing" if check.needed else "not here"
+        state = "ok" if check.ok else "missing" if check.needed else "optional"
         style = "green" if check.ok else "red" if check.needed else "yellow"
         remedy = "" if check.ok else check.remedy
         table.add_row(check.name, Text(state, style), Text(check.found), Text(remedy))
@@ -195,7 +195,13 @@ def check_mpi() -> Check:
         return Check("MPI", False, "no working mpirun on PATH", remedy, needed=False)
     lines = text.strip().splitlines()
     title = next((line for line in lines if re.search(r"\d+\.\d+", line)), lines[0])
-    return Check("MPI", True, f"{title.strip()}, {mpirun}", needed=False)
+    # Open MPI starts nothing for root, the usual user inside a container, without these two.
+    allowed = ("OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM")
+    found = f"{title.strip()}, {mpirun}"
+    if "Open MPI" in text and os.geteuid() == 0 and not all(map(os.environ.get, allowed)):
+        remedy = f"export {allowed[0]}=1 {allowed[1]}=1"
+        return Check("MPI", False, f"{found}; refuses root", remedy, needed=False)
+    return Check("MPI", True, found, needed=False)
 
 
 def check_gpu() -> Check:

@@ -116,9 +116,8 @@ class ModelOptions(_Options):
     head_filters: Positive = 8
     """Filters that bring a model with a stem back to full resolution."""
     brightness_filters: Annotated[int, Field(ge=0)] = 0
-    """0: the model sees the bands, as in the paper. More: it sees brightness, the greatest band of a
-    pixel, through this many soft thresholds; it then finds classes that thresholds define in a
-    tenth of the steps."""
+    """0: the model sees the bands, as in the paper. More: it sees brightness, the greatest band of
+    a pixel, through this many soft thresholds, and finds classes that thresholds define sooner."""
 
     @model_validator(mode="after")
     def _one_dropout_per_level(self) -> ModelOptions:

@@ -24,7 +24,7 @@ ones would look like floes: what tells a cloud's edge from a floe's is that it i
 
 
 @keras.saving.register_keras_serializable("polynya")
-class RandomDihedral(keras.layers.Layer):  # type: ignore[misc]
+class RandomDihedral(keras.layers.Layer):
     """One of the eight flips and right-angle turns of a square tile, each equally likely.
 
     Args:
@@ -100,7 +100,7 @@ def smooth_field(batch: int, height: int, width: int, generator: random.SeedGene
 
 
 @keras.saving.register_keras_serializable("polynya")
-class RandomSky(keras.layers.Layer):  # type: ignore[misc]
+class RandomSky(keras.layers.Layer):
     """Simulated thin cloud and shadow: I = R g (1 - h) + W h.
 
     R is the clear tile, g = 1 - shade a smooth gain, h a smooth opacity and W the brightness of

@@ -50,12 +50,15 @@ def model_card(
 
 Segments 8-bit RGB scenes into {classes.n_classes} classes: {", ".join(classes.titles)}.
 Open it with `polynya predict FOLDER SCENE --out DIR`, or in Keras with
-`keras.saving.load_model("model.keras")`: images (B, H, W, 3) with values 0..255 in, probabilities out.
+`keras.saving.load_model("model.keras")`: images (B, H, W, 3) with values 0..255 in,
+probabilities out.
 
 ## Data
 
-Labels come from colour thresholds (profile `{recipe.label.profile}`, filter `{recipe.label.method}`), not from people.
-Scenes: {len(split.training)} for training, {len(split.validation)} for validation (`split.json`); none is on both sides.
+Labels come from colour thresholds, not from people: profile `{recipe.label.profile}`,
+filter `{recipe.label.method}`.
+Scenes: {len(split.training)} for training, {len(split.validation)} for validation
+(`split.json`); none is on both sides.
 Random changes of the training tiles: {", ".join(changes) or "none"}.
 
 ## Scores

@@ -141,7 +141,7 @@ class HorovodRanks:
 
 
 def launched_ranks(environment: Mapping[str, str] = os.environ) -> tuple[int, int]:
-    """Rank and number of ranks that a launcher (horovodrun, mpirun) gave this process; else 0, 1."""
+    """Rank and number of ranks that horovodrun or mpirun gave this process; else 0 and 1."""
     rank = next((environment[v] for v in _RANK_VARIABLES if v in environment), "0")
     size = next((environment[v] for v in _SIZE_VARIABLES if v in environment), "1")
     return int(rank), int(size)

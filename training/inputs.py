@@ -1,8 +1,8 @@
 """From tiles in memory to batches: which rank sees which tile in which step.
 
 The order of an epoch belongs to the job, not to a rank: global batch k is tiles
-k * size * batch .. (k + 1) * size * batch - 1 of one permutation, and rank r takes the r-th slice of
-it. So two ranks with 16 tiles each see what one rank with 32 sees.
+k * size * batch .. (k + 1) * size * batch - 1 of one permutation, and rank r takes the r-th slice
+of it. So two ranks with 16 tiles each see what one rank with 32 sees.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ class Trainer:
         """Learning rate of the step to come."""
         return float(self.optimizer.learning_rate)
 
-    def train_epoch(self, batches: tf.data.Dataset, on_step: Callable[[], None]) -> NDArray[Any]:
+    def train_epoch(self, batches: tf.data.Dataset, on_step: Callable[[], object]) -> NDArray[Any]:
         """Train on every batch.
 
         Args:

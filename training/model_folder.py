@@ -19,6 +19,7 @@ import json
 import math
 import os
 import shutil
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -40,6 +41,10 @@ HISTORY_FILE = "history.csv"
 STEPS_FILE = "steps.csv"
 PROVENANCE_FILE = "provenance.json"
 CARD_FILE = "README.md"
+
+
+_UNREADABLE = (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile)
+"""Keras raises a different one for each kind of damage, and ValueError for code in a file."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +132,7 @@ def load_model(folder: str | Path) -> TrainedModel:
     recipe = load_recipe(folder / RECIPE_FILE)
     try:
         model = keras.saving.load_model(folder / MODEL_FILE, compile=False, safe_mode=True)
-    except Exception as error:  # Keras raises a different type for each kind of damage.
+    except _UNREADABLE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelError(
             f"{folder / MODEL_FILE} can't be opened as a Keras model ({reason}); train it again."

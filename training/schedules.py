@@ -25,7 +25,7 @@ def scaled_learning_rate(base: float, ranks: int, rule: str) -> float:
 
 
 @keras.saving.register_keras_serializable("polynya")
-class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
+class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
     """A linear rise, then a constant or a cosine that falls to zero.
 
     Step s of the warm-up has peak * (s + 1) / warmup_steps, so that the first step already counts.

@@ -51,8 +51,8 @@ def split_scenes(
     groups = sorted({group_of(scene, group) for scene in scene_ids})
     if validation > 0 and len(groups) < 2:
         raise ShardError(
-            f"A split by scene needs at least two scenes (or groups of 'split.group'), the shards"
-            f" have {len(groups)}; label more scenes or set the recipe's key 'split.validation' to 0."
+            "A split by scene needs at least two scenes (or groups of 'split.group'), the shards"
+            f" have {len(groups)}; label more scenes or set the key 'split.validation' to 0."
         )
     held_out: set[str] = set()
     if validation > 0:

@@ -1,4 +1,4 @@
-"""Print lines and branches apart, from coverage's JSON report: `coverage report` mixes the two."""
+"""Print covered lines and branches apart, which `coverage report` mixes, and want enough lines."""
 
 from __future__ import annotations
 
@@ -6,13 +6,18 @@ import json
 import sys
 from pathlib import Path
 
+ENOUGH_LINES = 85.0
+"""Percent."""
+
 
 def main() -> None:
-    """Print one line for the report named on the command line."""
+    """Print one line for the JSON report on the command line; exit 1 where it is too little."""
     totals = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))["totals"]
     lines = 100 * totals["covered_lines"] / totals["num_statements"]
     branches = 100 * totals["covered_branches"] / totals["num_branches"]
     print(f"Coverage: {lines:.1f} % of lines, {branches:.1f} % of branches")
+    if lines < ENOUGH_LINES:
+        raise SystemExit(f"Error: fewer than {ENOUGH_LINES:.0f} % of lines are covered by tests.")
 
 
 if __name__ == "__main__":

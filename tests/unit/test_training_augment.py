@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import keras
 import numpy as np
@@ -26,8 +27,8 @@ def _apply(layer: keras.layers.Layer, *tiles: np.ndarray) -> tuple[np.ndarray, n
     return keras.ops.convert_to_numpy(images), keras.ops.convert_to_numpy(labels)
 
 
-def _sky(**options: object) -> RandomSky:
-    defaults = {
+def _sky(**options: Any) -> RandomSky:
+    defaults: dict[str, Any] = {
         "nodata": 255,
         "haze": 1.0,
         "haze_strength": (0.3, 0.5),
@@ -118,7 +119,7 @@ def test_fields_are_smooth_and_of_many_shapes() -> None:
 
 
 def test_the_recipe_chooses_the_layers() -> None:
-    def names(**options: object) -> list[str]:
+    def names(**options: Any) -> list[str]:
         layers = augmentation_layers(AugmentOptions(**options), nodata=255, seed=0)
         return [type(layer).__name__ for layer in layers]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from polynya.errors import ModelError
 from polynya.recipe import ModelOptions
 from training.models import build
+from training.models.unet import RAMP_SLOPE
 
 CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.Conv2DTranspose)
 TINY = {"filters": (4, 6, 8), "dropout": (0.1, 0.1, 0.2)}
@@ -49,6 +51,35 @@ def test_probabilities_of_any_size_sum_to_one(stem: int) -> None:
         assert result.sum(axis=-1) == pytest.approx(1.0, abs=1e-5)
 
 
+@pytest.mark.parametrize("stem", [1, 4])
+@pytest.mark.parametrize("filters", [1, 7, 12])
+def test_brightness_ramps_see_the_greatest_band_only(stem: int, filters: int) -> None:
+    model = build(
+        "unet",
+        input_shape=(None, None, 3),
+        n_classes=3,
+        stem=stem,
+        brightness_filters=filters,
+        **TINY,
+    )
+    images = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3)).astype(np.float32)
+    grey = np.repeat(images.max(axis=-1, keepdims=True), 3, axis=-1)
+    results = [keras.ops.convert_to_numpy(model(x)) for x in (images, grey, images[..., ::-1])]
+    assert results[0] == pytest.approx(results[1], abs=1e-6)
+    assert results[0] == pytest.approx(results[2], abs=1e-6)
+
+
+def test_brightness_ramps_start_at_levels_spread_over_the_range() -> None:
+    model = build("unet", input_shape=(None, None, 3), n_classes=3, brightness_filters=6, **TINY)
+    ramps = model.get_layer("brightness_ramps")
+    value = np.linspace(0, 1, 7, dtype=np.float32).reshape(1, 1, 7, 1)
+    found = keras.ops.convert_to_numpy(ramps(value))[0, 0] / RAMP_SLOPE
+    rising = [np.maximum(value.ravel() - level, 0) for level in (0, 1 / 3, 2 / 3)]
+    falling = [np.maximum(level - value.ravel(), 0) for level in (1, 2 / 3, 1 / 3)]
+    expected = np.array([*rising, *falling])
+    assert pytest.approx(expected, abs=1e-6) == found.T
+
+
 def test_half_precision_inside_gives_float32_probabilities() -> None:
     model = build("unet", input_shape=(None, None, 3), n_classes=3, dtype="mixed_bfloat16", **TINY)
     result = model(np.zeros((1, 16, 16, 3), np.uint8))
@@ -75,7 +106,8 @@ def test_every_weight_gets_a_gradient() -> None:
 
 
 def test_a_saved_model_loads_in_safe_mode_without_custom_objects(tmp_path: Path) -> None:
-    model = build("unet", input_shape=(None, None, 3), n_classes=3, stem=2, **TINY)
+    options = {"stem": 2, "brightness_filters": 6, **TINY}
+    model = build("unet", input_shape=(None, None, 3), n_classes=3, **options)
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras", compile=False, safe_mode=True)
     images = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3)).astype(np.float32)
@@ -92,10 +124,11 @@ def test_a_saved_model_loads_in_safe_mode_without_custom_objects(tmp_path: Path)
         ({"n_classes": 1}, "`n_classes` must be at least 2"),
         ({"filters": (8,), "dropout": (0.1,)}, "`filters` must have at least 2"),
         ({"dropout": (0.1,)}, "`dropout` must have as many"),
+        ({"brightness_filters": -1}, "`brightness_filters` must not be negative"),
         ({"stem": 3}, "`stem` must be 1, 2 or 4. Received: stem=3"),
     ],
 )
-def test_what_cannot_be_built_is_said(options: dict, message: str) -> None:
+def test_what_cannot_be_built_is_said(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build("unet", **{"input_shape": (256, 256, 3), "n_classes": 3, **options})
 

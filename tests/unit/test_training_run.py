@@ -5,20 +5,21 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from tiny_shards import write_tiny_shards
 
 from polynya.classes import ClassScheme, LabelClass
 from polynya.errors import ModelError, OutputError, PolynyaError, RecipeError, ShardError
 from polynya.recipe import Recipe, parse_recipe
-from tiny_shards import write_tiny_shards
 from training.collective import SingleProcess
 from training.model_folder import load_model
 from training.prepare import validation_tiles
 from training.run import TrainingSummary, together, train_model
 
-TINY = {
+TINY: dict[str, Any] = {
     "seed": 1,
     "tiles": {"size": 32},
     "split": {"validation": 0.25},
@@ -32,8 +33,8 @@ TINY = {
 }
 
 
-def _recipe(**sections: dict) -> Recipe:
-    content = {key: value if isinstance(value, int) else dict(value) for key, value in TINY.items()}
+def _recipe(**sections: dict[str, Any]) -> Recipe:
+    content = dict(TINY)
     for section, values in sections.items():
         content[section] = {**content.get(section, {}), **values}
     return parse_recipe(content, source="test")

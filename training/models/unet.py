@@ -62,7 +62,7 @@ def unet(
         (B, H, W, n_classes).
 
     Raises:
-        ValueError: A size, filter, dropout or stem that can't be built.
+        ValueError: An argument that can't be built.
 
     Example:
         >>> model = unet(input_shape=(None, None, 3), n_classes=3)
@@ -72,7 +72,7 @@ def unet(
     Source: O. Ronneberger et al., "U-Net: Convolutional networks for biomedical image
     segmentation", MICCAI 2015; section III-C of the sea-ice workflow paper.
     """
-    _check(input_shape, n_classes, filters, dropout, stem)
+    _check(input_shape, n_classes, filters, dropout, stem, brightness_filters)
     levels = len(filters)
 
     def convolve(x: Any, level: int, prefix: str) -> Any:
@@ -140,7 +140,7 @@ def unet(
             dtype=dtype,
         )(x)
 
-    # Probabilities are float32 whatever the other layers compute in: the loss takes their logarithm.
+    # Probabilities are float32 whatever the other layers compute in: the loss takes logarithms.
     outputs = keras.layers.Conv2D(
         n_classes, 1, activation="softmax", name="probabilities", dtype="float32"
     )(x)
@@ -154,12 +154,11 @@ def _ramp_weights(n_filters: int) -> list[NDArray[np.float32]]:
     linear function of V with breaks there.
     """
     rising = (n_filters + 1) // 2
+    falling = n_filters - rising
     levels = np.concatenate(
-        [np.arange(n) / n for n in (rising, n_filters - rising) if n],
+        [np.arange(rising) / rising, 1.0 - np.arange(falling) / max(falling, 1)]
     )
     sign = np.where(np.arange(n_filters) < rising, 1.0, -1.0)
-    # Falling ramps end where the highest rising one would start again.
-    levels = np.where(sign > 0, levels, 1.0 - levels)
     slope = RAMP_SLOPE * sign
     kernel = slope.reshape(1, 1, 1, n_filters)
     return [kernel.astype(np.float32), (-slope * levels).astype(np.float32)]
@@ -171,6 +170,7 @@ def _check(
     filters: Sequence[int],
     dropout: Sequence[float],
     stem: int,
+    brightness_filters: int,
 ) -> None:
     if len(input_shape) != 3:
         raise ValueError(
@@ -187,6 +187,11 @@ def _check(
         )
     if stem not in (1, 2, 4):
         raise ValueError(f"`stem` must be 1, 2 or 4. Received: stem={stem}")
+    if brightness_filters < 0:
+        raise ValueError(
+            "`brightness_filters` must not be negative. "
+            f"Received: brightness_filters={brightness_filters}"
+        )
     multiple = stem * 2 ** (len(filters) - 1)
     for size in input_shape[:2]:
         if size is not None and size % multiple:
