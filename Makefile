@@ -27,7 +27,7 @@ export OMPI_ALLOW_RUN_AS_ROOT := 1
 export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM := 1
 endif
 
-CODE := polynya autolabel training inference data_samples $(wildcard benchmarks)
+CODE := polynya autolabel training inference data_samples
 DEMO := runs/demo
 RECIPE := data_samples/demo.yaml
 RANKS ?= 2
@@ -67,10 +67,6 @@ lint: setup ## Check style, format and which package may import which
 .PHONY: type
 type: setup ## Check the types
 	mypy $(CODE) deploy/setup
-
-.PHONY: bench
-bench: setup ## Regenerate the speed and accuracy tables
-	python -m benchmarks
 
 .PHONY: samples
 samples: setup ## Make the shipped sample scenes again, from their seeds

@@ -157,7 +157,7 @@ def main() -> None:
     if sys.version_info[:2] != PYTHON:
         fail(f"Polynya is locked for Python 3.11 and this is {sys.version.split()[0]}.")
     if sys.platform != "linux":
-        fail("The locked set-up is for Linux; elsewhere use the container, see the README.")
+        fail("The locked set-up is for Linux; elsewhere install the packages of setup.cfg by hand.")
     if any(character.isspace() for character in str(ROOT)):
         fail(f"Spark can't start from a folder with a blank in its path: move {ROOT}.")
     own_mpi = system_mpi()
@@ -174,7 +174,7 @@ def main() -> None:
     say(f"[1/5] Python {sys.version.split()[0]} environment in {VENV}")
     make_environment()
     STAMP.unlink(missing_ok=True)
-    say("[2/5] Locked packages, about 600 MB when none is in the cache")
+    say("[2/5] Locked packages, about 1 GB to fetch when none is in the cache")
     install_packages(mpi_wheel=own_mpi is None, java_wheel=java is None)
     say(f"[3/5] Java {configure_spark(java_wheel=java is None)}; {mpi.title}")
     how = "from the cache" if cached else f"to build, some minutes (log: {LOG})"

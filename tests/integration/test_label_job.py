@@ -33,8 +33,10 @@ def run(*command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 def submit(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     job = str(ROOT / "autolabel" / "job.py")
-    spark = ["spark-submit", "--master", "local[2]", "--conf", "spark.log.level=WARN"]
-    return run(*spark, "--conf", "spark.ui.enabled=false", job, *arguments, cwd=cwd)
+    # A worker that waits for more tasks is killed in the end, and what coverage measured is lost.
+    settings = ["spark.log.level=WARN", "spark.ui.enabled=false", "spark.python.worker.reuse=false"]
+    options = [word for setting in settings for word in ("--conf", setting)]
+    return run("spark-submit", "--master", "local[2]", *options, job, *arguments, cwd=cwd)
 
 
 def checksums(folder: Path) -> dict[str, str]:
