@@ -92,7 +92,7 @@ clean: ## Remove what runs and tests made; .venv and the caches stay
 TRAIN_SCENES := data_samples/scenes/train
 TEST_SCENES := data_samples/scenes/heldout
 # Scenes to train on beside the shipped ones; they are made here, because they needn't be downloaded.
-MORE_SCENES := 64
+MORE_SCENES := 96
 
 $(DEMO)/scenes.done: $(wildcard data_samples/*.py) | setup
 	@echo "== 1/5 Making $(MORE_SCENES) more scenes to train on"

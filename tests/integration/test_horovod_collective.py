@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
+
+from launch import launch
 
 # What each rank does; rank 0 prints what every rank saw.
 SCRIPT = """
@@ -50,7 +51,7 @@ def test_two_ranks_exchange_values(tmp_path: Path) -> None:
     script = tmp_path / "exchange.py"
     script.write_text(SCRIPT)
     bin_folder = Path(sys.executable).parent
-    result = subprocess.run(
+    result = launch(
         [str(bin_folder / "horovodrun"), "-np", "2", sys.executable, str(script)],
         env={
             **os.environ,
@@ -59,10 +60,8 @@ def test_two_ranks_exchange_values(tmp_path: Path) -> None:
             "OMPI_ALLOW_RUN_AS_ROOT": "1",
             "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
         },
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
+        cwd=tmp_path,
+        timeout=600,
     )
     lines = [line for line in result.stdout.splitlines() if "SEEN " in line]
     assert len(lines) == 1, result.stdout + result.stderr

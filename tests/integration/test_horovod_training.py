@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import pytest
 import yaml
+from launch import launch
 from tiny_shards import write_tiny_shards
 
 from polynya.recipe import parse_recipe
@@ -28,7 +29,7 @@ LAUNCHERS = {
 }
 
 # Tiles with very different shares of nodata: a mean of the ranks' means would differ.
-NODATA_SHARES = (0.0, 0.9, 0.5, 0.0, 0.97, 0.2)
+NODATA_SHARES = (0.0, 0.9, 0.5, 0.0, 0.97, 0.2) * 3
 
 RECIPE: dict[str, Any] = {
     "seed": 1,
@@ -62,14 +63,11 @@ def _launch(launcher: str, ranks: int, *arguments: str) -> subprocess.CompletedP
     command = [*LAUNCHERS[launcher]]
     if command:
         command += ["-np", str(ranks)]
-    return subprocess.run(
+    return launch(
         [*command, sys.executable, "training/train.py", *arguments],
         cwd=ROOT,
         env=_environment(),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
+        timeout=900,
     )
 
 
@@ -105,7 +103,7 @@ def _weights(model: Path) -> list[np.ndarray]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Shards of six scenes, four tiles each."""
+    """Shards of eighteen scenes, four tiles each."""
     path = tmp_path_factory.mktemp("horovod")
     write_tiny_shards(
         path / "shards", parse_recipe(RECIPE, source="test"), nodata_shares=NODATA_SHARES
@@ -116,14 +114,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def one_rank(folder: Path) -> Path:
     """The model of one rank with the global batch of two."""
-    return _train(folder, "alone", 1, batch_size=16)
+    return _train(folder, "alone", 1, batch_size=32)
 
 
 @pytest.mark.parametrize("launcher", ["gloo", "mpirun"])
 def test_two_ranks_follow_the_loss_curve_of_one(
     folder: Path, one_rank: Path, launcher: str
 ) -> None:
-    two_ranks = _train(folder, launcher, 2, batch_size=8)
+    two_ranks = _train(folder, launcher, 2, batch_size=16)
     provenance = json.loads((two_ranks / "provenance.json").read_text())
     assert provenance["ranks"] == "2"
     assert len(_losses(one_rank)) == 10
@@ -138,7 +136,7 @@ def test_eight_oversubscribed_ranks_train(folder: Path) -> None:
         folder,
         "gloo",
         8,
-        batch_size=2,
+        batch_size=4,
         epochs=2,
         shuffle=True,
         learning_rate_scaling="sqrt",

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow.dataset as ds
 import pytest
 from conftest import ice_image
+from launch import launch
 
 from polynya.shards import open_shards
 
@@ -26,9 +27,7 @@ def run(*command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
         "SPARK_LOCAL_IP": "127.0.0.1",
     }
-    return subprocess.run(
-        command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300, check=False
-    )
+    return launch(command, cwd=cwd, env=environment, timeout=600)
 
 
 def submit(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
