@@ -47,6 +47,7 @@ def spark_engine(partitions: int | None = None) -> Engine:
 
 def _session() -> SparkSession:
     try:
+        from pyspark import SparkConf
         from pyspark.sql import SparkSession
     except ImportError:
         raise MissingDependencyError(
@@ -55,7 +56,7 @@ def _session() -> SparkSession:
     builder = SparkSession.builder.appName("polynya label")
     # A local master's workers must be this Python, whatever 'python3' is on the path. On a cluster
     # the environment travels with the job and says itself which Python it brings.
-    if os.environ.get("MASTER", "local").startswith("local"):
+    if str(SparkConf().get("spark.master", "local")).startswith("local"):
         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     return builder.getOrCreate()
 
