@@ -27,14 +27,14 @@ export OMPI_ALLOW_RUN_AS_ROOT := 1
 export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM := 1
 endif
 
-CODE := polynya autolabel training inference data_samples
+CODE := polynya autolabel training inference data_samples benchmarks
 DEMO := runs/demo
 RECIPE := data_samples/demo.yaml
 RANKS ?= 2
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: setup
 setup: ## Make .venv: locked packages, Java, MPI, and Horovod built for TensorFlow (no root)
@@ -67,6 +67,10 @@ lint: setup ## Check style, format and which package may import which
 .PHONY: type
 type: setup ## Check the types
 	mypy $(CODE) deploy/setup
+
+.PHONY: bench-labels
+bench-labels: setup ## Measure how right labels are under cloud and shadow, in runs/bench/labels
+	python -m benchmarks.labels
 
 .PHONY: samples
 samples: setup ## Make the shipped sample scenes again, from their seeds

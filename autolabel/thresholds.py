@@ -1,4 +1,4 @@
-"""Colour thresholds: ranges of hue, saturation and value that stand for a class.
+"""Colour thresholds: named profiles, and the class of each pixel by its colour.
 
 Source: "A Parallel Workflow for Polar Sea-Ice Classification using Auto-labeling of Sentinel-2
 Imagery", III-B. Colours are those of OpenCV's 8-bit HSV: hue 0..179 (degrees / 2), saturation
@@ -7,7 +7,9 @@ and value 0..255.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -15,45 +17,16 @@ from numpy.typing import NDArray
 
 from polynya.classes import SEA_ICE, ClassScheme
 from polynya.errors import RecipeError
+from polynya.thresholds import ColorRange, Profile, color_grid
 
-_ALL_HUES_AND_SATURATIONS = ((0, 179), (0, 255))
-
-
-@dataclass(frozen=True)
-class ColorRange:
-    """Colours of one class; both ends belong to it."""
-
-    class_name: str
-    lower: tuple[int, int, int]
-    """Least hue, saturation and value."""
-    upper: tuple[int, int, int]
-    """Greatest hue, saturation and value; hue above 179 means no limit."""
-
-    @property
-    def only_value_decides(self) -> bool:
-        """Hue and saturation span everything, so that the class depends on value alone."""
-        return all(
-            low <= least and most <= high
-            for low, high, (least, most) in zip(
-                self.lower, self.upper, _ALL_HUES_AND_SATURATIONS, strict=False
-            )
-        )
-
-
-@dataclass(frozen=True)
-class Profile:
-    """Thresholds for one region and season."""
-
-    name: str
-    ranges: tuple[ColorRange, ...]
-
+__all__ = ["PROFILES", "ROSS_SEA_SUMMER", "ColorRange", "Profile", "get_profile", "label_by_color"]
 
 ROSS_SEA_SUMMER = Profile(
-    "ross-sea-summer",
-    (
-        ColorRange("open_water", (0, 0, 0), (185, 255, 30)),
-        ColorRange("thin_ice", (0, 0, 31), (185, 255, 204)),
-        ColorRange("thick_ice", (0, 0, 205), (185, 255, 255)),
+    name="ross-sea-summer",
+    ranges=(
+        ColorRange(class_name="open_water", value=(0, 30)),
+        ColorRange(class_name="thin_ice", value=(31, 204)),
+        ColorRange(class_name="thick_ice", value=(205, 255)),
     ),
 )
 """The paper's thresholds: Ross Sea, November."""
@@ -61,14 +34,25 @@ ROSS_SEA_SUMMER = Profile(
 PROFILES = {profile.name: profile for profile in (ROSS_SEA_SUMMER,)}
 
 
-def get_profile(name: str) -> Profile:
-    """Find a profile by name; RecipeError if there is none."""
+def get_profile(profile: str | Profile) -> Profile:
+    """Thresholds as a recipe gives them: by name, or as they are.
+
+    Raises:
+        RecipeError: There is no profile of this name, or one of another content has it.
+    """
+    if isinstance(profile, Profile):
+        if PROFILES.get(profile.name, profile) != profile:
+            raise RecipeError(
+                f"The recipe key 'label.profile.name' is '{profile.name}', the name of a profile"
+                " with other ranges; give yours another name."
+            )
+        return profile
     try:
-        return PROFILES[name]
+        return PROFILES[profile]
     except KeyError:
         known = ", ".join(sorted(PROFILES))
         raise RecipeError(
-            f"The recipe key 'label.profile' is '{name}', which is no profile; known: {known}."
+            f"The recipe key 'label.profile' is '{profile}', which is no profile; known: {known}."
         ) from None
 
 
@@ -79,7 +63,7 @@ def label_by_color(
 
     Args:
         rgb: uint8 (H, W, 3).
-        profile: Ranges; where two overlap the later one wins.
+        profile: Ranges that classes have.
         classes: Scheme that gives the codes of the profile's classes.
 
     Returns:
@@ -88,27 +72,127 @@ def label_by_color(
     Raises:
         RecipeError: The profile has a class that the scheme has not.
     """
-    codes = {range_: _code_of(range_.class_name, profile, classes) for range_ in profile.ranges}
-    if all(range_.only_value_decides for range_ in profile.ranges):
-        # Value is max(R, G, B) (OpenCV's definition), so one table look-up replaces the conversion.
-        red, green, blue = cv2.split(rgb)
-        value = cv2.max(cv2.max(red, green), blue)
-        table = np.full(256, classes.nodata, np.uint8)
-        for range_, code in codes.items():
-            table[range_.lower[2] : range_.upper[2] + 1] = code
-        return np.asarray(cv2.LUT(value, table), np.uint8)
-    hsv = cv2.cvtColor(rgb, cv2.COLOR_RGB2HSV)
-    labels = np.full(rgb.shape[:2], classes.nodata, np.uint8)
-    for range_, code in codes.items():
-        labels[cv2.inRange(hsv, range_.lower, range_.upper) > 0] = code
+    tables = _tables(profile, classes)
+    labels = np.empty(rgb.shape[:2], np.uint8)
+    if isinstance(tables, _ValueSteps):
+        # Numba takes half a second to import, too long for whoever only asks for a profile.
+        from autolabel.brightness import codes_by_color
+
+        pixels = np.ascontiguousarray(rgb)
+        codes_by_color(pixels, tables.base, tables.starts, tables.added, labels)
+    else:
+        _label_by_cell(rgb, tables, labels)
     return labels
 
 
-def _code_of(name: str, profile: Profile, classes: ClassScheme) -> int:
-    if name not in classes.names:
-        raise RecipeError(
-            f"The profile '{profile.name}' labels '{name}', which the classes '{classes.name}'"
-            f" don't have ({', '.join(classes.names)}); mend the recipe's 'label.profile' or"
-            " 'classes'."
-        )
-    return classes.codes[classes.names.index(name)]
+def brightness_steps(profile: Profile, classes: ClassScheme = SEA_ICE) -> tuple[int, ...] | None:
+    """Brightness values at which a profile's class changes; None if colour decides too."""
+    tables = _tables(profile, classes)
+    return tuple(tables.starts.tolist()) if isinstance(tables, _ValueSteps) else None
+
+
+def label_by_brightness(
+    value: NDArray[np.uint8], profile: Profile, classes: ClassScheme = SEA_ICE
+) -> NDArray[np.uint8]:
+    """Class of each pixel by V = max(R, G, B), for profiles in which that alone decides.
+
+    Args:
+        value: uint8 (H, W).
+        profile: One for which `brightness_steps` is not None.
+        classes: Scheme that gives the codes of the profile's classes.
+
+    Returns:
+        uint8 (H, W), as `label_by_color`.
+    """
+    from autolabel.brightness import codes_by_brightness
+
+    tables = _tables(profile, classes)
+    if not isinstance(tables, _ValueSteps):
+        raise ValueError(f"`profile` must depend on brightness alone. Received: {profile.name!r}")
+    labels = np.empty(value.shape, np.uint8)
+    codes_by_brightness(value, tables.base, tables.starts, tables.added, labels)
+    return labels
+
+
+_STRIP_PIXELS = 2**18
+"""Pixels that are labelled at once: few enough that what lies between the steps stays in the
+processor's cache, enough that the calls cost nothing."""
+
+_Bytes = NDArray[np.uint8]
+_Strip = tuple[_Bytes, _Bytes, tuple[_Bytes, _Bytes, _Bytes]]
+"""Rows of the image (rows, W, 3), of the labels (rows, W), and room for three channels."""
+
+
+@dataclass(frozen=True)
+class _ValueSteps:
+    """Codes where value alone decides: a staircase."""
+
+    base: int
+    """Code of value 0."""
+    starts: NDArray[np.uint8]
+    """Values at which the code changes, rising."""
+    added: NDArray[np.uint8]
+    """What is added to the code there, modulo 256."""
+
+
+@dataclass(frozen=True)
+class _CellTables:
+    """Codes by the cell of a colour: the three numbers of a colour sum up to its cell's number."""
+
+    numbers: tuple[NDArray[np.generic], NDArray[np.generic], NDArray[np.generic]]
+    """(256,) for hue, saturation and value; uint8 if there are at most 256 cells."""
+    codes: NDArray[np.uint8]
+    """Code of each cell, at least 256."""
+
+
+@lru_cache(maxsize=64)
+def _tables(profile: Profile, classes: ClassScheme) -> _ValueSteps | _CellTables:
+    profile.check_classes(classes.names, classes.name)
+    grid = color_grid(profile)
+    codes = [classes.codes[classes.names.index(name)] for name in profile.class_names]
+    # The last one is found by the owner -1: no range.
+    owned = np.array([*codes, classes.nodata], np.uint8)[grid.owners]
+    if owned.shape[:2] == (1, 1):
+        by_value = owned[0, 0][grid.cells[2]].astype(int)
+        changes = np.flatnonzero(np.diff(by_value)) + 1
+        added = (by_value[changes] - by_value[changes - 1]) % 256
+        return _ValueSteps(int(by_value[0]), changes.astype(np.uint8), added.astype(np.uint8))
+    _, saturations, values = owned.shape
+    kind = np.uint8 if owned.size <= 256 else np.int32
+    tables = []
+    for cells, stride in zip(grid.cells, (saturations * values, values, 1), strict=True):
+        table = np.zeros(256, kind)
+        table[: len(cells)] = cells * stride
+        tables.append(table)
+    flat = np.zeros(max(256, owned.size), np.uint8)
+    flat[: owned.size] = owned.ravel()
+    hue, saturation, value = tables
+    return _CellTables((hue, saturation, value), flat)
+
+
+def _label_by_cell(rgb: NDArray[np.uint8], tables: _CellTables, labels: NDArray[np.uint8]) -> None:
+    for colors, codes, channels in _strips(rgb, labels):
+        cv2.split(cv2.cvtColor(colors, cv2.COLOR_RGB2HSV), channels)
+        if tables.numbers[0].dtype == np.uint8:
+            for channel, table in zip(channels, tables.numbers, strict=True):
+                cv2.LUT(channel, table, dst=channel)
+            cell, second, third = channels
+            cv2.add(cell, second, dst=cell)
+            cv2.add(cell, third, dst=cell)
+            cv2.LUT(cell, tables.codes, dst=codes)
+        else:
+            cells = cv2.LUT(channels[0], tables.numbers[0])
+            for channel, table in zip(channels[1:], tables.numbers[1:], strict=True):
+                cells += cv2.LUT(channel, table)
+            np.take(tables.codes, cells, out=codes, mode="clip")
+
+
+def _strips(rgb: NDArray[np.uint8], labels: NDArray[np.uint8]) -> Iterator[_Strip]:
+    height, width = labels.shape
+    rows = max(1, _STRIP_PIXELS // max(1, width))
+    # Room for the channels of one strip, used again for the next.
+    room = np.empty((3, min(rows, height), width), np.uint8)
+    for row in range(0, height, rows):
+        codes = labels[row : row + rows]
+        one, two, three = room[:, : len(codes)]
+        yield rgb[row : row + rows], codes, (one, two, three)

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from autolabel.labels import Method, label_image
+from autolabel.thresholds import Profile
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
@@ -24,13 +25,14 @@ _OPENCV_8UC3 = 16
 
 
 def label_udf(
-    method: Method = "none", profile: str = "ross-sea-summer"
+    method: Method = "illumination", profile: str | Profile = "ross-sea-summer"
 ) -> Callable[[Column | str], Column]:
     """A Spark function from an image to its label.
 
     Args:
-        method: Thin-cloud and shadow filter, applied to each image alone.
-        profile: Colour thresholds.
+        method: Thin-cloud and shadow filter, applied to each image alone; it sees more in a whole
+            scene than in a tile.
+        profile: Colour thresholds, by name or as they are.
 
     Returns:
         Function of a column of Spark's image schema (8-bit BGR). Gives bytes: uint8 class codes,
@@ -44,7 +46,7 @@ def label_udf(
     return pandas_udf(label_images, "binary")
 
 
-def _label(image: Any, method: Method, profile: str) -> bytes | None:
+def _label(image: Any, method: Method, profile: str | Profile) -> bytes | None:
     if image.mode != _OPENCV_8UC3:
         return None
     bgr = np.frombuffer(image.data, np.uint8).reshape(image.height, image.width, 3)

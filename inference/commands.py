@@ -9,12 +9,12 @@ from typing import Annotated
 
 import typer
 
-from inference.files import output_folder
 from inference.predict import open_model
 from inference.products import MapResult, map_scene
 from inference.summary import summary_columns, write_table
 from polynya.classes import ClassScheme
 from polynya.errors import ScenesFailedError
+from polynya.files import output_folder
 from polynya.progress import console
 from polynya.scenes import find_scenes
 

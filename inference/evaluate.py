@@ -1,4 +1,4 @@
-"""`polynya evaluate`: thresholds, published filter and model against the truth."""
+"""`polynya evaluate`: labels by every filter, and a model, against the truth."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import typer
 from numpy.typing import NDArray
 
 from autolabel import label_image
+from autolabel.labels import Method as LabelMethod
 from inference.evaluation import (
     Evaluation,
     SceneScore,
@@ -21,21 +22,26 @@ from inference.evaluation import (
     scene_table,
     score_scene,
 )
-from inference.files import output_folder, whole_file
 from inference.maps import map_tags, read_map
 from inference.pictures import draw_confusion, draw_panels, thinning
 from inference.predict import open_model, predict_scene
 from inference.products import prediction_tags
 from inference.truth import NO_SCENES, last_part, read_truth, sky_of, truth_path
 from polynya.errors import SceneError
+from polynya.files import output_folder, whole_file
 from polynya.progress import track
 from polynya.recipe import Recipe
-from polynya.scenes import Scene, find_scenes, open_scene, read_scene
+from polynya.scenes import Scene, find_scenes, open_scene, read_layers, read_scene
 
 if TYPE_CHECKING:
     from training.model_folder import TrainedModel
 
-THRESHOLDS, PUBLISHED, MODEL = "thresholds alone", "published filter", "model"
+FILTERS: dict[LabelMethod, str] = {
+    "none": "thresholds alone",
+    "published": "published filter",
+    "illumination": "illumination filter",
+}
+MODEL = "model"
 
 Codes = NDArray[np.uint8]
 Method = Callable[[Scene, Codes, NDArray[np.bool_]], Codes]
@@ -59,25 +65,14 @@ def evaluate(
         typer.Option("--maps", help="Maps of 'polynya predict', used instead of predicting again."),
     ] = None,
 ) -> None:
-    """Measure thresholds, the published filter and a model on scenes whose truth is known.
+    """Measure labels by every filter, and a model, on scenes whose truth is known.
 
     The truth of X_Y.tif is X_truth.tif beside it; Y is the sky: clear, shadow, cloud or both.
     """
     trained = open_model(model) if model else None
     recipe = trained.recipe if trained else Recipe()
     opened = _open_scenes([*scenes, *(more_scenes or [])], recipe)
-    methods: dict[str, Method] = {
-        THRESHOLDS: lambda _, image, valid: label_image(
-            image, profile=recipe.label.profile, valid=valid, classes=recipe.classes
-        ),
-        PUBLISHED: lambda _, image, valid: label_image(
-            image,
-            method="published",
-            profile=recipe.label.profile,
-            valid=valid,
-            classes=recipe.classes,
-        ),
-    }
+    methods = {name: _labels_by(method, recipe) for method, name in FILTERS.items()}
     if trained or maps:
         methods[MODEL] = lambda scene, _, valid: model_codes(trained, maps, scene, valid)
     folder = output_folder(out)
@@ -86,6 +81,22 @@ def evaluate(
     for name, comparison in zip(("best", "worst"), comparisons, strict=True):
         draw_comparison(folder / f"comparison_{name}.png", name, comparison, evaluation)
     typer.echo(f"Tables and pictures are in {folder}")
+
+
+def _labels_by(method: LabelMethod, recipe: Recipe) -> Method:
+    """Labels with one of the filters and the recipe's thresholds."""
+
+    def codes(scene: Scene, image: Codes, valid: NDArray[np.bool_]) -> Codes:
+        return label_image(
+            image,
+            method=method,
+            profile=recipe.label.profile,
+            valid=valid,
+            classes=recipe.classes,
+            layers=read_layers(scene) if method == "illumination" else None,
+        )
+
+    return codes
 
 
 def model_codes(

@@ -17,9 +17,9 @@ from rasterio.io import MemoryFile
 from rasterio.shutil import copy
 from rasterio.transform import Affine
 
-from inference.files import whole_file
 from polynya.classes import ClassScheme
 from polynya.errors import OutputError, SceneError
+from polynya.files import whole_file
 from polynya.provenance import file_digest
 from polynya.scenes import Scene
 

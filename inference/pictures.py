@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.files import whole_file
 from polynya.classes import ClassScheme
+from polynya.files import whole_file
 from polynya.grid import Tile
 from polynya.scenes import Scene, read_scene
 

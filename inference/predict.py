@@ -17,7 +17,7 @@ from polynya.errors import SceneError
 from polynya.grid import Tile
 from polynya.progress import track
 from polynya.recipe import Recipe
-from polynya.scenes import Scene, read_scene
+from polynya.scenes import Scene, read_layers, read_scene
 
 if TYPE_CHECKING:  # Keras takes seconds to load and isn't needed to look at windows or maps.
     from training.model_folder import TrainedModel
@@ -144,7 +144,7 @@ def _row_reader(scene: Scene, recipe: Recipe) -> ReadRows:
     if recipe.label.images == "original" or recipe.label.method == "none":
         return _RowsOfFile(scene)
     image, valid = read_scene(scene)
-    filtered = filter_scene(image, valid, recipe)
+    filtered = filter_scene(image, valid, recipe, read_layers(scene))
     return lambda start, stop: (filtered[start:stop], valid[start:stop])
 
 

@@ -147,10 +147,11 @@ def _draw_overview(path: Path, scene: Scene, codes: NDArray[np.uint8], model: Tr
     image, valid = read_preview(scene)
     step = thinning(scene.height, scene.width)
     panels = [("Scene", image)]
-    profile = PROFILES.get(label.profile)
+    given = label.profile
+    profile = PROFILES.get(given) if isinstance(given, str) else given
     # A model of other classes than the thresholds' has nothing to be compared with.
-    if profile and {r.class_name for r in profile.ranges} <= set(classes.names):
-        labels = label_image(image, profile=profile, valid=valid, classes=classes)
+    if profile and set(profile.class_names) <= set(classes.names):
+        labels = label_image(image, method="none", profile=profile, valid=valid, classes=classes)
         panels.append(("Label by thresholds", labels))
     panels.append(("Prediction", codes[::step, ::step]))
     truth = truth_path(scene.uri)

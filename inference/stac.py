@@ -11,10 +11,10 @@ from typing import Any
 
 from rasterio.crs import CRS
 
-from inference.files import whole_file
 from inference.footprint import scene_footprint
 from polynya import __version__
 from polynya.classes import ClassScheme
+from polynya.files import whole_file
 from polynya.scenes import Scene
 
 _PROJECTION = "https://stac-extensions.github.io/projection/v2.0.0/schema.json"

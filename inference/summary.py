@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.crs import CRS
 
-from inference.files import whole_file
 from polynya.classes import ClassScheme
+from polynya.files import whole_file
 from polynya.scenes import Scene
 
 _WGS84_AXIS, _WGS84_FLATTENING = 6378137.0, 1 / 298.257223563

@@ -10,13 +10,15 @@ import hashlib
 import json
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Discriminator,
     Field,
+    Tag,
     ValidationError,
     field_validator,
     model_validator,
@@ -24,6 +26,7 @@ from pydantic import (
 
 from polynya.classes import SEA_ICE, ClassScheme
 from polynya.errors import RecipeError
+from polynya.thresholds import Profile
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[int, Field(ge=1)]
@@ -31,6 +34,32 @@ Positive = Annotated[int, Field(ge=1)]
 
 class _Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+LayerBand = int | str | None
+"""1-based band number, band description, or None."""
+
+
+class LayerOptions(_Options):
+    """What a scene holds beside its colours, for filters that can use it. All is optional."""
+
+    nir: LayerBand = None
+    """Near infrared: 1-based band number or band description; "auto": the band named B08, if there
+    is one."""
+    swir: LayerBand = None
+    """Short-wave infrared, about 1.6 micrometres; "auto": B11."""
+    cirrus: LayerBand = None
+    """Cirrus band, about 1.38 micrometres; "auto": B10."""
+    clouds: LayerBand = None
+    """The product's own cloud layer: band number or description, or a file beside the scene whose
+    name is made from the scene's, such as "{stem}_SCL.tif"."""
+    cloud_values: Annotated[tuple[int, ...], Field(min_length=1)] = (8, 9)
+    """Values of the cloud layer that mean opaque cloud; default: those of Sentinel-2's scene
+    classification."""
+    sun_azimuth: Annotated[float, Field(ge=0.0, le=360.0)] | None = None
+    """Direction of the sun in degrees clockwise from north; default: the file's metadata."""
+    sun_elevation: Annotated[float, Field(ge=-90.0, le=90.0)] | None = None
+    """Degrees above the horizon; default: the file's metadata."""
 
 
 class SceneOptions(_Options):
@@ -49,6 +78,8 @@ class SceneOptions(_Options):
     zero_is_nodata: bool = True
     """In files without alpha, mask or nodata value of their own: pixels that are 0 in all three
     bands are nodata, as in Sentinel-2 products. Set it to false where black is a real colour."""
+    layers: LayerOptions | None = None
+    """Other layers of the scene that are read with it; default: none."""
 
     @field_validator("stretch")
     @classmethod
@@ -68,17 +99,56 @@ class TileOptions(_Options):
     without any valid pixel never are."""
 
 
+def _profile_tag(content: object) -> str:
+    return _RANGES_TAG if isinstance(content, (dict, Profile)) else _NAME_TAG
+
+
+_NAME_TAG, _RANGES_TAG = "<name>", "<ranges>"
+
+ProfileChoice = Annotated[
+    Annotated[str, Tag(_NAME_TAG)] | Annotated[Profile, Tag(_RANGES_TAG)],
+    Discriminator(_profile_tag),
+]
+"""Thresholds by name, or as they are."""
+
+
 class LabelOptions(_Options):
     """How tiles get their labels."""
 
-    method: Literal["none", "published"] = "none"
-    """Thin-cloud and shadow filter before the colour thresholds."""
-    profile: str = "ross-sea-summer"
-    """Named set of colour thresholds."""
+    method: Literal["illumination", "published", "none"] = "illumination"
+    """Thin-cloud and shadow filter before the colour thresholds: the one that finds the light, the
+    paper's, or none."""
+    profile: ProfileChoice = "ross-sea-summer"
+    """Colour thresholds: the name of a set that comes with the labelling, or a set of its own with
+    the keys name, ranges and allow_gaps (`polynya.thresholds`)."""
     scope: Literal["scene", "tile"] = "scene"
     """What the filter sees at once: the whole scene, or each tile alone as the published job."""
     images: Literal["original", "filtered"] = "original"
     """Which image goes into the shards beside the label, and so what a model learns and sees."""
+    thick_cloud: Literal["label", "nodata"] = "label"
+    """What pixels become whose ground cloud hides: by the product's cloud layer or the short-wave
+    infrared (`scene.layers`), or by `most_haze`. Needs the method "illumination"."""
+    most_haze: Share = 0.6
+    """Opacity of haze above which cloud is thick."""
+    uncertain: Literal["label", "nodata"] = "label"
+    """What pixels become whose label is less sure than `least_confidence`; likewise."""
+    least_confidence: Share = 0.8
+    """Least estimated chance, 0.5..1, that a label is right."""
+
+    @model_validator(mode="after")
+    def _nodata_needs_the_sky(self) -> LabelOptions:
+        asks = "nodata" in (self.thick_cloud, self.uncertain)
+        if asks and (self.method != "illumination" or self.scope != "scene"):
+            raise ValueError(
+                "thick_cloud and uncertain can be 'nodata' only with method 'illumination' and"
+                " scope 'scene'"
+            )
+        return self
+
+    @property
+    def profile_name(self) -> str:
+        """Name of the colour thresholds, however they are given."""
+        return self.profile if isinstance(self.profile, str) else self.profile.name
 
 
 class SplitOptions(_Options):
@@ -193,6 +263,12 @@ class Recipe(_Options):
     training: TrainingOptions = TrainingOptions()
     inference: InferenceOptions = InferenceOptions()
 
+    @model_validator(mode="after")
+    def _own_profile_has_known_classes(self) -> Recipe:
+        if isinstance(self.label.profile, Profile):
+            self.label.profile.check_classes(self.classes.names, self.classes.name)
+        return self
+
     def labels_digest(self) -> str:
         """Digest of what shards depend on; training and prediction options don't change labels."""
         return self.digest("classes", "scene", "tiles", "label")
@@ -244,12 +320,20 @@ def parse_recipe(content: dict[str, Any], source: str) -> Recipe:
     """Check a mapping and make a recipe of it; `source` names it in errors (RecipeError)."""
     try:
         return Recipe.model_validate(content)
+    except RecipeError as error:  # Of a profile, which knows its own sentence.
+        message = str(error)
+        raise RecipeError(
+            f"The recipe {source} can't be used: {message[0].lower()}{message[1:]}"
+        ) from None
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
+        location = tuple(part for part in first["loc"] if part not in (_NAME_TAG, _RANGES_TAG))
+        key = ".".join(str(part) for part in location)
         if first["type"] == "extra_forbidden":
-            known = ", ".join(_known_keys(first["loc"][:-1]))
+            known = ", ".join(_known_keys(location[:-1]))
             problem = f"has the unknown key '{key}'; known there: {known}"
+        elif first["type"] == "missing":
+            problem = f"lacks the key '{key}'; add it"
         else:
             message = first["msg"].removeprefix("Value error, ")
             problem = f"has a wrong value for '{key}': {message} (received {first['input']!r})"
@@ -259,8 +343,18 @@ def parse_recipe(content: dict[str, Any], source: str) -> Recipe:
 def _known_keys(location: tuple[int | str, ...]) -> list[str]:
     model: type[BaseModel] = Recipe
     for part in location:
-        field = model.model_fields.get(str(part))
-        if field is None or not isinstance(field.annotation, type):
+        if isinstance(part, int):  # An element of a sequence whose model is known already.
+            continue
+        field = next((f for name, f in model.model_fields.items() if part in (name, f.alias)), None)
+        inner = _model_in(field.annotation) if field else None
+        if inner is None:
             return []
-        model = field.annotation
-    return sorted(model.model_fields)
+        model = inner
+    return sorted(field.alias or name for name, field in model.model_fields.items())
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The model that an annotation is or has inside: X, X | None, tuple[X, ...]."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_model_in, get_args(annotation))), None)

@@ -1,7 +1,8 @@
 """Scenes: find, describe and read anything GDAL opens that has red, green and blue.
 
 A scene is described once (`open_scene`) and read by window (`read_scene`) as an 8-bit RGB image and
-a mask of valid pixels. Nodata is known per pixel from alpha, masks, nodata values and zeros.
+a mask of valid pixels. Nodata is known per pixel from alpha, masks, nodata values and zeros. What
+it holds beside its colours is read by `read_layers` (`polynya.layers`).
 """
 
 from __future__ import annotations
@@ -10,27 +11,33 @@ import glob
 import hashlib
 import os
 import re
-import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
 from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
-from rasterio.windows import Window
 
 from polynya.errors import SceneError
 from polynya.grid import Tile
+from polynya.layers import LayerSources, SceneLayers, find_layers, read_layers
+from polynya.rasters import EXTENSIONS, band_number, opened_raster, tile_window
 from polynya.recipe import SceneOptions
 
-EXTENSIONS = (".tif", ".tiff", ".jp2", ".png", ".jpg", ".jpeg", ".vrt")
-"""What is taken for a scene in a folder."""
+__all__ = [
+    "BANDS",
+    "Scene",
+    "SceneLayers",
+    "SceneRef",
+    "find_scenes",
+    "open_scene",
+    "read_layers",
+    "read_scene",
+    "scene_id",
+]
 
 BANDS = ("red", "green", "blue")
 _COLORS = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
@@ -73,6 +80,8 @@ class Scene:
     """Reflectances that become 0 and 255."""
     zero_is_nodata: bool
     """The file has no validity of its own, and black means nodata."""
+    layers: LayerSources | None = None
+    """Where its other layers are; None if the recipe asks for none."""
 
     def tile_transform(self, tile: Tile) -> tuple[float, ...] | None:
         """Affine coefficients of one tile; None without georeference."""
@@ -135,7 +144,7 @@ def open_scene(uri: str, options: SceneOptions | None = None, name: str | None =
             unknown scale.
     """
     options = options or SceneOptions()
-    with _opened(uri) as source:
+    with opened_raster(uri) as source:
         indexes = _find_bands(source, uri, options)
         dtype = source.dtypes[indexes[0] - 1]
         if dtype not in _INTEGER_TYPES:
@@ -158,6 +167,7 @@ def open_scene(uri: str, options: SceneOptions | None = None, name: str | None =
             offset=offset,
             stretch=options.stretch,
             zero_is_nodata=options.zero_is_nodata and _says_nothing_of_nodata(source),
+            layers=find_layers(source, uri, dtype, options.layers) if options.layers else None,
         )
 
 
@@ -179,8 +189,8 @@ def read_scene(
     Raises:
         SceneError: The pixels can't be read (truncated or damaged file).
     """
-    window = Window(tile.col, tile.row, tile.width, tile.height) if tile else None
-    with _opened(scene.uri) as source:
+    window = tile_window(tile)
+    with opened_raster(scene.uri) as source:
         numbers = source.read(list(scene.band_indexes), window=window)
         valid = source.dataset_mask(window=window) > 0
     if scene.zero_is_nodata:
@@ -192,34 +202,9 @@ def read_scene(
     return image, valid
 
 
-@contextmanager
-def _opened(uri: str) -> Iterator[Any]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(uri) as source:
-                yield source
-    except RasterioError as error:
-        raise SceneError(_why_unreadable(uri, error)) from None
-
-
-def _why_unreadable(uri: str, error: Exception) -> str:
-    if "://" not in uri:
-        if os.path.isdir(uri):
-            endings = ", ".join(EXTENSIONS)
-            return f"{uri} is a folder without scenes; give one with files of type {endings}."
-        if glob.has_magic(uri) and not os.path.exists(uri):
-            return f"No file matches {uri}; check the pattern."
-        if not os.path.exists(uri):
-            return f"{uri} does not exist; check the path."
-    # GDAL's reason is behind rasterio's general sentence, and may take several lines.
-    reason = " ".join(str(error.__cause__ or error).split()).rstrip(".")
-    return f"{uri} can't be read and may be truncated or no image ({reason}); fetch it again."
-
-
 def _find_bands(source: Any, uri: str, options: SceneOptions) -> tuple[int, ...]:
     if options.bands is not None:
-        return tuple(_band_number(source, uri, band) for band in options.bands)
+        return tuple(band_number(source, uri, band, "scene.bands") for band in options.bands)
     if source.count < 3:
         raise SceneError(
             f"{uri} has {source.count} band{'s' * (source.count > 1)} where red, green and blue are"
@@ -236,18 +221,6 @@ def _find_bands(source: Any, uri: str, options: SceneOptions) -> tuple[int, ...]
     raise SceneError(
         f"{uri} has {source.count} bands and none is marked red, green or blue; set scene.bands in"
         " the recipe, such as [4, 3, 2]."
-    )
-
-
-def _band_number(source: Any, uri: str, band: int | str) -> int:
-    if isinstance(band, int):
-        if 1 <= band <= source.count:
-            return band
-    elif band in source.descriptions:
-        return int(source.descriptions.index(band)) + 1
-    raise SceneError(
-        f"{uri} has no band {band!r} (it has {source.count}: {list(source.descriptions)}); mend"
-        " scene.bands in the recipe."
     )
 
 

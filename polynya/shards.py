@@ -12,8 +12,8 @@ same bytes. See docs/architecture.md, "Shards".
 from __future__ import annotations
 
 import csv
+import io
 import json
-import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from polynya import __version__
 from polynya.classes import ClassScheme
 from polynya.errors import OutputError, ShardError
+from polynya.files import remove_partial, whole_folder, write_text
 from polynya.grid import Tile
 from polynya.recipe import Recipe, parse_recipe
 from polynya.scenes import BANDS, Scene
@@ -41,6 +42,7 @@ FILE_BYTES = 128 * 2**20
 for a worker to hold."""
 
 _ROWS_PER_GROUP = 64
+_PARTIAL = "_partial-"
 
 SCHEMA = pa.schema(
     [
@@ -92,6 +94,12 @@ class SceneResult:
     """Tiles left out because too little of them is valid."""
     files: int = 0
     valid_pixels: int = 0
+    veiled_pixels: int | None = None
+    """Valid pixels under cloud or shadow; None where the method can't tell."""
+    thick_cloud_pixels: int | None = None
+    """Valid pixels where cloud hides the ground; nodata if the recipe says so."""
+    uncertain_pixels: int | None = None
+    """Valid pixels made nodata because their label is unsure."""
     class_pixels: str = ""
     """Pixels of each class in the written tiles, as 'name=count' separated by blanks."""
 
@@ -105,6 +113,8 @@ class LabelledTile:
     """(H, W, 3), 0 where nodata."""
     label: NDArray[np.uint8]
     """(H, W), class codes."""
+    veiled_share: float | None = None
+    """Share of the valid pixels under cloud or shadow; None where the label source can't tell."""
 
 
 def tile_row(scene: Scene, labelled: LabelledTile, recipe: Recipe, source: str) -> dict[str, Any]:
@@ -126,7 +136,7 @@ def tile_row(scene: Scene, labelled: LabelledTile, recipe: Recipe, source: str) 
         "transform": None if transform is None else list(transform),
         "valid_share": float(np.mean(labelled.label != classes.nodata)),
         "class_counts": classes.count(labelled.label),
-        "veiled_share": None,
+        "veiled_share": labelled.veiled_share,
         "label_source": source,
         "recipe_digest": recipe.labels_digest(),
         "image_crc32c": google_crc32c.value(image),
@@ -145,11 +155,8 @@ def write_scene_shards(folder: Path, scene: Scene, rows: Iterable[dict[str, Any]
         scene: Whose tiles they are.
         rows: From `tile_row`, in row-major order.
     """
-    final = folder / f"scene={scene.id}"
-    partial = folder / f"_partial-{scene.id}-{os.getpid()}"
-    partial.mkdir(parents=True)
-    try:
-        files = 0
+    files = 0
+    with whole_folder(folder / f"scene={scene.id}", f"{_PARTIAL}{scene.id}-") as partial:
         for batch in _batches_of_bytes(rows, FILE_BYTES):
             table = pa.Table.from_pylist(batch, schema=SCHEMA)
             pq.write_table(
@@ -160,13 +167,7 @@ def write_scene_shards(folder: Path, scene: Scene, rows: Iterable[dict[str, Any]
                 use_dictionary=False,
             )
             files += 1
-        if final.exists():
-            shutil.rmtree(final)
-        if files:
-            partial.rename(final)
-        return files
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    return files
 
 
 def _batches_of_bytes(rows: Iterable[dict[str, Any]], limit: int) -> Iterator[list[dict[str, Any]]]:
@@ -208,7 +209,7 @@ def start_dataset(folder: str | Path, recipe: Recipe, overwrite: bool = False) -
             "recipe_digest": recipe.labels_digest(),
             "recipe": recipe.model_dump(mode="json"),
         }
-        _write_text(folder / DATASET_FILE, json.dumps(content, indent=2) + "\n")
+        write_text(folder / DATASET_FILE, json.dumps(content, indent=2) + "\n")
     except OSError as error:
         raise OutputError(
             f"Can't write to {folder}: {error.strerror}; choose another --out."
@@ -217,20 +218,20 @@ def start_dataset(folder: str | Path, recipe: Recipe, overwrite: bool = False) -
 
 
 def finish_dataset(folder: Path, results: Sequence[SceneResult]) -> None:
-    """Write the manifest, ordered by scene; it says that the data set is finished."""
+    """Write the manifest, ordered by scene; it says that the data set is finished.
+
+    What killed tasks left unfinished goes: all results are here, so nobody needs it any more.
+
+    Raises:
+        OutputError: The manifest can't be written.
+    """
+    remove_partial(folder, _PARTIAL)
     names = [field.name for field in fields(SceneResult)]
-    partial = folder / (MANIFEST_FILE + ".partial")
-    with open(partial, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, names, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(result) for result in sorted(results, key=lambda r: r.scene_id))
-    partial.rename(folder / MANIFEST_FILE)
-
-
-def _write_text(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.rename(path)
+    table = io.StringIO(newline="")
+    writer = csv.DictWriter(table, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(result) for result in sorted(results, key=lambda r: r.scene_id))
+    write_text(folder / MANIFEST_FILE, table.getvalue())
 
 
 @dataclass(frozen=True)

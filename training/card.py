@@ -55,7 +55,7 @@ probabilities out.
 
 ## Data
 
-Labels come from colour thresholds, not from people: profile `{recipe.label.profile}`,
+Labels come from colour thresholds, not from people: profile `{recipe.label.profile_name}`,
 filter `{recipe.label.method}`.
 Scenes: {len(split.training)} for training, {len(split.validation)} for validation
 (`split.json`); none is on both sides.

@@ -17,7 +17,6 @@ import csv
 import io
 import json
 import math
-import os
 import shutil
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -27,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from polynya.classes import ClassScheme
 from polynya.errors import ModelError, OutputError
+from polynya.files import whole_file, write_text
 from polynya.recipe import Recipe, load_recipe
 
 if TYPE_CHECKING:
@@ -98,17 +98,14 @@ def save_model(folder: str | Path, model: keras.Model, recipe: Recipe) -> None:
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_recipe(folder, recipe)
-    # Keras insists on the suffix, so the unfinished file has another stem.
-    partial = folder / "_partial.keras"
-    model.save(partial)
-    os.replace(partial, folder / MODEL_FILE)
+    with whole_file(folder / MODEL_FILE) as partial:
+        model.save(partial)
 
 
 def write_recipe(folder: Path, recipe: Recipe) -> None:
     """Write recipe and classes."""
-    partial = folder / f"_partial-{RECIPE_FILE}"
-    recipe.save(partial)
-    os.replace(partial, folder / RECIPE_FILE)
+    with whole_file(folder / RECIPE_FILE) as partial:
+        recipe.save(partial)
     write_json(folder / CLASSES_FILE, recipe.classes.model_dump(mode="json"))
 
 
@@ -158,13 +155,6 @@ def write_csv(path: Path, rows: Sequence[Any]) -> None:
     writer.writeheader()
     writer.writerows(records)
     write_text(path, table.getvalue())
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file that appears complete or not at all."""
-    partial = path.with_name(f"_partial-{path.name}")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
 
 
 def _finite(content: Any) -> Any:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polynya.errors import ModelError, PolynyaError
+from polynya.files import write_text
 from polynya.progress import console, track
 from polynya.provenance import provenance
 from polynya.recipe import Recipe, load_recipe
@@ -279,7 +280,7 @@ class _Run:
             {"training": split.training, "validation": split.validation},
         )
         model_folder.write_json(self.folder / model_folder.PROVENANCE_FILE, about)
-        model_folder.write_text(
+        write_text(
             self.folder / model_folder.CARD_FILE,
             model_card(self.recipe, split, self.best_metrics, about),
         )

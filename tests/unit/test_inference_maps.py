@@ -16,13 +16,13 @@ from rasterio.crs import CRS
 from rasterio.transform import Affine
 from rio_cogeo import cog_validate
 
-from inference.files import output_folder
 from inference.footprint import scene_footprint
 from inference.maps import map_tags, read_map, source_digest, write_map
 from inference.stac import acquisition_time, build_item, write_item
 from inference.summary import pixel_areas, summarise, summary_columns, write_table
 from polynya.classes import SEA_ICE
 from polynya.errors import OutputError, SceneError
+from polynya.files import output_folder
 from polynya.scenes import Scene, open_scene
 
 TAGS = {"polynya_version": "0", "recipe_digest": "abc", "model_digest": "def", "source": "s.tif"}

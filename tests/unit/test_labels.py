@@ -1,5 +1,7 @@
 """Thresholds and filters on arrays."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 from conftest import ice_image
@@ -30,7 +32,7 @@ def test_the_greatest_of_red_green_and_blue_decides(rgb, code):
 def test_black_is_water_where_it_is_said_to_be_valid():
     black = np.zeros((2, 3, 3), np.uint8)
     valid = np.array([[True, False, True], [True, True, True]])
-    for method in ("none", "published"):
+    for method in get_args(Method):
         labels = label_image(black, method=method, valid=valid)
         assert (labels[valid] == 0).all()
         assert (labels[~valid] == 255).all()
@@ -38,11 +40,14 @@ def test_black_is_water_where_it_is_said_to_be_valid():
 
 def test_hue_and_saturation_count_where_a_profile_limits_them():
     profile = Profile(
-        "blue-is-thin",
-        (
-            ColorRange("thick_ice", (0, 0, 100), (185, 60, 255)),
-            ColorRange("thin_ice", (90, 61, 100), (130, 255, 255)),
+        name="blue-is-thin",
+        ranges=(
+            ColorRange(class_name="thick_ice", saturation=(0, 60), value=(100, 255)),
+            ColorRange(
+                class_name="thin_ice", hue=(90, 130), saturation=(61, 255), value=(100, 255)
+            ),
         ),
+        allow_gaps=True,
     )
     pixels = np.array([[(200, 205, 210), (60, 80, 200), (200, 60, 60), (20, 20, 20)]], np.uint8)
     assert label_image(pixels, profile=profile).tolist() == [[2, 1, 255, 255]]
@@ -51,11 +56,9 @@ def test_hue_and_saturation_count_where_a_profile_limits_them():
 def test_the_table_for_brightness_equals_the_hsv_ranges():
     image = np.random.default_rng(1).integers(0, 256, (64, 64, 3)).astype(np.uint8)
     profile = PROFILES["ross-sea-summer"]
-    # The same ranges with a hue that excludes nothing but forces the general path.
-    ranges = [
-        ColorRange(r.class_name, (0, 0, r.lower[2]), (179, 254, r.upper[2])) for r in profile.ranges
-    ]
-    general = Profile("general", tuple(ranges))
+    # The same ranges without the strongest colours, which forces the general path.
+    ranges = [r.model_copy(update={"saturation": (0, 254)}) for r in profile.ranges]
+    general = Profile(name="general", ranges=tuple(ranges), allow_gaps=True)
     saturated = image.min(axis=2) == 0
     assert (label_image(image)[~saturated] == label_image(image, profile=general)[~saturated]).all()
 
@@ -67,7 +70,7 @@ def test_unknown_names_are_one_sentence():
     two = ClassScheme(name="two", classes=Recipe().classes.classes[:2])
     with pytest.raises(RecipeError, match="labels 'thick_ice', which the classes 'two' don't have"):
         label_image(image, classes=two)
-    with pytest.raises(ValueError, match="`method` must be one of none, published"):
+    with pytest.raises(ValueError, match="`method` must be one of none, published, illumination"):
         filter_image(image, method="magic")
 
 
@@ -142,7 +145,7 @@ def test_filtering_none_is_the_image_itself():
 @pytest.mark.parametrize("level", [1, 20, 120, 255])
 def test_tiny_and_constant_images_have_sane_labels(shape, level):
     image = np.full((*shape, 3), level, np.uint8)
-    for method in ("none", "published"):
+    for method in get_args(Method):
         labels = label_image(image, method=method)
         assert labels.shape == shape
         assert set(np.unique(labels)) <= {0, 1, 2}

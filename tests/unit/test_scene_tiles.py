@@ -1,12 +1,16 @@
 """What one labelling task does to a scene."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 from conftest import ice_image
 
 from autolabel import filter_image, label_image
-from autolabel.scene_tiles import label_scene, label_tiles
+from autolabel.labels import Method
+from autolabel.scene_tiles import cut_tiles, label_pixels, label_scene
 from autolabel.thresholds import get_profile
+from data_samples import make_scene
 from polynya.recipe import Recipe
 from polynya.scenes import SceneRef
 from polynya.shards import finish_dataset, open_shards, start_dataset
@@ -20,7 +24,8 @@ def labelled_whole(image, valid, options):
     """The tiles of a scene put together again."""
     images = np.zeros_like(image)
     labels = np.full(valid.shape, 255, np.uint8)
-    for tile in label_tiles(image, valid, options, get_profile("ross-sea-summer")):
+    labelled = label_pixels(image, valid, options, get_profile("ross-sea-summer"))
+    for tile in cut_tiles(labelled, valid, options):
         images[tile.tile.slices] = tile.image
         labels[tile.tile.slices] = tile.label
     return images, labels
@@ -35,7 +40,7 @@ def scene():
     return image, valid
 
 
-@pytest.mark.parametrize("method", ["none", "published"])
+@pytest.mark.parametrize("method", get_args(Method))
 def test_tiles_get_the_label_of_the_whole_scene(scene, method):
     image, valid = scene
     images, labels = labelled_whole(image, valid, recipe(method=method))
@@ -58,6 +63,49 @@ def test_shards_can_hold_the_filtered_image(scene):
     image, valid = scene
     images, _ = labelled_whole(image, valid, recipe(method="published", images="filtered"))
     assert (images == filter_image(image, method="published", valid=valid)).all()
+
+
+def test_cloud_and_doubt_become_nodata_where_the_recipe_says_so(tmp_path, write_scene):
+    sample = make_scene(503, 0, (256, 256), "both")
+    ref = SceneRef("a", str(write_scene("a.tif", sample.observed)))
+    plain, strict = recipe(), recipe(thick_cloud="nodata", most_haze=0.1, uncertain="nodata")
+    results, shares = [], []
+    for options in (plain, strict):
+        folder = start_dataset(tmp_path / options.label.uncertain, options)
+        results.append(label_scene(ref, options, folder))
+        finish_dataset(folder, results[-1:])
+        _, labels = open_shards(folder).load(["a"], 64)
+        shares.append((labels == 255).mean())
+    assert results[0].uncertain_pixels is None
+    assert 0 < results[1].uncertain_pixels < 0.3 * results[1].valid_pixels
+    assert 0 < results[1].thick_cloud_pixels < results[1].veiled_pixels
+    assert shares[0] < 0.001
+    hidden = results[1].uncertain_pixels + results[1].thick_cloud_pixels
+    assert 0 < (shares[1] - shares[0]) * 256 * 256 <= hidden
+
+
+def test_thousand_tiles_have_the_labels_of_their_scenes(tmp_path, write_scene):
+    """A job over many tiles cut from scenes labels as the scenes are labelled whole."""
+    options = Recipe.model_validate({"tiles": {"size": 32}})
+    folder = start_dataset(tmp_path / "out", options)
+    results, expected = [], {}
+    for index in range(4):
+        sample = make_scene(503, index, (512, 512), "both")
+        path = str(write_scene(f"s{index}.tif", sample.observed))
+        valid = sample.observed.any(axis=2)
+        expected[f"s{index}"] = label_image(sample.observed, valid=valid)
+        results.append(label_scene(SceneRef(f"s{index}", path), options, folder))
+    finish_dataset(folder, results)
+    assert sum(result.tiles for result in results) == 1024
+    for name, whole in expected.items():
+        _, labels = open_shards(folder).load([name], 32)
+        in_order = [
+            whole[row : row + 32, col : col + 32]
+            for row in range(0, 512, 32)
+            for col in range(0, 512, 32)
+            if (whole[row : row + 32, col : col + 32] != 255).any()
+        ]
+        assert (labels == np.array(in_order)).all()
 
 
 def test_tiles_with_too_little_data_are_counted_not_written(tmp_path, write_scene):

@@ -99,6 +99,19 @@ def test_the_manifest_is_sorted_and_marks_the_end(tmp_path):
         open_shards(folder)
 
 
+def test_what_a_killed_task_left_is_no_obstacle_and_goes_at_the_end(dataset, write_scene, image):
+    stale = dataset / "_partial-a-left"
+    stale.mkdir()
+    (stale / "part-00000.parquet").touch()
+    rows = ds.dataset(dataset, partitioning="hive").to_table().drop(["scene"]).to_pylist()
+    write_scene_shards(dataset, open_scene(str(write_scene("a.tif", image))), rows)
+    # Another attempt at the scene may still be writing there.
+    assert stale.exists()
+    finish_dataset(dataset, [SceneResult("a", "a.tif", "done")])
+    assert not list(dataset.glob("_partial*"))
+    assert len(open_shards(dataset).load(["a"], 64)[0]) == 4
+
+
 def test_finished_shards_are_kept_unless_told_and_other_files_always(dataset, tmp_path):
     with pytest.raises(OutputError, match="add --overwrite"):
         start_dataset(dataset, Recipe())

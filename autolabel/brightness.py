@@ -1,0 +1,74 @@
+"""Brightness of colours, and classes that brightness alone decides: passes over every pixel."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autolabel.compiled import compiled
+
+Bytes = NDArray[np.uint8]
+
+
+def brightness(rgb: Bytes) -> Bytes:
+    """V = max(R, G, B) of each pixel (OpenCV's definition of the value of HSV).
+
+    Args:
+        rgb: uint8 (H, W, 3).
+
+    Returns:
+        uint8 (H, W).
+    """
+    value = np.empty(rgb.shape[:2], np.uint8)
+    _fill_brightness(np.ascontiguousarray(rgb), value)
+    return value
+
+
+@compiled
+def _fill_brightness(rgb: Bytes, value: Bytes) -> None:
+    for row in range(value.shape[0]):
+        _fill_row(rgb[row].reshape(-1), value[row])
+
+
+@compiled
+def _fill_row(colors: Bytes, value: Bytes) -> None:
+    for i in range(len(value)):
+        red, green, blue = colors[3 * i], colors[3 * i + 1], colors[3 * i + 2]
+        greater = red if red > green else green
+        value[i] = greater if greater > blue else blue
+
+
+@compiled
+def codes_by_color(rgb: Bytes, base: int, starts: Bytes, added: Bytes, codes: Bytes) -> None:
+    """Fill `codes`, uint8 (H, W), from the brightness of `rgb`, (H, W, 3): a staircase.
+
+    Args:
+        rgb: Contiguous.
+        base: Code of brightness 0.
+        starts: (S,), brightness at which the code changes, rising.
+        added: (S,), what is added to the code there, modulo 256.
+        codes: To fill.
+    """
+    value = np.empty(codes.shape[1], np.uint8)
+    for row in range(codes.shape[0]):
+        _fill_row(rgb[row].reshape(-1), value)
+        _step_row(value, base, starts, added, codes[row])
+
+
+@compiled
+def codes_by_brightness(value: Bytes, base: int, starts: Bytes, added: Bytes, codes: Bytes) -> None:
+    """Fill `codes`, uint8 (H, W), from brightness, (H, W); see `codes_by_color`."""
+    for row in range(codes.shape[0]):
+        _step_row(value[row], base, starts, added, codes[row])
+
+
+@compiled
+def _step_row(value: Bytes, base: int, starts: Bytes, added: Bytes, codes: Bytes) -> None:
+    # Codes are compared and added up, in loops that do nothing else, so that many pixels are done
+    # at once: processors look up only one at a time.
+    for i in range(len(value)):
+        codes[i] = base
+    for k in range(len(starts)):
+        start, step = starts[k], added[k]
+        for i in range(len(value)):
+            codes[i] += step if value[i] >= start else np.uint8(0)

@@ -1,0 +1,202 @@
+"""Segments: patches of an image within which nothing but the light changes.
+
+Borders of ice are sharp, cloud and shadow are soft. So an image falls apart along its sharp edges
+into segments of one surface each, and a soft change of brightness inside a segment is a change of
+light. All of it works at half resolution: finer detail says nothing of the light.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from autolabel.compiled import compiled
+
+SCALE = 2
+"""Pixels of the image across one pixel of the segments."""
+
+CELL = 16
+"""Segment pixels across a cell of the grid on which light is estimated: 32 pixels, 320 m at 10 m.
+Cloud and shadow hardly change within it, and floes and leads share it."""
+
+_STEP_RANGE = (5, 14)
+"""Least and greatest step between neighbouring pixels (grey levels) that is taken for an edge."""
+_SOFT_PERCENT = 55
+"""A step up to 2.5 times as high is still none if it is part of a longer slope, as a cloud's rim:
+if it has less than this part of the change over 7 pixels, of which an edge has all."""
+_STEEPEST_SLOPE = 20
+"""Change over 3 pixels (grey levels) of the steepest slope, where it is straight as a ruler."""
+_STRAIGHTNESS = 0.4
+"""How far a pixel of such a slope may be from the mean around it, in edge thresholds, plus 1."""
+
+_SQUARE3 = np.ones((3, 3), np.uint8)
+_SQUARE5 = np.ones((5, 5), np.uint8)
+
+Codes = NDArray[np.uint8]
+Integers = NDArray[np.int32]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Segments of an image of H x W pixels, h = ceil(H / 2), w = ceil(W / 2)."""
+
+    label: Integers
+    """(h, w), number of the segment; 0 on edges and where there is no data."""
+    count: int
+    """Numbers in use, 0 included."""
+
+
+@dataclass(frozen=True)
+class CellParts:
+    """The part of each segment in each cell: P pairs, ordered by cell, in row-major order."""
+
+    grid: tuple[int, int]
+    """Rows and columns of cells."""
+    start: Integers
+    """(cells + 1,), index of the first part of each cell."""
+    segment: Integers
+    """(P,), number of the segment."""
+    pixels: Integers
+    """(P,), how many."""
+    mean: NDArray[np.float64]
+    """(P,), mean brightness, grey levels."""
+    left: Integers
+    """(P,), index of the same segment's part in the cell to the left; -1: none."""
+    above: Integers
+    """(P,), likewise in the cell above."""
+    size: Floats
+    """(S,), pixels of each segment in all cells; that of 0 is 0."""
+
+
+def half_size(value: Codes, valid: NDArray[np.bool_]) -> Codes:
+    """Mean of V over 2 x 2 pixels, without the noise of single ones.
+
+    Args:
+        value: uint8 (H, W).
+        valid: bool (H, W).
+
+    Returns:
+        uint8 (ceil(H / 2), ceil(W / 2)), at least 1; 0 where not all four pixels are valid.
+    """
+    odd = (value.shape[0] % SCALE, value.shape[1] % SCALE)
+    if any(odd):
+        value = cv2.copyMakeBorder(value, 0, odd[0], 0, odd[1], cv2.BORDER_REPLICATE)
+    size = (value.shape[1] // SCALE, value.shape[0] // SCALE)
+    half = np.maximum(cv2.resize(value, size, interpolation=cv2.INTER_AREA), 1)
+    half = np.asarray(cv2.medianBlur(half, 3), np.uint8)
+    if not valid.all():
+        lost = cv2.copyMakeBorder(
+            (~valid).view(np.uint8), 0, odd[0], 0, odd[1], cv2.BORDER_REPLICATE
+        )
+        half[cv2.resize(lost * 255, size, interpolation=cv2.INTER_AREA) > 0] = 0
+    return half
+
+
+def find_segments(brightness: Codes) -> Segments:
+    """Cut an image along its sharp edges.
+
+    Args:
+        brightness: uint8 (h, w), from `half_size`.
+
+    Returns:
+        The connected components of what is no edge.
+    """
+    highest, lowest = cv2.dilate(brightness, _SQUARE3), cv2.erode(brightness, _SQUARE3)
+    step = cv2.subtract(highest, lowest)
+    reach = cv2.subtract(cv2.dilate(highest, _SQUARE5), cv2.erode(lowest, _SQUARE5))
+    bend = cv2.dilate(cv2.absdiff(brightness, cv2.blur(brightness, (5, 5))), _SQUARE3)
+    smooth = np.empty_like(brightness)
+    _find_smooth(brightness, step, reach, bend, _edge_threshold(step, brightness), smooth)
+    count, label = cv2.connectedComponents(smooth, connectivity=4, ltype=cv2.CV_32S)
+    return Segments(np.asarray(label, np.int32), count)
+
+
+def _edge_threshold(step: Codes, brightness: Codes) -> int:
+    """Step that counts as an edge: well above the noise and texture of the quietest third."""
+    sample = step[::3, ::3][brightness[::3, ::3] > 0]
+    below = np.cumsum(np.bincount(sample, minlength=256))
+    noise = int(np.searchsorted(below, 0.3 * below[-1]))
+    return min(max(2 * noise + 3, _STEP_RANGE[0]), _STEP_RANGE[1])
+
+
+@compiled
+def _find_smooth(
+    brightness: Codes, step: Codes, reach: Codes, bend: Codes, threshold: int, smooth: Codes
+) -> None:
+    """Fill `smooth`: 1 where the image is even, or changes softly."""
+    most_bend = _STRAIGHTNESS * threshold + 1.0
+    for y in range(step.shape[0]):
+        for x in range(step.shape[1]):
+            here = int(step[y, x])
+            soft = (100 * here < _SOFT_PERCENT * int(reach[y, x])) & (2 * here <= 5 * threshold)
+            straight = (here <= _STEEPEST_SLOPE) & (bend[y, x] <= most_bend)
+            even = (here <= threshold) | soft | straight
+            smooth[y, x] = np.uint8(even & (brightness[y, x] > 0))
+
+
+def cell_parts(brightness: Codes, segments: Segments) -> CellParts:
+    """Mean brightness of every segment in every cell, and which of these adjoin.
+
+    Args:
+        brightness: uint8 (h, w).
+        segments: Of that image.
+    """
+    grid = (-(-brightness.shape[0] // CELL), -(-brightness.shape[1] // CELL))
+    start, segment, pixels, total, left = _sum_parts(brightness, segments.label, segments.count)
+    above = _link_upwards(segment, start, segments.count, grid[1])
+    size = np.bincount(segment, pixels, segments.count).astype(np.float64)
+    return CellParts(grid, start, segment, pixels, total / pixels, left, above, size)
+
+
+@compiled
+def _sum_parts(
+    brightness: Codes, label: Integers, n_segments: int
+) -> tuple[Integers, Integers, Integers, Floats, Integers]:
+    height, width = label.shape
+    rows, cols = (height + CELL - 1) // CELL, (width + CELL - 1) // CELL
+    start = np.zeros(rows * cols + 1, np.int32)
+    # Room for a part a pixel: what is never written takes no memory.
+    segment_of, left = np.empty(label.size, np.int32), np.empty(label.size, np.int32)
+    pixels, total = np.empty(label.size, np.int32), np.empty(label.size, np.float64)
+    # The last cell in which a segment was seen, and its part there.
+    seen = np.full(n_segments, -2, np.int32)
+    part_of = np.zeros(n_segments, np.int32)
+    n = 0
+    for index in range(rows * cols):
+        top, first = index // cols * CELL, index % cols * CELL
+        for y in range(top, min(top + CELL, height)):
+            for x in range(first, min(first + CELL, width)):
+                segment = label[y, x]
+                if segment == 0:
+                    continue
+                if seen[segment] != index:
+                    is_left = first > 0 and seen[segment] == index - 1
+                    left[n] = part_of[segment] if is_left else -1
+                    seen[segment], part_of[segment] = index, n
+                    segment_of[n], pixels[n], total[n] = segment, 0, 0.0
+                    n += 1
+                part = part_of[segment]
+                pixels[part] += 1
+                total[part] += brightness[y, x]
+        start[index + 1] = n
+    return start, segment_of[:n].copy(), pixels[:n].copy(), total[:n].copy(), left[:n].copy()
+
+
+@compiled
+def _link_upwards(segment: Integers, start: Integers, n_segments: int, cols: int) -> Integers:
+    above = np.full(len(segment), -1, np.int32)
+    seen = np.full(n_segments, -2, np.int32)
+    part_of = np.zeros(n_segments, np.int32)
+    rows = (len(start) - 1) // cols
+    for col in range(cols):
+        for row in range(rows):
+            for part in range(start[row * cols + col], start[row * cols + col + 1]):
+                number = segment[part]
+                if row > 0 and seen[number] == (row - 1) * cols + col:
+                    above[part] = part_of[number]
+                seen[number], part_of[number] = row * cols + col, part
+    return above

@@ -1,0 +1,1 @@
+"""Measurements that are repeated whenever a method changes; docs/benchmarks.md says how."""

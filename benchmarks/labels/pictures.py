@@ -1,0 +1,77 @@
+"""Pictures of the scenes that methods get least right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.labels.methods import THRESHOLDS, title
+from benchmarks.labels.scenes import make_bench_scene
+from benchmarks.labels.scoring import (
+    SceneResult,
+    contaminated,
+    label_all,
+    methods_of,
+    most_harmed,
+    worst,
+)
+from benchmarks.labels.sets import SceneSpec
+from benchmarks.labels.workers import for_each_scene
+from inference.pictures import draw_panels, thinning
+from polynya.classes import SEA_ICE
+
+Plan = dict[SceneSpec, list[tuple[Path, str]]]
+"""File and heading of each picture of a scene."""
+
+
+def draw_worst_scenes(
+    results: Sequence[SceneResult], folder: Path, jobs: int | None = None
+) -> list[Path]:
+    """Draw the worst contaminated scene of each filter, and the one that it harms most.
+
+    Args:
+        results: All scenes.
+        folder: Existing folder.
+        jobs: Number of processes, as for `for_each_scene`.
+
+    Returns:
+        The files, `worst_<method>.png` and `harmed_<method>.png`.
+    """
+    chosen = contaminated(results)
+    plan: Plan = {}
+    for method in methods_of(results):
+        if method == THRESHOLDS:
+            continue
+        for name, what, spec in (
+            ("worst", "least right by", worst(chosen, method).spec),
+            ("harmed", "most harmed by", most_harmed(chosen, method).spec),
+        ):
+            picture = (folder / f"{name}_{method}.png", f"{spec.name}: {what} {title(method)}")
+            plan.setdefault(spec, []).append(picture)
+    for_each_scene(partial(_draw_planned, plan), list(plan), "Drawing scenes", jobs)
+    return [path for pictures in plan.values() for path, _ in pictures]
+
+
+def _draw_planned(plan: Plan, spec: SceneSpec) -> None:
+    draw_scene(spec, plan[spec])
+
+
+def draw_scene(spec: SceneSpec, pictures: Sequence[tuple[Path, str]]) -> None:
+    """Draw a scene, its truth and the labels of every method.
+
+    Args:
+        spec: Which scene.
+        pictures: File and heading of each picture of it.
+    """
+    scene = make_bench_scene(spec)
+    step = thinning(*scene.truth.shape)
+    panels = [("Scene", scene.observed), ("Truth", scene.truth)]
+    for method, codes in label_all(scene).items():
+        right = float(np.mean((codes == scene.truth)[scene.valid]))
+        panels.append((f"{title(method)}: {right:.1%}", codes))
+    thinned = [(name, image[::step, ::step]) for name, image in panels]
+    for path, heading in pictures:
+        draw_panels(path, thinned, SEA_ICE, heading)

@@ -1,0 +1,120 @@
+"""Compare the labels of every method with the truth of a scene, and sum up over scenes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autolabel import label_image
+from benchmarks.labels.methods import METHODS, THRESHOLDS
+from benchmarks.labels.scenes import BenchScene, make_bench_scene
+from benchmarks.labels.sets import CONTAMINATED, SceneSpec
+from polynya.classes import SEA_ICE
+from training.metrics import confusion_matrix
+
+Codes = NDArray[np.uint8]
+Counts = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class SceneResult:
+    """What each method made of one scene."""
+
+    spec: SceneSpec
+    counts: dict[str, Counts]
+    """int64 (C, C + 1) by method: rows the true class, columns the label, the last "no label"."""
+
+    @property
+    def pixels(self) -> int:
+        """Number of pixels with data."""
+        return int(self.counts[THRESHOLDS].sum())
+
+    def right(self, method: str) -> float:
+        """Share of the pixels with data that are right; a pixel without a label is not."""
+        return float(np.trace(self.counts[method])) / self.pixels
+
+
+def score_scene(spec: SceneSpec) -> SceneResult:
+    """Make a scene, label it by every method and count."""
+    scene = make_bench_scene(spec)
+    counts = {
+        method: count_labels(scene.truth, codes) for method, codes in label_all(scene).items()
+    }
+    return SceneResult(spec, counts)
+
+
+def label_all(scene: BenchScene) -> dict[str, Codes]:
+    """Class codes, uint8 (H, W), by method."""
+    return {
+        method: label_image(scene.observed, method=method, valid=scene.valid) for method in METHODS
+    }
+
+
+def count_labels(truth: Codes, codes: Codes) -> Counts:
+    """Count pixels by true class and label, where the truth is known.
+
+    Args:
+        truth: uint8 (H, W), class codes, 255 where unknown.
+        codes: uint8 (H, W), class codes, 255 where there is no label.
+
+    Returns:
+        int64 (C, C + 1): rows the truth, columns the label, the last "no label".
+    """
+    n = SEA_ICE.n_classes
+    labels = np.where(codes == SEA_ICE.nodata, n, codes)
+    return confusion_matrix(truth, labels, n + 1, SEA_ICE.nodata)[:n]
+
+
+def of_set(results: Iterable[SceneResult], name: str) -> list[SceneResult]:
+    """Results of one set."""
+    return [result for result in results if result.spec.set_name == name]
+
+
+def of_sky(results: Iterable[SceneResult], *skies: str) -> list[SceneResult]:
+    """Results under some skies."""
+    return [result for result in results if result.spec.sky in skies]
+
+
+def contaminated(results: Iterable[SceneResult]) -> list[SceneResult]:
+    """Results under cloud, shadow or both."""
+    return of_sky(results, *CONTAMINATED)
+
+
+def mean_right(results: Sequence[SceneResult], method: str) -> float:
+    """Mean over scenes of the share of pixels right: every scene counts the same."""
+    return float(np.mean([result.right(method) for result in results]))
+
+
+def worst(results: Iterable[SceneResult], method: str) -> SceneResult:
+    """The scene that a method gets least right."""
+    return min(results, key=lambda result: result.right(method))
+
+
+def most_harmed(results: Iterable[SceneResult], method: str) -> SceneResult:
+    """The scene that a method makes worst, compared with thresholds alone."""
+    return max(results, key=lambda result: loss(result, method))
+
+
+def loss(result: SceneResult, method: str) -> float:
+    """Share of pixels right that thresholds alone have and a method has not; may be negative."""
+    return result.right(THRESHOLDS) - result.right(method)
+
+
+def total_counts(results: Sequence[SceneResult], method: str) -> Counts:
+    """Sum of the counts, int64 (C, C + 1): every pixel counts the same."""
+    return np.asarray(sum(result.counts[method] for result in results), np.int64)
+
+
+def recall(counts: NDArray[Any]) -> NDArray[np.float64]:
+    """Share of each true class that has the right label, float64 (C,); NaN without pixels."""
+    totals = counts.sum(axis=1).astype(np.float64)
+    return np.divide(np.diag(counts), totals, out=np.full(len(totals), np.nan), where=totals > 0)
+
+
+def methods_of(results: Sequence[SceneResult]) -> tuple[str, ...]:
+    """The methods that were measured, in their order."""
+    return tuple(results[0].counts)

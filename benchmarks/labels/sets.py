@@ -1,0 +1,166 @@
+"""The sets of scenes: what is varied, and the seeds of development and of held-out sites."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+from data_samples import SKY_KINDS, SkyOptions
+from polynya.errors import PolynyaError
+
+
+class Split(StrEnum):
+    """What sites are for."""
+
+    DEV = "dev"
+    """Methods may be tuned on these."""
+    HELDOUT = "heldout"
+    """And on these they may not: they are for results."""
+
+
+FIRST_SEEDS = {Split.DEV: 501, Split.HELDOUT: 9001}
+"""Seed of the first site of the first set."""
+
+SITES_PER_SET = 100
+"""Seeds that belong to each set, so that no two sets share a site."""
+
+CONTAMINATED = ("shadow", "cloud", "both")
+"""Skies other than a clear one."""
+
+QUICK_SITES, QUICK_SIZE = 2, 256
+
+
+@dataclass(frozen=True)
+class SceneSet:
+    """Scenes that have one thing in common; each site is seen under all four skies."""
+
+    name: str
+    about: str
+    """What is special, for tables."""
+    size: int = 1024
+    """Height and width in pixels."""
+    sites: int = 6
+    """Number of sites unless another is wanted."""
+    generator: Literal["samples", "blobs"] = "samples"
+    """`data_samples.make_scene`, or `benchmarks.labels.blobs.make_blobs`."""
+    sky: SkyOptions = field(default_factory=SkyOptions)
+    """How cloudy; for the generator "samples"."""
+    blur: float = 0.0
+    """Standard deviation of a Gaussian blur of the observed image, in pixels."""
+    noise: float = 0.0
+    """Standard deviation of noise added to each band of it, in grey levels."""
+
+
+SETS: dict[str, SceneSet] = {
+    scene_set.name: scene_set
+    for scene_set in (
+        SceneSet("standard", "default sky", sites=12),
+        SceneSet("blurred", "image blurred, sigma 1.5 px", blur=1.5),
+        SceneSet("noisy", "noise of sigma 4 in each band", noise=4.0),
+        SceneSet(
+            "cloud-205", "grey cloud: brightness 205", sky=SkyOptions(cloud_brightness=(205, 205))
+        ),
+        SceneSet(
+            "cloud-255", "white cloud: brightness 255", sky=SkyOptions(cloud_brightness=(255, 255))
+        ),
+        SceneSet("size-256", "small scenes, 256 px", size=256, sites=12),
+        SceneSet("size-512", "fairly small scenes, 512 px", size=512, sites=12),
+        SceneSet("size-4096", "large scenes, 4096 px", size=4096, sites=3),
+        SceneSet(
+            "heavy",
+            "dense cloud and deep shadow: opacity to 0.6, gain to 0.35",
+            sky=SkyOptions(coverage=(0.25, 0.6), opacity=(0.35, 0.6), gain=(0.35, 0.6)),
+        ),
+        SceneSet(
+            "faint",
+            "faint cloud and shadow: opacity to 0.15, gain from 0.88",
+            sky=SkyOptions(opacity=(0.03, 0.15), gain=(0.88, 0.97)),
+        ),
+        SceneSet(
+            "broad",
+            "broad cloud and shadow: structures of 600 to 1500 px",
+            sky=SkyOptions(scale=(600.0, 1500.0)),
+        ),
+        SceneSet(
+            "fine",
+            "small cloud and shadow: structures of 40 to 120 px",
+            sky=SkyOptions(scale=(40.0, 120.0)),
+        ),
+        SceneSet(
+            "low-sun",
+            "sun 5 to 12 degrees high: shadows far from their clouds",
+            sky=SkyOptions(sun_elevation=(5.0, 12.0)),
+        ),
+        SceneSet("blobs", "another generator", sites=12, generator="blobs"),
+    )
+}
+"""All sets, in the order of the tables. Their seeds go by this order: add new sets at the end."""
+
+
+@dataclass(frozen=True)
+class SceneSpec:
+    """One scene of a set, small enough to send to a worker, which makes the pixels."""
+
+    set_name: str
+    """Key of `SETS`."""
+    seed: int
+    """Of the site; no other set has it."""
+    sky: str
+    """One of `SKY_KINDS`."""
+    size: int
+    """Height and width in pixels."""
+
+    @property
+    def name(self) -> str:
+        """Name for tables: set, seed and sky."""
+        return f"{self.set_name}-{self.seed}-{self.sky}"
+
+
+def choose_sets(names: str) -> list[SceneSet]:
+    """Find sets by their names, separated by commas; "" is all of them.
+
+    Raises:
+        PolynyaError: There is no such set.
+    """
+    wanted = [part.strip() for part in names.split(",") if part.strip()]
+    for name in wanted:
+        if name not in SETS:
+            raise PolynyaError(f'there is no set "{name}" for --sets: use {", ".join(SETS)}')
+    return [SETS[name] for name in SETS if name in wanted or not wanted]
+
+
+def list_scenes(
+    sets: Sequence[SceneSet],
+    split: Split,
+    *,
+    sites: int | None = None,
+    size: int | None = None,
+    skies: Sequence[str] = SKY_KINDS,
+) -> list[SceneSpec]:
+    """Every scene of some sets.
+
+    Args:
+        sets: What to list.
+        split: Which seeds.
+        sites: Sites of each set, at most `SITES_PER_SET`; None for the set's own number.
+        size: Height and width in pixels; None for the set's own.
+        skies: Skies of each site.
+
+    Raises:
+        PolynyaError: More sites than a set has.
+    """
+    return [
+        SceneSpec(scene_set.name, seed, sky, size or scene_set.size)
+        for scene_set in sets
+        for seed in _seeds(scene_set, split, sites or scene_set.sites)
+        for sky in skies
+    ]
+
+
+def _seeds(scene_set: SceneSet, split: Split, sites: int) -> range:
+    if sites > SITES_PER_SET:
+        raise PolynyaError(f"--sites {sites} is more than a set has: use {SITES_PER_SET} or fewer")
+    first = FIRST_SEEDS[split] + SITES_PER_SET * list(SETS).index(scene_set.name)
+    return range(first, first + sites)

@@ -1,0 +1,312 @@
+"""Layers of a scene beside its colours: infrared, cirrus, the product's clouds, the sun.
+
+A recipe asks for them under `scene.layers`. They are found when the scene is opened, so that a
+missing one is an error before any pixel is read, and read by window like the colours.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rasterio._err import CPLE_BaseError  # What rasterio.warp lets through.
+from rasterio.enums import Resampling
+from rasterio.errors import RasterioError
+from rasterio.transform import Affine
+from rasterio.vrt import WarpedVRT
+from rasterio.warp import transform as transform_points
+
+from polynya.errors import SceneError
+from polynya.grid import Tile
+from polynya.rasters import band_number, opened_raster, tile_window
+from polynya.recipe import LayerOptions
+
+if TYPE_CHECKING:
+    from polynya.scenes import Scene
+
+_AUTO = "auto"
+_SENTINEL2_NAMES = {"nir": ("B08", "B8"), "swir": ("B11",), "cirrus": ("B10",)}
+_STEM = "{stem}"
+
+_AZIMUTH_TAGS = (
+    "SUN_AZIMUTH",
+    "SOLAR_AZIMUTH",
+    "SUN_AZIMUTH_ANGLE",
+    "SOLAR_AZIMUTH_ANGLE",
+    "MEAN_SUN_AZIMUTH",
+    "MEAN_SOLAR_AZIMUTH",
+    "MEAN_SUN_AZIMUTH_ANGLE",
+    "MEAN_SOLAR_AZIMUTH_ANGLE",
+    "VIEW_SUN_AZIMUTH",
+)
+_ELEVATION_TAGS = tuple(name.replace("AZIMUTH", "ELEVATION") for name in _AZIMUTH_TAGS)
+_ZENITH_TAGS = tuple(name.replace("AZIMUTH", "ZENITH") for name in _AZIMUTH_TAGS)
+
+_Numbers = NDArray[np.float64]
+
+_BORDER_POINTS = 21
+_TOLERANCE = 0.5
+"""Pixels of the cloud layer by which it may end before the scene."""
+
+
+@dataclass(frozen=True)
+class LayerSources:
+    """Where the layers of a scene are. Small and picklable."""
+
+    nir: int | None
+    """1-based band, as the next two."""
+    swir: int | None
+    cirrus: int | None
+    clouds_uri: str | None
+    """The scene's own file or another; None without a cloud layer."""
+    clouds_band: int
+    """1-based band of the cloud layer."""
+    clouds_on_grid: bool
+    """The cloud layer has the scene's own grid; otherwise it is resampled."""
+    cloud_values: tuple[int, ...]
+    """Its values that mean opaque cloud."""
+    sun_azimuth: float | None
+    """Degrees clockwise from north, 0..360."""
+    sun_elevation: float | None
+    """Degrees above the horizon."""
+
+
+@dataclass(frozen=True)
+class SceneLayers:
+    """What a scene, or a part of it, holds beside its colours; None: not asked for or not there."""
+
+    nir: NDArray[np.float32] | None
+    """Near infrared: reflectance (H, W), in 8-bit files number / 255; 0 where it has no data."""
+    swir: NDArray[np.float32] | None
+    """Short-wave infrared, likewise."""
+    cirrus: NDArray[np.float32] | None
+    """Cirrus band, likewise."""
+    opaque_cloud: NDArray[np.bool_] | None
+    """(H, W), True where the product's own layer says opaque cloud."""
+    sun_azimuth: float | None
+    """Direction of the sun, degrees clockwise from north (not from the top of the image)."""
+    sun_elevation: float | None = None
+    """Degrees above the horizon."""
+
+
+def find_layers(source: Any, uri: str, dtype: str, options: LayerOptions) -> LayerSources:
+    """Find the layers that a recipe asks for.
+
+    Args:
+        source: The scene, open in rasterio.
+        uri: Its path or URI.
+        dtype: Type of the colours' digital numbers.
+        options: Key 'scene.layers' of the recipe.
+
+    Raises:
+        SceneError: A band or file is missing, a band's type differs from the colours', a tag of the
+            sun is no number, or the cloud layer doesn't cover the scene.
+    """
+    bands = {
+        key: _find_band(source, uri, dtype, key, getattr(options, key)) for key in _SENTINEL2_NAMES
+    }
+    clouds_uri, clouds_band, clouds_on_grid = _find_clouds(source, uri, options.clouds)
+    azimuth, elevation = options.sun_azimuth, options.sun_elevation
+    if azimuth is None:
+        azimuth = _sun_tag(source, uri, _AZIMUTH_TAGS, "sun_azimuth")
+    if elevation is None:
+        elevation = _sun_tag(source, uri, _ELEVATION_TAGS, "sun_elevation")
+    if elevation is None:
+        zenith = _sun_tag(source, uri, _ZENITH_TAGS, "sun_elevation")
+        elevation = None if zenith is None else 90.0 - zenith
+    return LayerSources(
+        nir=bands["nir"],
+        swir=bands["swir"],
+        cirrus=bands["cirrus"],
+        clouds_uri=clouds_uri,
+        clouds_band=clouds_band,
+        clouds_on_grid=clouds_on_grid,
+        cloud_values=options.cloud_values,
+        # Some products count from -180 to 180.
+        sun_azimuth=None if azimuth is None else azimuth % 360.0,
+        sun_elevation=elevation,
+    )
+
+
+def read_layers(scene: Scene, window: Tile | None = None) -> SceneLayers | None:
+    """Read the layers of a scene, or of a part of it.
+
+    Bands get the scale and offset of the colours. A cloud layer on another grid is brought to the
+    scene's by its nearest pixels.
+
+    Args:
+        scene: From `polynya.scenes.open_scene`.
+        window: Rectangle to read; default the whole scene.
+
+    Returns:
+        The layers; None if the recipe asks for none.
+
+    Raises:
+        SceneError: The pixels can't be read, or the cloud layer doesn't fit the scene.
+    """
+    layers = scene.layers
+    if layers is None:
+        return None
+    with opened_raster(scene.uri) as source:
+        nir, swir, cirrus = (
+            _read_reflectance(source, scene, band, window)
+            for band in (layers.nir, layers.swir, layers.cirrus)
+        )
+    return SceneLayers(
+        nir=nir,
+        swir=swir,
+        cirrus=cirrus,
+        opaque_cloud=_read_clouds(scene, layers, window),
+        sun_azimuth=layers.sun_azimuth,
+        sun_elevation=layers.sun_elevation,
+    )
+
+
+def _find_band(source: Any, uri: str, dtype: str, key: str, band: int | str | None) -> int | None:
+    if band is None:
+        return None
+    if band == _AUTO:
+        names = [(name or "").upper() for name in source.descriptions]
+        found = [names.index(name) + 1 for name in _SENTINEL2_NAMES[key] if name in names]
+        if not found:
+            return None
+        number = found[0]
+    else:
+        number = band_number(source, uri, band, f"scene.layers.{key}")
+    if source.dtypes[number - 1] != dtype:
+        raise SceneError(
+            f"{uri} has {source.dtypes[number - 1]} pixels in band {number} and {dtype} in its"
+            f" colours, so they have no common scale; give scene.layers.{key} in the recipe another"
+            " band."
+        )
+    return number
+
+
+def _find_clouds(source: Any, uri: str, clouds: int | str | None) -> tuple[str | None, int, bool]:
+    if clouds is None:
+        return None, 1, True
+    if isinstance(clouds, int) or _STEM not in clouds:
+        return uri, band_number(source, uri, clouds, "scene.layers.clouds"), True
+    folder, name = os.path.split(uri)
+    path = os.path.join(folder, clouds.replace(_STEM, Path(name).stem))
+    if "://" not in path and not path.startswith("/vsi") and not os.path.isfile(path):
+        raise SceneError(
+            f"{uri} has no cloud layer {path}; put it there or mend scene.layers.clouds in the"
+            " recipe."
+        )
+    with opened_raster(path) as layer:
+        on_grid = _has_pixels_of(layer, source)
+        if not on_grid:
+            _check_cover(layer, source, path, uri)
+    return path, 1, on_grid
+
+
+def _has_pixels_of(layer: Any, scene: Any) -> bool:
+    """Whether two rasters have the same grid; where one has no georeference, its size decides."""
+    if layer.shape != scene.shape:
+        return False
+    if _without_place(layer) or _without_place(scene):
+        return True
+    return layer.crs == scene.crs and layer.transform.almost_equals(scene.transform, 1e-6)
+
+
+def _without_place(raster: Any) -> bool:
+    return raster.crs is None and bool(raster.transform.is_identity)
+
+
+def _check_cover(layer: Any, scene: Any, path: str, uri: str) -> None:
+    """Raise SceneError unless a layer covers a scene, as far as its border shows."""
+    if layer.crs is None or scene.crs is None:
+        missing = path if layer.crs is None else uri
+        raise SceneError(
+            f"{path} has another grid than {uri} and {missing} has no coordinate system, so they"
+            " can't be related; give the cloud layer the scene's size or both a coordinate system"
+            " (gdal_edit.py -a_srs)."
+        )
+    share = np.linspace(0.0, 1.0, _BORDER_POINTS)
+    zeros, ones = np.zeros_like(share), np.ones_like(share)
+    cols = np.concatenate([share, share, zeros, ones]) * scene.width
+    rows = np.concatenate([zeros, ones, share, share]) * scene.height
+    xs, ys = _apply(scene.transform, cols, rows)
+    try:
+        moved = np.array(transform_points(scene.crs, layer.crs, xs.tolist(), ys.tolist()))
+    except (RasterioError, CPLE_BaseError):
+        moved = np.full((2, 1), np.nan)
+    if not np.isfinite(moved).all():
+        raise SceneError(
+            f"The coordinate systems of {path} and {uri} can't be related; bring the cloud layer to"
+            " the scene's (gdalwarp -t_srs)."
+        )
+    layer_cols, layer_rows = _apply(~layer.transform, moved[0], moved[1])
+    for numbers, size in ((layer_cols, layer.width), (layer_rows, layer.height)):
+        if numbers.min() < -_TOLERANCE or numbers.max() > size + _TOLERANCE:
+            raise SceneError(
+                f"The cloud layer {path} does not cover all of {uri}; give one that does or leave"
+                " scene.layers.clouds out of the recipe."
+            )
+
+
+def _apply(transform: Affine, xs: _Numbers, ys: _Numbers) -> tuple[_Numbers, _Numbers]:
+    a, b, c, d, e, f = tuple(transform)[:6]
+    return a * xs + b * ys + c, d * xs + e * ys + f
+
+
+def _sun_tag(source: Any, uri: str, names: tuple[str, ...], key: str) -> float | None:
+    tags = {**source.tags(ns="IMAGERY"), **source.tags()}
+    # GDAL ends a name at its first colon: view:sun_azimuth=1 comes as view with sun_azimuth=1.
+    pairs = [f"{name}={text}".rpartition("=") for name, text in tags.items()]
+    known = {re.sub(r"[^A-Z0-9]", "_", name.upper()): text for name, _, text in pairs}
+    for name in names:
+        if name in known:
+            try:
+                degrees = float(known[name])
+            except ValueError:
+                degrees = np.nan
+            if not np.isfinite(degrees):
+                raise SceneError(
+                    f"{uri} has the tag {name} with '{known[name]}', which is no number; set"
+                    f" scene.layers.{key} in the recipe."
+                )
+            return degrees
+    return None
+
+
+def _read_reflectance(
+    source: Any, scene: Scene, band: int | None, window: Tile | None
+) -> NDArray[np.float32] | None:
+    if band is None:
+        return None
+    numbers = source.read(band, window=tile_window(window))
+    invalid = source.read_masks(band, window=tile_window(window)) == 0
+    if scene.zero_is_nodata:
+        invalid |= numbers == 0
+    scale, offset = (1 / 255, 0.0) if scene.dtype == "uint8" else (scene.scale, scene.offset)
+    reflectance = np.asarray(numbers, np.float32) * np.float32(scale) + np.float32(offset)
+    reflectance[invalid] = 0.0
+    return reflectance
+
+
+def _read_clouds(
+    scene: Scene, layers: LayerSources, window: Tile | None
+) -> NDArray[np.bool_] | None:
+    if layers.clouds_uri is None:
+        return None
+    with opened_raster(layers.clouds_uri) as source:
+        if layers.clouds_on_grid or scene.transform is None:
+            values = source.read(layers.clouds_band, window=tile_window(window))
+        else:
+            grid = {
+                "crs": scene.crs,
+                "transform": Affine(*scene.transform),
+                "height": scene.height,
+                "width": scene.width,
+                "resampling": Resampling.nearest,
+            }
+            with WarpedVRT(source, **grid) as warped:
+                values = warped.read(layers.clouds_band, window=tile_window(window))
+    return np.isin(values, layers.cloud_values)
