@@ -96,18 +96,18 @@ clean: ## Remove what runs and tests made; .venv and the caches stay
 TRAIN_SCENES := data_samples/scenes/train
 TEST_SCENES := data_samples/scenes/heldout
 # Scenes to train on beside the shipped ones; they are made here, because they needn't be downloaded.
-MORE_SCENES := 96
+MORE_SCENES := 64
 
 $(DEMO)/scenes.done: $(wildcard data_samples/*.py) | setup
 	@echo "== 1/5 Making $(MORE_SCENES) more scenes to train on"
 	@mkdir -p $(DEMO)
-	python -m data_samples --out $(basename $@) --count $(MORE_SCENES) --size 512 --seed 11 --sky clear
+	python -m data_samples --out $(basename $@) --count $(MORE_SCENES) --size 512 --seed 11 --sky mixed
 	@touch $@
 
-$(DEMO)/shards.done: $(DEMO)/scenes.done $(RECIPE) $(wildcard $(TRAIN_SCENES)/*_clear.tif)
-	@echo "== 2/5 Labelling clear scenes by their colours, with Spark"
-	spark-submit autolabel/job.py --scenes '$(TRAIN_SCENES)/*_clear.tif' '$(basename $<)/*_clear.tif' \
-		--out $(basename $@) --recipe $(RECIPE) --overwrite
+$(DEMO)/shards.done: $(DEMO)/scenes.done $(RECIPE) $(wildcard $(TRAIN_SCENES)/*.tif)
+	@echo "== 2/5 Taking cloud and shadow out and labelling by colours, with Spark"
+	spark-submit autolabel/job.py --scenes $(TRAIN_SCENES)/*_{clear,shadow,cloud,both}.tif \
+		$(basename $<)/*_{shadow,cloud,both}.tif --out $(basename $@) --recipe $(RECIPE) --overwrite
 	@touch $@
 
 $(DEMO)/model.done: $(DEMO)/shards.done

@@ -21,7 +21,7 @@ MoreScenes = Annotated[list[str] | None, typer.Argument(metavar="[PATTERN...]", 
 """What follows the first value of --scenes, as when the shell expands a glob."""
 Out = Annotated[Path, typer.Option("--out", help="Folder for the shards.")]
 RecipeFile = Annotated[
-    Path | None, typer.Option("--recipe", help="Recipe (YAML); default: the paper's settings.")
+    Path | None, typer.Option("--recipe", help="Recipe (YAML); default: all of its defaults.")
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace finished shards.")]
 

@@ -67,7 +67,7 @@ class Weights(NamedTuple):
     """Inverse variance of the difference of g, or of h, between neighbouring cells."""
     clear: float = 3.0
     """Pull of the fields towards a clear sky, divided by their size."""
-    level: float = 8.0
+    level: float = 16.0
     """Deviation of a surface from the range of its class."""
     early_level: float = 5.0
     """Classes are doubtful at first: `level` starts this many times larger."""
@@ -83,9 +83,9 @@ class Weights(NamedTuple):
     slope_pixels: float = 32.0
     outlier: float = 3.0
     """Deviations beyond which evidence loses weight (Huber)."""
-    doubt_thick: float = 50.0
+    doubt_thick: float = 80.0
     """How far below its range, per unit of lost gain, a segment may still be thick ice."""
-    doubt_water: float = 20.0
+    doubt_water: float = 80.0
     """How far above its range, per unit of haze, a segment may still be open water."""
     least: float = 12.0
     """Smallest segment, in segment pixels, that is evidence for its class: of a smaller one most
@@ -253,9 +253,9 @@ def _classify(
         if n_of[number] == 0.0:
             continue
         lost, hazy = 1.0 - gain_of[number] / n_of[number], haze_of[number] / n_of[number]
-        if brightness[number] >= levels.bright - 5.0 - weights.doubt_thick * lost:
+        if brightness[number] >= levels.bright - weights.doubt_thick * lost:
             code[number] = THICK
-        elif brightness[number] <= levels.dark + 4.0 + weights.doubt_water * hazy:
+        elif brightness[number] <= levels.dark + 1.0 + weights.doubt_water * hazy:
             code[number] = WATER
         else:
             code[number] = BETWEEN

@@ -22,7 +22,11 @@ CELL = 16
 """Segment pixels across a cell of the grid on which light is estimated: 32 pixels, 320 m at 10 m.
 Cloud and shadow hardly change within it, and floes and leads share it."""
 
-_STEP_RANGE = (5, 14)
+_DARK = 120
+"""Brightness that parts dark from bright surfaces: texture grows with brightness, so the dark ones
+have edges at smaller steps."""
+
+_STEP_RANGE = (3, 14)
 """Least and greatest step between neighbouring pixels (grey levels) that is taken for an edge."""
 _SOFT_PERCENT = 55
 """A step up to 2.5 times as high is still none if it is part of a longer slope, as a cloud's rim:
@@ -110,30 +114,42 @@ def find_segments(brightness: Codes) -> Segments:
     reach = cv2.subtract(cv2.dilate(highest, _SQUARE5), cv2.erode(lowest, _SQUARE5))
     bend = cv2.dilate(cv2.absdiff(brightness, cv2.blur(brightness, (5, 5))), _SQUARE3)
     smooth = np.empty_like(brightness)
-    _find_smooth(brightness, step, reach, bend, _edge_threshold(step, brightness), smooth)
+    dark = brightness < _DARK
+    thresholds = np.where(
+        np.arange(256) < _DARK,
+        _edge_threshold(step[dark & (brightness > 0)]),
+        _edge_threshold(step[~dark]),
+    )
+    _find_smooth(brightness, step, reach, bend, thresholds, smooth)
     count, label = cv2.connectedComponents(smooth, connectivity=4, ltype=cv2.CV_32S)
     return Segments(np.asarray(label, np.int32), count)
 
 
-def _edge_threshold(step: Codes, brightness: Codes) -> int:
+def _edge_threshold(steps: Codes) -> int:
     """Step that counts as an edge: well above the noise and texture of the quietest third."""
-    sample = step[::3, ::3][brightness[::3, ::3] > 0]
-    below = np.cumsum(np.bincount(sample, minlength=256))
+    if not len(steps):
+        return _STEP_RANGE[1]
+    below = np.cumsum(np.bincount(steps[::9], minlength=256))
     noise = int(np.searchsorted(below, 0.3 * below[-1]))
-    return min(max(2 * noise + 3, _STEP_RANGE[0]), _STEP_RANGE[1])
+    return min(max(2 * noise + 2, _STEP_RANGE[0]), _STEP_RANGE[1])
 
 
 @compiled
 def _find_smooth(
-    brightness: Codes, step: Codes, reach: Codes, bend: Codes, threshold: int, smooth: Codes
+    brightness: Codes,
+    step: Codes,
+    reach: Codes,
+    bend: Codes,
+    thresholds: NDArray[np.int64],
+    smooth: Codes,
 ) -> None:
     """Fill `smooth`: 1 where the image is even, or changes softly."""
-    most_bend = _STRAIGHTNESS * threshold + 1.0
     for y in range(step.shape[0]):
         for x in range(step.shape[1]):
             here = int(step[y, x])
+            threshold = thresholds[brightness[y, x]]
             soft = (100 * here < _SOFT_PERCENT * int(reach[y, x])) & (2 * here <= 5 * threshold)
-            straight = (here <= _STEEPEST_SLOPE) & (bend[y, x] <= most_bend)
+            straight = (here <= _STEEPEST_SLOPE) & (bend[y, x] <= _STRAIGHTNESS * threshold + 1.0)
             even = (here <= threshold) | soft | straight
             smooth[y, x] = np.uint8(even & (brightness[y, x] > 0))
 

@@ -20,8 +20,14 @@ from polynya.shards import SceneResult
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-_SPARK_TYPES = {"int": "bigint", "str": "string"}
-_RESULT_SCHEMA = ", ".join(f"{f.name} {_SPARK_TYPES[str(f.type)]}" for f in fields(SceneResult))
+_TYPES = {
+    "int": ("bigint", pa.int64()),
+    "int | None": ("bigint", pa.int64()),
+    "str": ("string", pa.string()),
+}
+_COLUMNS = [(field.name, *_TYPES[str(field.type)]) for field in fields(SceneResult)]
+_RESULT_SCHEMA = ", ".join(f"{name} {spark_type}" for name, spark_type, _ in _COLUMNS)
+_ARROW_SCHEMA = pa.schema([(name, arrow_type) for name, _, arrow_type in _COLUMNS])
 _SECONDS_BETWEEN_POLLS = 0.5
 
 
@@ -69,7 +75,8 @@ def _run_job(
     def label_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             for index in batch.column(0).to_pylist():
-                yield pa.RecordBatch.from_pylist([asdict(task(listed[index]))])
+                # With the schema, because a column of None alone would have no type.
+                yield pa.RecordBatch.from_pylist([asdict(task(listed[index]))], _ARROW_SCHEMA)
 
     numbers = spark.range(0, len(listed), 1, numPartitions=min(partitions, len(listed)))
     results = numbers.mapInArrow(label_batches, _RESULT_SCHEMA)

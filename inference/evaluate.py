@@ -11,8 +11,9 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from autolabel import label_image
 from autolabel.labels import Method as LabelMethod
+from autolabel.labels import label_and_filter
+from autolabel.thresholds import get_profile
 from inference.evaluation import (
     Evaluation,
     SceneScore,
@@ -87,14 +88,15 @@ def _labels_by(method: LabelMethod, recipe: Recipe) -> Method:
     """Labels with one of the filters and the recipe's thresholds."""
 
     def codes(scene: Scene, image: Codes, valid: NDArray[np.bool_]) -> Codes:
-        return label_image(
+        return label_and_filter(
             image,
             method=method,
-            profile=recipe.label.profile,
+            profile=get_profile(recipe.label.profile),
             valid=valid,
             classes=recipe.classes,
             layers=read_layers(scene) if method == "illumination" else None,
-        )
+            stretch=recipe.scene.stretch,
+        ).label
 
     return codes
 

@@ -52,6 +52,7 @@ def draw_panels(
     panels: Sequence[tuple[str, NDArray[np.uint8]]],
     classes: ClassScheme,
     title: str,
+    columns: int | None = None,
 ) -> None:
     """Draw images side by side over a legend of the classes.
 
@@ -60,6 +61,7 @@ def draw_panels(
         panels: Title and image of each: uint8 (h, w, 3) as it is, uint8 (h, w) as class codes.
         classes: Colours and names.
         title: Above all panels.
+        columns: Panels in a row; default: all of them.
     """
     from matplotlib.patches import Patch
 
@@ -67,12 +69,16 @@ def draw_panels(
     # One pixel of the preview is one of the picture, but small scenes are enlarged to be seen.
     scale = max(1.0, 360 / max(height, width))
     panel_width, panel_height = max(width * scale, 200) / _DPI, max(height * scale, 60) / _DPI
-    figure_width = len(panels) * (panel_width + 0.15) + 0.15
+    columns = columns or len(panels)
+    rows = -(-len(panels) // columns)
+    figure_width = columns * (panel_width + 0.15) + 0.15
     # Wide pictures are looked at smaller, so their text grows with them.
     zoom = max(1.0, figure_width / 16)
-    figure = _figure(figure_width, panel_height + 1.15 * zoom)
-    axes = figure.subplots(1, len(panels), squeeze=False)[0]
-    for axis, (name, image) in zip(axes, panels, strict=True):
+    figure = _figure(figure_width, rows * panel_height + (0.75 + 0.4 * rows) * zoom)
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axis in axes[len(panels) :]:
+        axis.set_axis_off()
+    for axis, (name, image) in zip(axes, panels, strict=False):
         shown = classes.paint(image) if image.ndim == 2 else image
         axis.imshow(shown, interpolation="nearest")
         axis.set_title(name, fontsize=11 * zoom)

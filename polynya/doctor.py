@@ -85,6 +85,7 @@ def all_checks() -> tuple[Check, ...]:
     return (
         check_python(),
         check_gdal(),
+        check_numba(),
         check_java(),
         check_spark(),
         check_tensorflow(),
@@ -112,6 +113,17 @@ def check_gdal() -> Check:
     except ImportError as error:
         return Check("GDAL", False, f"rasterio: {error}", _remedy("pip install rasterio"))
     return Check("GDAL", True, f"{rasterio.__gdal_version__} (rasterio {rasterio.__version__})")
+
+
+def check_numba() -> Check:
+    """Numba, which compiles the loops over pixels of labelling."""
+    installed, llvm = _version("numba"), _version("llvmlite")
+    remedy = _remedy("pip install numba")
+    if not installed:
+        return Check("Numba", False, "not installed", remedy)
+    if not llvm:
+        return Check("Numba", False, f"{installed}, but llvmlite is not installed", remedy)
+    return Check("Numba", True, f"{installed} (llvmlite {llvm})")
 
 
 def check_java() -> Check:

@@ -137,12 +137,15 @@ class LabelOptions(_Options):
 
     @model_validator(mode="after")
     def _nodata_needs_the_sky(self) -> LabelOptions:
-        asks = "nodata" in (self.thick_cloud, self.uncertain)
-        if asks and (self.method != "illumination" or self.scope != "scene"):
-            raise ValueError(
-                "thick_cloud and uncertain can be 'nodata' only with method 'illumination' and"
-                " scope 'scene'"
-            )
+        if self.method == "illumination" and self.scope == "scene":
+            return self
+        for key, value in (("thick_cloud", self.thick_cloud), ("uncertain", self.uncertain)):
+            if value == "nodata":
+                raise RecipeError(
+                    f"The recipe key 'label.{key}' is 'nodata', which only the method"
+                    " 'illumination' with the scope 'scene' can find; set 'label.method' and"
+                    f" 'label.scope' to these, or 'label.{key}' to 'label'."
+                )
         return self
 
     @property

@@ -18,7 +18,8 @@ def make_recipe(tile_size: int = 64, **sections: Any) -> Recipe:
 def save_threshold_model(folder: Path, recipe: Recipe) -> Path:
     """A 1 x 1 convolution with the paper's thresholds on blue, the brightest of `ice_image`.
 
-    It looks at each pixel alone, so its map of a scene is known: `autolabel.label_image`.
+    It looks at each pixel alone, so its map of a scene is known: `autolabel.label_image` with the
+    method "none".
     """
     import keras
 

@@ -110,6 +110,24 @@ def speed(
         write_speed(times, about, folder, _command())
 
 
+@app.command()
+def real(
+    data: Annotated[
+        Path, typer.Option(help="Folder with the images: s2_greenland and modis_sea_ice.")
+    ],
+    water: Annotated[int, typer.Option(help="Greatest brightness of open water.")] = 30,
+    thick: Annotated[int, typer.Option(help="Least brightness of thick ice.")] = 205,
+    out: OutOption = OUT,
+) -> None:
+    """Label real scenes by every method: shares of classes, and pictures."""
+    from benchmarks.labels.real import measure_real, write_real
+
+    with _told_errors():
+        folder = output_folder(out)
+        write_real(measure_real(data, water, thick), folder, _command())
+        typer.echo(f"Tables and pictures are in {folder}")
+
+
 def _command() -> str:
     return " ".join(["python -m benchmarks.labels", *sys.argv[1:]])
 

@@ -1,8 +1,9 @@
 """Make the scenes of the benchmark: a generator's scene, then blur and noise on what is observed.
 
-Truth is always the class map of the sharp, noise-free scene that lies below: blur and noise spoil
-the image and leave the ground as it is, so on those sets nobody can be right everywhere, not even
-thresholds under a clear sky. Both treat every pixel alike, whatever its class.
+Truth is the class map of the sharp, noise-free scene that lies below. Noise spoils the image and
+leaves that as it is. Blur mixes classes within a pixel, so that a class map of the sharp scene
+isn't to be seen any more, not even under a clear sky: truth is then what thresholds say of the
+equally blurred clear scene. Both treat every pixel alike, whatever its class.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from autolabel import label_image
 from benchmarks.labels.blobs import make_blobs
 from benchmarks.labels.sets import SETS, SceneSpec
 from data_samples import SKY_KINDS, make_scene
@@ -42,8 +44,10 @@ def make_bench_scene(spec: SceneSpec) -> BenchScene:
     else:
         sample = make_scene(spec.seed, 0, shape, spec.sky, options=scene_set.sky)
         observed, truth, valid = sample.observed, sample.truth, sample.valid
-    if scene_set.blur > 0:
-        observed = blurred(observed, valid, scene_set.blur)
+        if scene_set.blur > 0:
+            observed = blurred(observed, valid, scene_set.blur)
+            clear = blurred(sample.clear, valid, scene_set.blur)
+            truth = label_image(clear, method="none", valid=valid)
     if scene_set.noise > 0:
         rng = np.random.default_rng([spec.seed, _NOISE_STREAM, SKY_KINDS.index(spec.sky)])
         observed = noisy(observed, valid, scene_set.noise, rng)

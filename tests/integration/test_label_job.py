@@ -53,13 +53,15 @@ def manifest(folder: Path) -> dict[str, dict[str, str]]:
 
 
 @pytest.fixture
-def recipe(tmp_path):
+def recipe(request, tmp_path):
+    method = getattr(request, "param", "published")
     path = tmp_path / "recipe.yaml"
-    path.write_text("tiles: {size: 64}\nlabel: {method: published}\n")
+    path.write_text(f"tiles: {{size: 64}}\nlabel: {{method: {method}}}\n")
     return str(path)
 
 
-def test_shards_are_the_same_bytes_whoever_makes_them(tmp_path, write_scene, recipe):
+@pytest.mark.parametrize("recipe", ["published", "illumination"], indirect=True)
+def test_shards_are_the_same_bytes_whoever_makes_them(request, tmp_path, write_scene, recipe):
     for seed in range(5):
         write_scene(f"scenes/s{seed}.tif", ice_image(150 + seed, 200, seed))
     arguments = ["--scenes", str(tmp_path / "scenes"), "--recipe", recipe]
@@ -73,6 +75,9 @@ def test_shards_are_the_same_bytes_whoever_makes_them(tmp_path, write_scene, rec
     assert len(one) == 7
     assert one == checksums(tmp_path / "four")
     assert one == checksums(tmp_path / "processes")
+    # What a method can't tell is an empty cell, whoever runs it.
+    told = [row["veiled_pixels"] != "" for row in manifest(tmp_path / "four").values()]
+    assert told == [request.node.callspec.params["recipe"] == "illumination"] * 5
 
 
 def test_broken_scenes_are_named_and_the_others_done(tmp_path, write_scene, recipe):
@@ -121,7 +126,7 @@ def test_a_wrong_recipe_ends_the_run_before_anything_is_written(tmp_path, write_
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
         "Error: The recipe wrong.yaml has the unknown key 'label.methd'; known there: images,"
-        " method, profile, scope."
+        " least_confidence, method, most_haze, profile, scope, thick_cloud, uncertain."
     ]
     assert not (tmp_path / "out").exists()
 

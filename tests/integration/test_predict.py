@@ -60,7 +60,7 @@ def test_predict_writes_map_item_picture_and_summary(model, write_scene, tmp_pat
     assert cog_validate(out / "site_20191104.tif")[0]
     with rasterio.open(path) as source, rasterio.open(out / "site_20191104.tif") as written:
         assert (written.crs, written.transform) == (source.crs, source.transform)
-        np.testing.assert_array_equal(written.read(1), label_image(image))
+        np.testing.assert_array_equal(written.read(1), label_image(image, method="none"))
         tags = written.tags()
     assert tags["source"] == "site_20191104.tif"
     assert tags["source_digest"] == file_digest(path)
@@ -70,7 +70,7 @@ def test_predict_writes_map_item_picture_and_summary(model, write_scene, tmp_pat
     assert item["properties"]["datetime"] == "2019-11-04T00:00:00Z"
     row = rows(out / "summary.csv")["site_20191104"]
     assert row["status"] == "done"
-    counts = [(label_image(image) == code).sum() for code in range(3)]
+    counts = [(label_image(image, method="none") == code).sum() for code in range(3)]
     for name, count in zip(("open_water", "thin_ice", "thick_ice"), counts, strict=True):
         assert float(row[f"{name}_km2"]) == pytest.approx(count * 1e-4)
         assert float(row[f"{name}_share"]) == pytest.approx(count / sum(counts), abs=1e-6)
@@ -133,11 +133,11 @@ def test_predict_shows_the_truth_that_fits_and_says_when_none_does(model, write_
     image = ice_image(70, 70)
     path = write_scene("in/a_clear.tif", image)
     run("predict", model, path, "--out", tmp_path / "without")
-    write_scene("in/a_truth.tif", label_image(image), nodata=255)
+    write_scene("in/a_truth.tif", label_image(image, method="none"), nodata=255)
     assert run("predict", model, path, "--out", tmp_path / "with").stderr.count("\n") == 1
     sizes = [(tmp_path / name / "a_clear.png").stat().st_size for name in ("without", "with")]
     assert sizes[0] < sizes[1]
-    write_scene("in/a_truth.tif", label_image(image)[:60], nodata=255)
+    write_scene("in/a_truth.tif", label_image(image, method="none")[:60], nodata=255)
     result = run("predict", model, path, "--out", tmp_path / "misfit")
     assert "The picture goes without truth" in result.stderr
     pictures = [(tmp_path / name / "a_clear.png").read_bytes() for name in ("without", "misfit")]
@@ -187,7 +187,7 @@ def test_predict_real_scene_keeps_its_georeference(model, real_data, tmp_path):
 def site(write_scene):
     """A clear scene, the same under uniform haze, and their truth."""
     clear = image_with_wedge(200, 180)
-    truth = label_image(clear)
+    truth = label_image(clear, method="none")
     hazy = np.where(clear.any(axis=2, keepdims=True), clear // 2 + 110, 0).astype(np.uint8)
     path = write_scene("site/s1_clear.tif", clear, nodata=0)
     write_scene("site/s1_cloud.tif", hazy, nodata=0)
@@ -202,11 +202,15 @@ def test_evaluate_compares_every_method_with_the_truth(model, site, tmp_path):
     table = list(csv.reader((out / "accuracy.csv").open()))
     assert table[0] == ["method", "clear", "cloud", "overall"]
     by_method = {row[0]: [float(cell) for cell in row[1:]] for row in table[1:]}
-    assert list(by_method) == ["thresholds alone", "published filter", "model"]
+    assert list(by_method) == [
+        "thresholds alone", "published filter", "illumination filter", "model",
+    ]  # fmt: skip
     assert by_method["thresholds alone"][0] == 100
     assert by_method["model"] == by_method["thresholds alone"]
     assert by_method["thresholds alone"][1] < 80
     assert by_method["published filter"][2] < 100
+    assert by_method["illumination filter"][0] == 100
+    assert by_method["illumination filter"][1] >= by_method["thresholds alone"][1]
     for text in ("Pixels right", "Scores by class", "Confusion of model", "Thin/young ice"):
         assert text in result.stdout
     assert sorted(p.name for p in out.iterdir()) == [
@@ -214,14 +218,14 @@ def test_evaluate_compares_every_method_with_the_truth(model, site, tmp_path):
         "comparison_worst.png", "confusion.csv", "confusion.png", "scenes.csv",
     ]  # fmt: skip
     assert list(rows(out / "scenes.csv")) == ["s1_clear", "s1_cloud"]
-    assert len(list(csv.reader((out / "classes.csv").open()))) == 1 + 3 * 4
+    assert len(list(csv.reader((out / "classes.csv").open()))) == 1 + 4 * 4
 
 
 def test_evaluate_without_a_model_and_with_patterns_spread_by_the_shell(site, tmp_path):
     out = tmp_path / "evaluation"
     run("evaluate", "--scenes", site / "s1_clear.tif", site / "s1_cloud.tif", "--out", out)
     assert [r[0] for r in csv.reader((out / "accuracy.csv").open())] == [
-        "method", "thresholds alone", "published filter",
+        "method", "thresholds alone", "published filter", "illumination filter",
     ]  # fmt: skip
 
 

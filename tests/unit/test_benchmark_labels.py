@@ -81,15 +81,17 @@ def test_a_spec_is_always_the_same_scene_and_ground_does_not_depend_on_the_sky(n
         assert (scene.observed != scenes[0].observed).any()
 
 
-def test_truth_of_blurred_scenes_is_that_of_the_sharp_ones(
+def test_truth_of_blurred_scenes_is_what_thresholds_say_of_the_blurred_clear_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    spec = specs_of("blurred")[0]
-    scene = make_bench_scene(spec)
+    scenes = {spec.sky: make_bench_scene(spec) for spec in specs_of("blurred")[:4]}
+    clear = scenes["clear"]
+    of_thresholds = label_image(clear.observed, method="none", valid=clear.valid)
+    for scene in scenes.values():
+        np.testing.assert_array_equal(scene.truth, of_thresholds)
     monkeypatch.setitem(SETS, "blurred", SETS["standard"])
-    sharp = make_bench_scene(spec)
-    np.testing.assert_array_equal(scene.truth, sharp.truth)
-    assert np.var(scene.observed[scene.valid]) < np.var(sharp.observed[sharp.valid])
+    sharp = make_bench_scene(specs_of("blurred")[0])
+    assert np.var(clear.observed[clear.valid]) < np.var(sharp.observed[sharp.valid])
 
 
 def test_blur_takes_nothing_from_beyond_the_swath() -> None:
@@ -238,7 +240,8 @@ def test_a_tiny_run_writes_its_tables_and_pictures(
         rows = list(csv.DictReader(file))
     assert len(rows) == 2 * len(get_args(Method)) * (len(SKY_KINDS) + 1)
     scene = make_bench_scene(next(s for s in specs if s.name == rows[1]["worst_scene"]))
-    right = label_image(scene.observed, valid=scene.valid) == scene.truth
+    labels = label_image(scene.observed, method=rows[1]["method"], valid=scene.valid)
+    right = labels == scene.truth
     assert float(rows[1]["worst"]) == pytest.approx(100 * right[scene.valid].mean(), abs=0.006)
     with (tmp_path / "confusion.csv").open(encoding="utf-8") as file:
         columns = ("open_water", "thin_ice", "thick_ice", "no label")

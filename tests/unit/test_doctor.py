@@ -23,8 +23,8 @@ def executable(path: Path, text: str) -> Path:
 
 @pytest.fixture
 def bare_python(tmp_path: Path) -> list[str]:
-    """The doctor in a Python without GDAL, Spark, TensorFlow, Keras and Horovod."""
-    taken_away = ("rasterio", "pyspark", "tensorflow", "keras", "horovod")
+    """The doctor in a Python without GDAL, Numba, Spark, TensorFlow, Keras and Horovod."""
+    taken_away = ("rasterio", "numba", "pyspark", "tensorflow", "keras", "horovod")
     seen = tmp_path / "seen"
     seen.mkdir()
     for entry in Path(sysconfig.get_paths()["purelib"]).iterdir():
@@ -50,7 +50,9 @@ def test_the_command_prints_every_check_and_exits_with_0() -> None:
     program = Path(sys.executable).with_name("polynya")
     done = subprocess.run([program, "doctor"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    for name in ("Python", "GDAL", "Java", "Spark", "TensorFlow", "Keras", "Horovod", "MPI", "GPU"):
+    for check in doctor.all_checks():
+        assert check.name in done.stdout
+    for name in ("Python", "GDAL", "Numba", "Java", "Spark", "TensorFlow", "Horovod", "MPI", "GPU"):
         assert name in done.stdout
     assert "Ready" in done.stdout
 
@@ -66,7 +68,7 @@ def test_it_reports_where_no_package_and_no_program_is_installed(
         check=False,
     )
     assert done.returncode == 1, done.stdout + done.stderr
-    needed = "GDAL, Java, Spark, TensorFlow, Keras, Horovod"
+    needed = "GDAL, Numba, Java, Spark, TensorFlow, Keras, Horovod"
     assert f"Not ready: {needed}. Run the command beside each." in done.stdout
     for row in done.stdout.splitlines():
         if "missing" in row:

@@ -56,10 +56,11 @@ def test_fields_are_close_to_the_true_ones(scenes):
     assert np.corrcoef(sky.haze().ravel(), scene.sky.haze.ravel())[0, 1] > 0.8
 
 
-def test_what_is_sure_is_more_often_right(scenes):
+def test_what_is_sure_is_more_often_right():
     sure, correct = [], []
-    for index in range(3):
-        scene = make_scene(503, index, (512, 512), "both")
+    # One site has too few unsure pixels to say anything; these are twelve.
+    for seed, index in [*((503, i) for i in range(8)), *((501, i) for i in range(4))]:
+        scene = make_scene(seed, index, (512, 512), "both")
         sky = estimate_sky(scene.observed, scene.valid)
         value = brightness(scene.observed)
         labels = label_image(scene.observed, valid=scene.valid)

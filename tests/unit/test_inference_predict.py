@@ -9,9 +9,11 @@ from inference_models import make_recipe, save_threshold_model, save_unet
 
 from autolabel import filter_image, label_image
 from autolabel.scene_tiles import filter_scene
+from data_samples import make_scene
 from inference import predict_bands, predict_scene
 from inference.predict import open_model, scene_windows
 from polynya.errors import ModelError, SceneError
+from polynya.layers import read_layers
 from polynya.scenes import open_scene, read_scene
 
 
@@ -47,14 +49,14 @@ def test_scenes_of_any_size_get_the_classes_of_the_model(
     codes = predict_scene(threshold_model, scene).codes
     assert codes.dtype == np.uint8
     assert codes.shape == (height, width)
-    np.testing.assert_array_equal(codes, label_image(image))
+    np.testing.assert_array_equal(codes, label_image(image, method="none"))
 
 
 def test_nodata_is_kept_exactly_and_never_invented(threshold_model, write_scene):
     image = wedge(ice_image(203, 131))
     scene = open_scene(str(write_scene("scene.tif", image, nodata=0)))
     codes = predict_scene(threshold_model, scene).codes
-    np.testing.assert_array_equal(codes, label_image(image))
+    np.testing.assert_array_equal(codes, label_image(image, method="none"))
     assert ((codes == 255) == ~read_scene(scene)[1]).all()
     assert (codes == 255).sum() > 500
 
@@ -63,7 +65,7 @@ def test_scenes_longer_than_one_read_are_put_together(threshold_model, write_sce
     image = wedge(ice_image(2100, 40))
     scene = open_scene(str(write_scene("long.tif", image)))
     codes = predict_scene(threshold_model, scene, overlap=0.25).codes
-    np.testing.assert_array_equal(codes, label_image(image))
+    np.testing.assert_array_equal(codes, label_image(image, method="none"))
 
 
 def test_unet_with_stride_blends_to_the_sum_over_all_windows(unet, write_scene):
@@ -118,10 +120,36 @@ def test_a_model_of_filtered_images_sees_the_filtered_scene(tmp_path, write_scen
     codes = predict_scene(model, scene).codes
     valid = read_scene(scene)[1]
     filtered = filter_scene(image, valid, recipe)
-    np.testing.assert_array_equal(codes, label_image(filtered, valid=valid))
-    assert (codes != label_image(image)).any()
+    np.testing.assert_array_equal(codes, label_image(filtered, method="none", valid=valid))
+    assert (codes != label_image(image, method="none")).any()
     whole = filter_image(image, method="published")
     assert (filtered == whole).all() == (scope == "scene")
+
+
+def test_a_model_of_filtered_images_uses_the_layers_of_the_scene(tmp_path, write_scene):
+    recipe = make_recipe(
+        64,
+        scene={"bands": [1, 2, 3], "layers": {"nir": 4, "clouds": "{stem}_SCL.tif"}},
+        label={"images": "filtered"},
+    )
+    model = open_model(save_threshold_model(tmp_path / "model", recipe))
+    sample = make_scene(501, 2, (192, 256), "cloud", wedge=0.0)
+    # Infrared as dark as this leaves no room for haze.
+    stack = np.dstack([sample.observed, np.ones((192, 256), np.uint8)])
+    codes = np.zeros((192, 256), np.uint8)
+    codes[:50, :80] = 9
+    path = write_scene("scene.tif", stack, photometric="RGB", alpha="UNSPECIFIED")
+    write_scene("scene_SCL.tif", codes)
+    scene = open_scene(str(path), recipe.scene)
+    image, valid = read_scene(scene)
+    layers = read_layers(scene)
+    assert (layers.opaque_cloud == (codes == 9)).all()
+    filtered = filter_scene(image, valid, recipe, layers)
+    assert (filtered != filter_scene(image, valid, recipe)).any()
+    # The model decides by blue alone.
+    by_blue = np.digitize(filtered[..., 2], [31, 205]).astype(np.uint8)
+    by_blue[~valid] = 255
+    np.testing.assert_array_equal(predict_scene(model, scene).codes, by_blue)
 
 
 def test_a_model_of_original_images_sees_the_original_whatever_made_its_labels(
@@ -131,7 +159,9 @@ def test_a_model_of_original_images_sees_the_original_whatever_made_its_labels(
     model = open_model(save_threshold_model(tmp_path / "model", recipe))
     image = ice_image(70, 80)
     scene = open_scene(str(write_scene("scene.tif", image)))
-    np.testing.assert_array_equal(predict_scene(model, scene).codes, label_image(image))
+    np.testing.assert_array_equal(
+        predict_scene(model, scene).codes, label_image(image, method="none")
+    )
 
 
 def test_a_scene_without_data_is_an_error(threshold_model, write_scene):

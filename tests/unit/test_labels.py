@@ -8,6 +8,7 @@ from conftest import ice_image
 from scipy import ndimage
 
 from autolabel import PROFILES, ColorRange, Profile, filter_image, label_image
+from autolabel.labels import Method
 from polynya.classes import ClassScheme
 from polynya.errors import RecipeError
 from polynya.recipe import Recipe
@@ -26,7 +27,9 @@ from polynya.recipe import Recipe
     ],
 )
 def test_the_greatest_of_red_green_and_blue_decides(rgb, code):
-    assert label_image(np.array([[rgb]], np.uint8)).tolist() == [[code]]
+    pixel = np.array([[rgb]], np.uint8)
+    assert label_image(pixel, method="none").tolist() == [[code]]
+    assert label_image(pixel).tolist() == [[code]]
 
 
 def test_black_is_water_where_it_is_said_to_be_valid():
@@ -50,7 +53,7 @@ def test_hue_and_saturation_count_where_a_profile_limits_them():
         allow_gaps=True,
     )
     pixels = np.array([[(200, 205, 210), (60, 80, 200), (200, 60, 60), (20, 20, 20)]], np.uint8)
-    assert label_image(pixels, profile=profile).tolist() == [[2, 1, 255, 255]]
+    assert label_image(pixels, method="none", profile=profile).tolist() == [[2, 1, 255, 255]]
 
 
 def test_the_table_for_brightness_equals_the_hsv_ranges():
@@ -60,7 +63,8 @@ def test_the_table_for_brightness_equals_the_hsv_ranges():
     ranges = [r.model_copy(update={"saturation": (0, 254)}) for r in profile.ranges]
     general = Profile(name="general", ranges=tuple(ranges), allow_gaps=True)
     saturated = image.min(axis=2) == 0
-    assert (label_image(image)[~saturated] == label_image(image, profile=general)[~saturated]).all()
+    labels = [label_image(image, method="none", profile=p)[~saturated] for p in (profile, general)]
+    assert (labels[0] == labels[1]).all()
 
 
 def test_unknown_names_are_one_sentence():

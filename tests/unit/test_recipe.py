@@ -20,6 +20,12 @@ def test_defaults_are_the_papers():
     assert recipe.tiles.size == 256
 
 
+def test_the_illumination_filter_is_the_default_and_nothing_becomes_nodata_unasked():
+    label = load_recipe(None).label
+    assert (label.method, label.scope, label.images) == ("illumination", "scene", "original")
+    assert (label.thick_cloud, label.uncertain) == ("label", "label")
+
+
 def test_an_empty_file_is_the_defaults(tmp_path):
     assert load_recipe(write(tmp_path, "# nothing\n")) == Recipe()
 
@@ -48,6 +54,15 @@ def test_digest_changes_with_any_key_and_labels_digest_only_with_label_keys():
         ("tiles: {size: 0}\n", r"wrong value for 'tiles.size': .*greater than or equal to 1"),
         ("scene: {stretch: [1, 0]}\n", "wrong value for 'scene.stretch'"),
         ("label: {method: magic}\n", "wrong value for 'label.method'"),
+        (
+            "label: {method: none, thick_cloud: nodata}\n",
+            "key 'label.thick_cloud' is 'nodata'.*set 'label.method' and 'label.scope' to these, or"
+            " 'label.thick_cloud' to 'label'",
+        ),
+        (
+            "label: {scope: tile, uncertain: nodata}\n",
+            "key 'label.uncertain' is 'nodata'.*the method 'illumination' with the scope 'scene'",
+        ),
         ("split: {group: 'no-group'}\n", "needs one"),
         ("split: {group: '('}\n", "not a regular expression"),
         ("- a list\n", "must be a mapping"),

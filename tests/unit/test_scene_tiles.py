@@ -1,16 +1,21 @@
 """What one labelling task does to a scene."""
 
+import csv
 from typing import get_args
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from conftest import ice_image
 
 from autolabel import filter_image, label_image
+from autolabel.brightness import brightness
+from autolabel.illumination import confidence, estimate_sky
 from autolabel.labels import Method
 from autolabel.scene_tiles import cut_tiles, label_pixels, label_scene
 from autolabel.thresholds import get_profile
 from data_samples import make_scene
+from polynya.layers import SceneLayers
 from polynya.recipe import Recipe
 from polynya.scenes import SceneRef
 from polynya.shards import finish_dataset, open_shards, start_dataset
@@ -66,7 +71,7 @@ def test_shards_can_hold_the_filtered_image(scene):
 
 
 def test_cloud_and_doubt_become_nodata_where_the_recipe_says_so(tmp_path, write_scene):
-    sample = make_scene(503, 0, (256, 256), "both")
+    sample = make_scene(501, 2, (256, 256), "both")
     ref = SceneRef("a", str(write_scene("a.tif", sample.observed)))
     plain, strict = recipe(), recipe(thick_cloud="nodata", most_haze=0.1, uncertain="nodata")
     results, shares = [], []
@@ -82,6 +87,89 @@ def test_cloud_and_doubt_become_nodata_where_the_recipe_says_so(tmp_path, write_
     assert shares[0] < 0.001
     hidden = results[1].uncertain_pixels + results[1].thick_cloud_pixels
     assert 0 < (shares[1] - shares[0]) * 256 * 256 <= hidden
+
+
+def test_the_cloud_layer_of_a_scene_becomes_nodata_and_is_counted(tmp_path, write_scene):
+    sample = make_scene(505, 0, (160, 256), "both", wedge=0.1)
+    valid, cloud = sample.valid, np.zeros((160, 256), bool)
+    cloud[40:100, 30:130] = True  # Also where the scene has no data.
+    cloud[:, 200:216] = True
+    image = sample.observed.copy()
+    image[cloud & valid] = 235
+    # Opaque cloud of medium and of high probability; 3 is shadow of cloud, 11 snow.
+    codes = np.where(cloud, 9, 11).astype(np.uint8)
+    codes[:20, 200:216] = 8
+    codes[120:, :100] = 3
+    ref = SceneRef("a", str(write_scene("a.tif", image)))
+    write_scene("a_SCL.tif", codes)
+    options = Recipe.model_validate(
+        {
+            "tiles": {"size": 64},
+            "scene": {"layers": {"clouds": "{stem}_SCL.tif"}},
+            "label": {"thick_cloud": "nodata", "uncertain": "nodata"},
+        }
+    )
+    folder = start_dataset(tmp_path / "out", options)
+    result = label_scene(ref, options, folder)
+    finish_dataset(folder, [result])
+
+    layers = SceneLayers(None, None, None, cloud, None)
+    sky = estimate_sky(image, valid, layers=layers)
+    thick = sky.hidden(options.label.most_haze)
+    unsure = confidence(brightness(image), valid, sky) < options.label.least_confidence
+    assert (thick == cloud).all()
+    assert (result.status, result.reason) == ("done", "")
+    assert result.valid_pixels == valid.sum() < valid.size
+    assert result.thick_cloud_pixels == (cloud & valid).sum() < cloud.sum()
+    assert result.veiled_pixels == (sky.veiled() & valid).sum() > result.thick_cloud_pixels
+    assert result.uncertain_pixels == (unsure & valid).sum() > 0
+    with open(folder / "_manifest.csv", newline="") as file:
+        row = next(csv.DictReader(file))
+    for column in ("veiled_pixels", "thick_cloud_pixels", "uncertain_pixels"):
+        assert row[column] == str(getattr(result, column))
+
+    expected = label_image(image, valid=valid, layers=layers)
+    expected[thick | unsure] = 255
+    counts = [int((expected == code).sum()) for code in (0, 1, 2)]
+    assert [int(part.split("=")[1]) for part in result.class_pixels.split()] == counts
+    tiles = pq.read_table(open_shards(folder).files["a"][0]).to_pylist()
+    assert len(tiles) == result.labelled > 8
+    differs = []
+    for tile in tiles:
+        height, width = tile["height"], tile["width"]
+        place = np.s_[tile["row"] : tile["row"] + height, tile["col"] : tile["col"] + width]
+        labels = np.frombuffer(tile["label"], np.uint8).reshape(height, width)
+        assert (labels == expected[place]).all()
+        images = np.frombuffer(tile["image"], np.uint8).reshape(height, width, 3)
+        assert (images == image[place]).all()
+        veiled = sky.veiled()[place][valid[place]].mean()
+        assert tile["veiled_share"] == pytest.approx(veiled, abs=1e-12)
+        differs.append(abs(sky.veiled()[place].mean() - veiled) > 0.01)
+        assert tile["label_source"] == "illumination/scene/ross-sea-summer"
+    assert len({tile["veiled_share"] for tile in tiles}) > 2
+    # Nodata makes a difference in some of them.
+    assert any(differs)
+
+
+def test_without_its_cloud_layer_a_scene_fails_with_the_reason(tmp_path, write_scene):
+    options = Recipe.model_validate({"scene": {"layers": {"clouds": "{stem}_SCL.tif"}}})
+    path = str(write_scene("a.tif", ice_image(70, 70)))
+    result = label_scene(SceneRef("a", path), options, start_dataset(tmp_path / "out", options))
+    assert result.status == "failed"
+    assert result.reason.startswith(f"{path} has no cloud layer")
+    assert "mend scene.layers.clouds" in result.reason
+
+
+@pytest.mark.parametrize("method", ["none", "published"])
+def test_methods_that_look_at_colours_only_leave_the_sky_open(tmp_path, write_scene, method):
+    options = recipe(method=method)
+    folder = start_dataset(tmp_path / "out", options)
+    ref = SceneRef("a", str(write_scene("a.tif", ice_image(70, 70))))
+    result = label_scene(ref, options, folder)
+    finish_dataset(folder, [result])
+    assert (result.veiled_pixels, result.thick_cloud_pixels, result.uncertain_pixels) == (None,) * 3
+    table = pq.read_table(open_shards(folder).files["a"][0])
+    assert table["veiled_share"].null_count == len(table)
 
 
 def test_thousand_tiles_have_the_labels_of_their_scenes(tmp_path, write_scene):

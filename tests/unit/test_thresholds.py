@@ -14,7 +14,13 @@ from hypothesis import strategies as st
 
 from autolabel import label_image
 from autolabel.scene_tiles import label_scene
-from autolabel.thresholds import PROFILES, get_profile, label_by_color
+from autolabel.thresholds import (
+    PROFILES,
+    brightness_steps,
+    get_profile,
+    label_by_brightness,
+    label_by_color,
+)
 from polynya.classes import ClassScheme
 from polynya.errors import RecipeError
 from polynya.recipe import Recipe, load_recipe, parse_recipe
@@ -172,7 +178,7 @@ def test_a_scene_is_labelled_by_the_profile_of_the_recipe(tmp_path, write_scene)
     shards = open_shards(folder)
     assert shards.recipe == recipe
     table = pq.read_table(shards.files["a"][0])
-    assert table["label_source"].to_pylist() == ["none/scene/all-water"]
+    assert table["label_source"].to_pylist() == ["illumination/scene/all-water"]
     assert (label_image(image, profile=shards.recipe.label.profile) == 0).all()
 
 
@@ -369,6 +375,46 @@ def test_where_value_decides_the_code_is_that_of_the_greatest_band(allow_gaps):
     assert (label_by_color(rgb, mine) == codes[rgb.max(axis=2)]).all()
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    starts=st.lists(st.integers(1, 255), max_size=6, unique=True).map(sorted),
+    names=st.lists(st.sampled_from([*NAMES, None]), min_size=7, max_size=7),
+    shape=st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    seed=st.integers(0, 2**31),
+)
+def test_labels_by_brightness_are_those_by_colour(starts, names, shape, seed):
+    edges = [0, *starts, 256]
+    pieces = [(name, low, high) for name, low, high in zip(names, edges, edges[1:], strict=False)]
+    ranges = [colour_range(n, value=[low, high - 1]) for n, low, high in pieces if n]
+    if not ranges:
+        ranges = [colour_range("slush", value=[7, 9])]
+    mine = profile(*ranges, allow_gaps=True)
+    rgb = np.random.default_rng(seed).integers(0, 256, (*shape, 3)).astype(np.uint8)
+    value = rgb.max(axis=2)
+    labels = label_by_brightness(value, mine, FOUR)
+    assert (labels == label_by_color(rgb, mine, FOUR)).all()
+    assert (labels == expected_labels(rgb, mine, FOUR)).all()
+    # Between the steps the class is the same, at each step it changes.
+    ramp = label_by_brightness(np.arange(256, dtype=np.uint8)[None], mine, FOUR)[0]
+    changes = np.flatnonzero(np.diff(ramp.astype(int))) + 1
+    assert brightness_steps(mine, FOUR) == tuple(changes.tolist())
+
+
+def test_the_papers_thresholds_have_two_steps():
+    assert brightness_steps(PROFILES["ross-sea-summer"]) == (31, 205)
+
+
+def test_brightness_alone_is_refused_where_colour_counts():
+    mine = profile(
+        WATER,
+        colour_range("thin_ice", value=[31, 255], hue=[0, 89]),
+        colour_range("thick_ice", value=[31, 255], hue=[90, 179]),
+    )
+    assert brightness_steps(mine) is None
+    with pytest.raises(ValueError, match="depend on brightness alone. Received: 'mine'"):
+        label_by_brightness(np.zeros((2, 2), np.uint8), mine)
+
+
 @pytest.mark.parametrize(
     "view",
     [np.s_[:, :, :], np.s_[3:60, 5:50], np.s_[::2, ::3], np.s_[::-1, ::-1], np.s_[:, :, ::-1]],
@@ -388,3 +434,5 @@ def test_an_image_without_pixels_has_labels_without_pixels():
     for shape in ((0, 5, 3), (5, 0, 3)):
         labels = label_by_color(np.empty(shape, np.uint8), PROFILES["ross-sea-summer"])
         assert labels.shape == shape[:2]
+        value = np.empty(shape[:2], np.uint8)
+        assert label_by_brightness(value, PROFILES["ross-sea-summer"]).shape == shape[:2]

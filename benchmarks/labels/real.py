@@ -1,0 +1,370 @@
+"""What the methods do to real scenes, whose truth nobody knows: shares of classes, and pictures.
+
+One Sentinel-2 scene under a clear sky shows what a filter spoils. Two MODIS scenes of one place on
+two days, the first clear and the second under cloud, show what it mends: ice drifts in a day, so
+pixels don't compare, but the shares of the classes over the same stretch of sea should.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autolabel.labels import Labelled, Method, label_and_filter
+from autolabel.thresholds import ColorRange, Profile
+from benchmarks.labels.methods import METHODS, PUBLISHED, THRESHOLDS, title
+from benchmarks.labels.report import write_markdown
+from inference.pictures import draw_panels
+from inference.tables import Table
+from polynya.classes import SEA_ICE
+from polynya.errors import PolynyaError, SceneError
+from polynya.files import whole_file
+from polynya.layers import SceneLayers
+from polynya.rasters import opened_raster
+from polynya.recipe import LabelOptions, SceneOptions
+from polynya.scenes import open_scene, read_scene
+
+Mask = NDArray[np.bool_]
+
+GREENLAND, CLEAR, CLOUD = "greenland", "modis_clear", "modis_cloud"
+"""Names of the scenes."""
+
+WITH_CLOUD_LAYER = "illumination, cloud layer"
+"""The illumination filter with the product's cloud layer as `SceneLayers.opaque_cloud`."""
+
+_GREENLAND_FILE = "s2_greenland/derived_truecolor_rgb.tif"
+_MODIS_FILE = "modis_sea_ice/ne-greenland.{day}.terra.250m.{kind}.tiff"
+_DAYS = {CLEAR: "20220913", CLOUD: "20220914"}
+_HEADINGS = {
+    GREENLAND: "Sentinel-2, Greenland ice sheet with melt lakes, clear sky",
+    CLEAR: "MODIS, north-east Greenland, 13 September 2022, clear sky",
+    CLOUD: "MODIS, north-east Greenland, 14 September 2022, thin and thick cloud",
+}
+_ILLUMINATION: Method = "illumination"
+_MOST_HAZE = LabelOptions().most_haze
+
+DARK, BRIGHT = 30, 205
+"""Greatest brightness V of open water and least of thick ice, by the paper."""
+
+_BRIGHTEST_FIELD = 0.6
+"""Shadow and haze that are white in the pictures."""
+_MOST_PIXELS = 520_000
+"""Of all panels of a picture together; thinned to that it stays well below 400 kB."""
+_COLORS = 256
+_CHANGED = "changed: another label than by thresholds"
+
+
+@dataclass(frozen=True)
+class RealScene:
+    """An image, and over what its labels are counted."""
+
+    name: str
+    rgb: NDArray[np.uint8]
+    """(H, W, 3)."""
+    valid: Mask
+    """(H, W), True where there is data."""
+    counted: Mask
+    """(H, W), True where there is data and no land."""
+    overcast: Mask | None
+    """(H, W), True where the product's cloud layer says that all is cloud; None without one."""
+
+
+@dataclass(frozen=True)
+class RealResult:
+    """What every variant made of one scene."""
+
+    scene: RealScene
+    labelled: dict[str, Labelled]
+    """By variant: the methods, and `WITH_CLOUD_LAYER` where the scene has such a layer."""
+
+    def shares(self, variant: str, area: Mask) -> NDArray[np.float64]:
+        """Share of each class among the labels inside an area, (C,); NaN for an empty area."""
+        counts = np.array(SEA_ICE.count(self.labelled[variant].label[area]), np.float64)
+        return counts / counts.sum() if counts.any() else np.full(len(counts), np.nan)
+
+
+def measure_real(data: Path, dark: int = DARK, bright: int = BRIGHT) -> list[RealResult]:
+    """Label all real scenes by every method.
+
+    Args:
+        data: Folder with the images, `s2_greenland/` and `modis_sea_ice/`.
+        dark: Greatest brightness of open water.
+        bright: Least brightness of thick ice.
+
+    Raises:
+        PolynyaError: The folder or a file is missing, a mask doesn't fit its scene, or nothing lies
+            between `dark` and `bright`.
+    """
+    profile = brightness_profile(dark, bright)
+    if not data.is_dir():
+        raise PolynyaError(
+            f"there is no folder {data} for --data: name a folder with the images, s2_greenland and"
+            " modis_sea_ice"
+        )
+    scenes = [_read_greenland(data), *(_read_modis(data, name) for name in _DAYS)]
+    return [label_real(scene, profile) for scene in scenes]
+
+
+def brightness_profile(dark: int, bright: int) -> Profile:
+    """Thresholds by brightness alone.
+
+    Args:
+        dark: Greatest brightness of open water.
+        bright: Least brightness of thick ice.
+
+    Raises:
+        PolynyaError: Nothing lies between them.
+    """
+    if not 0 <= dark < bright - 1 < 255:
+        raise PolynyaError(
+            f"--water {dark} and --thick {bright} leave no brightness for thin ice: use numbers"
+            " from 0 to 255 with some between them"
+        )
+    ranges = (
+        ColorRange(class_name="open_water", value=(0, dark)),
+        ColorRange(class_name="thin_ice", value=(dark + 1, bright - 1)),
+        ColorRange(class_name="thick_ice", value=(bright, 255)),
+    )
+    return Profile(name=f"brightness-{dark}-{bright}", ranges=ranges)
+
+
+def label_real(scene: RealScene, profile: Profile) -> RealResult:
+    """Label one scene by every method, and with its cloud layer as evidence if it has one."""
+
+    def label(method: Method, layers: SceneLayers | None = None) -> Labelled:
+        return label_and_filter(
+            scene.rgb,
+            method=method,
+            profile=profile,
+            valid=scene.valid,
+            layers=layers,
+            with_filtered=True,
+        )
+
+    labelled = {title(method): label(method) for method in METHODS}
+    if scene.overcast is not None:
+        layers = SceneLayers(None, None, None, opaque_cloud=scene.overcast, sun_azimuth=None)
+        labelled[WITH_CLOUD_LAYER] = label(_ILLUMINATION, layers)
+    return RealResult(scene, labelled)
+
+
+def write_real(results: Sequence[RealResult], folder: Path, command: str) -> list[Path]:
+    """Print the tables, write them to `real.md` and CSV files, and draw every scene.
+
+    Args:
+        results: From `measure_real`.
+        folder: Existing folder.
+        command: What to run to get the same tables.
+
+    Returns:
+        The pictures, `labels_<scene>.png`.
+    """
+    by_name = {result.scene.name: result for result in results}
+    days = by_name[CLEAR], by_name[CLOUD]
+    areas = sea_areas(*days)
+    sea = [day_table(*days, about, area) for about, area in areas.items()]
+    tables = [*sea, land_ice_table(by_name[GREENLAND]), found_table(results)]
+    for table in tables:
+        table.print()
+    share_rows(results, areas).write_csv(folder / "real_shares.csv")
+    found_table(results).write_csv(folder / "real_found.csv")
+    about = (
+        "Real scenes without truth. The two days show the same sea, land left out; its ice drifted"
+        " from one to the other, so shares compare and pixels don't. In a cell stand the shares on"
+        ' the clear and on the cloudy day and their difference in points; "apart" is half the sum'
+        " of the differences without their signs, the least part of the sea whose label must have"
+        ' changed. "Overcast" is what a cloud layer of 5 km pixels says, the highest step of'
+        " cloud fraction; it says nothing of how thick the cloud is."
+    )
+    write_markdown(folder / "real.md", "Labels of real scenes", about, command, tables)
+    return [draw_real(result, folder) for result in results]
+
+
+def sea_areas(clear: RealResult, cloud: RealResult) -> dict[str, Mask]:
+    """The stretches of sea over which both days are compared, by what they are."""
+    sea = clear.scene.counted & cloud.scene.counted
+    areas = {"open ocean": sea}
+    if clear.scene.overcast is not None and cloud.scene.overcast is not None:
+        areas["not overcast on either day"] = sea & ~clear.scene.overcast & ~cloud.scene.overcast
+    return areas
+
+
+def day_table(clear: RealResult, cloud: RealResult, about: str, area: Mask) -> Table:
+    """Shares of classes on both days: a row a variant, a column a class."""
+    rows = []
+    for variant in clear.labelled:
+        before, after = 100 * clear.shares(variant, area), 100 * cloud.shares(variant, area)
+        cells = (f"{x:.1f} / {y:.1f} ({y - x:+.1f})" for x, y in zip(before, after, strict=True))
+        rows.append((variant, *cells, f"{np.abs(after - before).sum() / 2:.1f}"))
+    heading = f"MODIS, {about} ({int(area.sum()):,} pixels): % clear / cloudy day (points)"
+    return Table(heading, ("method", *SEA_ICE.names, "apart"), tuple(rows))
+
+
+def land_ice_table(greenland: RealResult) -> Table:
+    """Shares of classes on the Sentinel-2 scene, and how many pixels changed their label."""
+    scene = greenland.scene
+    rows = []
+    for variant in greenland.labelled:
+        shares = 100 * greenland.shares(variant, scene.counted)
+        changed = 100 * _changed(greenland, variant)
+        rows.append((variant, *(f"{share:.1f}" for share in shares), f"{changed:.1f}"))
+    heading = f"Sentinel-2, Greenland ({int(scene.counted.sum()):,} pixels), %; {_CHANGED}"
+    return Table(heading, ("method", *SEA_ICE.names, "changed"), tuple(rows))
+
+
+def found_table(results: Sequence[RealResult]) -> Table:
+    """What the illumination filter found over each scene, in percent."""
+    rows = []
+    for result in results:
+        area = result.scene.counted
+        for variant, labelled in result.labelled.items():
+            sky = labelled.sky
+            if sky is None or not area.any():
+                continue
+            masks = (sky.veiled(), sky.gain() < 1.0, sky.haze() > 0.0, sky.hidden(_MOST_HAZE))
+            shares = [*(float(mask[area].mean()) for mask in masks), _changed(result, variant)]
+            cells = (f"{100 * share:.1f}" for share in shares)
+            rows.append((result.scene.name, variant, *cells))
+    heading = f"What the filter found, % of the pixels, land left out; {_CHANGED}"
+    columns = ("scene", "method", "veiled", "in shadow", "in haze", "thick cloud", "changed")
+    return Table(heading, columns, tuple(rows))
+
+
+def share_rows(results: Sequence[RealResult], sea: dict[str, Mask]) -> Table:
+    """Shares of classes by scene, area and variant, one number a cell."""
+    rows = []
+    for result in results:
+        areas = {"all": result.scene.counted} if result.scene.name == GREENLAND else sea
+        for about, area in areas.items():
+            for variant in result.labelled:
+                shares = (f"{100 * share:.3f}" for share in result.shares(variant, area))
+                place = (result.scene.name, about, str(int(area.sum())), variant)
+                rows.append((*place, *shares))
+    columns = ("scene", "area", "pixels", "method", *SEA_ICE.names)
+    return Table("Shares of classes, %", columns, tuple(rows))
+
+
+def draw_real(result: RealResult, folder: Path) -> Path:
+    """Draw a scene, the filtered images, all labels, and the light that was found.
+
+    Returns:
+        The file, `labels_<scene>.png` in an existing folder.
+    """
+    scene, labelled = result.scene, result.labelled
+    sky = labelled[_ILLUMINATION].sky
+    assert sky is not None  # This method looks for it.
+
+    def codes(variant: str) -> NDArray[np.uint8]:
+        return np.where(scene.counted, labelled[variant].label, np.uint8(SEA_ICE.nodata))
+
+    pairs = [
+        (("Scene", scene.rgb), ("Labels: thresholds", codes(title(THRESHOLDS)))),
+        *(
+            ((f"Image: {method}", _image(labelled[method])), (f"Labels: {method}", codes(method)))
+            for method in (PUBLISHED, _ILLUMINATION)
+        ),
+        (
+            (f"Shadow 1 - g (white: {_BRIGHTEST_FIELD})", _grey(1.0 - sky.gain())),
+            (f"Haze h (white: {_BRIGHTEST_FIELD})", _grey(sky.haze())),
+        ),
+    ]
+    if scene.overcast is not None:
+        pairs.append(
+            (
+                ("Overcast by the cloud layer", _grey(scene.overcast.astype(np.float32))),
+                (f"Labels: {WITH_CLOUD_LAYER}", codes(WITH_CLOUD_LAYER)),
+            )
+        )
+    height, width = scene.valid.shape
+    step = int(np.ceil(np.sqrt(2 * len(pairs) * height * width / _MOST_PIXELS)))
+    # Wide scenes lie below each other, others side by side; a pair stays together.
+    wide = width > 1.5 * height
+    panels = [panel for pair in (pairs if wide else zip(*pairs, strict=True)) for panel in pair]
+    thinned = [(name, image[::step, ::step]) for name, image in panels]
+    path = folder / f"labels_{scene.name}.png"
+    columns = 2 if wide else len(pairs)
+    draw_panels(path, thinned, SEA_ICE, _HEADINGS[scene.name], columns=columns)
+    _use_palette(path)
+    return path
+
+
+def _image(labelled: Labelled) -> NDArray[np.uint8]:
+    assert labelled.filtered is not None  # It was asked for.
+    return labelled.filtered
+
+
+def _changed(result: RealResult, variant: str) -> float:
+    """Share of the counted pixels with another label than by thresholds alone."""
+    area = result.scene.counted
+    before = result.labelled[title(THRESHOLDS)].label[area]
+    return float(np.mean(result.labelled[variant].label[area] != before)) if len(before) else 0.0
+
+
+def _grey(field: NDArray[np.float32]) -> NDArray[np.uint8]:
+    level = np.clip(255.0 * field / _BRIGHTEST_FIELD, 0, 255).astype(np.uint8)
+    return np.repeat(level[..., None], 3, axis=2)
+
+
+def _use_palette(path: Path) -> None:
+    """Write a PNG again with a few colours, in a third of the bytes."""
+    from PIL import Image
+
+    with Image.open(path) as picture:
+        reduced = picture.convert("RGB").quantize(_COLORS, dither=Image.Dither.NONE)
+    with whole_file(path) as temporary:
+        reduced.save(temporary, format="png", optimize=True)
+
+
+def _read_greenland(data: Path) -> RealScene:
+    # Its black is the water of lakes: the bands that it was made from have data everywhere.
+    rgb, valid = _read_image(data / _GREENLAND_FILE, SceneOptions(zero_is_nodata=False))
+    return RealScene(GREENLAND, rgb, valid, valid, None)
+
+
+def _read_modis(data: Path, name: str) -> RealScene:
+    paths = {
+        kind: data / _MODIS_FILE.format(day=_DAYS[name], kind=kind)
+        for kind in ("truecolor", "landmask", "cloud")
+    }
+    rgb, valid = _read_image(paths["truecolor"], SceneOptions())
+    # Land is opaque, sea transparent, the coast in between.
+    land = _read_bands(paths["landmask"], valid.shape)[..., 3] > 0
+    return RealScene(
+        name, rgb, valid, valid & ~land, is_overcast(_read_bands(paths["cloud"], valid.shape))
+    )
+
+
+def is_overcast(painted: NDArray[np.uint8]) -> Mask:
+    """Where a painted layer of cloud fraction has the colour of its highest step.
+
+    Args:
+        painted: uint8 (H, W, 3 or more), RGB: violet for no cloud, blue, green, yellow, brown, dark
+            red, and pure red for cloud all over. Compression changes a number by some units.
+    """
+    red, green, blue = (painted[..., band] for band in range(3))
+    return np.asarray((red > 230) & (green < 20) & (blue < 20), np.bool_)
+
+
+def _read_image(path: Path, options: SceneOptions) -> tuple[NDArray[np.uint8], Mask]:
+    return read_scene(open_scene(str(_existing(path)), options))
+
+
+def _read_bands(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """All four bands of a painted layer, uint8 (H, W, 4)."""
+    with opened_raster(str(_existing(path))) as source:
+        if source.shape != shape or source.count != 4:
+            raise SceneError(
+                f"{path} has {source.count} bands of {source.width} x {source.height} pixels, but"
+                f" its scene needs RGBA of {shape[1]} x {shape[0]}; use the layer of that scene."
+            )
+        return np.ascontiguousarray(np.moveaxis(source.read(), 0, -1).astype(np.uint8))
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise PolynyaError(f"there is no file {path}; --data must name a folder that has it")
+    return path

@@ -1,0 +1,180 @@
+"""The real scenes of the label benchmark: on small stand-ins for their files, and on themselves."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import rasterio
+from rasterio.transform import from_origin
+from typer.testing import CliRunner
+
+from benchmarks.labels.__main__ import app
+from benchmarks.labels.real import (
+    CLEAR,
+    CLOUD,
+    GREENLAND,
+    WITH_CLOUD_LAYER,
+    is_overcast,
+    measure_real,
+    sea_areas,
+    write_real,
+)
+from polynya.errors import EXIT_CODE, PolynyaError
+
+SHAPE = (64, 160)
+LAND_COLUMNS = 40
+CLEAR_FILE = "modis_sea_ice/ne-greenland.20220913.terra.250m.truecolor.tiff"
+MASK_FILE = "modis_sea_ice/ne-greenland.20220914.terra.250m.landmask.tiff"
+METHODS = ["thresholds", "published", "illumination"]
+
+
+def write_tiff(path: Path, pixels: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    height, width, count = pixels.shape
+    with rasterio.open(
+        path, "w", driver="GTiff", height=height, width=width, count=count, dtype="uint8",
+        crs="EPSG:3413", transform=from_origin(0, 0, 250, 250),
+    ) as target:  # fmt: skip
+        target.write(np.moveaxis(pixels, -1, 0))
+        if count == 4:
+            target.colorinterp = (*target.colorinterp[:3], rasterio.enums.ColorInterp.alpha)
+
+
+def painted(color: tuple[int, int, int, int]) -> np.ndarray:
+    return np.tile(np.array(color, np.uint8), (*SHAPE, 1))
+
+
+@pytest.fixture
+def stand_ins(tmp_path: Path) -> Path:
+    """A folder as the command wants it: floes on water, and half of the second day overcast."""
+    data = tmp_path / "data"
+    rng = np.random.default_rng(0)
+    ice = (cv2.GaussianBlur(rng.random(SHAPE, np.float32), (0, 0), 4) > 0.5)[..., None]
+    ground = np.where(ice, (225, 228, 230), (10, 15, 20)).astype(np.uint8)
+    black = ground.copy()
+    black[:4, :4] = 0
+    write_tiff(data / "s2_greenland" / "derived_truecolor_rgb.tif", black)
+    land = painted((0, 0, 0, 0))
+    land[:, :LAND_COLUMNS] = 75, 75, 75, 255
+    for day, cloudy in (("20220913", False), ("20220914", True)):
+        image = np.dstack([ground, np.full(SHAPE, 255, np.uint8)])
+        cloud = painted((102, 0, 119, 255))
+        if cloudy:
+            image[:, 100:, :3] = (0.5 * image[:, 100:, :3] + 0.5 * 235).astype(np.uint8)
+            cloud[:, 100:] = 255, 0, 5, 255
+        if not cloudy:
+            image[-2:] = 0
+        for kind, pixels in (("truecolor", image), ("cloud", cloud), ("landmask", land)):
+            name = f"ne-greenland.{day}.terra.250m.{kind}.tiff"
+            write_tiff(data / "modis_sea_ice" / name, pixels)
+    return data
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_stand_ins_are_counted_without_land_and_nodata(stand_ins: Path) -> None:
+    results = {result.scene.name: result for result in measure_real(stand_ins)}
+    assert list(results) == [GREENLAND, CLEAR, CLOUD]
+    assert list(results[GREENLAND].labelled) == METHODS
+    assert list(results[CLOUD].labelled) == [*METHODS, WITH_CLOUD_LAYER]
+    # Black is water on the ice sheet; on the other scenes alpha says where data ends.
+    assert results[GREENLAND].scene.counted.all()
+    sea = (SHAPE[0] - 2) * (SHAPE[1] - LAND_COLUMNS)
+    assert results[CLEAR].scene.counted.sum() == sea
+    areas = sea_areas(results[CLEAR], results[CLOUD])
+    seen = (SHAPE[0] - 2) * (100 - LAND_COLUMNS)
+    assert {about: int(area.sum()) for about, area in areas.items()} == {
+        "open ocean": sea,
+        "not overcast on either day": seen,
+    }
+    image, area = results[CLEAR].scene.rgb, areas["open ocean"]
+    shares = results[CLEAR].shares("thresholds", area)
+    assert shares[2] == pytest.approx(np.mean(image.max(axis=2)[area] >= 205))
+    assert shares.sum() == pytest.approx(1.0)
+    assert np.isnan(results[CLEAR].shares("thresholds", ~area & area)).all()
+
+
+def test_command_writes_tables_and_pictures(stand_ins: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = CliRunner().invoke(app, ["real", "--data", str(stand_ins), "--out", str(out)])
+    assert done.exit_code == 0, done.output
+    page = (out / "real.md").read_text(encoding="utf-8")
+    assert "Machine: " in page
+    assert "python -m benchmarks.labels" in page
+    assert WITH_CLOUD_LAYER in page
+    rows = rows_of(out / "real_shares.csv")
+    assert len(rows) == len(METHODS) + 2 * 2 * (len(METHODS) + 1)
+    for row in rows:
+        shares = [float(row[name]) for name in ("open_water", "thin_ice", "thick_ice")]
+        assert sum(shares) == pytest.approx(100, abs=0.01)
+    # Nothing is cloudy outside the cloud: thresholds alone say the same on both days.
+    same = [r for r in rows if r["area"].startswith("not") and r["method"] == "thresholds"]
+    assert same[0]["thick_ice"] == same[1]["thick_ice"]
+    assert {row["scene"] for row in rows_of(out / "real_found.csv")} == {GREENLAND, CLEAR, CLOUD}
+    for name in (GREENLAND, CLEAR, CLOUD):
+        picture = out / f"labels_{name}.png"
+        assert np.asarray(cv2.imread(str(picture))).std() > 0
+        assert picture.stat().st_size < 400_000
+
+
+@pytest.mark.parametrize("name", [CLEAR_FILE, MASK_FILE])
+def test_missing_file_is_named(stand_ins: Path, name: str) -> None:
+    (stand_ins / name).unlink()
+    with pytest.raises(PolynyaError, match=f"there is no file .*{Path(name).name}; --data"):
+        measure_real(stand_ins)
+
+
+def test_missing_folder_ends_the_command_with_a_sentence(tmp_path: Path) -> None:
+    absent = tmp_path / "absent"
+    with pytest.raises(PolynyaError, match="there is no folder .*absent for --data"):
+        measure_real(absent)
+    done = CliRunner().invoke(app, ["real", "--data", str(absent), "--out", str(tmp_path / "out")])
+    assert done.exit_code == EXIT_CODE
+
+
+def test_mask_of_another_size_is_named(stand_ins: Path) -> None:
+    write_tiff(stand_ins / MASK_FILE, painted((0, 0, 0, 0))[:-1])
+    with pytest.raises(PolynyaError, match=r"landmask.* 4 bands of 160 x 63 pixels.* 160 x 64"):
+        measure_real(stand_ins)
+
+
+@pytest.mark.parametrize(("dark", "bright"), [(204, 205), (210, 100), (-1, 205), (30, 257)])
+def test_no_room_for_thin_ice_is_told(stand_ins: Path, dark: int, bright: int) -> None:
+    with pytest.raises(PolynyaError, match=f"--water {dark} and --thick {bright} leave no"):
+        measure_real(stand_ins, dark, bright)
+
+
+def test_brightness_of_classes_can_be_given(stand_ins: Path) -> None:
+    given, default = (measure_real(stand_ins, *levels)[1] for levels in ((9, 205), ()))
+    sea = given.scene.counted
+    assert given.shares("thresholds", sea)[0] == 0 < default.shares("thresholds", sea)[0]
+
+
+def test_overcast_is_the_top_step_alone() -> None:
+    steps = [(102, 0, 119), (255, 255, 3), (170, 0, 4), (255, 0, 1), (255, 0, 5), (240, 190, 65)]
+    assert is_overcast(np.array([steps], np.uint8)).tolist() == [
+        [False, False, False, True, True, False]
+    ]
+
+
+def test_real_scenes_give_tables_and_pictures(real_data: Path, tmp_path: Path) -> None:
+    results = measure_real(real_data)
+    pictures = write_real(results, tmp_path, "python -m benchmarks.labels real")
+    assert all(path.stat().st_size < 400_000 for path in pictures)
+    areas = sea_areas(results[1], results[2])
+    # The land mask leaves the sea and the fjords, somewhat more than half of the scene.
+    assert 0.5 < areas["open ocean"].mean() < 0.7
+    sea = areas["open ocean"]
+    overcast = [np.asarray(result.scene.overcast)[sea].mean() for result in results[1:]]
+    assert overcast[0] < 0.05
+    assert overcast[1] > 0.5
+    for result in results:
+        for labelled in result.labelled.values():
+            assert (labelled.label[result.scene.counted] != 255).all()
