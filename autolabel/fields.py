@@ -103,6 +103,11 @@ class Light(NamedTuple):
     """(S,), WATER, BETWEEN or THICK for each segment."""
     brightness: Floats
     """(S,), V of each segment under a clear sky; 0 for segments without pixels."""
+    misfit: Floats
+    """(cells,), how far segments change otherwise than the light: squared deviations, relative to
+    the expected ones and at most 5, times the pixels that count, summed."""
+    evidence: Floats
+    """(cells,), those pixels, summed."""
 
 
 def solve_light(
@@ -128,7 +133,8 @@ def solve_light(
     cells = parts.grid[0] * parts.grid[1]
     ones = np.ones(cells)
     bound = np.full(cells, MAX_HAZE) if most_haze is None else np.minimum(most_haze, MAX_HAZE)
-    gain, haze, code, brightness = _solve(
+    levels, weights = levels or Levels(), weights or Weights()
+    gain, haze, code, brightness, corrected = _solve(
         parts.start,
         parts.segment,
         parts.pixels,
@@ -137,13 +143,19 @@ def solve_light(
         parts.above,
         parts.grid[1],
         parts.size,
-        levels or Levels(),
-        weights or Weights(),
+        levels,
+        weights,
         ones if clear_gain is None else clear_gain,
         ones if clear_haze is None else clear_haze,
         bound,
     )
-    return Light(gain, haze, code, brightness)
+    misfit, evidence = np.zeros(cells), np.zeros(cells)
+    for neighbour, distance in ((parts.left, 1), (parts.above, parts.grid[1])):
+        _sum_misfit(
+            parts.start, parts.pixels, parts.mean, neighbour, distance,
+            corrected, gain, haze, levels, weights, misfit, evidence,
+        )  # fmt: skip
+    return Light(gain, haze, code, brightness, misfit, evidence)
 
 
 @compiled
@@ -161,7 +173,7 @@ def _solve(
     clear_gain: Floats,
     clear_haze: Floats,
     most_haze: Floats,
-) -> tuple[Floats, Floats, Small, Floats]:
+) -> tuple[Floats, Floats, Small, Floats, Floats]:
     cells = len(start) - 1
     gain, haze = np.ones(cells), np.zeros(cells)
     corrected = np.zeros(len(segment))
@@ -195,7 +207,7 @@ def _solve(
             break
     _correct(start, segment, pixels, mean, gain, haze, levels, corrected, brightness)
     _classify(start, segment, pixels, gain, haze, brightness, levels, weights, code)
-    return gain, haze, code, brightness
+    return gain, haze, code, brightness, corrected
 
 
 @compiled
@@ -329,21 +341,15 @@ def _weigh_slopes(
 ) -> None:
     """What changes inside a segment from the neighbouring cell, `distance` before, to each cell."""
     for cell in range(len(start) - 1):
+        before = cell - distance
         for part in range(start[cell], start[cell + 1]):
-            other = neighbour[part]
-            if other < 0:
+            n, error, deviation, surface = _slope(
+                part, neighbour[part], cell, before,
+                pixels, mean, corrected, gain, haze, levels, weights,
+            )  # fmt: skip
+            if n == 0.0:
                 continue
-            n = min(min(pixels[part], pixels[other]), weights.slope_pixels)
-            if n < 4.0:
-                continue
-            before = cell - distance
             g, h = 0.5 * (gain[cell] + gain[before]), 0.5 * (haze[cell] + haze[before])
-            surface = 0.5 * (corrected[part] + corrected[other])
-            surface = min(max(surface, levels.darkest), levels.brightest)
-            through = gain[cell] * (1.0 - haze[cell]) - gain[before] * (1.0 - haze[before])
-            error = mean[part] - mean[other]
-            error -= surface * through + levels.cloud * (haze[cell] - haze[before])
-            deviation = weights.slope + weights.texture * surface
             weight = n / deviation**2
             if abs(error) > weights.outlier * deviation:
                 weight *= weights.outlier * deviation / abs(error)
@@ -353,6 +359,64 @@ def _weigh_slopes(
             steps[cell, 2] += weight * by_haze * by_haze
             step_sides[cell, 0] += weight * by_gain * error
             step_sides[cell, 1] += weight * by_haze * error
+
+
+@compiled
+def _slope(
+    part: int,
+    other: int,
+    cell: int,
+    before: int,
+    pixels: Integers,
+    mean: Floats,
+    corrected: Floats,
+    gain: Floats,
+    haze: Floats,
+    levels: Levels,
+    weights: Weights,
+) -> tuple[float, float, float, float]:
+    """Weigh what changes inside a segment between two cells against the change of the fields.
+
+    Returns the number of pixels that count (0: no evidence), the deviation in grey levels, the
+    expected one, and V of the surface.
+    """
+    if other < 0:
+        return 0.0, 0.0, 1.0, 0.0
+    n = min(min(float(pixels[part]), float(pixels[other])), weights.slope_pixels)
+    if n < 4.0:
+        return 0.0, 0.0, 1.0, 0.0
+    surface = 0.5 * (corrected[part] + corrected[other])
+    surface = min(max(surface, levels.darkest), levels.brightest)
+    through = gain[cell] * (1.0 - haze[cell]) - gain[before] * (1.0 - haze[before])
+    error = mean[part] - mean[other]
+    error -= surface * through + levels.cloud * (haze[cell] - haze[before])
+    return n, error, weights.slope + weights.texture * surface, surface
+
+
+@compiled
+def _sum_misfit(
+    start: Integers,
+    pixels: Integers,
+    mean: Floats,
+    neighbour: Integers,
+    distance: int,
+    corrected: Floats,
+    gain: Floats,
+    haze: Floats,
+    levels: Levels,
+    weights: Weights,
+    misfit: Floats,
+    evidence: Floats,
+) -> None:
+    """Add to `misfit` and `evidence` how far segments change otherwise than the light."""
+    for cell in range(len(start) - 1):
+        for part in range(start[cell], start[cell + 1]):
+            n, error, deviation, _ = _slope(
+                part, neighbour[part], cell, cell - distance,
+                pixels, mean, corrected, gain, haze, levels, weights,
+            )  # fmt: skip
+            misfit[cell] += n * min(abs(error) / deviation, 5.0) ** 2
+            evidence[cell] += n
 
 
 @compiled

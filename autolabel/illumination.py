@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from autolabel.brightness import brightness
 from autolabel.compiled import compiled
-from autolabel.fields import BETWEEN, MAX_HAZE, THICK, WATER, Levels, Weights, solve_light
+from autolabel.fields import BETWEEN, MAX_HAZE, THICK, WATER, Levels, Light, Weights, solve_light
 from autolabel.segments import CELL, SCALE, Segments, cell_parts, find_segments, half_size
 from polynya.layers import SceneLayers
 
@@ -30,6 +30,13 @@ _SHADOW_LIMITS = (0.03, 0.12)
 _HAZE_LIMITS = (0.02, 0.1)
 """A shadow (1 - g) or haze (h) is taken for real where it reaches the second value; it then extends
 to where it falls below the first."""
+
+_TRUST_CELLS = (63, 63)
+"""Neighbourhood in which the fit of the fields is judged: 20 km at 10 m."""
+_MISFITS = (0.45, 0.6)
+"""Root mean square deviation of segments from the light, relative to the expected one, up to which
+the light is trusted, and from which it isn't at all. Generated sea ice has 0.05 to 0.35, textured
+land or melting ice 0.6 and more."""
 
 _CLEAR_GAIN, _CLEAR_HAZE = np.float32(0.94), np.float32(0.03)
 """Pixels with more gain, or less haze, are left as they are."""
@@ -140,8 +147,9 @@ def estimate_sky(
         clear_haze=None if layers is None else _haze_prior(layers, valid),
         most_haze=None if layers is None else _haze_bound(layers, valid, stretch, levels),
     )
-    shadow = _where_real(1.0 - light.gain.reshape(parts.grid), *_SHADOW_LIMITS)
-    haze = _where_real(light.haze.reshape(parts.grid), *_HAZE_LIMITS)
+    trust = _trust(light, parts.grid)
+    shadow = trust * _where_real(1.0 - light.gain.reshape(parts.grid), *_SHADOW_LIMITS)
+    haze = trust * _where_real(light.haze.reshape(parts.grid), *_HAZE_LIMITS)
     return Sky(
         shape=(valid.shape[0], valid.shape[1]),
         cell_gain=(1.0 - shadow).astype(np.float32),
@@ -163,6 +171,21 @@ def _where_real(field: NDArray[np.float64], low: float, high: float) -> NDArray[
     real = (highest >= high) & (np.arange(count) > 0)
     # Below `low` next to a real bump the field fades out by itself.
     return np.where(real[bump] | ((bump == 0) & _beside(real[bump])), field, 0.0)
+
+
+def _trust(light: Light, grid: tuple[int, int]) -> NDArray[np.float64]:
+    """How far light can be told from surface in each cell, 0..1.
+
+    Where surfaces change softly by themselves (bare land, melting ice, pixels wider than floes),
+    segments change in ways that no smooth light explains; what is found there is no light.
+    """
+    misfit, evidence = (
+        cv2.blur(part.reshape(grid), _TRUST_CELLS) for part in (light.misfit, light.evidence)
+    )
+    # Running sums leave rests below zero.
+    deviation = np.sqrt(np.maximum(misfit, 0.0) / np.maximum(evidence, 1e-9))
+    full, none = _MISFITS
+    return np.asarray(np.clip((none - deviation) / (none - full), 0.0, 1.0), np.float64)
 
 
 def _beside(mask: Mask) -> Mask:

@@ -177,8 +177,8 @@ def write_real(results: Sequence[RealResult], folder: Path, command: str) -> lis
         " from one to the other, so shares compare and pixels don't. In a cell stand the shares on"
         ' the clear and on the cloudy day and their difference in points; "apart" is half the sum'
         " of the differences without their signs, the least part of the sea whose label must have"
-        ' changed. "Overcast" is what a cloud layer of 5 km pixels says, the highest step of'
-        " cloud fraction; it says nothing of how thick the cloud is."
+        ' changed. "Overcast" is the highest step of a cloud layer of 5 km pixels, by its'
+        " colours one of cloud fraction; it says nothing of how thick the cloud is."
     )
     write_markdown(folder / "real.md", "Labels of real scenes", about, command, tables)
     return [draw_real(result, folder) for result in results]
@@ -217,19 +217,21 @@ def land_ice_table(greenland: RealResult) -> Table:
 
 
 def found_table(results: Sequence[RealResult]) -> Table:
-    """What the illumination filter found over each scene, in percent."""
+    """What filters found over each scene and changed, in percent; the published one finds none."""
     rows = []
     for result in results:
         area = result.scene.counted
         for variant, labelled in result.labelled.items():
-            sky = labelled.sky
-            if sky is None or not area.any():
+            if variant == title(THRESHOLDS) or not area.any():
                 continue
-            masks = (sky.veiled(), sky.gain() < 1.0, sky.haze() > 0.0, sky.hidden(_MOST_HAZE))
-            shares = [*(float(mask[area].mean()) for mask in masks), _changed(result, variant)]
-            cells = (f"{100 * share:.1f}" for share in shares)
-            rows.append((result.scene.name, variant, *cells))
-    heading = f"What the filter found, % of the pixels, land left out; {_CHANGED}"
+            cells, sky = [""] * 4, labelled.sky
+            if sky is not None:
+                veiled, shadow, haze = sky.veiled(), sky.gain() < 1.0, sky.haze() > 0.0
+                masks = (veiled, shadow, haze, sky.hidden(_MOST_HAZE))
+                cells = [f"{100 * mask[area].mean():.1f}" for mask in masks]
+            changed = f"{100 * _changed(result, variant):.1f}"
+            rows.append((result.scene.name, variant, *cells, changed))
+    heading = f"What filters found, % of the pixels, land left out; {_CHANGED}"
     columns = ("scene", "method", "veiled", "in shadow", "in haze", "thick cloud", "changed")
     return Table(heading, columns, tuple(rows))
 
@@ -339,7 +341,10 @@ def _read_modis(data: Path, name: str) -> RealScene:
 
 
 def is_overcast(painted: NDArray[np.uint8]) -> Mask:
-    """Where a painted layer of cloud fraction has the colour of its highest step.
+    """Where a painted cloud layer has the colour of its highest step.
+
+    The layers came without a legend: that they mean cloud fraction, and that red is the most, is
+    read from their colours and from the scenes below.
 
     Args:
         painted: uint8 (H, W, 3 or more), RGB: violet for no cloud, blue, green, yellow, brown, dark
