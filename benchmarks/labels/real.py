@@ -316,7 +316,10 @@ def _use_palette(path: Path) -> None:
     from PIL import Image
 
     with Image.open(path) as picture:
-        reduced = picture.convert("RGB").quantize(_COLORS, dither=Image.Dither.NONE)
+        # An octree keeps the legend's colours, which few pixels have; a median cut loses them.
+        reduced = picture.convert("RGB").quantize(
+            _COLORS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE
+        )
     with whole_file(path) as temporary:
         reduced.save(temporary, format="png", optimize=True)
 
