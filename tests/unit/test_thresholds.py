@@ -165,7 +165,10 @@ def test_a_scene_is_labelled_by_the_profile_of_the_recipe(tmp_path, write_scene)
     recipe = Recipe.model_validate(
         {
             "tiles": {"size": 64},
-            "label": {"profile": profile(colour_range("open_water"), name="all-water")},
+            "label": {
+                "method": "none",
+                "profile": profile(colour_range("open_water"), name="all-water"),
+            },
         }
     )
     # Workers get the recipe as a pickle.
@@ -178,8 +181,9 @@ def test_a_scene_is_labelled_by_the_profile_of_the_recipe(tmp_path, write_scene)
     shards = open_shards(folder)
     assert shards.recipe == recipe
     table = pq.read_table(shards.files["a"][0])
-    assert table["label_source"].to_pylist() == ["illumination/scene/all-water"]
-    assert (label_image(image, profile=shards.recipe.label.profile) == 0).all()
+    assert table["label_source"].to_pylist() == ["none/scene/all-water"]
+    label = label_image(image, method="none", profile=shards.recipe.label.profile)
+    assert (label == 0).all()
 
 
 # === Gaps and overlaps ===
@@ -436,3 +440,18 @@ def test_an_image_without_pixels_has_labels_without_pixels():
         assert labels.shape == shape[:2]
         value = np.empty(shape[:2], np.uint8)
         assert label_by_brightness(value, PROFILES["ross-sea-summer"]).shape == shape[:2]
+
+
+def test_black_is_no_data_if_one_says_so():
+    image = np.zeros((2, 2, 3), np.uint8)
+    image[0] = [[0, 0, 1], [0, 90, 0]]
+    coloured = profile(
+        colour_range("open_water", value=[0, 30]),
+        colour_range("thin_ice", value=[31, 255], hue=[0, 89]),
+        colour_range("thick_ice", value=[31, 255], hue=[90, 179]),
+    )
+    parsed = Recipe.model_validate({"label": {"profile": coloured}}).label.profile
+    for thresholds in (PROFILES["ross-sea-summer"], get_profile(parsed)):
+        assert label_by_color(image, thresholds)[1].tolist() == [0, 0]
+        marked = label_by_color(image, thresholds, black_is_nodata=True)
+        assert marked.tolist() == [[0, 1], [255, 255]]
