@@ -6,14 +6,13 @@ import time
 
 import cv2
 import numpy as np
-import pyarrow.parquet as pq
+import pyarrow.dataset as ds
 import pytest
-from conftest import ice_image
+from conftest import ice_image, label_here
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autolabel import label_image
-from autolabel.scene_tiles import label_scene
 from autolabel.thresholds import (
     PROFILES,
     brightness_steps,
@@ -24,8 +23,7 @@ from autolabel.thresholds import (
 from polynya.classes import ClassScheme
 from polynya.errors import RecipeError
 from polynya.recipe import Recipe, load_recipe, parse_recipe
-from polynya.scenes import SceneRef
-from polynya.shards import finish_dataset, open_shards, start_dataset
+from polynya.shards import open_shards
 from polynya.thresholds import ColorRange, Profile, color_grid
 
 NAMES = ("open_water", "thin_ice", "thick_ice", "slush")
@@ -174,13 +172,11 @@ def test_a_scene_is_labelled_by_the_profile_of_the_recipe(tmp_path, write_scene)
     # Workers get the recipe as a pickle.
     recipe = pickle.loads(pickle.dumps(recipe))
     image = ice_image(64, 64)
-    folder = start_dataset(tmp_path / "out", recipe)
-    result = label_scene(SceneRef("a", str(write_scene("a.tif", image))), recipe, folder)
+    folder, (result,) = label_here(recipe, tmp_path / "out", write_scene("a.tif", image))
     assert result.class_pixels == "open_water=4096 thin_ice=0 thick_ice=0"
-    finish_dataset(folder, [result])
     shards = open_shards(folder)
     assert shards.recipe == recipe
-    table = pq.read_table(shards.files["a"][0])
+    table = ds.dataset(folder.place).to_table()
     assert table["label_source"].to_pylist() == ["none/scene/all-water"]
     label = label_image(image, method="none", profile=shards.recipe.label.profile)
     assert (label == 0).all()
