@@ -25,6 +25,8 @@ R = TypeVar("R")
 _RESULT_SCHEMA = "number bigint, result binary"
 _ARROW_SCHEMA = pa.schema([("number", pa.int64()), ("result", pa.binary())])
 _SECONDS_BETWEEN_POLLS = 0.5
+_SUBMITTED = "PYSPARK_GATEWAY_PORT"
+"""Variable that spark-submit sets for the programs it runs; it knows the master."""
 
 
 @contextmanager
@@ -93,19 +95,17 @@ class SparkEngine:
 
 def _session(workers: int | None) -> SparkSession:
     try:
-        from pyspark import SparkConf
         from pyspark.sql import SparkSession
     except ImportError:
         raise MissingDependencyError(
             "PySpark is not installed; install it with: pip install 'polynya[spark]'"
         ) from None
     builder = SparkSession.builder.appName("polynya label")
-    master = SparkConf().get("spark.master")
-    if master is None:
-        master = f"local[{workers or '*'}]"
-        builder = builder.master(master)
+    if _SUBMITTED not in os.environ:
+        builder = builder.master(f"local[{workers or '*'}]")
+    spark = builder.getOrCreate()
     # A local master's workers must be this Python, whatever 'python3' is on the path. On a cluster
     # the environment travels with the job and says itself which Python it brings.
-    if master.startswith("local"):
-        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    return builder.getOrCreate()
+    if spark.sparkContext.master.startswith("local") and "PYSPARK_PYTHON" not in os.environ:
+        spark.sparkContext.pythonExec = sys.executable
+    return spark

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import hashlib
 import os
 import re
 import subprocess
@@ -15,6 +13,7 @@ import pyarrow.dataset as ds
 import pytest
 from conftest import ice_image
 from launch import launch
+from shard_files import checksums, manifest
 
 from polynya.shards import open_shards
 
@@ -39,20 +38,6 @@ def submit(
 ) -> subprocess.CompletedProcess[str]:
     job = str(ROOT / "autolabel" / "job.py")
     return run("spark-submit", "--master", master, *QUIET, job, *arguments, cwd=cwd)
-
-
-def checksums(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file of a data set."""
-    return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
-
-
-def manifest(folder: Path) -> dict[str, dict[str, str]]:
-    with open(folder / "_manifest.csv", newline="") as file:
-        return {row["scene_id"]: row for row in csv.DictReader(file)}
 
 
 @pytest.fixture
