@@ -63,7 +63,7 @@ lint: setup ## Check style, format, which package may import which, shell script
 	ruff check .
 	ruff format --check .
 	lint-imports
-	shellcheck --external-sources $(SHELL_FILES)
+	shellcheck --external-sources --source-path=SCRIPTDIR $(SHELL_FILES)
 	hadolint deploy/container/Dockerfile
 
 SHELL_FILES := .ci/run $(wildcard deploy/*.sh deploy/*/*.sh deploy/*/*.env)
