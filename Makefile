@@ -91,11 +91,12 @@ lock: setup ## Resolve the packages of setup.cfg anew and lock them by hash
 	$(MAKE) --no-print-directory lock-packs
 
 .PHONY: lock-packs
-lock-packs: setup ## Lock what the jobs' workers need: the same versions, without Spark itself
+lock-packs: setup ## Lock the packs (without Spark, which clusters have) and the image to the same versions
 	$(LOCK_PACK) --extra spark --no-emit-package pyspark --no-emit-package py4j \
 		--output-file requirements/pack-label.txt
 	$(LOCK_PACK) --extra spark --extra train --no-emit-package pyspark --no-emit-package py4j \
 		--output-file requirements/pack-predict.txt
+	$(LOCK_PACK) --extra spark --extra train --output-file requirements/image.txt
 
 LOCKED_EXTRAS := spark train mpi earthengine horovod-build dev
 LOCK_PACK := uv pip compile --quiet setup.cfg --constraint requirements/lock.txt --python-version 3.11 \
