@@ -19,7 +19,7 @@ fail() {
 
 # One command as a line that a shell reads back as the same words.
 quoted() {
-    local word line=
+    local word line=''
     for word; do
         [[ $word =~ ^[A-Za-z0-9_./:,=@%+-]+$ ]] || word=${word@Q}
         line+="$word "
@@ -68,5 +68,5 @@ read_settings() {
 
 # The comment at the head of a script is its help.
 show_help() {
-    sed -n '2,/^[^#]/{/^#/!d;s/^# \{0,1\}//;p}' "$1"
+    awk 'NR > 1 { if (!/^#/) exit; sub(/^# ?/, ""); print }' "$1"
 }

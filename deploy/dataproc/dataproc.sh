@@ -7,7 +7,7 @@
 #   dataproc.sh status                    what runs, and so costs
 #   dataproc.sh delete                    delete the cluster at once
 #
-# Options before the job's own:
+# Options beside the job's own:
 #   --dry-run       print the commands, one a line, and run nothing
 #   --serverless    label, predict: as a serverless batch, which needs no cluster but the image of
 #                   deploy/container
@@ -100,7 +100,7 @@ status() {
 
 # submit STAGE SCRIPT JOB_OPTIONS...: files named by --recipe travel with the job.
 submit() {
-    local stage=$1 script=$2 files=() arguments=() out=
+    local stage=$1 script=$2 files=() arguments=() out=''
     shift 2
     check_bucket
     need_file "$root/$script" "this version of Polynya has no Spark job for it."
@@ -153,6 +153,7 @@ submit_job() {
         spark.executorEnv.PEX_ROOT=/tmp/polynya-pex
         spark.yarn.appMasterEnv.PEX_ROOT=/tmp/polynya-pex
         spark.yarn.maxAppAttempts=1
+        "spark.executor.cores=$EXECUTOR_CORES"
     )
     properties+=("${spark_properties[@]}")
     gcloud_run dataproc jobs submit pyspark "$root/$script" --cluster="$CLUSTER" \
@@ -189,25 +190,24 @@ joined() {
 }
 
 main() {
-    local command=
+    local command='' words=()
     while (($#)); do
         case $1 in
             --help | -h) show_help "${BASH_SOURCE[0]}" && exit ;;
             --dry-run) dry_run=yes ;;
             --serverless) serverless=yes ;;
             --pack) need_value "$@" && pack=$2 && shift ;;
-            create | delete | status | label | predict)
-                [[ -z $command ]] || break
-                command=$1
-                ;;
-            *) break ;;
+            *) if [[ -z $command ]]; then command=$1; else words+=("$1"); fi ;;
         esac
         shift
     done
-    [[ -n $command ]] || fail "Say what to do: create, label, predict, status or delete; see --help."
-    if [[ $command != label && $command != predict ]] && (($#)); then
-        fail "$command doesn't know $1; see --help."
-    fi
+    case $command in
+        label | predict) ;;
+        create | delete | status)
+            ((${#words[@]} == 0)) || fail "$command doesn't know ${words[0]}; see --help."
+            ;;
+        *) fail "Say what to do: create, label, predict, status or delete; see --help." ;;
+    esac
     check_settings
     # Pixels are in the Python workers, beside the JVM. A slow copy of a task may be one on a node
     # that is going: another starts elsewhere, and either writes the same bytes.
@@ -223,8 +223,8 @@ main() {
         create) create ;;
         delete) delete ;;
         status) status ;;
-        label) submit label autolabel/job.py "$@" ;;
-        predict) submit predict inference/job.py "$@" ;;
+        label) submit label autolabel/job.py "${words[@]}" ;;
+        predict) submit predict inference/job.py "${words[@]}" ;;
     esac
 }
 

@@ -10,12 +10,20 @@ attribute() { /usr/share/google/get_metadata_value "attributes/$1"; }
 bucket=$(attribute polynya-bucket)
 mount=$(attribute polynya-mount)
 
-if ! command -v gcsfuse >/dev/null; then
-    if ! { apt-get update -qq && apt-get install -qq -y gcsfuse; }; then
-        echo "Error: gcsfuse is not in the package sources of this image: take an image that has" \
-            "it, or add Google Cloud's package source in a custom image." >&2
-        exit 1
-    fi
+# Images have Google Cloud's package source, but not its part for gcsfuse, which has the same key.
+install_gcsfuse() {
+    local codename source
+    codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
+    source=$(grep -rhE '^deb .*google\.com/apt ' /etc/apt/sources.list.d | head -n 1)
+    sed -E "s#(google\.com/apt) .*#\1 gcsfuse-$codename main#" <<<"$source" \
+        >/etc/apt/sources.list.d/gcsfuse.list
+    apt-get update -qq && apt-get install -qq -y gcsfuse
+}
+
+if ! command -v gcsfuse >/dev/null && ! install_gcsfuse; then
+    echo "Error: gcsfuse can't be installed on this image: put it into a custom image, or name" \
+        "another one with IMAGE_VERSION." >&2
+    exit 1
 fi
 mkdir -p "$mount"
 # Jobs run as the user yarn; the mount survives a restart of the node.

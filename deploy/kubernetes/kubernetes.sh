@@ -29,7 +29,7 @@ need_kubectl() { need_program kubectl "install it and give it a context for the 
 
 # submit STAGE SCRIPT JOB_OPTIONS...
 submit() {
-    local stage=$1 script=$2 previous= word out= setting
+    local stage=$1 script=$2 previous='' word out='' setting
     shift 2
     need_setting API "set it to the address of the API server; 'kubectl cluster-info' shows it."
     need_setting IMAGE "build deploy/container and push it to your registry (docs/deploy.md)."
@@ -78,28 +78,26 @@ submit() {
 }
 
 main() {
-    local command=
-    while (($#)); do
-        case $1 in
+    local command='' words=() word
+    for word; do
+        case $word in
             --help | -h) show_help "${BASH_SOURCE[0]}" && exit ;;
             --dry-run) dry_run=yes ;;
-            setup | label | predict | status | delete)
-                [[ -z $command ]] || break
-                command=$1
-                ;;
-            *) break ;;
+            *) if [[ -z $command ]]; then command=$word; else words+=("$word"); fi ;;
         esac
-        shift
     done
-    [[ -n $command ]] || fail "Say what to do: setup, label, predict, status or delete; see --help."
-    if [[ $command != label && $command != predict ]] && (($#)); then
-        fail "$command doesn't know $1; see --help."
-    fi
+    case $command in
+        label | predict) ;;
+        setup | status | delete)
+            ((${#words[@]} == 0)) || fail "$command doesn't know ${words[0]}; see --help."
+            ;;
+        *) fail "Say what to do: setup, label, predict, status or delete; see --help." ;;
+    esac
     read_settings "$here/settings.env"
     case $command in
         setup) need_kubectl && kubectl_run apply --filename "$here/access.yaml" ;;
-        label) submit label autolabel/job.py "$@" ;;
-        predict) submit predict inference/job.py "$@" ;;
+        label) submit label autolabel/job.py "${words[@]}" ;;
+        predict) submit predict inference/job.py "${words[@]}" ;;
         status) need_kubectl && kubectl_run get pods --selector app=polynya ;;
         # With a driver go its executors and its settings.
         delete) need_kubectl && kubectl_run delete pods --selector app=polynya ;;

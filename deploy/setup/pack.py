@@ -2,9 +2,9 @@
 
     python deploy/setup/pack.py label predict --out runs/pack
 
-writes `polynya-label.pex` and `polynya-predict.pex`, the locked packages of a stage in one file that
-is a Python interpreter (docs/adr/0002), and `polynya.zip`, Polynya's own code. Environments are kept in
-a cache outside the clone, because they change with `requirements/` only and take a minute to build.
+writes `polynya-label.pex` and `polynya-predict.pex`, the locked packages of a stage in one file
+that is a Python interpreter (docs/adr/0002), and `polynya.zip`, Polynya's own code. Environments
+are kept outside the clone: they change with `requirements/` only and take a minute to build.
 """
 
 from __future__ import annotations
