@@ -85,6 +85,7 @@ create() {
 
 delete() {
     gcloud_run dataproc clusters delete "$CLUSTER" --region="$REGION"
+    gcloud_run dataproc autoscaling-policies delete "$CLUSTER" --region="$REGION"
 }
 
 status() {

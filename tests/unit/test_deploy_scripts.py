@@ -68,7 +68,10 @@ def test_settings_of_the_environment_and_of_an_own_file_reach_the_commands(clone
     ):
         assert words in create
     deleted = clone.printed(DATAPROC, "delete", **GOOGLE, CLUSTER="x", REGION="us-east1")
-    assert deleted == [GCLOUD + "dataproc clusters delete x --region=us-east1"]
+    assert deleted == [
+        GCLOUD + "dataproc clusters delete x --region=us-east1",
+        GCLOUD + "dataproc autoscaling-policies delete x --region=us-east1",
+    ]
 
 
 @pytest.mark.parametrize(
