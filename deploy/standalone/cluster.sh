@@ -26,7 +26,7 @@ WORKERS=${WORKERS-1}
 CORES=${CORES-}
 MEMORY=${MEMORY-4g}
 STATE=${STATE-$root/runs/spark}
-readonly seconds_to_start=60 seconds_to_stop=20
+readonly seconds_to_start=180 seconds_to_stop=30
 
 # The spark-class of SPARK_HOME, of the PySpark on PATH, or of the clone.
 find_spark_class() {
