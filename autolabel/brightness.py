@@ -66,9 +66,37 @@ def codes_by_brightness(value: Bytes, base: int, starts: Bytes, added: Bytes, co
 def _step_row(value: Bytes, base: int, starts: Bytes, added: Bytes, codes: Bytes) -> None:
     # Codes are compared and added up, in loops that do nothing else, so that many pixels are done
     # at once: processors look up only one at a time.
-    for i in range(len(value)):
-        codes[i] = base
-    for k in range(len(starts)):
+    code, none = np.uint8(base), np.uint8(0)
+    first = 0
+    if len(starts) >= 3:
+        # The usual case, black included, in one go.
+        s1, s2, s3 = starts[0], starts[1], starts[2]
+        a1, a2, a3 = added[0], added[1], added[2]
+        for i in range(len(value)):
+            v = value[i]
+            codes[i] = (
+                code + (a1 if v >= s1 else none) + (a2 if v >= s2 else none)
+                + (a3 if v >= s3 else none)
+            )  # fmt: skip
+        first = 3
+    else:
+        for i in range(len(value)):
+            codes[i] = code
+    for k in range(first, len(starts)):
         start, step = starts[k], added[k]
         for i in range(len(value)):
-            codes[i] += step if value[i] >= start else np.uint8(0)
+            codes[i] += step if value[i] >= start else none
+
+
+def not_black(rgb: Bytes) -> NDArray[np.bool_]:
+    """Where not all bands are 0: bool (H, W)."""
+    return brightness(rgb) > 0
+
+
+@compiled
+def blank(codes: Bytes, valid: NDArray[np.bool_], nodata: int) -> None:
+    """Put `nodata` into `codes`, uint8 (H, W), where `valid` is False."""
+    none = np.uint8(nodata)
+    for row in range(codes.shape[0]):
+        for i in range(codes.shape[1]):
+            codes[row, i] = codes[row, i] if valid[row, i] else none

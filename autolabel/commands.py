@@ -1,4 +1,4 @@
-"""`polynya label`: labelling on this machine, without Spark."""
+"""`polynya label`: labelling on this machine, or wherever an engine runs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from autolabel.run import processes, run_labelling
+from autolabel.engines import EngineName
+from autolabel.run import run_labelling
 
 Scenes = Annotated[
     list[str],
@@ -19,11 +20,30 @@ Scenes = Annotated[
 ]
 MoreScenes = Annotated[list[str] | None, typer.Argument(metavar="[PATTERN...]", hidden=True)]
 """What follows the first value of --scenes, as when the shell expands a glob."""
-Out = Annotated[Path, typer.Option("--out", help="Folder for the shards.")]
+Out = Annotated[
+    str,
+    typer.Option(
+        "--out",
+        help="Folder for the shards, or s3:// or gs:// URI. One of the same recipe that is there"
+        " already gets what it lacks.",
+    ),
+]
 RecipeFile = Annotated[
     Path | None, typer.Option("--recipe", help="Recipe (YAML); default: all of its defaults.")
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace finished shards.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Do everything anew.")]
+EngineOption = Annotated[
+    EngineName,
+    typer.Option(
+        "--engine",
+        help="Who does the work: spark (where spark-submit says, else this machine), processes"
+        " (this machine), mpi (ranks of mpirun -n N python -m mpi4py.futures ...).",
+    ),
+]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Workers on this machine; default: one a core.")
+]
+Retries = Annotated[int, typer.Option(min=0, help="Times that a scene that fails is tried again.")]
 
 
 def label(
@@ -32,10 +52,10 @@ def label(
     more_scenes: MoreScenes = None,
     recipe: RecipeFile = None,
     overwrite: Overwrite = False,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes; default: one per core.")
-    ] = None,
+    engine: EngineOption = "processes",
+    workers: Workers = None,
+    retries: Retries = 2,
 ) -> None:
-    """Label scenes by colour thresholds into shards, on this machine."""
+    """Label scenes by colour thresholds into shards."""
     patterns = [*scenes, *(more_scenes or [])]
-    run_labelling(patterns, out, recipe, overwrite, processes(workers))
+    run_labelling(patterns, out, recipe, overwrite, engine, workers, retries)

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autolabel.compiled import compiled
+from autolabel.levels import Levels
 from autolabel.segments import CellParts
 
 WATER, BETWEEN, THICK = 0, 1, 2
@@ -33,20 +34,6 @@ MIN_GAIN, MAX_HAZE = 0.25, 0.75
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int32]
 Small = NDArray[np.int8]
-
-
-class Levels(NamedTuple):
-    """Brightness V under a clear sky, in grey levels."""
-
-    darkest: float = 2.0
-    dark: float = 30.0
-    """Greatest V of open water."""
-    bright: float = 205.0
-    """Least V of thick ice."""
-    brightest: float = 254.0
-    cloud: float = 238.0
-    """V of opaque cloud, W in the image model. It only says how haze that dims thick ice is told
-    from shadow; between 215 and 250 it makes little difference."""
 
 
 class Weights(NamedTuple):

@@ -2,19 +2,26 @@
 
     spark-submit autolabel/job.py --scenes PATTERN... --out DIR [--recipe FILE]
 
-Spark ships numbers of scenes; Python workers read the pixels with GDAL, label them and write
-the shards; rows of the manifest come back. No pixel passes through the JVM.
+Spark ships numbers of units of work; Python workers read the pixels with GDAL, label them and write
+the shards; rows of the manifest come back. No pixel passes through the JVM. Other engines take the
+same job: --engine processes, or
+
+    mpirun -n 4 python -m mpi4py.futures autolabel/job.py --engine mpi --scenes ... --out ...
 """
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
-from autolabel.commands import MoreScenes, Out, Overwrite, RecipeFile, Scenes
-from autolabel.run import run_labelling
-from autolabel.spark import spark_engine
+from autolabel.commands import (
+    EngineOption,
+    MoreScenes,
+    Out,
+    Overwrite,
+    RecipeFile,
+    Retries,
+    Scenes,
+    Workers,
+    label,
+)
 from polynya.cli import run_script
 
 
@@ -24,14 +31,12 @@ def job(
     more_scenes: MoreScenes = None,
     recipe: RecipeFile = None,
     overwrite: Overwrite = False,
-    partitions: Annotated[
-        int | None,
-        typer.Option(min=1, help="Tasks to spread the scenes over; default: one a scene."),
-    ] = None,
+    engine: EngineOption = "spark",
+    workers: Workers = None,
+    retries: Retries = 2,
 ) -> None:
     """Label scenes by colour thresholds into shards, on Spark."""
-    patterns = [*scenes, *(more_scenes or [])]
-    run_labelling(patterns, out, recipe, overwrite, spark_engine(partitions))
+    label(scenes, out, more_scenes, recipe, overwrite, engine, workers, retries)
 
 
 if __name__ == "__main__":

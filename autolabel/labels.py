@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from autolabel.levels import levels_of
 from autolabel.published import published_filter
 from autolabel.thresholds import (
     Profile,
@@ -20,7 +21,6 @@ from polynya.classes import SEA_ICE, ClassScheme
 from polynya.layers import SceneLayers
 
 if TYPE_CHECKING:  # Numba takes half a second to import; only the illumination filter needs it.
-    from autolabel.fields import Levels
     from autolabel.illumination import Sky
 
 Method = Literal["none", "published", "illumination"]
@@ -44,6 +44,7 @@ def filter_image(
     method: Method = "illumination",
     valid: NDArray[np.bool_] | None = None,
     layers: SceneLayers | None = None,
+    stretch: tuple[float, float] = (0.0, 1.0),
 ) -> NDArray[np.uint8]:
     """Take thin cloud and shadow out of an image.
 
@@ -55,6 +56,7 @@ def filter_image(
             (`autolabel.published`).
         valid: bool (H, W), True where there is data; default: where not all bands are 0.
         layers: More evidence for "illumination", where the scene has it.
+        stretch: Reflectances of grey levels 0 and 255, to compare `layers` with the image.
 
     Returns:
         uint8 (H, W, 3), 0 where nodata.
@@ -62,14 +64,15 @@ def filter_image(
     Raises:
         ValueError: Unknown method, or an image of another shape or type.
     """
-    valid = _check(rgb, valid, method)
+    _check(rgb, valid, method)
     if method == "none":
         return rgb
+    valid = _not_black(rgb) if valid is None else valid
     if method == "published":
         return _published(rgb, valid)
     from autolabel.illumination import clear_sky, estimate_sky
 
-    return clear_sky(rgb, valid, estimate_sky(rgb, valid, layers=layers))
+    return clear_sky(rgb, valid, estimate_sky(rgb, valid, layers=layers, stretch=stretch))
 
 
 def label_image(
@@ -80,6 +83,7 @@ def label_image(
     valid: NDArray[np.bool_] | None = None,
     classes: ClassScheme = SEA_ICE,
     layers: SceneLayers | None = None,
+    stretch: tuple[float, float] = (0.0, 1.0),
 ) -> NDArray[np.uint8]:
     """Label an image by colour thresholds, after a filter.
 
@@ -90,6 +94,7 @@ def label_image(
         valid: bool (H, W), True where there is data; default: where not all bands are 0.
         classes: Scheme of the codes.
         layers: More evidence for "illumination", where the scene has it.
+        stretch: Reflectances of grey levels 0 and 255, to compare `layers` with the image.
 
     Returns:
         uint8 (H, W), class codes, the scheme's nodata (255) where there is no data or no
@@ -97,7 +102,8 @@ def label_image(
 
     Raises:
         ValueError: Unknown method, or an image of another shape or type.
-        RecipeError: Unknown profile, or one with classes that the scheme lacks.
+        RecipeError: Unknown profile, one with classes that the scheme lacks, or one that the
+            method "illumination" can't use (`autolabel.levels`).
     """
     return label_and_filter(
         rgb,
@@ -106,6 +112,7 @@ def label_image(
         valid=valid,
         classes=classes,
         layers=layers,
+        stretch=stretch,
     ).label
 
 
@@ -119,6 +126,7 @@ def label_and_filter(
     layers: SceneLayers | None = None,
     stretch: tuple[float, float] = (0.0, 1.0),
     with_filtered: bool = False,
+    sky: Sky | None = None,
 ) -> Labelled:
     """`label_image` with all that comes of it.
 
@@ -131,17 +139,22 @@ def label_and_filter(
         layers: More evidence for "illumination", where the scene has it.
         stretch: Reflectances of grey levels 0 and 255.
         with_filtered: Keep the filtered image; colours take longer than classes.
+        sky: Of these rows (`Sky.rows`), if it is known already; only for "illumination".
 
     Raises:
         ValueError: Unknown method, or an image of another shape or type.
-        RecipeError: A profile with classes that the scheme lacks.
+        RecipeError: A profile with classes that the scheme lacks, or that the method can't use.
     """
-    valid = _check(rgb, valid, method)
+    _check(rgb, valid, method)
+    if method == "none" and valid is None:
+        label = label_by_color(rgb, profile, classes, black_is_nodata=True)
+        return Labelled(label, rgb if with_filtered else None, None)
+    valid = _not_black(rgb) if valid is None else valid
     if method == "illumination":
-        return _label_under_sky(rgb, profile, valid, classes, layers, stretch, with_filtered)
+        return _label_under_sky(rgb, profile, valid, classes, layers, stretch, with_filtered, sky)
     filtered = rgb if method == "none" else _published(rgb, valid)
     label = label_by_color(filtered, profile, classes)
-    label[~valid] = classes.nodata
+    _blank(label, valid, classes.nodata)
     return Labelled(label, filtered if with_filtered else None, None)
 
 
@@ -153,31 +166,23 @@ def _label_under_sky(
     layers: SceneLayers | None,
     stretch: tuple[float, float],
     with_filtered: bool,
+    sky: Sky | None,
 ) -> Labelled:
     from autolabel.brightness import brightness
     from autolabel.illumination import clear_brightness, clear_sky, estimate_sky
 
-    steps = brightness_steps(profile, classes)
-    sky = estimate_sky(rgb, valid, levels=_levels(steps), layers=layers, stretch=stretch)
-    filtered = clear_sky(rgb, valid, sky) if with_filtered or steps is None else None
+    value = brightness(rgb)
+    if sky is None:
+        levels = levels_of(profile, classes)
+        sky = estimate_sky(rgb, valid, levels=levels, layers=layers, stretch=stretch, value=value)
+    by_color = brightness_steps(profile, classes) is None
+    filtered = clear_sky(rgb, valid, sky) if with_filtered or by_color else None
     if filtered is None:
-        label = label_by_brightness(clear_brightness(brightness(rgb), valid, sky), profile, classes)
+        label = label_by_brightness(clear_brightness(value, valid, sky), profile, classes)
     else:
         label = label_by_color(filtered, profile, classes)
-    label[~valid] = classes.nodata
+    _blank(label, valid, classes.nodata)
     return Labelled(label, filtered if with_filtered else None, sky)
-
-
-def _levels(steps: tuple[int, ...] | None) -> Levels:
-    """Brightness of the darkest and the brightest class.
-
-    As far as they can stand for open water and for snow; else the paper's.
-    """
-    from autolabel.fields import Levels
-
-    if steps and steps[0] <= 80 and steps[-1] >= 150:
-        return Levels(dark=float(steps[0] - 1), bright=float(steps[-1]))
-    return Levels()
 
 
 def _published(rgb: NDArray[np.uint8], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
@@ -186,10 +191,20 @@ def _published(rgb: NDArray[np.uint8], valid: NDArray[np.bool_]) -> NDArray[np.u
     return filtered
 
 
-def _check(
-    rgb: NDArray[np.uint8], valid: NDArray[np.bool_] | None, method: str
-) -> NDArray[np.bool_]:
-    """The mask of valid pixels; ValueError for what is no image."""
+def _not_black(rgb: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    from autolabel.brightness import not_black
+
+    return not_black(rgb)
+
+
+def _blank(label: NDArray[np.uint8], valid: NDArray[np.bool_], nodata: int) -> None:
+    from autolabel.brightness import blank
+
+    blank(label, valid, nodata)
+
+
+def _check(rgb: NDArray[np.uint8], valid: NDArray[np.bool_] | None, method: str) -> None:
+    """ValueError for what is no image, no mask of it, or no method."""
     if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or rgb.size == 0:
         raise ValueError(
             f"`rgb` must be a non-empty uint8 array (H, W, 3). Received: {rgb.dtype} {rgb.shape}"
@@ -198,10 +213,8 @@ def _check(
         raise ValueError(
             f"`method` must be one of {', '.join(get_args(Method))}. Received: method={method!r}"
         )
-    if valid is None:
-        return np.asarray(rgb.any(axis=2), np.bool_)
-    if valid.shape != rgb.shape[:2]:
+    if valid is not None and (valid.shape != rgb.shape[:2] or valid.dtype != np.bool_):
         raise ValueError(
-            f"`valid` must have the image's shape {rgb.shape[:2]}. Received: {valid.shape}"
+            f"`valid` must be bool and have the image's shape {rgb.shape[:2]}. Received:"
+            f" {valid.dtype} {valid.shape}"
         )
-    return np.asarray(valid, np.bool_)

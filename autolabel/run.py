@@ -1,45 +1,72 @@
-"""A labelling run: plan the scenes, let an engine do them, write the manifest, report."""
+"""A labelling run: plan the work, let an engine do what is missing, write the manifest, report."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
+from typing import TypeVar
 
+import numpy as np
 import typer
 
-from autolabel.scene_tiles import label_scene
+from autolabel.engines import Engine, EngineName, open_engine
+from autolabel.levels import levels_of
+from autolabel.plan import Unit, needs_sky, plan_units
+from autolabel.tasks import (
+    NOTES,
+    Failure,
+    Job,
+    PartResult,
+    SkyTask,
+    find_scene_sky,
+    label_unit,
+    read_note,
+    tried,
+    unit_note,
+)
 from autolabel.thresholds import get_profile
 from polynya.errors import ScenesFailedError
-from polynya.progress import console, progress
-from polynya.recipe import load_recipe
-from polynya.scenes import SceneRef, find_scenes
-from polynya.shards import MANIFEST_FILE, SceneResult, finish_dataset, start_dataset
+from polynya.grid import tile_grid
+from polynya.manifest import MANIFEST_FILE, SceneResult
+from polynya.progress import Advance, console, progress, track
+from polynya.recipe import Recipe, load_recipe
+from polynya.scenes import Scene, SceneRef, find_scenes, open_scene, unique_id
+from polynya.shards import finish_dataset, read_manifest, start_dataset
+from polynya.storage import Folder, absolute
 
-Task = Callable[[SceneRef], SceneResult]
-Advance = Callable[[int], None]
-Engine = Callable[[Sequence[SceneRef], Task, Advance], list[SceneResult]]
-"""Runs a task for each scene, in any order, and tells how many more are done."""
+T = TypeVar("T")
+R = TypeVar("R")
+
+_OPENED_AT_ONCE = 16
+"""Scenes whose headers are read at the same time: most of it is waiting."""
 
 
 def run_labelling(
     patterns: Sequence[str],
-    out: Path,
+    out: str,
     recipe_file: Path | None,
     overwrite: bool,
-    engine: Engine,
+    engine: EngineName,
+    workers: int | None = None,
+    retries: int = 2,
 ) -> list[SceneResult]:
-    """Label scenes into a data set of shards.
+    """Label scenes into a data set of shards; of one that is there already, what is missing.
 
     Args:
         patterns: Files, folders, globs or URIs of scenes.
-        out: Folder of the data set.
+        out: Folder of the data set: a path or URI.
         recipe_file: YAML recipe; None for the defaults.
-        overwrite: Replace a finished data set.
+        overwrite: Replace what is there.
         engine: Who runs the tasks.
+        workers: How many; default the engine's own.
+        retries: Times that a scene that fails is tried again.
+
+    Returns:
+        The manifest: also of scenes that were there already.
 
     Raises:
         RecipeError: The recipe is wrong.
@@ -47,35 +74,204 @@ def run_labelling(
         ScenesFailedError: Some scenes failed; the others are done and the manifest is written.
     """
     recipe = load_recipe(recipe_file)
-    get_profile(recipe.label.profile)  # A wrong name is one error, not one for every scene.
-    refs = find_scenes(patterns)
+    _check_profile(recipe)
     folder = start_dataset(out, recipe, overwrite)
-    task = partial(label_scene, recipe=recipe, folder=folder.absolute())
-    with progress("Labelling scenes", len(refs)) as advance:
-        results = engine(refs, task, advance)
-    finish_dataset(folder, results)
-    report(results, folder)
+    known = {result.scene_id: result for result in read_manifest(folder)}
+    refs = [_named_apart(ref, known) for ref in find_scenes(patterns)]
+    missing = [ref for ref in refs if not _is_done(known.get(ref.id))]
+    if missing:
+        with open_engine(engine, workers) as runner:
+            made = label_scenes(missing, Job(recipe, folder, retries), runner)
+        known |= {result.scene_id: result for result in made}
+        finish_dataset(folder, list(known.values()))
+    results = [known[ref.id] for ref in refs]
+    report(results, len(refs) - len(missing), folder)
     return results
 
 
-def processes(workers: int | None = None) -> Engine:
-    """Engine of plain processes on this machine."""
+def label_scenes(refs: Sequence[SceneRef], job: Job, engine: Engine) -> list[SceneResult]:
+    """Label scenes, but for units of which the data set has notes already.
 
-    def run(refs: Sequence[SceneRef], task: Task, advance: Advance) -> list[SceneResult]:
-        count = min(workers or os.cpu_count() or 1, len(refs))
-        # A fresh interpreter per worker: a forked one may inherit locks that are held.
-        with ProcessPoolExecutor(count, mp_context=get_context("forkserver")) as pool:
-            results = []
-            for future in as_completed([pool.submit(task, ref) for ref in refs]):
-                results.append(future.result())
-                advance(1)
-            return results
+    Args:
+        refs: Scenes with different ids.
+        job: Recipe and data set.
+        engine: Who runs the tasks.
+    """
+    recipe, folder = job.recipe, job.folder
+    scenes, results = _open_scenes(refs, job)
+    units = plan_units(scenes, recipe)
+    notes = {name for name in folder.names() if name.startswith(f"{NOTES}/")}
+    parts = [
+        result for unit in units if unit_note(unit) in notes for result in read_note(folder, unit)
+    ]
+    waiting = [unit for unit in units if unit_note(unit) not in notes]
+    no_sky = _find_skies(waiting, job, notes, engine)
+    ready = [unit for unit in waiting if unit.parts[0].scene.id not in no_sky]
+    parts += _label_units(ready, job, engine)
+    parts += [PartResult(scene_id, 0, reason) for scene_id, reason in no_sky.items()]
+    by_scene: dict[str, list[PartResult]] = {scene.id: [] for scene in scenes}
+    for part in parts:
+        by_scene[part.scene_id].append(part)
+    return results + [_join(scene, by_scene[scene.id], recipe) for scene in scenes]
 
-    return run
+
+def _check_profile(recipe: Recipe) -> None:
+    """A wrong profile is one error, not one for every scene."""
+    profile = get_profile(recipe.label.profile)
+    if recipe.label.method == "illumination":
+        levels_of(profile, recipe.classes)
 
 
-def report(results: Sequence[SceneResult], folder: Path) -> None:
+def _is_done(result: SceneResult | None) -> bool:
+    return result is not None and result.status == "done"
+
+
+def _named_apart(ref: SceneRef, known: Mapping[str, SceneResult]) -> SceneRef:
+    """A scene by its place for all workers; not called as another one in the data set is."""
+    uri = absolute(ref.uri)
+    if ref.id in known and known[ref.id].uri != uri:
+        return SceneRef(unique_id(uri), uri)
+    return SceneRef(ref.id, uri)
+
+
+def _open_scenes(refs: Sequence[SceneRef], job: Job) -> tuple[list[Scene], list[SceneResult]]:
+    """Describe scenes; those that can't be used are failed rows of the manifest."""
+
+    def describe(ref: SceneRef) -> Scene | SceneResult:
+        # What is not on a disk may have a bad moment.
+        retries = 0 if os.path.isabs(ref.uri) else job.retries
+        scene = tried(partial(open_scene, ref.uri, job.recipe.scene, ref.id), ref.uri, retries)
+        if isinstance(scene, Failure):
+            return SceneResult(ref.id, ref.uri, "failed", scene.reason)
+        return scene
+
+    scenes: list[Scene] = []
+    failed: list[SceneResult] = []
+    with ThreadPoolExecutor(_OPENED_AT_ONCE) as pool:
+        for found in track(pool.map(describe, refs), "Opening scenes", len(refs)):
+            if isinstance(found, Scene):
+                scenes.append(found)
+            else:
+                failed.append(found)
+    return scenes, failed
+
+
+def _find_skies(units: Sequence[Unit], job: Job, notes: set[str], engine: Engine) -> dict[str, str]:
+    """Find the sky over scenes that are labelled in bands; why not, for those that failed."""
+    scenes = [u.parts[0].scene for u in units if needs_sky(u, job.recipe.label)]
+    tasks = [SkyTask(scene) for scene in {scene.id: scene for scene in scenes}.values()]
+    tasks = [task for task in tasks if task.note not in notes]
+    if not tasks:
+        return {}
+
+    def again(task: SkyTask) -> str | None:
+        return "" if job.folder.has(task.note) else None
+
+    with progress("Finding the light over large scenes", len(tasks)) as advance:
+        reasons = _run_all(engine, partial(find_scene_sky, job=job), tasks, again, advance)
+    found = zip(tasks, reasons, strict=True)
+    said = {t.scene.id: _worker_died(t.scene.uri) if why is None else why for t, why in found}
+    return {scene_id: reason for scene_id, reason in said.items() if reason}
+
+
+def _label_units(units: Sequence[Unit], job: Job, engine: Engine) -> list[PartResult]:
+    def again(unit: Unit) -> list[PartResult] | None:
+        return read_note(job.folder, unit) if job.folder.has(unit_note(unit)) else None
+
+    with progress("Labelling", len(units)) as advance:
+        made = _run_all(engine, partial(label_unit, job=job), units, again, advance)
+    results: list[PartResult] = []
+    for unit, parts in zip(units, made, strict=True):
+        results += parts or [
+            PartResult(part.scene.id, part.row, _worker_died(part.scene.uri)) for part in unit.parts
+        ]
+    return results
+
+
+def _run_all(
+    engine: Engine,
+    task: Callable[[T], R],
+    items: Sequence[T],
+    left_by: Callable[[T], R | None],
+    advance: Advance,
+) -> list[R | None]:
+    """Run tasks; where workers died, those that are left again in halves, until the fatal is alone.
+
+    Args:
+        engine: Who runs them.
+        task: What to do.
+        items: For what.
+        left_by: What a task left that was done before its result was lost.
+        advance: Told how many are done.
+
+    Returns:
+        What each task gave; None for those that end every worker.
+    """
+    results = engine.run(task, items, advance)
+    results = [
+        left_by(item) if result is None else result
+        for item, result in zip(items, results, strict=True)
+    ]
+    left = [index for index, result in enumerate(results) if result is None]
+    if len(items) > 1:
+        middle = -(-len(left) // 2)
+        for half in filter(None, (left[:middle], left[middle:])):
+            repeated = _run_all(engine, task, [items[i] for i in half], left_by, lambda n: None)
+            for index, result in zip(half, repeated, strict=True):
+                results[index] = result
+    return results
+
+
+def _worker_died(uri: str) -> str:
+    return (
+        f"{uri} made every worker process end that tried it, perhaps for lack of memory; label it"
+        " alone, with more memory or fewer workers a machine."
+    )
+
+
+def _join(scene: Scene, parts: Sequence[PartResult], recipe: Recipe) -> SceneResult:
+    """The manifest's row of a scene from what became of its parts."""
+    tiles = len(tile_grid(scene.height, scene.width, recipe.tiles.size))
+    row = SceneResult(
+        scene.id, scene.uri, "done", height=scene.height, width=scene.width, tiles=tiles
+    )
+    ordered = sorted(parts, key=lambda part: part.row)
+    reason = next((part.reason for part in ordered if part.reason), "")
+    valid = sum(part.valid_pixels for part in ordered)
+    if not reason and not valid:
+        reason = f"{scene.uri} has no valid pixel, all of it is nodata; leave it out."
+    if reason:
+        return replace(row, status="failed", reason=reason, failed=tiles)
+    labelled = sum(part.labelled for part in ordered)
+    files = dict.fromkeys(file for part in ordered for file in part.files)
+    counts = np.sum([part.class_pixels for part in ordered], axis=0)
+    return replace(
+        row,
+        labelled=labelled,
+        nodata=tiles - labelled,
+        files=" ".join(files),
+        valid_pixels=valid,
+        veiled_pixels=_total(part.veiled_pixels for part in ordered),
+        thick_cloud_pixels=_total(part.thick_cloud_pixels for part in ordered),
+        uncertain_pixels=_total(part.uncertain_pixels for part in ordered),
+        class_pixels=" ".join(
+            f"{name}={count}" for name, count in zip(recipe.classes.names, counts, strict=True)
+        ),
+    )
+
+
+def _total(counts: Iterable[int | None]) -> int | None:
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
+
+
+def report(results: Sequence[SceneResult], already: int, folder: Folder) -> None:
     """Print what was done to stdout, and each failure to stderr.
+
+    Args:
+        results: Of all scenes that were asked for.
+        already: How many of them an earlier run had done.
+        folder: The data set.
 
     Raises:
         ScenesFailedError: Some scenes failed.
@@ -84,14 +280,17 @@ def report(results: Sequence[SceneResult], folder: Path) -> None:
     failed = [r for r in results if r.status == "failed"]
     for result in sorted(failed, key=lambda r: r.scene_id):
         console.print(f"Failed: {result.reason}", style="red", markup=False, soft_wrap=True)
-    tiles = sum(r.tiles for r in results)
-    labelled = sum(r.labelled for r in results)
+    tiles, labelled, lost = (
+        sum(getattr(r, name) for r in results) for name in ("tiles", "labelled", "failed")
+    )
+    before = f" ({already} of them before)" if already else ""
     typer.echo(
-        f"{len(done)} scenes labelled, {len(failed)} failed; {tiles} tiles = {labelled} labelled +"
-        f" {tiles - labelled} nodata; shards and {MANIFEST_FILE} in {folder}"
+        f"{len(done)} scenes labelled{before}, {len(failed)} failed; {tiles} tiles = {labelled}"
+        f" labelled + {tiles - labelled - lost} nodata + {lost} failed; shards and"
+        f" {MANIFEST_FILE} in {folder}"
     )
     if failed:
         raise ScenesFailedError(
-            f"{len(failed)} of {len(results)} scenes failed; {folder / MANIFEST_FILE} has the"
+            f"{len(failed)} of {len(results)} scenes failed; {folder}/{MANIFEST_FILE} has the"
             " reasons, the others are done."
         )

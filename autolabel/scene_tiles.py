@@ -1,45 +1,23 @@
-"""Labelled tiles of whole scenes: what one task does, whoever runs it."""
+"""Labelled tiles of a scene, or of some of its rows: pixels in, tiles out."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from autolabel.labels import Labelled, label_and_filter
 from autolabel.thresholds import Profile, get_profile
-from polynya.errors import PolynyaError, SceneError
 from polynya.grid import tile_grid
-from polynya.layers import SceneLayers, read_layers
+from polynya.layers import SceneLayers
 from polynya.recipe import Recipe
-from polynya.scenes import SceneRef, open_scene, read_scene
-from polynya.shards import LabelledTile, SceneResult, tile_row, write_scene_shards
+from polynya.shards import LabelledTile
 
-
-def label_scene(ref: SceneRef, recipe: Recipe, folder: Path) -> SceneResult:
-    """Label one scene, write its shards and say how it went.
-
-    A scene that can't be used doesn't raise: its row of the manifest says why.
-
-    Args:
-        ref: Which scene.
-        recipe: Bands, tiles, filter and thresholds.
-        folder: The data set that the shards belong to.
-    """
-    # One thread per worker: parallelism comes from the workers, and more threads only fight.
-    cv2.setNumThreads(1)
-    try:
-        return _label_scene(ref, recipe, folder)
-    except PolynyaError as error:
-        return SceneResult(ref.id, ref.uri, "failed", str(error))
-    except (OSError, MemoryError) as error:
-        why = error.strerror if isinstance(error, OSError) else "out of memory"
-        reason = f"{ref.uri} could not be labelled into {folder}: {why}; mend that and label again."
-        return SceneResult(ref.id, ref.uri, "failed", reason)
+if TYPE_CHECKING:  # Numba takes half a second to import; only one filter needs it.
+    from autolabel.illumination import Sky
 
 
 @dataclass(frozen=True)
@@ -56,50 +34,6 @@ class LabelledScene:
     """(H, W), where cloud hides the ground; likewise."""
     uncertain: NDArray[np.bool_] | None
     """(H, W), where the label is unsure; None unless the recipe makes such pixels nodata."""
-
-
-def _label_scene(ref: SceneRef, recipe: Recipe, folder: Path) -> SceneResult:
-    scene = open_scene(ref.uri, recipe.scene, ref.id)
-    image, valid = read_scene(scene)
-    if not valid.any():
-        raise SceneError(f"{ref.uri} has no valid pixel, all of it is nodata; leave it out.")
-    profile = get_profile(recipe.label.profile)
-    source = f"{recipe.label.method}/{recipe.label.scope}/{profile.name}"
-    labelled = label_pixels(image, valid, recipe, profile, read_layers(scene))
-    counts = np.zeros(recipe.classes.n_classes, np.int64)
-    written = 0
-
-    def rows() -> Iterator[dict[str, object]]:
-        nonlocal written
-        for tile in cut_tiles(labelled, valid, recipe):
-            written += 1
-            counts[:] += recipe.classes.count(tile.label)
-            yield tile_row(scene, tile, recipe, source)
-
-    files = write_scene_shards(folder, scene, rows())
-    tiles = len(tile_grid(scene.height, scene.width, recipe.tiles.size))
-    return SceneResult(
-        scene_id=scene.id,
-        uri=scene.uri,
-        status="done",
-        height=scene.height,
-        width=scene.width,
-        tiles=tiles,
-        labelled=written,
-        nodata=tiles - written,
-        files=files,
-        valid_pixels=int(valid.sum()),
-        veiled_pixels=_count(labelled.veiled, valid),
-        thick_cloud_pixels=_count(labelled.thick_cloud, valid),
-        uncertain_pixels=_count(labelled.uncertain, valid),
-        class_pixels=" ".join(
-            f"{name}={count}" for name, count in zip(recipe.classes.names, counts, strict=True)
-        ),
-    )
-
-
-def _count(mask: NDArray[np.bool_] | None, valid: NDArray[np.bool_]) -> int | None:
-    return None if mask is None else int((mask & valid).sum())
 
 
 def filter_scene(
@@ -138,8 +72,9 @@ def label_pixels(
     recipe: Recipe,
     profile: Profile,
     layers: SceneLayers | None = None,
+    sky: Sky | None = None,
 ) -> LabelledScene:
-    """Label a scene as a recipe says.
+    """Label a scene, or some of its rows, as a recipe says.
 
     Args:
         image: uint8 (H, W, 3), 0 where nodata.
@@ -147,6 +82,7 @@ def label_pixels(
         recipe: Filter and its scope, classes, what becomes nodata.
         profile: Colour thresholds.
         layers: More evidence, where the scene has it.
+        sky: Of these rows, if it is known already: rows alone don't show it.
     """
     options = recipe.label
     with_filtered = options.images == "filtered"
@@ -160,7 +96,7 @@ def label_pixels(
                 filtered[tile.slices] = _filtered(result)
         return LabelledScene(label, filtered if with_filtered else image, None, None, None)
 
-    result = _label(image, valid, recipe, profile, layers, with_filtered)
+    result = _label(image, valid, recipe, profile, layers, with_filtered, sky)
     kept = _filtered(result) if with_filtered else image
     if result.sky is None:
         return LabelledScene(result.label, kept, None, None, None)
@@ -184,6 +120,7 @@ def _label(
     profile: Profile,
     layers: SceneLayers | None,
     with_filtered: bool,
+    sky: Sky | None = None,
 ) -> Labelled:
     return label_and_filter(
         image,
@@ -194,6 +131,7 @@ def _label(
         layers=layers,
         stretch=recipe.scene.stretch,
         with_filtered=with_filtered,
+        sky=sky,
     )
 
 

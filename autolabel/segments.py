@@ -76,35 +76,49 @@ class CellParts:
     """(S,), pixels of each segment in all cells; that of 0 is 0."""
 
 
-def half_size(value: Codes, valid: NDArray[np.bool_]) -> Codes:
-    """Mean of V over 2 x 2 pixels, without the noise of single ones.
+def halve(value: Codes, valid: NDArray[np.bool_]) -> tuple[Codes, NDArray[np.bool_]]:
+    """Mean of V over 2 x 2 pixels, and where all four are valid.
 
     Args:
         value: uint8 (H, W).
         valid: bool (H, W).
 
     Returns:
-        uint8 (ceil(H / 2), ceil(W / 2)), at least 1; 0 where not all four pixels are valid.
+        uint8 and bool (ceil(H / 2), ceil(W / 2)).
     """
     odd = (value.shape[0] % SCALE, value.shape[1] % SCALE)
     if any(odd):
         value = cv2.copyMakeBorder(value, 0, odd[0], 0, odd[1], cv2.BORDER_REPLICATE)
     size = (value.shape[1] // SCALE, value.shape[0] // SCALE)
-    half = np.maximum(cv2.resize(value, size, interpolation=cv2.INTER_AREA), 1)
-    half = np.asarray(cv2.medianBlur(half, 3), np.uint8)
-    if not valid.all():
-        lost = cv2.copyMakeBorder(
-            (~valid).view(np.uint8), 0, odd[0], 0, odd[1], cv2.BORDER_REPLICATE
-        )
-        half[cv2.resize(lost * 255, size, interpolation=cv2.INTER_AREA) > 0] = 0
-    return half
+    half = np.asarray(cv2.resize(value, size, interpolation=cv2.INTER_AREA), np.uint8)
+    if valid.all():
+        return half, np.ones(half.shape, np.bool_)
+    lost = (~valid).view(np.uint8)
+    lost = cv2.copyMakeBorder(lost, 0, odd[0], 0, odd[1], cv2.BORDER_REPLICATE)
+    return half, cv2.resize(lost * 255, size, interpolation=cv2.INTER_AREA) == 0
+
+
+def without_specks(half: Codes, seen: NDArray[np.bool_]) -> Codes:
+    """Half-size brightness without the noise of single pixels.
+
+    Args:
+        half: uint8 (h, w), from `halve`.
+        seen: bool (h, w), likewise.
+
+    Returns:
+        uint8 (h, w), at least 1; 0 where not seen.
+    """
+    smooth = np.asarray(cv2.medianBlur(np.maximum(half, 1), 3), np.uint8)
+    if not seen.all():
+        smooth[~seen] = 0
+    return smooth
 
 
 def find_segments(brightness: Codes) -> Segments:
     """Cut an image along its sharp edges.
 
     Args:
-        brightness: uint8 (h, w), from `half_size`.
+        brightness: uint8 (h, w), from `without_specks`.
 
     Returns:
         The connected components of what is no edge.

@@ -57,7 +57,10 @@ def get_profile(profile: str | Profile) -> Profile:
 
 
 def label_by_color(
-    rgb: NDArray[np.uint8], profile: Profile, classes: ClassScheme = SEA_ICE
+    rgb: NDArray[np.uint8],
+    profile: Profile,
+    classes: ClassScheme = SEA_ICE,
+    black_is_nodata: bool = False,
 ) -> NDArray[np.uint8]:
     """Class of each pixel by its colour.
 
@@ -65,6 +68,7 @@ def label_by_color(
         rgb: uint8 (H, W, 3).
         profile: Ranges that classes have.
         classes: Scheme that gives the codes of the profile's classes.
+        black_is_nodata: Pixels that are 0 in all bands have no class.
 
     Returns:
         uint8 (H, W), class codes; the scheme's nodata where no range holds the colour.
@@ -72,7 +76,7 @@ def label_by_color(
     Raises:
         RecipeError: The profile has a class that the scheme has not.
     """
-    tables = _tables(profile, classes)
+    tables = _tables(profile, classes, black_is_nodata)
     labels = np.empty(rgb.shape[:2], np.uint8)
     if isinstance(tables, _ValueSteps):
         # Numba takes half a second to import, too long for whoever only asks for a profile.
@@ -82,6 +86,8 @@ def label_by_color(
         codes_by_color(pixels, tables.base, tables.starts, tables.added, labels)
     else:
         _label_by_cell(rgb, tables, labels)
+        if black_is_nodata:
+            labels[~rgb.any(axis=2)] = classes.nodata
     return labels
 
 
@@ -146,7 +152,9 @@ class _CellTables:
 
 
 @lru_cache(maxsize=64)
-def _tables(profile: Profile, classes: ClassScheme) -> _ValueSteps | _CellTables:
+def _tables(
+    profile: Profile, classes: ClassScheme, black_is_nodata: bool = False
+) -> _ValueSteps | _CellTables:
     profile.check_classes(classes.names, classes.name)
     grid = color_grid(profile)
     codes = [classes.codes[classes.names.index(name)] for name in profile.class_names]
@@ -154,6 +162,8 @@ def _tables(profile: Profile, classes: ClassScheme) -> _ValueSteps | _CellTables
     owned = np.array([*codes, classes.nodata], np.uint8)[grid.owners]
     if owned.shape[:2] == (1, 1):
         by_value = owned[0, 0][grid.cells[2]].astype(int)
+        if black_is_nodata:
+            by_value[0] = classes.nodata
         changes = np.flatnonzero(np.diff(by_value)) + 1
         added = (by_value[changes] - by_value[changes - 1]) % 256
         return _ValueSteps(int(by_value[0]), changes.astype(np.uint8), added.astype(np.uint8))

@@ -37,6 +37,7 @@ __all__ = [
     "read_layers",
     "read_scene",
     "scene_id",
+    "unique_id",
 ]
 
 BANDS = ("red", "green", "blue")
@@ -120,7 +121,7 @@ def find_scenes(patterns: Sequence[str]) -> list[SceneRef]:
     stems = [scene_id(uri) for uri in ordered]
     repeated = {stem for stem, n in Counter(stems).items() if n > 1}
     return [
-        SceneRef(f"{stem}-{_short_hash(uri)}" if stem in repeated else stem, uri)
+        SceneRef(unique_id(uri) if stem in repeated else stem, uri)
         for stem, uri in zip(stems, ordered, strict=True)
     ]
 
@@ -129,6 +130,11 @@ def scene_id(uri: str) -> str:
     """Id of a scene: its file name without extension, in characters that are safe in paths."""
     stem = Path(uri.rstrip("/")).stem
     return re.sub(r"[^A-Za-z0-9._-]", "_", stem) or "scene"
+
+
+def unique_id(uri: str) -> str:
+    """Id of a scene that no other place gives: its own and a digest of where it is."""
+    return f"{scene_id(uri)}-{hashlib.sha256(uri.encode()).hexdigest()[:8]}"
 
 
 def open_scene(uri: str, options: SceneOptions | None = None, name: str | None = None) -> Scene:
@@ -258,7 +264,3 @@ def _stretch_table(scene: Scene) -> NDArray[np.uint8]:
     low, high = scene.stretch
     reflectance = numbers * scene.scale + scene.offset
     return np.clip(np.rint((reflectance - low) / (high - low) * 255), 1, 255).astype(np.uint8)
-
-
-def _short_hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:8]

@@ -1,22 +1,19 @@
-"""Shards: labelled tiles on disk, as a Parquet data set partitioned by scene.
+"""Shards: labelled tiles on disk or in an object store, as a Parquet data set.
 
     OUT/_dataset.json            recipe, classes, version
-    OUT/_manifest.csv            one row a scene: done or failed, with counts that add up
-    OUT/scene=ID/part-00000.parquet
+    OUT/_manifest.csv            one row a scene: done or failed, its files, counts that add up
+    OUT/NAME-000.parquet         tiles of some rows of a large scene, or of several small scenes
 
-One file holds up to `FILE_BYTES` of tiles of one scene, in row-major order. Names and bytes depend
-on scene and recipe only, never on who wrote them: a task that is repeated replaces its file by the
-same bytes. See docs/architecture.md, "Shards".
+Names and bytes depend on scenes and recipe only, never on who wrote them: a task that is repeated
+replaces its file by the same bytes. Files that the manifest doesn't name don't count. See
+docs/architecture.md, "Shards".
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import shutil
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,20 +26,21 @@ from numpy.typing import NDArray
 from polynya import __version__
 from polynya.classes import ClassScheme
 from polynya.errors import OutputError, ShardError
-from polynya.files import remove_partial, whole_folder, write_text
 from polynya.grid import Tile
+from polynya.manifest import MANIFEST_FILE, SceneResult, manifest_text, parse_manifest
 from polynya.recipe import Recipe, parse_recipe
 from polynya.scenes import BANDS, Scene
+from polynya.storage import Folder
 
 DATASET_FILE = "_dataset.json"
-MANIFEST_FILE = "_manifest.csv"
+FORMAT = 2
+"""Of the data set; another one can't be read."""
 
 FILE_BYTES = 128 * 2**20
 """Pixels and labels of one file before compression: large enough for object stores, small enough
 for a worker to hold."""
 
 _ROWS_PER_GROUP = 64
-_PARTIAL = "_partial-"
 
 SCHEMA = pa.schema(
     [
@@ -72,36 +70,7 @@ pixels under cloud or shadow, null where the label source can't tell."""
 
 _READ_COLUMNS = ["row", "col", "height", "width", "bands", "image", "label"]
 _CRC_COLUMNS = ["image_crc32c", "label_crc32c"]
-
-
-@dataclass(frozen=True)
-class SceneResult:
-    """A row of the manifest: what became of one scene."""
-
-    scene_id: str
-    uri: str
-    status: str
-    """'done' or 'failed'."""
-    reason: str = ""
-    """Why it failed, one sentence."""
-    height: int = 0
-    width: int = 0
-    tiles: int = 0
-    """Tiles of the grid: labelled + nodata."""
-    labelled: int = 0
-    """Tiles written."""
-    nodata: int = 0
-    """Tiles left out because too little of them is valid."""
-    files: int = 0
-    valid_pixels: int = 0
-    veiled_pixels: int | None = None
-    """Valid pixels under cloud or shadow; None where the method can't tell."""
-    thick_cloud_pixels: int | None = None
-    """Valid pixels where cloud hides the ground; nodata if the recipe says so."""
-    uncertain_pixels: int | None = None
-    """Valid pixels made nodata because their label is unsure."""
-    class_pixels: str = ""
-    """Pixels of each class in the written tiles, as 'name=count' separated by blanks."""
+_SCENE_COLUMN = SCHEMA.names.index("scene_id")
 
 
 @dataclass(frozen=True)
@@ -144,105 +113,148 @@ def tile_row(scene: Scene, labelled: LabelledTile, recipe: Recipe, source: str) 
     }
 
 
-def write_scene_shards(folder: Path, scene: Scene, rows: Iterable[dict[str, Any]]) -> int:
-    """Write the tiles of one scene and return the number of files.
+class ShardWriter:
+    """Writes the tiles of one or more scenes into one file, or more where they are many."""
 
-    All files of the scene appear at once: they are written to a folder beside the final one, which
-    is renamed when complete. A reader never sees half a scene.
+    def __init__(self, folder: Folder, name: str) -> None:
+        """`name` is that of the files, without the number and ending that are added."""
+        self._folder = folder
+        self._name = name
+        self._rows: list[dict[str, Any]] = []
+        self._bytes = 0
+        self._sink: pa.BufferOutputStream | None = None
+        self._writer: pq.ParquetWriter | None = None
+        self.files: list[str] = []
+        """Files written so far, the one in work included."""
+
+    def add(self, row: dict[str, Any]) -> str:
+        """Add a row from `tile_row`, in row-major order; returns the file that it goes to."""
+        if self._rows and row["scene_id"] != self._rows[-1]["scene_id"]:
+            self._end_group()  # A group has tiles of one scene, so that a reader skips others.
+        if self._bytes >= FILE_BYTES:
+            self._end_file()
+        if self._writer is None:
+            self._sink = pa.BufferOutputStream()
+            self._writer = pq.ParquetWriter(
+                self._sink, SCHEMA, compression="zstd", use_dictionary=False
+            )
+            self.files.append(f"{self._name}-{len(self.files):03d}.parquet")
+        self._rows.append(row)
+        self._bytes += len(row["image"]) + len(row["label"])
+        if len(self._rows) >= _ROWS_PER_GROUP:
+            self._end_group()
+        return self.files[-1]
+
+    def close(self) -> None:
+        """Write what is left."""
+        if self._writer is not None:
+            self._end_file()
+
+    def _end_group(self) -> None:
+        if self._rows and self._writer is not None:
+            self._writer.write_table(pa.Table.from_pylist(self._rows, schema=SCHEMA))
+            self._rows = []
+
+    def _end_file(self) -> None:
+        assert self._writer is not None
+        assert self._sink is not None
+        self._end_group()
+        self._writer.close()
+        self._folder.write(self.files[-1], self._sink.getvalue())
+        self._writer, self._sink, self._bytes = None, None, 0
+
+
+def start_dataset(place: str | Path | Folder, recipe: Recipe, overwrite: bool = False) -> Folder:
+    """Make the folder of a data set, with its recipe, or take up one that is there.
+
+    A data set of the same recipe, unfinished or finished, is left as it is: what is missing can be
+    added.
 
     Args:
-        folder: The data set.
-        scene: Whose tiles they are.
-        rows: From `tile_row`, in row-major order.
-    """
-    files = 0
-    with whole_folder(folder / f"scene={scene.id}", f"{_PARTIAL}{scene.id}-") as partial:
-        for batch in _batches_of_bytes(rows, FILE_BYTES):
-            table = pa.Table.from_pylist(batch, schema=SCHEMA)
-            pq.write_table(
-                table,
-                partial / f"part-{files:05d}.parquet",
-                compression="zstd",
-                row_group_size=_ROWS_PER_GROUP,
-                use_dictionary=False,
-            )
-            files += 1
-    return files
-
-
-def _batches_of_bytes(rows: Iterable[dict[str, Any]], limit: int) -> Iterator[list[dict[str, Any]]]:
-    batch: list[dict[str, Any]] = []
-    size = 0
-    for row in rows:
-        batch.append(row)
-        size += len(row["image"]) + len(row["label"])
-        if size >= limit:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
-
-
-def start_dataset(folder: str | Path, recipe: Recipe, overwrite: bool = False) -> Path:
-    """Make the folder of a new data set, with its recipe.
+        place: Path or URI.
+        recipe: What the labels depend on.
+        overwrite: Remove what is there.
 
     Raises:
-        OutputError: It holds a finished data set and `overwrite` is False, or something else, or
-            can't be written.
+        OutputError: It holds shards of another recipe and `overwrite` is False, or something else,
+            or can't be written.
     """
-    folder = Path(folder)
+    folder = Folder.at(place)
     try:
-        if folder.exists() and any(folder.iterdir()):
-            if not (folder / DATASET_FILE).is_file():
-                raise OutputError(
-                    f"{folder} holds other files; give an empty or new folder as --out."
-                )
-            if (folder / MANIFEST_FILE).is_file() and not overwrite:
-                raise OutputError(
-                    f"{folder} holds finished shards; add --overwrite to replace them."
-                )
-            shutil.rmtree(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        if folder.is_local and Path(folder.place).exists() and not Path(folder.place).is_dir():
+            raise OutputError(f"{folder} is a file; choose another --out.")
+        names = folder.names()
+        if names and DATASET_FILE not in names:
+            raise OutputError(f"{folder} holds other files; give an empty or new folder as --out.")
+        if names and not overwrite:
+            _check_same_labels(folder, recipe)
+            return folder
+        # The recipe goes last, or a folder that is killed here holds "other files".
+        folder.remove(name for name in names if name != DATASET_FILE)
         content = {
-            "format": 1,
+            "format": FORMAT,
             "polynya_version": __version__,
             "recipe_digest": recipe.labels_digest(),
             "recipe": recipe.model_dump(mode="json"),
         }
-        write_text(folder / DATASET_FILE, json.dumps(content, indent=2) + "\n")
+        folder.write(DATASET_FILE, (json.dumps(content, indent=2) + "\n").encode())
     except OSError as error:
         raise OutputError(
-            f"Can't write to {folder}: {error.strerror}; choose another --out."
+            f"Can't write to {folder}: {error.strerror or error}; choose another --out."
         ) from None
     return folder
 
 
-def finish_dataset(folder: Path, results: Sequence[SceneResult]) -> None:
-    """Write the manifest, ordered by scene; it says that the data set is finished.
+def _check_same_labels(folder: Folder, recipe: Recipe) -> None:
+    try:
+        content = json.loads(folder.read(DATASET_FILE))
+        same = content["format"] == FORMAT and content["recipe_digest"] == recipe.labels_digest()
+    except (ValueError, KeyError, TypeError):
+        same = False
+    if not same:
+        raise OutputError(
+            f"{folder} holds shards of another recipe or version; add --overwrite to replace them,"
+            " or choose another --out."
+        )
 
-    What killed tasks left unfinished goes: all results are here, so nobody needs it any more.
+
+def read_manifest(folder: Folder) -> list[SceneResult]:
+    """Rows of a data set's manifest; none if it has none.
+
+    Raises:
+        ShardError: The manifest is damaged.
+    """
+    if not folder.has(MANIFEST_FILE):
+        return []
+    text = folder.read(MANIFEST_FILE).decode("utf-8", errors="replace")
+    return parse_manifest(text, f"{folder}/{MANIFEST_FILE}")
+
+
+def finish_dataset(folder: Folder, results: Sequence[SceneResult]) -> None:
+    """Write the manifest, which says what counts, and remove what doesn't.
+
+    Args:
+        folder: From `start_dataset`.
+        results: All scenes of the data set.
 
     Raises:
         OutputError: The manifest can't be written.
     """
-    remove_partial(folder, _PARTIAL)
-    names = [field.name for field in fields(SceneResult)]
-    table = io.StringIO(newline="")
-    writer = csv.DictWriter(table, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(result) for result in sorted(results, key=lambda r: r.scene_id))
-    write_text(folder / MANIFEST_FILE, table.getvalue())
+    folder.write(MANIFEST_FILE, manifest_text(results).encode())
+    kept = {DATASET_FILE, MANIFEST_FILE}
+    kept.update(name for result in results for name in result.file_names)
+    folder.remove(name for name in folder.names() if name not in kept)
 
 
 @dataclass(frozen=True)
 class ShardSet:
     """A finished data set of labelled tiles."""
 
-    folder: Path
+    folder: Folder
     recipe: Recipe
     """The recipe that made the labels."""
-    files: dict[str, tuple[Path, ...]]
-    """Parquet files of each scene, scenes in order."""
+    files: dict[str, tuple[str, ...]]
+    """Names of the Parquet files that hold tiles of each scene, scenes in order."""
 
     @property
     def classes(self) -> ClassScheme:
@@ -282,7 +294,7 @@ class ShardSet:
         labels: list[NDArray[np.uint8]] = []
         for scene in scene_ids:
             for file in self.files[scene]:
-                for row in _read_rows(file):
+                for row in self._read_rows(file, scene):
                     image, label = self._decode(row, file, size)
                     images.append(image)
                     labels.append(label)
@@ -292,13 +304,13 @@ class ShardSet:
         return np.stack(images), np.stack(labels)
 
     def _decode(
-        self, row: dict[str, Any], file: Path, size: int
+        self, row: dict[str, Any], file: str, size: int
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         height, width, bands = row["height"], row["width"], len(row["bands"])
         if max(height, width) > size:
             raise ShardError(
-                f"{file} has tiles of {height} x {width} pixels, the recipe asks for {size}; label"
-                " again or mend its key 'tiles.size'."
+                f"{self.folder}/{file} has tiles of {height} x {width} pixels, the recipe asks for"
+                f" {size}; label again or mend its key 'tiles.size'."
             )
         image = np.zeros((size, size, bands), np.uint8)
         image[:height, :width] = np.frombuffer(row["image"], np.uint8).reshape(height, width, bands)
@@ -306,46 +318,52 @@ class ShardSet:
         label[:height, :width] = np.frombuffer(row["label"], np.uint8).reshape(height, width)
         return image, label
 
+    def _read_rows(self, name: str, scene: str) -> Iterator[dict[str, Any]]:
+        try:
+            with pq.ParquetFile(self.folder.open(name)) as parquet:
+                for group in range(parquet.num_row_groups):
+                    column = parquet.metadata.row_group(group).column(_SCENE_COLUMN)
+                    if column.statistics is not None and column.statistics.min != scene:
+                        continue  # A group has tiles of one scene.
+                    table = parquet.read_row_group(group, columns=_READ_COLUMNS + _CRC_COLUMNS)
+                    for row in table.to_pylist():
+                        for part in ("image", "label"):
+                            if google_crc32c.value(row[part]) != row[f"{part}_crc32c"]:
+                                raise ShardError(
+                                    f"{self.folder}/{name} is damaged (checksum of {part}); label"
+                                    " again."
+                                )
+                        yield row
+        except (OSError, pa.ArrowException) as error:
+            raise ShardError(
+                f"{self.folder}/{name} can't be read ({error}); label again."
+            ) from None
 
-def _read_rows(file: Path) -> Iterator[dict[str, Any]]:
-    try:
-        with pq.ParquetFile(file) as parquet:
-            for batch in parquet.iter_batches(
-                _ROWS_PER_GROUP, columns=_READ_COLUMNS + _CRC_COLUMNS
-            ):
-                for row in batch.to_pylist():
-                    for name in ("image", "label"):
-                        if google_crc32c.value(row[name]) != row[f"{name}_crc32c"]:
-                            raise ShardError(
-                                f"{file} is damaged (checksum of {name}); label again."
-                            )
-                    yield row
-    except (OSError, pa.ArrowException) as error:
-        raise ShardError(f"{file} can't be read ({error}); label again.") from None
 
-
-def open_shards(folder: str | Path) -> ShardSet:
+def open_shards(place: str | Path | Folder) -> ShardSet:
     """Open a finished data set.
+
+    Args:
+        place: Path or URI.
 
     Raises:
         ShardError: No such folder, no finished data set in it, or no tiles.
     """
-    folder = Path(folder)
-    description = folder / DATASET_FILE
-    if not description.is_file() or not (folder / MANIFEST_FILE).is_file():
+    folder = Folder.at(place)
+    if not folder.has(DATASET_FILE) or not folder.has(MANIFEST_FILE):
         raise ShardError(
             f"{folder} holds no finished shards; make them with: polynya label --scenes ... --out"
             f" {folder}"
         )
+    description = f"{folder}/{DATASET_FILE}"
     try:
-        content = json.loads(description.read_text(encoding="utf-8"))
-        recipe = parse_recipe(content["recipe"], source=str(description))
+        content = json.loads(folder.read(DATASET_FILE))
+        if content["format"] != FORMAT:
+            raise ShardError(f"{folder} was made by another version of Polynya; label again.")
+        recipe = parse_recipe(content["recipe"], source=description)
     except (ValueError, KeyError):
         raise ShardError(f"{description} is damaged; label again.") from None
-    files = {
-        path.name.removeprefix("scene="): tuple(sorted(path.glob("part-*.parquet")))
-        for path in sorted(folder.glob("scene=*"))
-    }
+    files = {r.scene_id: r.file_names for r in read_manifest(folder) if r.file_names}
     if not files:
         raise ShardError(
             f"{folder} holds no labelled tile (see {MANIFEST_FILE}); label other scenes."

@@ -11,6 +11,13 @@ import pytest
 import rasterio
 from rasterio.transform import from_origin
 
+from autolabel.run import label_scenes
+from autolabel.tasks import Job
+from polynya.recipe import Recipe
+from polynya.scenes import SceneRef
+from polynya.shards import finish_dataset, start_dataset
+from polynya.storage import Folder
+
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 
 WriteScene = Callable[..., Path]
@@ -69,3 +76,23 @@ def ice_image(height: int, width: int, seed: int = 0) -> np.ndarray:
     classes = np.kron(blocks, np.ones((16, 16), int))[:height, :width]
     value = np.array([15, 120, 230])[classes] + rng.integers(-8, 9, (height, width))
     return np.stack([value - 4, value - 2, value], axis=-1).astype(np.uint8)
+
+
+class HereEngine:
+    """Runs tasks one after another in this process (`autolabel.engines.Engine`)."""
+
+    def run(self, task, items, advance):
+        results = []
+        for item in items:
+            results.append(task(item))
+            advance(1)
+        return results
+
+
+def label_here(recipe: Recipe, place: Path, *scenes: Path | str) -> tuple[Folder, list]:
+    """Label scenes into a finished data set; returns its folder and manifest."""
+    folder = start_dataset(place, recipe)
+    refs = [SceneRef(Path(scene).stem, str(scene)) for scene in scenes]
+    results = label_scenes(refs, Job(recipe, folder, retries=0), HereEngine())
+    finish_dataset(folder, results)
+    return folder, results

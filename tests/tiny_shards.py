@@ -10,16 +10,10 @@ import rasterio
 from rasterio.transform import from_origin
 
 from polynya.grid import tile_grid
+from polynya.manifest import SceneResult
 from polynya.recipe import Recipe
 from polynya.scenes import open_scene
-from polynya.shards import (
-    LabelledTile,
-    SceneResult,
-    finish_dataset,
-    start_dataset,
-    tile_row,
-    write_scene_shards,
-)
+from polynya.shards import LabelledTile, ShardWriter, finish_dataset, start_dataset, tile_row
 
 
 def ice_pixels(size: int, seed: int) -> np.ndarray:
@@ -35,7 +29,7 @@ def write_tiny_shards(
 ) -> Path:
     """Shards of one scene per given share of nodata rows; returns the folder."""
     folder = Path(folder)
-    start_dataset(folder, recipe)
+    data = start_dataset(folder, recipe)
     results = []
     for index, share in enumerate(nodata_shares):
         pixels = ice_pixels(size, seed=index)
@@ -52,20 +46,20 @@ def write_tiny_shards(
         label[value == 0] = recipe.classes.nodata
         scene = open_scene(str(path), recipe.scene)
         tiles = tile_grid(size, size, recipe.tiles.size)
-        rows = [
-            tile_row(
-                scene,
-                LabelledTile(tile, pixels[tile.slices].copy(), label[tile.slices].copy()),
-                recipe,
-                "test",
-            )
-            for tile in tiles
-        ]
-        files = write_scene_shards(folder, scene, rows)
+        writer = ShardWriter(data, scene.id)
+        for tile in tiles:
+            there = LabelledTile(tile, pixels[tile.slices].copy(), label[tile.slices].copy())
+            writer.add(tile_row(scene, there, recipe, "test"))
+        writer.close()
         results.append(
             SceneResult(
-                scene.id, str(path), "done", tiles=len(tiles), labelled=len(tiles), files=files
+                scene.id,
+                str(path),
+                "done",
+                tiles=len(tiles),
+                labelled=len(tiles),
+                files=" ".join(writer.files),
             )
         )
-    finish_dataset(folder, results)
+    finish_dataset(data, results)
     return folder

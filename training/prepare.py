@@ -43,7 +43,7 @@ def check_recipe(recipe: Recipe, shards: ShardSet) -> None:
             raise ShardError(
                 f"The shards in {shards.folder} were made with another section '{section}' than the"
                 " recipe has; label again with this recipe, or copy that section from"
-                f" {shards.folder / '_dataset.json'}."
+                f" {shards.folder}/_dataset.json."
             )
     multiple = recipe.model.stem * 2 ** (len(recipe.model.filters) - 1)
     if recipe.tiles.size % multiple:

@@ -18,7 +18,9 @@ from polynya.errors import EXIT_CODE, PolynyaError
 
 
 def train(
-    shards: Annotated[Path, typer.Option(help="Labelled tiles, from `polynya label`.")],
+    shards: Annotated[
+        str, typer.Option(help="Labelled tiles, from `polynya label`: a folder or URI.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder for the model.")],
     recipe: Annotated[
         Path | None, typer.Option(help="Recipe (YAML); default: the recipe of the shards.")

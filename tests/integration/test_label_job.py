@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,9 @@ from polynya.shards import open_shards
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
+# A worker that waits for more tasks is killed in the end, and what coverage measured is lost.
+SETTINGS = ["spark.log.level=WARN", "spark.ui.enabled=false", "spark.python.worker.reuse=false"]
+QUIET = [word for setting in SETTINGS for word in ("--conf", setting)]
 
 
 def run(*command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -30,12 +34,11 @@ def run(*command: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return launch(command, cwd=cwd, env=environment, timeout=600)
 
 
-def submit(cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def submit(
+    cwd: Path, *arguments: str, master: str = "local[2]"
+) -> subprocess.CompletedProcess[str]:
     job = str(ROOT / "autolabel" / "job.py")
-    # A worker that waits for more tasks is killed in the end, and what coverage measured is lost.
-    settings = ["spark.log.level=WARN", "spark.ui.enabled=false", "spark.python.worker.reuse=false"]
-    options = [word for setting in settings for word in ("--conf", setting)]
-    return run("spark-submit", "--master", "local[2]", *options, job, *arguments, cwd=cwd)
+    return run("spark-submit", "--master", master, *QUIET, job, *arguments, cwd=cwd)
 
 
 def checksums(folder: Path) -> dict[str, str]:
@@ -64,20 +67,68 @@ def recipe(request, tmp_path):
 def test_shards_are_the_same_bytes_whoever_makes_them(request, tmp_path, write_scene, recipe):
     for seed in range(5):
         write_scene(f"scenes/s{seed}.tif", ice_image(150 + seed, 200, seed))
+    in_bands = request.node.callspec.params["recipe"] == "illumination"
+    size = (3400, 3720) if in_bands else (500, 600)
+    write_scene("scenes/large.tif", ice_image(*size), compress="deflate", tiled=True)
     arguments = ["--scenes", str(tmp_path / "scenes"), "--recipe", recipe]
-    for out, partitions in (("one", "1"), ("four", "4")):
-        done = submit(tmp_path, *arguments, "--out", out, "--partitions", partitions)
+    ranks = ["mpirun", "-n", "3", "--oversubscribe", sys.executable, "-m", "mpi4py.futures"]
+    job = str(ROOT / "autolabel" / "job.py")
+    runs = {
+        "one": submit(tmp_path, *arguments, "--out", "one", master="local[1]"),
+        "three": submit(tmp_path, *arguments, "--out", "three", master="local[3]"),
+        "processes": run("polynya", "label", *arguments, "--out", "processes", cwd=tmp_path),
+        "mpi": run(*ranks, job, "--engine", "mpi", *arguments, "--out", "mpi", cwd=tmp_path),
+    }
+    tiles = 5 * 12 + -(-size[0] // 64) * -(-size[1] // 64)
+    for done in runs.values():
         assert done.returncode == 0, done.stderr
-        assert "5 scenes labelled, 0 failed; 60 tiles = 60 labelled + 0 nodata" in done.stdout
-    done = run("polynya", "label", *arguments, "--out", "processes", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+        expected = f"6 scenes labelled, 0 failed; {tiles} tiles = {tiles} labelled + 0 nodata"
+        assert expected in done.stdout
     one = checksums(tmp_path / "one")
-    assert len(one) == 7
-    assert one == checksums(tmp_path / "four")
-    assert one == checksums(tmp_path / "processes")
+    assert len([name for name in one if name.startswith("large")]) == (2 if in_bands else 0)
+    for name in runs:
+        assert one == checksums(tmp_path / name)
     # What a method can't tell is an empty cell, whoever runs it.
-    told = [row["veiled_pixels"] != "" for row in manifest(tmp_path / "four").values()]
-    assert told == [request.node.callspec.params["recipe"] == "illumination"] * 5
+    told = [row["veiled_pixels"] != "" for row in manifest(tmp_path / "one").values()]
+    assert told == [in_bands] * 6
+
+
+def test_work_that_ends_its_spark_worker_is_left_out_and_the_rest_done(tmp_path):
+    (tmp_path / "fatal.py").write_text(
+        """
+import os, signal
+from autolabel.engines import open_engine
+from autolabel.run import _run_all
+
+def task(number):
+    if number == 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return 2 * number
+
+with open_engine("spark") as engine:
+    print("RESULTS", _run_all(engine, task, list(range(9)), lambda item: None, lambda n: None))
+"""
+    )
+    done = run("spark-submit", "--master", "local[2]", *QUIET, "fatal.py", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "RESULTS [0, 2, 4, 6, 8, None, 12, 14, 16]" in done.stdout
+
+
+def test_a_scene_too_large_for_memory_is_named_and_the_others_done(tmp_path, write_scene):
+    for seed in range(2):
+        write_scene(f"s{seed}.tif", ice_image(300, 300, seed))
+    write_scene("vast.tif", ice_image(9000, 9000), compress="deflate", tiled=True)
+    (tmp_path / "recipe.yaml").write_text("label: {method: published}\n")
+    scenes = ["s0.tif", "s1.tif", "vast.tif"]
+    arguments = ["--scenes", *scenes, "--recipe", "recipe.yaml", "--out", "out"]
+    limited = ["bash", "-c", 'ulimit -v 2500000; exec "$0" "$@"']
+    options = ["--workers", "1", "--retries", "0"]
+    done = run(*limited, "polynya", "label", *arguments, *options, cwd=tmp_path)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "2 scenes labelled, 1 failed" in done.stdout
+    rows = manifest(tmp_path / "out")
+    assert [rows[name]["status"] for name in ("s0", "s1", "vast")] == ["done", "done", "failed"]
+    assert re.search("memory|cannot allocate", rows["vast"]["reason"])
 
 
 def test_broken_scenes_are_named_and_the_others_done(tmp_path, write_scene, recipe):
@@ -136,7 +187,7 @@ def test_real_scenes_become_shards_with_georeference_and_counts(tmp_path, real_d
     modis = sorted((real_data / "modis_sea_ice").glob("*truecolor.tiff"))
     done = submit(tmp_path, "--scenes", str(greenland), *map(str, modis), "--out", "shards")
     assert done.returncode == 0, done.stderr
-    rows = ds.dataset(tmp_path / "shards", partitioning="hive").to_table().to_pylist()
+    rows = ds.dataset(tmp_path / "shards").to_table().to_pylist()
     by_scene: dict[str, list[dict]] = {}
     for row in rows:
         by_scene.setdefault(row["scene_id"], []).append(row)

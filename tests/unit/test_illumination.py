@@ -13,11 +13,20 @@ from hypothesis.extra import numpy as arrays
 
 from autolabel import filter_image, label_image
 from autolabel.brightness import brightness
-from autolabel.fields import THICK, WATER
-from autolabel.illumination import clear_brightness, clear_sky, confidence, estimate_sky
+from autolabel.fields import BETWEEN, THICK, WATER
+from autolabel.illumination import (
+    clear_brightness,
+    clear_sky,
+    confidence,
+    estimate_sky,
+    solve_sky,
+)
 from autolabel.labels import label_and_filter
+from autolabel.levels import Levels
+from autolabel.survey import Strip, opaque_cloud, survey_scene
 from autolabel.thresholds import ROSS_SEA_SUMMER
 from data_samples import SKY_KINDS, make_scene
+from polynya.errors import RecipeError
 from polynya.layers import SceneLayers
 from polynya.thresholds import ColorRange, Profile
 
@@ -193,11 +202,65 @@ def test_anything_is_labelled_and_nodata_is_kept(image, seed, share, smooth):
 def test_segments_are_what_they_are_called(scenes):
     scene = scenes["clear"]
     sky = estimate_sky(scene.clear, scene.valid)
-    label, truth = sky.segments.label, scene.truth[::2, ::2]
-    large = np.flatnonzero(sky.size > 400)
-    for segment in large:
-        kind = {WATER: 0, THICK: 2}.get(sky.code[segment], 1)
-        assert np.bincount(truth[label == segment], minlength=256)[:3].argmax() == kind
+    truth = scene.truth[::2, ::2]
+    for kind, code in ((WATER, 0), (BETWEEN, 1), (THICK, 2)):
+        assert (truth[sky.kind == kind] == code).mean() > 0.95
+
+
+@pytest.mark.parametrize("height", [160, 333])
+def test_a_scene_gone_through_in_strips_is_filtered_to_the_same_bits(scenes, height):
+    scene = scenes["both"]
+    image, valid = scene.observed, scene.valid
+    rng = np.random.default_rng(3)
+    layers = SceneLayers(
+        rng.uniform(0, 1, valid.shape).astype(np.float32),
+        rng.uniform(0, 0.3, valid.shape).astype(np.float32),
+        rng.uniform(0, 0.02, valid.shape).astype(np.float32),
+        rng.uniform(0, 1, valid.shape) > 0.99,
+        None,
+    )
+
+    def part(top, n):
+        rows = slice(top, top + n)
+        bands = (
+            layer[rows] for layer in (layers.nir, layers.swir, layers.cirrus, layers.opaque_cloud)
+        )
+        return image[rows], valid[rows], SceneLayers(*bands, None)
+
+    whole = estimate_sky(image, valid, layers=layers)
+    strips = [Strip.of(*part(top, 64)) for top in range(0, 512, 64)]
+    survey = survey_scene(strips, valid.shape, Levels(), (0.0, 1.0))
+    sky = solve_sky(survey, levels=Levels())
+    assert (sky.cell_haze == whole.cell_haze).all()
+    assert (sky.cell_gain == whole.cell_gain).all()
+    cleared = clear_sky(image, valid, whole)
+    for top in range(0, 512, height):
+        n = min(height, 512 - top)
+        rows = slice(top, top + n)
+        rgb, seen, evidence = part(top, n)
+        there = sky.rows(top, n, opaque_cloud(rgb, evidence, (0.0, 1.0)))
+        assert (clear_sky(rgb, seen, there) == cleared[rows]).all()
+        assert (there.veiled() == whole.veiled()[rows]).all()
+        assert (there.hidden(0.3) == whole.hidden(0.3)[rows]).all()
+        value = brightness(rgb)
+        sure = confidence(brightness(image), valid, whole)[rows]
+        assert (confidence(value, seen, there) == sure).all()
+
+
+def test_limits_that_can_not_be_water_and_snow_are_named():
+    image = np.full((8, 8, 3), 120, np.uint8)
+    for dark, bright in ((100, 205), (30, 120)):
+        profile = Profile(
+            name="mine",
+            ranges=(
+                ColorRange(class_name="open_water", value=(0, dark)),
+                ColorRange(class_name="thin_ice", value=(dark + 1, bright - 1)),
+                ColorRange(class_name="thick_ice", value=(bright, 255)),
+            ),
+        )
+        with pytest.raises(RecipeError, match=f"'mine'.*value {dark} .*from {bright}.*'none'"):
+            label_image(image, profile=profile)
+        assert (label_image(image, profile=profile, method="none") > 0).all()
 
 
 def test_compiled_loops_do_what_python_does(tmp_path):

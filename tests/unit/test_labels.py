@@ -93,7 +93,7 @@ def test_images_of_another_shape_or_type_are_refused(image):
 
 
 def test_a_mask_of_another_shape_is_refused():
-    with pytest.raises(ValueError, match="`valid` must have the image's shape"):
+    with pytest.raises(ValueError, match="`valid` must be bool and have the image's shape"):
         label_image(ice_image(4, 4), valid=np.ones((3, 4), bool))
 
 

@@ -4,21 +4,20 @@ import csv
 from typing import get_args
 
 import numpy as np
-import pyarrow.parquet as pq
+import pyarrow.dataset as ds
 import pytest
-from conftest import ice_image
+from conftest import ice_image, label_here
 
 from autolabel import filter_image, label_image
 from autolabel.brightness import brightness
 from autolabel.illumination import confidence, estimate_sky
 from autolabel.labels import Method
-from autolabel.scene_tiles import cut_tiles, label_pixels, label_scene
+from autolabel.scene_tiles import cut_tiles, label_pixels
 from autolabel.thresholds import get_profile
 from data_samples import make_scene
 from polynya.layers import SceneLayers
 from polynya.recipe import Recipe
-from polynya.scenes import SceneRef
-from polynya.shards import finish_dataset, open_shards, start_dataset
+from polynya.shards import open_shards
 
 
 def recipe(**label):
@@ -72,13 +71,12 @@ def test_shards_can_hold_the_filtered_image(scene):
 
 def test_cloud_and_doubt_become_nodata_where_the_recipe_says_so(tmp_path, write_scene):
     sample = make_scene(501, 2, (256, 256), "both")
-    ref = SceneRef("a", str(write_scene("a.tif", sample.observed)))
+    path = write_scene("a.tif", sample.observed)
     plain, strict = recipe(), recipe(thick_cloud="nodata", most_haze=0.1, uncertain="nodata")
     results, shares = [], []
     for options in (plain, strict):
-        folder = start_dataset(tmp_path / options.label.uncertain, options)
-        results.append(label_scene(ref, options, folder))
-        finish_dataset(folder, results[-1:])
+        folder, made = label_here(options, tmp_path / options.label.uncertain, path)
+        results += made
         _, labels = open_shards(folder).load(["a"], 64)
         shares.append((labels == 255).mean())
     assert results[0].uncertain_pixels is None
@@ -100,7 +98,7 @@ def test_the_cloud_layer_of_a_scene_becomes_nodata_and_is_counted(tmp_path, writ
     codes = np.where(cloud, 9, 11).astype(np.uint8)
     codes[:20, 200:216] = 8
     codes[120:, :100] = 3
-    ref = SceneRef("a", str(write_scene("a.tif", image)))
+    path = write_scene("a.tif", image)
     write_scene("a_SCL.tif", codes)
     options = Recipe.model_validate(
         {
@@ -109,9 +107,7 @@ def test_the_cloud_layer_of_a_scene_becomes_nodata_and_is_counted(tmp_path, writ
             "label": {"thick_cloud": "nodata", "uncertain": "nodata"},
         }
     )
-    folder = start_dataset(tmp_path / "out", options)
-    result = label_scene(ref, options, folder)
-    finish_dataset(folder, [result])
+    folder, (result,) = label_here(options, tmp_path / "out", path)
 
     layers = SceneLayers(None, None, None, cloud, None)
     sky = estimate_sky(image, valid, layers=layers)
@@ -123,7 +119,7 @@ def test_the_cloud_layer_of_a_scene_becomes_nodata_and_is_counted(tmp_path, writ
     assert result.thick_cloud_pixels == (cloud & valid).sum() < cloud.sum()
     assert result.veiled_pixels == (sky.veiled() & valid).sum() > result.thick_cloud_pixels
     assert result.uncertain_pixels == (unsure & valid).sum() > 0
-    with open(folder / "_manifest.csv", newline="") as file:
+    with open(tmp_path / "out" / "_manifest.csv", newline="") as file:
         row = next(csv.DictReader(file))
     for column in ("veiled_pixels", "thick_cloud_pixels", "uncertain_pixels"):
         assert row[column] == str(getattr(result, column))
@@ -132,7 +128,7 @@ def test_the_cloud_layer_of_a_scene_becomes_nodata_and_is_counted(tmp_path, writ
     expected[thick | unsure] = 255
     counts = [int((expected == code).sum()) for code in (0, 1, 2)]
     assert [int(part.split("=")[1]) for part in result.class_pixels.split()] == counts
-    tiles = pq.read_table(open_shards(folder).files["a"][0]).to_pylist()
+    tiles = ds.dataset(folder.place).to_table().to_pylist()
     assert len(tiles) == result.labelled > 8
     differs = []
     for tile in tiles:
@@ -154,7 +150,7 @@ def test_the_cloud_layer_of_a_scene_becomes_nodata_and_is_counted(tmp_path, writ
 def test_without_its_cloud_layer_a_scene_fails_with_the_reason(tmp_path, write_scene):
     options = Recipe.model_validate({"scene": {"layers": {"clouds": "{stem}_SCL.tif"}}})
     path = str(write_scene("a.tif", ice_image(70, 70)))
-    result = label_scene(SceneRef("a", path), options, start_dataset(tmp_path / "out", options))
+    _, (result,) = label_here(options, tmp_path / "out", path)
     assert result.status == "failed"
     assert result.reason.startswith(f"{path} has no cloud layer")
     assert "mend scene.layers.clouds" in result.reason
@@ -163,27 +159,24 @@ def test_without_its_cloud_layer_a_scene_fails_with_the_reason(tmp_path, write_s
 @pytest.mark.parametrize("method", ["none", "published"])
 def test_methods_that_look_at_colours_only_leave_the_sky_open(tmp_path, write_scene, method):
     options = recipe(method=method)
-    folder = start_dataset(tmp_path / "out", options)
-    ref = SceneRef("a", str(write_scene("a.tif", ice_image(70, 70))))
-    result = label_scene(ref, options, folder)
-    finish_dataset(folder, [result])
+    path = write_scene("a.tif", ice_image(70, 70))
+    folder, (result,) = label_here(options, tmp_path / "out", path)
     assert (result.veiled_pixels, result.thick_cloud_pixels, result.uncertain_pixels) == (None,) * 3
-    table = pq.read_table(open_shards(folder).files["a"][0])
+    table = ds.dataset(folder.place).to_table()
     assert table["veiled_share"].null_count == len(table)
 
 
 def test_thousand_tiles_have_the_labels_of_their_scenes(tmp_path, write_scene):
     """A job over many tiles cut from scenes labels as the scenes are labelled whole."""
     options = Recipe.model_validate({"tiles": {"size": 32}})
-    folder = start_dataset(tmp_path / "out", options)
-    results, expected = [], {}
+    paths, expected = [], {}
     for index in range(4):
         sample = make_scene(503, index, (512, 512), "both")
         path = str(write_scene(f"s{index}.tif", sample.observed))
         valid = sample.observed.any(axis=2)
         expected[f"s{index}"] = label_image(sample.observed, valid=valid)
-        results.append(label_scene(SceneRef(f"s{index}", path), options, folder))
-    finish_dataset(folder, results)
+        paths.append(path)
+    folder, results = label_here(options, tmp_path / "out", *paths)
     assert sum(result.tiles for result in results) == 1024
     for name, whole in expected.items():
         _, labels = open_shards(folder).load([name], 32)
@@ -201,12 +194,10 @@ def test_tiles_with_too_little_data_are_counted_not_written(tmp_path, write_scen
     image[:64, :64] = 0
     image[:64, 64:120] = 0
     options = Recipe.model_validate({"tiles": {"size": 64, "min_valid": 0.2}})
-    folder = start_dataset(tmp_path / "out", options)
     path = str(write_scene("a.tif", image))
-    result = label_scene(SceneRef("a", path), options, folder)
+    folder, (result,) = label_here(options, tmp_path / "out", path)
     assert (result.tiles, result.labelled, result.nodata) == (4, 2, 2)
     assert result.valid_pixels == 64 * 8 + 64 * 128
-    finish_dataset(folder, [result])
     _, labels = open_shards(folder).load(["a"], 64)
     counts = dict(part.split("=") for part in result.class_pixels.split())
     assert [int(n) for n in counts.values()] == [int((labels == code).sum()) for code in (0, 1, 2)]
@@ -214,11 +205,7 @@ def test_tiles_with_too_little_data_are_counted_not_written(tmp_path, write_scen
 
 def test_an_unusable_scene_is_a_failed_row_with_the_reason(tmp_path, write_scene):
     black = str(write_scene("black.tif", np.zeros((70, 70, 3), np.uint8)))
-    result = label_scene(SceneRef("black", black), recipe(), tmp_path)
+    _, (result,) = label_here(recipe(), tmp_path / "out", black)
     assert result.status == "failed"
     assert result.reason == f"{black} has no valid pixel, all of it is nodata; leave it out."
-    good = str(write_scene("good.tif", ice_image(70, 70)))
-    (tmp_path / "file").touch()
-    result = label_scene(SceneRef("good", good), recipe(), tmp_path / "file")
-    assert result.status == "failed"
-    assert "could not be labelled into" in result.reason
+    assert (result.tiles, result.labelled, result.nodata, result.failed) == (4, 0, 0, 4)

@@ -11,16 +11,17 @@ from conftest import ice_image
 from polynya.classes import ClassScheme
 from polynya.errors import OutputError, ShardError
 from polynya.grid import tile_grid
+from polynya.manifest import SceneResult
 from polynya.recipe import Recipe
 from polynya.scenes import open_scene
 from polynya.shards import (
     LabelledTile,
-    SceneResult,
+    ShardWriter,
     finish_dataset,
     open_shards,
+    read_manifest,
     start_dataset,
     tile_row,
-    write_scene_shards,
 )
 
 
@@ -35,22 +36,18 @@ def dataset(tmp_path, write_scene, image):
     return make_dataset(tmp_path / "shards", write_scene("a.tif", image), image)
 
 
-def make_dataset(folder, path, image, recipe=None):
+def make_dataset(place, path, image, recipe=None):
     recipe = recipe or Recipe.model_validate({"tiles": {"size": 64}})
     scene = open_scene(str(path))
-    start_dataset(folder, recipe)
-    rows = [
-        tile_row(
-            scene,
-            LabelledTile(tile, image[tile.slices], np.full((tile.height, tile.width), 1, np.uint8)),
-            recipe,
-            "test",
-        )
-        for tile in tile_grid(*image.shape[:2], recipe.tiles.size)
-    ]
-    files = write_scene_shards(folder, scene, rows)
+    folder = start_dataset(place, recipe)
+    writer = ShardWriter(folder, scene.id)
+    for tile in tile_grid(*image.shape[:2], recipe.tiles.size):
+        label = np.full((tile.height, tile.width), 1, np.uint8)
+        writer.add(tile_row(scene, LabelledTile(tile, image[tile.slices], label), recipe, "test"))
+    writer.close()
+    files = " ".join(writer.files)
     finish_dataset(folder, [SceneResult(scene.id, scene.uri, "done", files=files)])
-    return folder
+    return place
 
 
 def test_tiles_come_back_as_they_went_in_padded_with_nodata(dataset, image):
@@ -66,8 +63,8 @@ def test_tiles_come_back_as_they_went_in_padded_with_nodata(dataset, image):
 
 
 def test_rows_carry_georeference_counts_and_recipe(dataset):
-    row = ds.dataset(dataset, partitioning="hive").to_table().to_pylist()[3]
-    assert row["scene"] == row["scene_id"] == "a"
+    row = ds.dataset(dataset).to_table().to_pylist()[3]
+    assert row["scene_id"] == "a"
     assert (row["row"], row["col"], row["height"], row["width"]) == (64, 64, 36, 6)
     assert row["crs"] == "EPSG:3031"
     assert row["transform"] == [10, 0, -299_360, 0, -10, -1_200_640]
@@ -81,8 +78,10 @@ def test_files_are_split_by_size_and_nothing_partial_remains(
 ):
     monkeypatch.setattr("polynya.shards.FILE_BYTES", 20_000)
     folder = make_dataset(tmp_path / "small", write_scene("a.tif", image), image)
-    assert len(list((folder / "scene=a").iterdir())) == 2
-    assert not list(folder.glob("_partial*"))
+    assert sorted(path.name for path in folder.glob("*.parquet")) == [
+        "a-000.parquet",
+        "a-001.parquet",
+    ]
     assert len(open_shards(folder).load(["a"], 64)[0]) == 4
 
 
@@ -93,39 +92,81 @@ def test_the_manifest_is_sorted_and_marks_the_end(tmp_path):
     finish_dataset(
         folder, [SceneResult("b", "b.tif", "failed", "why"), SceneResult("a", "a.tif", "done")]
     )
-    with open(folder / "_manifest.csv") as file:
+    with open(tmp_path / "out" / "_manifest.csv") as file:
         assert [row["scene_id"] for row in csv.DictReader(file)] == ["a", "b"]
     with pytest.raises(ShardError, match="holds no labelled tile"):
         open_shards(folder)
 
 
-def test_what_a_killed_task_left_is_no_obstacle_and_goes_at_the_end(dataset, write_scene, image):
-    stale = dataset / "_partial-a-left"
-    stale.mkdir()
-    (stale / "part-00000.parquet").touch()
-    rows = ds.dataset(dataset, partitioning="hive").to_table().drop(["scene"]).to_pylist()
-    write_scene_shards(dataset, open_scene(str(write_scene("a.tif", image))), rows)
-    # Another attempt at the scene may still be writing there.
-    assert stale.exists()
-    finish_dataset(dataset, [SceneResult("a", "a.tif", "done")])
-    assert not list(dataset.glob("_partial*"))
+def test_the_manifest_comes_back_as_it_was_written(tmp_path):
+    folder = start_dataset(tmp_path / "out", Recipe())
+    results = [
+        SceneResult("a", "a, b.tif", "done", tiles=3, labelled=2, nodata=1, veiled_pixels=0),
+        SceneResult("b", "b.tif", "failed", 'It is "broken", mend it.', tiles=2, failed=2),
+    ]
+    finish_dataset(folder, results)
+    assert read_manifest(folder) == results
+    path = tmp_path / "out" / "_manifest.csv"
+    path.write_text(path.read_text().replace(",3,", ",three,"))
+    with pytest.raises(ShardError, match="_manifest.csv is damaged"):
+        read_manifest(folder)
+    path.write_text("a,b\n1,2\n")
+    with pytest.raises(ShardError, match="other columns than a manifest"):
+        read_manifest(folder)
+
+
+def test_files_that_the_manifest_does_not_name_go_at_the_end(dataset):
+    (dataset / "killed-000.parquet").write_bytes(b"half")
+    (dataset / "_work").mkdir()
+    (dataset / "_work" / "killed.json").touch()
+    folder = start_dataset(dataset, Recipe.model_validate({"tiles": {"size": 64}}))
     assert len(open_shards(dataset).load(["a"], 64)[0]) == 4
+    finish_dataset(folder, read_manifest(folder))
+    names = sorted(path.name for path in dataset.iterdir())
+    assert names == ["_dataset.json", "_manifest.csv", "a-000.parquet"]
 
 
-def test_finished_shards_are_kept_unless_told_and_other_files_always(dataset, tmp_path):
-    with pytest.raises(OutputError, match="add --overwrite"):
+def test_scenes_may_share_a_file(tmp_path, write_scene, monkeypatch):
+    monkeypatch.setattr("polynya.shards._ROWS_PER_GROUP", 3)
+    images = {name: ice_image(100, 70, seed) for seed, name in enumerate("abc")}
+    recipe = Recipe.model_validate({"tiles": {"size": 64}})
+    folder = start_dataset(tmp_path / "out", recipe)
+    writer = ShardWriter(folder, "all")
+    for name, image in images.items():
+        scene = open_scene(str(write_scene(f"{name}.tif", image)))
+        for tile in tile_grid(100, 70, 64):
+            label = np.zeros((tile.height, tile.width), np.uint8)
+            there = LabelledTile(tile, image[tile.slices], label)
+            assert writer.add(tile_row(scene, there, recipe, "test")) == "all-000.parquet"
+    writer.close()
+    results = [SceneResult(n, f"{n}.tif", "done", files="all-000.parquet") for n in images]
+    finish_dataset(folder, results)
+    for name, image in images.items():
+        loaded, _ = open_shards(folder).load([name], 64)
+        assert len(loaded) == 4
+        assert (loaded[0] == image[:64, :64]).all()
+
+
+def test_a_data_set_is_taken_up_by_its_own_recipe_only(dataset, tmp_path):
+    with pytest.raises(OutputError, match="shards of another recipe.*add --overwrite"):
         start_dataset(dataset, Recipe())
-    assert (dataset / "scene=a").exists()
+    same = Recipe.model_validate({"tiles": {"size": 64}, "training": {"epochs": 3}})
+    start_dataset(dataset, same)
+    assert (dataset / "a-000.parquet").exists()
     start_dataset(dataset, Recipe(), overwrite=True)
-    assert not (dataset / "scene=a").exists()
+    assert not (dataset / "a-000.parquet").exists()
+    (dataset / "_dataset.json").write_text("{}")
+    with pytest.raises(OutputError, match="shards of another recipe"):
+        start_dataset(dataset, Recipe())
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").touch()
     with pytest.raises(OutputError, match="holds other files"):
         start_dataset(tmp_path / "mine", Recipe(), overwrite=True)
     assert (tmp_path / "mine" / "thesis.tex").exists()
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="Can't write to"):
-        start_dataset(tmp_path / "file", Recipe())
+    for place in ("file", "file/below"):
+        with pytest.raises(OutputError, match="choose another --out"):
+            start_dataset(tmp_path / place, Recipe())
 
 
 def test_other_classes_and_larger_tiles_are_errors(dataset):
@@ -141,7 +182,7 @@ def test_other_classes_and_larger_tiles_are_errors(dataset):
 
 
 def test_damage_is_noticed(dataset):
-    file = dataset / "scene=a" / "part-00000.parquet"
+    file = dataset / "a-000.parquet"
     table = pq.read_table(file)
     images = table.column("image").to_pylist()
     images[0] = b"\0" + images[0][1:]
@@ -152,6 +193,11 @@ def test_damage_is_noticed(dataset):
     file.write_bytes(b"PAR1")
     with pytest.raises(ShardError, match="can't be read"):
         open_shards(dataset).load(["a"], 64)
-    (dataset / "_dataset.json").write_text("{}")
+    description = dataset / "_dataset.json"
+    content = description.read_text()
+    description.write_text("{}")
     with pytest.raises(ShardError, match="_dataset.json is damaged"):
+        open_shards(dataset)
+    description.write_text(content.replace('"format": 2', '"format": 1'))
+    with pytest.raises(ShardError, match="another version"):
         open_shards(dataset)

@@ -6,14 +6,13 @@ import time
 
 import cv2
 import numpy as np
-import pyarrow.parquet as pq
+import pyarrow.dataset as ds
 import pytest
-from conftest import ice_image
+from conftest import ice_image, label_here
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autolabel import label_image
-from autolabel.scene_tiles import label_scene
 from autolabel.thresholds import (
     PROFILES,
     brightness_steps,
@@ -24,8 +23,7 @@ from autolabel.thresholds import (
 from polynya.classes import ClassScheme
 from polynya.errors import RecipeError
 from polynya.recipe import Recipe, load_recipe, parse_recipe
-from polynya.scenes import SceneRef
-from polynya.shards import finish_dataset, open_shards, start_dataset
+from polynya.shards import open_shards
 from polynya.thresholds import ColorRange, Profile, color_grid
 
 NAMES = ("open_water", "thin_ice", "thick_ice", "slush")
@@ -165,21 +163,23 @@ def test_a_scene_is_labelled_by_the_profile_of_the_recipe(tmp_path, write_scene)
     recipe = Recipe.model_validate(
         {
             "tiles": {"size": 64},
-            "label": {"profile": profile(colour_range("open_water"), name="all-water")},
+            "label": {
+                "method": "none",
+                "profile": profile(colour_range("open_water"), name="all-water"),
+            },
         }
     )
     # Workers get the recipe as a pickle.
     recipe = pickle.loads(pickle.dumps(recipe))
     image = ice_image(64, 64)
-    folder = start_dataset(tmp_path / "out", recipe)
-    result = label_scene(SceneRef("a", str(write_scene("a.tif", image))), recipe, folder)
+    folder, (result,) = label_here(recipe, tmp_path / "out", write_scene("a.tif", image))
     assert result.class_pixels == "open_water=4096 thin_ice=0 thick_ice=0"
-    finish_dataset(folder, [result])
     shards = open_shards(folder)
     assert shards.recipe == recipe
-    table = pq.read_table(shards.files["a"][0])
-    assert table["label_source"].to_pylist() == ["illumination/scene/all-water"]
-    assert (label_image(image, profile=shards.recipe.label.profile) == 0).all()
+    table = ds.dataset(folder.place).to_table()
+    assert table["label_source"].to_pylist() == ["none/scene/all-water"]
+    label = label_image(image, method="none", profile=shards.recipe.label.profile)
+    assert (label == 0).all()
 
 
 # === Gaps and overlaps ===
@@ -436,3 +436,18 @@ def test_an_image_without_pixels_has_labels_without_pixels():
         assert labels.shape == shape[:2]
         value = np.empty(shape[:2], np.uint8)
         assert label_by_brightness(value, PROFILES["ross-sea-summer"]).shape == shape[:2]
+
+
+def test_black_is_no_data_if_one_says_so():
+    image = np.zeros((2, 2, 3), np.uint8)
+    image[0] = [[0, 0, 1], [0, 90, 0]]
+    coloured = profile(
+        colour_range("open_water", value=[0, 30]),
+        colour_range("thin_ice", value=[31, 255], hue=[0, 89]),
+        colour_range("thick_ice", value=[31, 255], hue=[90, 179]),
+    )
+    parsed = Recipe.model_validate({"label": {"profile": coloured}}).label.profile
+    for thresholds in (PROFILES["ross-sea-summer"], get_profile(parsed)):
+        assert label_by_color(image, thresholds)[1].tolist() == [0, 0]
+        marked = label_by_color(image, thresholds, black_is_nodata=True)
+        assert marked.tolist() == [[0, 1], [255, 255]]

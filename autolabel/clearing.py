@@ -1,0 +1,216 @@
+"""Pixels under a known light: the class of each, and its brightness and colour under a clear sky.
+
+Passes over every pixel for `autolabel.illumination`. Most loops do one thing only, so that they are
+vectorised.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autolabel.compiled import compiled
+from autolabel.fields import BETWEEN, THICK, WATER
+from autolabel.levels import Levels
+from autolabel.segments import SCALE
+from autolabel.survey import CELL_PIXELS
+
+CLEAR_GAIN, CLEAR_HAZE = np.float32(0.94), np.float32(0.03)
+"""Pixels with more gain, or less haze, are left as they are."""
+NO_KIND = 3
+"""Edges and segments too small to be anything."""
+_WHITE = np.float32(255.0)
+
+_DOUBT_SLOPE = np.float32(1.0 / 0.15)
+"""Doubt for each share of light that was lost; 1 is the most."""
+_GIVE_DARK, _GIVE_BRIGHT = np.float32(10.0), np.float32(12.0)
+"""By how many grey levels full doubt widens the classes of water and thick ice: the fields err by
+some levels, and surfaces near a limit are more often of the class beyond it than mixed pixels."""
+
+_SEGMENT_SAYS = np.float32(25.0)
+"""Grey levels from the limit up to which the segment decides."""
+
+Image = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+Field = NDArray[np.float32]
+
+
+@compiled
+def clear_rows(
+    value: Image,
+    valid: Mask,
+    top: int,
+    kind: NDArray[np.int8],
+    surface: Image,
+    cell_gain: Field,
+    cell_haze: Field,
+    levels: Levels,
+    cleared: Image | None,
+    sure: Field | None,
+) -> None:
+    """Decide the class of each pixel of some rows; fill `cleared` or `sure`.
+
+    Args:
+        value: (H, W), V.
+        valid: (H, W).
+        top: Number of the first row in the scene.
+        kind: What the segments of these rows are, WATER, BETWEEN, THICK or NO_KIND: at half
+            resolution, from row `top // 2` of it on.
+        surface: V of the segments under a clear sky, likewise.
+        cell_gain: Shadow gain of all cells of the scene.
+        cell_haze: Haze opacity, likewise.
+        levels: Brightness of the classes.
+        cleared: (H, W), V under a clear sky, in the range of the pixel's class; 0 without data.
+        sure: (H, W), chance that the class is right; left as it is without data.
+    """
+    height, width = valid.shape
+    # Of a row: V under a clear sky, the share of light that comes through, the class, and whether
+    # the segment has decided it.
+    real, through = np.empty(width, np.float32), np.empty(width, np.float32)
+    decided, by_segment = np.empty(width, np.int8), np.empty(width, np.bool_)
+    for y in range(height):
+        half = (top + y) // SCALE - top // SCALE
+        _correct_row(value[y], top + y, cell_gain, cell_haze, levels, real, through)
+        _decide_row(real, through, kind[half], levels, decided, by_segment)
+        if cleared is not None:
+            _clamp_row(real, valid[y], decided, levels, cleared[y])
+        if sure is not None:
+            for x in range(width):
+                if valid[y, x]:
+                    own = np.float64(surface[half, x // SCALE])
+                    sure[y, x] = _sureness(real[x], through[x], own, by_segment[x], levels)
+
+
+@compiled
+def _correct_row(
+    value: NDArray[np.uint8],
+    y: int,
+    cell_gain: Field,
+    cell_haze: Field,
+    levels: Levels,
+    real: Field,
+    through: Field,
+) -> None:
+    """Fill `real` and `through`, (W,), for row `y` of the scene.
+
+    A row is gone through in pieces from one centre of cells to the next, over which both fields
+    are straight lines; nothing else is done in the inner loop, so that it is vectorised.
+    """
+    rows, cols = cell_gain.shape
+    cloud, one, middle = np.float32(levels.cloud), np.float32(1.0), CELL_PIXELS // 2
+    upper = (y - middle) // CELL_PIXELS
+    down = np.float32((y - middle + 0.5) / CELL_PIXELS - upper)
+    lower, upper = min(upper + 1, rows - 1), max(upper, 0)
+    for piece in range(cols + 1):
+        before, after = max(piece - 1, 0), min(piece, cols - 1)
+        gain0 = cell_gain[upper, before] * (one - down) + cell_gain[lower, before] * down
+        gain1 = cell_gain[upper, after] * (one - down) + cell_gain[lower, after] * down
+        haze0 = cell_haze[upper, before] * (one - down) + cell_haze[lower, before] * down
+        haze1 = cell_haze[upper, after] * (one - down) + cell_haze[lower, after] * down
+        first = (piece - 1) * CELL_PIXELS + middle
+        start, stop = max(first, 0), min(first + CELL_PIXELS, len(real))
+        if min(gain0, gain1) > CLEAR_GAIN and max(haze0, haze1) < CLEAR_HAZE:
+            for x in range(start, stop):
+                real[x], through[x] = value[x], one
+            continue
+        gain_step = (gain1 - gain0) / np.float32(CELL_PIXELS)
+        haze_step = (haze1 - haze0) / np.float32(CELL_PIXELS)
+        for x in range(start, stop):
+            along = np.float32(x - first) + np.float32(0.5)
+            gain, haze = gain0 + gain_step * along, haze0 + haze_step * along
+            gain = one if gain > CLEAR_GAIN else gain
+            haze = np.float32(0.0) if haze < CLEAR_HAZE else haze
+            light = gain * (one - haze)
+            through[x] = light
+            real[x] = (np.float32(value[x]) - cloud * haze) / light
+
+
+@compiled
+def _decide_row(
+    real: Field,
+    through: Field,
+    kind: NDArray[np.int8],
+    levels: Levels,
+    decided: NDArray[np.int8],
+    by_segment: Mask,
+) -> None:
+    """Fill `decided` and `by_segment`, (W,).
+
+    A pixel's own value decides, unless it is in doubt and its segment has a word.
+    """
+    dark, bright = np.float32(levels.dark), np.float32(levels.bright)
+    one, half = np.float32(1.0), np.float32(0.5)
+    for x in range(len(real)):
+        doubt = min((one - through[x]) * _DOUBT_SLOPE, one)
+        above_water = real[x] >= dark + half + _GIVE_DARK * doubt
+        above_thin = real[x] > bright - half - _GIVE_BRIGHT * doubt
+        decided[x] = np.int8(above_water) + np.int8(above_thin)
+        by_segment[x] = False
+    for x in range(len(real)):
+        if through[x] == one:
+            continue
+        says = kind[x // SCALE]
+        if says == THICK:
+            agrees = real[x] > bright - _SEGMENT_SAYS
+        elif says == WATER:
+            agrees = real[x] < dark + _SEGMENT_SAYS
+        elif says == BETWEEN:
+            agrees = dark - _SEGMENT_SAYS < real[x] < bright + _SEGMENT_SAYS
+        else:
+            agrees = False
+        if agrees:
+            decided[x] = says
+            by_segment[x] = True
+
+
+@compiled
+def _clamp_row(
+    real: Field, valid: Mask, decided: NDArray[np.int8], levels: Levels, cleared: Image
+) -> None:
+    """Fill `cleared`, (W,), with V in the range of its class."""
+    dark, bright = np.float32(levels.dark), np.float32(levels.bright)
+    one, half = np.float32(1.0), np.float32(0.5)
+    for x in range(len(real)):
+        least = bright if decided[x] == THICK else (dark + one if decided[x] == BETWEEN else one)
+        most = bright - one if decided[x] == BETWEEN else (dark if decided[x] == WATER else _WHITE)
+        v = real[x] if real[x] > least else least
+        v = v if v < most else most
+        cleared[x] = np.uint8(np.int32(v + half)) if valid[x] else np.uint8(0)
+
+
+@compiled
+def _sureness(
+    real: float, through: float, surface: float, by_segment: bool, levels: Levels
+) -> float:
+    margin = min(abs(real - levels.dark - 0.5), abs(real - levels.bright + 0.5))
+    if by_segment:
+        # The mean of a segment says more than one of its pixels.
+        margin = max(margin, min(abs(surface - levels.dark), abs(surface - levels.bright)))
+    return 1.0 - 0.5 * math.exp(-(margin + 1.0) / (2.0 + 40.0 * (1.0 - through)))
+
+
+@compiled
+def recolor(
+    rgb: Image, value: Image, cleared: Image, haze: Field, color: Field, result: Image
+) -> None:
+    """Colours with a cleared V, without the colour of haze; fill `result`."""
+    height, width = value.shape
+    for y in range(height):
+        for x in range(width):
+            if cleared[y, x] == value[y, x]:
+                for band in range(3):
+                    result[y, x, band] = rgb[y, x, band]
+                continue
+            highest = np.float32(0.0)
+            for band in range(3):
+                highest = max(highest, rgb[y, x, band] - color[band] * haze[y, x])
+            for band in range(3):
+                if highest > 0.0:
+                    rest = max(rgb[y, x, band] - color[band] * haze[y, x], np.float32(0.0))
+                    share = rest / highest
+                else:
+                    # Nothing but haze is seen: a grey surface.
+                    share = np.float32(1.0)
+                result[y, x, band] = np.uint8(cleared[y, x] * share + np.float32(0.5))

@@ -1,0 +1,111 @@
+"""Planning: scenes of any size become units of work of even cost, each of which writes its files.
+
+The plan depends on the scenes and the recipe only, never on who does the work, and so do the names
+and bytes of the shards.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from polynya.grid import Tile
+from polynya.recipe import LabelOptions, Recipe
+from polynya.scenes import BANDS, Scene
+from polynya.shards import FILE_BYTES, FORMAT
+
+_BYTES_PER_PIXEL = len(BANDS) + 1
+"""Colours and label."""
+_UNITS = 64
+"""Units wanted of a set too small for files of `FILE_BYTES`: enough for several workers."""
+_LEAST_BYTES = 4 * 2**20
+"""Units of less cost more to start than to do."""
+_LEAST_BAND_BYTES = 32 * 2**20
+"""Bands of less cost more than they gain: a scene in bands is read once more to find its sky."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some rows of a scene."""
+
+    scene: Scene
+    row: int
+    height: int
+
+    @property
+    def is_whole(self) -> bool:
+        return self.height == self.scene.height
+
+    @property
+    def window(self) -> Tile:
+        return Tile(self.row, 0, self.height, self.scene.width)
+
+    @property
+    def bytes(self) -> int:
+        """Uncompressed pixels and labels."""
+        return self.height * self.scene.width * _BYTES_PER_PIXEL
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What one task does: some rows of one scene, or several whole scenes."""
+
+    name: str
+    """Of its files; no other unit of the same recipe has it."""
+    parts: tuple[Part, ...]
+
+
+def plan_units(scenes: Sequence[Scene], recipe: Recipe) -> list[Unit]:
+    """Divide scenes into units.
+
+    Large scenes are cut into bands of whole rows of tiles, small ones put together, so that a file
+    holds about `FILE_BYTES`; of small sets less, so that there is work for several workers.
+
+    Args:
+        scenes: In any order.
+        recipe: Size of tiles, and whether the filter can do with some rows.
+    """
+    total = sum(scene.height * scene.width * _BYTES_PER_PIXEL for scene in scenes)
+    wanted = min(max(total // _UNITS, _LEAST_BYTES), FILE_BYTES)
+    units: list[Unit] = []
+    together: list[Part] = []
+    for scene in sorted(scenes, key=lambda scene: scene.id):
+        bands = _bands(scene, recipe, wanted)
+        if len(bands) > 1:
+            units += [_unit((band,), recipe) for band in bands]
+            continue
+        if together and sum(part.bytes for part in together) + bands[0].bytes > wanted:
+            units.append(_unit(tuple(together), recipe))
+            together = []
+        together += bands
+    if together:
+        units.append(_unit(tuple(together), recipe))
+    return units
+
+
+def needs_sky(unit: Unit, options: LabelOptions) -> bool:
+    """Whether the unit can't be done before the sky over its whole scene is known."""
+    return (
+        options.method == "illumination" and options.scope == "scene" and not unit.parts[0].is_whole
+    )
+
+
+def _bands(scene: Scene, recipe: Recipe, wanted: int) -> list[Part]:
+    size, options = recipe.tiles.size, recipe.label
+    whole = Part(scene, 0, scene.height)
+    if options.method == "published" and options.scope == "scene":
+        return [whole]  # It needs medians and thresholds of the whole image at once.
+    tile_rows = -(-scene.height // size)
+    count = min(max(round(whole.bytes / max(wanted, _LEAST_BAND_BYTES)), 1), tile_rows)
+    starts = [tile_rows * i // count * size for i in range(count)] + [scene.height]
+    return [Part(scene, start, end - start) for start, end in pairwise(starts)]
+
+
+def _unit(parts: tuple[Part, ...], recipe: Recipe) -> Unit:
+    content = [FORMAT, recipe.labels_digest(), *((p.scene.id, p.row, p.height) for p in parts)]
+    digest = hashlib.sha256(repr(content).encode()).hexdigest()[:8]
+    first = parts[0]
+    rows = "" if first.is_whole else f".{first.row:05d}"
+    return Unit(f"{first.scene.id}{rows}-{digest}", parts)

@@ -1,0 +1,195 @@
+"""What the illumination filter needs to know of a whole scene, gathered strip by strip.
+
+Brightness at half resolution, the colour of the brightest surfaces, and of other layers a number a
+cell: a scene of any size fits in memory, and the filter's answer doesn't depend on the strips.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from autolabel.brightness import brightness
+from autolabel.fields import MAX_HAZE
+from autolabel.levels import Levels
+from autolabel.segments import CELL, SCALE, halve, without_specks
+from polynya.layers import SceneLayers
+
+CELL_PIXELS = CELL * SCALE
+"""Pixels of the image across a cell of the fields."""
+
+_SAMPLE = 4
+"""Every so many pixels are looked at, in each direction, for the statistics of a cell."""
+_COLOR_SAMPLE = 8
+"""Likewise for the colour of the brightest surfaces."""
+_DARKEST_PERCENT = 2.0
+"""Percentile of a cell's near infrared that stands for its darkest surface."""
+
+_SNOW_INDEX = 0.4
+"""Least NDSI of snow: Hall, Riggs & Salomonson 1995, Remote Sens. Environ. 54, 127."""
+_CLOUD_SWIR = 0.2
+"""Short-wave infrared reflectance from which what is bright and no snow is opaque cloud."""
+_CIRRUS = (0.002, 0.012)
+"""Cirrus-band reflectance above the scene's background: none, and surely some (as in the cirrus
+test of Sen2Cor's scene classification)."""
+_CIRRUS_BACKGROUND_PERCENT = 5.0
+
+Image = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Some rows of a scene, over its whole width."""
+
+    rgb: Image
+    """uint8 (H, W, 3)."""
+    value: Image
+    """uint8 (H, W), V of it."""
+    valid: Mask
+    """bool (H, W)."""
+    layers: SceneLayers | None
+    """Of these rows."""
+
+    @classmethod
+    def of(
+        cls, rgb: Image, valid: Mask, layers: SceneLayers | None = None, value: Image | None = None
+    ) -> Strip:
+        """A strip; V is found if it isn't known yet."""
+        return cls(rgb, brightness(rgb) if value is None else value, valid, layers)
+
+
+@dataclass(frozen=True)
+class Survey:
+    """A scene of H x W pixels as the filter sees it; cells are counted row by row."""
+
+    shape: tuple[int, int]
+    """H, W."""
+    half: Image
+    """(ceil(H / 2), ceil(W / 2)), V; 0 where there is no data or opaque cloud."""
+    white: NDArray[np.float64] | None
+    """(3,), mean colour of the brightest surfaces; None where there is none."""
+    nir: Floats | None
+    """(cells,), darkest near infrared of each cell, reflectance; None without that layer."""
+    cirrus: Floats | None
+    """(cells,), median cirrus reflectance of each cell, NaN without data; likewise."""
+
+    def haze_prior(self) -> Floats | None:
+        """How strongly each cell is held free of haze by its cirrus, (cells,), relative to 1."""
+        if self.cirrus is None or np.isnan(self.cirrus).all():
+            return None
+        background = np.nanpercentile(self.cirrus, _CIRRUS_BACKGROUND_PERCENT)
+        none, some = _CIRRUS
+        above = np.nan_to_num(self.cirrus - background)
+        share = np.clip((above - none) / (some - none), 0.0, 1.0)
+        return np.asarray(10.0 ** (0.5 - 1.5 * share), np.float64)
+
+    def most_haze(self, levels: Levels, stretch: tuple[float, float]) -> Floats | None:
+        """Upper bound of haze opacity in each cell, (cells,).
+
+        Haze is about as bright in the near infrared as in colours, so the darkest pixels of a cell,
+        mostly water, can't have more of it than they are bright.
+        """
+        if self.nir is None:
+            return None
+        level = 255.0 * (self.nir - stretch[0]) / (stretch[1] - stretch[0])
+        return np.clip(level / levels.cloud + 0.03, 0.0, MAX_HAZE)
+
+
+def survey_scene(
+    strips: Iterable[Strip], shape: tuple[int, int], levels: Levels, stretch: tuple[float, float]
+) -> Survey:
+    """Go through a scene once.
+
+    Args:
+        strips: From top to bottom; each but the last has a multiple of 32 rows.
+        shape: Height and width of the scene.
+        levels: Brightness of the classes.
+        stretch: Reflectances of grey levels 0 and 255, to compare layers with the image.
+    """
+    size = (-(-shape[0] // SCALE), -(-shape[1] // SCALE))
+    half, seen = np.empty(size, np.uint8), np.empty(size, np.bool_)
+    total, count = np.zeros(3), 0
+    nir: list[Floats] = []
+    cirrus: list[Floats] = []
+    top = 0
+    for strip in strips:
+        opaque = opaque_cloud(strip.rgb, strip.layers, stretch)
+        rows = slice(top, top + -(-strip.value.shape[0] // SCALE))
+        unhidden = strip.valid if opaque is None else strip.valid & ~opaque
+        half[rows], seen[rows] = halve(strip.value, unhidden)
+        top = rows.stop
+        colors = strip.rgb[::_COLOR_SAMPLE, ::_COLOR_SAMPLE]
+        bright = strip.valid[::_COLOR_SAMPLE, ::_COLOR_SAMPLE]
+        bright = bright & (strip.value[::_COLOR_SAMPLE, ::_COLOR_SAMPLE] >= levels.bright)
+        total += colors[bright].sum(axis=0, dtype=np.float64)
+        count += int(bright.sum())
+        if strip.layers is not None and strip.layers.nir is not None:
+            level = np.where(strip.valid, strip.layers.nir, np.float32(stretch[1]))
+            nir.append(_by_cell(level, _darkest))
+        if strip.layers is not None and strip.layers.cirrus is not None:
+            reflectance = np.where(strip.valid, strip.layers.cirrus, np.float32(np.nan))
+            cirrus.append(_by_cell(reflectance, _middle))
+    return Survey(
+        shape=shape,
+        half=without_specks(half, seen),
+        white=total / count if count else None,
+        nir=np.concatenate(nir) if nir else None,
+        cirrus=np.concatenate(cirrus) if cirrus else None,
+    )
+
+
+def opaque_cloud(
+    rgb: Image, layers: SceneLayers | None, stretch: tuple[float, float]
+) -> Mask | None:
+    """Cloud through which nothing shows, by other evidence than brightness.
+
+    Args:
+        rgb: uint8 (H, W, 3).
+        layers: Of the same pixels; the product's own clouds, or the short-wave infrared, in which
+            cloud is bright and snow is dark.
+        stretch: Reflectances of grey levels 0 and 255.
+
+    Returns:
+        bool (H, W); None where no layer can tell.
+    """
+    if layers is None:
+        return None
+    opaque = layers.opaque_cloud
+    if layers.swir is not None:
+        green = stretch[0] + rgb[..., 1] * np.float32((stretch[1] - stretch[0]) / 255.0)
+        snow_index = (green - layers.swir) / np.maximum(green + layers.swir, np.float32(1e-6))
+        bright = (layers.swir > _CLOUD_SWIR) & (snow_index < _SNOW_INDEX)
+        opaque = bright if opaque is None else opaque | bright
+    return opaque
+
+
+def _darkest(blocks: NDArray[np.float32]) -> Floats:
+    return np.asarray(np.percentile(blocks, _DARKEST_PERCENT, axis=1), np.float64)
+
+
+def _middle(blocks: NDArray[np.float32]) -> Floats:
+    """Median of what is no NaN; NaN where all is."""
+    ordered = np.sort(blocks, axis=1)  # NaN goes last.
+    count = (~np.isnan(ordered)).sum(axis=1)
+    rows = np.arange(len(ordered))
+    last = np.maximum(count - 1, 0)
+    middle = 0.5 * (ordered[rows, last // 2] + ordered[rows, np.minimum((last + 1) // 2, last)])
+    return np.asarray(np.where(count > 0, middle, np.nan), np.float64)
+
+
+def _by_cell(
+    values: NDArray[np.float32], statistic: Callable[[NDArray[np.float32]], Floats]
+) -> Floats:
+    """A statistic of each cell, row by row (cells,)."""
+    rows, cols = (-(-n // CELL_PIXELS) for n in values.shape)
+    pad = (rows * CELL_PIXELS - values.shape[0], cols * CELL_PIXELS - values.shape[1])
+    padded = cv2.copyMakeBorder(values, 0, pad[0], 0, pad[1], cv2.BORDER_REPLICATE)
+    across = CELL_PIXELS // _SAMPLE
+    blocks = np.ascontiguousarray(padded[::_SAMPLE, ::_SAMPLE]).reshape(rows, across, cols, across)
+    return statistic(blocks.swapaxes(1, 2).reshape(rows * cols, -1))

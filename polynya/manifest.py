@@ -1,0 +1,89 @@
+"""The manifest of a data set of shards: one row a scene, with counts that add up."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from polynya.errors import ShardError
+
+MANIFEST_FILE = "_manifest.csv"
+
+
+@dataclass(frozen=True)
+class SceneResult:
+    """A row of the manifest: what became of one scene."""
+
+    scene_id: str
+    uri: str
+    status: str
+    """'done' or 'failed'."""
+    reason: str = ""
+    """Why it failed, one sentence."""
+    height: int = 0
+    width: int = 0
+    tiles: int = 0
+    """Tiles of the grid: labelled + nodata + failed."""
+    labelled: int = 0
+    """Tiles written."""
+    nodata: int = 0
+    """Tiles left out because too little of them is valid."""
+    failed: int = 0
+    """Tiles of a scene that failed after its size was known; none of a failed scene counts as
+    labelled."""
+    files: str = ""
+    """Names of the files that hold its tiles, separated by blanks."""
+    valid_pixels: int = 0
+    veiled_pixels: int | None = None
+    """Valid pixels under cloud or shadow; None where the method can't tell."""
+    thick_cloud_pixels: int | None = None
+    """Valid pixels where cloud hides the ground; nodata if the recipe says so."""
+    uncertain_pixels: int | None = None
+    """Valid pixels made nodata because their label is unsure."""
+    class_pixels: str = ""
+    """Pixels of each class in the written tiles, as 'name=count' separated by blanks."""
+
+    @property
+    def file_names(self) -> tuple[str, ...]:
+        """Files that hold its tiles, in row order."""
+        return tuple(self.files.split())
+
+
+def manifest_text(results: Iterable[SceneResult]) -> str:
+    """The manifest as CSV, ordered by scene."""
+    table = io.StringIO(newline="")
+    names = [field.name for field in fields(SceneResult)]
+    writer = csv.DictWriter(table, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(result) for result in sorted(results, key=lambda r: r.scene_id))
+    return table.getvalue()
+
+
+def parse_manifest(text: str, source: str) -> list[SceneResult]:
+    """Read a manifest; `source` names it in errors.
+
+    Raises:
+        ShardError: It has other columns, or a count is no number.
+    """
+    rows = csv.DictReader(io.StringIO(text, newline=""))
+    if rows.fieldnames != [field.name for field in fields(SceneResult)]:
+        raise ShardError(f"{source} has other columns than a manifest; label again.")
+    try:
+        return [
+            SceneResult(**{f.name: _parse(row, f.name, str(f.type)) for f in fields(SceneResult)})
+            for row in rows
+        ]
+    except (ValueError, TypeError):
+        raise ShardError(f"{source} is damaged; label again.") from None
+
+
+def _parse(row: dict[str, str], name: str, kind: str) -> Any:
+    cell = row[name]
+    if kind == "str":
+        return cell
+    if kind == "int | None" and cell == "":
+        return None
+    return int(cell)

@@ -1,0 +1,136 @@
+"""Folders of products, on a disk or in an object store (s3://, gs://), by one set of calls.
+
+A file appears whole or not at all: on a disk by renaming it when complete, in an object store
+because an object is put there by its last byte.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pyarrow as pa
+from pyarrow import fs
+
+from polynya.errors import OutputError
+from polynya.files import whole_file
+
+_KEPT_MARKS = ("://",)
+
+
+def is_uri(place: str) -> bool:
+    """Whether a place is a URI and no path."""
+    return any(mark in place for mark in _KEPT_MARKS)
+
+
+def absolute(place: str) -> str:
+    """A path from the root, so that workers find it from wherever they run; URIs as they are."""
+    return place if is_uri(place) or place.startswith("/vsi") else os.path.abspath(place)
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder; small and picklable. It need not exist: files make it."""
+
+    place: str
+    """Absolute path or URI."""
+
+    @classmethod
+    def at(cls, place: str | Path | Folder) -> Folder:
+        """Folder of a path, relative ones too, or of a URI."""
+        return place if isinstance(place, Folder) else cls(absolute(str(place)).rstrip("/"))
+
+    def __str__(self) -> str:
+        return self.place
+
+    @property
+    def is_local(self) -> bool:
+        return not is_uri(self.place)
+
+    def names(self) -> list[str]:
+        """All files below, as paths relative to the folder, in order; none if it doesn't exist.
+
+        Raises:
+            OutputError: It is no folder, or can't be listed.
+        """
+        system, root = self._system
+        selector = fs.FileSelector(root, recursive=True, allow_not_found=True)
+        try:
+            files = [info.path for info in system.get_file_info(selector) if info.is_file]
+        except OSError as error:
+            raise OutputError(
+                f"{self.place} can't be used as a folder: {_reason(error)}; choose another --out."
+            ) from None
+        return sorted(path[len(root) :].lstrip("/") for path in files)
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a file."""
+        system, root = self._system
+        return bool(system.get_file_info(f"{root}/{name}").is_file)
+
+    def read(self, name: str) -> bytes:
+        """Content of a file; OSError if it can't be read."""
+        with self.open(name) as file:
+            return bytes(file.read())
+
+    def open(self, name: str) -> pa.NativeFile:
+        """A file, open for reading at any position."""
+        system, root = self._system
+        return system.open_input_file(f"{root}/{name}")
+
+    def write(self, name: str, content: bytes | pa.Buffer) -> None:
+        """Write a file at once.
+
+        Raises:
+            OutputError: It can't be written.
+        """
+        if self.is_local:
+            path = Path(self.place) / name
+            with whole_file(path) as temporary:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                temporary.write_bytes(content)
+            return
+        system, root = self._system
+        try:
+            with system.open_output_stream(f"{root}/{name}") as stream:
+                stream.write(content)
+        except OSError as error:
+            raise OutputError(
+                f"{self.place}/{name} can't be written: {_reason(error)}; choose another --out."
+            ) from None
+
+    def remove(self, names: Iterable[str]) -> None:
+        """Delete files; those that are gone already don't matter."""
+        system, root = self._system
+        for name in names:
+            try:
+                system.delete_file(f"{root}/{name}")
+            except FileNotFoundError:
+                continue
+        if self.is_local:
+            _remove_empty(Path(self.place))
+
+    @cached_property
+    def _system(self) -> tuple[fs.FileSystem, str]:
+        try:
+            system, root = fs.FileSystem.from_uri(self.place)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise OutputError(
+                f"{self.place} can't be used as a folder: {_reason(error)}; give a path or an s3://"
+                " or gs:// URI."
+            ) from None
+        return system, root.rstrip("/")
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()).rstrip(".")
+
+
+def _remove_empty(folder: Path) -> None:
+    """Remove folders below that hold nothing."""
+    for path in sorted((p for p in folder.rglob("*") if p.is_dir()), reverse=True):
+        if not any(path.iterdir()):
+            path.rmdir()

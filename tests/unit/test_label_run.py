@@ -1,0 +1,264 @@
+"""Labelling runs in this process: bands, resuming, failing; real workers are in integration."""
+
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from conftest import HereEngine, ice_image, label_here
+
+from autolabel import label_image
+from autolabel.engines import open_engine
+from autolabel.plan import plan_units
+from autolabel.run import label_scenes, run_labelling
+from autolabel.tasks import Job, SkyTask, find_scene_sky, label_unit
+from data_samples import make_scene
+from polynya.errors import OutputError, ScenesFailedError
+from polynya.recipe import Recipe
+from polynya.scenes import SceneRef, open_scene
+from polynya.shards import open_shards, read_manifest, start_dataset
+from polynya.storage import Folder
+
+
+@pytest.fixture
+def small_bands(monkeypatch):
+    """Scenes of a few hundred pixels are cut into bands."""
+    monkeypatch.setattr("autolabel.plan._LEAST_BYTES", 2**14)
+    monkeypatch.setattr("autolabel.plan._LEAST_BAND_BYTES", 2**17)
+
+
+def contents(folder):
+    return {name: folder.read(name) for name in folder.names() if name.endswith(".parquet")}
+
+
+@pytest.mark.parametrize("options", [
+    {},
+    {"images": "filtered", "uncertain": "nodata", "thick_cloud": "nodata", "most_haze": 0.2},
+    {"method": "none"},
+    {"method": "published", "scope": "tile"},
+    {"method": "published"},
+])  # fmt: skip
+def test_bands_have_the_labels_of_the_whole_scene(tmp_path, write_scene, monkeypatch, options):
+    scene = make_scene(507, 1, (500, 420), "both")
+    path = write_scene("a.tif", scene.observed)
+    recipe = Recipe.model_validate({"tiles": {"size": 50}, "label": options})
+    whole, (expected,) = label_here(recipe, tmp_path / "whole", path)
+    monkeypatch.setattr("autolabel.plan._LEAST_BYTES", 2**14)
+    monkeypatch.setattr("autolabel.plan._LEAST_BAND_BYTES", 2**17)
+    monkeypatch.setattr("autolabel.tasks._STRIP_ROWS", 96)
+    cut, (result,) = label_here(recipe, tmp_path / "cut", path)
+    in_bands = options != {"method": "published"}
+    assert (len(contents(cut)) > 3) == in_bands
+    for one, other in zip(
+        open_shards(whole).load(["a"], 50), open_shards(cut).load(["a"], 50), strict=True
+    ):
+        assert (one == other).all()
+    for name in ("tiles", "labelled", "nodata", "valid_pixels", "veiled_pixels", "class_pixels",
+                 "thick_cloud_pixels", "uncertain_pixels"):  # fmt: skip
+        assert getattr(result, name) == getattr(expected, name)
+    assert not any(name.startswith("_work") for name in cut.names())
+
+
+class Counting(HereEngine):
+    """Counts what is done; ends the run after some tasks, as a killed driver does."""
+
+    def __init__(self, stop_after=None):
+        self.done, self.stop_after = 0, stop_after
+
+    def run(self, task, items, advance):
+        def counted(item):
+            if self.done == self.stop_after:
+                raise KeyboardInterrupt
+            self.done += 1
+            return task(item)
+
+        return super().run(counted, items, advance)
+
+
+@pytest.mark.parametrize("stop_after", [0, 1, 2, 5, 8])
+def test_a_run_that_was_cut_goes_on_where_it_was(tmp_path, write_scene, small_bands, stop_after):
+    recipe = Recipe.model_validate({"tiles": {"size": 50}})
+    images = [make_scene(507, i, (300, 200 + 40 * i), "both").observed for i in range(3)]
+    paths = [write_scene(f"s{i}.tif", image) for i, image in enumerate(images)]
+    undisturbed, expected = label_here(recipe, tmp_path / "undisturbed", *paths)
+
+    folder = start_dataset(tmp_path / "cut", recipe)
+    refs = [SceneRef(path.stem, str(path)) for path in paths]
+    job = Job(recipe, folder, retries=0)
+    all_tasks = Counting()
+    label_scenes(refs, Job(recipe, start_dataset(tmp_path / "count", recipe), 0), all_tasks)
+    with pytest.raises(KeyboardInterrupt):
+        label_scenes(refs, job, Counting(stop_after))
+    rest = Counting()
+    assert label_scenes(refs, job, rest) == expected
+    assert rest.done == all_tasks.done - stop_after
+    assert contents(folder) == contents(undisturbed)
+
+
+def test_a_second_run_does_what_is_missing_and_nothing_else(tmp_path, write_scene, capsys):
+    first = [str(write_scene(f"s{i}.tif", ice_image(70, 70, i))) for i in range(3)]
+    out = str(tmp_path / "out")
+    run_labelling(first, out, None, False, "processes", 1)
+    assert "3 scenes labelled, 0 failed" in capsys.readouterr().out
+    before = contents(start_dataset(out, Recipe()))
+
+    run_labelling(first, out, None, False, "processes", 1)
+    assert "3 scenes labelled (3 of them before), 0 failed" in capsys.readouterr().out
+    assert contents(start_dataset(out, Recipe())) == before
+
+    broken = tmp_path / "broken.tif"
+    broken.write_bytes(b"no image")
+    with pytest.raises(ScenesFailedError, match="1 of 4 scenes failed"):
+        run_labelling([*first, str(broken)], out, None, False, "processes", 1)
+    assert "3 scenes labelled (3 of them before), 1 failed" in capsys.readouterr().out
+
+    broken.unlink()
+    write_scene("broken.tif", ice_image(64, 64, 9))
+    run_labelling([str(broken)], out, None, False, "processes", 1)
+    assert "1 scenes labelled, 0 failed; 1 tiles = 1 labelled" in capsys.readouterr().out
+    assert {r.scene_id for r in read_manifest(start_dataset(out, Recipe()))} == {
+        "s0", "s1", "s2", "broken",
+    }  # fmt: skip
+    assert set(before) < set(contents(start_dataset(out, Recipe())))
+
+    with pytest.raises(OutputError, match="another recipe"):
+        start_dataset(out, Recipe.model_validate({"tiles": {"size": 64}}))
+    run_labelling(first[:1], out, None, True, "processes", 1)
+    assert [r.scene_id for r in read_manifest(start_dataset(out, Recipe()))] == ["s0"]
+
+
+def test_a_scene_of_the_same_name_from_elsewhere_is_another_scene(tmp_path, write_scene):
+    one, two = ice_image(64, 64, 1), ice_image(64, 64, 2)
+    for place, image in (("x", one), ("y", two)):
+        path = str(write_scene(f"{place}/a.tif", image))
+        run_labelling([path], str(tmp_path / "out"), None, False, "processes", 1)
+    shards = open_shards(tmp_path / "out")
+    assert len(shards.scene_ids) == 2
+    other = next(name for name in shards.scene_ids if name != "a")
+    assert (shards.load(["a"], 256)[0][0, :64, :64] == one).all()
+    assert (shards.load([other], 256)[0][0, :64, :64] == two).all()
+
+
+def test_a_damaged_band_fails_its_scene_and_no_other(tmp_path, write_scene, small_bands):
+    good = write_scene("good.tif", ice_image(300, 200))
+    noise = np.random.default_rng(0).integers(1, 255, (300, 200, 3), np.uint8)
+    cut = write_scene("cut.tif", noise)
+    cut.write_bytes(cut.read_bytes()[:100_000])
+    for method in ("none", "illumination"):
+        recipe = Recipe.model_validate({"tiles": {"size": 50}, "label": {"method": method}})
+        folder, results = label_here(recipe, tmp_path / method, good, cut)
+        by_id = {result.scene_id: result for result in results}
+        assert by_id["good"].status == "done"
+        assert by_id["cut"].status == "failed"
+        assert "cut.tif can't be read" in by_id["cut"].reason
+        assert (by_id["cut"].tiles, by_id["cut"].failed, by_id["cut"].labelled) == (24, 24, 0)
+        assert open_shards(folder).scene_ids == ("good",)
+        assert all(name.startswith("good") for name in contents(folder))
+
+
+def test_a_scene_that_fails_is_tried_again(tmp_path, write_scene, monkeypatch):
+    from autolabel import tasks
+
+    attempts = []
+    read = tasks.read_scene
+
+    def sometimes(scene, window=None):
+        attempts.append(scene.id)
+        if len(attempts) < 3:
+            raise OSError(5, "Input/output error")
+        return read(scene, window)
+
+    monkeypatch.setattr(tasks, "read_scene", sometimes)
+    monkeypatch.setattr(tasks, "_FIRST_WAIT", 0.001)
+    path = str(write_scene("a.tif", ice_image(64, 64)))
+    for retries, status in ((1, "failed"), (2, "done")):
+        attempts.clear()
+        folder = start_dataset(tmp_path / status, Recipe())
+        job = Job(Recipe(), folder, retries)
+        (result,) = label_scenes([SceneRef("a", path)], job, HereEngine())
+        assert result.status == status
+        assert len(attempts) == retries + 1
+    assert status == "done"
+
+
+def test_an_output_that_can_not_be_written_fails_the_scenes(tmp_path, write_scene):
+    scene = open_scene(str(write_scene("a.tif", ice_image(64, 64))))
+    (tmp_path / "out").touch()
+    job = Job(Recipe(), Folder.at(tmp_path / "out"), retries=0)
+    (unit,) = plan_units([scene], Recipe())
+    (result,) = label_unit(unit, job)
+    assert "a.tif could not be written: " in result.reason
+    assert "choose another --out" in find_scene_sky(SkyTask(scene), job)
+
+
+# === Engines ===
+
+
+def double(number):
+    return 2 * number
+
+
+def fatal_for_three(number):
+    if number == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return 2 * number
+
+
+def failing(number):
+    raise ZeroDivisionError(number)
+
+
+def test_processes_give_results_in_order():
+    counted = []
+    with open_engine("processes", 2) as engine:
+        assert engine.run(double, list(range(7)), counted.append) == [0, 2, 4, 6, 8, 10, 12]
+        assert engine.run(double, [], counted.append) == []
+    assert sum(counted) == 7
+
+
+def test_a_worker_that_dies_takes_only_its_own_item_with_it():
+    with open_engine("processes", 2) as engine:
+        results = engine.run(fatal_for_three, list(range(6)), lambda n: None)
+    assert results == [0, 2, 4, None, 8, 10]
+
+
+def test_an_error_of_the_code_is_an_error():
+    with open_engine("processes", 2) as engine, pytest.raises(ZeroDivisionError):
+        engine.run(failing, [1, 2, 3], lambda n: None)
+
+
+def test_work_lost_with_a_worker_is_repeated_until_the_fatal_item_is_alone():
+    from autolabel.run import _run_all
+
+    class Fragile(HereEngine):
+        """A pool that breaks: nothing comes back of a run with item 5 in it."""
+
+        def run(self, task, items, advance):
+            return [None] * len(items) if 5 in items else super().run(task, items, advance)
+
+    results = _run_all(Fragile(), double, list(range(9)), lambda item: None, lambda n: None)
+    assert results == [0, 2, 4, 6, 8, None, 12, 14, 16]
+    left = {4: "note of 4"}
+    results = _run_all(Fragile(), double, [3, 4, 5], left.get, lambda n: None)
+    assert results == [6, "note of 4", None]
+
+
+def test_other_executors_serve_as_engines():
+    from autolabel.engines import _Pool
+
+    counted = []
+    with ThreadPoolExecutor(2) as pool:
+        assert _Pool(pool).run(double, [1, 2, 3], counted.append) == [2, 4, 6]
+    assert sum(counted) == 3
+
+
+def test_labels_are_those_of_label_image(tmp_path, write_scene, small_bands):
+    scene = make_scene(501, 3, (256, 200), "shadow")
+    recipe = Recipe.model_validate({"tiles": {"size": 64}})
+    folder, (result,) = label_here(recipe, tmp_path / "out", write_scene("a.tif", scene.observed))
+    expected = label_image(scene.observed)
+    _, labels = open_shards(folder).load(["a"], 64)
+    assert result.labelled == len(labels)
+    counts = [int((expected == code).sum()) for code in (0, 1, 2)]
+    assert [int((labels == code).sum()) for code in (0, 1, 2)] == counts
