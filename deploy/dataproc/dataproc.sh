@@ -134,9 +134,19 @@ submit() {
     fi
 }
 
+# Shards are written to gs:// by the job itself; maps only where the settings say so.
+check_object_store() {
+    [[ $stage == label || $OBJECT_STORE_MAPS == yes ]] ||
+        fail "This Polynya writes maps to folders only: run it on the cluster with --out below" \
+            "$MOUNT, or set OBJECT_STORE_MAPS=yes for a version that writes them to gs:// itself."
+}
+
 submit_job() {
-    [[ $out == "$MOUNT"/* ]] ||
+    if [[ $out == gs://* ]]; then
+        check_object_store
+    elif [[ $out != "$MOUNT"/* ]]; then
         fail "--out $out is lost with the cluster: name a folder below $MOUNT, which is the bucket."
+    fi
     local environment=$pack/polynya-$stage.pex code=$pack/polynya.zip
     need_file "$environment" "run 'make pack', or name its folder with --pack."
     need_file "$code" "run 'make pack', or name its folder with --pack."
@@ -167,9 +177,7 @@ submit_batch() {
     need_setting IMAGE "build deploy/container with --target serverless and push it (docs/deploy.md)."
     [[ $out == gs://* ]] ||
         fail "--out $out is lost with the batch, whose workers share no folder: name a gs:// folder."
-    [[ $OBJECT_STORE_OUT == yes ]] ||
-        fail "This Polynya writes results to folders only, and the workers of a batch share none:" \
-            "use the cluster, or set OBJECT_STORE_OUT=yes for a version that writes to gs:// itself."
+    check_object_store
     local properties=(
         "spark.dynamicAllocation.maxExecutors=$BATCH_EXECUTORS_MAX"
         "spark.executor.cores=$BATCH_CORES"

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Initialization action: show a bucket as a folder on a node of the cluster, with Cloud Storage FUSE.
 #
-# The stages write folders. Cloud Storage FUSE renames a folder file by file, unless the bucket has a
-# hierarchical namespace; then a rename is one step, as on a disk.
+# So that globs find scenes, and models and maps can lie there. A file gets its name when it is whole,
+# by a rename: one step where the bucket has a hierarchical namespace, else a copy and a removal.
 # https://cloud.google.com/storage/docs/cloud-storage-fuse/overview
 set -euo pipefail
 
@@ -27,7 +27,7 @@ if ! command -v gcsfuse >/dev/null && ! install_gcsfuse; then
 fi
 mkdir -p "$mount"
 # Jobs run as the user yarn; the mount survives a restart of the node.
-line="$bucket $mount gcsfuse rw,_netdev,allow_other,implicit_dirs,rename_dir_limit=1000000"
+line="$bucket $mount gcsfuse rw,_netdev,allow_other,implicit_dirs"
 line+=",uid=$(id -u yarn),gid=$(id -g yarn),file_mode=664,dir_mode=775"
 grep -qF "$line" /etc/fstab || echo "$line" >>/etc/fstab
 mountpoint -q "$mount" || mount "$mount"

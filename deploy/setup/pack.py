@@ -3,7 +3,7 @@
     python deploy/setup/pack.py label predict --out runs/pack
 
 writes `polynya-label.pex` and `polynya-predict.pex`, the locked packages of a stage in one file
-that is a Python interpreter (docs/adr/0002), and `polynya.zip`, Polynya's own code. Environments
+that is a Python interpreter (docs/adr/0003), and `polynya.zip`, Polynya's own code. Environments
 are kept outside the clone: they change with `requirements/` only and take a minute to build.
 """
 

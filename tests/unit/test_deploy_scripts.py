@@ -99,7 +99,12 @@ def test_a_job_on_the_cluster_brings_its_environment_code_and_recipe(
     )
 
 
-BATCH = {**GOOGLE, "IMAGE": "europe-docker.pkg.dev/p/r/polynya:1", "OBJECT_STORE_OUT": "yes"}
+def test_shards_may_go_to_the_bucket_without_the_mount(clone: Clone) -> None:
+    submit = clone.printed(DATAPROC, "label", "--out", "gs://my-bucket/shards", **GOOGLE)[-1]
+    assert submit.endswith(" -- --out gs://my-bucket/shards")
+
+
+BATCH = {**GOOGLE, "IMAGE": "europe-docker.pkg.dev/p/r/polynya:1", "OBJECT_STORE_MAPS": "yes"}
 
 
 def test_a_serverless_batch_runs_in_the_image(clone: Clone) -> None:
@@ -150,10 +155,11 @@ OUT = ["--out", "/mnt/polynya/o"]
         (["label", *OUT, "--pack", "none"], GOOGLE, "There is no file none/polynya-label.pex: run"),
         (["label", "--serverless", *OUT], GOOGLE, "The setting IMAGE is empty"),
         (["label", "--serverless", *OUT], BATCH, "--out /mnt/polynya/o is lost with the batch"),
+        (["predict", "--out", "gs://b/o"], GOOGLE, "This Polynya writes maps to folders only"),
         (
-            ["label", "--serverless", "--out", "gs://b/o"],
-            BATCH | {"OBJECT_STORE_OUT": "no"},
-            "This Polynya writes results to folders only",
+            ["predict", "--serverless", "--out", "gs://b/o"],
+            BATCH | {"OBJECT_STORE_MAPS": "no"},
+            "This Polynya writes maps to folders only",
         ),
     ],
 )
@@ -403,7 +409,7 @@ def test_commands_of_the_page_can_be_run(clone: Clone) -> None:
                 script[1] == "stop"
             )
             tried += 1
-    assert tried == 12
+    assert tried == 13
 
 
 def test_linters_find_nothing_in_scripts_and_dockerfile() -> None:
