@@ -59,10 +59,14 @@ format: setup ## Rewrite the code in the project's format
 	ruff check --fix .
 
 .PHONY: lint
-lint: setup ## Check style, format and which package may import which
+lint: setup ## Check style, format, which package may import which, shell scripts and the Dockerfile
 	ruff check .
 	ruff format --check .
 	lint-imports
+	shellcheck --external-sources --source-path=SCRIPTDIR $(SHELL_FILES)
+	hadolint deploy/container/Dockerfile
+
+SHELL_FILES := .ci/run $(wildcard deploy/*.sh deploy/*/*.sh deploy/*/*.env)
 
 .PHONY: type
 type: setup ## Check the types
@@ -76,12 +80,27 @@ bench-labels: setup ## Measure how right labels are under cloud and shadow, in r
 samples: setup ## Make the shipped sample scenes again, from their seeds
 	python -m data_samples --shipped --out data_samples/scenes
 
+.PHONY: pack
+pack: setup ## Pack the environments and the code of the Spark jobs for clusters, in runs/pack
+	python deploy/setup/pack.py label predict
+
 .PHONY: lock
 lock: setup ## Resolve the packages of setup.cfg anew and lock them by hash
 	uv pip compile --quiet --upgrade setup.cfg $(foreach extra,$(LOCKED_EXTRAS),--extra $(extra)) \
 		--python-version 3.11 --generate-hashes --output-file requirements/lock.txt
+	$(MAKE) --no-print-directory lock-packs
+
+.PHONY: lock-packs
+lock-packs: setup ## Lock the packs (without Spark, which clusters have) and the image to the same versions
+	$(LOCK_PACK) --extra spark --no-emit-package pyspark --no-emit-package py4j \
+		--output-file requirements/pack-label.txt
+	$(LOCK_PACK) --extra spark --extra train --no-emit-package pyspark --no-emit-package py4j \
+		--output-file requirements/pack-predict.txt
+	$(LOCK_PACK) --extra spark --extra train --output-file requirements/image.txt
 
 LOCKED_EXTRAS := spark train mpi earthengine horovod-build dev
+LOCK_PACK := uv pip compile --quiet setup.cfg --constraint requirements/lock.txt --python-version 3.11 \
+	--generate-hashes --no-annotate
 
 .PHONY: clean
 clean: ## Remove what runs and tests made; .venv and the caches stay
