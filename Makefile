@@ -53,6 +53,18 @@ test: setup ## Run all tests, with line and branch coverage
 		--cov-report=json:runs/coverage/report.json
 	@python deploy/setup/coverage_line.py runs/coverage/report.json
 
+# Where builds are kept between clones (deploy/setup/build_horovod.py says the same).
+CACHE := $(or $(POLYNYA_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/polynya)
+SPARK35 := $(CACHE)/$(shell sed -n 's/^pyspark==\([0-9.]*\).*/pyspark-\1/p' requirements/spark35.txt)
+
+.PHONY: test-spark35
+test-spark35: setup ## Run the tests of labelling on Spark 3.5, which Dataproc has
+	@if [ ! -d $(SPARK35) ]; then mkdir -p $(CACHE); partial=$$(mktemp -d -p $(CACHE)); \
+		pip install --quiet --no-deps --require-hashes --target $$partial \
+			-r requirements/spark35.txt; mv -T $$partial $(SPARK35); fi
+	SPARK_HOME=$(SPARK35)/pyspark PYTHONPATH=$(SPARK35) \
+		pytest tests/cluster tests/integration/test_label_job.py tests/integration/test_label_udf.py
+
 .PHONY: format
 format: setup ## Rewrite the code in the project's format
 	ruff format .
