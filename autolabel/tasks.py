@@ -178,10 +178,11 @@ def _write_part(
     counts = np.zeros(recipe.classes.n_classes, np.int64)
     written, files = 0, []
     for tile in cut_tiles(labelled, valid, recipe):
-        written += 1
-        counts += recipe.classes.count(tile.label)
         in_scene = replace(tile, tile=replace(tile.tile, row=tile.tile.row + part.row))
-        file = writer.add(tile_row(part.scene, in_scene, recipe, source))
+        row = tile_row(part.scene, in_scene, recipe, source)
+        written += 1
+        counts += row["class_counts"]
+        file = writer.add(row)
         if file not in files:
             files.append(file)
     return PartResult(
