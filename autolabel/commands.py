@@ -36,8 +36,9 @@ EngineOption = Annotated[
     EngineName,
     typer.Option(
         "--engine",
-        help="Who does the work: spark (where spark-submit says, else this machine), processes"
-        " (this machine), mpi (ranks of mpirun -n N python -m mpi4py.futures ...).",
+        help="Who does the work: here (this process), processes (this machine), spark (where"
+        " spark-submit says, else this machine), mpi (ranks of mpirun -n N python -m"
+        " mpi4py.futures ...).",
     ),
 ]
 Workers = Annotated[

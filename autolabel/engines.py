@@ -20,7 +20,7 @@ from typing import Literal, Protocol, TypeVar
 from polynya.errors import MissingDependencyError
 from polynya.progress import Advance
 
-EngineName = Literal["spark", "processes", "mpi"]
+EngineName = Literal["here", "spark", "processes", "mpi"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -48,14 +48,17 @@ def open_engine(name: EngineName, workers: int | None = None) -> Iterator[Engine
     """Start an engine and end it after use.
 
     Args:
-        name: "spark" runs where spark-submit says, else on this machine; "processes" on this
-            machine; "mpi" on the ranks of `mpirun -n N python -m mpi4py.futures ...`.
+        name: "here" is this process; "spark" runs where spark-submit says, else on this machine;
+            "processes" on this machine; "mpi" on the ranks of `mpirun -n N python -m mpi4py.futures
+            ...`.
         workers: Of "processes" and of Spark on this machine; default one a core.
 
     Raises:
         MissingDependencyError: PySpark or mpi4py is not installed.
     """
-    if name == "processes":
+    if name == "here":
+        yield _Here()
+    elif name == "processes":
         yield _Processes(workers or os.cpu_count() or 1)
     elif name == "mpi":
         with _mpi_pool() as pool:
@@ -65,6 +68,57 @@ def open_engine(name: EngineName, workers: int | None = None) -> Iterator[Engine
 
         with spark_engine(workers) as engine:
             yield engine
+
+
+def run_all(
+    engine: Engine,
+    task: Callable[[T], R],
+    items: Sequence[T],
+    left_by: Callable[[T], R | None],
+    advance: Advance,
+) -> list[R | None]:
+    """Run tasks; where workers died, those that are left again in halves, until the fatal is alone.
+
+    Args:
+        engine: Who runs them.
+        task: What to do.
+        items: For what.
+        left_by: What a task left that was done before its result was lost.
+        advance: Told how many are done.
+
+    Returns:
+        What each task gave; None for those that end every worker.
+    """
+    results = engine.run(task, items, advance)
+    results = [
+        left_by(item) if result is None else result
+        for item, result in zip(items, results, strict=True)
+    ]
+    left = [index for index, result in enumerate(results) if result is None]
+    if len(items) > 1:
+        middle = -(-len(left) // 2)
+        for half in filter(None, (left[:middle], left[middle:])):
+            repeated = run_all(engine, task, [items[i] for i in half], left_by, lambda n: None)
+            for index, result in zip(half, repeated, strict=True):
+                results[index] = result
+    return results
+
+
+def worker_died(uri: str) -> str:
+    """What to say of a scene that ends its workers."""
+    return (
+        f"{uri} made every worker process end that tried it, perhaps for lack of memory; do it"
+        " alone, with more memory or fewer workers a machine."
+    )
+
+
+class _Here:
+    def run(self, task: Callable[[T], R], items: Sequence[T], advance: Advance) -> list[R | None]:
+        results: list[R | None] = []
+        for item in items:
+            results.append(task(item))
+            advance(1)
+        return results
 
 
 class _Processes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 import typer
 
-from autolabel.engines import Engine, EngineName, open_engine
+from autolabel.engines import Engine, EngineName, open_engine, run_all, worker_died
 from autolabel.levels import levels_of
 from autolabel.plan import Unit, needs_sky, plan_units
 from autolabel.tasks import (
@@ -32,7 +32,7 @@ from autolabel.thresholds import get_profile
 from polynya.errors import ScenesFailedError
 from polynya.grid import tile_grid
 from polynya.manifest import MANIFEST_FILE, SceneResult
-from polynya.progress import Advance, console, progress, track
+from polynya.progress import console, progress, track
 from polynya.recipe import Recipe, load_recipe
 from polynya.scenes import Scene, SceneRef, find_scenes, open_scene, unique_id
 from polynya.shards import finish_dataset, read_manifest, start_dataset
@@ -168,9 +168,9 @@ def _find_skies(units: Sequence[Unit], job: Job, notes: set[str], engine: Engine
         return "" if job.folder.has(task.note) else None
 
     with progress("Finding the light over large scenes", len(tasks)) as advance:
-        reasons = _run_all(engine, partial(find_scene_sky, job=job), tasks, again, advance)
+        reasons = run_all(engine, partial(find_scene_sky, job=job), tasks, again, advance)
     found = zip(tasks, reasons, strict=True)
-    said = {t.scene.id: _worker_died(t.scene.uri) if why is None else why for t, why in found}
+    said = {t.scene.id: worker_died(t.scene.uri) if why is None else why for t, why in found}
     return {scene_id: reason for scene_id, reason in said.items() if reason}
 
 
@@ -179,54 +179,13 @@ def _label_units(units: Sequence[Unit], job: Job, engine: Engine) -> list[PartRe
         return read_note(job.folder, unit) if job.folder.has(unit_note(unit)) else None
 
     with progress("Labelling", len(units)) as advance:
-        made = _run_all(engine, partial(label_unit, job=job), units, again, advance)
+        made = run_all(engine, partial(label_unit, job=job), units, again, advance)
     results: list[PartResult] = []
     for unit, parts in zip(units, made, strict=True):
         results += parts or [
-            PartResult(part.scene.id, part.row, _worker_died(part.scene.uri)) for part in unit.parts
+            PartResult(part.scene.id, part.row, worker_died(part.scene.uri)) for part in unit.parts
         ]
     return results
-
-
-def _run_all(
-    engine: Engine,
-    task: Callable[[T], R],
-    items: Sequence[T],
-    left_by: Callable[[T], R | None],
-    advance: Advance,
-) -> list[R | None]:
-    """Run tasks; where workers died, those that are left again in halves, until the fatal is alone.
-
-    Args:
-        engine: Who runs them.
-        task: What to do.
-        items: For what.
-        left_by: What a task left that was done before its result was lost.
-        advance: Told how many are done.
-
-    Returns:
-        What each task gave; None for those that end every worker.
-    """
-    results = engine.run(task, items, advance)
-    results = [
-        left_by(item) if result is None else result
-        for item, result in zip(items, results, strict=True)
-    ]
-    left = [index for index, result in enumerate(results) if result is None]
-    if len(items) > 1:
-        middle = -(-len(left) // 2)
-        for half in filter(None, (left[:middle], left[middle:])):
-            repeated = _run_all(engine, task, [items[i] for i in half], left_by, lambda n: None)
-            for index, result in zip(half, repeated, strict=True):
-                results[index] = result
-    return results
-
-
-def _worker_died(uri: str) -> str:
-    return (
-        f"{uri} made every worker process end that tried it, perhaps for lack of memory; label it"
-        " alone, with more memory or fewer workers a machine."
-    )
 
 
 def _join(scene: Scene, parts: Sequence[PartResult], recipe: Recipe) -> SceneResult:

@@ -82,8 +82,7 @@ def test_work_that_ends_its_spark_worker_is_left_out_and_the_rest_done(tmp_path)
     (tmp_path / "fatal.py").write_text(
         """
 import os, signal
-from autolabel.engines import open_engine
-from autolabel.run import _run_all
+from autolabel.engines import open_engine, run_all
 
 def task(number):
     if number == 5:
@@ -91,7 +90,7 @@ def task(number):
     return 2 * number
 
 with open_engine("spark") as engine:
-    print("RESULTS", _run_all(engine, task, list(range(9)), lambda item: None, lambda n: None))
+    print("RESULTS", run_all(engine, task, list(range(9)), lambda item: None, lambda n: None))
 """
     )
     done = run("spark-submit", "--master", "local[2]", *QUIET, "fatal.py", cwd=tmp_path)

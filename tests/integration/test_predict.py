@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ import rasterio
 import typer
 from conftest import ice_image
 from inference_models import make_recipe, save_threshold_model
+from launch import launch
 from rio_cogeo import cog_validate
 from typer.testing import CliRunner
 
@@ -265,3 +268,29 @@ def test_evaluate_without_truth_or_scenes_is_one_sentence(site, write_scene, tmp
     assert not (tmp_path / "out").exists()
     result = run("evaluate", "--scenes", site / "s1_sky.tif", "--out", tmp_path / "o", expect=1)
     assert "No scene among" in result.stderr
+
+
+def test_the_spark_job_makes_the_same_maps_and_names_broken_scenes(model, write_scene, tmp_path):
+    for index in range(3):
+        write_scene(f"in/s{index}.tif", image_with_wedge(seed=index), nodata=0)
+    (tmp_path / "in" / "torn.tif").write_bytes(b"no image")
+    scenes = str(tmp_path / "in" / "*.tif")
+    run("predict", model, scenes, "--out", tmp_path / "here", expect=1)
+    root, programs = Path(__file__).parents[2], Path(sys.executable).parent
+    environment = os.environ | {
+        "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
+        "SPARK_LOCAL_IP": "127.0.0.1",
+    }
+    job = ["spark-submit", "--master", "local[2]", str(root / "inference" / "job.py")]
+    options = ["--scenes", "in/*.tif", "--model", str(model), "--out", "spark"]
+    done = launch([*job, *options], cwd=tmp_path, env=environment, timeout=600)
+    assert done.returncode == 1
+    assert "3 scenes mapped, 0 skipped (finished before), 1 failed" in done.stdout
+    assert "torn.tif can't be read" in done.stdout + done.stderr
+    names = sorted(path.name for path in (tmp_path / "here").iterdir())
+    assert names == sorted(path.name for path in (tmp_path / "spark").iterdir())
+    for name in names:
+        assert (tmp_path / "here" / name).read_bytes() == (tmp_path / "spark" / name).read_bytes()
+
+    again = launch([*job, *options], cwd=tmp_path, env=environment, timeout=600)
+    assert "0 scenes mapped, 3 skipped (finished before), 1 failed" in again.stdout

@@ -9,7 +9,7 @@ import pytest
 from conftest import HereEngine, ice_image, label_here
 
 from autolabel import label_image
-from autolabel.engines import open_engine
+from autolabel.engines import open_engine, run_all
 from autolabel.plan import plan_units
 from autolabel.run import label_scenes, run_labelling
 from autolabel.tasks import Job, SkyTask, find_scene_sky, label_unit
@@ -229,18 +229,16 @@ def test_an_error_of_the_code_is_an_error():
 
 
 def test_work_lost_with_a_worker_is_repeated_until_the_fatal_item_is_alone():
-    from autolabel.run import _run_all
-
     class Fragile(HereEngine):
         """A pool that breaks: nothing comes back of a run with item 5 in it."""
 
         def run(self, task, items, advance):
             return [None] * len(items) if 5 in items else super().run(task, items, advance)
 
-    results = _run_all(Fragile(), double, list(range(9)), lambda item: None, lambda n: None)
+    results = run_all(Fragile(), double, list(range(9)), lambda item: None, lambda n: None)
     assert results == [0, 2, 4, 6, 8, None, 12, 14, 16]
     left = {4: "note of 4"}
-    results = _run_all(Fragile(), double, [3, 4, 5], left.get, lambda n: None)
+    results = run_all(Fragile(), double, [3, 4, 5], left.get, lambda n: None)
     assert results == [6, "note of 4", None]
 
 

@@ -1,0 +1,37 @@
+"""The Spark job of stage 3.
+
+    spark-submit inference/job.py --scenes PATTERN... --model DIR --out DIR
+
+One task a scene; a worker loads the model once. The products are those of `polynya predict`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from autolabel.commands import EngineOption, MoreScenes, Scenes, Workers
+from inference.commands import BatchSize, Out, Overlap, Overwrite, predict
+from polynya.cli import run_script
+
+
+def job(
+    scenes: Scenes,
+    model: Annotated[Path, typer.Option("--model", help="Folder of a trained model.")],
+    out: Out,
+    more_scenes: MoreScenes = None,
+    overwrite: Overwrite = False,
+    batch_size: BatchSize = None,
+    overlap: Overlap = None,
+    engine: EngineOption = "spark",
+    workers: Workers = None,
+) -> None:
+    """Segment whole scenes into georeferenced class maps, on Spark."""
+    patterns = [*scenes, *(more_scenes or [])]
+    predict(model, patterns, out, overwrite, batch_size, overlap, engine, workers)
+
+
+if __name__ == "__main__":
+    run_script(job)
