@@ -81,7 +81,7 @@ lock: setup ## Resolve the packages of setup.cfg anew and lock them by hash
 	uv pip compile --quiet --upgrade setup.cfg $(foreach extra,$(LOCKED_EXTRAS),--extra $(extra)) \
 		--python-version 3.11 --generate-hashes --output-file requirements/lock.txt
 
-LOCKED_EXTRAS := spark train mpi earthengine horovod-build dev
+LOCKED_EXTRAS := spark train mpi earthengine stac horovod-build dev
 
 .PHONY: clean
 clean: ## Remove what runs and tests made; .venv and the caches stay
