@@ -110,7 +110,7 @@ lock-packs: setup ## Lock the packs (without Spark, which clusters have) and the
 		--output-file requirements/pack-predict.txt
 	$(LOCK_PACK) --extra spark --extra train --output-file requirements/image.txt
 
-LOCKED_EXTRAS := spark train mpi earthengine horovod-build dev
+LOCKED_EXTRAS := spark train mpi earthengine stac horovod-build dev
 LOCK_PACK := uv pip compile --quiet setup.cfg --constraint requirements/lock.txt --python-version 3.11 \
 	--generate-hashes --no-annotate
 

@@ -19,6 +19,7 @@ from inference.products import MapResult, map_scene
 from inference.summary import summary_columns, write_table
 from polynya.classes import ClassScheme
 from polynya.errors import ScenesFailedError
+from polynya.files import output_folder
 from polynya.progress import console, progress
 from polynya.scenes import SceneRef, find_scenes
 from polynya.storage import absolute

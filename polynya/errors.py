@@ -5,6 +5,13 @@ command line prints the sentence without a traceback and exits with `EXIT_CODE`.
 """
 
 EXIT_CODE = 1
+_LONGEST_REASON = 300
+
+
+def reason_of(error: BaseException) -> str:
+    """What an error says, on one line and without a full stop, to go inside a sentence."""
+    text = getattr(error, "strerror", None) or str(error)
+    return " ".join(text.split()).rstrip(".")[:_LONGEST_REASON]
 
 
 class PolynyaError(Exception):
@@ -17,6 +24,10 @@ class RecipeError(PolynyaError):
 
 class SceneError(PolynyaError):
     """A scene that is missing, broken, or of a kind that can't be used."""
+
+
+class SourceError(PolynyaError):
+    """A source of scenes that can't be reached or used, or has nothing that fits."""
 
 
 class ShardError(PolynyaError):

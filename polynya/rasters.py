@@ -15,6 +15,7 @@ from rasterio.windows import Window
 
 from polynya.errors import SceneError
 from polynya.grid import Tile
+from polynya.stores import gdal_options, gdal_path, is_remote
 
 EXTENSIONS = (".tif", ".tiff", ".jp2", ".png", ".jpg", ".jpeg", ".vrt")
 """What is taken for a scene in a folder."""
@@ -22,7 +23,7 @@ EXTENSIONS = (".tif", ".tiff", ".jp2", ".png", ".jpg", ".jpeg", ".vrt")
 
 @contextmanager
 def opened_raster(uri: str) -> Iterator[Any]:
-    """Open a raster for reading.
+    """Open a raster for reading, also on a server or in an object store (`polynya.stores`).
 
     Args:
         uri: Path or URI that GDAL opens.
@@ -33,10 +34,12 @@ def opened_raster(uri: str) -> Iterator[Any]:
     Raises:
         SceneError: The file can't be opened or, within the block, read.
     """
+    path = gdal_path(uri)
+    options = gdal_options() if is_remote(path) else {}
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), rasterio.Env(**options):
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(uri) as source:
+            with rasterio.open(path) as source:
                 yield source
     except RasterioError as error:
         raise SceneError(_why_unreadable(uri, error)) from None
@@ -71,7 +74,7 @@ def tile_window(tile: Tile | None) -> Window | None:
 
 
 def _why_unreadable(uri: str, error: Exception) -> str:
-    if "://" not in uri:
+    if "://" not in uri and not uri.startswith("/vsi"):
         if os.path.isdir(uri):
             endings = ", ".join(EXTENSIONS)
             return f"{uri} is a folder without scenes; give one with files of type {endings}."

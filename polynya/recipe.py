@@ -15,7 +15,6 @@ from typing import Annotated, Any, Literal, get_args
 import yaml
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Discriminator,
     Field,
     Tag,
@@ -26,21 +25,15 @@ from pydantic import (
 
 from polynya.classes import SEA_ICE, ClassScheme
 from polynya.errors import RecipeError
+from polynya.options import Options, Positive, Share
+from polynya.sources.options import AcquireOptions
 from polynya.thresholds import Profile
-
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
-Positive = Annotated[int, Field(ge=1)]
-
-
-class _Options(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
 
 LayerBand = int | str | None
 """1-based band number, band description, or None."""
 
 
-class LayerOptions(_Options):
+class LayerOptions(Options):
     """What a scene holds beside its colours, for filters that can use it. All is optional."""
 
     nir: LayerBand = None
@@ -62,7 +55,7 @@ class LayerOptions(_Options):
     """Degrees above the horizon; default: the file's metadata."""
 
 
-class SceneOptions(_Options):
+class SceneOptions(Options):
     """How a file becomes an 8-bit RGB image."""
 
     bands: tuple[int | str, int | str, int | str] | None = None
@@ -89,7 +82,7 @@ class SceneOptions(_Options):
         return value
 
 
-class TileOptions(_Options):
+class TileOptions(Options):
     """How scenes are cut."""
 
     size: Positive = 256
@@ -112,7 +105,7 @@ ProfileChoice = Annotated[
 """Thresholds by name, or as they are."""
 
 
-class LabelOptions(_Options):
+class LabelOptions(Options):
     """How tiles get their labels."""
 
     method: Literal["illumination", "published", "none"] = "illumination"
@@ -154,7 +147,7 @@ class LabelOptions(_Options):
         return self.profile if isinstance(self.profile, str) else self.profile.name
 
 
-class SplitOptions(_Options):
+class SplitOptions(Options):
     """Which scenes validate a model: whole scenes, as tiles of one scene resemble each other."""
 
     validation: Share = 0.2
@@ -175,7 +168,7 @@ class SplitOptions(_Options):
         return value
 
 
-class ModelOptions(_Options):
+class ModelOptions(Options):
     """Architecture; the defaults are the paper's U-Net."""
 
     name: str = "unet"
@@ -199,7 +192,7 @@ class ModelOptions(_Options):
         return self
 
 
-class AugmentOptions(_Options):
+class AugmentOptions(Options):
     """Random changes of the training tiles, drawn anew for each batch. Off by default."""
 
     dihedral: bool = False
@@ -221,7 +214,7 @@ class AugmentOptions(_Options):
         return value
 
 
-class TrainingOptions(_Options):
+class TrainingOptions(Options):
     """Optimisation with Adam; the defaults are the paper's."""
 
     epochs: Positive = 50
@@ -244,7 +237,7 @@ class TrainingOptions(_Options):
     augment: AugmentOptions = AugmentOptions()
 
 
-class InferenceOptions(_Options):
+class InferenceOptions(Options):
     """Prediction of whole scenes."""
 
     overlap: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.5
@@ -253,7 +246,7 @@ class InferenceOptions(_Options):
     """Windows per call of the model."""
 
 
-class Recipe(_Options):
+class Recipe(Options):
     """Everything a run depends on, except the scenes themselves."""
 
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
@@ -265,6 +258,9 @@ class Recipe(_Options):
     model: ModelOptions = ModelOptions()
     training: TrainingOptions = TrainingOptions()
     inference: InferenceOptions = InferenceOptions()
+    acquire: AcquireOptions | None = None
+    """Where `polynya scenes` gets scenes from; no part of any digest, as nothing that is made from
+    a scene depends on how it came."""
 
     @model_validator(mode="after")
     def _own_profile_has_known_classes(self) -> Recipe:
@@ -282,7 +278,7 @@ class Recipe(_Options):
         Args:
             *sections: Only these sections, for example those that shards depend on; default all.
         """
-        content = self.model_dump(mode="json", include=set(sections) or None)
+        content = self.model_dump(mode="json", include=set(sections) or None, exclude={"acquire"})
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
@@ -330,8 +326,8 @@ def parse_recipe(content: dict[str, Any], source: str) -> Recipe:
         ) from None
     except ValidationError as error:
         first = error.errors()[0]
-        location = tuple(part for part in first["loc"] if part not in (_NAME_TAG, _RANGES_TAG))
-        key = ".".join(str(part) for part in location)
+        location = first["loc"]
+        key = ".".join(str(part) for part in location if not _is_tag(part))
         if first["type"] == "extra_forbidden":
             known = ", ".join(_known_keys(location[:-1]))
             problem = f"has the unknown key '{key}'; known there: {known}"
@@ -343,21 +339,39 @@ def parse_recipe(content: dict[str, Any], source: str) -> Recipe:
         raise RecipeError(f"The recipe {source} {problem}.") from None
 
 
+def _is_tag(part: int | str) -> bool:
+    """Whether a part of an error's location tells members of a union apart and is no key."""
+    return isinstance(part, str) and part.startswith("<")
+
+
 def _known_keys(location: tuple[int | str, ...]) -> list[str]:
     model: type[BaseModel] = Recipe
+    members: list[type[BaseModel]] = []
     for part in location:
         if isinstance(part, int):  # An element of a sequence whose model is known already.
             continue
+        if _is_tag(part):
+            model = _member(members, str(part)) or model
+            continue
         field = next((f for name, f in model.model_fields.items() if part in (name, f.alias)), None)
-        inner = _model_in(field.annotation) if field else None
-        if inner is None:
+        members = _models_in(field.annotation) if field else []
+        if not members:
             return []
-        model = inner
+        model = members[0]
     return sorted(field.alias or name for name, field in model.model_fields.items())
 
 
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """The model that an annotation is or has inside: X, X | None, tuple[X, ...]."""
+def _member(members: list[type[BaseModel]], tag: str) -> type[BaseModel] | None:
+    """The model of a union that has the key `source` with the value of a tag."""
+    for model in members:
+        source = model.model_fields.get("source")
+        if source is not None and tag.strip("<>") in get_args(source.annotation):
+            return model
+    return None
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    """The models that an annotation is or has inside: X, X | Y | None, tuple[X, ...]."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    return next(filter(None, map(_model_in, get_args(annotation))), None)
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models_in(part)]

@@ -26,6 +26,7 @@ from polynya.grid import Tile
 from polynya.layers import LayerSources, SceneLayers, find_layers, read_layers
 from polynya.rasters import EXTENSIONS, band_number, opened_raster, tile_window
 from polynya.recipe import SceneOptions
+from polynya.stores import is_listing, list_objects
 
 __all__ = [
     "BANDS",
@@ -99,14 +100,20 @@ def find_scenes(patterns: Sequence[str]) -> list[SceneRef]:
     reason, and doesn't keep the other scenes of the batch from being done.
 
     Args:
-        patterns: Paths, folders (every raster file directly inside), globs, or URIs GDAL knows.
+        patterns: Paths, folders (every raster file directly inside), globs, or URIs GDAL knows;
+            s3:// and gs:// URIs that end in / are folders, and may be globs.
 
     Returns:
         Scenes in order of their URI, each once, ids unique.
+
+    Raises:
+        SceneError: A bucket can't be listed.
     """
     uris: set[str] = set()
     for pattern in patterns:
-        if "://" in pattern or os.path.isfile(pattern):
+        if is_listing(pattern):
+            found = [uri for uri in list_objects(pattern) if uri.lower().endswith(EXTENSIONS)]
+        elif "://" in pattern or os.path.isfile(pattern):
             found = [pattern]
         elif os.path.isdir(pattern):
             found = [
@@ -263,4 +270,7 @@ def _stretch_table(scene: Scene) -> NDArray[np.uint8]:
     numbers = bits.view(np.int16) if scene.dtype == "int16" else bits
     low, high = scene.stretch
     reflectance = numbers * scene.scale + scene.offset
-    return np.clip(np.rint((reflectance - low) / (high - low) * 255), 1, 255).astype(np.uint8)
+    # Halves are told from float noise first, so that equal reflectance gives equal colours whether
+    # a product has an offset or not.
+    levels = np.round((reflectance - low) / (high - low) * 255, 6)
+    return np.clip(np.rint(levels), 1, 255).astype(np.uint8)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 
 from polynya import __version__
 from polynya.classes import ClassScheme
-from polynya.errors import OutputError, ShardError
+from polynya.errors import OutputError, ShardError, reason_of
 from polynya.grid import Tile
 from polynya.manifest import MANIFEST_FILE, SceneResult, manifest_text, parse_manifest
 from polynya.recipe import Recipe, parse_recipe
@@ -292,10 +293,12 @@ class ShardSet:
         """
         images: list[NDArray[np.uint8]] = []
         labels: list[NDArray[np.uint8]] = []
+        # Small scenes share files, one after another.
+        open_file = lru_cache(maxsize=1)(self._open_file)
         for scene in scene_ids:
-            for file in self.files[scene]:
-                for row in self._read_rows(file, scene):
-                    image, label = self._decode(row, file, size)
+            for name in self.files[scene]:
+                for row in self._read_rows(open_file(name), name, scene):
+                    image, label = self._decode(row, name, size)
                     images.append(image)
                     labels.append(label)
         if not images:
@@ -318,26 +321,31 @@ class ShardSet:
         label[:height, :width] = np.frombuffer(row["label"], np.uint8).reshape(height, width)
         return image, label
 
-    def _read_rows(self, name: str, scene: str) -> Iterator[dict[str, Any]]:
+    def _open_file(self, name: str) -> pq.ParquetFile:
         try:
-            with pq.ParquetFile(self.folder.open(name)) as parquet:
-                for group in range(parquet.num_row_groups):
-                    column = parquet.metadata.row_group(group).column(_SCENE_COLUMN)
-                    if column.statistics is not None and column.statistics.min != scene:
-                        continue  # A group has tiles of one scene.
-                    table = parquet.read_row_group(group, columns=_READ_COLUMNS + _CRC_COLUMNS)
-                    for row in table.to_pylist():
-                        for part in ("image", "label"):
-                            if google_crc32c.value(row[part]) != row[f"{part}_crc32c"]:
-                                raise ShardError(
-                                    f"{self.folder}/{name} is damaged (checksum of {part}); label"
-                                    " again."
-                                )
-                        yield row
+            return pq.ParquetFile(self.folder.open(name))
         except (OSError, pa.ArrowException) as error:
-            raise ShardError(
-                f"{self.folder}/{name} can't be read ({error}); label again."
-            ) from None
+            raise self._unreadable(name, error) from None
+
+    def _read_rows(self, file: pq.ParquetFile, name: str, scene: str) -> Iterator[dict[str, Any]]:
+        for group in range(file.num_row_groups):
+            column = file.metadata.row_group(group).column(_SCENE_COLUMN)
+            if column.statistics is not None and column.statistics.min != scene:
+                continue  # A group has tiles of one scene.
+            try:
+                table = file.read_row_group(group, columns=_READ_COLUMNS + _CRC_COLUMNS)
+            except (OSError, pa.ArrowException) as error:
+                raise self._unreadable(name, error) from None
+            for row in table.to_pylist():
+                for part in ("image", "label"):
+                    if google_crc32c.value(row[part]) != row[f"{part}_crc32c"]:
+                        raise ShardError(
+                            f"{self.folder}/{name} is damaged (checksum of {part}); label again."
+                        )
+                yield row
+
+    def _unreadable(self, name: str, error: Exception) -> ShardError:
+        return ShardError(f"{self.folder}/{name} can't be read ({reason_of(error)}); label again.")
 
 
 def open_shards(place: str | Path | Folder) -> ShardSet:

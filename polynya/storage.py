@@ -15,20 +15,14 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow import fs
 
-from polynya.errors import OutputError
+from polynya.errors import OutputError, reason_of
 from polynya.files import whole_file
-
-_KEPT_MARKS = ("://",)
-
-
-def is_uri(place: str) -> bool:
-    """Whether a place is a URI and no path."""
-    return any(mark in place for mark in _KEPT_MARKS)
+from polynya.stores import file_system
 
 
 def absolute(place: str) -> str:
     """A path from the root, so that workers find it from wherever they run; URIs as they are."""
-    return place if is_uri(place) or place.startswith("/vsi") else os.path.abspath(place)
+    return place if "://" in place or place.startswith("/vsi") else os.path.abspath(place)
 
 
 @dataclass(frozen=True)
@@ -48,7 +42,7 @@ class Folder:
 
     @property
     def is_local(self) -> bool:
-        return not is_uri(self.place)
+        return "://" not in self.place
 
     def names(self) -> list[str]:
         """All files below, as paths relative to the folder, in order; none if it doesn't exist.
@@ -62,7 +56,7 @@ class Folder:
             files = [info.path for info in system.get_file_info(selector) if info.is_file]
         except OSError as error:
             raise OutputError(
-                f"{self.place} can't be used as a folder: {_reason(error)}; choose another --out."
+                f"{self.place} can't be used as a folder: {reason_of(error)}; choose another --out."
             ) from None
         return sorted(path[len(root) :].lstrip("/") for path in files)
 
@@ -73,13 +67,19 @@ class Folder:
 
     def read(self, name: str) -> bytes:
         """Content of a file; OSError if it can't be read."""
-        with self.open(name) as file:
-            return bytes(file.read())
+        system, root = self._system
+        with system.open_input_stream(f"{root}/{name}") as stream:
+            return bytes(stream.read())
 
     def open(self, name: str) -> pa.NativeFile:
-        """A file, open for reading at any position."""
+        """A file, open for reading at any position; OSError if it can't be.
+
+        One of an object store is read whole: shards are, and one request is faster than many.
+        """
         system, root = self._system
-        return system.open_input_file(f"{root}/{name}")
+        if self.is_local:
+            return system.open_input_file(f"{root}/{name}")
+        return pa.BufferReader(self.read(name))
 
     def write(self, name: str, content: bytes | pa.Buffer) -> None:
         """Write a file at once.
@@ -99,7 +99,7 @@ class Folder:
                 stream.write(content)
         except OSError as error:
             raise OutputError(
-                f"{self.place}/{name} can't be written: {_reason(error)}; choose another --out."
+                f"{self.place}/{name} can't be written: {reason_of(error)}; choose another --out."
             ) from None
 
     def remove(self, names: Iterable[str]) -> None:
@@ -115,18 +115,16 @@ class Folder:
 
     @cached_property
     def _system(self) -> tuple[fs.FileSystem, str]:
+        if self.is_local:
+            return fs.LocalFileSystem(), self.place
+        scheme, _, path = self.place.partition("://")
         try:
-            system, root = fs.FileSystem.from_uri(self.place)
-        except (pa.ArrowException, OSError, ValueError) as error:
+            return file_system(scheme), path
+        except (OSError, ValueError) as error:
             raise OutputError(
-                f"{self.place} can't be used as a folder: {_reason(error)}; give a path or an s3://"
-                " or gs:// URI."
+                f"{self.place} can't be used as a folder: {reason_of(error)}; give a path or an"
+                " s3:// or gs:// URI."
             ) from None
-        return system, root.rstrip("/")
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split()).rstrip(".")
 
 
 def _remove_empty(folder: Path) -> None:

@@ -13,7 +13,7 @@ from polynya.errors import SceneError
 from polynya.provenance import file_digest, provenance
 from polynya.recipe import Recipe
 
-COMMANDS = ("doctor", "evaluate", "label", "predict", "train")
+COMMANDS = ("doctor", "evaluate", "label", "predict", "scenes", "train")
 
 
 def test_every_stage_has_its_command_with_help():

@@ -49,7 +49,7 @@ def test_digest_changes_with_any_key_and_labels_digest_only_with_label_keys():
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("sed: 1\n", "unknown key 'sed'; known there: classes, inference"),
+        ("sed: 1\n", "unknown key 'sed'; known there: acquire, classes"),
         ("tiles: {sise: 64}\n", "unknown key 'tiles.sise'; known there: min_valid, size"),
         ("tiles: {size: 0}\n", r"wrong value for 'tiles.size': .*greater than or equal to 1"),
         ("scene: {stretch: [1, 0]}\n", "wrong value for 'scene.stretch'"),

@@ -1,0 +1,124 @@
+"""`polynya scenes`: satellite scenes from where they are into one folder."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from polynya.errors import OutputError, ScenesFailedError
+from polynya.progress import console
+from polynya.sources.item import Item
+from polynya.sources.manifest import MANIFEST_FILE
+from polynya.sources.run import Summary, acquire_options, fetch_scenes, list_items
+
+RecipeFile = Annotated[
+    Path,
+    typer.Option(
+        "--recipe", help="Recipe (YAML) whose section 'acquire' says where scenes come from."
+    ),
+]
+Out = Annotated[Path | None, typer.Option("--out", help="Folder for the scenes.")]
+InPlace = Annotated[
+    bool,
+    typer.Option(
+        "--in-place",
+        help="Copy no pixels: write small files (VRT) that refer to the source's. Not for Earth"
+        " Engine.",
+    ),
+]
+OnlyList = Annotated[bool, typer.Option("--list", help="Print what there is and write nothing.")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Make scenes anew that are there already.")
+]
+
+
+def scenes(
+    recipe: RecipeFile,
+    out: Out = None,
+    in_place: InPlace = False,
+    only_list: OnlyList = False,
+    overwrite: Overwrite = False,
+) -> None:
+    """Get scenes from Earth Engine, STAC, SAFE products or files for labelling.
+
+    \b
+    Each scene becomes one GeoTIFF with the asked bands: numbers as they are,
+    scale and offset from the product itself. The same command again goes on
+    where it was cut; what is there isn't fetched again. The manifest,
+    _scenes.csv, has a row for each item; one that can't be had is there with
+    the reason, the others are done, and the exit code is not 0.
+
+    \b
+    The recipe needs a section like one of these (try a 'limit' first):
+
+    \b
+    acquire: {source: earthengine, project: my-project, max_cloud: 50,
+              region: [-180, -78, -140, -70], dates: [2019-11-01, 2019-11-30]}
+    acquire: {source: stac, collection: sentinel-2-l2a, region: area.geojson,
+              catalog: "https://earth-search.aws.element84.com/v1"}
+    acquire: {source: safe, paths: products}
+    acquire: {source: files, paths: "gs://bucket/scenes/*.tif"}
+
+    \b
+    region: west, south, east, north in degrees, or a GeoJSON file
+    dates: first and last day     max_cloud: percent     limit: scenes
+    bands: default red, green, blue     scale, offset: where none is known
+    paths: one or a list     at_once, retries: of scenes or requests
+
+    \b
+    Keys and credentials: docs/scenes.md.
+    Then: polynya label --scenes OUT --out SHARDS
+    """  # noqa: D301 - \b, which keeps the lines in the help, is one character
+    options = acquire_options(recipe)
+    if out is None and not only_list:
+        raise OutputError("Where the scenes go is not said; give --out FOLDER, or --list.")
+    items = list_items(options)
+    if only_list:
+        print_items(items)
+    elif out is not None:
+        report(fetch_scenes(items, options, out, in_place, overwrite), out)
+
+
+def print_items(items: Sequence[Item]) -> None:
+    """Print a table of items, and how many there are, to stdout."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("item", "time (UTC)", "cloud %", "baseline", "bands", "offset", box=None)
+    for item in items:
+        cloud = "" if item.cloud_cover is None else f"{item.cloud_cover:.1f}"
+        bands = " ".join(band.name for band in item.bands)
+        offsets = " ".join(sorted({f"{band.offset:g}" for band in item.bands}))
+        table.add_row(
+            item.id, item.time_text, cloud, item.baseline or "", item.problem or bands, offsets
+        )
+    # Wide enough for every name when piped into a file or another program.
+    Console(width=None if sys.stdout.isatty() else 300, highlight=False, markup=False).print(table)
+    broken = sum(bool(item.problem) for item in items)
+    typer.echo(f"{len(items)} scenes" + (f", {broken} of them can't be used" if broken else ""))
+
+
+def report(summary: Summary, out: Path) -> None:
+    """Print what was done to stdout, and each failure to stderr.
+
+    Raises:
+        ScenesFailedError: Some items failed.
+    """
+    failed, total = summary.failed, len(summary.results)
+    for result in failed:
+        reason = f"Failed: {result.scene}: {result.reason}"
+        console.print(reason, style="red", markup=False, soft_wrap=True)
+    done = total - len(failed)
+    typer.echo(
+        f"{total} items = {done} scenes done ({summary.kept} were there) + {len(failed)} failed;"
+        f" scenes and {MANIFEST_FILE} in {out}"
+    )
+    if failed:
+        raise ScenesFailedError(
+            f"{len(failed)} of {total} items failed; {out / MANIFEST_FILE} has the reasons, the"
+            " others are done."
+        )

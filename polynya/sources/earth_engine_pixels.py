@@ -1,0 +1,134 @@
+"""The pixels of an Earth Engine image: requests within the limits, kept as they come, one scene.
+
+Limits of one request: 48 MiB of pixels before compression, 32,768 pixels a side, 1024 bands (the
+error messages of https://developers.google.com/earth-engine/apidocs/ee-data-computepixels name
+them).
+"""
+
+from __future__ import annotations
+
+import math
+from concurrent.futures import Executor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from rasterio.errors import RasterioError
+from rasterio.io import MemoryFile
+
+from polynya.errors import SceneError, reason_of
+from polynya.files import whole_file
+from polynya.grid import Tile
+from polynya.sources import sentinel2
+from polynya.sources.earth_engine import AFFINE, URI, client, client_errors
+from polynya.sources.item import Grid, Item
+from polynya.sources.scene_file import describe_raster, mosaic_vrt
+
+MAX_REQUEST_BYTES = 50_331_648
+"""Of the pixels of one request, before compression."""
+PART_BYTES = MAX_REQUEST_BYTES * 2 // 3
+"""What one request asks for: under the limit, so that a repeated one costs less."""
+MAX_SIDE = 32_768
+
+_BYTES_PER_SAMPLE = 2
+
+
+def fetch_parts(item: Item, folder: Path, pool: Executor) -> str:
+    """Fetch the pixels of an image that are not in a folder yet.
+
+    Args:
+        item: From `list_items`.
+        folder: Where the parts are kept until the scene is whole.
+        pool: Runs the requests.
+
+    Returns:
+        XML of a virtual raster of all parts.
+
+    Raises:
+        SceneError: A part doesn't come, or isn't what was asked for.
+    """
+    grid = item.grid
+    if grid is None:
+        raise ValueError(f"`item` must come from list_items. Received: {item}")
+    folder.mkdir(parents=True, exist_ok=True)
+    tiles = split_grid(grid.height, grid.width, len(item.bands) * _BYTES_PER_SAMPLE)
+    paths = {tile: folder / f"{tile.row}_{tile.col}.tif" for tile in tiles}
+    missing = [tile for tile, path in paths.items() if not path.exists()]
+    requests = [pool.submit(_fetch_part, item, grid, tile, paths[tile]) for tile in missing]
+    try:
+        # Not `as_completed`, which never wakes up if a run that ends cancels the requests.
+        for request in requests:
+            request.result()
+    finally:
+        for request in requests:
+            request.cancel()
+    parts = []
+    for tile, path in paths.items():
+        part = describe_raster(str(path))
+        placed = Grid(grid.crs, _part_transform(grid, tile), tile.width, tile.height)
+        parts.append(replace(part, path=str(path.absolute()), grid=placed))
+    index = {band.name: number for number, band in enumerate(item.bands, start=1)}
+    return mosaic_vrt(item, grid, parts, index)
+
+
+def split_grid(height: int, width: int, bytes_per_pixel: int) -> list[Tile]:
+    """Cut a grid into nearly equal parts of at most `PART_BYTES` and `MAX_SIDE` pixels a side."""
+    most = PART_BYTES // bytes_per_pixel
+    side = min(math.isqrt(most), MAX_SIDE)
+    n_cols = math.ceil(width / side)
+    part_width = math.ceil(width / n_cols)
+    n_rows = math.ceil(height / min(most // part_width, MAX_SIDE))
+    part_height = math.ceil(height / n_rows)
+    return [
+        Tile(row, col, min(part_height, height - row), min(part_width, width - col))
+        for row in range(0, height, part_height)
+        for col in range(0, width, part_width)
+    ]
+
+
+def _fetch_part(item: Item, grid: Grid, tile: Tile, path: Path) -> None:
+    ee = client()
+    bands = [band.path for band in item.bands]
+    # Masked pixels, also those outside the image, become nodata; that must not change the type.
+    image = ee.Image(item.uri.removeprefix(URI)).select(bands)
+    image = image.unmask(sentinel2.NODATA, False).toUint16()
+    affine = dict(zip(AFFINE, _part_transform(grid, tile), strict=True))
+    request = {
+        "expression": image,
+        "fileFormat": "GEO_TIFF",
+        "grid": {
+            "crsCode": grid.crs,
+            "affineTransform": affine,
+            "dimensions": {"width": tile.width, "height": tile.height},
+        },
+    }
+    what = f"{item.uri} (rows from {tile.row}, columns from {tile.col})"
+    try:
+        content = bytes(ee.data.computePixels(request))
+    except client_errors(ee) as error:
+        raise SceneError(
+            f"{what} didn't come ({reason_of(error)}); run the command again, it goes on where it"
+            " ended."
+        ) from None
+    _check_part(content, (len(bands), tile.height, tile.width), what)
+    with whole_file(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def _check_part(content: bytes, shape: tuple[int, int, int], what: str) -> None:
+    """Raise SceneError unless a part is a GeoTIFF of the right size that can be read to its end."""
+    try:
+        with MemoryFile(content) as memory, memory.open() as source:
+            pixels: np.ndarray = source.read()
+    except RasterioError as error:
+        raise SceneError(f"{what} came as no GeoTIFF ({error}); run the command again.") from None
+    if pixels.shape != shape or pixels.dtype != np.uint16:
+        raise SceneError(
+            f"{what} came with shape {pixels.shape} and type {pixels.dtype} where {shape} and"
+            " uint16 were asked for; run the command again."
+        )
+
+
+def _part_transform(grid: Grid, tile: Tile) -> tuple[float, float, float, float, float, float]:
+    a, b, c, d, e, f = grid.transform
+    return (a, b, c + a * tile.col + b * tile.row, d, e, f + d * tile.col + e * tile.row)

@@ -1,0 +1,82 @@
+"""Raster files with all bands of a scene: local, on a server or in an object store."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+from rasterio.enums import ColorInterp, MaskFlags
+
+from polynya.errors import PolynyaError, SceneError
+from polynya.progress import track
+from polynya.rasters import opened_raster
+from polynya.recipe import SceneOptions
+from polynya.scenes import Scene, find_scenes, open_scene
+from polynya.sources import sentinel2
+from polynya.sources.item import ALPHA, Band, Item
+from polynya.sources.options import FilesOptions
+from polynya.stores import gdal_path
+
+_COLORS = ("red", "green", "blue")
+
+
+def list_items(options: FilesOptions) -> list[Item]:
+    """The files, alpha with their bands; one that can't be used is an item with a problem.
+
+    Raises:
+        SceneError: A bucket can't be listed.
+    """
+    refs = find_scenes(options.paths)
+    with ThreadPoolExecutor(options.at_once) as pool:
+        items = pool.map(lambda ref: _describe(ref.id, ref.uri, options), refs)
+        return list(track(items, "Opening files", len(refs)))
+
+
+def _describe(name: str, uri: str, options: FilesOptions) -> Item:
+    found = Item(id=name, uri=uri)
+    try:
+        scene = open_scene(uri, SceneOptions(scale=options.scale, offset=options.offset))
+        with opened_raster(uri) as source:
+            colors = dict(zip(_COLORS, scene.band_indexes, strict=True))
+            bands = [_band(source, uri, wanted, colors, scene) for wanted in options.bands]
+            if ColorInterp.alpha in source.colorinterp:
+                index = source.colorinterp.index(ColorInterp.alpha) + 1
+                bands.append(Band(ALPHA, gdal_path(uri), index, 1.0, 0.0, None))
+            elif MaskFlags.per_dataset in source.mask_flag_enums[0]:
+                raise SceneError(
+                    f"{uri} has a mask beside its bands; turn it into a nodata value (gdalwarp"
+                    " -dstnodata 0) or an alpha band (gdalwarp -dstalpha)."
+                )
+            tags = {key: text for key, text in source.tags().items() if key != "AREA_OR_POINT"}
+    except PolynyaError as error:
+        return found.failed(str(error))
+    return replace(found, bands=tuple(bands), properties=tuple(tags.items()))
+
+
+def _band(source: Any, uri: str, wanted: str, colors: dict[str, int], scene: Scene) -> Band:
+    index = _band_index(source, uri, wanted, colors)
+    known = sentinel2.find_band(wanted)
+    return Band(
+        name=known.name if known else wanted,
+        path=gdal_path(uri),
+        index=index,
+        scale=scene.scale,
+        offset=scene.offset,
+        nodata=source.nodatavals[index - 1],
+    )
+
+
+def _band_index(source: Any, uri: str, wanted: str, colors: dict[str, int]) -> int:
+    """1-based band of a file by its description, else by its colour."""
+    known = sentinel2.find_band(wanted)
+    names = {wanted.lower()} | ({known.name.lower(), known.short.lower()} if known else set())
+    for index, description in enumerate(source.descriptions, start=1):
+        if (description or "").lower() in names:
+            return index
+    if known and known.color in colors:
+        return colors[known.color]
+    raise SceneError(
+        f"{uri} has no band '{wanted}' (it has {source.count}: {list(source.descriptions)}); mend"
+        " acquire.bands in the recipe."
+    )

@@ -1,0 +1,272 @@
+"""Sentinel-2 SAFE products, folders and zip files, on this machine or in an object store.
+
+Scale and offset come from the product's own metadata. Elements as in the Sentinel-2 Products
+Specification Document (https://sentiwiki.copernicus.eu/web/s2-products): QUANTIFICATION_VALUE and
+RADIO_ADD_OFFSET of Level-1C, BOA_QUANTIFICATION_VALUE and BOA_ADD_OFFSET of Level-2A.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import zipfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+from xml.etree import ElementTree
+
+from polynya.errors import PolynyaError, SceneError, SourceError
+from polynya.progress import track
+from polynya.sources import sentinel2
+from polynya.sources.item import Band, Item
+from polynya.sources.options import SafeOptions
+from polynya.sources.selection import Selection
+from polynya.stores import gdal_path, is_listing, list_objects, open_object, read_object
+
+_LEVELS = ("MSIL1C", "MSIL2A")
+_ENDINGS = (".safe", ".zip")
+
+
+@dataclass(frozen=True)
+class _Product:
+    """A product whose files can be read by their names inside it."""
+
+    uri: str
+    read: Callable[[str], bytes]
+    """Content of a file; KeyError if there is none."""
+    root: str
+    """GDAL path of its folder, without a / at the end."""
+
+
+def list_items(options: SafeOptions) -> list[Item]:
+    """The products that fit; one that can't be understood is an item with a problem.
+
+    Raises:
+        SourceError: No product is there, the region can't be used, or a band is unknown.
+        SceneError: A bucket can't be listed.
+    """
+    names = [sentinel2.require_band(band) for band in options.bands]
+    selection = Selection(options)
+    products = [product for path in options.paths for product in _find_products(path)]
+    if not products:
+        raise SourceError(
+            f"No SAFE product is in {', '.join(options.paths)}; give products, folders of products"
+            " (names end in .SAFE or .zip) or globs in acquire.paths."
+        )
+    uris = sorted(set(products))
+    with ThreadPoolExecutor(options.at_once) as pool:
+        items = pool.map(lambda uri: _describe(uri, names, options), uris)
+        found = track(items, "Reading metadata of products", len(uris))
+        return [item for item in found if selection.holds(item)]
+
+
+def _find_products(path: str) -> list[str]:
+    if path.startswith(("s3://", "gs://")):
+        return (
+            [uri for uri in list_objects(path, folders=True) if uri.lower().endswith(_ENDINGS)]
+            if is_listing(path)
+            else [path]
+        )
+    if os.path.isdir(path) and not _is_folder_product(path):
+        inside = (os.path.join(path, name) for name in os.listdir(path))
+        return [os.path.abspath(name) for name in inside if name.lower().endswith(_ENDINGS)]
+    found = glob.glob(path, recursive=True)
+    # What leads nowhere stays, and fails by name.
+    return [os.path.abspath(name) for name in found or [path]] if not _is_empty(path) else []
+
+
+def _is_empty(path: str) -> bool:
+    return glob.has_magic(path) and not glob.glob(path, recursive=True)
+
+
+def _is_folder_product(path: str) -> bool:
+    return any(os.path.isfile(os.path.join(path, f"MTD_{level}.xml")) for level in _LEVELS) or (
+        path.rstrip("/").lower().endswith(".safe")
+    )
+
+
+def _describe(uri: str, names: list[sentinel2.BandName], options: SafeOptions) -> Item:
+    stem = os.path.basename(uri.rstrip("/"))
+    found = Item(id=re.sub(r"\.(SAFE|zip)$", "", stem, flags=re.IGNORECASE), uri=uri)
+    try:
+        product = _open_product(uri)
+        level, metadata = _metadata(product)
+        found = _with_product(found, metadata)
+        images = _images(metadata, product)
+        found = _with_sun(found, product, next(iter(images.values())))
+        bands = (_band(name, images, level, metadata, product, options) for name in names)
+        return replace(found, bands=tuple(bands))
+    except PolynyaError as error:
+        return found.failed(str(error))
+    except (KeyError, ElementTree.ParseError, zipfile.BadZipFile, ValueError, OSError) as error:
+        reason = " ".join(str(error).strip("'\"").split())
+        return found.failed(f"{uri} is no complete SAFE product ({reason}); fetch it again.")
+
+
+def _open_product(uri: str) -> _Product:
+    if not uri.lower().endswith(".zip"):
+        folder = uri.rstrip("/")
+
+        def read_file(name: str) -> bytes:
+            return read_object(f"{folder}/{name}")
+
+        return _Product(uri, read_file, gdal_path(folder))
+
+    with open_object(uri) as file, zipfile.ZipFile(file) as archive:
+        inside = archive.namelist()
+    pattern = re.compile(rf"(?:[^/]+/)?MTD_(?:{'|'.join(_LEVELS)})\.xml")
+    metadata = [name for name in inside if pattern.fullmatch(name)]
+    if not metadata:
+        raise SceneError(f"{uri} holds no MTD_MSIL1C.xml or MTD_MSIL2A.xml; is it a SAFE product?")
+    folder = metadata[0].rpartition("/")[0]
+
+    def read_member(name: str) -> bytes:
+        with open_object(uri) as file, zipfile.ZipFile(file) as archive:
+            return archive.read(f"{folder}/{name}" if folder else name)
+
+    # The braces tell GDAL where the archive's own path ends.
+    return _Product(uri, read_member, f"/vsizip/{{{gdal_path(uri)}}}/{folder}".rstrip("/"))
+
+
+def _metadata(product: _Product) -> tuple[str, ElementTree.Element]:
+    """Level and metadata of a product."""
+    for level in _LEVELS:
+        try:
+            return level, ElementTree.fromstring(product.read(f"MTD_{level}.xml"))
+        except (KeyError, SceneError):
+            continue
+    raise SceneError(
+        f"{product.uri} holds no MTD_MSIL1C.xml or MTD_MSIL2A.xml that can be read; give a SAFE"
+        " product of Level-1C or Level-2A, or fetch it again."
+    )
+
+
+def _with_product(item: Item, metadata: ElementTree.Element) -> Item:
+    start = _value(metadata, "PRODUCT_START_TIME")
+    cloud = _value(metadata, "Cloud_Coverage_Assessment")
+    name = _value(metadata, "PRODUCT_URI") or _value(metadata, "PRODUCT_URI_2A")
+    return replace(
+        item,
+        time=datetime.fromisoformat(start).astimezone(UTC) if start else None,
+        cloud_cover=float(cloud) if cloud else None,
+        product=re.sub(r"\.SAFE$", "", name) if name else None,
+        baseline=_value(metadata, "PROCESSING_BASELINE"),
+        footprint=_footprint(_value(metadata, "EXT_POS_LIST")),
+    )
+
+
+def _footprint(positions: str | None) -> dict[str, Any] | None:
+    """GeoJSON polygon of 'latitude longitude latitude longitude ...'."""
+    if positions is None:
+        return None
+    numbers = [float(number) for number in positions.split()]
+    points = [[x, y] for y, x in zip(numbers[::2], numbers[1::2], strict=False)]
+    return {"type": "Polygon", "coordinates": [points]} if len(points) > 3 else None
+
+
+def _images(metadata: ElementTree.Element, product: _Product) -> dict[str, str]:
+    """Image files of a product by their last name parts, such as 'B04' or 'B04_10m'."""
+    paths = [(node.text or "").strip() for node in metadata.iterfind(".//{*}IMAGE_FILE")]
+    if len({tuple(path.split("/")[:2]) for path in paths}) != 1:
+        raise SceneError(
+            f"{product.uri} is of the format before December 2016, with several tiles or none in"
+            " one product; fetch it again in the present format, one tile a product."
+        )
+    named = ((re.search(r"_([A-Z0-9]{3}(?:_\d\dm)?)$", path), path) for path in paths)
+    return {match[1]: path for match, path in named if match}
+
+
+def _with_sun(item: Item, product: _Product, image: str) -> Item:
+    granule = "/".join(image.split("/")[:2])
+    try:
+        tile = ElementTree.fromstring(product.read(f"{granule}/MTD_TL.xml"))
+    except SceneError:
+        raise SceneError(
+            f"{product.uri} is no complete SAFE product ({granule}/MTD_TL.xml is missing); fetch it"
+            " again."
+        ) from None
+    zenith = _value(tile, "Mean_Sun_Angle/{*}ZENITH_ANGLE")
+    azimuth = _value(tile, "Mean_Sun_Angle/{*}AZIMUTH_ANGLE")
+    return replace(
+        item,
+        sun_azimuth=float(azimuth) if azimuth else None,
+        sun_elevation=round(90.0 - float(zenith), 9) if zenith else None,
+    )
+
+
+def _band(
+    name: sentinel2.BandName,
+    images: dict[str, str],
+    level: str,
+    metadata: ElementTree.Element,
+    product: _Product,
+    options: SafeOptions,
+) -> Band:
+    # Of a band that comes in several resolutions the finest one: their names sort that way.
+    found = [images[key] for key in sorted(images) if key.split("_")[0] == name.name]
+    if not found:
+        raise SceneError(
+            f"{product.uri} has no band {name.name} ({name.common}); mend acquire.bands in the"
+            " recipe or leave the product out."
+        )
+    scale, offset = 1.0, 0.0
+    if name.name != sentinel2.CLASSIFICATION:
+        scale, offset = _calibration(name, level, metadata, product, options)
+    path = f"{product.root}/{found[0]}.jp2"
+    return Band(name.name, path, 1, scale, offset, sentinel2.NODATA)
+
+
+def _calibration(
+    name: sentinel2.BandName,
+    level: str,
+    metadata: ElementTree.Element,
+    product: _Product,
+    options: SafeOptions,
+) -> tuple[float, float]:
+    """Scale and offset of a band: the recipe's, else the product's."""
+    boa = level == "MSIL2A"
+    scale = options.scale
+    if scale is None:
+        quantification = _value(metadata, ("BOA_" if boa else "") + "QUANTIFICATION_VALUE")
+        if quantification is None or not float(quantification) > 0:
+            raise SceneError(
+                f"{product.uri} doesn't say its QUANTIFICATION_VALUE; fetch it again or set"
+                " acquire.scale in the recipe."
+            )
+        scale = 1.0 / float(quantification)
+    if options.offset is not None:
+        return scale, options.offset
+    return scale, _add_offset(name, boa, metadata, product) * scale
+
+
+def _add_offset(
+    name: sentinel2.BandName, boa: bool, metadata: ElementTree.Element, product: _Product
+) -> float:
+    """What the product says is to be added to its numbers."""
+    tag = "BOA_ADD_OFFSET" if boa else "RADIO_ADD_OFFSET"
+    offsets = {
+        node.get("band_id", ""): float(node.text or "nan")
+        for node in metadata.iterfind(f".//{{*}}{tag}")
+    }
+    band_ids = {
+        node.get("physicalBand", ""): node.get("bandId", "")
+        for node in metadata.iterfind(".//{*}Spectral_Information")
+    }
+    band_id = band_ids.get(name.short, str(sentinel2.BANDS.index(name)))
+    if band_id in offsets:
+        return offsets[band_id]
+    baseline = _value(metadata, "PROCESSING_BASELINE")
+    if offsets or baseline is None or sentinel2.has_offset(baseline):
+        raise SceneError(
+            f"{product.uri} doesn't say the {tag} of {name.name}; fetch it again or set"
+            " acquire.offset in the recipe."
+        )
+    return 0.0
+
+
+def _value(root: ElementTree.Element, tag: str) -> str | None:
+    node = root.find(f".//{{*}}{tag}")
+    return node.text.strip() if node is not None and node.text else None

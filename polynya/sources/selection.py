@@ -1,0 +1,41 @@
+"""Which of the items a source knows are asked for: region, days, clouds."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time, timedelta
+
+from shapely.geometry.base import BaseGeometry
+
+from polynya.sources.item import Item
+from polynya.sources.options import QueryOptions
+from polynya.sources.region import region_parts, touches
+
+
+class Selection:
+    """A query of the recipe, ready to be asked of items and servers."""
+
+    def __init__(self, options: QueryOptions) -> None:
+        """Read the region's file, if it is one (SourceError if it can't be used)."""
+        self.parts: tuple[BaseGeometry, ...] | None = None
+        """Region cut at the antimeridian; None: everywhere."""
+        self.start: datetime | None = None
+        """First moment, UTC; None: no limit."""
+        self.end: datetime | None = None
+        """First moment after; None: no limit."""
+        self.max_cloud = options.max_cloud
+        """Percent; None: any."""
+        if options.region is not None:
+            self.parts = region_parts(options.region)
+        if options.dates is not None:
+            first, last = options.dates
+            self.start = datetime.combine(first, time(), UTC)
+            self.end = datetime.combine(last + timedelta(days=1), time(), UTC)
+
+    def holds(self, item: Item) -> bool:
+        """Whether an item fits; what is unknown of it never speaks against it."""
+        if self.start and self.end and item.time and not self.start <= item.time < self.end:
+            return False
+        cloud = item.cloud_cover
+        if self.max_cloud is not None and cloud is not None and cloud > self.max_cloud:
+            return False
+        return self.parts is None or touches(self.parts, item.footprint)

@@ -1,0 +1,94 @@
+"""What is the same for Sentinel-2 wherever a scene comes from: band names, scale and offset.
+
+Reflectance = (DN + ADD_OFFSET) / QUANTIFICATION_VALUE. Products have an offset, -1000 so far, from
+processing baseline 04.00 on; DN 0 is nodata in all of them. Source: Sentinel-2 Products
+Specification Document, https://sentiwiki.copernicus.eu/web/s2-products.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from polynya.errors import SourceError
+
+NODATA = 0
+SCALE = 0.0001
+"""1 / QUANTIFICATION_VALUE."""
+ADD_OFFSET = -1000
+"""Of products from baseline 04.00 on, in digital numbers."""
+
+_FIRST_WITH_OFFSET = (4, 0)
+
+
+@dataclass(frozen=True)
+class BandName:
+    """The names of one band."""
+
+    name: str
+    """In products: 'B04'."""
+    common: str
+    """In STAC: 'red' (the eo extension's common names, and Earth Search's asset keys)."""
+    resolution: int
+    """Metres."""
+    color: str = ""
+    """'red', 'green' or 'blue', where it is one."""
+
+    @property
+    def short(self) -> str:
+        """In Earth Engine and in product metadata: 'B4'."""
+        return re.sub(r"^B0", "B", self.name)
+
+
+BANDS = (
+    BandName("B01", "coastal", 60),
+    BandName("B02", "blue", 10, "blue"),
+    BandName("B03", "green", 10, "green"),
+    BandName("B04", "red", 10, "red"),
+    BandName("B05", "rededge1", 20),
+    BandName("B06", "rededge2", 20),
+    BandName("B07", "rededge3", 20),
+    BandName("B08", "nir", 10),
+    BandName("B8A", "nir08", 20),
+    BandName("B09", "nir09", 60),
+    BandName("B10", "cirrus", 60),
+    BandName("B11", "swir16", 20),
+    BandName("B12", "swir22", 20),
+    BandName("SCL", "scl", 20),
+)
+"""In the order of `band_id` in product metadata; the scene classification has none."""
+
+CLASSIFICATION = "SCL"
+"""The band of Level-2A that holds classes, not reflectance."""
+
+
+def find_band(name: str) -> BandName | None:
+    """The band with a name of any kind, in upper or lower case; None if there is none."""
+    wanted = name.lower()
+    for band in BANDS:
+        if wanted in (band.name.lower(), band.short.lower(), band.common):
+            return band
+    return None
+
+
+def require_band(name: str) -> BandName:
+    """The band with a name of any kind; SourceError if there is none."""
+    band = find_band(name)
+    if band is None:
+        known = ", ".join(f"{band.name} ({band.common})" for band in BANDS)
+        raise SourceError(
+            f"Sentinel-2 has no band '{name}'; mend acquire.bands in the recipe (known: {known})."
+        )
+    return band
+
+
+def has_offset(baseline: str) -> bool:
+    """Whether products of a processing baseline, such as '05.10', have an offset.
+
+    Raises:
+        ValueError: That is no baseline.
+    """
+    match = re.fullmatch(r"(\d\d)\.(\d\d)", baseline)
+    if match is None:
+        raise ValueError(f"'{baseline}' is no processing baseline")
+    return (int(match[1]), int(match[2])) >= _FIRST_WITH_OFFSET

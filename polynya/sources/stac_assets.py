@@ -1,0 +1,136 @@
+"""Which asset of a STAC item is a band, and what its numbers mean.
+
+Known: Earth Search (assets red, green, blue; https://earth-search.aws.element84.com/v1), Planetary
+Computer (B04, B03, B02; https://planetarycomputer.microsoft.com/dataset/sentinel-2-l2a), others by
+the bands' common names. Scale and offset are in `raster:bands` (raster extension 1), or as
+`raster:scale` and `raster:offset` in `bands` or the asset (STAC 1.1).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from polynya.errors import SceneError
+from polynya.sources import sentinel2
+from polynya.sources.item import Band, Item
+from polynya.sources.options import StacOptions
+
+_BASELINES = ("s2:processing_baseline", "sentinel:processing_baseline", "processing:version")
+_OFFSET_APPLIED = ("earthsearch:boa_offset_applied", "sentinel:boa_offset_applied")
+"""Earth Search: whether BOA_ADD_OFFSET is in the numbers already. Where it is, the offset in
+`raster:bands` must not be used (https://github.com/Element84/earth-search/issues/9)."""
+
+
+def find_baseline(properties: Mapping[str, Any]) -> str | None:
+    """Processing baseline of a Sentinel-2 item, such as '05.10'; None if it doesn't say."""
+    for key in _BASELINES:
+        text = str(properties.get(key, ""))
+        if re.fullmatch(r"\d\d\.\d\d", text):
+            return text
+    return None
+
+
+def item_band(item: Any, name: str, found: Item, options: StacOptions) -> tuple[Band, str]:
+    """One band of an item and the address of its asset; the band's path is still empty.
+
+    Args:
+        item: pystac item.
+        name: Of the band, as the recipe says it.
+        found: What is known of the item.
+        options: Scale and offset of the recipe.
+
+    Raises:
+        SceneError: There is no such band, or its scale or offset can't be known.
+    """
+    known = sentinel2.find_band(name)
+    asset = _find_asset(item, name, known, found.uri)
+    info = _band_info(asset)
+    scale, offset = 1.0, 0.0
+    if known is None or known.name != sentinel2.CLASSIFICATION:
+        scale, offset = _calibration(item.properties, info, found, options)
+    nodata = info.get("nodata", sentinel2.NODATA if known and found.baseline else None)
+    href = asset.get_absolute_href()
+    if href is None:
+        raise SceneError(f"{found.uri} has no address for its band '{name}'; leave it out.")
+    return Band(
+        name=known.name if known else name,
+        path="",
+        index=1,
+        scale=scale,
+        offset=offset,
+        nodata=None if nodata is None else float(nodata),
+    ), href
+
+
+def _find_asset(item: Any, name: str, known: sentinel2.BandName | None, uri: str) -> Any:
+    keys = [name]
+    if known is not None:
+        # Copernicus Data Space has the resolution in the key.
+        in_metres = f"{known.name}_{known.resolution}m"
+        keys += [known.common, known.name, known.short, in_metres, f"{known.common}-jp2"]
+    for key in keys:
+        if key in item.assets:
+            return item.assets[key]
+    wanted = {key.lower() for key in keys}
+    for asset in item.assets.values():
+        fields = asset.extra_fields
+        bands: list[dict[str, Any]] = fields.get("bands") or fields.get("eo:bands") or []
+        if len(bands) == 1:
+            names = (bands[0].get(key) for key in ("name", "common_name", "eo:common_name"))
+            if wanted & {str(one).lower() for one in names}:
+                return asset
+    raise SceneError(
+        f"{uri} has no band '{name}' (its assets: {', '.join(item.assets)}); mend acquire.bands in"
+        " the recipe or leave the item out."
+    )
+
+
+def _band_info(asset: Any) -> dict[str, Any]:
+    """Scale, offset and nodata of an asset, whatever the version of STAC; only what is there."""
+    fields = asset.extra_fields
+    info: dict[str, Any] = {}
+    per_band: list[dict[str, Any]] = [
+        *(fields.get("bands") or [])[:1],
+        *(fields.get("raster:bands") or [])[:1],
+    ]
+    for source in (fields, *per_band):
+        for key in ("scale", "offset", "nodata"):
+            for name in (key, f"raster:{key}"):
+                if source.get(name) is not None:
+                    info[key] = source[name]
+    return info
+
+
+def _calibration(
+    properties: Mapping[str, Any], info: dict[str, Any], found: Item, options: StacOptions
+) -> tuple[float, float]:
+    """Scale and offset: the recipe's, else the item's."""
+    scale = options.scale if options.scale is not None else info.get("scale")
+    if scale is None and found.baseline is not None:
+        scale = sentinel2.SCALE
+    if scale is None:
+        raise SceneError(
+            f"{found.uri} doesn't say what reflectance its numbers mean; set acquire.scale and"
+            " acquire.offset in the recipe."
+        )
+    if options.offset is not None:
+        return float(scale), options.offset
+    if any(properties.get(key) is True for key in _OFFSET_APPLIED):
+        return float(scale), 0.0
+    offset = info.get("offset")
+    if found.baseline is None:
+        # The raster extension: no offset means 0.
+        return float(scale), float(offset or 0.0)
+    shifted = sentinel2.has_offset(found.baseline)
+    if offset is None:
+        return float(scale), sentinel2.ADD_OFFSET * float(scale) if shifted else 0.0
+    if shifted != (float(offset) != 0.0):
+        raise SceneError(
+            f"{found.uri} says that its offset is {offset} and its processing baseline"
+            f" {found.baseline}, which has {'one' if shifted else 'none'}; set acquire.offset in"
+            " the recipe: -0.1 where the numbers are as the agency made them from baseline 04.00"
+            " on, 0 where they are older or shifted."
+        )
+    return float(scale), float(offset)

@@ -1,0 +1,173 @@
+"""Object stores: what GDAL calls a URI, which objects a prefix has, and reading small ones.
+
+Pixels come through GDAL's virtual file systems, listings and metadata through pyarrow's file
+systems. Both take credentials from the environment, as their documentation says:
+https://gdal.org/user/virtual_file_systems.html, https://arrow.apache.org/docs/python/filesystems.html
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from polynya.errors import SceneError, reason_of
+
+_VSI = {"s3": "/vsis3/", "gs": "/vsigs/", "http": "/vsicurl/", "https": "/vsicurl/"}
+_LISTABLE = ("s3://", "gs://")
+_GLOB = re.compile(r"[*?\[]")
+_REMEDY = "check the address and the credentials in the environment (docs/scenes.md)"
+
+
+def gdal_path(uri: str) -> str:
+    """What GDAL opens for a path or URI; local paths become absolute, so that any worker can.
+
+    Args:
+        uri: Path, /vsi path, or a URI of s3, gs, http, https or file.
+    """
+    scheme, separator, rest = uri.partition("://")
+    if separator and scheme in _VSI:
+        return _VSI[scheme] + (uri if scheme.startswith("http") else rest)
+    if scheme == "file" and separator:
+        return rest
+    if separator or uri.startswith("/vsi"):
+        return uri
+    return os.path.abspath(uri)
+
+
+def signed_path(url: str, collection: str) -> str:
+    """GDAL path of a file behind read tokens as Planetary Computer gives them.
+
+    GDAL asks VSICURL_PC_SAS_TOKEN_URL, by default Planetary Computer's, for the collection's token
+    when it opens the file, and again when the token is out of date. So the path itself holds none.
+    """
+    return f"/vsicurl?pc_url_signing=yes&pc_collection={collection}&url={quote(url, safe='')}"
+
+
+def is_remote(path: str) -> bool:
+    """Whether what GDAL opens may be, or refer to, something that is not on this machine."""
+    return path.startswith("/vsi") or path.lower().endswith(".vrt")
+
+
+def gdal_options(environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
+    """GDAL settings for reading remote files that the environment doesn't set itself.
+
+    A request that fails for a passing reason is sent again, and no folder of a server is listed
+    for files beside the wanted one. The variables that SDKs know for servers other than the
+    clouds' own (AWS_ENDPOINT_URL, STORAGE_EMULATOR_HOST) hold for GDAL too.
+    """
+    options: dict[str, Any] = {
+        "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+        "GDAL_HTTP_MAX_RETRY": "4",
+        "GDAL_HTTP_RETRY_DELAY": "1",
+    }
+    endpoint = _s3_endpoint(environment)
+    if endpoint:
+        address = urlsplit(endpoint)
+        options["AWS_S3_ENDPOINT"] = address.netloc
+        options["AWS_HTTPS"] = "YES" if address.scheme == "https" else "NO"
+        options["AWS_VIRTUAL_HOSTING"] = "FALSE"
+    emulator = environment.get("STORAGE_EMULATOR_HOST")
+    if emulator:
+        options["CPL_GS_ENDPOINT"] = emulator.rstrip("/") + "/"
+        options["GS_NO_SIGN_REQUEST"] = "YES"
+    return {key: value for key, value in options.items() if key not in environment}
+
+
+def is_listing(pattern: str) -> bool:
+    """Whether a URI means objects of a bucket that are to be listed: a prefix with / or a glob."""
+    return pattern.startswith(_LISTABLE) and (pattern.endswith("/") or bool(_GLOB.search(pattern)))
+
+
+def list_objects(pattern: str, folders: bool = False) -> list[str]:
+    """URIs of the objects that a prefix or glob of s3:// or gs:// stands for, in order.
+
+    Args:
+        pattern: 'gs://bucket/prefix/' gives what is directly inside, 'gs://bucket/a/*.tif' what
+            matches; '*' stays within one folder.
+        folders: Also folders, without a / at the end; this lists all that is below.
+
+    Raises:
+        SceneError: The bucket can't be listed.
+    """
+    from pyarrow.fs import FileSelector, FileType
+
+    scheme, _, path = pattern.partition("://")
+    base = _GLOB.split(path, maxsplit=1)[0].rpartition("/")[0]
+    wanted = (path[len(base) :].strip("/") or "*").split("/")
+    # Folders are known by what is in them: few stores have entries of their own for them.
+    selector = FileSelector(base, recursive=folders or len(wanted) > 1)
+    try:
+        found = file_system(scheme).get_file_info(selector)
+    except (OSError, ValueError) as error:
+        raise SceneError(f"{pattern} can't be listed ({reason_of(error)}); {_REMEDY}.") from None
+    uris = set()
+    for entry in found:
+        parts = entry.path[len(base) :].strip("/").split("/")
+        whole = len(parts) == len(wanted)
+        matches = len(parts) >= len(wanted) and all(map(fnmatch.fnmatchcase, parts, wanted))
+        if entry.type == FileType.File and matches and (whole or folders):
+            uris.add("/".join([f"{scheme}://{base}", *parts[: len(wanted)]]))
+    return sorted(uris)
+
+
+def read_object(uri: str) -> bytes:
+    """Content of a small file, local or of s3:// or gs://; SceneError if it can't be read."""
+    scheme, separator, path = uri.partition("://")
+    try:
+        if not separator:
+            return Path(uri).read_bytes()
+        with file_system(scheme).open_input_stream(path) as stream:
+            return bytes(stream.read())
+    except (OSError, ValueError) as error:
+        raise SceneError(f"{uri} can't be read ({reason_of(error)}); {_REMEDY}.") from None
+
+
+def open_object(uri: str) -> Any:
+    """Open a file, local or of s3:// or gs://, for reading bytes at any position.
+
+    Raises:
+        SceneError: It can't be opened.
+    """
+    scheme, separator, path = uri.partition("://")
+    try:
+        if not separator:
+            return Path(uri).open("rb")
+        return file_system(scheme).open_input_file(path)
+    except (OSError, ValueError) as error:
+        raise SceneError(f"{uri} can't be read ({reason_of(error)}); {_REMEDY}.") from None
+
+
+def _s3_endpoint(environment: Mapping[str, str]) -> str | None:
+    return environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
+
+
+def file_system(scheme: str) -> Any:
+    """The pyarrow file system of a scheme, with the environment's credentials.
+
+    Raises:
+        ValueError: It is neither s3 nor gs.
+    """
+    from pyarrow import fs
+
+    if scheme == "s3":
+        endpoint = _s3_endpoint(os.environ)
+        address = urlsplit(endpoint) if endpoint else None
+        return fs.S3FileSystem(
+            anonymous=os.environ.get("AWS_NO_SIGN_REQUEST", "NO").upper() == "YES",
+            endpoint_override=address.netloc if address else None,
+            scheme=address.scheme if address else None,
+        )
+    if scheme == "gs":
+        emulator = os.environ.get("STORAGE_EMULATOR_HOST")
+        address = urlsplit(emulator) if emulator else None
+        return fs.GcsFileSystem(
+            anonymous=bool(address) or os.environ.get("GS_NO_SIGN_REQUEST", "NO").upper() == "YES",
+            endpoint_override=address.netloc if address else None,
+            scheme=address.scheme if address else "https",
+        )
+    raise ValueError(f"{scheme}:// is no object store that is known")

@@ -1,0 +1,233 @@
+"""Scenes and shards in S3 and Google Cloud Storage, against local servers that implement them."""
+
+import json
+import os
+import socket
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+from unittest import mock
+from urllib.request import Request, urlopen
+
+import boto3
+import numpy as np
+import pytest
+from acquire import get_scenes, image_of, reflectance_of, run_scenes, write_recipe
+from conftest import ice_image, label_here
+from gcp_storage_emulator.server import create_server
+from moto.server import ThreadedMotoServer
+from safe_products import ground, write_safe
+
+from autolabel.run import run_labelling
+from polynya.errors import OutputError, SceneError, ShardError
+from polynya.recipe import Recipe
+from polynya.scenes import find_scenes, open_scene, read_scene
+from polynya.shards import open_shards, start_dataset
+from polynya.stores import gdal_options, gdal_path, list_objects, open_object, read_object
+
+BUCKET = "ice-scenes"
+
+
+@pytest.fixture(scope="module")
+def s3_url():
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def gcs_url():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    # One connection at a time, as the emulator has it, is too few for a client that keeps one open.
+    with mock.patch("http.server.HTTPServer", ThreadingHTTPServer):
+        server = create_server("127.0.0.1", port, in_memory=True, default_bucket=BUCKET)
+        server.start()
+    yield f"http://127.0.0.1:{port}"
+    server.stop()
+
+
+@pytest.fixture(params=["s3", "gs"])
+def upload(request, monkeypatch):
+    """Puts a file into the store; gives its URI."""
+    if request.param == "s3":
+        url = request.getfixturevalue("s3_url")
+        for name, value in (
+            ("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "secret"),
+            ("AWS_ENDPOINT_URL", url), ("AWS_DEFAULT_REGION", "us-east-1"),
+        ):  # fmt: skip
+            monkeypatch.setenv(name, value)
+        client = boto3.client("s3")
+        client.create_bucket(Bucket=BUCKET)
+
+        def put(path: Path, key: str) -> str:
+            client.put_object(Bucket=BUCKET, Key=key, Body=path.read_bytes())
+            return f"s3://{BUCKET}/{key}"
+
+        return put
+    url = request.getfixturevalue("gcs_url")
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", url)
+
+    def put_gs(path: Path, key: str) -> str:
+        address = f"{url}/upload/storage/v1/b/{BUCKET}/o?uploadType=media&name={key}"
+        kind = {"Content-Type": "application/octet-stream"}
+        urlopen(Request(address, data=path.read_bytes(), headers=kind)).close()
+        return f"gs://{BUCKET}/{key}"
+
+    return put_gs
+
+
+def folder_of(uri):
+    return uri.rpartition("/")[0] + "/"
+
+
+def test_a_scene_is_read_where_it_lies(upload, write_scene):
+    image = ice_image(300, 400)
+    uri = upload(write_scene("a.tif", image, tiled=True), "read/a.tif")
+    pixels, valid = read_scene(open_scene(uri))
+    assert (pixels == image).all()
+    assert valid.all()
+
+
+def test_prefixes_and_globs_list_what_is_in_the_bucket(upload, write_scene):
+    scene = write_scene("a.tif", ice_image(4, 4))
+    uris = [upload(scene, f"list/{name}") for name in ("b.tif", "a.TIF", "notes.txt", "x/c.tif")]
+    base = folder_of(uris[0])
+    assert [ref.uri for ref in find_scenes([base])] == [f"{base}a.TIF", f"{base}b.tif"]
+    assert [ref.id for ref in find_scenes([f"{base}*.tif", uris[0]])] == ["b"]
+    assert [ref.id for ref in find_scenes([f"{base}*/*.tif"])] == ["c"]
+    assert list_objects(base, folders=True)[-1] == f"{base}x"
+    # What leads nowhere fails by its name, as on a disk.
+    assert [ref.uri for ref in find_scenes([f"{base}*.png"])] == [f"{base}*.png"]
+
+
+def test_scenes_come_from_files_of_a_bucket_in_place_and_downloaded(upload, write_scene, tmp_path):
+    numbers = np.arange(1, 3 * 64 * 64 + 1, dtype=np.uint16).reshape(64, 64, 3)
+    names = ("B04", "B03", "B02")
+    scene = write_scene("s.tif", numbers, scales=0.0001, offsets=-0.1, descriptions=names, nodata=0)
+    base = folder_of(upload(scene, "files/s.tif"))
+    (tif,) = get_scenes(tmp_path, tmp_path / "tif", source="files", paths=base)
+    (vrt,) = get_scenes(tmp_path, tmp_path / "vrt", "--in-place", source="files", paths=base)
+    assert gdal_path(base) in vrt.read_text()
+    for path in (tif, vrt):
+        np.testing.assert_allclose(
+            np.moveaxis(reflectance_of(path), 0, -1), numbers * 0.0001 - 0.1, atol=1e-9
+        )
+    assert (image_of(tif)[0] == image_of(scene)[0]).all()
+
+
+def test_safe_products_are_read_in_the_bucket_folders_and_zips(upload, tmp_path):
+    products = tmp_path / "products"
+    archive = write_safe(products, "L1C", "05.10", zipped=True)
+    packed = upload(archive, f"safe/{archive.name}")
+    base = folder_of(packed)
+    folders = [write_safe(products, "L1C", "02.14"), write_safe(products, "L2A", "05.10")]
+    for path in (path for folder in folders for path in folder.rglob("*")):
+        if path.is_file():
+            upload(path, f"safe/{path.relative_to(products)}")
+    # The emulator and pyarrow's client don't agree on reading at a position, which zips need.
+    paths = base if base.startswith("s3://") else f"{base}*.SAFE"
+    truth = np.stack([ground()[band] for band in ("B04", "B03", "B02")]).astype(float)
+    truth[truth == 0] = np.nan
+    for how in ((), ("--in-place",)):
+        files = get_scenes(tmp_path, tmp_path / "out", *how, source="safe", paths=paths)
+        assert len(files) == (3 if paths == base else 2)
+        for path in files:
+            np.testing.assert_allclose(reflectance_of(path), truth / 10_000, atol=1e-9)
+    one = f"{base}{folders[0].name}"
+    assert len(get_scenes(tmp_path, tmp_path / "one", source="safe", paths=one)) == 1
+
+
+def test_static_stac_catalogues_lie_in_buckets_too(upload, write_scene, tmp_path):
+    numbers = np.full((8, 8), 1500, np.uint16)
+    href = upload(write_scene("b.tif", numbers), "stac/b.tif")
+    item = {
+        "type": "Feature", "stac_version": "1.1.0", "id": "i", "links": [],
+        "geometry": None, "properties": {"datetime": "2022-11-03T19:09:31Z"},
+        "assets": {
+            name: {"href": "./b.tif",
+                   "bands": [{"name": name, "raster:scale": 0.0001, "raster:offset": -0.1}]}
+            for name in ("red", "green", "blue")
+        },
+    }  # fmt: skip
+    catalog = {
+        "type": "Catalog", "stac_version": "1.1.0", "id": "c", "description": "x",
+        "links": [{"rel": "item", "href": "./i.json"}],
+    }  # fmt: skip
+    for name, content in (("i.json", item), ("catalog.json", catalog)):
+        (tmp_path / name).write_text(json.dumps(content))
+        uri = upload(tmp_path / name, f"stac/{name}")
+    (path,) = get_scenes(tmp_path, tmp_path / "out", source="stac", catalog=uri)
+    np.testing.assert_allclose(reflectance_of(path), 0.05)
+    assert gdal_path(href).startswith(("/vsis3/", "/vsigs/"))
+
+
+def test_what_is_not_in_the_bucket_is_one_sentence(upload, write_scene, tmp_path):
+    uri = upload(write_scene("a.tif", ice_image(4, 4)), "missing/a.tif")
+    base = folder_of(uri)
+    with pytest.raises(SceneError, match="none.tif can't be read"):
+        open_scene(f"{base}none.tif")
+    with pytest.raises(SceneError, match="can't be read"):
+        read_object(f"{base}none.xml")
+    with pytest.raises(SceneError, match="can't be read"):
+        open_object(f"{base}none.zip")
+    nowhere = uri.replace(BUCKET, "no-such-bucket-of-ours").replace("a.tif", "")
+    with pytest.raises(SceneError, match="can't be listed"):
+        find_scenes([nowhere])
+    result = run_scenes(write_recipe(tmp_path, source="safe", paths=nowhere), tmp_path / "out")
+    assert result.exit_code == 1
+    assert "check the address and the credentials" in result.output
+
+
+def test_gdal_gets_the_servers_that_sdks_know_and_leaves_its_own_settings_alone():
+    options = gdal_options({"AWS_ENDPOINT_URL_S3": "https://s3.example.org"})
+    assert options["AWS_S3_ENDPOINT"] == "s3.example.org"
+    assert options["AWS_HTTPS"] == "YES"
+    own = gdal_options({"AWS_ENDPOINT_URL": "http://x:9000", "AWS_S3_ENDPOINT": "y"})
+    assert "AWS_S3_ENDPOINT" not in own
+    assert "GDAL_HTTP_MAX_RETRY" not in gdal_options({"GDAL_HTTP_MAX_RETRY": "9"})
+
+
+def test_other_schemes_cannot_be_listed_and_local_paths_become_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert gdal_path("a/b.tif") == os.path.join(tmp_path, "a/b.tif")
+    assert gdal_path("file:///x/y.tif") == "/x/y.tif"
+    assert gdal_path("https://h/x.tif") == "/vsicurl/https://h/x.tif"
+    assert gdal_path("/vsizip/x.zip/y") == "/vsizip/x.zip/y"
+    assert gdal_path("az://c/x.tif") == "az://c/x.tif"
+    with pytest.raises(SceneError, match="no object store that is known"):
+        list_objects("az://c/")
+
+
+def test_shards_go_to_a_bucket_and_come_back(upload, write_scene, tmp_path, capsys):
+    images = {name: ice_image(100, 70, seed) for seed, name in enumerate("abc")}
+    uris = [upload(write_scene(f"{n}.tif", image), f"in/{n}.tif") for n, image in images.items()]
+    out = folder_of(folder_of(uris[0])[:-1]) + "shards"
+    run_labelling(uris[:2], out, None, False, "here")
+    assert "2 scenes labelled, 0 failed" in capsys.readouterr().out
+    run_labelling([folder_of(uris[0])], f"{out}/", None, False, "here")
+    assert "3 scenes labelled (2 of them before), 0 failed" in capsys.readouterr().out
+    local, _ = label_here(Recipe(), tmp_path / "local", tmp_path / "a.tif", tmp_path / "b.tif")
+    shards = open_shards(out)
+    assert shards.scene_ids == ("a", "b", "c")
+    for name, image in images.items():
+        assert (shards.load([name], 256)[0][0, :100, :70] == image).all()
+    shared = set(local.names()) & set(shards.folder.names()) - {"_manifest.csv"}
+    assert len(shared) == 2
+    assert all(local.read(name) == shards.folder.read(name) for name in shared)
+    assert not any(name.startswith("_work") for name in shards.folder.names())
+
+    with pytest.raises(OutputError, match="shards of another recipe"):
+        start_dataset(out, Recipe.model_validate({"tiles": {"size": 64}}))
+    start_dataset(out, Recipe(), overwrite=True)
+    assert shards.folder.names() == ["_dataset.json"]
+    with pytest.raises(ShardError, match="no finished shards"):
+        open_shards(out)
+
+
+def test_a_bucket_that_is_not_there_is_one_sentence(upload, write_scene):
+    uri = upload(write_scene("a.tif", ice_image(4, 4)), "nowhere/a.tif")
+    with pytest.raises(OutputError, match="no-such-bucket-of-ours.*choose another --out"):
+        start_dataset(uri.replace(BUCKET, "no-such-bucket-of-ours"), Recipe())

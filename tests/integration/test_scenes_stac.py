@@ -1,0 +1,451 @@
+"""`polynya scenes` on STAC: an API and static catalogues, in place and downloaded."""
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from acquire import get_scenes, image_of, run_scenes, scene_files, write_recipe
+from rasterio.shutil import copy
+from rasterio.transform import from_origin
+from web_server import Answer, file_answer, serving
+
+from polynya.rasters import opened_raster
+from polynya.scenes import open_scene
+from polynya.sources.manifest import read_manifest
+from polynya.stores import signed_path
+
+EDGE = 1024
+EARTH_SEARCH = {"B04": "red", "B03": "green", "B02": "blue"}
+PLANETARY_COMPUTER = {"B04": "B04", "B03": "B03", "B02": "B02"}
+
+
+def numbers(seed, shift=0):
+    rng = np.random.default_rng(seed)
+    pixels = rng.integers(1, 9000, (EDGE, EDGE)) + shift
+    pixels[:200, :100] = 0
+    return pixels.astype(np.uint16)
+
+
+def write_cog(path, pixels):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    plain = path.with_suffix(".plain.tif")
+    with rasterio.open(
+        plain, "w", driver="GTiff", height=EDGE, width=EDGE, count=1, dtype="uint16", nodata=0,
+        crs="EPSG:32702", transform=from_origin(500_000, 2_000_000, 10, 10),
+    ) as target:  # fmt: skip
+        target.write(pixels, 1)
+    copy(str(plain), str(path), driver="COG", BLOCKSIZE=256, COMPRESS="DEFLATE", OVERVIEWS="NONE")
+    plain.unlink()
+
+
+def make_item(folder, name, keys=EARTH_SEARCH, seed=0, shift=0, raster=None, href="{}", **more):
+    """Write the bands of an item and give its JSON; `href` makes addresses of paths."""
+    assets = {}
+    for index, (band, key) in enumerate(keys.items()):
+        path = f"{name}/{band}.tif"
+        if not (folder / path).exists():
+            write_cog(folder / path, numbers(seed + index, shift))
+        assets[key] = {"href": href.format(path), "roles": ["data"]}
+        if raster is not None:
+            assets[key]["raster:bands"] = [raster]
+    west = more.pop("west", -171.0)
+    ring = [[west, -72], [west + 3, -72], [west + 3, -73], [west, -73], [west, -72]]
+    return {
+        "type": "Feature",
+        "stac_version": "1.0.0",
+        "id": name,
+        "collection": "sentinel-2-l2a",
+        "geometry": {"type": "Polygon", "coordinates": [ring]},
+        "bbox": [west, -73, west + 3, -72],
+        "properties": {
+            "datetime": "2022-11-03T19:09:31Z",
+            "eo:cloud_cover": 10.0,
+            "view:sun_azimuth": 48.5,
+            "view:sun_elevation": 30.25,
+            "s2:product_uri": f"{name}.SAFE",
+            **more,
+        },
+        "links": [],
+        "assets": assets,
+    }
+
+
+def earth_search_item(folder, name, applied, **more):
+    """As Earth Search has them: raster:bands tells of the offset also where it is applied."""
+    raster = {"nodata": 0, "data_type": "uint16", "scale": 0.0001, "offset": -0.1}
+    properties = {"s2:processing_baseline": "05.10", "earthsearch:boa_offset_applied": applied}
+    shift = 0 if applied else 1000
+    return make_item(folder, name, raster=raster, shift=shift, **properties, **more)
+
+
+def planetary_computer_item(folder, name, baseline, **more):
+    """As Planetary Computer has them: no scale and no offset in the item."""
+    shift = 1000 if baseline >= "04.00" else 0
+    return make_item(
+        folder,
+        name,
+        PLANETARY_COMPUTER,
+        shift=shift,
+        **{"s2:processing_baseline": baseline},
+        **more,
+    )
+
+
+def write_static(folder, items):
+    """A catalogue with a collection below, items in folders of their own, relative links."""
+    links = []
+    for item in items:
+        path = folder / "collection" / item["id"] / "item.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(item))
+        links.append({"rel": "item", "href": f"./{item['id']}/item.json"})
+    collection = {
+        "type": "Collection", "stac_version": "1.0.0", "id": "sentinel-2-l2a", "license": "other",
+        "description": "x", "links": links,
+        "extent": {"spatial": {"bbox": [[-180, -90, 180, 90]]},
+                   "temporal": {"interval": [["2015-06-27T00:00:00Z", None]]}},
+    }  # fmt: skip
+    (folder / "collection/collection.json").write_text(json.dumps(collection))
+    catalog = {
+        "type": "Catalog", "stac_version": "1.0.0", "id": "c", "description": "x",
+        "links": [{"rel": "child", "href": "./collection/collection.json"}],
+    }  # fmt: skip
+    (folder / "catalog.json").write_text(json.dumps(catalog))
+
+
+def add_api(server, items, page=2, fail=0):
+    """Routes of a STAC API with paging by POST; the first `fail` searches are refused."""
+    left = [fail]
+    conformance = ["core", "item-search", "ogcapi-features", "item-search#query"]
+    landing = {
+        "type": "Catalog", "stac_version": "1.0.0", "id": "api", "description": "x",
+        "conformsTo": [f"https://api.stacspec.org/v1.0.0/{name}" for name in conformance],
+        "links": [
+            {"rel": "root", "href": server.url},
+            {"rel": "search", "href": f"{server.url}/search", "method": "POST",
+             "type": "application/geo+json"},
+            {"rel": "search", "href": f"{server.url}/search", "method": "GET",
+             "type": "application/geo+json"},
+        ],
+    }  # fmt: skip
+
+    def search(request):
+        if left[0]:
+            left[0] -= 1
+            return Answer({"description": "busy"}, 503)
+        body = request.json()
+        found = [item for item in items if fits(item, body)]
+        start = body.get("token", 0)
+        links = []
+        if start + page < len(found):
+            following = {**body, "token": start + page}
+            links = [{"rel": "next", "href": f"{server.url}/search", "method": "POST",
+                      "body": following, "merge": False}]  # fmt: skip
+        features = found[start : start + page]
+        return Answer({"type": "FeatureCollection", "features": features, "links": links})
+
+    server.routes += [("/?", lambda request: Answer(landing)), ("/search", search)]
+
+
+def fits(item, body):
+    properties = item["properties"]
+    if item["collection"] not in body.get("collections", [item["collection"]]):
+        return False
+    if "datetime" in body:
+        first, last = body["datetime"].split("/")
+        if not first <= properties["datetime"] <= last:
+            return False
+    most = body.get("query", {}).get("eo:cloud_cover", {}).get("lte", 100)
+    if properties["eo:cloud_cover"] > most:
+        return False
+    box = body.get("bbox")
+    if box is None:
+        return True
+    west, south, east, north = item["bbox"]
+    return west <= box[2] and east >= box[0] and south <= box[3] and north >= box[1]
+
+
+def truth(seed=0):
+    return np.stack([numbers(seed + index) for index in range(3)])
+
+
+def assert_is_the_ground(path, offset):
+    with rasterio.open(path) as source:
+        pixels = source.read()
+        assert source.offsets == (offset,) * 3
+        assert source.scales == (0.0001,) * 3
+        assert source.nodatavals == (0,) * 3
+        assert source.descriptions == ("B04", "B03", "B02")
+        assert source.tags()["SUN_AZIMUTH"] == "48.5"
+    shift = round(-offset * 10_000)
+    ground = truth()
+    assert (pixels == np.where(ground > 0, ground + shift, 0)).all()
+
+
+@pytest.mark.parametrize("how", [(), ("--in-place",)], ids=["downloaded", "in place"])
+@pytest.mark.parametrize("where", ["disk", "web", "api"])
+def test_both_layouts_get_their_own_offset_from_any_kind_of_catalogue(tmp_path, where, how):
+    folder = tmp_path / "served"
+    with serving(folder) as server:
+        href = f"{server.url}/{{}}" if where != "disk" else str(folder / "{}")
+        items = [
+            earth_search_item(folder, "a-applied", True, href=href),
+            earth_search_item(folder, "b-not-applied", False, href=href),
+            planetary_computer_item(folder, "c-old", "02.14", href=href),
+            planetary_computer_item(folder, "d-new", "05.10", href=href),
+        ]
+        write_static(folder, items)
+        catalog = {"disk": str(folder / "catalog.json"), "web": f"{server.url}/catalog.json"}
+        if where == "api":
+            add_api(server, items, fail=1)
+        files = get_scenes(
+            tmp_path, tmp_path / "out", *how, source="stac", collection="sentinel-2-l2a",
+            catalog=catalog.get(where, server.url), region=[-172, -73, -170, -72],
+            dates=["2022-11-01", "2022-11-30"], max_cloud=20,
+        )  # fmt: skip
+        offsets = (0, -0.1, 0, -0.1)
+        for path, offset in zip(files, offsets, strict=True):
+            assert_is_the_ground(path, offset)
+        images = [image_of(path) for path in files]
+        for image, valid in images[1:]:
+            assert (image == images[0][0]).all()
+            assert (valid == images[0][1]).all()
+        if where == "api":
+            assert server.count("^/search$") == 3
+
+
+def test_in_place_reads_only_what_is_needed_over_the_web(tmp_path):
+    folder = tmp_path / "served"
+    with serving(folder) as server:
+        item = earth_search_item(folder, "a", True, href=f"{server.url}/{{}}")
+        write_static(folder, [item])
+        options = {"source": "stac", "catalog": f"{server.url}/catalog.json"}
+        (path,) = get_scenes(tmp_path, tmp_path / "out", "--in-place", **options)
+        assert server.url in path.read_text()
+        files = sum(file.stat().st_size for file in folder.rglob("*.tif"))
+        sent = sum(request.sent for request in server.requests if request.path.endswith(".tif"))
+        assert sent < files / 10
+        # Opening the scene asks the server nothing: the small file says what is needed.
+        before = len(server.requests)
+        open_scene(str(path))
+        assert len(server.requests) == before
+        with opened_raster(str(path)) as source:
+            window = source.read(window=((512, 768), (512, 768)))
+        assert (window == truth()[:, 512:768, 512:768]).all()
+        pixels = [request for request in server.requests[before:] if request.method == "GET"]
+        assert pixels
+        assert all("Range" in request.headers for request in pixels)
+        assert sum(request.sent for request in pixels) < files / 4
+
+
+def test_in_place_over_the_web_a_missing_file_fails_when_the_scene_is_made_or_read(tmp_path):
+    folder = tmp_path / "served"
+    with serving(folder) as server:
+        items = [
+            earth_search_item(folder, name, True, href=f"{server.url}/{{}}") for name in ("a", "b")
+        ]
+        (folder / "b/B03.tif").unlink()
+        (folder / "items.json").write_text(
+            json.dumps({"type": "FeatureCollection", "features": items})
+        )
+        recipe = write_recipe(
+            tmp_path, source="stac", catalog=str(folder / "items.json"), retries=0
+        )
+        result = run_scenes(recipe, tmp_path / "out", "--in-place")
+        assert result.exit_code == 1
+        rows = read_manifest(tmp_path / "out")
+        assert [row["status"] for row in rows] == ["done", "failed"]
+        assert "B03.tif" in rows[1]["reason"]
+        assert "404" in rows[1]["reason"]
+
+
+def test_a_box_across_the_antimeridian_is_asked_for_in_two_parts_and_each_item_taken_once(tmp_path):
+    folder = tmp_path / "served"
+    with serving(folder) as server:
+        items = [
+            earth_search_item(folder, name, True, href=str(folder / "{}"), west=west)
+            for name, west in (("east", 176.0), ("far", 100.0), ("west", -179.0))
+        ]
+        items.append({**items[0], "id": "across", "bbox": [-180, -73, 180, -72]})
+        items[-1]["geometry"] = {
+            "type": "Polygon",
+            "coordinates": [[[178, -72], [-178, -72], [-178, -73], [178, -73], [178, -72]]],
+        }
+        add_api(server, items)
+        recipe = write_recipe(
+            tmp_path, source="stac", catalog=server.url, region=[170, -78, -170, -70]
+        )
+        result = run_scenes(recipe, None, "--list")
+        assert "3 scenes\n" in result.output
+        boxes = {
+            tuple(request.json()["bbox"]) for request in server.requests if request.method == "POST"
+        }
+        assert boxes == {(170, -78, 180, -70), (-180, -78, -170, -70)}
+
+
+def test_a_geojson_region_is_asked_for_as_a_shape(tmp_path):
+    folder = tmp_path / "served"
+    region = {
+        "type": "Polygon",
+        "coordinates": [[[-171, -72], [-169, -72], [-170, -74], [-171, -72]]],
+    }
+    (tmp_path / "region.geojson").write_text(
+        json.dumps({"type": "Feature", "geometry": region, "properties": {}})
+    )
+    with serving(folder) as server:
+        add_api(server, [earth_search_item(folder, "a", True, href=str(folder / "{}"))])
+        recipe = write_recipe(
+            tmp_path, source="stac", catalog=server.url, region=str(tmp_path / "region.geojson")
+        )
+        assert "1 scenes" in run_scenes(recipe, None, "--list").output
+        (search,) = [request for request in server.requests if request.method == "POST"]
+        assert search.json()["intersects"]["type"] == "Polygon"
+
+
+def test_signed_files_are_read_with_a_token_that_no_file_holds(tmp_path):
+    folder = tmp_path / "served"
+    token = "sig=secret%2Ftoken"
+
+    with serving(folder) as server:
+
+        def protected(request):
+            if request.query.get("sig") != ["secret/token"]:
+                return Answer(b"no token", 403)
+
+            return file_answer(folder, request)
+
+        def sas(request):
+            assert request.path.endswith("/sentinel-2-l2a")
+            return Answer({"msft:expiry": "2099-01-01T00:00:00Z", "token": token})
+
+        server.routes += [(r"/sas/.*", sas), (r".*\.tif", protected)]
+
+        def options_of(name):
+            item = planetary_computer_item(folder, name, "05.10", href=f"{server.url}/{{}}")
+            (folder / f"{name}.json").write_text(json.dumps(item))
+            catalog = str(folder / f"{name}.json")
+            return {"source": "stac", "catalog": catalog, "collection": "sentinel-2-l2a"}
+
+        # GDAL remembers a refusal as long as its process lives, so this is another item.
+        recipe = write_recipe(tmp_path, retries=0, **options_of("refused"))
+        assert run_scenes(recipe, tmp_path / "refused").exit_code == 1
+        assert "403" in read_manifest(tmp_path / "refused")[0]["reason"]
+        options = options_of("a")
+        sign = f"{server.url}/sas"
+        (file,) = get_scenes(tmp_path, tmp_path / "out", sign_url=sign, **options)
+        assert_is_the_ground(file, -0.1)
+        (small,) = get_scenes(tmp_path, tmp_path / "vrt", "--in-place", sign_url=sign, **options)
+        assert "pc_url_signing=yes" in small.read_text()
+        assert b"secret" not in file.read_bytes() + small.read_bytes()
+        with rasterio.Env(VSICURL_PC_SAS_TOKEN_URL=f"{sign}/"):
+            assert_is_the_ground(small, -0.1)
+    assert signed_path("https://x/y?z", "c").endswith("&url=https%3A%2F%2Fx%2Fy%3Fz")
+
+
+def test_broken_items_fail_alone(tmp_path):
+    folder = tmp_path / "served"
+    good = earth_search_item(folder, "good", True, href=str(folder / "{}"))
+    no_band = {**good, "id": "no-band", "assets": {"visual": good["assets"]["red"]}}
+    no_scale = make_item(folder, "no-scale", href=str(folder / "{}"))
+    no_time = {**good, "id": "no-time", "properties": {}}
+    write_static(folder, [good, no_band, no_scale, no_time])
+    (folder / "collection/no-time/item.json").write_text("{not json")
+    result = run_scenes(
+        write_recipe(tmp_path, source="stac", catalog=str(folder / "catalog.json")),
+        tmp_path / "out",
+    )
+    assert result.exit_code == 1
+    assert "4 items = 1 scenes done (0 were there) + 3 failed" in result.output
+    reasons = {row["scene"]: row["reason"] for row in read_manifest(tmp_path / "out")}
+    assert reasons["good"] == ""
+    assert "has no band 'red' (its assets: visual)" in reasons["no-band"]
+    assert "set acquire.scale and acquire.offset" in reasons["no-scale"]
+    assert "item.json" in reasons["item"]
+    assert len(scene_files(tmp_path / "out")) == 1
+
+
+@pytest.mark.parametrize(
+    ("catalog", "problem"),
+    [
+        ("http://127.0.0.1:9/", "can't be read"),
+        ("none.json", "No such file"),
+        ("text.json", "can't be read"),
+        ("list.json", "no JSON object"),
+        ("other.json", "no STAC catalogue, collection or item"),
+        ("empty.json", "No scene of the source 'stac' fits"),
+    ],
+)
+def test_a_catalogue_that_is_none_is_one_sentence(tmp_path, catalog, problem):
+    (tmp_path / "text.json").write_text("no json")
+    (tmp_path / "list.json").write_text("[]")
+    (tmp_path / "other.json").write_text("{}")
+    (tmp_path / "empty.json").write_text('{"type": "FeatureCollection", "features": []}')
+    where = catalog if "://" in catalog else str(tmp_path / catalog)
+    result = run_scenes(
+        write_recipe(tmp_path, source="stac", catalog=where, retries=0), tmp_path / "out"
+    )
+    assert result.exit_code == 1
+    assert problem in result.output
+    assert result.output.count("Error:") == 1
+    assert not Path(tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("trouble", [503, 429, "cut"])
+def test_a_server_that_fails_for_a_moment_does_no_harm(tmp_path, trouble):
+    folder = tmp_path / "served"
+    left = [2]
+
+    with serving(folder) as server:
+
+        def busy(request):
+            answer = file_answer(folder, request)
+            # After the header was read, in the middle of the pixels.
+            if request.method != "GET" or not left[0] or server.count("B03.tif") < 4:
+                return answer
+            left[0] -= 1
+            if trouble == "cut":
+                return replace(answer, cut_after=len(answer.body) // 2)
+            return Answer(b"later", trouble)
+
+        server.routes.append((r".*/B03\.tif", busy))
+        item = earth_search_item(folder, "a", True, href=f"{server.url}/{{}}")
+        (folder / "a.json").write_text(json.dumps(item))
+        options = {"source": "stac", "catalog": str(folder / "a.json")}
+        (path,) = get_scenes(tmp_path, tmp_path / "out", **options)
+        assert left == [0]
+        assert_is_the_ground(path, 0)
+
+
+def test_the_package_for_stac_is_named_if_it_is_missing(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pystac_client.stac_api_io", None)
+    result = run_scenes(write_recipe(tmp_path, source="stac", catalog="x.json"), None, "--list")
+    assert result.exit_code == 1
+    assert "pip install polynya[stac]" in result.output
+
+
+def test_an_api_that_breaks_while_it_lists_is_one_sentence(tmp_path):
+    with serving() as server:
+        add_api(server, [], fail=9)
+        recipe = write_recipe(tmp_path, source="stac", catalog=server.url, retries=1)
+        result = run_scenes(recipe, tmp_path / "out")
+    assert result.exit_code == 1
+    assert f"The STAC catalogue {server.url} can't be read" in result.output
+
+
+def test_an_item_without_geometry_or_known_fields_is_taken_for_what_it_says(tmp_path):
+    folder = tmp_path / "served"
+    item = make_item(folder, "i", raster={"scale": 0.0001}, href=str(folder / "{}"))
+    item["geometry"] = None
+    del item["bbox"]
+    wrong = {**item, "id": "wrong", "properties": {"datetime": "yesterday"}}
+    (folder / "items.json").write_text(
+        json.dumps({"type": "FeatureCollection", "features": [item, wrong]})
+    )
+    recipe = write_recipe(tmp_path, source="stac", catalog=str(folder / "items.json"))
+    result = run_scenes(recipe, None, "--list")
+    assert "2 scenes, 1 of them can't be used" in result.output
+    assert "is no complete STAC item" in result.output
