@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -37,6 +36,7 @@ from polynya.recipe import Recipe, load_recipe
 from polynya.scenes import Scene, SceneRef, find_scenes, open_scene, unique_id
 from polynya.shards import finish_dataset, read_manifest, start_dataset
 from polynya.storage import Folder, absolute
+from polynya.stores import gdal_path, is_remote
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -139,7 +139,7 @@ def _open_scenes(refs: Sequence[SceneRef], job: Job) -> tuple[list[Scene], list[
 
     def describe(ref: SceneRef) -> Scene | SceneResult:
         # What is not on a disk may have a bad moment.
-        retries = 0 if os.path.isabs(ref.uri) else job.retries
+        retries = job.retries if is_remote(gdal_path(ref.uri)) else 0
         scene = tried(partial(open_scene, ref.uri, job.recipe.scene, ref.id), ref.uri, retries)
         if isinstance(scene, Failure):
             return SceneResult(ref.id, ref.uri, "failed", scene.reason)

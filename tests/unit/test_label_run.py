@@ -182,6 +182,31 @@ def test_a_scene_that_fails_is_tried_again(tmp_path, write_scene, monkeypatch):
     assert status == "done"
 
 
+@pytest.mark.parametrize("deadly", ["sky", "unit"])
+def test_a_scene_that_ends_its_workers_is_named(tmp_path, write_scene, small_bands, deadly):
+    class Deadly(HereEngine):
+        """Nothing comes back of tasks of the scene "deadly"."""
+
+        def run(self, task, items, advance):
+            scenes = [
+                item.scene if isinstance(item, SkyTask) else item.parts[0].scene for item in items
+            ]
+            kind = "sky" if isinstance(items[0], SkyTask) else "unit"
+            if kind == deadly and any(scene.id == "deadly" for scene in scenes):
+                return [None] * len(items)
+            return super().run(task, items, advance)
+
+    recipe = Recipe.model_validate({"tiles": {"size": 50}})
+    folder = start_dataset(tmp_path / "out", recipe)
+    paths = [write_scene(f"{name}.tif", ice_image(300, 200)) for name in ("deadly", "good")]
+    refs = [SceneRef(path.stem, str(path)) for path in paths]
+    by_id = {r.scene_id: r for r in label_scenes(refs, Job(recipe, folder, 0), Deadly())}
+    assert by_id["good"].status == "done"
+    assert by_id["deadly"].status == "failed"
+    assert "deadly.tif made every worker process end" in by_id["deadly"].reason
+    assert by_id["deadly"].failed == by_id["deadly"].tiles == 24
+
+
 def test_an_output_that_can_not_be_written_fails_the_scenes(tmp_path, write_scene):
     scene = open_scene(str(write_scene("a.tif", ice_image(64, 64))))
     (tmp_path / "out").touch()
