@@ -30,11 +30,11 @@ from autolabel.tasks import (
 from autolabel.thresholds import get_profile
 from polynya.errors import ScenesFailedError
 from polynya.grid import tile_grid
-from polynya.manifest import MANIFEST_FILE, SceneResult
+from polynya.manifest import MANIFEST_FILE, SceneResult, read_manifest
 from polynya.progress import console, progress, track
 from polynya.recipe import Recipe, load_recipe
 from polynya.scenes import Scene, SceneRef, find_scenes, open_scene, unique_id
-from polynya.shards import finish_dataset, read_manifest, start_dataset
+from polynya.shard_writer import finish_dataset, start_dataset
 from polynya.storage import Folder, absolute
 from polynya.stores import gdal_path, is_remote
 

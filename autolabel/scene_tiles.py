@@ -14,7 +14,7 @@ from autolabel.thresholds import Profile, get_profile
 from polynya.grid import tile_grid
 from polynya.layers import SceneLayers
 from polynya.recipe import Recipe
-from polynya.shards import LabelledTile
+from polynya.shard_writer import LabelledTile
 
 if TYPE_CHECKING:  # Numba takes half a second to import; only one filter needs it.
     from autolabel.illumination import Sky

@@ -27,7 +27,7 @@ from polynya.grid import Tile, tile_grid
 from polynya.layers import read_layers
 from polynya.recipe import Recipe
 from polynya.scenes import Scene, read_scene
-from polynya.shards import ShardWriter, tile_row
+from polynya.shard_writer import ShardWriter, tile_row
 from polynya.storage import Folder
 
 NOTES = "_work"

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from polynya.errors import ShardError
+from polynya.storage import Folder
 
 MANIFEST_FILE = "_manifest.csv"
 
@@ -62,12 +63,19 @@ def manifest_text(results: Iterable[SceneResult]) -> str:
     return table.getvalue()
 
 
-def parse_manifest(text: str, source: str) -> list[SceneResult]:
-    """Read a manifest; `source` names it in errors.
+def read_manifest(folder: Folder) -> list[SceneResult]:
+    """Rows of a data set's manifest; none if it has none.
 
     Raises:
         ShardError: It has other columns, or a count is no number.
     """
+    if not folder.has(MANIFEST_FILE):
+        return []
+    text = folder.read(MANIFEST_FILE).decode("utf-8", errors="replace")
+    return _parse_manifest(text, f"{folder}/{MANIFEST_FILE}")
+
+
+def _parse_manifest(text: str, source: str) -> list[SceneResult]:
     rows = csv.DictReader(io.StringIO(text, newline=""))
     if rows.fieldnames != [field.name for field in fields(SceneResult)]:
         raise ShardError(f"{source} has other columns than a manifest; label again.")

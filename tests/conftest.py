@@ -16,7 +16,7 @@ from autolabel.run import label_scenes
 from autolabel.tasks import Job
 from polynya.recipe import Recipe
 from polynya.scenes import SceneRef
-from polynya.shards import finish_dataset, start_dataset
+from polynya.shard_writer import finish_dataset, start_dataset
 from polynya.storage import Folder
 
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"

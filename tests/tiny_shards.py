@@ -13,7 +13,7 @@ from polynya.grid import tile_grid
 from polynya.manifest import SceneResult
 from polynya.recipe import Recipe
 from polynya.scenes import open_scene
-from polynya.shards import LabelledTile, ShardWriter, finish_dataset, start_dataset, tile_row
+from polynya.shard_writer import LabelledTile, ShardWriter, finish_dataset, start_dataset, tile_row
 
 
 def ice_pixels(size: int, seed: int) -> np.ndarray:

@@ -15,9 +15,11 @@ from autolabel.run import label_scenes, run_labelling
 from autolabel.tasks import Job, SkyTask, find_scene_sky, label_unit
 from data_samples import make_scene
 from polynya.errors import OutputError, ScenesFailedError
+from polynya.manifest import read_manifest
 from polynya.recipe import Recipe
 from polynya.scenes import SceneRef, open_scene
-from polynya.shards import open_shards, read_manifest, start_dataset
+from polynya.shard_writer import start_dataset
+from polynya.shards import open_shards
 from polynya.storage import Folder
 
 

@@ -11,18 +11,11 @@ from conftest import ice_image
 from polynya.classes import ClassScheme
 from polynya.errors import OutputError, ShardError
 from polynya.grid import tile_grid
-from polynya.manifest import SceneResult
+from polynya.manifest import SceneResult, read_manifest
 from polynya.recipe import Recipe
 from polynya.scenes import open_scene
-from polynya.shards import (
-    LabelledTile,
-    ShardWriter,
-    finish_dataset,
-    open_shards,
-    read_manifest,
-    start_dataset,
-    tile_row,
-)
+from polynya.shard_writer import LabelledTile, ShardWriter, finish_dataset, start_dataset, tile_row
+from polynya.shards import open_shards
 
 
 @pytest.fixture
@@ -76,7 +69,7 @@ def test_rows_carry_georeference_counts_and_recipe(dataset):
 def test_files_are_split_by_size_and_nothing_partial_remains(
     tmp_path, write_scene, image, monkeypatch
 ):
-    monkeypatch.setattr("polynya.shards.FILE_BYTES", 20_000)
+    monkeypatch.setattr("polynya.shard_writer.FILE_BYTES", 20_000)
     folder = make_dataset(tmp_path / "small", write_scene("a.tif", image), image)
     assert sorted(path.name for path in folder.glob("*.parquet")) == [
         "a-000.parquet",
@@ -127,7 +120,7 @@ def test_files_that_the_manifest_does_not_name_go_at_the_end(dataset):
 
 
 def test_scenes_may_share_a_file(tmp_path, write_scene, monkeypatch):
-    monkeypatch.setattr("polynya.shards._ROWS_PER_GROUP", 3)
+    monkeypatch.setattr("polynya.shard_writer.ROWS_PER_GROUP", 3)
     images = {name: ice_image(100, 70, seed) for seed, name in enumerate("abc")}
     recipe = Recipe.model_validate({"tiles": {"size": 64}})
     folder = start_dataset(tmp_path / "out", recipe)
