@@ -77,7 +77,7 @@ def run_labelling(
     _check_profile(recipe)
     folder = start_dataset(out, recipe, overwrite)
     known = {result.scene_id: result for result in read_manifest(folder)}
-    refs = [_named_apart(ref, known) for ref in find_scenes(patterns)]
+    refs = _named_apart(find_scenes(patterns), known)
     missing = [ref for ref in refs if not _is_done(known.get(ref.id))]
     if missing:
         with open_engine(engine, workers) as runner:
@@ -101,10 +101,11 @@ def label_scenes(refs: Sequence[SceneRef], job: Job, engine: Engine) -> list[Sce
     scenes, results = _open_scenes(refs, job)
     units = plan_units(scenes, recipe)
     notes = {name for name in folder.names() if name.startswith(f"{NOTES}/")}
-    parts = [
-        result for unit in units if unit_note(unit) in notes for result in read_note(folder, unit)
-    ]
-    waiting = [unit for unit in units if unit_note(unit) not in notes]
+    noted = {unit: read_note(folder, unit) for unit in units if unit_note(unit) in notes}
+    # What failed may have been mended since.
+    noted = {unit: made for unit, made in noted.items() if not any(part.reason for part in made)}
+    parts = [part for made in noted.values() for part in made]
+    waiting = [unit for unit in units if unit not in noted]
     no_sky = _find_skies(waiting, job, notes, engine)
     ready = [unit for unit in waiting if unit.parts[0].scene.id not in no_sky]
     parts += _label_units(ready, job, engine)
@@ -126,12 +127,15 @@ def _is_done(result: SceneResult | None) -> bool:
     return result is not None and result.status == "done"
 
 
-def _named_apart(ref: SceneRef, known: Mapping[str, SceneResult]) -> SceneRef:
-    """A scene by its place for all workers; not called as another one in the data set is."""
-    uri = absolute(ref.uri)
-    if ref.id in known and known[ref.id].uri != uri:
-        return SceneRef(unique_id(uri), uri)
-    return SceneRef(ref.id, uri)
+def _named_apart(refs: Sequence[SceneRef], known: Mapping[str, SceneResult]) -> list[SceneRef]:
+    """Scenes by their places for all workers, called as they or no others are in the data set."""
+    ids = {result.uri: result.scene_id for result in known.values()}
+    named = []
+    for ref in refs:
+        uri = absolute(ref.uri)
+        new = unique_id(uri) if ref.id in known else ref.id
+        named.append(SceneRef(ids.get(uri, new), uri))
+    return named
 
 
 def _open_scenes(refs: Sequence[SceneRef], job: Job) -> tuple[list[Scene], list[SceneResult]]:

@@ -98,6 +98,22 @@ def test_a_run_that_was_cut_goes_on_where_it_was(tmp_path, write_scene, small_ba
     assert contents(folder) == contents(undisturbed)
 
 
+def test_what_failed_before_a_run_was_cut_is_tried_again(tmp_path, write_scene, small_bands):
+    recipe = Recipe.model_validate({"tiles": {"size": 50}, "label": {"method": "none"}})
+    path = write_scene("a.tif", ice_image(300, 200))
+    content = path.read_bytes()
+    path.write_bytes(content[:100_000])
+    folder = start_dataset(tmp_path / "out", recipe)
+    job, refs = Job(recipe, folder, retries=0), [SceneRef("a", str(path))]
+    (failed,) = label_scenes(refs, job, HereEngine())
+    assert failed.status == "failed"
+    path.write_bytes(content)
+    again = Counting()
+    (done,) = label_scenes(refs, job, again)
+    assert done.status == "done"
+    assert again.done == 1
+
+
 def test_a_second_run_does_what_is_missing_and_nothing_else(tmp_path, write_scene, capsys):
     first = [str(write_scene(f"s{i}.tif", ice_image(70, 70, i))) for i in range(3)]
     out = str(tmp_path / "out")
@@ -135,6 +151,8 @@ def test_a_scene_of_the_same_name_from_elsewhere_is_another_scene(tmp_path, writ
     for place, image in (("x", one), ("y", two)):
         path = str(write_scene(f"{place}/a.tif", image))
         run_labelling([path], str(tmp_path / "out"), None, False, "processes", 1)
+    both = [str(tmp_path / place / "a.tif") for place in ("y", "x")]
+    run_labelling(both, str(tmp_path / "out"), None, False, "here")
     shards = open_shards(tmp_path / "out")
     assert len(shards.scene_ids) == 2
     other = next(name for name in shards.scene_ids if name != "a")
