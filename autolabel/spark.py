@@ -1,17 +1,16 @@
-"""The Spark engine: tasks over executors; Spark ships numbers, no pixel passes through the JVM."""
+"""The Spark engine: tasks over executors; no pixel passes through the JVM."""
 
 from __future__ import annotations
 
 import os
-import pickle
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
-
-import pyarrow as pa
 
 from polynya.errors import MissingDependencyError
 from polynya.progress import Advance
@@ -22,11 +21,18 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 
-_RESULT_SCHEMA = "number bigint, result binary"
-_ARROW_SCHEMA = pa.schema([("number", pa.int64()), ("result", pa.binary())])
 _SECONDS_BETWEEN_POLLS = 0.5
 _SUBMITTED = "PYSPARK_GATEWAY_PORT"
 """Variable that spark-submit sets for the programs it runs; it knows the master."""
+
+
+def _outcome(task: Callable[[T], R], numbered: tuple[int, T]) -> tuple[int, R | None, str]:
+    """What a task gives, or its error's traceback: Spark's own would look like a dead worker."""
+    number, item = numbered
+    try:
+        return number, task(item), ""
+    except Exception:  # noqa: BLE001 - all of them are raised again on the driver
+        return number, None, traceback.format_exc()
 
 
 @contextmanager
@@ -58,28 +64,20 @@ class SparkEngine:
         results: list[R | None] = [None] * len(items)
         if not items:
             return results
-        job = self._job(task, list(items))
+        # Each task gets its own item; one in a closure would go to every task with all others.
+        numbered = self._spark.sparkContext.parallelize(list(enumerate(items)), len(items))
+        job = numbered.map(partial(_outcome, task))
         with ThreadPoolExecutor(1) as pool:
             rows = pool.submit(job.collect)
             self._follow(rows, advance, len(items))
             # A worker that dies of its item takes the job with it after Spark's retries.
             if isinstance(rows.exception(), Py4JJavaError):
                 return results
-            for row in rows.result():
-                results[row.number] = pickle.loads(row.result)  # noqa: S301
+            for number, result, error in rows.result():
+                if error:
+                    raise RuntimeError(f"A task failed on a worker:\n{error}")
+                results[number] = result
         return results
-
-    def _job(self, task: Callable[[T], R], items: list[T]) -> Any:
-        def run_batches(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-            for batch in batches:
-                for number in batch.column(0).to_pylist():
-                    result = pickle.dumps(task(items[number]))
-                    yield pa.RecordBatch.from_pylist(
-                        [{"number": number, "result": result}], _ARROW_SCHEMA
-                    )
-
-        numbers = self._spark.range(0, len(items), 1, numPartitions=len(items))
-        return numbers.mapInArrow(run_batches, _RESULT_SCHEMA)
 
     def _follow(self, job: Future[Any], advance: Advance, total: int) -> None:
         tracker = self._spark.sparkContext.statusTracker()

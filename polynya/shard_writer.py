@@ -54,7 +54,7 @@ def tile_row(scene: Scene, labelled: LabelledTile, recipe: Recipe, source: str) 
         "label": label,
         "crs": scene.crs,
         "transform": None if transform is None else list(transform),
-        "valid_share": float(np.mean(labelled.label != classes.nodata)),
+        "valid_share": np.count_nonzero(labelled.label != classes.nodata) / labelled.label.size,
         "class_counts": classes.count(labelled.label),
         "veiled_share": labelled.veiled_share,
         "label_source": source,

@@ -89,12 +89,20 @@ def task(number):
         os.kill(os.getpid(), signal.SIGKILL)
     return 2 * number
 
+def wrong(number):
+    raise ZeroDivisionError(number)
+
 with open_engine("spark") as engine:
+    try:
+        engine.run(wrong, [1], lambda n: None)
+    except RuntimeError as error:
+        print("ERROR", "ZeroDivisionError: 1" in str(error))
     print("RESULTS", run_all(engine, task, list(range(9)), lambda item: None, lambda n: None))
 """
     )
     done = run("spark-submit", "--master", "local[2]", *QUIET, "fatal.py", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+    assert "ERROR True" in done.stdout
     assert "RESULTS [0, 2, 4, 6, 8, None, 12, 14, 16]" in done.stdout
 
 
