@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.labels.methods import METHODS, THRESHOLDS
-from benchmarks.labels.report import write_markdown
+from benchmarks.tables import write_markdown
 from benchmarks.labels.scenes import make_bench_scene
 from benchmarks.labels.scoring import label_all
 from benchmarks.labels.sets import SceneSpec

@@ -14,7 +14,7 @@ import numpy as np
 from autolabel import label_image
 from autolabel.labels import Method
 from benchmarks.labels.methods import METHODS, PUBLISHED, THRESHOLDS, title
-from benchmarks.labels.report import write_markdown
+from benchmarks.tables import write_markdown
 from benchmarks.labels.scenes import BenchScene
 from inference.tables import Table
 from polynya.progress import track

@@ -1,0 +1,150 @@
+"""Unit costs: what a simulation needs to know, taken from measured runs."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import median
+
+import cv2
+import numpy as np
+
+from autolabel import label_image
+from autolabel.plan import plan_units
+from benchmarks.labelling.scaling import ScalingRun
+from benchmarks.labelling.timed import UnitRecord
+from polynya.files import write_text
+from polynya.recipe import Recipe
+from polynya.scenes import Scene
+
+_TASK = "label_unit"
+_SECONDS_TO_BURN = 2.0
+_MEGA = 1e6
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What things take on one core of one machine."""
+
+    start_s: float
+    """From the command to the first task, headers of scenes included."""
+    warm_up_s: float
+    """More than usual that a worker needs for its first task: imports, compiled code."""
+    gap_s: float
+    """Between two tasks of a worker: result back, next task sent."""
+    unit_s: float
+    """Of a unit beside reading, labelling and writing."""
+    read_s: float
+    """Of a megapixel, as are the next two."""
+    label_s: float
+    write_s: float
+    end_s: float
+    """From the end of the last task to the end of the command."""
+    item_bytes: float
+    """Of a pickled unit."""
+    item_s: float
+    """To unpickle a unit: each task of Spark is sent all of them."""
+
+    def task_s(self, pixels: int, skies: int = 0) -> float:
+        """Seconds of a unit.
+
+        Args:
+            pixels: That it labels.
+            skies: Pixels of the scene whose sky it finds, in place of labels; they are read, and
+                gone through once, which labelling does twice.
+        """
+        each = self.read_s + self.label_s + self.write_s
+        of_sky = self.read_s + self.label_s / 2
+        return self.unit_s + (pixels * each + skies * of_sky) / _MEGA
+
+    def save(self, path: Path) -> None:
+        """Write as JSON."""
+        write_text(path, json.dumps(asdict(self), indent=2) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> Costs:
+        """Read what `save` wrote."""
+        return cls(**json.loads(path.read_text(encoding="utf-8")))
+
+
+def costs_of(runs: Sequence[ScalingRun], scenes: Sequence[Scene], recipe: Recipe) -> Costs:
+    """Unit costs from runs with one worker; medians over the runs.
+
+    Args:
+        runs: Of one set-up, at least one.
+        scenes: What they labelled.
+        recipe: How.
+    """
+    units = plan_units(scenes, recipe)
+    pickled = [pickle.dumps(unit) for unit in units]
+    start = time.perf_counter()
+    for content in pickled:
+        pickle.loads(content)  # noqa: S301
+    item_s = (time.perf_counter() - start) / len(pickled)
+    pixels = sum(scene.height * scene.width for scene in scenes) / _MEGA
+    each = [_of_run(run, pixels) for run in runs]
+    middle = {name: median(costs[name] for costs in each) for name in each[0]}
+    return Costs(**middle, item_s=item_s, item_bytes=sum(map(len, pickled)) / len(pickled))
+
+
+def _of_run(run: ScalingRun, megapixels: float) -> dict[str, float]:
+    units = [unit for unit in run.record.units if unit.task == _TASK]
+    others = units[1:] or units
+    phases = {
+        "read_s": [unit.read_s for unit in units],
+        "label_s": [unit.label_s for unit in units],
+        "write_s": [unit.encode_s + unit.store_s for unit in units],
+    }
+    usual = median(unit.wall_s for unit in others)
+    warm_up = max(units[0].wall_s - usual, 0.0)
+    beside = [_beside(unit) for unit in others]
+    gaps = [b.start - a.end for a, b in zip(units[:-1], units[1:], strict=True)]
+    work = run.record.work_s
+    after = run.record.finished - max(unit.end for unit in units)
+    # The first unit's compiling and importing is in its labelling; it counts once, as warm-up.
+    label = sum(phases["label_s"]) - min(warm_up, phases["label_s"][0])
+    return {
+        "start_s": run.cost.wall_s - work - after,
+        "warm_up_s": warm_up,
+        "gap_s": sum(gaps) / max(len(gaps), 1),
+        "unit_s": sum(beside) / len(beside),
+        "read_s": sum(phases["read_s"]) / megapixels,
+        "label_s": label / megapixels,
+        "write_s": sum(phases["write_s"]) / megapixels,
+        "end_s": after,
+    }
+
+
+def _beside(unit: UnitRecord) -> float:
+    return unit.wall_s - unit.read_s - unit.label_s - unit.encode_s - unit.store_s
+
+
+def slow_down(workers: int, seconds: float = _SECONDS_TO_BURN) -> float:
+    """How much longer the same work takes when so many processes do it at once: 1 is not at all.
+
+    It tells how many cores' worth of work this machine can give at the moment, without any engine.
+    """
+    if workers == 1:
+        return 1.0
+    # A fresh interpreter per worker: a forked one may inherit locks that are held.
+    with ProcessPoolExecutor(workers, mp_context=get_context("forkserver")) as pool:
+        list(pool.map(_labels_per_second, [0.0] * workers))
+        alone = pool.submit(_labels_per_second, seconds).result()
+        together = list(pool.map(_labels_per_second, [seconds] * workers))
+    return max(alone / (sum(together) / workers), 1.0)
+
+
+def _labels_per_second(seconds: float) -> float:
+    cv2.setNumThreads(1)
+    image = np.random.default_rng(0).integers(1, 256, (256, 256, 3), np.uint8)
+    start, done = time.perf_counter(), 0
+    while not done or time.perf_counter() - start < seconds:
+        label_image(image, method="published")
+        done += 1
+    return done / (time.perf_counter() - start)
