@@ -6,16 +6,11 @@ import json
 import pickle
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
-import cv2
-import numpy as np
-
-from autolabel import label_image
 from autolabel.plan import plan_units
 from benchmarks.labelling.scaling import ScalingRun
 from benchmarks.labelling.timed import UnitRecord
@@ -24,7 +19,6 @@ from polynya.recipe import Recipe
 from polynya.scenes import Scene
 
 _TASK = "label_unit"
-_SECONDS_TO_BURN = 2.0
 _MEGA = 1e6
 
 
@@ -104,47 +98,20 @@ def _of_run(run: ScalingRun, megapixels: float) -> dict[str, float]:
     usual = median(unit.wall_s for unit in others)
     warm_up = max(units[0].wall_s - usual, 0.0)
     beside = [_beside(unit) for unit in others]
-    gaps = [b.start - a.end for a, b in zip(units[:-1], units[1:], strict=True)]
-    work = run.record.work_s
-    after = run.record.finished - max(unit.end for unit in units)
+    gaps = [b.start - a.end for a, b in pairwise(units)]
     # The first unit's compiling and importing is in its labelling; it counts once, as warm-up.
     label = sum(phases["label_s"]) - min(warm_up, phases["label_s"][0])
     return {
-        "start_s": run.cost.wall_s - work - after,
+        "start_s": run.record.begin - run.cost.started,
         "warm_up_s": warm_up,
         "gap_s": sum(gaps) / max(len(gaps), 1),
         "unit_s": sum(beside) / len(beside),
         "read_s": sum(phases["read_s"]) / megapixels,
         "label_s": label / megapixels,
         "write_s": sum(phases["write_s"]) / megapixels,
-        "end_s": after,
+        "end_s": run.cost.started + run.cost.wall_s - run.record.end,
     }
 
 
 def _beside(unit: UnitRecord) -> float:
     return unit.wall_s - unit.read_s - unit.label_s - unit.encode_s - unit.store_s
-
-
-def slow_down(workers: int, seconds: float = _SECONDS_TO_BURN) -> float:
-    """How much longer the same work takes when so many processes do it at once: 1 is not at all.
-
-    It tells how many cores' worth of work this machine can give at the moment, without any engine.
-    """
-    if workers == 1:
-        return 1.0
-    # A fresh interpreter per worker: a forked one may inherit locks that are held.
-    with ProcessPoolExecutor(workers, mp_context=get_context("forkserver")) as pool:
-        list(pool.map(_labels_per_second, [0.0] * workers))
-        alone = pool.submit(_labels_per_second, seconds).result()
-        together = list(pool.map(_labels_per_second, [seconds] * workers))
-    return max(alone / (sum(together) / workers), 1.0)
-
-
-def _labels_per_second(seconds: float) -> float:
-    cv2.setNumThreads(1)
-    image = np.random.default_rng(0).integers(1, 256, (256, 256, 3), np.uint8)
-    start, done = time.perf_counter(), 0
-    while not done or time.perf_counter() - start < seconds:
-        label_image(image, method="published")
-        done += 1
-    return done / (time.perf_counter() - start)

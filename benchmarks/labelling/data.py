@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,11 +95,6 @@ def make_large_scene(data: Path, size: int = LARGE_SIZE, source: int = SOURCE_SI
         pixels = np.pad(scene.observed, ((0, rest), (0, rest), (0, 0)), mode="symmetric")
         _write_image(pixels[:size, :size], scene, path)
     return path
-
-
-def tile_files(scenes: Sequence[SceneFiles]) -> list[Path]:
-    """Folders of tiles of some scenes."""
-    return [scene.tiles for scene in scenes]
 
 
 def _make_scene_files(files: SceneFiles) -> None:

@@ -32,6 +32,8 @@ _SECONDS_TO_END = 30.0
 _SET_CHILD_SUBREAPER = 36
 """Option of prctl(2), from linux/prctl.h."""
 _PROC = Path("/proc")
+_SHARDS = "[!.]*.parquet"
+"""Files that begin with a dot are not whole yet."""
 _TICKS = os.sysconf("SC_CLK_TCK")
 _WORKER_MARKS = ("pyspark.daemon", "pyspark/daemon", "forkserver")
 """In the command lines of processes that label for Spark and for the engine "processes"."""
@@ -41,6 +43,8 @@ _WORKER_MARKS = ("pyspark.daemon", "pyspark/daemon", "forkserver")
 class Cost:
     """What a command took."""
 
+    started: float = 0.0
+    """Seconds since 1970."""
     wall_s: float = 0.0
     cpu_s: float = 0.0
     """Processor seconds of all processes, user and system."""
@@ -79,7 +83,7 @@ def measure(command: list[str], watched: Path | None = None) -> Cost:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
-    cost = Cost()
+    cost = Cost(started=time.time())
     last = dict[int, Sample]()
     uncounted = set[int]()
     start = time.monotonic()
@@ -90,10 +94,12 @@ def measure(command: list[str], watched: Path | None = None) -> Cost:
         for pid, sample in now.items():
             # One that has ended but wasn't waited for has lost its command line and memory.
             before = last.get(pid, sample)
-            last[pid] = sample if sample.peak else replace(sample, kind=before.kind, peak=before.peak)
+            last[pid] = (
+                sample if sample.peak else replace(sample, kind=before.kind, peak=before.peak)
+            )
         parents = {pid: now.get(sample.parent) for pid, sample in now.items()}
         uncounted.update(pid for pid, p in parents.items() if p is not None and p.ignores_children)
-        if watched is not None and cost.first_file_s is None and any(watched.glob("*.parquet")):
+        if watched is not None and cost.first_file_s is None and any(watched.glob(_SHARDS)):
             cost.first_file_s = time.monotonic() - start
 
     try:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from benchmarks.labelling.burn import slow_down
 from benchmarks.labelling.commands import BenchMethod, run_measured, spark_submit, write_recipe
 from benchmarks.labelling.meter import Cost
 from benchmarks.labelling.timed import RunRecord, read_run
@@ -29,6 +30,11 @@ class Setup:
     """Of each executor."""
 
     @property
+    def name(self) -> str:
+        """In tables: engine, executors x cores."""
+        return f"{self.engine} {self.executors} x {self.cores}"
+
+    @property
     def workers(self) -> int:
         """Processes that label."""
         return self.executors * self.cores
@@ -41,9 +47,8 @@ class Setup:
             size = ["--executors", str(self.executors), "--cores", str(self.cores)]
             # The cluster's program names the master.
             program, _, _, *settings = spark_submit("", script=script)
-            return [sys.executable, "-m", "benchmarks.labelling.cluster", *size, "--"] + [
-                program, *settings
-            ]  # fmt: skip
+            cluster = [sys.executable, "-m", "benchmarks.labelling.cluster"]
+            return [*cluster, *size, "--", program, *settings]
         if self.engine == "processes":
             return [sys.executable, script]
         ranks = ["mpirun", "-n", str(self.workers + 1), "--oversubscribe"]
@@ -81,6 +86,8 @@ class ScalingRun:
     round: int
     cost: Cost
     record: RunRecord
+    slow_down: float
+    """Of as many processes as there are workers, just before (`benchmarks.labelling.burn`)."""
 
 
 def measure_scaling(
@@ -90,7 +97,6 @@ def measure_scaling(
     tile: int,
     rounds: int,
     folder: Path,
-    keep_shards: bool = False,
 ) -> list[ScalingRun]:
     """Label the same scenes on every set-up, round after round.
 
@@ -101,7 +107,6 @@ def measure_scaling(
         tile: Height and width of a tile in pixels.
         rounds: How often.
         folder: Existing folder for shards, which are removed after each run, and records.
-        keep_shards: Leave those of the last run in `shards`.
 
     Raises:
         CommandFailedError: A run failed.
@@ -117,10 +122,11 @@ def measure_scaling(
         arguments = ["--record", str(record), "--out", str(shards), "--recipe", str(recipe)]
         command = [*setup.command(_SCRIPT), *setup.options(), *arguments, "--scenes"]
         paths = [str(path.absolute()) for path in scenes]
+        slower = slow_down(setup.workers)
         cost = run_measured([*command, *paths], folder, watched=shards)
-        runs.append(ScalingRun(setup, number, cost, read_run(record / DRIVER_FILE, record / UNITS)))
-    if not keep_shards:
-        shutil.rmtree(shards)
+        record_of_run = read_run(record / DRIVER_FILE, record / UNITS)
+        runs.append(ScalingRun(setup, number, cost, record_of_run, slower))
+    shutil.rmtree(shards)
     return runs
 
 
@@ -148,15 +154,13 @@ def phases(run: ScalingRun) -> Phases:
         sum(getattr(unit, name) for unit in record.units for name in names) / workers
         for names in (("read_s",), ("label_s",), ("encode_s", "store_s"))
     )
-    # The meter's clock begins with the command, the record's when its program runs.
-    after = record.finished - max(unit.end for unit in record.units)
     return Phases(
-        start_s=run.cost.wall_s - record.work_s - after,
+        start_s=record.begin - run.cost.started,
         read_s=read,
         label_s=label,
         write_s=write,
         other_s=record.work_s - read - label - write,
-        end_s=after,
+        end_s=run.cost.started + run.cost.wall_s - record.end,
         total_s=run.cost.wall_s,
     )
 

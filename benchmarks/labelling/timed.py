@@ -41,7 +41,7 @@ class UnitRecord:
     pid: int
     """Of the worker."""
     start: float
-    """Seconds since 1970, as are all moments."""
+    """Seconds since 1970, as is `end`."""
     end: float
     cpu_s: float
     read_s: float
@@ -62,29 +62,26 @@ class UnitRecord:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """The moments of a run on its driver, and its units."""
+    """What a run did, and its units."""
 
-    started: float
-    """The program runs, its modules are loaded."""
-    ready: float
-    """The engine can be used."""
-    labelled: float
-    """The last result has arrived."""
-    finished: float
-    """The manifest is written, what is left over removed."""
     scenes: int
     tiles: int
     units: tuple[UnitRecord, ...]
 
     @property
-    def work_s(self) -> float:
-        """From the beginning of the first task to the end of the last."""
-        return max(u.end for u in self.units) - min(u.start for u in self.units)
+    def begin(self) -> float:
+        """Of the first task."""
+        return min(unit.start for unit in self.units)
 
     @property
-    def workers(self) -> int:
-        """Processes that had a task."""
-        return len({unit.pid for unit in self.units})
+    def end(self) -> float:
+        """Of the last task."""
+        return max(unit.end for unit in self.units)
+
+    @property
+    def work_s(self) -> float:
+        """From the beginning of the first task to the end of the last."""
+        return self.end - self.begin
 
 
 class TimedEngine:

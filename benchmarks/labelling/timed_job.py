@@ -1,12 +1,11 @@
 """`autolabel/job.py` with a record of where the time goes; it takes the same options.
 
-    spark-submit benchmarks/labelling/timed_job.py --record FOLDER --scenes ... --out DIR
+spark-submit benchmarks/labelling/timed_job.py --record FOLDER --scenes ... --out DIR
 """
 
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import Annotated
 
@@ -37,19 +36,15 @@ def job(
     workers: Workers = None,
 ) -> None:
     """Label scenes into shards and note where the time goes."""
-    moments = {"started": time.time()}
     chosen = load_recipe(recipe)
     folder = start_dataset(out, chosen, overwrite=True)
     refs = find_scenes([*scenes, *(more_scenes or [])])
     with open_engine(engine, workers) as runner:
-        moments["ready"] = time.time()
         timed = TimedEngine(runner, (record / UNITS).absolute())
         results = label_scenes(refs, Job(chosen, folder, retries=0), timed)
-        moments["labelled"] = time.time()
         finish_dataset(folder, results)
-        moments["finished"] = time.time()
     counts = {"scenes": len(results), "tiles": sum(result.labelled for result in results)}
-    write_text(record / DRIVER_FILE, json.dumps(moments | counts))
+    write_text(record / DRIVER_FILE, json.dumps(counts))
     report(results, 0, folder)
 
 
