@@ -87,7 +87,7 @@ def _about(runs: Sequence[Run]) -> str:
     return f"{max(r.tiles for r in runs)} tiles, median of {len(pairs(runs, PUBLISHED))} rounds"
 
 
-def kinds_table(runs: Sequence[Run]) -> Table:
+def runs_table(runs: Sequence[Run]) -> Table:
     """Which processes used the processor time, and memory."""
     rows = []
     for pipeline in PIPELINES:

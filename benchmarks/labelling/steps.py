@@ -11,7 +11,7 @@ from benchmarks.labelling import report
 from benchmarks.labelling.commands import BenchMethod, run_measured, spark_submit, write_recipe
 from benchmarks.labelling.compare import compare
 from benchmarks.labelling.costs import Costs, costs_of
-from benchmarks.labelling.data import make_files, make_large_scene
+from benchmarks.labelling.data import SOURCE_SIZE, make_files, make_large_scene
 from benchmarks.labelling.estimate import Place, estimate
 from benchmarks.labelling.scaling import (
     PLAIN_SETUPS,
@@ -86,7 +86,7 @@ def compare_pipelines(
     tables = (
         ("compare_speed", report.speed_table(runs)),
         ("compare_cpu", report.cpu_table(runs)),
-        ("compare_runs", report.kinds_table(runs)),
+        ("compare_runs", report.runs_table(runs)),
     )
     work.write("compare", "The published pipeline and Polynya", about, tables)
 
@@ -102,9 +102,8 @@ def measure_engines(
     jobs: int | None,
 ) -> None:
     """Label on every set-up; tables, unit costs, and how well a simulation agrees: `scale.md`."""
-    files = make_files(work.data, count, size, tile, jobs)
-    paths = [scene.image for scene in files]
     setups = _chosen(engines, (*SPARK_SETUPS, *PLAIN_SETUPS))
+    paths = [scene.image for scene in make_files(work.data, count, size, tile, jobs)]
     runs = measure_scaling(setups, paths, method, tile, rounds, work.runs)
     recipe = load_recipe(write_recipe(work.runs, method, tile))
     scenes = [open_scene(str(path), recipe.scene) for path in paths]
@@ -175,8 +174,8 @@ def measure_large(
     work: Work, size: int, tile: int, rounds: int, method: BenchMethod, engines: str
 ) -> None:
     """Label one large scene on one and two workers; `large.md`."""
-    path = make_large_scene(work.data, size)
     setups = _chosen(engines, (*SPARK_SETUPS, *PLAIN_SETUPS))
+    path = make_large_scene(work.data, size, min(size, SOURCE_SIZE))
     runs = measure_scaling(setups, [path], method, tile, rounds, work.runs)
     about = (
         f"A scene of {size} x {size} pixels, {path.stat().st_size / 1e6:.0f} MB, filter '{method}',"
