@@ -34,9 +34,9 @@ class Pipeline:
     """Filter of Polynya's job; None is the published pipeline."""
 
 
-PUBLISHED = Pipeline("published pipeline", None)
-SAME_FILTER = Pipeline("Polynya, published filter", "published")
-ILLUMINATION = Pipeline("Polynya, illumination filter", "illumination")
+PUBLISHED = Pipeline("published", None)
+SAME_FILTER = Pipeline("Polynya, same filter", "published")
+ILLUMINATION = Pipeline("Polynya, its own", "illumination")
 PIPELINES = (PUBLISHED, SAME_FILTER, ILLUMINATION)
 
 
