@@ -63,18 +63,17 @@ def schedule(
         gap_s: Of a worker between two of its tasks.
         warm_up_s: Of a worker before its first task.
     """
-    free = [(warm_up_s, False)] * workers
-    heapq.heapify(free)
-    driver = end = sent = 0.0
+    # A worker's first task waits for its warm-up in place of the gap.
+    free = [warm_up_s - gap_s] * workers
+    driver = end = 0.0
     count = 0
     for seconds in tasks:
-        at, again = heapq.heappop(free)
-        driver = max(driver, at + (gap_s if again else 0.0)) + dispatch_s
-        sent += dispatch_s
-        end = max(end, driver + seconds)
-        heapq.heappush(free, (driver + seconds, True))
+        driver = max(driver, free[0] + gap_s) + dispatch_s
+        done = driver + seconds
+        heapq.heapreplace(free, done)
+        end = max(end, done)
         count += 1
-    return Stage(end, sent, count)
+    return Stage(end, count * dispatch_s, count)
 
 
 def simulate(
