@@ -23,6 +23,7 @@ BenchMethod = Literal["illumination", "published"]
 
 _SETTINGS = ("spark.log.level=WARN", "spark.ui.enabled=false", "spark.ui.showConsoleProgress=false")
 _LINES_TOLD = 15
+_LETTERS_TOLD = 400
 
 
 class CommandFailedError(PolynyaError):
@@ -66,20 +67,32 @@ def run_measured(command: Sequence[str], folder: Path, watched: Path | None = No
     if done.returncode != 0:
         last = "\n".join(log.read_text(encoding="utf-8").splitlines()[-_LINES_TOLD:])
         raise CommandFailedError(
-            f"This ended with code {done.returncode}: {' '.join(command)}; mend what it says at the"
-            f" end of {log}:\n{last}"
+            f"This ended with code {done.returncode}: {_shortened(command)}; mend what it says at"
+            f" the end of {log}:\n{last}"
         )
     return Cost(**json.loads(report.read_text(encoding="utf-8")))
+
+
+def _shortened(command: Sequence[str]) -> str:
+    text = " ".join(command)
+    return text if len(text) <= _LETTERS_TOLD else f"{text[:_LETTERS_TOLD]}..."
 
 
 def environment() -> dict[str, str]:
     """As with the virtual environment activated; Spark's workers are this Python too."""
     here = Path(sys.executable).parent
-    return os.environ | {
-        "PATH": f"{here}{os.pathsep}{os.environ.get('PATH', '')}",
-        "PYSPARK_PYTHON": sys.executable,
-        "SPARK_LOCAL_HOSTNAME": "localhost",
-        "SPARK_LOCAL_IP": "127.0.0.1",
-        # Ranks that wait for a message give way to ranks that compute.
-        "OMPI_MCA_mpi_yield_when_idle": "1",
-    }
+    # Open MPI refuses root unless told twice, and root is the usual user inside a container.
+    allowed = ("OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM")
+    as_root = dict.fromkeys(allowed, "1") if os.geteuid() == 0 else {}
+    return (
+        os.environ
+        | as_root
+        | {
+            "PATH": f"{here}{os.pathsep}{os.environ.get('PATH', '')}",
+            "PYSPARK_PYTHON": sys.executable,
+            "SPARK_LOCAL_HOSTNAME": "localhost",
+            "SPARK_LOCAL_IP": "127.0.0.1",
+            # Ranks that wait for a message give way to ranks that compute.
+            "OMPI_MCA_mpi_yield_when_idle": "1",
+        }
+    )
