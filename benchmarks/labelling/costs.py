@@ -18,7 +18,7 @@ from polynya.files import write_text
 from polynya.recipe import Recipe
 from polynya.scenes import Scene
 
-_TASK = "label_unit"
+_TASK, _SKY_TASK = "label_unit", "find_scene_sky"
 _MEGA = 1e6
 
 
@@ -35,9 +35,11 @@ class Costs:
     unit_s: float
     """Of a unit beside reading, labelling and writing."""
     read_s: float
-    """Of a megapixel, as are the next two."""
+    """Of a megapixel, as are the next three."""
     label_s: float
     write_s: float
+    sky_s: float
+    """To find the light over a scene in bands, beside reading; 0 if the measured run had none."""
     end_s: float
     """From the end of the last task to the end of the command."""
     item_bytes: float
@@ -50,12 +52,10 @@ class Costs:
 
         Args:
             pixels: That it labels.
-            skies: Pixels of the scene whose sky it finds, in place of labels; they are read, and
-                gone through once, which labelling does twice.
+            skies: Pixels of the scene whose light it finds, in place of labels.
         """
         each = self.read_s + self.label_s + self.write_s
-        of_sky = self.read_s + self.label_s / 2
-        return self.unit_s + (pixels * each + skies * of_sky) / _MEGA
+        return self.unit_s + (pixels * each + skies * (self.read_s + self.sky_s)) / _MEGA
 
     def save(self, path: Path) -> None:
         """Write as JSON."""
@@ -89,6 +89,7 @@ def costs_of(runs: Sequence[ScalingRun], scenes: Sequence[Scene], recipe: Recipe
 
 def _of_run(run: ScalingRun, megapixels: float) -> dict[str, float]:
     units = [unit for unit in run.record.units if unit.task == _TASK]
+    skies = [unit for unit in run.record.units if unit.task == _SKY_TASK]
     others = units[1:] or units
     phases = {
         "read_s": [unit.read_s for unit in units],
@@ -96,7 +97,8 @@ def _of_run(run: ScalingRun, megapixels: float) -> dict[str, float]:
         "write_s": [unit.encode_s + unit.store_s for unit in units],
     }
     usual = median(unit.wall_s for unit in others)
-    warm_up = max(units[0].wall_s - usual, 0.0)
+    # Workers that have found skies are warm; what they needed for that is in the skies' time.
+    warm_up = 0.0 if skies else max(units[0].wall_s - usual, 0.0)
     beside = [_beside(unit) for unit in others]
     gaps = [b.start - a.end for a, b in pairwise(units)]
     # The first unit's compiling and importing is in its labelling; it counts once, as warm-up.
@@ -109,6 +111,7 @@ def _of_run(run: ScalingRun, megapixels: float) -> dict[str, float]:
         "read_s": sum(phases["read_s"]) / megapixels,
         "label_s": label / megapixels,
         "write_s": sum(phases["write_s"]) / megapixels,
+        "sky_s": sum(unit.wall_s - unit.read_s for unit in skies) / megapixels,
         "end_s": run.cost.started + run.cost.wall_s - run.record.end,
     }
 

@@ -55,9 +55,9 @@ class Work:
         """Existing folder for what runs write."""
         return output_folder(self.out / "work")
 
-    def costs_file(self, engine: str) -> Path:
-        """Unit costs of an engine."""
-        return self.out / f"costs-{engine.replace(' ', '-')}.json"
+    def costs_file(self, kind: str, engine: str) -> Path:
+        """Unit costs of an engine; 'scale' or 'large' is what it labelled."""
+        return self.out / f"costs-{kind}-{engine.replace(' ', '-')}.json"
 
     def write(
         self, name: str, heading: str, about: str, tables: Sequence[tuple[str, Table]]
@@ -107,8 +107,8 @@ def measure_engines(
     runs = measure_scaling(setups, paths, method, tile, rounds, work.runs)
     recipe = load_recipe(write_recipe(work.runs, method, tile))
     scenes = [open_scene(str(path), recipe.scene) for path in paths]
-    costs = _save_costs(work, runs, scenes, recipe)
-    tables = []
+    costs = _save_costs(work, "scale", runs, scenes, recipe)
+    tables: list[tuple[str, Table]] = []
     for name, known, heading in (
         ("spark", SPARK_SETUPS, "Spark, as the paper's Table II"),
         ("plain", PLAIN_SETUPS, "Processes and MPI, as the paper's Table I"),
@@ -117,12 +117,8 @@ def measure_engines(
         if chosen:
             tables.append((name, report.phases_table(chosen, heading)))
             tables.append((f"{name}_speed_up", report.speed_up_table(chosen, "Its speed-up")))
-    rows = [
-        report.simulated_row(runs, setup, partial(_simulated, scenes, recipe, costs, setup))
-        for setup in setups
-    ]
     tables += [
-        ("simulated", report.simulation_table(rows)),
+        ("simulated", _simulation(runs, scenes, recipe, costs)),
         ("costs", report.costs_table(costs)),
     ]
     about = (
@@ -136,14 +132,24 @@ def measure_engines(
 
 
 def _save_costs(
-    work: Work, runs: Sequence[ScalingRun], scenes: Sequence[Scene], recipe: Recipe
+    work: Work, kind: str, runs: Sequence[ScalingRun], scenes: Sequence[Scene], recipe: Recipe
 ) -> dict[str, Costs]:
     costs = {}
     for engine in dict.fromkeys(run.setup.engine for run in runs):
         one = next(run.setup for run in runs if run.setup.engine == engine)
         costs[engine] = costs_of(of_setup(runs, baseline(one, runs)), scenes, recipe)
-        costs[engine].save(work.costs_file(engine))
+        costs[engine].save(work.costs_file(kind, engine))
     return costs
+
+
+def _simulation(
+    runs: Sequence[ScalingRun], scenes: Sequence[Scene], recipe: Recipe, costs: dict[str, Costs]
+) -> Table:
+    rows = [
+        report.simulated_row(runs, setup, partial(_simulated, scenes, recipe, costs, setup))
+        for setup in dict.fromkeys(run.setup for run in runs)
+    ]
+    return report.simulation_table(rows)
 
 
 def _simulated(
@@ -177,6 +183,9 @@ def measure_large(
     setups = _chosen(engines, (*SPARK_SETUPS, *PLAIN_SETUPS))
     path = make_large_scene(work.data, size, min(size, SOURCE_SIZE))
     runs = measure_scaling(setups, [path], method, tile, rounds, work.runs)
+    recipe = load_recipe(write_recipe(work.runs, method, tile))
+    scenes = [open_scene(str(path), recipe.scene)]
+    costs = _save_costs(work, "large", runs, scenes, recipe)
     about = (
         f"A scene of {size} x {size} pixels, {path.stat().st_size / 1e6:.0f} MB, filter '{method}',"
         f" {rounds} rounds: the greatest memory of them, median times."
@@ -184,6 +193,8 @@ def measure_large(
     tables = (
         ("large", report.large_table(runs, "One large scene")),
         ("large_phases", report.phases_table(runs, "Where its time goes")),
+        ("large_simulated", _simulation(runs, scenes, recipe, costs)),
+        ("large_costs", report.costs_table(costs)),
     )
     work.write("large", "One scene of a satellite's size", about, tables)
 
@@ -192,11 +203,11 @@ def estimate_runs(
     work: Work, counts: Sequence[int], executors: Sequence[int], size: int, place: Place
 ) -> None:
     """Time and money of many scenes on many executors; `estimate.md`."""
-    file, dispatch = work.costs_file("spark local"), work.out / _DISPATCH_FILE
+    file, dispatch = work.costs_file("large", "spark local"), work.out / _DISPATCH_FILE
     if not file.is_file() or not dispatch.is_file():
         raise NoCostsError(
             f"{file} or {dispatch} is missing; measure them first: python -m benchmarks.labelling"
-            f" scale --out {work.out}"
+            f" scale --out {work.out}, and the same with 'large'"
         )
     costs, dispatch_s = Costs.load(file), float(dispatch.read_text(encoding="utf-8"))
     tables = []

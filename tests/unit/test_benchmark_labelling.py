@@ -42,7 +42,7 @@ from polynya.recipe import Recipe, load_recipe
 
 COSTS = Costs(
     start_s=4.0, warm_up_s=2.0, gap_s=0.0, unit_s=0.5, read_s=0.1, label_s=0.2, write_s=0.3,
-    end_s=1.0, item_bytes=1000.0, item_s=1e-5,
+    sky_s=0.4, end_s=1.0, item_bytes=1000.0, item_s=1e-5,
 )  # fmt: skip
 ONE, TWO = Setup("processes", 1, 1), Setup("processes", 1, 2)
 
@@ -276,6 +276,15 @@ def test_unit_costs_come_from_the_run_with_one_worker():
     assert costs.item_bytes > 100
 
 
+def test_the_light_of_a_scene_in_bands_has_its_own_cost():
+    scenes = satellite_scenes(1, 1000)
+    units = [unit(1005, 1010, task="find_scene_sky"), unit(1010, 1012), unit(1012, 1013)]
+    costs = costs_of([timed_run(ONE, *units)], scenes, Recipe())
+    assert costs.sky_s == pytest.approx(4.5)
+    assert costs.warm_up_s == 0
+    assert costs.task_s(0, 1_000_000) == pytest.approx(costs.unit_s + costs.read_s + 4.5)
+
+
 def test_costs_are_read_as_they_were_saved(tmp_path):
     COSTS.save(tmp_path / "costs.json")
     assert Costs.load(tmp_path / "costs.json") == COSTS
@@ -402,7 +411,7 @@ def test_one_large_scene_is_measured(tmp_path):
 def test_estimates_need_measured_costs_and_then_have_a_row_a_case(tmp_path):
     missing = call("estimate", "--out", str(tmp_path))
     assert missing.exit_code == 1
-    COSTS.save(tmp_path / "costs-spark-local.json")
+    COSTS.save(tmp_path / "costs-large-spark-local.json")
     (tmp_path / "dispatch.json").write_text("0.01")
     arguments = ["--counts", "1000,10000", "--executors", "10,100", "--out", str(tmp_path)]
     done = call("estimate", *arguments)
