@@ -88,6 +88,10 @@ type: setup ## Check the types
 bench-labels: setup ## Measure how right labels are under cloud and shadow, in runs/bench/labels
 	python -m benchmarks.labels
 
+.PHONY: bench-labelling
+bench-labelling: setup ## Measure labelling at scale against the published pipeline, in runs/bench/labelling
+	python -m benchmarks.labelling
+
 .PHONY: samples
 samples: setup ## Make the shipped sample scenes again, from their seeds
 	python -m data_samples --shipped --out data_samples/scenes

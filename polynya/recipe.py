@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -270,6 +271,11 @@ class Recipe(Options):
 
     def labels_digest(self) -> str:
         """Digest of what shards depend on; training and prediction options don't change labels."""
+        return self._labels_digest
+
+    @cached_property
+    def _labels_digest(self) -> str:
+        # Every tile has it, and finding it takes as long as labelling one.
         return self.digest("classes", "scene", "tiles", "label")
 
     def digest(self, *sections: str) -> str:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +20,8 @@ from pyarrow import fs
 from polynya.errors import OutputError, reason_of
 from polynya.files import whole_file
 from polynya.stores import file_system
+
+_REQUESTS_AT_ONCE = 16
 
 
 def absolute(place: str) -> str:
@@ -105,11 +109,15 @@ class Folder:
     def remove(self, names: Iterable[str]) -> None:
         """Delete files; those that are gone already don't matter."""
         system, root = self._system
-        for name in names:
-            try:
+
+        def delete(name: str) -> None:
+            with suppress(FileNotFoundError):
                 system.delete_file(f"{root}/{name}")
-            except FileNotFoundError:
-                continue
+
+        # Requests to an object store are mostly waiting.
+        with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
+            for _ in pool.map(delete, names):
+                pass
         if self.is_local:
             _remove_empty(Path(self.place))
 

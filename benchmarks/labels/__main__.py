@@ -58,7 +58,7 @@ def accuracy(
     from benchmarks.labels.pictures import draw_worst_scenes
     from benchmarks.labels.report import write_report
     from benchmarks.labels.scoring import score_scene
-    from benchmarks.labels.workers import for_each_scene
+    from benchmarks.workers import for_each_scene
 
     with _told_errors():
         sites, size = (sites or QUICK_SITES, QUICK_SIZE) if quick else (sites, None)
@@ -80,7 +80,7 @@ def agreement(
 ) -> None:
     """Measure how label images agree with the truth, as the paper does (SSIM), and by pixel."""
     from benchmarks.labels.agreement import measure_agreement, write_agreement
-    from benchmarks.labels.workers import for_each_scene
+    from benchmarks.workers import for_each_scene
 
     with _told_errors():
         sites, size = (sites or QUICK_SITES, QUICK_SIZE) if quick else (sites, None)

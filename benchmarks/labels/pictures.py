@@ -19,7 +19,7 @@ from benchmarks.labels.scoring import (
     worst,
 )
 from benchmarks.labels.sets import SceneSpec
-from benchmarks.labels.workers import for_each_scene
+from benchmarks.workers import for_each_scene
 from inference.pictures import draw_panels, thinning
 from polynya.classes import SEA_ICE
 

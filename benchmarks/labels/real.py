@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from autolabel.labels import Labelled, Method, label_and_filter
 from autolabel.thresholds import ColorRange, Profile
 from benchmarks.labels.methods import METHODS, PUBLISHED, THRESHOLDS, title
-from benchmarks.labels.report import write_markdown
+from benchmarks.tables import write_markdown
 from inference.pictures import draw_panels
 from inference.tables import Table
 from polynya.classes import SEA_ICE

@@ -22,11 +22,10 @@ from benchmarks.labels.scoring import (
     worst,
 )
 from benchmarks.labels.sets import SETS
-from benchmarks.machine import describe_machine
+from benchmarks.tables import write_markdown
 from data_samples import SKY_KINDS
 from inference.tables import Table
 from polynya.classes import SEA_ICE
-from polynya.files import whole_file
 
 Results = Sequence[SceneResult]
 
@@ -63,21 +62,6 @@ def write_report(results: Results, folder: Path, command: str) -> None:
         " scene."
     )
     write_markdown(folder / "labels.md", "Labels against the truth", about, command, tables)
-
-
-def write_markdown(
-    path: Path, heading: str, about: str, command: str, tables: Sequence[Table]
-) -> None:
-    """Write a page of tables that says how and where they were made."""
-    parts = [
-        f"# {heading}\n",
-        f"{about}\n",
-        f"Command: `{command}`\n",
-        f"Machine: {describe_machine()}\n",
-        *(table.markdown() for table in tables),
-    ]
-    with whole_file(path) as temporary:
-        temporary.write_text("\n".join(parts), encoding="utf-8")
 
 
 def set_names(results: Results) -> list[str]:

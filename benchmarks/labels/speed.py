@@ -14,8 +14,8 @@ import numpy as np
 from autolabel import label_image
 from autolabel.labels import Method
 from benchmarks.labels.methods import METHODS, PUBLISHED, THRESHOLDS, title
-from benchmarks.labels.report import write_markdown
 from benchmarks.labels.scenes import BenchScene
+from benchmarks.tables import write_markdown
 from inference.tables import Table
 from polynya.progress import track
 

@@ -39,7 +39,7 @@ from benchmarks.labels.sets import (
 )
 from benchmarks.labels.similarity import structural_similarity
 from benchmarks.labels.speed import COPY, best_times, measure_speed, one_core, speed_table
-from benchmarks.labels.workers import for_each_scene
+from benchmarks.workers import for_each_scene
 from data_samples import SKY_KINDS
 from polynya.errors import PolynyaError
 

@@ -6,19 +6,28 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import cv2
 
-from benchmarks.labels.sets import SceneSpec
 from polynya.progress import track
 
+
+class Spec(Protocol):
+    """What says how a scene is made; picklable."""
+
+    @property
+    def size(self) -> int:
+        """Height and width in pixels."""
+
+
+S = TypeVar("S", bound=Spec)
 T = TypeVar("T")
 
 
 def for_each_scene(
-    task: Callable[[SceneSpec], T],
-    specs: Sequence[SceneSpec],
+    task: Callable[[S], T],
+    specs: Sequence[S],
     description: str,
     jobs: int | None = None,
 ) -> list[T]:

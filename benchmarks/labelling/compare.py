@@ -1,0 +1,140 @@
+"""The published pipeline against Polynya's, on the same pixels and cores."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.labelling.commands import (
+    BenchMethod,
+    CommandFailedError,
+    run_measured,
+    spark_submit,
+    write_recipe,
+)
+from benchmarks.labelling.data import SceneFiles
+from benchmarks.labelling.meter import Cost
+from polynya.manifest import read_manifest
+from polynya.progress import track
+from polynya.storage import Folder
+
+_PUBLISHED_SETTINGS = (
+    "spark.driver.memory=6g",
+    "spark.driver.maxResultSize=0",
+    "spark.driver.extraJavaOptions=-XX:+UseParallelGC",
+)
+"""It collects all labels on the driver, which Spark's defaults don't allow for thousands. And it
+decodes images in Java, for which the project's own defaults (a Java that does little) are wrong."""
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A way from scenes to labelled tiles."""
+
+    name: str
+    method: BenchMethod | None
+    """Filter of Polynya's job; None is the published pipeline."""
+
+
+PUBLISHED = Pipeline("published", None)
+SAME_FILTER = Pipeline("Polynya, same filter", "published")
+ILLUMINATION = Pipeline("Polynya, its own", "illumination")
+PIPELINES = (PUBLISHED, SAME_FILTER, ILLUMINATION)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of one pipeline."""
+
+    pipeline: Pipeline
+    round: int
+    tiles: int
+    cost: Cost
+
+
+def compare(
+    scenes: Sequence[SceneFiles], rounds: int, cores: int, folder: Path, few: int = 1
+) -> list[Run]:
+    """Run each pipeline on few and on all scenes, round after round.
+
+    Args:
+        scenes: More than `few`, all of one size.
+        rounds: How often; within one the pipelines take turns, so that what else happens on the
+            machine meets all of them.
+        cores: Of Spark's `local[N]`.
+        folder: Existing folder for what they write; shards are removed after each run.
+        few: Scenes of the short runs, from which the start-up is known.
+
+    Returns:
+        All runs but the first short ones, which warm caches up and are compared label by label.
+
+    Raises:
+        CommandFailedError: A run fails, or the pipelines with the same filter label differently.
+    """
+    short, full = list(scenes[:few]), list(scenes)
+    counts = {p.name: _first_run(p, short, cores, folder) for p in PIPELINES}
+    if counts[PUBLISHED.name] != counts[SAME_FILTER.name]:
+        raise CommandFailedError(
+            f"With the same filter {PUBLISHED.name} counts {dict(counts[PUBLISHED.name])} pixels,"
+            f" {SAME_FILTER.name} {dict(counts[SAME_FILTER.name])}; mend the one that is wrong."
+        )
+    turns = [
+        (number, PIPELINES[(number + i) % len(PIPELINES)], chosen)
+        for number in range(rounds)
+        for i in range(len(PIPELINES))
+        for chosen in (short, full)
+    ]
+    runs = []
+    for number, pipeline, chosen in track(turns, "Running pipelines"):
+        cost = _run(pipeline, chosen, cores, folder)
+        runs.append(Run(pipeline, number, sum(scene.n_tiles for scene in chosen), cost))
+    return runs
+
+
+def _first_run(
+    pipeline: Pipeline, scenes: Sequence[SceneFiles], cores: int, folder: Path
+) -> Counter[str]:
+    """Pixels of each class."""
+    counts = folder / "counts.json"
+    shards = folder / "shards"
+    if pipeline.method is None:
+        _run(pipeline, scenes, cores, folder, "--counts", str(counts))
+        content = json.loads(counts.read_text(encoding="utf-8"))
+        return Counter(content["pixels"])
+    _run(pipeline, scenes, cores, folder, keep=True)
+    total = Counter[str]()
+    for row in read_manifest(Folder.at(shards)):
+        pairs = (pair.split("=") for pair in row.class_pixels.split())
+        total.update({name: int(pixels) for name, pixels in pairs})
+    shutil.rmtree(shards)
+    return total
+
+
+def _run(
+    pipeline: Pipeline,
+    scenes: Sequence[SceneFiles],
+    cores: int,
+    folder: Path,
+    *options: str,
+    keep: bool = False,
+) -> Cost:
+    master, shards = f"local[{cores}]", folder / "shards"
+    if pipeline.method is None:
+        job = "benchmarks/labelling/published_job.py"
+        start = spark_submit(master, *_PUBLISHED_SETTINGS, script=job)
+        # One path with alternatives: Spark's own syntax for several folders.
+        names = ",".join(scene.tiles.name for scene in scenes)
+        tiles = f"{scenes[0].tiles.parent.absolute()}/{{{names}}}"
+        return run_measured([*start, tiles, *options], folder)
+    recipe = write_recipe(folder, pipeline.method, scenes[0].tile)
+    start = spark_submit(master, script="autolabel/job.py")
+    paths = [str(scene.image.absolute()) for scene in scenes]
+    arguments = ["--out", str(shards), "--recipe", str(recipe), "--overwrite", *options]
+    cost = run_measured([*start, "--scenes", *paths, *arguments], folder)
+    if not keep:
+        shutil.rmtree(shards)
+    return cost

@@ -1,0 +1,120 @@
+"""Unit costs: what a simulation needs to know, taken from measured runs."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+
+from autolabel.plan import plan_units
+from benchmarks.labelling.scaling import ScalingRun
+from benchmarks.labelling.timed import UnitRecord
+from polynya.files import write_text
+from polynya.recipe import Recipe
+from polynya.scenes import Scene
+
+_TASK, _SKY_TASK = "label_unit", "find_scene_sky"
+_MEGA = 1e6
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What things take on one core of one machine."""
+
+    start_s: float
+    """From the command to the first task, headers of scenes included."""
+    warm_up_s: float
+    """More than usual that a worker needs for its first task: imports, compiled code."""
+    gap_s: float
+    """Between two tasks of a worker: result back, next task sent."""
+    unit_s: float
+    """Of a unit beside reading, labelling and writing."""
+    read_s: float
+    """Of a megapixel, as are the next three."""
+    label_s: float
+    write_s: float
+    sky_s: float
+    """To find the light over a scene in bands, beside reading; 0 if the measured run had none."""
+    end_s: float
+    """From the end of the last task to the end of the command."""
+    item_bytes: float
+    """Of a pickled unit."""
+    item_s: float
+    """To unpickle a unit: each task of Spark is sent all of them."""
+
+    def task_s(self, pixels: int, skies: int = 0) -> float:
+        """Seconds of a unit.
+
+        Args:
+            pixels: That it labels.
+            skies: Pixels of the scene whose light it finds, in place of labels.
+        """
+        each = self.read_s + self.label_s + self.write_s
+        return self.unit_s + (pixels * each + skies * (self.read_s + self.sky_s)) / _MEGA
+
+    def save(self, path: Path) -> None:
+        """Write as JSON."""
+        write_text(path, json.dumps(asdict(self), indent=2) + "\n")
+
+    @classmethod
+    def load(cls, path: Path) -> Costs:
+        """Read what `save` wrote."""
+        return cls(**json.loads(path.read_text(encoding="utf-8")))
+
+
+def costs_of(runs: Sequence[ScalingRun], scenes: Sequence[Scene], recipe: Recipe) -> Costs:
+    """Unit costs from runs with one worker; medians over the runs.
+
+    Args:
+        runs: Of one set-up, at least one.
+        scenes: What they labelled.
+        recipe: How.
+    """
+    units = plan_units(scenes, recipe)
+    pickled = [pickle.dumps(unit) for unit in units]
+    start = time.perf_counter()
+    for content in pickled:
+        pickle.loads(content)  # noqa: S301
+    item_s = (time.perf_counter() - start) / len(pickled)
+    pixels = sum(scene.height * scene.width for scene in scenes) / _MEGA
+    each = [_of_run(run, pixels) for run in runs]
+    middle = {name: median(costs[name] for costs in each) for name in each[0]}
+    return Costs(**middle, item_s=item_s, item_bytes=sum(map(len, pickled)) / len(pickled))
+
+
+def _of_run(run: ScalingRun, megapixels: float) -> dict[str, float]:
+    units = [unit for unit in run.record.units if unit.task == _TASK]
+    skies = [unit for unit in run.record.units if unit.task == _SKY_TASK]
+    others = units[1:] or units
+    phases = {
+        "read_s": [unit.read_s for unit in units],
+        "label_s": [unit.label_s for unit in units],
+        "write_s": [unit.encode_s + unit.store_s for unit in units],
+    }
+    usual = median(unit.wall_s for unit in others)
+    # Workers that have found skies are warm; what they needed for that is in the skies' time.
+    warm_up = 0.0 if skies else max(units[0].wall_s - usual, 0.0)
+    beside = [_beside(unit) for unit in others]
+    gaps = [b.start - a.end for a, b in pairwise(units)]
+    # The first unit's compiling and importing is in its labelling; it counts once, as warm-up.
+    label = sum(phases["label_s"]) - min(warm_up, phases["label_s"][0])
+    return {
+        "start_s": run.record.begin - run.cost.started,
+        "warm_up_s": warm_up,
+        "gap_s": sum(gaps) / max(len(gaps), 1),
+        "unit_s": sum(beside) / len(beside),
+        "read_s": sum(phases["read_s"]) / megapixels,
+        "label_s": label / megapixels,
+        "write_s": sum(phases["write_s"]) / megapixels,
+        "sky_s": sum(unit.wall_s - unit.read_s for unit in skies) / megapixels,
+        "end_s": run.cost.started + run.cost.wall_s - run.record.end,
+    }
+
+
+def _beside(unit: UnitRecord) -> float:
+    return unit.wall_s - unit.read_s - unit.label_s - unit.encode_s - unit.store_s

@@ -1,0 +1,193 @@
+"""Labelling on one, two and more workers, by every engine: the paper's Tables I and II."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from benchmarks.labelling.burn import slow_down
+from benchmarks.labelling.commands import BenchMethod, run_measured, spark_submit, write_recipe
+from benchmarks.labelling.meter import Cost
+from benchmarks.labelling.timed import RunRecord, read_run
+from benchmarks.labelling.timed_job import DRIVER_FILE, UNITS
+from polynya.progress import track
+
+_SCRIPT = "benchmarks/labelling/timed_job.py"
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Who does the work."""
+
+    engine: str
+    """'spark local', 'spark cluster', 'processes' or 'mpi'."""
+    executors: int
+    cores: int
+    """Of each executor."""
+
+    @property
+    def name(self) -> str:
+        """In tables: engine, executors x cores."""
+        return f"{self.engine} {self.executors} x {self.cores}"
+
+    @property
+    def workers(self) -> int:
+        """Processes that label."""
+        return self.executors * self.cores
+
+    def command(self, script: str) -> list[str]:
+        """Start of a command line that runs a script on it."""
+        if self.engine == "spark local":
+            return spark_submit(f"local[{self.cores}]", script=script)
+        if self.engine == "spark cluster":
+            size = ["--executors", str(self.executors), "--cores", str(self.cores)]
+            # The cluster's program names the master.
+            program, _, _, *settings = spark_submit("", script=script)
+            cluster = [sys.executable, "-m", "benchmarks.labelling.cluster"]
+            return [*cluster, *size, "--", program, *settings]
+        if self.engine == "processes":
+            return [sys.executable, script]
+        ranks = ["mpirun", "-n", str(self.workers + 1), "--oversubscribe"]
+        return [*ranks, sys.executable, "-m", "mpi4py.futures", script]
+
+    def options(self) -> list[str]:
+        """Options of the script."""
+        if self.engine.startswith("spark"):
+            return []
+        if self.engine == "processes":
+            return ["--engine", "processes", "--workers", str(self.workers)]
+        return ["--engine", "mpi"]
+
+
+SPARK_SETUPS = (
+    Setup("spark local", 1, 1),
+    Setup("spark local", 1, 2),
+    Setup("spark cluster", 1, 1),
+    Setup("spark cluster", 1, 2),
+    Setup("spark cluster", 2, 1),
+)
+PLAIN_SETUPS = (
+    Setup("processes", 1, 1),
+    Setup("processes", 1, 2),
+    Setup("mpi", 1, 1),
+    Setup("mpi", 1, 2),
+)
+
+
+@dataclass(frozen=True)
+class ScalingRun:
+    """One run on one set-up."""
+
+    setup: Setup
+    round: int
+    cost: Cost
+    record: RunRecord
+    slow_down: float
+    """Of as many processes as there are workers, just before (`benchmarks.labelling.burn`)."""
+
+
+def measure_scaling(
+    setups: Sequence[Setup],
+    scenes: Sequence[Path],
+    method: BenchMethod,
+    tile: int,
+    rounds: int,
+    folder: Path,
+) -> list[ScalingRun]:
+    """Label the same scenes on every set-up, round after round.
+
+    Args:
+        setups: Who does the work; within a round they take turns.
+        scenes: Their files.
+        method: Filter.
+        tile: Height and width of a tile in pixels.
+        rounds: How often.
+        folder: Existing folder for shards, which are removed after each run, and records.
+
+    Raises:
+        CommandFailedError: A run failed.
+    """
+    recipe = write_recipe(folder, method, tile)
+    shards, record = folder / "shards", folder / "record"
+    runs: list[ScalingRun] = []
+    turns = [(number, setup) for number in range(rounds) for setup in setups]
+    for number, setup in track(turns, "Labelling on every set-up"):
+        for left in (shards, record):
+            shutil.rmtree(left, ignore_errors=True)
+        (record / UNITS).mkdir(parents=True)
+        arguments = ["--record", str(record), "--out", str(shards), "--recipe", str(recipe)]
+        command = [*setup.command(_SCRIPT), *setup.options(), *arguments, "--scenes"]
+        paths = [str(path.absolute()) for path in scenes]
+        slower = slow_down(setup.workers)
+        cost = run_measured([*command, *paths], folder, watched=shards)
+        record_of_run = read_run(record / DRIVER_FILE, record / UNITS)
+        runs.append(ScalingRun(setup, number, cost, record_of_run, slower))
+    shutil.rmtree(shards)
+    return runs
+
+
+@dataclass(frozen=True)
+class Phases:
+    """Seconds of one run, phases as the mean over its workers."""
+
+    start_s: float
+    """From the command to the first task: interpreter, Java, plan."""
+    read_s: float
+    label_s: float
+    write_s: float
+    """Encoding and storing."""
+    other_s: float
+    """Between and beside these phases: idle, imports, sky of scenes in bands."""
+    end_s: float
+    """From the end of the last task: manifest, engine's end."""
+    total_s: float
+
+
+def phases(run: ScalingRun) -> Phases:
+    """Where the time of a run went; the phases add up to the total."""
+    record, workers = run.record, run.setup.workers
+    read, label, write = (
+        sum(getattr(unit, name) for unit in record.units for name in names) / workers
+        for names in (("read_s",), ("label_s",), ("encode_s", "store_s"))
+    )
+    return Phases(
+        start_s=record.begin - run.cost.started,
+        read_s=read,
+        label_s=label,
+        write_s=write,
+        other_s=record.work_s - read - label - write,
+        end_s=run.cost.started + run.cost.wall_s - record.end,
+        total_s=run.cost.wall_s,
+    )
+
+
+def of_setup(runs: Sequence[ScalingRun], setup: Setup) -> list[ScalingRun]:
+    """Runs on one set-up, in order of their rounds."""
+    return [run for run in runs if run.setup == setup]
+
+
+def baseline(setup: Setup, runs: Sequence[ScalingRun]) -> Setup:
+    """The set-up with one worker of the same engine, which speed-up is measured by."""
+    return next(
+        run.setup for run in runs if run.setup.engine == setup.engine and run.setup.workers == 1
+    )
+
+
+def speed_up(runs: Sequence[ScalingRun], setup: Setup, of: str) -> float:
+    """How many times faster than one worker: median over rounds of the ratio within a round.
+
+    Args:
+        runs: All.
+        setup: Whose.
+        of: 'total', or 'work': first task to last.
+    """
+
+    def seconds(run: ScalingRun) -> float:
+        return run.cost.wall_s if of == "total" else run.record.work_s
+
+    pairs = zip(of_setup(runs, baseline(setup, runs)), of_setup(runs, setup), strict=True)
+    return median(seconds(one) / seconds(many) for one, many in pairs)

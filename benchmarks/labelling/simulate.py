@@ -1,0 +1,130 @@
+"""A labelling run on any number of workers, from its real plan and measured unit costs.
+
+List scheduling: tasks wait in their order, and whichever worker is free first gets the next one
+from the driver, which serves one worker at a time.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, repeat
+
+from autolabel.plan import needs_sky, plan_units
+from benchmarks.labelling.costs import Costs
+from polynya.recipe import Recipe
+from polynya.scenes import Scene
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Tasks from the beginning of the first to the end of the last."""
+
+    seconds: float
+    driver_s: float
+    """In which the driver was sending tasks."""
+    tasks: int
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """A run."""
+
+    start_s: float
+    skies: Stage
+    units: Stage
+    end_s: float
+
+    @property
+    def work_s(self) -> float:
+        """Both stages."""
+        return self.skies.seconds + self.units.seconds
+
+    @property
+    def total_s(self) -> float:
+        return self.start_s + self.work_s + self.end_s
+
+
+def schedule(
+    tasks: Iterable[float],
+    workers: int,
+    *,
+    dispatch_s: float = 0.0,
+    gap_s: float = 0.0,
+    warm_up_s: float = 0.0,
+) -> Stage:
+    """Time that tasks take on workers.
+
+    Args:
+        tasks: Seconds of each, in the order in which they are given out.
+        workers: How many there are.
+        dispatch_s: Of the driver, to send a task.
+        gap_s: Of a worker between two of its tasks.
+        warm_up_s: Of a worker before its first task.
+    """
+    # A worker's first task waits for its warm-up in place of the gap.
+    free = [warm_up_s - gap_s] * workers
+    driver = end = 0.0
+    count = 0
+    for seconds in tasks:
+        driver = max(driver, free[0] + gap_s) + dispatch_s
+        done = driver + seconds
+        heapq.heapreplace(free, done)
+        end = max(end, done)
+        count += 1
+    return Stage(end, count * dispatch_s, count)
+
+
+def simulate(
+    scenes: Sequence[Scene],
+    recipe: Recipe,
+    costs: Costs,
+    workers: int,
+    *,
+    times: int = 1,
+    slow_down: float = 1.0,
+    dispatch_s: float = 0.0,
+    closure: bool = False,
+) -> Simulated:
+    """A run of the real plan.
+
+    Args:
+        scenes: What is labelled.
+        recipe: How.
+        costs: Of one core.
+        workers: How many there are.
+        times: How often the same scenes come; the plan is made for one time, so the scenes must be
+            enough for units of their full size.
+        slow_down: Factor on the seconds of a task, for cores that share a machine.
+        dispatch_s: Of the driver, to send a task.
+        closure: Each task is sent the description of all, as the Spark engine does.
+    """
+    units = plan_units(scenes, recipe)
+    in_bands = [unit.parts[0].scene for unit in units if needs_sky(unit, recipe.label)]
+    large = list({scene.id: scene for scene in in_bands}.values())
+    sky_tasks = [costs.task_s(0, scene.height * scene.width) for scene in large]
+    unit_tasks = [
+        costs.task_s(sum(part.height * part.scene.width for part in unit.parts)) for unit in units
+    ]
+    warm_up_s = costs.warm_up_s * slow_down
+
+    def stage(tasks: list[float], warm_up_s: float) -> Stage:
+        more = costs.item_s * len(tasks) * times if closure else 0.0
+        lasting = (seconds * slow_down + more for seconds in _repeated(tasks, times))
+        return schedule(
+            lasting, workers, dispatch_s=dispatch_s, gap_s=costs.gap_s, warm_up_s=warm_up_s
+        )
+
+    skies = stage(sky_tasks, warm_up_s)
+    return Simulated(
+        start_s=costs.start_s,
+        skies=skies,
+        # Workers are warm if they have found skies.
+        units=stage(unit_tasks, 0.0 if skies.tasks else warm_up_s),
+        end_s=costs.end_s,
+    )
+
+
+def _repeated(tasks: list[float], times: int) -> Iterator[float]:
+    return chain.from_iterable(repeat(tasks, times))

@@ -1,0 +1,52 @@
+"""`autolabel/job.py` with a record of where the time goes; it takes the same options.
+
+spark-submit benchmarks/labelling/timed_job.py --record FOLDER --scenes ... --out DIR
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from autolabel.commands import EngineOption, MoreScenes, Out, RecipeFile, Scenes, Workers
+from autolabel.engines import open_engine
+from autolabel.run import label_scenes, report
+from autolabel.tasks import Job
+from benchmarks.labelling.timed import TimedEngine
+from polynya.cli import run_script
+from polynya.files import write_text
+from polynya.recipe import load_recipe
+from polynya.scenes import find_scenes
+from polynya.shard_writer import finish_dataset, start_dataset
+
+DRIVER_FILE = "driver.json"
+UNITS = "units"
+
+
+def job(
+    scenes: Scenes,
+    out: Out,
+    record: Annotated[Path, typer.Option(help="Folder for the record of the run.")],
+    more_scenes: MoreScenes = None,
+    recipe: RecipeFile = None,
+    engine: EngineOption = "spark",
+    workers: Workers = None,
+) -> None:
+    """Label scenes into shards and note where the time goes."""
+    chosen = load_recipe(recipe)
+    folder = start_dataset(out, chosen, overwrite=True)
+    refs = find_scenes([*scenes, *(more_scenes or [])])
+    with open_engine(engine, workers) as runner:
+        timed = TimedEngine(runner, (record / UNITS).absolute())
+        results = label_scenes(refs, Job(chosen, folder, retries=0), timed)
+        finish_dataset(folder, results)
+    counts = {"scenes": len(results), "tiles": sum(result.labelled for result in results)}
+    write_text(record / DRIVER_FILE, json.dumps(counts))
+    report(results, 0, folder)
+
+
+if __name__ == "__main__":
+    run_script(job)

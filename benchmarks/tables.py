@@ -1,0 +1,24 @@
+"""Pages of tables that say how and where they were made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.machine import describe_machine
+from inference.tables import Table
+from polynya.files import write_text
+
+
+def write_markdown(
+    path: Path, heading: str, about: str, command: str, tables: Sequence[Table]
+) -> None:
+    """Write a page of tables that says how and where they were made."""
+    parts = [
+        f"# {heading}\n",
+        f"{about}\n",
+        f"Command: `{command}`\n",
+        f"Machine: {describe_machine()}\n",
+        *(table.markdown() for table in tables),
+    ]
+    write_text(path, "\n".join(parts))
