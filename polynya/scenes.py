@@ -208,21 +208,38 @@ def read_scene(
         numbers = np.empty((*shape, len(scene.band_indexes)), scene.dtype)
         # GDAL writes each band to its place in the pixels, which spares a copy.
         source.read(list(scene.band_indexes), window=window, out=np.moveaxis(numbers, -1, 0))
-        valid = source.dataset_mask(window=window) > 0
-    if scene.zero_is_nodata:
-        valid &= ~_is_black(numbers)
+        # GDAL would read the pixels once more to compare them with the nodata value.
+        nodata = 0 if scene.zero_is_nodata else _only_nodata(source, scene)
+        if nodata is None:
+            valid = source.dataset_mask(window=window) > 0
+        else:
+            valid = ~_all_bands_are(numbers, nodata)
     image = numbers if numbers.dtype == np.uint8 else _stretch_table(scene)[numbers.view(np.uint16)]
     if not valid.all():
         image[~valid] = 0
     return image, valid
 
 
-def _is_black(numbers: NDArray[Any]) -> NDArray[np.bool_]:
-    """Where all bands are 0; bands one by one are much faster than a reduction over few."""
-    black = numbers[..., 0] == 0
+def _only_nodata(source: Any, scene: Scene) -> int | None:
+    """The nodata value, if it alone says what is valid and the file has no bands but the colours.
+
+    GDAL's mask of a file is valid where any of its bands is.
+    """
+    by_value = all(flags == [MaskFlags.nodata] for flags in source.mask_flag_enums)
+    colors_only = sorted(scene.band_indexes) == list(range(1, source.count + 1))
+    values = set(source.nodatavals)
+    if not by_value or not colors_only or len(values) != 1:
+        return None
+    value = values.pop()
+    return int(value) if np.isfinite(value) and value == int(value) else None
+
+
+def _all_bands_are(numbers: NDArray[Any], value: int) -> NDArray[np.bool_]:
+    """Where all bands have a value; one by one, which is much faster than a reduction over few."""
+    same = numbers[..., 0] == value
     for band in range(1, numbers.shape[-1]):
-        black &= numbers[..., band] == 0
-    return np.asarray(black, np.bool_)
+        same &= numbers[..., band] == value
+    return np.asarray(same, np.bool_)
 
 
 def _find_bands(source: Any, uri: str, options: SceneOptions) -> tuple[int, ...]:

@@ -86,7 +86,7 @@ def install_packages(mpi_wheel: bool, java_wheel: bool) -> None:
 
 
 def configure_spark(java_wheel: bool) -> str:
-    """Make Spark quiet and light, and make it find the Java of the wheel where the machine has none.
+    """Make Spark quiet and light, and make it find the wheel's Java where the machine has none.
 
     Two things stand between Spark and that Java. It is trimmed, and Spark 4 starts every Java with
     an option that ends it at once where the module of the vector API is missing (an empty module of

@@ -162,3 +162,21 @@ def test_a_truncated_file_is_an_error_when_it_is_read(write_scene):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(SceneError, match="may be truncated"):
         read_scene(open_scene(str(path)))
+
+
+@pytest.mark.parametrize("nodata", [0, 7, None])
+@pytest.mark.parametrize("bands", [3, 4])
+def test_validity_is_that_of_gdal(write_scene, nodata, bands):
+    pixels = np.random.default_rng(1).integers(0, 9, (40, 50, bands)).astype(np.uint8)
+    pixels[:9] = 0
+    pixels[9:20] = 7
+    pixels[5, :9, -1] = 3
+    names = ("B04", "B03", "B02", "B08")[:bands]
+    path = str(write_scene("a.tif", pixels, nodata=nodata, descriptions=names))
+    with rasterio.open(path) as source:
+        expected = source.dataset_mask() > 0
+    options = SceneOptions(bands=(1, 2, 3), zero_is_nodata=False)
+    image, valid = read_scene(open_scene(path, options))
+    assert (valid == expected).all()
+    assert (image[valid] == pixels[valid][:, :3]).all()
+    assert (image[~valid] == 0).all()
