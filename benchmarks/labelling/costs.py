@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-import pickle
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
-from autolabel.plan import plan_units
 from benchmarks.labelling.scaling import ScalingRun
 from benchmarks.labelling.timed import UnitRecord
 from polynya.files import write_text
-from polynya.recipe import Recipe
 from polynya.scenes import Scene
 
 _TASK, _SKY_TASK = "label_unit", "find_scene_sky"
@@ -42,10 +38,6 @@ class Costs:
     """To find the light over a scene in bands, beside reading; 0 if the measured run had none."""
     end_s: float
     """From the end of the last task to the end of the command."""
-    item_bytes: float
-    """Of a pickled unit."""
-    item_s: float
-    """To unpickle a unit: each task of Spark is sent all of them."""
 
     def task_s(self, pixels: int, skies: int = 0) -> float:
         """Seconds of a unit.
@@ -67,24 +59,17 @@ class Costs:
         return cls(**json.loads(path.read_text(encoding="utf-8")))
 
 
-def costs_of(runs: Sequence[ScalingRun], scenes: Sequence[Scene], recipe: Recipe) -> Costs:
+def costs_of(runs: Sequence[ScalingRun], scenes: Sequence[Scene]) -> Costs:
     """Unit costs from runs with one worker; medians over the runs.
 
     Args:
         runs: Of one set-up, at least one.
         scenes: What they labelled.
-        recipe: How.
     """
-    units = plan_units(scenes, recipe)
-    pickled = [pickle.dumps(unit) for unit in units]
-    start = time.perf_counter()
-    for content in pickled:
-        pickle.loads(content)  # noqa: S301
-    item_s = (time.perf_counter() - start) / len(pickled)
     pixels = sum(scene.height * scene.width for scene in scenes) / _MEGA
     each = [_of_run(run, pixels) for run in runs]
     middle = {name: median(costs[name] for costs in each) for name in each[0]}
-    return Costs(**middle, item_s=item_s, item_bytes=sum(map(len, pickled)) / len(pickled))
+    return Costs(**middle)
 
 
 def _of_run(run: ScalingRun, megapixels: float) -> dict[str, float]:

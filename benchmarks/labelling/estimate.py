@@ -16,12 +16,11 @@ from polynya.scenes import Scene
 
 _SAMPLE = 64
 """Scenes that are planned; units of more scenes are the same."""
-_HEADERS_AT_ONCE = 16
-"""As `autolabel.run` reads them."""
+_REQUESTS_AT_ONCE = 16
+"""As `autolabel.run` reads headers and `polynya.storage` removes notes."""
 _LISTED = 1000
 """Names that an object store lists in one request."""
 _HOUR = 3600.0
-_GIGA = 1e9
 
 
 @dataclass(frozen=True)
@@ -64,8 +63,6 @@ class Estimate:
     limits: dict[str, float]
     """Hours that each resource alone would need."""
     money: dict[str, float]
-    closure_gb: float
-    """Descriptions of all units, which the driver sends with each task, in gigabytes."""
 
     @property
     def first_limit(self) -> str:
@@ -98,7 +95,6 @@ def estimate(
     place: Place,
     *,
     dispatch_s: float,
-    closure: bool,
 ) -> Estimate:
     """Time and money of a run, and what limits it.
 
@@ -110,16 +106,13 @@ def estimate(
         costs: Of one core.
         place: Where.
         dispatch_s: Of the driver, to send a task.
-        closure: Each task is sent the description of all, as the Spark engine does.
     """
     sample = satellite_scenes(min(_SAMPLE, scenes), size)
     times = max(round(scenes / len(sample)), 1)
     workers = executors * place.cores
-    run = simulate(
-        sample, recipe, costs, workers, times=times, dispatch_s=dispatch_s, closure=closure
-    )
+    run = simulate(sample, recipe, costs, workers, times=times, dispatch_s=dispatch_s)
     units, skies = run.units.tasks, run.skies.tasks
-    limits = _limits(scenes, executors, run, recipe, costs, place, sample, times, closure)
+    limits = _limits(scenes, executors, run, recipe, costs, place, sample, times)
     network = max(limits["executors' network"], limits["object store"])
     before_and_after = limits["driver: headers"] + limits["driver: notes removed"]
     # Pixels come while others are labelled, so the slower of both counts.
@@ -133,8 +126,7 @@ def estimate(
         "requests": (writes * place.thousand_writes + reads * place.thousand_reads) / 1000,
         "egress": gigabytes * place.egress_gb,
     }
-    described = costs.item_bytes * units / _GIGA if closure else 0.0
-    return Estimate(scenes, executors, hours, limits, money, described)
+    return Estimate(scenes, executors, hours, limits, money)
 
 
 def _limits(
@@ -146,22 +138,19 @@ def _limits(
     place: Place,
     sample: list[Scene],
     times: int,
-    closure: bool,
 ) -> dict[str, float]:
     units, skies = run.units.tasks, run.skies.tasks
     workers = executors * place.cores
     alone = simulate(sample, recipe, costs, 1)
-    closures = costs.item_s * (units**2 + skies**2) if closure else 0.0
     # The scene is read for its sky, and once more by its bands.
     moved = scenes * ((2 if skies else 1) * place.scene_mb + place.shard_mb) * 8e-3
     notes = units + skies
     requests = scenes + notes * (place.reads_per_task + 4) + notes / _LISTED
     seconds = {
         "workers: pixels": alone.work_s * times / workers,
-        "workers: all units with each task": closures / workers,
-        "driver: headers": scenes * place.latency_s / _HEADERS_AT_ONCE,
+        "driver: headers": scenes * place.latency_s / _REQUESTS_AT_ONCE,
         "driver: tasks": run.units.driver_s + run.skies.driver_s,
-        "driver: notes removed": notes * place.latency_s,
+        "driver: notes removed": notes * place.latency_s / _REQUESTS_AT_ONCE,
         "executors' network": moved / (executors * place.executor_gbit),
         "object store": moved / place.store_gbit,
         "object store: requests": requests / place.store_requests,

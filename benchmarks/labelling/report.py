@@ -214,13 +214,12 @@ def estimate_table(estimates: Sequence[Estimate], title: str) -> Table:
             f"{100 * e.limits[e.first_limit] / e.hours:.0f}",
             *(f"{e.money[name]:.2f}" for name in ("executors", "driver", "requests", "egress")),
             f"{e.total_money:.2f}",
-            f"{e.closure_gb:.3f}",
         )
         for e in estimates
     ]
     columns = (
         "scenes", "executors", "hours", "saturates first", "% of the time", "executors $",
-        "driver $", "requests $", "egress $", "all $", "units with each task GB",
+        "driver $", "requests $", "egress $", "all $",
     )  # fmt: skip
     return Table(title, columns, tuple(rows))
 

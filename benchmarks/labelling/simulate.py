@@ -85,7 +85,6 @@ def simulate(
     times: int = 1,
     slow_down: float = 1.0,
     dispatch_s: float = 0.0,
-    closure: bool = False,
 ) -> Simulated:
     """A run of the real plan.
 
@@ -98,7 +97,6 @@ def simulate(
             enough for units of their full size.
         slow_down: Factor on the seconds of a task, for cores that share a machine.
         dispatch_s: Of the driver, to send a task.
-        closure: Each task is sent the description of all, as the Spark engine does.
     """
     units = plan_units(scenes, recipe)
     in_bands = [unit.parts[0].scene for unit in units if needs_sky(unit, recipe.label)]
@@ -110,8 +108,7 @@ def simulate(
     warm_up_s = costs.warm_up_s * slow_down
 
     def stage(tasks: list[float], warm_up_s: float) -> Stage:
-        more = costs.item_s * len(tasks) * times if closure else 0.0
-        lasting = (seconds * slow_down + more for seconds in _repeated(tasks, times))
+        lasting = (seconds * slow_down for seconds in _repeated(tasks, times))
         return schedule(
             lasting, workers, dispatch_s=dispatch_s, gap_s=costs.gap_s, warm_up_s=warm_up_s
         )

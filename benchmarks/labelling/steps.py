@@ -137,7 +137,7 @@ def _save_costs(
     costs = {}
     for engine in dict.fromkeys(run.setup.engine for run in runs):
         one = next(run.setup for run in runs if run.setup.engine == engine)
-        costs[engine] = costs_of(of_setup(runs, baseline(one, runs)), scenes, recipe)
+        costs[engine] = costs_of(of_setup(runs, baseline(one, runs)), scenes)
         costs[engine].save(work.costs_file(kind, engine))
     return costs
 
@@ -210,20 +210,15 @@ def estimate_runs(
             f" scale --out {work.out}, and the same with 'large'"
         )
     costs, dispatch_s = Costs.load(file), float(dispatch.read_text(encoding="utf-8"))
-    tables = []
-    for closure, name, heading in (
-        (True, "estimate", "As the Spark engine works: each task is sent all units"),
-        (False, "estimate_rows", "If each task were sent its own unit only"),
-    ):
-        estimates = [
-            estimate(
-                scenes, number, size, Recipe(), costs, place, dispatch_s=dispatch_s, closure=closure
-            )
-            for scenes in counts
-            for number in executors
-        ]
-        tables.append((name, report.estimate_table(estimates, heading)))
-        tables.append((f"{name}_limits", report.limits_table(estimates)))
+    estimates = [
+        estimate(scenes, number, size, Recipe(), costs, place, dispatch_s=dispatch_s)
+        for scenes in counts
+        for number in executors
+    ]
+    tables = (
+        ("estimate", report.estimate_table(estimates, "Time and money")),
+        ("estimate_limits", report.limits_table(estimates)),
+    )
     about = (
         f"Scenes of {size} x {size} pixels, the default recipe. Costs of the work are from"
         f" {file.name} and {dispatch.name}; sizes, speeds and prices are given: {place}."
