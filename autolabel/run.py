@@ -16,7 +16,6 @@ from autolabel.engines import Engine, EngineName, open_engine, run_all, worker_d
 from autolabel.levels import levels_of
 from autolabel.plan import Unit, needs_sky, plan_units
 from autolabel.tasks import (
-    NOTES,
     Failure,
     Job,
     PartResult,
@@ -34,7 +33,7 @@ from polynya.manifest import MANIFEST_FILE, SceneResult, read_manifest
 from polynya.progress import console, progress, track
 from polynya.recipe import Recipe, load_recipe
 from polynya.scenes import Scene, SceneRef, find_scenes, open_scene, unique_id
-from polynya.shard_writer import finish_dataset, start_dataset
+from polynya.shard_writer import WORK_FOLDER, finish_dataset, start_dataset
 from polynya.storage import Folder, absolute
 from polynya.stores import gdal_path, is_remote
 
@@ -100,7 +99,7 @@ def label_scenes(refs: Sequence[SceneRef], job: Job, engine: Engine) -> list[Sce
     recipe, folder = job.recipe, job.folder
     scenes, results = _open_scenes(refs, job)
     units = plan_units(scenes, recipe)
-    notes = {name for name in folder.names() if name.startswith(f"{NOTES}/")}
+    notes = {name for name in folder.names() if name.startswith(f"{WORK_FOLDER}/")}
     noted = {unit: read_note(folder, unit) for unit in units if unit_note(unit) in notes}
     # What failed may have been mended since.
     noted = {unit: made for unit, made in noted.items() if not any(part.reason for part in made)}

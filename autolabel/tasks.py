@@ -27,11 +27,9 @@ from polynya.grid import Tile, tile_grid
 from polynya.layers import read_layers
 from polynya.recipe import Recipe
 from polynya.scenes import Scene, read_scene
-from polynya.shard_writer import ShardWriter, tile_row
+from polynya.shard_writer import WORK_FOLDER, ShardWriter, tile_row
 from polynya.storage import Folder
 
-NOTES = "_work"
-"""Folder of what tasks leave for each other; gone when the data set is finished."""
 _STRIP_ROWS = 1024
 """Rows that are read at once to find the sky; a multiple of the cells' 32 pixels."""
 _FIRST_WAIT = 0.5
@@ -78,12 +76,12 @@ class SkyTask:
     @property
     def note(self) -> str:
         """Where the sky goes."""
-        return f"{NOTES}/{self.scene.id}.sky"
+        return f"{WORK_FOLDER}/{self.scene.id}.sky"
 
 
 def unit_note(unit: Unit) -> str:
     """Where a unit's results go."""
-    return f"{NOTES}/{unit.name}.json"
+    return f"{WORK_FOLDER}/{unit.name}.json"
 
 
 def find_scene_sky(task: SkyTask, job: Job) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,11 @@ from polynya.recipe import Recipe
 from polynya.scenes import BANDS, Scene
 from polynya.shards import DATASET_FILE, FILE_BYTES, FORMAT, ROWS_PER_GROUP, SCHEMA
 from polynya.storage import Folder
+
+WORK_FOLDER = "_work"
+"""What tasks leave for each other, in the data set; gone when it is finished."""
+_SHARD = re.compile(r"[^/]+-\d{3}(\.[0-9a-f]{32})?\.parquet")
+"""Names of shards, whole ones and, with a random part, those that a killed task began."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +147,7 @@ def start_dataset(place: str | Path | Folder, recipe: Recipe, overwrite: bool = 
             _check_same_labels(folder, recipe)
             return folder
         # The recipe goes last, or a folder that is killed here holds "other files".
-        folder.remove(name for name in names if name != DATASET_FILE)
+        folder.remove(name for name in names if _is_ours(name) and name != DATASET_FILE)
         content = {
             "format": FORMAT,
             "polynya_version": __version__,
@@ -182,4 +188,10 @@ def finish_dataset(folder: Folder, results: Sequence[SceneResult]) -> None:
     folder.write(MANIFEST_FILE, manifest_text(results).encode())
     kept = {DATASET_FILE, MANIFEST_FILE}
     kept.update(name for result in results for name in result.file_names)
-    folder.remove(name for name in folder.names() if name not in kept)
+    folder.remove(name for name in folder.names() if _is_ours(name) and name not in kept)
+
+
+def _is_ours(name: str) -> bool:
+    """Whether a file is of the data set; what else somebody keeps in the folder is left alone."""
+    in_work = name.startswith(f"{WORK_FOLDER}/")
+    return in_work or name in (DATASET_FILE, MANIFEST_FILE) or bool(_SHARD.fullmatch(name))

@@ -107,19 +107,34 @@ class Folder:
             ) from None
 
     def remove(self, names: Iterable[str]) -> None:
-        """Delete files; those that are gone already don't matter."""
+        """Delete files, and on a disk the folders that this leaves empty.
+
+        Those that are gone already don't matter.
+
+        Raises:
+            OutputError: One can't be deleted.
+        """
         system, root = self._system
+        names = list(names)
 
         def delete(name: str) -> None:
             with suppress(FileNotFoundError):
                 system.delete_file(f"{root}/{name}")
 
         # Requests to an object store are mostly waiting.
-        with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
-            for _ in pool.map(delete, names):
-                pass
+        try:
+            with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
+                for _ in pool.map(delete, names):
+                    pass
+        except OSError as error:
+            raise OutputError(
+                f"Files in {self.place} can't be replaced: {reason_of(error)}; mend that or choose"
+                " another --out."
+            ) from None
         if self.is_local:
-            _remove_empty(Path(self.place))
+            for folder in {Path(self.place, name).parent for name in names if "/" in name}:
+                with suppress(OSError):  # It holds something else, or is gone.
+                    folder.rmdir()
 
     @cached_property
     def _system(self) -> tuple[fs.FileSystem, str]:
@@ -133,10 +148,3 @@ class Folder:
                 f"{self.place} can't be used as a folder: {reason_of(error)}; give a path or an"
                 " s3:// or gs:// URI."
             ) from None
-
-
-def _remove_empty(folder: Path) -> None:
-    """Remove folders below that hold nothing."""
-    for path in sorted((p for p in folder.rglob("*") if p.is_dir()), reverse=True):
-        if not any(path.iterdir()):
-            path.rmdir()

@@ -110,6 +110,7 @@ def test_the_manifest_comes_back_as_it_was_written(tmp_path):
 
 def test_files_that_the_manifest_does_not_name_go_at_the_end(dataset):
     (dataset / "killed-000.parquet").write_bytes(b"half")
+    (dataset / f".killed-001.{'0a' * 16}.parquet").write_bytes(b"half")
     (dataset / "_work").mkdir()
     (dataset / "_work" / "killed.json").touch()
     folder = start_dataset(dataset, Recipe.model_validate({"tiles": {"size": 64}}))
@@ -117,6 +118,20 @@ def test_files_that_the_manifest_does_not_name_go_at_the_end(dataset):
     finish_dataset(folder, read_manifest(folder))
     names = sorted(path.name for path in dataset.iterdir())
     assert names == ["_dataset.json", "_manifest.csv", "a-000.parquet"]
+
+
+def test_what_else_is_in_the_folder_is_left_alone(dataset):
+    (dataset / "model" / "empty").mkdir(parents=True)
+    own = [dataset / "notes.txt", dataset / "model" / "model.keras", dataset / "other.parquet"]
+    for path in own:
+        path.write_text("mine")
+    folder = start_dataset(dataset, Recipe.model_validate({"tiles": {"size": 64}}))
+    finish_dataset(folder, read_manifest(folder))
+    assert (dataset / "a-000.parquet").exists()
+    start_dataset(dataset, Recipe(), overwrite=True)
+    assert not (dataset / "a-000.parquet").exists()
+    assert all(path.read_text() == "mine" for path in own)
+    assert (dataset / "model" / "empty").is_dir()
 
 
 def test_scenes_may_share_a_file(tmp_path, write_scene, monkeypatch):
