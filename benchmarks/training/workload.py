@@ -1,0 +1,94 @@
+"""What is trained in the measurements: models, and tiles held in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice, repeat
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.collective import Collective
+
+if TYPE_CHECKING:
+    import keras
+
+    from training.loop import Trainer
+
+N_CLASSES = 3
+NODATA = 255
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A model and the batch of one rank. Picklable."""
+
+    name: str
+    filters: tuple[int, ...]
+    """Of each level of the U-Net."""
+    batch: int
+    """Tiles of a rank's step."""
+    tile: int
+    """Height and width of a tile in pixels."""
+
+    def describe(self) -> str:
+        """Name, batch and tile in a few words."""
+        return f"{self.name}, {self.batch} x {self.tile} px a rank"
+
+
+PAPER = Workload("paper's U-Net", (16, 32, 64, 128, 256, 512), batch=8, tile=256)
+"""7.8 million parameters."""
+LARGE = Workload("large gradients", (32, 64, 128, 256, 512, 1024), batch=1, tile=256)
+"""The same U-Net with twice the filters, 31 million parameters, a tile a step."""
+TRAFFIC = Workload("paper's U-Net", PAPER.filters, batch=1, tile=32)
+"""The paper's gradients with hardly any computing: for counting bytes."""
+
+
+def build_model(workload: Workload, dtype: str | None = None) -> keras.Model:
+    """The untrained U-Net, without dropout, which would add random numbers to the time of a step."""
+    from training.models import build
+
+    return build(
+        "unet",
+        input_shape=(workload.tile, workload.tile, 3),
+        n_classes=N_CLASSES,
+        filters=workload.filters,
+        dropout=(0.0,) * len(workload.filters),
+        dtype=dtype,
+    )
+
+
+def make_trainer(workload: Workload, collective: Collective) -> Trainer:
+    """The project's own trainer, with Adam, all ranks with the weights of rank 0."""
+    import keras
+
+    from training.loop import Trainer
+
+    keras.utils.set_random_seed(0)
+    model = build_model(workload)
+    trainer = Trainer(model, keras.optimizers.Adam(1e-4), collective, nodata=NODATA)
+    trainer.broadcast()
+    return trainer
+
+
+def make_tiles(workload: Workload, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """One random batch: uint8 (batch, tile, tile, 3) and class codes, uint8 (batch, tile, tile)."""
+    rng = np.random.default_rng(seed)
+    shape = (workload.batch, workload.tile, workload.tile)
+    images = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
+    return images, rng.integers(0, N_CLASSES, shape, dtype=np.uint8)
+
+
+def batches(tiles: tuple[NDArray[np.uint8], NDArray[np.uint8]], steps: int) -> Iterator[Any]:
+    """The same batch again and again, as tensors: an input that costs nothing."""
+    import tensorflow as tf
+
+    images, labels = tiles
+    return islice(repeat((tf.constant(images), tf.constant(labels))), steps)
+
+
+def gradient_bytes(model: keras.Model) -> int:
+    """What every rank sends of itself in a step, before the ring: float32 gradients."""
+    return 4 * sum(int(np.prod(v.shape)) for v in model.trainable_variables)
