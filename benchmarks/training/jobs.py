@@ -1,16 +1,18 @@
-"""Ranks under a launcher, kept alive from one measurement to the next, only one job awake at a time."""
+"""Ranks under a launcher, kept alive between measurements; only those that are measured run."""
 
 from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, Listener, wait
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,7 @@ class Measured:
     """One measurement of a job."""
 
     ranks: int
+    steps: int
     images: int
     """Of all ranks."""
     seconds: float
@@ -56,6 +59,11 @@ class Measured:
         return self.images / self.seconds
 
     @property
+    def cpu_per_image(self) -> float:
+        """Processor seconds."""
+        return self.cpu_s / self.images
+
+    @property
     def waiting_share(self) -> float:
         """Share of the time in which ranks waited in allreduce."""
         return self.waiting_s / self.seconds
@@ -70,60 +78,46 @@ class Job:
         self._ranks: dict[int, Connection] = {}
         self._pids: list[int] = []
 
-    def join(self, listener: Listener, ranks: int) -> None:
+    def join(self, server: socket.socket, ranks: int) -> None:
         """Wait for the ranks to report."""
-        for _ in range(ranks):
-            connection = self._accept(listener)
+        until = time.monotonic() + _SECONDS_TO_START
+        while len(self._ranks) < ranks:
+            try:
+                peer, _ = server.accept()
+            except TimeoutError:
+                if self._process.poll() is not None or time.monotonic() > until:
+                    raise JobFailedError(self._why("The ranks didn't start")) from None
+                continue
+            connection = Connection(peer.detach())
             hello: Hello = connection.recv()
             self._ranks[hello.rank] = connection
             self._pids.append(hello.pid)
-
-    def _accept(self, listener: Listener) -> Connection:
-        # A listener of its own kind has no timeout; its socket tells when somebody is there.
-        for _ in range(int(_SECONDS_TO_START)):
-            if wait([listener._listener._socket], timeout=1.0):  # type: ignore[attr-defined]
-                return listener.accept()
-            if self._process.poll() is not None:
-                break
-        raise JobFailedError(self._why("The ranks didn't start"))
 
     def _why(self, what: str) -> str:
         last = self._log.read_text(encoding="utf-8", errors="replace")[-_LETTERS_TOLD:]
         return f"{what}; mend what they say:\n{last}"
 
-    def _ask(self, order: Load | Run) -> list[Any]:
+    def tell(self, order: Load | Run) -> None:
+        """Give every rank an order."""
         try:
             for connection in self._ranks.values():
                 connection.send(order)
+        except OSError:
+            raise JobFailedError(self._why("A rank ended")) from None
+
+    def answers(self) -> list[Any]:
+        """What the ranks say when they have done it, in their order."""
+        try:
             return [self._ranks[rank].recv() for rank in sorted(self._ranks)]
         except (EOFError, OSError):
             raise JobFailedError(self._why("A rank ended")) from None
 
     def load(self, workload: Workload) -> Loaded:
         """Make a model on every rank; what rank 0 says of it."""
-        with self._awake():
-            loaded: Loaded = self._ask(Load(workload))[0]
+        with _awake([self]):
+            self.tell(Load(workload))
+            loaded: Loaded = self.answers()[0]
         return loaded
-
-    def run(self, steps: int) -> Measured:
-        """Train and measure."""
-        with self._awake():
-            ran: list[Ran] = self._ask(Run(steps))
-        return Measured(
-            ranks=len(ran),
-            images=sum(one.images for one in ran),
-            seconds=max(one.seconds for one in ran),
-            cpu_s=sum(one.cpu_s for one in ran),
-            waiting_s=sum(one.waiting_s for one in ran) / len(ran),
-            sent=tuple(one.sent for one in ran),
-        )
-
-    @contextmanager
-    def _awake(self) -> Iterator[None]:
-        """Ranks of Horovod talk to each other all the time, so those not measured are stopped."""
-        self.signal(signal.SIGCONT)
-        yield
-        self.signal(signal.SIGSTOP)
 
     def signal(self, number: int) -> None:
         """Send a signal to the ranks."""
@@ -147,6 +141,33 @@ class Job:
 
 
 @contextmanager
+def _awake(jobs: Sequence[Job]) -> Iterator[None]:
+    """Let these ranks run. The others stay stopped, as Horovod's ranks talk all the time."""
+    for job in jobs:
+        job.signal(signal.SIGCONT)
+    yield
+    for job in jobs:
+        job.signal(signal.SIGSTOP)
+
+
+def measure(jobs: Sequence[Job], steps: int) -> Measured:
+    """Train so many steps on all ranks of these jobs at the same time."""
+    with _awake(jobs):
+        for job in jobs:
+            job.tell(Run(steps))
+        ran: list[Ran] = [answer for job in jobs for answer in job.answers()]
+    return Measured(
+        ranks=len(ran),
+        steps=steps,
+        images=sum(one.images for one in ran),
+        seconds=max(one.seconds for one in ran),
+        cpu_s=sum(one.cpu_s for one in ran),
+        waiting_s=sum(one.waiting_s for one in ran) / len(ran),
+        sent=tuple(one.sent for one in ran),
+    )
+
+
+@contextmanager
 def start_job(launcher: str, cores: Sequence[int], **settings: str) -> Iterator[Job]:
     """Start one rank a core and end them after use.
 
@@ -167,7 +188,10 @@ def start_job(launcher: str, cores: Sequence[int], **settings: str) -> Iterator[
     with tempfile.TemporaryDirectory(prefix="polynya-") as folder:
         address, log = f"{folder}/ranks", Path(folder) / "output.txt"
         program = [sys.executable, "-m", "benchmarks.training.rank", address, *map(str, cores)]
-        with Listener(address, "AF_UNIX", backlog=ranks) as listener, open(log, "wb") as output:
+        with socket.socket(socket.AF_UNIX) as server, open(log, "wb") as output:
+            server.bind(address)
+            server.listen(ranks)
+            server.settimeout(1.0)
             process = subprocess.Popen(
                 [*words, *program],
                 cwd=ROOT,
@@ -179,7 +203,7 @@ def start_job(launcher: str, cores: Sequence[int], **settings: str) -> Iterator[
             )
             job = Job(process, log)
             try:
-                job.join(listener, ranks)
+                job.join(server, ranks)
                 job.signal(signal.SIGSTOP)
                 yield job
             finally:

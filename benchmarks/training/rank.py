@@ -18,7 +18,7 @@ from benchmarks.training.orders import Hello, Load, Loaded, Ran, Run
 from benchmarks.training.sockets import sent_bytes
 from benchmarks.training.workload import (
     Workload,
-    batches,
+    endless,
     gradient_bytes,
     make_tiles,
     make_trainer,
@@ -44,7 +44,7 @@ class Rank:
         """Make a model and take the steps of the warm-up."""
         self._workload = order.workload
         self._trainer = make_trainer(order.workload, self._collective)
-        self._tiles = make_tiles(order.workload, seed=self._collective.rank)
+        self._batches = endless(make_tiles(order.workload, seed=self._collective.rank))
         self._train(WARM_UP - 1)
         start = time.perf_counter()
         self._train(1)
@@ -58,13 +58,11 @@ class Rank:
         sent, cpu, start = sent_bytes(), time.process_time(), time.perf_counter()
         self._train(order.steps)
         seconds, cpu_s = time.perf_counter() - start, time.process_time() - cpu
-        return Ran(
-            order.steps * self._workload.batch, seconds, cpu_s, 0.0, sent_bytes() - sent
-        )
+        return Ran(order.steps * self._workload.batch, seconds, cpu_s, 0.0, sent_bytes() - sent)
 
     def _train(self, steps: int) -> None:
         assert self._trainer is not None
-        self._trainer.train_epoch(batches(self._tiles, steps), lambda: None)
+        self._trainer.train_epoch(self._batches.take(steps), lambda: None)
 
 
 def serve(connection: Connection, rank: Rank) -> None:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 _BYTES_SENT = struct.Struct("=200xQ")
-"""Of `struct tcp_info` in linux/tcp.h: `tcpi_bytes_sent`, since Linux 4.19; payload with repeats."""
+"""`tcpi_bytes_sent` of `struct tcp_info`, linux/tcp.h, since Linux 4.19: payload, repeats too."""
 
 
 def sent_bytes() -> int:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import islice, repeat
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +12,7 @@ from training.collective import Collective
 
 if TYPE_CHECKING:
     import keras
+    import tensorflow as tf
 
     from training.loop import Trainer
 
@@ -38,16 +37,18 @@ class Workload:
         return f"{self.name}, {self.batch} x {self.tile} px a rank"
 
 
-PAPER = Workload("paper's U-Net", (16, 32, 64, 128, 256, 512), batch=8, tile=256)
-"""7.8 million parameters."""
-LARGE = Workload("large gradients", (32, 64, 128, 256, 512, 1024), batch=1, tile=256)
-"""The same U-Net with twice the filters, 31 million parameters, a tile a step."""
+PAPER = Workload("paper's U-Net", (16, 32, 64, 128, 256, 512), batch=16, tile=256)
+"""7.8 million parameters; the paper has 32 tiles a rank, for which six ranks need much memory."""
+LARGE = Workload("large gradients", (32, 64, 128, 256, 512, 1024), batch=1, tile=512)
+"""The same U-Net with twice the filters, 31 million parameters, and one tile a step."""
+LARGEST = replace(LARGE, name="largest gradients", tile=256)
+"""Four times the gradients for the computing, against the one above."""
 TRAFFIC = Workload("paper's U-Net", PAPER.filters, batch=1, tile=32)
 """The paper's gradients with hardly any computing: for counting bytes."""
 
 
 def build_model(workload: Workload, dtype: str | None = None) -> keras.Model:
-    """The untrained U-Net, without dropout, which would add random numbers to the time of a step."""
+    """The untrained U-Net, without dropout, whose random numbers would be measured as well."""
     from training.models import build
 
     return build(
@@ -81,12 +82,13 @@ def make_tiles(workload: Workload, seed: int) -> tuple[NDArray[np.uint8], NDArra
     return images, rng.integers(0, N_CLASSES, shape, dtype=np.uint8)
 
 
-def batches(tiles: tuple[NDArray[np.uint8], NDArray[np.uint8]], steps: int) -> Iterator[Any]:
-    """The same batch again and again, as tensors: an input that costs nothing."""
+def endless(tiles: tuple[NDArray[np.uint8], NDArray[np.uint8]]) -> tf.data.Dataset:
+    """The same batch again and again, from memory."""
     import tensorflow as tf
 
-    images, labels = tiles
-    return islice(repeat((tf.constant(images), tf.constant(labels))), steps)
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return tf.data.Dataset.from_tensors(tiles).repeat().with_options(options)
 
 
 def gradient_bytes(model: keras.Model) -> int:
