@@ -8,7 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from training.collective import SingleProcess, launched_ranks, open_collective
+from training.collective import SingleProcess, open_collective
+from training.launchers import launched_ranks
 
 
 def test_alone_every_exchange_is_the_value_itself() -> None:

@@ -44,11 +44,9 @@ def test_a_step_follows_the_gradient_of_the_mean_over_valid_pixels() -> None:
         loss = tf.reduce_mean(losses)
     gradients = tape.gradient(loss, [v.value for v in trainer.model.trainable_variables])
 
-    steps = []
-    sums = trainer.train_epoch(source.all_batches(4), on_step=lambda: steps.append(1))
-    assert len(steps) == 1
-    assert sums[0, 0] / sums[0, 1] == pytest.approx(float(loss), rel=1e-5)
-    assert sums[0, 1] == np.count_nonzero(valid)
+    (result,) = trainer.train(source.all_batches(4))
+    assert result.loss == pytest.approx(float(loss), rel=1e-5)
+    assert result.pixels == np.count_nonzero(valid)
     for old, new, gradient in zip(before, trainer.model.get_weights(), gradients, strict=True):
         assert new == pytest.approx(old - 0.01 * gradient.numpy(), abs=1e-6)
 
@@ -57,7 +55,7 @@ def test_padding_changes_nothing() -> None:
     weights = []
     for batch_size in (4, 7):
         trainer = _trainer()
-        trainer.train_epoch(_source().all_batches(batch_size), on_step=lambda: None)
+        list(trainer.train(_source().all_batches(batch_size)))
         weights.append(trainer.model.get_weights())
     for one, other in zip(*weights, strict=True):
         assert one == pytest.approx(other, abs=1e-7)
@@ -67,7 +65,7 @@ def test_training_learns_and_validation_counts_every_valid_pixel() -> None:
     trainer, source = _trainer(keras.optimizers.Adam(0.02)), _source(8)
     first = trainer.validate(source.all_batches(3))
     for _ in range(30):
-        trainer.train_epoch(source.all_batches(4), on_step=lambda: None)
+        list(trainer.train(source.all_batches(4)))
     last = trainer.validate(source.all_batches(3))
     assert last.confusion.sum() == 8 * 256 - 12 * 16
     assert last.loss < 0.5 * first.loss
@@ -89,4 +87,4 @@ def test_a_loss_that_is_not_finite_stops_with_the_step_and_a_remedy() -> None:
     with pytest.raises(
         ModelError, match=r"not a finite number at step 1 .* 'training.learning_rate'"
     ):
-        trainer.train_epoch(_source().all_batches(2), on_step=lambda: None)
+        list(trainer.train(_source().all_batches(2)))

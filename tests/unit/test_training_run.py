@@ -17,7 +17,9 @@ from polynya.recipe import Recipe, parse_recipe
 from training.collective import SingleProcess
 from training.model_folder import load_model
 from training.prepare import validation_tiles
-from training.run import TrainingSummary, together, train_model
+from training.records import TrainingSummary
+from training.start import train_model
+from training.together import together
 
 TINY: dict[str, Any] = {
     "seed": 1,
@@ -169,7 +171,7 @@ def test_a_finished_model_is_replaced_on_request_only(tmp_path: Path) -> None:
 def test_an_error_of_any_rank_is_everyone_s() -> None:
     class OtherRankFailed(SingleProcess):
         def gather(self, value: object) -> list[object]:
-            return [value, ShardError("file of rank 1 is damaged")]
+            return [value, (None, ShardError("file of rank 1 is damaged"))]
 
     assert together(SingleProcess(), lambda: 3) == 3
     with pytest.raises(ShardError, match="rank 1"):
