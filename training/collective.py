@@ -17,7 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from polynya.errors import MissingDependencyError, RecipeError
 from polynya.training_options import HorovodOptions
+from training.devices import has_gpu
 from training.ending import RankLostError
+from training.idle import wait_without_spinning
 from training.launchers import launched_ranks, set_horovod_environment
 
 _FEW_ELEMENTS = 4096
@@ -270,6 +272,8 @@ def open_collective(options: HorovodOptions | None = None) -> Collective:
             " 'make setup', or start one rank with: python training/train.py"
         ) from None
     set_horovod_environment(options or HorovodOptions())
+    if not has_gpu():
+        wait_without_spinning()
     return HorovodRanks(hvd, options)
 
 

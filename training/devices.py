@@ -33,6 +33,13 @@ def import_tensorflow() -> None:
             os.close(stderr)
 
 
+def has_gpu() -> bool:
+    """Whether TensorFlow can use a GPU of this machine."""
+    import tensorflow as tf
+
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
 def threads_per_rank(local_size: int) -> int:
     """Cores of this process shared among the ranks of the machine, at least one."""
     return max(1, len(os.sched_getaffinity(0)) // local_size)

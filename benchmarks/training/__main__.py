@@ -19,7 +19,7 @@ from polynya.files import output_folder
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 OUT = Path("runs/bench/training")
-SMALL_STEP = replace(PAPER, name="a small step", batch=1, tile=64)
+SMALL_STEP = replace(PAPER, batch=1, tile=64)
 
 OutOption = Annotated[Path, typer.Option(help="Folder for tables; made if missing.")]
 RepetitionsOption = Annotated[int, typer.Option(min=1, help="Measurements; their median counts.")]

@@ -12,9 +12,9 @@ from benchmarks.training.workload import Workload
 from polynya.progress import track
 
 ALONE = "1 rank"
-APART = "2 processes, no exchange"
-GLOO = "2 ranks, Gloo"
-MPI = "2 ranks, MPI"
+APART = "2 apart"
+GLOO = "2, Gloo"
+MPI = "2, MPI"
 SETUPS = (ALONE, APART, GLOO, MPI)
 """In the order of a repetition. What two processes lose without any exchange, the machine takes:
 its cores share caches, memory and perhaps more."""

@@ -52,7 +52,8 @@ def measure_overhead(workload: Workload, seconds: float, repetitions: int) -> Ov
     fitted = _fit_model(workload)
 
     def ours(steps: int) -> None:
-        trainer.train_epoch(dataset.take(steps), lambda: None)
+        for _ in trainer.train(dataset.take(steps)):
+            pass
 
     def bare(steps: int) -> None:
         fitted.fit(dataset, epochs=1, steps_per_epoch=steps, verbose=0)

@@ -186,11 +186,11 @@ def reduced_s(
     left = list(ready)
     while left:
         now += ceil(max(left[0][0] - now, 0.0) / cycle_s) * cycle_s
-        packs = [0.0]
+        packs = [0]
         while left and left[0][0] <= now + 1e-12:
             size = left.pop(0)[1]
             if packs[-1] and packs[-1] + size > fusion_bytes:
-                packs.append(0.0)
+                packs.append(0)
             packs[-1] += size
         free = max(free, now + agree_s)
         for size in packs:

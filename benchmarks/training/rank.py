@@ -56,13 +56,16 @@ class Rank:
         assert self._workload is not None
         self._train(1)
         sent, cpu, start = sent_bytes(), time.process_time(), time.perf_counter()
-        self._train(order.steps)
+        waiting_s = self._train(order.steps)
         seconds, cpu_s = time.perf_counter() - start, time.process_time() - cpu
-        return Ran(order.steps * self._workload.batch, seconds, cpu_s, 0.0, sent_bytes() - sent)
+        return Ran(
+            order.steps * self._workload.batch, seconds, cpu_s, waiting_s, sent_bytes() - sent
+        )
 
-    def _train(self, steps: int) -> None:
+    def _train(self, steps: int) -> float:
+        """Take steps; seconds of waiting."""
         assert self._trainer is not None
-        self._trainer.train_epoch(self._batches.take(steps), lambda: None)
+        return sum(result.waiting_s for result in self._trainer.train(self._batches.take(steps)))
 
 
 def serve(connection: Connection, rank: Rank) -> None:

@@ -38,7 +38,7 @@ def efficiency_table(rows: Sequence[Efficiency], repetitions: int) -> Table:
         for row in rows
     )
     columns = (
-        "model", "on", "images/s", "efficiency", "of no exchange", "CPU efficiency", "waiting %",
+        "model", "on", "images/s", "efficiency", "of apart", "of CPU", "waiting %",
     )  # fmt: skip
     return Table(f"Two cores against one, median of {repetitions}", columns, cells)
 

@@ -73,9 +73,9 @@ def compare_cores(
     about = (
         "Every process has one thread and one core of its own. The set-ups take turns; the others"
         " are stopped meanwhile. A step before each measurement is dropped. *Efficiency* is images"
-        " a second against those of one rank, times the ranks; *of no exchange*, against as many"
-        " processes that train each for itself at the same time; *CPU efficiency* compares"
-        " processor seconds of an image. *Waiting* is time in which a step waits for an allreduce."
+        " a second against those of one rank, times the ranks; *of apart*, against as many"
+        " processes that train at the same time, each for itself; *of CPU*, processor seconds of"
+        " an image of one rank over those of an image here. *Waiting* is time in which a step waits for an allreduce."
     )
     tables = (
         ("efficiency", report.efficiency_table(summarize(done), repetitions)),
@@ -131,7 +131,8 @@ def predict_clusters(work: Work, training: Training, ranks: Sequence[int] = RANK
     about = (
         f"A GPU takes {1e3 * training.compute_s:.2f} ms for {training.batch} tiles alone,"
         f" {training.batch / training.compute_s:.0f} images/s;"
-        f" {1e3 * training.fixed_s:g} ms of it whatever the batch. docs/scaling.md says what the model has in it."
+        f" {1e3 * training.fixed_s:g} ms of it whatever the batch. docs/scaling.md says what is in"
+        " the model."
     )
     work.write("model", "Training on many GPUs, predicted", about, tables)
 

@@ -25,6 +25,7 @@ class Workload:
     """A model and the batch of one rank. Picklable."""
 
     name: str
+    """Millions of parameters."""
     filters: tuple[int, ...]
     """Of each level of the U-Net."""
     batch: int
@@ -34,16 +35,16 @@ class Workload:
 
     def describe(self) -> str:
         """Name, batch and tile in a few words."""
-        return f"{self.name}, {self.batch} x {self.tile} px a rank"
+        return f"{self.name}, {self.batch} x {self.tile} px"
 
 
-PAPER = Workload("paper's U-Net", (16, 32, 64, 128, 256, 512), batch=16, tile=256)
-"""7.8 million parameters; the paper has 32 tiles a rank, for which six ranks need much memory."""
-LARGE = Workload("large gradients", (32, 64, 128, 256, 512, 1024), batch=1, tile=512)
+PAPER = Workload("7.8 M", (16, 32, 64, 128, 256, 512), batch=16, tile=256)
+"""The paper's U-Net, 7.8 million parameters. The paper has 32 tiles a rank, for which six ranks need much memory."""
+LARGE = Workload("31 M", (32, 64, 128, 256, 512, 1024), batch=1, tile=512)
 """The same U-Net with twice the filters, 31 million parameters, and one tile a step."""
-LARGEST = replace(LARGE, name="largest gradients", tile=256)
+LARGEST = replace(LARGE, tile=256)
 """Four times the gradients for the computing, against the one above."""
-TRAFFIC = Workload("paper's U-Net", PAPER.filters, batch=1, tile=32)
+TRAFFIC = Workload("7.8 M", PAPER.filters, batch=1, tile=32)
 """The paper's gradients with hardly any computing: for counting bytes."""
 
 
