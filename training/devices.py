@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from polynya.errors import MissingDependencyError
-from training.collective import Collective
+
+if TYPE_CHECKING:
+    from training.collective import Collective
 
 
 def import_tensorflow() -> None:

@@ -23,7 +23,8 @@ from benchmarks.training.workload import (
     make_tiles,
     make_trainer,
 )
-from training.collective import Collective, SingleProcess, launched_ranks, open_collective
+from training.collective import Collective, SingleProcess, open_collective
+from training.launchers import launched_ranks
 
 if TYPE_CHECKING:
     from training.loop import Trainer

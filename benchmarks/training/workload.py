@@ -39,7 +39,7 @@ class Workload:
 
 
 PAPER = Workload("7.8 M", (16, 32, 64, 128, 256, 512), batch=16, tile=256)
-"""The paper's U-Net, 7.8 million parameters. The paper has 32 tiles a rank, for which six ranks need much memory."""
+"""The paper's U-Net. The paper has 32 tiles a rank; six ranks on one machine leave room for 16."""
 LARGE = Workload("31 M", (32, 64, 128, 256, 512, 1024), batch=1, tile=512)
 """The same U-Net with twice the filters, 31 million parameters, and one tile a step."""
 LARGEST = replace(LARGE, tile=256)
