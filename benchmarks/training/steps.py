@@ -75,8 +75,8 @@ def compare_cores(
         " are stopped meanwhile. A step before each measurement is dropped. *Efficiency* is images"
         " a second against those of one rank, times the ranks; *of apart*, against as many"
         " processes that train at the same time, each for itself; *of CPU*, processor seconds of"
-        " an image of one rank over those of an image here. *Waiting*: a rank has its gradients, not"
-        " yet those of all."
+        " an image of one rank over those of an image here. *Waiting*: a rank has its own"
+        " gradients, not yet the sum of all."
     )
     tables = (
         ("efficiency", report.efficiency_table(summarize(done), repetitions)),
