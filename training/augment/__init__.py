@@ -10,7 +10,7 @@ from __future__ import annotations
 import keras
 
 from polynya.recipe import AugmentOptions
-from training.augment.geometry import RandomDihedral
+from training.augment.geometry import geometry_layers
 from training.augment.sky import sky_layers
 
 
@@ -18,5 +18,7 @@ def augmentation_layers(
     options: AugmentOptions, *, nodata: int, seed: int
 ) -> list[keras.layers.Layer]:
     """The layers that a recipe asks for, in the order in which they apply."""
-    geometry = [RandomDihedral(seed)] if options.dihedral else []
-    return [*geometry, *sky_layers(options, nodata=nodata, seed=seed + 1)]
+    return [
+        *geometry_layers(options, nodata=nodata, seed=seed),
+        *sky_layers(options, nodata=nodata, seed=seed + 1),
+    ]
