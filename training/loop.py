@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,7 +74,9 @@ class Trainer:
         """Learning rate of the step to come."""
         return float(self.optimizer.learning_rate)
 
-    def train_epoch(self, batches: tf.data.Dataset, on_step: Callable[[], object]) -> NDArray[Any]:
+    def train_epoch(
+        self, batches: Iterable[tuple[Any, Any]], on_step: Callable[[], object]
+    ) -> NDArray[Any]:
         """Train on every batch.
 
         Args:
@@ -116,7 +118,7 @@ class Trainer:
         self.optimizer.apply([gradient / pixels for gradient in gradients], variables)
         return sums
 
-    def validate(self, batches: tf.data.Dataset) -> ValidationResult:
+    def validate(self, batches: Iterable[tuple[Any, Any]]) -> ValidationResult:
         """Score the model on batches that all ranks together go through once.
 
         Ranks may have different numbers of batches; sums are exchanged at the end only.

@@ -5,30 +5,29 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from polynya.errors import ModelError, PolynyaError
+from polynya.errors import ModelError
 from polynya.files import write_text
 from polynya.progress import console, track
 from polynya.provenance import provenance
 from polynya.recipe import Recipe, load_recipe
-from polynya.shards import open_shards
+from polynya.shards import ShardSet, open_shards
 from training import model_folder
 from training.card import model_card, scores_record
 from training.collective import Collective
-from training.inputs import epoch_order, rank_batches, steps_per_epoch
+from training.inputs import steps_per_epoch
 from training.loop import Trainer, ValidationResult
 from training.metrics import Scores, scores
 from training.prepare import TrainingData, check_recipe, load_data, make_trainer, rank_seed
-
-T = TypeVar("T")
+from training.together import together
 
 
 @dataclass(frozen=True)
@@ -74,22 +73,6 @@ class TrainingSummary:
     ranks: int
 
 
-def together(collective: Collective, prepare: Callable[[], T]) -> T:
-    """Do something on every rank; where it fails on one, every rank raises that error.
-
-    Else the others would wait for the failed rank in their next exchange.
-    """
-    error: PolynyaError | None = None
-    try:
-        result = prepare()
-    except PolynyaError as raised:
-        error = raised
-    for raised_by_rank in collective.gather(error):
-        if raised_by_rank is not None:
-            raise raised_by_rank
-    return result
-
-
 def train_model(
     shards_folder: str | Path,
     out: str | Path,
@@ -113,11 +96,11 @@ def train_model(
         PolynyaError: Shards, recipe or output can't be used; every rank raises the same.
     """
 
-    def prepare() -> tuple[Recipe, TrainingData]:
+    def prepare() -> tuple[Recipe, ShardSet]:
         shards = open_shards(shards_folder)
         recipe = shards.recipe if recipe_file is None else load_recipe(recipe_file)
         check_recipe(recipe, shards)
-        return recipe, load_data(shards, recipe, collective, threads)
+        return recipe, shards
 
     def start() -> Trainer:
         if collective.rank == 0:
@@ -126,7 +109,8 @@ def train_model(
         keras.utils.set_random_seed(rank_seed(recipe, collective.rank))
         return make_trainer(recipe, len(data.training), collective)
 
-    recipe, data = together(collective, prepare)
+    recipe, shards = together(collective, prepare)
+    data = load_data(shards, recipe, collective, threads)
     trainer = together(collective, start)
     trainer.broadcast()
     return _Run(Path(out), recipe, data, trainer, collective).train()
@@ -172,17 +156,16 @@ class _Run:
         options, collective = self.recipe.training, self.collective
         start = time.monotonic()
         learning_rate = self.trainer.learning_rate()
-        order = epoch_order(
-            len(self.data.training),
+        indices = self.data.training.epoch_indices(
             epoch=epoch,
             seed=self.recipe.seed,
             shuffle=options.shuffle,
-        )
-        batches = rank_batches(
-            order, batch_size=options.batch_size, rank=collective.rank, size=collective.size
+            batch_size=options.batch_size,
+            rank=collective.rank,
+            size=collective.size,
         )
         sums = self.trainer.train_epoch(
-            self.data.training.batches(batches), on_step=lambda: next(progress)
+            self.data.training.batches(indices), on_step=lambda: next(progress)
         )
         trained = time.monotonic()
         validation = self.trainer.validate(self.data.validation.all_batches(options.batch_size))
@@ -196,7 +179,7 @@ class _Run:
             val_loss=validation.loss,
             val_accuracy=found["accuracy"],
             val_mean_iou=found["mean_iou"],
-            images_per_second=len(order) / (trained - start),
+            images_per_second=len(self.data.training) / (trained - start),
             seconds=time.monotonic() - start,
         )
         self.history.append(record)

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import google_crc32c
 import numpy as np
@@ -25,6 +26,7 @@ from numpy.typing import NDArray
 from polynya.errors import OutputError, reason_of
 from polynya.progress import console
 from polynya.scenes import BANDS
+from training.inputs import TENSOR_ALIGNMENT
 
 FORMAT = 1
 CHECKED_TILES = 64
@@ -68,7 +70,13 @@ class Contents:
 
     @property
     def bytes(self) -> int:
-        return self.tiles * self.size**2 * (len(BANDS) + 1)
+        return self._labels_start + self.tiles * self.size**2
+
+    @property
+    def _labels_start(self) -> int:
+        """At a multiple of `TENSOR_ALIGNMENT`, so that TensorFlow can use them where they are."""
+        images = self.tiles * self.size**2 * len(BANDS)
+        return -(-images // TENSOR_ALIGNMENT) * TENSOR_ALIGNMENT
 
     def map(self, path: str | Path, *, writable: bool = False) -> Tiles:
         """The file's content as arrays.
@@ -76,13 +84,12 @@ class Contents:
         Unless `writable`, what is written to them stays in this process and leaves the file alone:
         TensorFlow takes no read-only arrays, and what it takes it only reads.
         """
-        mode = "r+" if writable else "c"
+        mode: Literal["r+", "c"] = "r+" if writable else "c"
         # Without the subclass, each slice of which would keep books of the file.
         flat = np.asarray(np.memmap(path, np.uint8, mode, shape=(self.bytes,)))
         shape = (self.tiles, self.size, self.size)
-        pixels = self.tiles * self.size**2 * len(BANDS)
-        images = flat[:pixels].reshape(*shape, len(BANDS))
-        return Tiles(images, flat[pixels:].reshape(shape), self.counts)
+        images = flat[: np.prod(shape) * len(BANDS)].reshape(*shape, len(BANDS))
+        return Tiles(images, flat[self._labels_start :].reshape(shape), self.counts)
 
 
 # === Making one ===
@@ -142,6 +149,7 @@ class NamelessFile:
 
 @contextmanager
 def nameless_file() -> Iterator[NamelessFile]:
+    """A file to be started, held until the block ends."""
     file = NamelessFile()
     try:
         yield file
@@ -164,6 +172,7 @@ def _check_memory(size: int) -> None:
 
 
 def description_of(named: Path) -> Path:
+    """Where it says what is in a file of tiles."""
     return named.with_suffix(".json")
 
 
@@ -200,6 +209,7 @@ def _is_right(contents: Contents, tiles: Tiles) -> bool:
 
 
 def with_checksums(contents: Contents, tiles: Tiles) -> Contents:
+    """The same with the sums of up to `CHECKED_TILES` tiles, spread evenly."""
     chosen = np.unique(np.linspace(0, contents.tiles - 1, CHECKED_TILES, dtype=int))
     checksums = tuple(
         (int(i), google_crc32c.value(tiles.images[i]), google_crc32c.value(tiles.labels[i]))
