@@ -80,11 +80,11 @@ def test_a_warp_moves_image_and_label_alike_and_invents_no_code() -> None:
     assert set(np.unique(labels)) == {0, 1, 2, 255}
     shown = np.where(labels == 255, 255, np.digitize(warped[..., 0], [55, 150]))
     inner = np.ones_like(labels, bool)
-    for axis in (1, 2):
-        for step in (-1, 1):
-            inner &= np.roll(labels, step, axis) == labels
+    for rows in range(-2, 3):
+        for columns in range(-2, 3):
+            inner &= np.roll(labels, (rows, columns), (1, 2)) == labels
     assert (shown[inner] == labels[inner]).all()
-    assert inner.mean() > 0.7
+    assert inner.mean() > 0.5
     # Every tile is moved another way, and by a new one each time.
     assert len({tile.tobytes() for tile in labels == 255}) == 32
     assert 0.05 < (labels == 255).mean() < 0.6
