@@ -20,7 +20,7 @@ from training.card import scores_record
 from training.checkpoints import Arrays, Checkpoint, Position
 from training.collective import Collective
 from training.ending import StoppedError
-from training.inputs import epoch_order, rank_batches, steps_per_epoch
+from training.inputs import steps_per_epoch
 from training.loop import NotFiniteError, StepResult, Trainer, ValidationResult
 from training.metrics import Scores, scores
 from training.output import ModelWriter
@@ -39,6 +39,7 @@ class Run:
         trainer: Model, optimizer and step.
         collective: The ranks.
         checkpoint: Where to go on; its arrays on rank 0 only. None begins anew.
+        tile_names: What to call training tiles in messages, by their indices.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Run:
         trainer: Trainer,
         collective: Collective,
         checkpoint: Checkpoint | None,
+        tile_names: Callable[[list[int]], list[str]],
     ) -> None:
         self.folder = folder
         self.recipe = recipe
@@ -56,6 +58,7 @@ class Run:
         self.data = data
         self.trainer = trainer
         self.collective = collective
+        self.tile_names = tile_names
         self.is_first = collective.rank == 0
         self.writer = ModelWriter(folder, recipe, data, trainer.model)
         self.position = Position()
@@ -129,17 +132,14 @@ class Run:
 
     def _batches(self) -> NDArray[np.int64]:
         """Tiles of this rank in the steps that are left of the epoch: int64 (steps, tiles)."""
-        order = epoch_order(
-            len(self.data.training),
+        return self.data.training.epoch_indices(
             epoch=self.position.epoch,
             seed=self.recipe.seed,
             shuffle=self.options.shuffle,
-        )
-        return rank_batches(
-            order[self.position.epoch_tiles :],
             batch_size=self.step_tiles,
             rank=self.collective.rank,
             size=self.collective.size,
+            seen=self.position.epoch_tiles,
         )
 
     def _steps_of_epoch(self) -> int:
@@ -258,8 +258,8 @@ class Run:
         self.collective.barrier()
         return ModelError(
             f"The {error.what} is not a finite number at step {len(self.position.steps) + 1}"
-            f" (epoch {self.position.epoch + 1}), whose batch has the training tiles"
-            f" {', '.join(map(str, tiles))}; {error.remedy}"
+            f" (epoch {self.position.epoch + 1}), whose batch has tiles"
+            f" {', '.join(self.tile_names(tiles))}; {error.remedy}"
         )
 
     def _check_ranks(self) -> str:

@@ -102,10 +102,12 @@ class Supervisor:
                 return 0
             if note is not None and note.reason == "stopped":
                 return STOPPED_EXIT_CODE
-            # Without a note: it failed before its first step, or the launcher killed all ranks.
-            if (note is None and code == EXIT_CODE) or (note and note.reason == "error"):
+            went_on = checkpoints.last_step(self.out) > before
+            # Without a note: it failed before its first step, or all ranks were killed at once.
+            failed_at_start = note is None and code == EXIT_CODE and not went_on
+            if failed_at_start or (note is not None and note.reason == "error"):
                 return EXIT_CODE
-            failed = 1 if checkpoints.last_step(self.out) > before else failed + 1
+            failed = 1 if went_on else failed + 1
             if failed == _FAILED_STARTS:
                 raise RankLostError(
                     f"{failed} starts in a row have lost a rank before their first checkpoint; mend"
