@@ -198,11 +198,21 @@ class ModelOptions(Options):
         return self
 
 
+Zoom = Annotated[float, Field(ge=0.25, le=4.0)]
+
+
 class AugmentOptions(Options):
     """Random changes of the training tiles, drawn anew for each batch. Off by default."""
 
     dihedral: bool = False
     """Flips and right-angle turns, image and label together."""
+    rotation: Annotated[float, Field(ge=0.0, le=180.0)] = 0.0
+    """Greatest angle of a turn about the tile's centre, either way, in degrees. What a turn, zoom
+    or shift brings in from outside the tile is nodata."""
+    zoom: tuple[Zoom, Zoom] = (1.0, 1.0)
+    """Range of the factor by which things grow."""
+    shift: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Greatest shift along rows and columns, as a share of the tile's edge."""
     haze: Share = 0.0
     """Share of tiles under simulated thin cloud (additive, towards white)."""
     haze_strength: tuple[Share, Share] = (0.1, 0.6)
@@ -212,12 +222,26 @@ class AugmentOptions(Options):
     shade_strength: tuple[Share, Share] = (0.1, 0.7)
     """Range of the greatest share of light that a tile's shadow takes away."""
 
-    @field_validator("haze_strength", "shade_strength")
+    @field_validator("zoom", "haze_strength", "shade_strength")
     @classmethod
     def _range_rises(cls, value: tuple[float, float]) -> tuple[float, float]:
         if value[1] < value[0]:
             raise ValueError("the second value must not be smaller than the first")
         return value
+
+
+class InputOptions(Options):
+    """How tiles get from the shards to the ranks (docs/input.md)."""
+
+    cache: Literal["memory", "disk", "none"] = "memory"
+    """Where the decoded tiles are during a run, once a machine: in memory that its ranks share, in
+    a file that later runs find again, or nowhere: ranks decode their own as they go, which is for
+    data sets larger than a machine."""
+    folder: str | None = None
+    """Folder of the files of "disk", on a disk of the machine itself; default: tiles in
+    $POLYNYA_CACHE, or in ~/.cache/polynya."""
+    shuffle_buffer: Positive = 2048
+    """Tiles of a rank among which "none" mixes those of different files."""
 
 
 class TrainingOptions(Options):
@@ -261,6 +285,7 @@ class TrainingOptions(Options):
     horovod: HorovodOptions = HorovodOptions()
     checkpoints: CheckpointOptions = CheckpointOptions()
     augment: AugmentOptions = AugmentOptions()
+    input: InputOptions = InputOptions()
 
     @model_validator(mode="after")
     def _adasum_scales_by_itself(self) -> TrainingOptions:

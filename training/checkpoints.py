@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from polynya.errors import ModelError
 from polynya.files import output_folder, whole_file, write_text
 from polynya.progress import console
 from training.records import EpochRecord, StepRecord
 
 FOLDER = "_checkpoints"
 _ABOUT = "about"
+_FORMAT = 1
 
 Arrays = list[NDArray[Any]]
 
@@ -76,6 +78,7 @@ def write(folder: Path, checkpoint: Checkpoint, *, keep: int) -> None:
         "position": asdict(checkpoint.position),
         "data_digest": checkpoint.data_digest,
         "ranks": len(checkpoint.random_states),
+        "format": _FORMAT,
     }
     arrays = {
         _ABOUT: np.array(json.dumps(about)),
@@ -90,11 +93,18 @@ def write(folder: Path, checkpoint: Checkpoint, *, keep: int) -> None:
         digest = _digest(partial)
     write_text(path.with_suffix(".sha256"), f"{digest}  {path.name}\n")
     for old in _paths(folder)[:-keep]:
-        _remove(old)
+        old.with_suffix(".sha256").unlink(missing_ok=True)
+        old.unlink()
+    for partial in place.glob(".step-*"):  # Of a start that was killed.
+        partial.unlink()
 
 
 def latest(folder: Path) -> Checkpoint | None:
-    """The last checkpoint of a model's folder that is whole; None if there is none."""
+    """The last checkpoint of a model's folder that is whole; None if there is none.
+
+    Raises:
+        ModelError: Another version of Polynya has written it.
+    """
     for path in reversed(_paths(folder)):
         checksum = path.with_suffix(".sha256")
         wanted = checksum.read_text(encoding="utf-8").split(" ")[0] if checksum.is_file() else ""
@@ -104,6 +114,11 @@ def latest(folder: Path) -> Checkpoint | None:
     return None
 
 
+def last_step(folder: Path) -> int:
+    """Steps that the last checkpoint of a model's folder has, whole or not; 0 without one."""
+    return max((int(path.stem.removeprefix("step-")) for path in _paths(folder)), default=0)
+
+
 def any_in(folder: Path) -> bool:
     """Whether a model's folder has checkpoints, whole or not."""
     return bool(_paths(folder))
@@ -111,15 +126,16 @@ def any_in(folder: Path) -> bool:
 
 def remove_all(folder: Path) -> None:
     """Remove the checkpoints of a finished training."""
-    for path in _paths(folder):
-        _remove(path)
-    with suppress(OSError):  # Something else is in it.
-        (folder / FOLDER).rmdir()
+    shutil.rmtree(folder / FOLDER, ignore_errors=True)
 
 
 def _read(path: Path) -> Checkpoint:
     with np.load(path, allow_pickle=False) as file:
         about = json.loads(str(file[_ABOUT]))
+        if about["format"] != _FORMAT:
+            raise ModelError(
+                f"{path} was made by another version of Polynya; train anew with --overwrite."
+            )
         position = about["position"]
         return Checkpoint(
             position=Position(
@@ -146,11 +162,6 @@ def _of_name(file: Mapping[str, NDArray[Any]], name: str) -> Arrays:
 
 def _paths(folder: Path) -> list[Path]:
     return sorted((folder / FOLDER).glob("step-*.npz"))
-
-
-def _remove(path: Path) -> None:
-    path.with_suffix(".sha256").unlink(missing_ok=True)
-    path.unlink(missing_ok=True)
 
 
 def _digest(path: Path) -> str:

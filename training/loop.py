@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -145,7 +145,9 @@ class Trainer:
             self._learning_rate_scale.assign(factor)
 
     def train(
-        self, batches: tf.data.Dataset, wants_stop: Callable[[], bool] = lambda: False
+        self,
+        batches: Iterable[tuple[Any, Any]],
+        wants_stop: Callable[[], bool] = lambda: False,
     ) -> Iterator[StepResult]:
         """Train on every batch; each step takes as many as the options accumulate.
 
@@ -174,7 +176,7 @@ class Trainer:
                 raise NotFiniteError(step, result)
             yield result
 
-    def validate(self, batches: tf.data.Dataset) -> ValidationResult:
+    def validate(self, batches: Iterable[tuple[Any, Any]]) -> ValidationResult:
         """Score the model on batches that all ranks together go through once.
 
         Ranks may have different numbers of batches; sums are exchanged at the end only.

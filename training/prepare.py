@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import keras
 import numpy as np
@@ -11,14 +13,18 @@ from numpy.typing import NDArray
 from polynya.errors import RecipeError, ShardError
 from polynya.recipe import Recipe
 from polynya.shards import ShardSet
-from training.augment import augmentation_layers, sky_layers
+from training.augment import augmentation_layers
 from training.collective import Collective
-from training.inputs import PADDING, TileSource, rank_batches, steps_per_epoch
+from training.inputs import BatchSource, TileSource, steps_per_epoch
 from training.loop import Trainer
 from training.models import build
 from training.schedules import WarmupSchedule, scaled_learning_rate
 from training.split import Split, split_scenes
 from training.step import StepOptions
+from training.stream import StreamedTiles
+from training.tile_cache import open_tiles
+from training.together import together
+from training.validation import ValidationTiles
 
 MIXED_POLICY = {
     "float32": "float32",
@@ -33,9 +39,9 @@ class TrainingData:
     """This rank's view of the shards."""
 
     split: Split
-    training: TileSource
-    """All training tiles; every rank holds them and serves its slices."""
-    validation: TileSource
+    training: BatchSource
+    """All training tiles; every rank serves its part of each epoch."""
+    validation: ValidationTiles
     """The validation tiles of this rank only."""
     shards_digest: str
 
@@ -61,61 +67,60 @@ def check_recipe(recipe: Recipe, shards: ShardSet) -> None:
 def load_data(
     shards: ShardSet, recipe: Recipe, collective: Collective, threads: int
 ) -> TrainingData:
-    """Split the scenes and read the tiles that this rank needs."""
+    """Split the scenes and open their tiles. Every rank must call it.
+
+    Raises:
+        PolynyaError: Of any rank, on every rank: shards that can't be read, no room for tiles.
+    """
     split = split_scenes(
         shards.scene_ids,
         validation=recipe.split.validation,
         seed=recipe.seed,
         group=recipe.split.group,
     )
-    nodata = recipe.classes.nodata
-    images, labels = shards.load(split.training, recipe.tiles.size)
-    training = TileSource(images, labels, nodata=nodata, threads=threads)
-    images, labels = shards.load(split.validation, recipe.tiles.size)
-    images, labels = validation_tiles(images, labels, recipe, collective)
-    validation = TileSource(images, labels, nodata=nodata, threads=threads)
-    return TrainingData(split, training, validation, shards.recipe.labels_digest())
+    training, validation = open_sources(
+        shards, (split.training, split.validation), recipe, collective, threads
+    )
+    return TrainingData(
+        split,
+        training,
+        ValidationTiles(validation, recipe, collective),
+        shards.recipe.labels_digest(),
+    )
 
 
-def validation_tiles(
-    images: NDArray[np.uint8],
-    labels: NDArray[np.uint8],
+def open_sources(
+    shards: ShardSet,
+    parts: Sequence[Sequence[str]],
     recipe: Recipe,
     collective: Collective,
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """This rank's part of the validation tiles, as they are and once more under a simulated sky.
-
-    A model that trains under simulated cloud is chosen by how well it sees through it. The sky of a
-    tile depends on the seed and the tile's place only, so all numbers of ranks score the same.
-
-    Args:
-        images: uint8 (N, H, W, bands), all validation tiles.
-        labels: uint8 (N, H, W).
-        recipe: Seed, batch size and simulated sky.
-        collective: Whose part.
-    """
-    batches = rank_batches(
-        np.arange(len(images)),
-        batch_size=recipe.training.batch_size,
-        rank=collective.rank,
-        size=collective.size,
-    )
-    own_images, own_labels = [images[:0]], [labels[:0]]
-    for step, batch in enumerate(batches):
-        chosen = batch[batch != PADDING]
-        if not chosen.size:
-            continue
-        own_images.append(images[chosen])
-        own_labels.append(labels[chosen])
-        for layer in sky_layers(
-            recipe.training.augment,
+    threads: int,
+) -> list[BatchSource]:
+    """Tiles of some parts of the scenes, where the recipe's section 'training.input' wants them."""
+    options, size = recipe.training.input, recipe.tiles.size
+    if options.cache == "none":
+        found = [together(collective, partial(shards.row_groups, scenes)) for scenes in parts]
+        return [
+            StreamedTiles(
+                shards,
+                groups,
+                size=size,
+                threads=threads,
+                shuffle_buffer=options.shuffle_buffer,
+            )
+            for groups in found
+        ]
+    tiles = open_tiles(shards, size, options, collective, threads)
+    return [
+        TileSource(
+            tiles.images,
+            tiles.labels,
             nodata=recipe.classes.nodata,
-            seed=recipe.seed + step * collective.size + collective.rank,
-        ):
-            veiled, _ = layer(images[chosen].astype(np.float32), labels[chosen])
-            own_images.append(np.rint(keras.ops.convert_to_numpy(veiled)).astype(np.uint8))
-            own_labels.append(labels[chosen])
-    return np.concatenate(own_images), np.concatenate(own_labels)
+            threads=threads,
+            chosen=tiles.of_scenes(scenes),
+        )
+        for scenes in parts
+    ]
 
 
 def make_trainer(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,8 @@ from training import checkpoints
 from training.card import scores_record
 from training.checkpoints import Arrays, Checkpoint, Position
 from training.collective import Collective
-from training.ending import StoppedError, StopRequest
-from training.inputs import epoch_order, rank_batches, steps_per_epoch
+from training.ending import StoppedError
+from training.inputs import steps_per_epoch
 from training.loop import NotFiniteError, StepResult, Trainer, ValidationResult
 from training.metrics import Scores, scores
 from training.output import ModelWriter
@@ -39,6 +39,7 @@ class Run:
         trainer: Model, optimizer and step.
         collective: The ranks.
         checkpoint: Where to go on; its arrays on rank 0 only. None begins anew.
+        tile_names: What to call training tiles in messages, by their indices.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Run:
         trainer: Trainer,
         collective: Collective,
         checkpoint: Checkpoint | None,
+        tile_names: Callable[[list[int]], list[str]],
     ) -> None:
         self.folder = folder
         self.recipe = recipe
@@ -56,6 +58,7 @@ class Run:
         self.data = data
         self.trainer = trainer
         self.collective = collective
+        self.tile_names = tile_names
         self.is_first = collective.rank == 0
         self.writer = ModelWriter(folder, recipe, data, trainer.model)
         self.position = Position()
@@ -67,8 +70,11 @@ class Run:
         # Weights, optimizer and loss scale of rank 0, however many ranks there are.
         trainer.broadcast()
 
-    def train(self) -> TrainingSummary:
+    def train(self, wants_stop: Callable[[], bool] = lambda: False) -> TrainingSummary:
         """Train to the end.
+
+        Args:
+            wants_stop: Whether this rank was told to stop; one is enough for all.
 
         Raises:
             StoppedError: A rank was told to stop; there is a checkpoint.
@@ -78,9 +84,8 @@ class Run:
         steps_left = (self.options.epochs - self.position.epoch) * self._steps_of_epoch()
         steps_left -= self.position.epoch_steps
         progress = track(range(steps_left), "Training, steps", enabled=self.is_first)
-        with StopRequest() as wants_stop:
-            while self.position.epoch < self.options.epochs and not self._is_over():
-                self._train_epoch(progress, wants_stop)
+        while self.position.epoch < self.options.epochs and not self._is_over():
+            self._train_epoch(progress, wants_stop)
         next(progress, None)
         digest = self._check_ranks()
         size, history = self.collective.size, self.position.history
@@ -91,7 +96,7 @@ class Run:
         self.collective.barrier()
         return TrainingSummary(self.folder, best_epoch, tuple(history), digest, size)
 
-    def _train_epoch(self, progress: Iterator[int], wants_stop: StopRequest) -> None:
+    def _train_epoch(self, progress: Iterator[int], wants_stop: Callable[[], bool]) -> None:
         start = time.monotonic()
         position = self.position
         if position.epoch_steps == 0:
@@ -127,17 +132,14 @@ class Run:
 
     def _batches(self) -> NDArray[np.int64]:
         """Tiles of this rank in the steps that are left of the epoch: int64 (steps, tiles)."""
-        order = epoch_order(
-            len(self.data.training),
+        return self.data.training.epoch_indices(
             epoch=self.position.epoch,
             seed=self.recipe.seed,
             shuffle=self.options.shuffle,
-        )
-        return rank_batches(
-            order[self.position.epoch_tiles :],
             batch_size=self.step_tiles,
             rank=self.collective.rank,
             size=self.collective.size,
+            seen=self.position.epoch_tiles,
         )
 
     def _steps_of_epoch(self) -> int:
@@ -161,6 +163,7 @@ class Run:
         every, done = self.options.checkpoints.every_steps, len(self.position.steps)
         if result.wants_stop:
             self._save_checkpoint()
+            self.collective.barrier()  # The first rank that ends takes the others with it.
             raise StoppedError(
                 f"Training was told to stop and has left a checkpoint after step {done}; the same"
                 " command with --resume goes on from there."
@@ -218,20 +221,16 @@ class Run:
     def _save_checkpoint(self) -> None:
         """Every rank must call it: random states come from all."""
         random_states = self.collective.gather(_values(self.trainer.random_state()))
-        if not self.is_first:
-            return
-        self.writer.write_tables(self.position)
-        checkpoints.write(
-            self.folder,
-            Checkpoint(
+        if self.is_first:
+            self.writer.write_tables(self.position)
+            checkpoint = Checkpoint(
                 position=self.position,
                 data_digest=self.data.shards_digest,
                 state=_values(self.trainer.state()),
                 best_weights=self.best_weights,
                 random_states=random_states,
-            ),
-            keep=self.options.checkpoints.keep,
-        )
+            )
+            checkpoints.write(self.folder, checkpoint, keep=self.options.checkpoints.keep)
 
     def _go_on_from(self, checkpoint: Checkpoint) -> None:
         self.position, self.best_weights = checkpoint.position, checkpoint.best_weights
@@ -256,10 +255,11 @@ class Run:
         tiles = sorted(tile for batch in guilty or [t for _, t in by_rank] for tile in batch)
         if all(np.isfinite(weight).all() for weight in self.trainer.model.get_weights()):
             self._save_checkpoint()
+        self.collective.barrier()
         return ModelError(
             f"The {error.what} is not a finite number at step {len(self.position.steps) + 1}"
-            f" (epoch {self.position.epoch + 1}), whose batch has the training tiles"
-            f" {', '.join(map(str, tiles))}; {error.remedy}"
+            f" (epoch {self.position.epoch + 1}), whose batch has tiles"
+            f" {', '.join(self.tile_names(tiles))}; {error.remedy}"
         )
 
     def _check_ranks(self) -> str:

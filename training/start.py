@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from polynya.errors import ModelError
 from polynya.progress import console
@@ -113,13 +116,34 @@ def start_run(
         )
 
     shards, recipe = together(collective, read_recipe)
-    data = together(collective, lambda: load_data(shards, recipe, collective, threads))
+    data = load_data(shards, recipe, collective, threads)
     checkpoint = _shared(together(collective, find_checkpoint), collective)
     trainer = together(collective, build)
     timeline = recipe.training.horovod.timeline
     if timeline is not None:
         collective.start_timeline(Path(out).absolute() / timeline)
-    return Run(Path(out), recipe, data, trainer, collective, checkpoint)
+    names = partial(tile_names, shards, data.split.training)
+    return Run(Path(out), recipe, data, trainer, collective, checkpoint, names)
+
+
+def tile_names(shards: ShardSet, scene_ids: Sequence[str], tiles: Sequence[int]) -> list[str]:
+    """Names of tiles for people: "scene 12" is the 13th tile that the shards have of it.
+
+    Args:
+        shards: The data set.
+        scene_ids: Scenes whose tiles are counted, in this order.
+        tiles: Indices of tiles.
+    """
+    counts = dict.fromkeys(scene_ids, 0)
+    for group in shards.row_groups(scene_ids):
+        counts[group.scene_id] += group.tiles
+    ends = np.cumsum(list(counts.values()))
+    scenes = np.searchsorted(ends, tiles, side="right")
+    starts = ends - list(counts.values())
+    return [
+        f"{scene_ids[scene]} {tile - starts[scene]}"
+        for scene, tile in zip(scenes, tiles, strict=True)
+    ]
 
 
 def _check_same(folder: Path, recipe: Recipe, data: TrainingData, checkpoint: Checkpoint) -> None:

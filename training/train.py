@@ -18,7 +18,7 @@ from polynya.errors import EXIT_CODE, PolynyaError
 from polynya.recipe import load_recipe
 from polynya.shards import open_shards
 from polynya.training_options import HorovodOptions
-from training.ending import leave
+from training.ending import RankLostError, StopRequest, leave
 from training.records import TrainingSummary
 
 
@@ -46,11 +46,20 @@ def train(
     threads = configure_devices(collective)
     from training.start import start_run
 
-    with exchanging():
+    with StopRequest() as wants_stop:
         try:
-            run = start_run(
-                shards, out, recipe, collective, threads=threads, overwrite=overwrite, resume=resume
-            )
+            with exchanging():
+                run = start_run(
+                    shards,
+                    out,
+                    recipe,
+                    collective,
+                    threads=threads,
+                    overwrite=overwrite,
+                    resume=resume,
+                )
+        except RankLostError:
+            raise
         except PolynyaError as error:
             # Every rank has the same error. The first one says it, before any of them ends: a
             # launcher kills the others as soon as one is gone.
@@ -58,11 +67,11 @@ def train(
                 print_error(error)
             collective.barrier()
             raise typer.Exit(EXIT_CODE) from None
-    try:
-        with exchanging():
-            summary = run.train()
-    except PolynyaError as error:
-        leave(out, error)
+        try:
+            with exchanging():
+                summary = run.train(wants_stop)
+        except PolynyaError as error:
+            leave(out, error)
     if collective.rank == 0:
         _print_summary(summary)
 
