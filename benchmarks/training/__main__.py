@@ -50,7 +50,7 @@ def efficiency(
     launchers: Annotated[
         Literal["gloo", "mpi", "both"], typer.Option(help="What starts the ranks.")
     ] = "both",
-    seconds: SecondsOption = 6.0,
+    seconds: SecondsOption = 5.0,
     repetitions: RepetitionsOption = 5,
     tile: TileOption = None,
     batch: BatchOption = None,

@@ -131,13 +131,20 @@ class Job:
         with suppress(OSError):
             for connection in self._ranks.values():
                 connection.send(None)
-        try:
-            self._process.wait(_SECONDS_TO_END if self._ranks else 0.1)
-        except subprocess.TimeoutExpired:
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGTERM)
-            self.signal(signal.SIGKILL)
+        if self._ended(_SECONDS_TO_END if self._ranks else 0.0):
+            return
+        # A launcher ends its ranks, which may be in sessions of their own, when it is told to.
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGTERM)
+        if not self._ended(_SECONDS_TO_END):
+            os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+        self.signal(signal.SIGKILL)
+
+    def _ended(self, seconds: float) -> bool:
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
+        return self._process.poll() is not None
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 from time import perf_counter, process_time
@@ -56,7 +56,7 @@ def measure_overhead(workload: Workload, seconds: float, repetitions: int) -> Ov
             pass
 
     def bare(steps: int) -> None:
-        fitted.fit(dataset, epochs=1, steps_per_epoch=steps, verbose=0)
+        fitted.fit(dataset, epochs=1, steps_per_epoch=steps, shuffle=False, verbose=0)
 
     ways = (ours, bare)
     for way in ways:
@@ -96,8 +96,3 @@ def _fit_model(workload: Workload) -> Any:
     model = build_model(workload)
     model.compile(keras.optimizers.Adam(1e-4), loss, jit_compile=False)
     return model
-
-
-def worst(overheads: Sequence[Overhead]) -> float:
-    """The largest overhead."""
-    return max(o.overhead for o in overheads)

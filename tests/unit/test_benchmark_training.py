@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import signal
 import socket
+import subprocess
 from dataclasses import replace
 from math import nan
 from multiprocessing import Pipe
@@ -19,7 +21,7 @@ from benchmarks.training import gpu, predict, steps
 from benchmarks.training.__main__ import app
 from benchmarks.training.efficiency import ALONE, APART, GLOO, Repetition, summarize
 from benchmarks.training.flops import LayerCost, layer_costs, training_bytes, training_flops
-from benchmarks.training.jobs import JobFailedError, Measured, start_job
+from benchmarks.training.jobs import Job, JobFailedError, Measured, start_job
 from benchmarks.training.orders import Load, Run
 from benchmarks.training.predict import (
     ETHERNET_25,
@@ -264,6 +266,24 @@ def test_ranks_that_end_are_told_with_what_they_said():
         start_job("alone", [0], PYTHONHOME="/no_such_home"),
     ):
         pass
+
+
+def test_a_rank_that_ends_is_told_and_nothing_is_left_running(tmp_path):
+    log = tmp_path / "output.txt"
+    log.write_text("Killed by the kernel.")
+    with subprocess.Popen(["sleep", "60"], start_new_session=True) as process:
+        job = Job(process, log)
+        ours, theirs = Pipe()
+        job._ranks[0] = ours
+        job.tell(Run(1))
+        theirs.close()
+        with pytest.raises(JobFailedError, match="A rank ended; mend.*\nKilled by the kernel."):
+            job.answers()
+        with pytest.raises(JobFailedError, match="A rank ended"):
+            job.tell(Run(1))
+        job._ranks.clear()
+        job.end()
+        assert process.returncode == -signal.SIGTERM
 
 
 def test_ranks_wait_idly_unless_the_user_says_otherwise():
