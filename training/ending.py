@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -41,9 +42,14 @@ class RankLostError(PolynyaError):
 
 
 class StopRequest:
-    """Whether this process was told to stop, while the block lasts; only in the main thread."""
+    """Whether this process was told to stop, while the block lasts; only in the main thread.
 
-    def __init__(self) -> None:
+    Args:
+        pass_on: Called with the number of the signal.
+    """
+
+    def __init__(self, pass_on: Callable[[int], object] = lambda number: None) -> None:
+        self._pass_on = pass_on
         self._received = False
         self._handlers: dict[signal.Signals, Any] = {}
 
@@ -61,6 +67,7 @@ class StopRequest:
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         self._received = True
+        self._pass_on(number)
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,7 @@ def epochs_since_best(values: Sequence[float]) -> int:
     """Epochs after the one with the greatest value, the first of equals; NaN is never best."""
     best = 0
     for index, value in enumerate(values):
-        if math.isnan(values[best]) or value > values[best]:
+        if value > values[best] or (math.isnan(values[best]) and not math.isnan(value)):
             best = index
     return max(len(values) - 1 - best, 0)
 

@@ -10,7 +10,6 @@ repeated, nor one that was told to stop.
 from __future__ import annotations
 
 import shlex
-import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -24,7 +23,7 @@ from polynya.cli import run_script
 from polynya.errors import EXIT_CODE, PolynyaError
 from polynya.progress import console
 from training import checkpoints, ending
-from training.ending import STOP_SIGNALS, STOPPED_EXIT_CODE, RankLostError
+from training.ending import STOPPED_EXIT_CODE, RankLostError, StopRequest
 
 _TRAIN = Path(__file__).with_name("train.py")
 _FAILED_STARTS = 3
@@ -96,11 +95,11 @@ class Supervisor:
             ranks, hosts = self._places(ranks)
             ending.remove_note(self.out)
             before = checkpoints.last_step(self.out)
-            code = self._start(ranks, hosts, arguments)
+            code, told_to_stop = self._start(ranks, hosts, arguments)
             note = ending.read_note(self.out)
             if code == 0:
                 return 0
-            if note is not None and note.reason == "stopped":
+            if told_to_stop or (note is not None and note.reason == "stopped"):
                 return STOPPED_EXIT_CODE
             went_on = checkpoints.last_step(self.out) > before
             # Without a note: it failed before its first step, or all ranks were killed at once.
@@ -127,24 +126,17 @@ class Supervisor:
             )
         return ranks, hosts
 
-    def _start(self, ranks: int, hosts: Hosts | None, arguments: Sequence[str]) -> int:
+    def _start(self, ranks: int, hosts: Hosts | None, arguments: Sequence[str]) -> tuple[int, bool]:
+        """Run the launcher to its end: its exit code, and whether we were told to stop."""
         command = [*self.launcher, "-np", str(ranks)]
         if hosts is not None:
             command += ["-H", hosts.argument]
         command += [sys.executable, str(_TRAIN), *self.arguments, *arguments]
         console.print(f"Starting {ranks} ranks: {shlex.join(command)}", soft_wrap=True)
-        with subprocess.Popen(command) as process:
-            handlers = {
-                number: signal.signal(number, lambda n, _: process.send_signal(n))
-                for number in STOP_SIGNALS
-            }
-            try:
-                code = process.wait()
-            finally:
-                for number, handler in handlers.items():
-                    signal.signal(number, handler)
+        with subprocess.Popen(command) as process, StopRequest(process.send_signal) as told_to_stop:
+            code = process.wait()
         console.print(f"{ranks} ranks have ended, exit code {code}", soft_wrap=True)
-        return code
+        return code, told_to_stop()
 
 
 def supervise(
