@@ -61,12 +61,12 @@ train() {
     options+=(
         ${MEMORY_PER_NODE:+"--mem=$MEMORY_PER_NODE"}
         "--time=$TIME_LIMIT"
-        # To the ranks, not to the shell that started them.
-        "--signal=TERM@$WARN_SECONDS"
         --requeue
         "--output=$LOGS/%x-%j.txt"
         "--export=ALL,LAUNCHER=$LAUNCHER,ENVIRONMENT=$ENVIRONMENT,CLONE=$root"
     )
+    # To the launcher, which the job's script becomes; srun and mpirun pass it on to the ranks.
+    [[ $LAUNCHER == horovodrun ]] || options+=("--signal=B:USR1@$WARN_SECONDS")
     run mkdir -p "$LOGS"
     run sbatch "${options[@]}" "$here/train.sbatch" "$@"
 }

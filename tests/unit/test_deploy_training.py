@@ -27,9 +27,9 @@ def test_a_training_is_submitted_with_its_size_and_warned_before_its_end(clone: 
     assert clone.printed(SLURM, "train", *JOB, "--recipe", "my ice.yaml") == [
         "mkdir -p CLONE/runs/slurm",
         "sbatch --job-name=polynya --nodes=1 --ntasks-per-node=8 --cpus-per-task=8"
-        " --gpus-per-node=8 --time=12:00:00 --signal=TERM@120 --requeue"
+        " --gpus-per-node=8 --time=12:00:00 --requeue"
         " --output=CLONE/runs/slurm/%x-%j.txt"
-        " --export=ALL,LAUNCHER=srun,ENVIRONMENT=CLONE/.venv,CLONE=CLONE"
+        " --export=ALL,LAUNCHER=srun,ENVIRONMENT=CLONE/.venv,CLONE=CLONE --signal=B:USR1@300"
         " CLONE/deploy/slurm/train.sbatch --shards /data/shards --out /data/model"
         " --recipe 'my ice.yaml'",
     ]
@@ -42,9 +42,12 @@ def test_settings_of_slurm_reach_the_command(clone: Clone) -> None:
     line = clone.printed(SLURM, "train", *JOB, **sizes, **names, **more)[-1]
     assert line.startswith(
         "sbatch --job-name=x --partition=ice --account=polar --nodes=4 --ntasks-per-node=2"
-        " --cpus-per-task=32 --mem=200G --time=60 --signal=TERM@9 --requeue"
+        " --cpus-per-task=32 --mem=200G --time=60 --requeue"
         " --output=/logs/%x-%j.txt --export=ALL,LAUNCHER=mpirun,"
     )
+    assert " --signal=B:USR1@9 " in line
+    horovodrun = clone.printed(SLURM, "train", *JOB, LAUNCHER="horovodrun")[-1]
+    assert "--signal" not in horovodrun  # It would end there, and its ranks with it.
     assert clone.printed(SLURM, "status", JOB_NAME="x") == ["squeue --me --name=x"]
     assert clone.printed(SLURM, "cancel") == ["scancel --me --name=polynya"]
 
