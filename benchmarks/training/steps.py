@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks.labelling.report import write_tables
-from benchmarks.tables import write_markdown
+from benchmarks.tables import write_markdown, write_tables
 from benchmarks.training import report
 from benchmarks.training.efficiency import SETUPS, measure_efficiency, summarize
 from benchmarks.training.flops import LayerCost, layer_costs
