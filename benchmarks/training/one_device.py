@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import keras
@@ -40,7 +41,7 @@ def _jax_step(model: keras.Model, images: NDArray[np.uint8], labels: NDArray[np.
         return crossentropy(model, y, probabilities)
 
     # The old weights are given away, so that the new ones take their place in memory.
-    @jax.jit(donate_argnums=(0, 1))
+    @partial(jax.jit, donate_argnums=(0, 1))
     def update(trained: Any, state: Any, x: Any, y: Any) -> Any:
         loss, gradients = jax.value_and_grad(loss_of)(trained, x, y)
         trained, state = optimizer.stateless_apply(state, gradients, trained)
