@@ -13,7 +13,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from training.records import EpochRecord, StepRecord
 
 FOLDER = "_checkpoints"
 _ABOUT = "about"
+_STEPS = "steps"
 _FORMAT = 1
 
 Arrays = list[NDArray[Any]]
@@ -74,20 +75,23 @@ def write(folder: Path, checkpoint: Checkpoint, *, keep: int) -> None:
         OutputError: It can't be written.
     """
     place = output_folder(folder / FOLDER)
+    position = checkpoint.position
     about = {
-        "position": asdict(checkpoint.position),
+        "position": asdict(replace(position, steps=[])),
         "data_digest": checkpoint.data_digest,
         "ranks": len(checkpoint.random_states),
         "format": _FORMAT,
     }
     arrays = {
         _ABOUT: np.array(json.dumps(about)),
+        # Apart, because there can be millions; every whole number in them fits.
+        _STEPS: np.array([astuple(row) for row in position.steps], np.float64).reshape(-1, 4),
         **_named("state", checkpoint.state),
         **_named("best", checkpoint.best_weights),
     }
     for rank, states in enumerate(checkpoint.random_states):
         arrays |= _named(f"random-{rank}", states)
-    path = place / f"step-{len(checkpoint.position.steps):08d}.npz"
+    path = place / f"step-{len(position.steps):08d}.npz"
     with whole_file(path) as partial:
         np.savez(partial, **arrays)  # type: ignore[arg-type]
         digest = _digest(partial)
@@ -141,7 +145,10 @@ def _read(path: Path) -> Checkpoint:
             position=Position(
                 **{
                     **position,
-                    "steps": [StepRecord(**row) for row in position["steps"]],
+                    "steps": [
+                        StepRecord(int(step), int(epoch), loss, int(pixels))
+                        for step, epoch, loss, pixels in file[_STEPS].tolist()
+                    ],
                     "history": [EpochRecord(**row) for row in position["history"]],
                 }
             ),

@@ -170,11 +170,12 @@ class Trainer:
             stop = tf.constant(float(wants_stop()), tf.float64)
             step += 1
             result = _step_result(self._step.finish(images, labels, stop).numpy())
-            scale = float(self._step.loss_scale)
-            overflow = self.options.loss_scaling and scale >= SMALLEST_LOSS_SCALE
-            if not np.isfinite(result.loss_sum) or not (result.updated or overflow):
+            if not np.isfinite(result.loss_sum) or not (result.updated or self._may_overflow()):
                 raise NotFiniteError(step, result)
             yield result
+
+    def _may_overflow(self) -> bool:
+        return self.options.loss_scaling and float(self._step.loss_scale) >= SMALLEST_LOSS_SCALE
 
     def validate(self, batches: Iterable[tuple[Any, Any]]) -> ValidationResult:
         """Score the model on batches that all ranks together go through once.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -44,6 +46,13 @@ class TrainingData:
     validation: ValidationTiles
     """The validation tiles of this rank only."""
     shards_digest: str
+    """Of all that labels depend on."""
+
+    @property
+    def digest(self) -> str:
+        """Of what it trains on, tile by tile, as far as that can be known without the pixels."""
+        content = [self.shards_digest, len(self.training), *self.split.training]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
 def check_recipe(recipe: Recipe, shards: ShardSet) -> None:

@@ -225,7 +225,7 @@ class Run:
             self.writer.write_tables(self.position)
             checkpoint = Checkpoint(
                 position=self.position,
-                data_digest=self.data.shards_digest,
+                data_digest=self.data.digest,
                 state=_values(self.trainer.state()),
                 best_weights=self.best_weights,
                 random_states=random_states,

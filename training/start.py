@@ -150,8 +150,8 @@ def _check_same(folder: Path, recipe: Recipe, data: TrainingData, checkpoint: Ch
     before = load_recipe(folder / model_folder.RECIPE_FILE)
     sections = sorted(set(Recipe.model_fields) - MAY_CHANGE)
     changed = [s for s in sections if getattr(before, s) != getattr(recipe, s)]
-    if changed or checkpoint.data_digest != data.shards_digest:
-        what = f"recipe (section '{changed[0]}')" if changed else "labels"
+    if changed or checkpoint.data_digest != data.digest:
+        what = f"recipe (section '{changed[0]}')" if changed else "set of tiles"
         raise ModelError(
             f"The training in {folder} had another {what}, so it can't go on with this one; give"
             " what it had, or --overwrite to begin anew."

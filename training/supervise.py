@@ -94,7 +94,8 @@ class Supervisor:
         while True:
             ranks, hosts = self._places(ranks)
             ending.remove_note(self.out)
-            before = checkpoints.last_step(self.out)
+            anew = "--overwrite" in arguments
+            before = 0 if anew else checkpoints.last_step(self.out)
             code, told_to_stop = self._start(ranks, hosts, arguments)
             note = ending.read_note(self.out)
             if code == 0:

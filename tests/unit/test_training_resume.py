@@ -128,6 +128,16 @@ def test_another_model_or_other_data_cannot_go_on(place: Path) -> None:
     assert len(summary.history) == 1
 
 
+def test_checkpoints_of_another_version_are_refused(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(StoppedError):
+        start(place, "old").train(at_step(1, lambda: True))
+    monkeypatch.setattr(checkpoints, "_FORMAT", 0)
+    with pytest.raises(ModelError, match="another version"):
+        start(place, "old", resume=True)
+
+
 def _model_weights(folder: Path) -> list[np.ndarray]:
     return keras.saving.load_model(folder / "model.keras").get_weights()
 
