@@ -76,9 +76,9 @@ lint: setup ## Check style, format, which package may import which, shell script
 	ruff format --check .
 	lint-imports
 	shellcheck --external-sources --source-path=SCRIPTDIR $(SHELL_FILES)
-	hadolint deploy/container/Dockerfile
+	hadolint deploy/container/Dockerfile deploy/container/Dockerfile.cuda
 
-SHELL_FILES := .ci/run $(wildcard deploy/*.sh deploy/*/*.sh deploy/*/*.env)
+SHELL_FILES := .ci/run $(wildcard deploy/*.sh deploy/*/*.sh deploy/*/*.env deploy/*/*.sbatch)
 
 .PHONY: type
 type: setup ## Check the types
@@ -91,6 +91,10 @@ bench-labels: setup ## Measure how right labels are under cloud and shadow, in r
 .PHONY: bench-labelling
 bench-labelling: setup ## Measure labelling at scale against the published pipeline, in runs/bench/labelling
 	python -m benchmarks.labelling
+
+.PHONY: bench-training
+bench-training: setup ## Measure training on ranks: efficiency, table, overhead, in runs/bench/training
+	python -m benchmarks.training
 
 .PHONY: samples
 samples: setup ## Make the shipped sample scenes again, from their seeds
@@ -113,6 +117,9 @@ lock-packs: setup ## Lock the packs (without Spark, which clusters have) and the
 	$(LOCK_PACK) --extra spark --extra train --no-emit-package pyspark --no-emit-package py4j \
 		--output-file requirements/pack-predict.txt
 	$(LOCK_PACK) --extra spark --extra train --output-file requirements/image.txt
+	sed -n 's/^tensorflow-cpu==\([0-9.]*\).*/tensorflow[and-cuda]==\1/p' requirements/lock.txt \
+		| uv pip compile --quiet - --constraint requirements/lock.txt --python-version 3.11 \
+			--generate-hashes --no-annotate --output-file requirements/cuda.txt
 
 LOCKED_EXTRAS := spark train mpi earthengine stac horovod-build dev
 LOCK_PACK := uv pip compile --quiet setup.cfg --constraint requirements/lock.txt --python-version 3.11 \

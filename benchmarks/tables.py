@@ -10,6 +10,13 @@ from inference.tables import Table
 from polynya.files import write_text
 
 
+def write_tables(tables: Sequence[tuple[str, Table]], folder: Path) -> None:
+    """Print tables and write each as `<name>.csv`."""
+    for name, table in tables:
+        table.print()
+        table.write_csv(folder / f"{name}.csv")
+
+
 def write_markdown(
     path: Path, heading: str, about: str, command: str, tables: Sequence[Table]
 ) -> None:

@@ -27,6 +27,7 @@ OLDEST_JAVA = 17
 OLDEST_KERAS = 3
 
 _MAKE_SETUP = "make setup"
+_NCCL_BUILD = "HOROVOD_GPU_OPERATIONS=NCCL make setup"
 _TENSORFLOW_PACKAGES = ("tensorflow-cpu", "tensorflow")
 _BACK_ENDS = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}
 
@@ -182,8 +183,7 @@ def check_horovod() -> Check:
     installed = _version("horovod")
     if not installed:
         return Check("Horovod", False, "not installed", _MAKE_SETUP)
-    spec = importlib.util.find_spec("horovod")
-    folder = Path(spec.origin).parent if spec and spec.origin else Path()
+    folder = _folder_of("horovod")
     built_for = _built_for(folder / "metadata.json")
     _, tensorflow = _tensorflow()
     if tensorflow and built_for != tensorflow:
@@ -193,8 +193,7 @@ def check_horovod() -> Check:
     if features is None:
         return Check("Horovod", False, f"{installed}, but its library doesn't load", _MAKE_SETUP)
     controllers = " and ".join(name for name in ("Gloo", "MPI") if name in features) or "none"
-    nccl = "yes" if "NCCL" in features else "no"
-    found = f"{installed}, controllers: {controllers}; NCCL: {nccl}"
+    found = f"{installed}, {_horovod_build(features)}, controllers: {controllers}"
     return Check("Horovod", controllers != "none", found, _MAKE_SETUP)
 
 
@@ -217,7 +216,7 @@ def check_mpi() -> Check:
 
 
 def check_gpu() -> Check:
-    """NVIDIA GPUs, and a TensorFlow that can use them."""
+    """NVIDIA GPUs, and a TensorFlow and a Horovod that can use them."""
     text = _output(["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"])
     if not text:
         return Check("GPU", False, "none; training and inference use the CPU", needed=False)
@@ -228,6 +227,10 @@ def check_gpu() -> Check:
         # With --force-reinstall, because both builds bring files of the same names.
         remedy = f"pip install --force-reinstall 'tensorflow[and-cuda]=={installed}'"
         return Check("GPU", False, found, remedy, needed=False)
+    features = _horovod_features(_folder_of("horovod"))
+    if features is not None and "NCCL" not in features:
+        found = f"{cards}, but Horovod is a {_horovod_build(features)}"
+        return Check("GPU", False, found, _NCCL_BUILD, needed=False)
     return Check("GPU", True, cards, needed=False)
 
 
@@ -292,6 +295,19 @@ def _keras_back_end() -> str:
         return str(json.loads(settings.read_text(encoding="utf-8")).get("backend", "tensorflow"))
     except (OSError, ValueError, AttributeError):
         return "tensorflow"
+
+
+def _folder_of(package: str) -> Path:
+    """Where a package is; a folder without anything of it where it isn't installed."""
+    spec = importlib.util.find_spec(package)
+    return Path(spec.origin).parent if spec and spec.origin else Path(os.devnull)
+
+
+def _horovod_build(features: set[str]) -> str:
+    """What a built library does with gradients of GPUs."""
+    if "NCCL" in features:
+        return "NCCL build (gradients go from GPU to GPU)"
+    return "CPU build (gradients of GPUs would go through the processors' memory)"
 
 
 def _built_for(metadata: Path) -> str | None:

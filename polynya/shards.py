@@ -12,11 +12,11 @@ docs/architecture.md, "Shards".
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import google_crc32c
 import numpy as np
@@ -67,9 +67,22 @@ SCHEMA = pa.schema(
 in C order; `transform` the affine coefficients of the tile; `veiled_share` the share of valid
 pixels under cloud or shadow, null where the label source can't tell."""
 
-_READ_COLUMNS = ["row", "col", "height", "width", "bands", "image", "label"]
-_CRC_COLUMNS = ["image_crc32c", "label_crc32c"]
+_PIXEL_COLUMNS = ["image", "label"]
+_SMALL_COLUMNS = ["height", "width", "image_crc32c", "label_crc32c"]
 _SCENE_COLUMN = SCHEMA.names.index("scene_id")
+_FILES_AT_ONCE = 16
+"""Looking at the ends of many files is mostly waiting, at least in an object store."""
+
+
+@dataclass(frozen=True)
+class RowGroup:
+    """Consecutive tiles of one scene: the least that is read of a file."""
+
+    file: str
+    number: int
+    """From 0, in the file."""
+    scene_id: str
+    tiles: int
 
 
 @dataclass(frozen=True)
@@ -100,74 +113,139 @@ class ShardSet:
                 " 'classes'."
             )
 
+    def row_groups(self, scene_ids: Sequence[str]) -> list[RowGroup]:
+        """Where the tiles of some scenes are: scenes in this order, then files, then groups.
+
+        Only the ends of the files are read, where Parquet keeps what it knows of its groups.
+
+        Raises:
+            ShardError: A file is missing or damaged.
+        """
+        names = list(dict.fromkeys(name for scene in scene_ids for name in self.files[scene]))
+        with ThreadPoolExecutor(_FILES_AT_ONCE) as pool:
+            found = dict(zip(names, pool.map(self._groups_of, names), strict=True))
+        return [
+            group
+            for scene in scene_ids
+            for name in self.files[scene]
+            for group in found[name]
+            if group.scene_id == scene
+        ]
+
+    def read_groups(
+        self, groups: Sequence[RowGroup], images: NDArray[np.uint8], labels: NDArray[np.uint8]
+    ) -> None:
+        """Decode tiles into arrays and check their sums; edge tiles are filled up with nodata.
+
+        Args:
+            groups: From `row_groups`; those of one file one after another open it once.
+            images: uint8 (N, size, size, bands), N the tiles of all groups; gets 0 where nodata.
+            labels: uint8 (N, size, size); gets the scheme's nodata code where nodata.
+
+        Raises:
+            ShardError: A file is missing or damaged, or a tile is larger than `size`.
+        """
+        first = 0
+        for name, of_file in groupby(groups, key=lambda group: group.file):
+            with self._open_file(name) as file:
+                for group in of_file:
+                    table = self._read(file, group, _SMALL_COLUMNS + _PIXEL_COLUMNS)
+                    past = first + group.tiles
+                    self._decode(table, name, images[first:past], labels[first:past])
+                    first = past
+
     def load(
         self, scene_ids: Sequence[str], size: int
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Tiles of some scenes as arrays; edge tiles are filled up with nodata.
+        """Tiles of some scenes as new arrays; see `read_groups`.
 
         Args:
             scene_ids: Which scenes, in this order.
             size: Edge of a tile in pixels, at least that of the shards.
 
         Returns:
-            uint8 (N, size, size, bands) images, 0 where nodata; uint8 (N, size, size) labels, the
-            scheme's nodata code where nodata.
-
-        Raises:
-            ShardError: A file is missing or damaged, or a tile is larger than `size`.
+            uint8 (N, size, size, bands) images and uint8 (N, size, size) labels.
         """
-        images: list[NDArray[np.uint8]] = []
-        labels: list[NDArray[np.uint8]] = []
-        # Small scenes share files, one after another.
-        open_file = lru_cache(maxsize=1)(self._open_file)
-        for scene in scene_ids:
-            for name in self.files[scene]:
-                for row in self._read_rows(open_file(name), name, scene):
-                    image, label = self._decode(row, name, size)
-                    images.append(image)
-                    labels.append(label)
-        if not images:
-            empty = np.empty((0, size, size), np.uint8)
-            return np.empty((0, size, size, len(BANDS)), np.uint8), empty
-        return np.stack(images), np.stack(labels)
+        groups = self.row_groups(scene_ids)
+        tiles = sum(group.tiles for group in groups)
+        images = np.empty((tiles, size, size, len(BANDS)), np.uint8)
+        labels = np.empty((tiles, size, size), np.uint8)
+        self.read_groups(groups, images, labels)
+        return images, labels
+
+    def class_counts(self, scene_ids: Sequence[str]) -> NDArray[np.int64]:
+        """Pixels of each class in the tiles of some scenes, without reading a pixel: int64 (C,)."""
+        groups = self.row_groups(scene_ids)
+        by_file = [list(of_file) for _, of_file in groupby(groups, key=lambda group: group.file)]
+
+        def count(of_file: list[RowGroup]) -> NDArray[np.int64]:
+            with self._open_file(of_file[0].file) as file:
+                rows = [
+                    row
+                    for group in of_file
+                    for row in self._read(file, group, ["class_counts"])[0].to_pylist()
+                ]
+            return np.sum(rows, axis=0, dtype=np.int64)
+
+        with ThreadPoolExecutor(_FILES_AT_ONCE) as pool:
+            zero = np.zeros(self.classes.n_classes, np.int64)
+            return sum(pool.map(count, by_file), start=zero)
 
     def _decode(
-        self, row: dict[str, Any], file: str, size: int
-    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        height, width, bands = row["height"], row["width"], len(row["bands"])
-        if max(height, width) > size:
+        self, table: pa.Table, file: str, images: NDArray[np.uint8], labels: NDArray[np.uint8]
+    ) -> None:
+        size = labels.shape[1]
+        rows = table.select(_SMALL_COLUMNS).to_pylist()
+        # Buffers are looked at where they are; as Python bytes they would be copied once more.
+        for index, (row, image, label) in enumerate(
+            zip(rows, table["image"], table["label"], strict=True)
+        ):
+            height, width = row["height"], row["width"]
+            if max(height, width) > size:
+                raise ShardError(
+                    f"{self.folder}/{file} has tiles of {height} x {width} pixels, the recipe asks"
+                    f" for {size}; label again or mend its key 'tiles.size'."
+                )
+            if (height, width) != (size, size):
+                images[index] = 0
+                labels[index] = self.classes.nodata
+            for part, cell, target in (("image", image, images), ("label", label, labels)):
+                content, shape = cell.as_buffer(), (height, width, *target.shape[3:])
+                right_size = len(content) == np.prod(shape)
+                if not right_size or google_crc32c.value(content) != row[f"{part}_crc32c"]:
+                    raise ShardError(
+                        f"{self.folder}/{file} is damaged (checksum of {part}); label again."
+                    )
+                pixels = np.frombuffer(content, np.uint8).reshape(shape)
+                target[index, :height, :width] = pixels
+
+    def _groups_of(self, name: str) -> list[RowGroup]:
+        with self._open_file(name) as file:
+            groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
+        # A group has tiles of one scene, so either end of its range of ids is its id.
+        ids = [group.column(_SCENE_COLUMN).statistics for group in groups]
+        if any(known is None or known.min != known.max for known in ids):
             raise ShardError(
-                f"{self.folder}/{file} has tiles of {height} x {width} pixels, the recipe asks for"
-                f" {size}; label again or mend its key 'tiles.size'."
+                f"{self.folder}/{name} doesn't say which scene its tiles are of; label again."
             )
-        image = np.zeros((size, size, bands), np.uint8)
-        image[:height, :width] = np.frombuffer(row["image"], np.uint8).reshape(height, width, bands)
-        label = np.full((size, size), self.classes.nodata, np.uint8)
-        label[:height, :width] = np.frombuffer(row["label"], np.uint8).reshape(height, width)
-        return image, label
+        return [
+            RowGroup(name, number, known.min, group.num_rows)
+            for number, (group, known) in enumerate(zip(groups, ids, strict=True))
+        ]
 
     def _open_file(self, name: str) -> pq.ParquetFile:
         try:
-            return pq.ParquetFile(self.folder.open(name))
+            # Columns that lie together come with one request.
+            return pq.ParquetFile(self.folder.open(name), pre_buffer=True)
         except (OSError, pa.ArrowException) as error:
             raise self._unreadable(name, error) from None
 
-    def _read_rows(self, file: pq.ParquetFile, name: str, scene: str) -> Iterator[dict[str, Any]]:
-        for group in range(file.num_row_groups):
-            column = file.metadata.row_group(group).column(_SCENE_COLUMN)
-            if column.statistics is not None and column.statistics.min != scene:
-                continue  # A group has tiles of one scene.
-            try:
-                table = file.read_row_group(group, columns=_READ_COLUMNS + _CRC_COLUMNS)
-            except (OSError, pa.ArrowException) as error:
-                raise self._unreadable(name, error) from None
-            for row in table.to_pylist():
-                for part in ("image", "label"):
-                    if google_crc32c.value(row[part]) != row[f"{part}_crc32c"]:
-                        raise ShardError(
-                            f"{self.folder}/{name} is damaged (checksum of {part}); label again."
-                        )
-                yield row
+    def _read(self, file: pq.ParquetFile, group: RowGroup, columns: list[str]) -> pa.Table:
+        try:
+            table = file.read_row_group(group.number, columns=columns, use_threads=False)
+        except (OSError, pa.ArrowException) as error:
+            raise self._unreadable(group.file, error) from None
+        return table
 
     def _unreadable(self, name: str, error: Exception) -> ShardError:
         return ShardError(f"{self.folder}/{name} can't be read ({reason_of(error)}); label again.")

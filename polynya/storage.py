@@ -49,7 +49,13 @@ class Folder:
         return "://" not in self.place
 
     def names(self) -> list[str]:
-        """All files below, as paths relative to the folder, in order; none if it doesn't exist.
+        """All files below, as paths relative to the folder, in order; see `versions`."""
+        return sorted(self.versions())
+
+    def versions(self) -> dict[str, tuple[int, int]]:
+        """Size in bytes and time of change in nanoseconds of all files below.
+
+        By their paths relative to the folder; none if it doesn't exist.
 
         Raises:
             OutputError: It is no folder, or can't be listed.
@@ -57,12 +63,15 @@ class Folder:
         system, root = self._system
         selector = fs.FileSelector(root, recursive=True, allow_not_found=True)
         try:
-            files = [info.path for info in system.get_file_info(selector) if info.is_file]
+            files = [info for info in system.get_file_info(selector) if info.is_file]
         except OSError as error:
             raise OutputError(
                 f"{self.place} can't be used as a folder: {reason_of(error)}; choose another --out."
             ) from None
-        return sorted(path[len(root) :].lstrip("/") for path in files)
+        return {
+            info.path[len(root) :].lstrip("/"): (int(info.size), int(info.mtime_ns or 0))
+            for info in files
+        }
 
     def has(self, name: str) -> bool:
         """Whether there is such a file."""
@@ -76,14 +85,9 @@ class Folder:
             return bytes(stream.read())
 
     def open(self, name: str) -> pa.NativeFile:
-        """A file, open for reading at any position; OSError if it can't be.
-
-        One of an object store is read whole: shards are, and one request is faster than many.
-        """
+        """A file, open for reading at any position; OSError if it can't be."""
         system, root = self._system
-        if self.is_local:
-            return system.open_input_file(f"{root}/{name}")
-        return pa.BufferReader(self.read(name))
+        return system.open_input_file(f"{root}/{name}")
 
     def write(self, name: str, content: bytes | pa.Buffer) -> None:
         """Write a file at once.

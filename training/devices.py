@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from polynya.errors import MissingDependencyError
-from training.collective import Collective
+
+if TYPE_CHECKING:
+    from training.collective import Collective
 
 
 def import_tensorflow() -> None:
@@ -31,6 +34,13 @@ def import_tensorflow() -> None:
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
+
+
+def has_gpu() -> bool:
+    """Whether TensorFlow can use a GPU of this machine."""
+    import tensorflow as tf
+
+    return bool(tf.config.list_physical_devices("GPU"))
 
 
 def threads_per_rank(local_size: int) -> int:

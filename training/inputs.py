@@ -1,4 +1,4 @@
-"""From tiles in memory to batches: which rank sees which tile in which step.
+"""From tiles to batches: which rank sees which tile in which step.
 
 The order of an epoch belongs to the job, not to a rank: global batch k is tiles
 k * size * batch .. (k + 1) * size * batch - 1 of one permutation, and rank r takes the r-th slice
@@ -7,7 +7,8 @@ of it. So two ranks with 16 tiles each see what one rank with 32 sees.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 PADDING = -1
 """Index of the tiles that fill up the last batch: no image, no label, so nothing in any sum."""
+TENSOR_ALIGNMENT = 64
+"""Bytes; TensorFlow ends the process if it is given memory that starts elsewhere."""
+PREFETCHED = 2
+"""Batches that are made while the step before them runs."""
 
 
 def epoch_order(tiles: int, *, epoch: int, seed: int, shuffle: bool) -> NDArray[np.int64]:
@@ -52,68 +57,150 @@ def steps_per_epoch(tiles: int, *, batch_size: int, size: int) -> int:
     return -(-tiles // (batch_size * size))
 
 
-class TileSource:
-    """Tiles in the memory of this process, served in batches.
+def in_batches(indices: NDArray[np.int64], batch_size: int) -> NDArray[np.int64]:
+    """Indices one after another, int64 (steps, batch_size); the last batch is filled up."""
+    return rank_batches(indices, batch_size=batch_size, rank=0, size=1)
 
-    Args:
-        images: uint8 (N, H, W, bands).
-        labels: uint8 (N, H, W), class codes or `nodata`.
-        nodata: Code for the labels of padding.
-        threads: For the gathering of batches.
-    """
 
-    def __init__(
-        self, images: NDArray[np.uint8], labels: NDArray[np.uint8], *, nodata: int, threads: int
-    ) -> None:
-        import tensorflow as tf
+class BatchSource(Protocol):
+    """Tiles 0..N-1, served in batches: all in memory, or read as they are asked for."""
 
-        # Host memory, also where a GPU is: only batches go to the device, as uint8.
-        with tf.device("CPU:0"):
-            self._images = tf.constant(images)
-            self._labels = tf.constant(labels)
-        self._nodata = nodata
-        self._threads = threads
+    def __len__(self) -> int: ...
 
-    def __len__(self) -> int:
-        return int(self._labels.shape[0])
+    def epoch_indices(
+        self,
+        *,
+        epoch: int,
+        seed: int,
+        shuffle: bool,
+        batch_size: int,
+        rank: int,
+        size: int,
+        seen: int = 0,
+    ) -> NDArray[np.int64]:
+        """What one rank sees in an epoch: no tile twice, and all ranks together see every tile.
 
-    def all_batches(self, batch_size: int) -> tf.data.Dataset:
-        """All tiles once, in order; without any tile, no batch."""
-        order = np.arange(len(self))
-        return self.batches(rank_batches(order, batch_size=batch_size, rank=0, size=1))
+        Args:
+            epoch: From 0.
+            seed: Of the order.
+            shuffle: A new order in each epoch; else that of the shards.
+            batch_size: Tiles per rank and step.
+            rank: Whose.
+            size: Number of ranks.
+            seen: Tiles of this epoch that all ranks together have seen already; what follows them
+                is returned.
 
-    def batches(self, indices: NDArray[np.int64]) -> tf.data.Dataset:
-        """Data set of batches.
+        Returns:
+            int64 (steps, batch_size) for `batches`; every rank has as many steps.
+        """
+        ...
+
+    def batches(self, indices: NDArray[np.int64]) -> Iterable[tuple[Any, Any]]:
+        """Batches to go through once or more.
 
         Args:
             indices: int64 (steps, batch), indices of tiles or `PADDING`.
 
         Returns:
             Pairs of uint8 (batch, H, W, bands) and uint8 (batch, H, W).
+
+        Raises:
+            ShardError: While it is gone through: a tile can't be read.
         """
+        ...
+
+
+class TileSource:
+    """Tiles in memory, or in a file that is mapped into it (`BatchSource`).
+
+    Args:
+        images: uint8 (M, H, W, bands), in C order; used where they are if they start at a multiple
+            of `TENSOR_ALIGNMENT`.
+        labels: uint8 (M, H, W), class codes or `nodata`.
+        nodata: Code for the labels of padding.
+        threads: For the gathering of batches.
+        chosen: int64 (N,), which of the M are the tiles 0..N-1; None for all.
+    """
+
+    def __init__(
+        self,
+        images: NDArray[np.uint8],
+        labels: NDArray[np.uint8],
+        *,
+        nodata: int,
+        threads: int,
+        chosen: NDArray[np.int64] | None = None,
+    ) -> None:
+        self._images = images
+        self._labels = labels
+        self._chosen = np.arange(len(labels)) if chosen is None else chosen
+        self._nodata = nodata
+        self._threads = threads
+
+    def __len__(self) -> int:
+        return len(self._chosen)
+
+    def epoch_indices(
+        self,
+        *,
+        epoch: int,
+        seed: int,
+        shuffle: bool,
+        batch_size: int,
+        rank: int,
+        size: int,
+        seen: int = 0,
+    ) -> NDArray[np.int64]:
+        """As of `BatchSource`; global batches are the same whatever the number of ranks."""
+        order = epoch_order(len(self), epoch=epoch, seed=seed, shuffle=shuffle)
+        return rank_batches(order[seen:], batch_size=batch_size, rank=rank, size=size)
+
+    def all_batches(self, batch_size: int) -> tf.data.Dataset:
+        """All tiles once, in order; without any tile, no batch."""
+        return self.batches(in_batches(np.arange(len(self)), batch_size))
+
+    def batches(self, indices: NDArray[np.int64]) -> tf.data.Dataset:
+        """As of `BatchSource`."""
         import tensorflow as tf
 
-        def gather(chosen: Any) -> tuple[Any, Any]:
-            is_tile = chosen != PADDING
-            existing = tf.maximum(chosen, 0)
-            images = tf.gather(self._images, existing)
-            labels = tf.gather(self._labels, existing)
-            images = tf.where(is_tile[:, None, None, None], images, tf.zeros_like(images))
-            labels = tf.where(is_tile[:, None, None], labels, tf.fill(tf.shape(labels), self._fill))
-            return images, labels
+        images, labels = _as_tensor(self._images), _as_tensor(self._labels)
 
-        dataset = tf.data.Dataset.from_tensor_slices(indices)
+        def blank(gathered: Any, is_tile: Any, value: int) -> Any:
+            shape = [-1, *[1] * (len(gathered.shape) - 1)]
+            return tf.where(tf.reshape(is_tile, shape), gathered, tf.constant(value, tf.uint8))
+
+        def gather(position: Any) -> tuple[Any, Any]:
+            is_tile = position != PADDING
+            existing = tf.maximum(position, 0)
+            found = tf.gather(images, existing), tf.gather(labels, existing)
+            # Most batches have no padding, and are left at the one copy that gathering is.
+            return tf.cond(
+                tf.reduce_all(is_tile),
+                lambda: found,
+                lambda: (blank(found[0], is_tile, 0), blank(found[1], is_tile, self._nodata)),
+            )
+
+        positions = np.where(indices == PADDING, PADDING, self._chosen[indices])
+        dataset = tf.data.Dataset.from_tensor_slices(positions)
         dataset = dataset.map(gather, num_parallel_calls=self._threads, deterministic=True)
-        return dataset.prefetch(2).with_options(_options(self._threads))
-
-    @property
-    def _fill(self) -> Any:
-        import tensorflow as tf
-
-        return tf.constant(self._nodata, tf.uint8)
+        return dataset.prefetch(PREFETCHED).with_options(data_options(self._threads))
 
 
-def _options(threads: int) -> tf.data.Options:
+def _as_tensor(array: NDArray[np.uint8]) -> tf.Tensor:
+    """An array for TensorFlow, where it is; a copy only if that isn't where it takes tensors.
+
+    It stays in the host's memory, also where a GPU is: only batches go to the device, as uint8.
+    """
+    import tensorflow as tf
+
+    if array.ctypes.data % TENSOR_ALIGNMENT or not array.size:
+        with tf.device("CPU:0"):
+            return tf.constant(array)
+    return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
+
+
+def data_options(threads: int) -> tf.data.Options:
+    """Options of every tf.data pipeline: deterministic, on some threads of its own."""
     import tensorflow as tf
 
     options = tf.data.Options()

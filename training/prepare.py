@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import keras
 import numpy as np
@@ -11,15 +15,24 @@ from numpy.typing import NDArray
 from polynya.errors import RecipeError, ShardError
 from polynya.recipe import Recipe
 from polynya.shards import ShardSet
-from training.augment import augmentation_layers, sky_layers
+from training.augment import augmentation_layers
 from training.collective import Collective
-from training.inputs import PADDING, TileSource, rank_batches, steps_per_epoch
+from training.inputs import BatchSource, TileSource, steps_per_epoch
 from training.loop import Trainer
 from training.models import build
 from training.schedules import WarmupSchedule, scaled_learning_rate
 from training.split import Split, split_scenes
+from training.step import StepOptions
+from training.stream import StreamedTiles
+from training.tile_cache import open_tiles
+from training.together import together
+from training.validation import ValidationTiles
 
-MIXED_POLICY = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
+MIXED_POLICY = {
+    "float32": "float32",
+    "bfloat16": "mixed_bfloat16",
+    "float16": "mixed_float16",
+}
 """Keras dtype policy of each value of the recipe's key 'training.precision'."""
 
 
@@ -28,11 +41,18 @@ class TrainingData:
     """This rank's view of the shards."""
 
     split: Split
-    training: TileSource
-    """All training tiles; every rank holds them and serves its slices."""
-    validation: TileSource
+    training: BatchSource
+    """All training tiles; every rank serves its part of each epoch."""
+    validation: ValidationTiles
     """The validation tiles of this rank only."""
     shards_digest: str
+    """Of all that labels depend on."""
+
+    @property
+    def digest(self) -> str:
+        """Of what it trains on, tile by tile, as far as that can be known without the pixels."""
+        content = [self.shards_digest, len(self.training), *self.split.training]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
 def check_recipe(recipe: Recipe, shards: ShardSet) -> None:
@@ -56,70 +76,80 @@ def check_recipe(recipe: Recipe, shards: ShardSet) -> None:
 def load_data(
     shards: ShardSet, recipe: Recipe, collective: Collective, threads: int
 ) -> TrainingData:
-    """Split the scenes and read the tiles that this rank needs."""
+    """Split the scenes and open their tiles. Every rank must call it.
+
+    Raises:
+        PolynyaError: Of any rank, on every rank: shards that can't be read, no room for tiles.
+    """
     split = split_scenes(
         shards.scene_ids,
         validation=recipe.split.validation,
         seed=recipe.seed,
         group=recipe.split.group,
     )
-    nodata = recipe.classes.nodata
-    images, labels = shards.load(split.training, recipe.tiles.size)
-    training = TileSource(images, labels, nodata=nodata, threads=threads)
-    images, labels = shards.load(split.validation, recipe.tiles.size)
-    images, labels = validation_tiles(images, labels, recipe, collective)
-    validation = TileSource(images, labels, nodata=nodata, threads=threads)
-    return TrainingData(split, training, validation, shards.recipe.labels_digest())
+    training, validation = open_sources(
+        shards, (split.training, split.validation), recipe, collective, threads
+    )
+    return TrainingData(
+        split,
+        training,
+        ValidationTiles(validation, recipe, collective),
+        shards.recipe.labels_digest(),
+    )
 
 
-def validation_tiles(
-    images: NDArray[np.uint8],
-    labels: NDArray[np.uint8],
+def open_sources(
+    shards: ShardSet,
+    parts: Sequence[Sequence[str]],
     recipe: Recipe,
     collective: Collective,
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """This rank's part of the validation tiles, as they are and once more under a simulated sky.
-
-    A model that trains under simulated cloud is chosen by how well it sees through it. The sky of a
-    tile depends on the seed and the tile's place only, so all numbers of ranks score the same.
-
-    Args:
-        images: uint8 (N, H, W, bands), all validation tiles.
-        labels: uint8 (N, H, W).
-        recipe: Seed, batch size and simulated sky.
-        collective: Whose part.
-    """
-    batches = rank_batches(
-        np.arange(len(images)),
-        batch_size=recipe.training.batch_size,
-        rank=collective.rank,
-        size=collective.size,
-    )
-    own_images, own_labels = [images[:0]], [labels[:0]]
-    for step, batch in enumerate(batches):
-        chosen = batch[batch != PADDING]
-        if not chosen.size:
-            continue
-        own_images.append(images[chosen])
-        own_labels.append(labels[chosen])
-        for layer in sky_layers(
-            recipe.training.augment,
+    threads: int,
+) -> list[BatchSource]:
+    """Tiles of some parts of the scenes, where the recipe's section 'training.input' wants them."""
+    options, size = recipe.training.input, recipe.tiles.size
+    if options.cache == "none":
+        found = [together(collective, partial(shards.row_groups, scenes)) for scenes in parts]
+        return [
+            StreamedTiles(
+                shards,
+                groups,
+                size=size,
+                threads=threads,
+                shuffle_buffer=options.shuffle_buffer,
+            )
+            for groups in found
+        ]
+    tiles = open_tiles(shards, size, options, collective, threads)
+    return [
+        TileSource(
+            tiles.images,
+            tiles.labels,
             nodata=recipe.classes.nodata,
-            seed=recipe.seed + step * collective.size + collective.rank,
-        ):
-            veiled, _ = layer(images[chosen].astype(np.float32), labels[chosen])
-            own_images.append(np.rint(keras.ops.convert_to_numpy(veiled)).astype(np.uint8))
-            own_labels.append(labels[chosen])
-    return np.concatenate(own_images), np.concatenate(own_labels)
+            threads=threads,
+            chosen=tiles.of_scenes(scenes),
+        )
+        for scenes in parts
+    ]
 
 
-def make_trainer(recipe: Recipe, training_tiles: int, collective: Collective) -> Trainer:
+def make_trainer(
+    recipe: Recipe,
+    training_tiles: int,
+    collective: Collective,
+    *,
+    class_weights: tuple[float, ...] | None = None,
+    done_steps: int = 0,
+    done_epochs: float = 0.0,
+) -> Trainer:
     """Model, optimizer and augmentation of a recipe.
 
     Args:
         recipe: What to build.
         training_tiles: Number of tiles in an epoch, for the schedule.
         collective: The ranks.
+        class_weights: From `loss_weights`.
+        done_steps: Steps that were made before this start.
+        done_epochs: Epochs that they were; the schedule goes on from there.
     """
     options = recipe.training
     model = build(
@@ -129,12 +159,18 @@ def make_trainer(recipe: Recipe, training_tiles: int, collective: Collective) ->
         dtype=MIXED_POLICY[options.precision],
         **recipe.model.model_dump(exclude={"name"}),
     )
-    steps = steps_per_epoch(training_tiles, batch_size=options.batch_size, size=collective.size)
+    steps = steps_per_epoch(
+        training_tiles,
+        batch_size=options.batch_size * options.accumulate,
+        size=collective.size,
+    )
     schedule = WarmupSchedule(
         scaled_learning_rate(options.learning_rate, collective.size, options.learning_rate_scaling),
         warmup_steps=round(options.warmup_epochs * steps),
         total_steps=options.epochs * steps,
-        shape=options.schedule,
+        shape="cosine" if options.schedule == "cosine" else "constant",
+        done_steps=done_steps,
+        done_share=done_epochs / options.epochs,
     )
     nodata = recipe.classes.nodata
     return Trainer(
@@ -143,11 +179,45 @@ def make_trainer(recipe: Recipe, training_tiles: int, collective: Collective) ->
         collective,
         nodata=nodata,
         augmentation=augmentation_layers(
-            options.augment, nodata=nodata, seed=rank_seed(recipe, collective.rank)
+            options.augment, nodata=nodata, seed=rank_seed(recipe, collective.rank, done_steps)
         ),
+        options=StepOptions(
+            accumulate=options.accumulate,
+            clip_norm=options.clip_norm,
+            class_weights=class_weights,
+            jit=options.jit,
+            loss_scaling=options.precision == "float16",
+            pixels=collective.size * options.accumulate * options.batch_size * recipe.tiles.size**2,
+        ),
+        learning_rate_scale=schedule.scale,
     )
 
 
-def rank_seed(recipe: Recipe, rank: int) -> int:
-    """Seed of one rank's dropout and augmentation, which must differ between ranks."""
-    return int(np.random.default_rng([recipe.seed, rank]).integers(2**31))
+def loss_weights(recipe: Recipe, counts: NDArray[np.int64] | None) -> tuple[float, ...] | None:
+    """Factor on the loss by class, from the recipe; None for 1.
+
+    Balanced: valid pixels / (classes x pixels of the class), as scikit-learn's 'balanced', and 0
+    for a class without any pixel.
+
+    Args:
+        recipe: Key 'training.class_weights'.
+        counts: int64 (C,), pixels of each class in the training tiles; balanced only needs them.
+    """
+    wanted = recipe.training.class_weights
+    if wanted == "none":
+        return None
+    if wanted == "balanced":
+        assert counts is not None
+        balanced = counts.sum() / (len(counts) * np.maximum(counts, 1))
+        return tuple(np.where(counts > 0, balanced, 0.0).tolist())
+    return wanted
+
+
+def rank_seed(recipe: Recipe, rank: int, done_steps: int = 0) -> int:
+    """Seed of one rank's dropout and augmentation, which must differ between ranks.
+
+    After a start in the middle with another number of ranks it must also differ from those that
+    other ranks had before.
+    """
+    key = [recipe.seed, rank, done_steps] if done_steps else [recipe.seed, rank]
+    return int(np.random.default_rng(key).integers(2**31))

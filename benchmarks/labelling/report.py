@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from statistics import median
 
 from benchmarks.labelling.compare import PIPELINES, PUBLISHED, Pipeline, Run
@@ -232,13 +231,6 @@ def limits_table(estimates: Sequence[Estimate]) -> Table:
         for e in estimates
     ]
     return Table("Hours of each resource alone", ("scenes", "executors", *names), tuple(rows))
-
-
-def write_tables(tables: Sequence[tuple[str, Table]], folder: Path) -> None:
-    """Print tables and write each as `<name>.csv`."""
-    for name, table in tables:
-        table.print()
-        table.write_csv(folder / f"{name}.csv")
 
 
 def simulated_row(

@@ -23,7 +23,7 @@ from benchmarks.labelling.scaling import (
     of_setup,
 )
 from benchmarks.labelling.simulate import Simulated, simulate
-from benchmarks.tables import write_markdown
+from benchmarks.tables import write_markdown, write_tables
 from inference.tables import Table
 from polynya.errors import PolynyaError
 from polynya.files import output_folder
@@ -63,7 +63,7 @@ class Work:
         self, name: str, heading: str, about: str, tables: Sequence[tuple[str, Table]]
     ) -> None:
         """Print tables, write them as CSV files and as one page."""
-        report.write_tables(tables, self.out)
+        write_tables(tables, self.out)
         page = self.out / f"{name}.md"
         write_markdown(page, heading, about, self.command, [table for _, table in tables])
 

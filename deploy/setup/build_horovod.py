@@ -66,6 +66,21 @@ def changes(mpi: Mpi) -> tuple[Change, ...]:
             'list(APPEND TF_SOURCES "${PROJECT_SOURCE_DIR}/horovod/tensorflow/xla_mpi_ops.cc")\n',
             "",
         ),
+        # For GPUs (HOROVOD_GPU_OPERATIONS=NCCL); elsewhere the compiler skips these lines. The
+        # folder is another one, and TensorFlow no longer has this function: a stream says itself
+        # what it is in CUDA (`Stream::platform_specific_handle` in xla/stream_executor/stream.h).
+        Change(
+            "horovod/tensorflow/mpi_ops.cc",
+            "GpuStreamHandle AsGpuStreamValue(Stream* stream);\n",
+            "template <class S> GpuStreamHandle AsGpuStreamValue(S* stream) {\n"
+            "  return static_cast<GpuStreamHandle>(stream->platform_specific_handle().stream);\n"
+            "}\n",
+        ),
+        Change(
+            "horovod/tensorflow/mpi_ops.cc",
+            '#include "tensorflow/compiler/xla/stream_executor/stream.h"\n',
+            '#include "xla/stream_executor/stream.h"\n',
+        ),
         # Open MPI 5 takes `-bind-to` with one dash for the name of the program to start; Open MPI 4
         # and MPICH know both spellings.
         Change(

@@ -205,3 +205,50 @@ def test_open_mpi_that_refuses_root_is_told(
     check = doctor.check_mpi()
     assert check.ok == (os.geteuid() != 0)
     assert ("OMPI_ALLOW_RUN_AS_ROOT=1" in check.remedy) == (os.geteuid() == 0)
+
+
+def horovod_of(features: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Horovod whose real library, compiled here, says that it has these features."""
+    _, tensorflow = doctor._tensorflow()
+    package = folder / "horovod"
+    (package / "tensorflow").mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "metadata.json").write_text(json.dumps({"tensorflow": tensorflow}), encoding="utf-8")
+    code = "".join(
+        f"int horovod_{name}_built() {{ return {int(name in features)}; }}\n"
+        for name in ("gloo", "mpi", "nccl")
+    )
+    (folder / "library.c").write_text(code, encoding="utf-8")
+    library = package / "tensorflow/mpi_lib.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, folder / "library.c"], check=True)
+    monkeypatch.syspath_prepend(folder)
+
+
+def test_a_cpu_build_of_horovod_is_told_from_an_nccl_build(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = doctor.check_horovod().found
+    assert "CPU build (gradients of GPUs would go through the processors' memory)" in ours
+    assert ours.endswith("controllers: Gloo and MPI")
+    horovod_of("gloo nccl", tmp_path, monkeypatch)
+    check = doctor.check_horovod()
+    assert check.ok
+    assert check.found.endswith("NCCL build (gradients go from GPU to GPU), controllers: Gloo")
+
+
+@pytest.mark.parametrize("features", ["gloo mpi", "gloo mpi nccl"])
+def test_gpus_beside_a_cpu_build_of_horovod_are_a_warning(
+    features: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    horovod_of(features, tmp_path, monkeypatch)
+    executable(tmp_path / "bin/nvidia-smi", "echo 'NVIDIA A100-SXM4-80GB, 81920 MiB'")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(doctor, "_tensorflow", lambda: ("tensorflow", "2.21.0"))
+    check = doctor.check_gpu()
+    assert not check.needed
+    if "nccl" in features:
+        assert (check.ok, check.found) == (True, "NVIDIA A100-SXM4-80GB, 81920 MiB")
+    else:
+        assert not check.ok
+        assert "but Horovod is a CPU build" in check.found
+        assert check.remedy == "HOROVOD_GPU_OPERATIONS=NCCL make setup"

@@ -65,6 +65,18 @@ def test_digest_changes_with_any_key_and_labels_digest_only_with_label_keys():
         ),
         ("split: {group: 'no-group'}\n", "needs one"),
         ("split: {group: '('}\n", "not a regular expression"),
+        (
+            "training: {class_weights: [1, 2]}\n",
+            "training.class_weights must have as many values as there are classes .3.",
+        ),
+        (
+            "training: {horovod: {reduction: adasum}}\n",
+            "wrong value for 'training': .*'adasum' needs learning_rate_scaling 'none'",
+        ),
+        (
+            "training: {horovod: {reduction: adasum, compression: bf16}}\n",
+            "wrong value for 'training.horovod': compression 'bf16' is for reduction 'sum'",
+        ),
         ("- a list\n", "must be a mapping"),
         ("a: [\n", "not valid YAML at line 2"),
     ],

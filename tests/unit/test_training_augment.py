@@ -9,8 +9,11 @@ import keras
 import numpy as np
 import pytest
 
-from polynya.recipe import AugmentOptions
-from training.augment import RandomDihedral, RandomSky, augmentation_layers, smooth_field
+from polynya.errors import RecipeError
+from polynya.recipe import AugmentOptions, parse_recipe
+from training.augment import augmentation_layers
+from training.augment.geometry import RandomAffine, RandomDihedral
+from training.augment.sky import RandomSky, smooth_field
 
 SIZE = 64
 
@@ -52,6 +55,93 @@ def test_dihedral_needs_square_tiles() -> None:
     images, labels = _tiles(2)
     with pytest.raises(ValueError, match="must be square"):
         RandomDihedral(seed=0)(images[:, :32], labels[:, :32])
+
+
+def _affine(**options: Any) -> RandomAffine:
+    defaults: dict[str, Any] = {"rotation": 30.0, "zoom": (0.7, 1.5), "shift": 0.2, "seed": 1}
+    return RandomAffine(nodata=255, **{**defaults, **options})
+
+
+def test_a_warp_without_anything_to_draw_changes_nothing() -> None:
+    images, labels = _tiles(4)
+    labels[:, :9] = 255
+    images[:, :5] = 0
+    warped, codes = _apply(_affine(rotation=0.0, zoom=(1.0, 1.0), shift=0.0), images, labels)
+    assert (warped == images).all()
+    assert (codes == labels).all()
+
+
+def test_a_warp_moves_image_and_label_alike_and_invents_no_code() -> None:
+    # Large blocks, whose image says the code: away from edges both must agree after any warp.
+    codes = np.kron(np.random.default_rng(0).integers(0, 3, (32, 4, 4)), np.ones((16, 16), int))
+    images = np.repeat(np.array([10.0, 100.0, 200.0])[codes][..., None], 3, axis=-1)
+    warped, labels = _apply(_affine(), images.astype(np.float32), codes.astype(np.int32))
+    assert labels.dtype == np.int32
+    assert set(np.unique(labels)) == {0, 1, 2, 255}
+    shown = np.where(labels == 255, 255, np.digitize(warped[..., 0], [55, 150]))
+    inner = np.ones_like(labels, bool)
+    for rows in range(-2, 3):
+        for columns in range(-2, 3):
+            inner &= np.roll(labels, (rows, columns), (1, 2)) == labels
+    assert (shown[inner] == labels[inner]).all()
+    assert inner.mean() > 0.5
+    # Every tile is moved another way, and by a new one each time.
+    assert len({tile.tobytes() for tile in labels == 255}) == 32
+    assert 0.05 < (labels == 255).mean() < 0.6
+
+
+def test_what_a_warp_brings_in_is_nodata_and_black() -> None:
+    images, labels = _tiles(8)
+    warped, codes = _apply(_affine(zoom=(0.5, 0.6), rotation=180.0), images, labels)
+    assert (codes == 255).mean() > 0.5
+    assert (warped[codes == 255] == 0).all()
+
+
+def test_nodata_never_mixes_into_valid_pixels() -> None:
+    images = np.full((16, SIZE, SIZE, 3), 200, np.float32)
+    labels = np.full((16, SIZE, SIZE), 2, np.int32)
+    images[:, 20:30] = 0
+    labels[:, 20:30] = 255
+    images[:, :, :7] = 0
+    labels[:, :, :7] = 255
+    warped, codes = _apply(_affine(), images, labels)
+    assert warped[codes == 2] == pytest.approx(200)
+    assert (warped[codes == 255] == 0).all()
+    assert (codes[:, 10:50, 10:50] == 255).mean() > 0.1
+
+
+def test_pixels_without_a_label_keep_their_image_under_a_warp() -> None:
+    images, labels = _tiles(4)
+    images[:] = 90
+    labels[:, 16:48, 16:48] = 255
+    warped, codes = _apply(_affine(shift=0.0, zoom=(1.0, 1.2)), images, labels)
+    assert (codes[:, 28:36, 28:36] == 255).all()
+    assert warped[:, 28:36, 28:36] == pytest.approx(90)
+
+
+def test_turns_zooms_and_shifts_are_what_they_say() -> None:
+    columns, rows = np.meshgrid(np.arange(SIZE), np.arange(SIZE))
+    images = np.stack([columns, rows, columns], axis=-1)[None].astype(np.float32) + 50
+    images, labels = np.repeat(images, 64, axis=0), np.zeros((64, SIZE, SIZE), np.int32)
+    still = {"rotation": 0.0, "zoom": (1.0, 1.0), "shift": 0.0}
+    middle = SIZE // 2
+
+    zoomed, _ = _apply(_affine(**{**still, "zoom": (2.0, 2.0)}), images, labels)
+    assert np.diff(zoomed[0, middle, 10:50, 0]) == pytest.approx(0.5, abs=1e-3)
+    assert zoomed[0, middle - 1 : middle + 1, 0, 1].mean() == pytest.approx(50 + 31.5, abs=1e-3)
+
+    turned, _ = _apply(_affine(**{**still, "rotation": 90.0}), images, labels)
+    across = turned[:, middle, middle + 1] - turned[:, middle, middle - 1]
+    angles = np.degrees(np.arctan2(across[:, 1], across[:, 0]))
+    assert np.abs(angles).max() <= 90 + 1e-3
+    assert angles.min() < -60
+    assert angles.max() > 60
+
+    shifted, _ = _apply(_affine(**{**still, "shift": 0.25}), images, labels)
+    moved = shifted[:, middle, middle] - images[:, middle, middle]
+    assert np.abs(moved).max() <= 16 + 1e-3
+    assert np.abs(moved).max(axis=0).min() > 10
+    assert np.unique(np.round(moved[:, :2], 2), axis=0).shape[0] == 64
 
 
 def test_sky_keeps_the_label_and_the_range() -> None:
@@ -127,11 +217,27 @@ def test_the_recipe_chooses_the_layers() -> None:
     assert names(dihedral=True) == ["RandomDihedral"]
     assert names(haze=0.5) == ["RandomSky"]
     assert names(dihedral=True, shade=0.5) == ["RandomDihedral", "RandomSky"]
+    for options in ({"rotation": 5.0}, {"zoom": (0.9, 1.1)}, {"shift": 0.1}):
+        assert names(**options) == ["RandomAffine"]
+    assert names(dihedral=True, rotation=5.0, haze=0.5) == [
+        "RandomDihedral",
+        "RandomAffine",
+        "RandomSky",
+    ]
 
 
 def test_layers_can_be_rebuilt_from_their_configuration() -> None:
     images, labels = _tiles(4)
-    for layer in (RandomDihedral(seed=4), _sky()):
+    for layer in (RandomDihedral(seed=4), _affine(), _sky()):
         again = type(layer).from_config(layer.get_config())
         results = [_apply(made, images, labels)[0] for made in (layer, again)]
         assert all((a == b).all() for a, b in pairwise(results))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"rotation": 181}, {"zoom": (0.1, 1)}, {"zoom": (1.2, 0.9)}, {"shift": 1.0}, {"shift": -0.1}],
+)
+def test_bounds_that_make_no_sense_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(RecipeError, match=f"training.augment.{next(iter(options))}"):
+        parse_recipe({"training": {"augment": options}}, source="test")

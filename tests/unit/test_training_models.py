@@ -115,6 +115,24 @@ def test_a_saved_model_loads_in_safe_mode_without_custom_objects(tmp_path: Path)
     assert keras.ops.convert_to_numpy(again(images)) == pytest.approx(expected, abs=1e-6)
 
 
+def test_the_published_normalisation_divides_columns_of_grey_by_their_norm(tmp_path: Path) -> None:
+    model = build(
+        "unet", input_shape=(None, None, 3), n_classes=3, normalisation="published", **TINY
+    )
+    images = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3)).astype(np.uint8)
+    images[1] = 0
+    columns = keras.Model(model.input, model.get_layer("columns").output)(images)
+    grey = images[0] @ np.array([0.299, 0.587, 0.114])
+    expected = grey / np.linalg.norm(grey, axis=0)
+    found = keras.ops.convert_to_numpy(columns)[..., 0]
+    assert found[0] == pytest.approx(expected, abs=1e-6)
+    assert (found[1] == 0).all()
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras", compile=False, safe_mode=True)
+    both = (keras.ops.convert_to_numpy(m(images)) for m in (model, again))
+    assert next(both) == pytest.approx(next(both), abs=1e-6)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -125,6 +143,7 @@ def test_a_saved_model_loads_in_safe_mode_without_custom_objects(tmp_path: Path)
         ({"filters": (8,), "dropout": (0.1,)}, "`filters` must have at least 2"),
         ({"dropout": (0.1,)}, "`dropout` must have as many"),
         ({"brightness_filters": -1}, "`brightness_filters` must not be negative"),
+        ({"normalisation": "zscore"}, "`normalisation` must be 'range' or 'published'"),
         ({"stem": 3}, "`stem` must be 1, 2 or 4. Received: stem=3"),
     ],
 )

@@ -16,8 +16,9 @@ from polynya.errors import ModelError, OutputError, PolynyaError, RecipeError, S
 from polynya.recipe import Recipe, parse_recipe
 from training.collective import SingleProcess
 from training.model_folder import load_model
-from training.prepare import validation_tiles
-from training.run import TrainingSummary, together, train_model
+from training.records import TrainingSummary
+from training.start import train_model
+from training.together import together
 
 TINY: dict[str, Any] = {
     "seed": 1,
@@ -169,28 +170,8 @@ def test_a_finished_model_is_replaced_on_request_only(tmp_path: Path) -> None:
 def test_an_error_of_any_rank_is_everyone_s() -> None:
     class OtherRankFailed(SingleProcess):
         def gather(self, value: object) -> list[object]:
-            return [value, ShardError("file of rank 1 is damaged")]
+            return [value, (None, ShardError("file of rank 1 is damaged"))]
 
     assert together(SingleProcess(), lambda: 3) == 3
     with pytest.raises(ShardError, match="rank 1"):
         together(OtherRankFailed(), lambda: 3)
-
-
-def test_validation_tiles_do_not_depend_on_the_number_of_ranks() -> None:
-    class Rank(SingleProcess):
-        def __init__(self, rank: int, size: int) -> None:
-            self.rank, self.size = rank, size
-
-    recipe = _recipe(training={"batch_size": 2, "augment": {"haze": 1.0, "shade": 0.5}})
-    rng = np.random.default_rng(0)
-    images = rng.integers(1, 256, (7, 32, 32, 3)).astype(np.uint8)
-    labels = np.digitize(images[..., 0], [31, 205]).astype(np.uint8)
-
-    def tiles(size: int) -> list[bytes]:
-        parts = [validation_tiles(images, labels, recipe, Rank(r, size)) for r in range(size)]
-        return sorted(tile.tobytes() for part in parts for tile in part[0])
-
-    assert len(tiles(1)) == 14
-    assert tiles(1) == tiles(2) == tiles(3)
-    plain = validation_tiles(images, labels, _recipe(), SingleProcess())
-    assert sorted(t.tobytes() for t in plain[0]) == sorted(t.tobytes() for t in images)

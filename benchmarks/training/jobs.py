@@ -1,0 +1,226 @@
+"""Ranks under a launcher, kept alive between measurements; only those that are measured run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from benchmarks.training.orders import Hello, Load, Loaded, Ran, Run
+from benchmarks.training.workload import Workload
+from polynya.errors import PolynyaError
+
+ROOT = Path(__file__).parents[2]
+_SECONDS_TO_START = 300.0
+_SECONDS_TO_END = 20.0
+_LETTERS_TOLD = 2000
+
+LAUNCHERS: dict[str, tuple[str, ...]] = {
+    "alone": (),
+    "gloo": ("horovodrun", "--gloo"),
+    "mpi": ("mpirun", "--oversubscribe", "--bind-to", "none"),
+}
+"""By name; ranks pin themselves, so Open MPI needn't."""
+
+
+class JobFailedError(PolynyaError):
+    """Ranks that don't start, or end before they were told to."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One measurement of a job."""
+
+    ranks: int
+    steps: int
+    images: int
+    """Of all ranks."""
+    seconds: float
+    """Of the slowest rank."""
+    cpu_s: float
+    """Of all ranks."""
+    waiting_s: float
+    """Mean over the ranks."""
+    sent: tuple[int, ...]
+    """Bytes that each rank sent over TCP."""
+
+    @property
+    def images_per_second(self) -> float:
+        return self.images / self.seconds
+
+    @property
+    def cpu_per_image(self) -> float:
+        """Processor seconds."""
+        return self.cpu_s / self.images
+
+    @property
+    def waiting_share(self) -> float:
+        """Share of the time in which ranks waited in allreduce."""
+        return self.waiting_s / self.seconds
+
+
+class Job:
+    """Ranks that were started together."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+        self._process = process
+        self._log = log
+        self._ranks: dict[int, Connection] = {}
+        self._pids: list[int] = []
+
+    def join(self, server: socket.socket, ranks: int) -> None:
+        """Wait for the ranks to report."""
+        until = time.monotonic() + _SECONDS_TO_START
+        while len(self._ranks) < ranks:
+            try:
+                peer, _ = server.accept()
+            except TimeoutError:
+                if self._process.poll() is not None or time.monotonic() > until:
+                    raise JobFailedError(self._why("The ranks didn't start")) from None
+                continue
+            connection = Connection(peer.detach())
+            hello: Hello = connection.recv()
+            self._ranks[hello.rank] = connection
+            self._pids.append(hello.pid)
+
+    def _why(self, what: str) -> str:
+        last = self._log.read_text(encoding="utf-8", errors="replace")[-_LETTERS_TOLD:]
+        return f"{what}; mend what they say:\n{last}"
+
+    def tell(self, order: Load | Run) -> None:
+        """Give every rank an order."""
+        try:
+            for connection in self._ranks.values():
+                connection.send(order)
+        except OSError:
+            raise JobFailedError(self._why("A rank ended")) from None
+
+    def answers(self) -> list[Any]:
+        """What the ranks say when they have done it, in their order."""
+        try:
+            return [self._ranks[rank].recv() for rank in sorted(self._ranks)]
+        except (EOFError, OSError):
+            raise JobFailedError(self._why("A rank ended")) from None
+
+    def load(self, workload: Workload) -> Loaded:
+        """Make a model on every rank; what rank 0 says of it."""
+        with _awake([self]):
+            self.tell(Load(workload))
+            loaded: Loaded = self.answers()[0]
+        return loaded
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the ranks."""
+        for pid in self._pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def end(self) -> None:
+        """Let the ranks end; what is left after a while is killed with its launcher."""
+        self.signal(signal.SIGCONT)
+        with suppress(OSError):
+            for connection in self._ranks.values():
+                connection.send(None)
+        if self._ended(_SECONDS_TO_END if self._ranks else 0.0):
+            return
+        # A launcher ends its ranks, which may be in sessions of their own, when it is told to.
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGTERM)
+        if not self._ended(_SECONDS_TO_END):
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        self.signal(signal.SIGKILL)
+
+    def _ended(self, seconds: float) -> bool:
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)
+        return self._process.poll() is not None
+
+
+@contextmanager
+def _awake(jobs: Sequence[Job]) -> Iterator[None]:
+    """Let these ranks run. The others stay stopped, as Horovod's ranks talk all the time."""
+    for job in jobs:
+        job.signal(signal.SIGCONT)
+    yield
+    for job in jobs:
+        job.signal(signal.SIGSTOP)
+
+
+def measure(jobs: Sequence[Job], steps: int) -> Measured:
+    """Train so many steps on all ranks of these jobs at the same time."""
+    with _awake(jobs):
+        for job in jobs:
+            job.tell(Run(steps))
+        ran: list[Ran] = [answer for job in jobs for answer in job.answers()]
+    return Measured(
+        ranks=len(ran),
+        steps=steps,
+        images=sum(one.images for one in ran),
+        seconds=max(one.seconds for one in ran),
+        cpu_s=sum(one.cpu_s for one in ran),
+        waiting_s=sum(one.waiting_s for one in ran) / len(ran),
+        sent=tuple(one.sent for one in ran),
+    )
+
+
+@contextmanager
+def start_job(launcher: str, cores: Sequence[int], **settings: str) -> Iterator[Job]:
+    """Start one rank a core and end them after use.
+
+    Args:
+        launcher: Key of `LAUNCHERS`; "alone" starts one rank without Horovod.
+        cores: To which the ranks are pinned by local rank.
+        **settings: Variables of the environment for the ranks.
+
+    Yields:
+        The job, asleep.
+
+    Raises:
+        JobFailedError: The ranks don't start in five minutes.
+    """
+    ranks = len(cores)
+    start = LAUNCHERS[launcher]
+    words = [*start, "-np", str(ranks)] if start else []
+    with tempfile.TemporaryDirectory(prefix="polynya-") as folder:
+        address, log = f"{folder}/ranks", Path(folder) / "output.txt"
+        program = [sys.executable, "-m", "benchmarks.training.rank", address, *map(str, cores)]
+        with socket.socket(socket.AF_UNIX) as server, open(log, "wb") as output:
+            server.bind(address)
+            server.listen(ranks)
+            server.settimeout(1.0)
+            process = subprocess.Popen(
+                [*words, *program],
+                cwd=ROOT,
+                env=_environment() | settings,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+            job = Job(process, log)
+            try:
+                job.join(server, ranks)
+                job.signal(signal.SIGSTOP)
+                yield job
+            finally:
+                job.end()
+
+
+def _environment() -> dict[str, str]:
+    here = Path(sys.executable).parent
+    allowed = ("OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM")
+    as_root = dict.fromkeys(allowed, "1") if os.geteuid() == 0 else {}
+    threads = {"OMP_NUM_THREADS": "1"}
+    path = f"{here}{os.pathsep}{os.environ.get('PATH', '')}"
+    return os.environ | as_root | threads | {"PATH": path, "HOROVOD_GLOO_TIMEOUT_SECONDS": "600"}

@@ -1,0 +1,102 @@
+"""One rank of a measurement: it stays alive and does what the benchmark tells it.
+
+    horovodrun --gloo -np 2 python -m benchmarks.training.rank SOCKET CORES
+
+Importing TensorFlow takes ten seconds, so a rank does many measurements. `jobs.py` starts ranks and
+stops all but those that are measured.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from multiprocessing.connection import Client, Connection
+from typing import TYPE_CHECKING
+
+from benchmarks.training.orders import Hello, Load, Loaded, Ran, Run
+from benchmarks.training.sockets import sent_bytes
+from benchmarks.training.workload import (
+    Workload,
+    endless,
+    gradient_bytes,
+    make_tiles,
+    make_trainer,
+)
+from training.collective import Collective, SingleProcess, open_collective
+from training.launchers import launched_ranks
+
+if TYPE_CHECKING:
+    from training.loop import Trainer
+
+WARM_UP = 2
+"""Steps after a model is made: TensorFlow traces the first, memory grows until the second."""
+
+
+class Rank:
+    """A rank and the model that it has made last."""
+
+    def __init__(self, collective: Collective) -> None:
+        self._collective = collective
+        self._trainer: Trainer | None = None
+        self._workload: Workload | None = None
+
+    def load(self, order: Load) -> Loaded:
+        """Make a model and take the steps of the warm-up."""
+        self._workload = order.workload
+        self._trainer = make_trainer(order.workload, self._collective)
+        self._batches = endless(make_tiles(order.workload, seed=self._collective.rank))
+        self._train(WARM_UP - 1)
+        start = time.perf_counter()
+        self._train(1)
+        step_s = time.perf_counter() - start
+        return Loaded(gradient_bytes(self._trainer.model), step_s)
+
+    def run(self, order: Run) -> Ran:
+        """Take an unmeasured step, then the measured ones."""
+        assert self._workload is not None
+        self._train(1)
+        sent, cpu, start = sent_bytes(), time.process_time(), time.perf_counter()
+        waiting_s = self._train(order.steps)
+        seconds, cpu_s = time.perf_counter() - start, time.process_time() - cpu
+        return Ran(
+            order.steps * self._workload.batch, seconds, cpu_s, waiting_s, sent_bytes() - sent
+        )
+
+    def _train(self, steps: int) -> float:
+        """Take steps; seconds of waiting."""
+        assert self._trainer is not None
+        return sum(result.waiting_s for result in self._trainer.train(self._batches.take(steps)))
+
+
+def serve(connection: Connection, rank: Rank) -> None:
+    """Do one order after the other until there is none."""
+    while (order := connection.recv()) is not None:
+        connection.send(rank.load(order) if isinstance(order, Load) else rank.run(order))
+
+
+def main() -> None:
+    """Pin this process to its core, join the ranks, and serve."""
+    address, *cores = sys.argv[1:]
+    alone = launched_ranks()[1] == 1
+    # Before TensorFlow starts, so that all its threads stay on the core.
+    os.sched_setaffinity(0, {int(cores[0 if alone else _local_rank() % len(cores)])})
+    from training.devices import configure_devices, import_tensorflow
+
+    import_tensorflow()
+    collective = SingleProcess() if alone else open_collective()
+    configure_devices(collective)
+    with Client(address, "AF_UNIX") as connection:
+        connection.send(Hello(collective.rank, os.getpid()))
+        serve(connection, Rank(collective))
+
+
+def _local_rank() -> int:
+    for variable in ("HOROVOD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_RANK"):
+        if variable in os.environ:
+            return int(os.environ[variable])
+    return launched_ranks()[0]
+
+
+if __name__ == "__main__":
+    main()

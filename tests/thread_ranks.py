@@ -1,0 +1,44 @@
+"""Ranks as threads of one process, for tests of what ranks do together without Horovod."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from training.collective import SingleProcess
+
+T = TypeVar("T")
+_SECONDS = 60
+
+
+class ThreadRank(SingleProcess):
+    """One of `size` threads; exchanges Python objects with the others."""
+
+    def __init__(self, rank: int, size: int, barrier: threading.Barrier, board: list[Any]) -> None:
+        self.rank, self.size = rank, size
+        self.local_rank, self.local_size = rank, size
+        self._barrier = barrier
+        self._board = board
+
+    def gather(self, value: Any) -> list[Any]:
+        self._board[self.rank] = value
+        self._barrier.wait(_SECONDS)
+        values = list(self._board)
+        self._barrier.wait(_SECONDS)
+        return values
+
+    def broadcast(self, value: Any) -> Any:
+        return self.gather(value)[0]
+
+    def barrier(self) -> None:
+        self.gather(None)
+
+
+def on_ranks(size: int, task: Callable[[ThreadRank], T]) -> list[T | BaseException]:
+    """Run a task on every rank at once; what each returned or raised."""
+    barrier, board = threading.Barrier(size), [None] * size
+    with ThreadPoolExecutor(size) as pool:
+        futures = [pool.submit(task, ThreadRank(r, size, barrier, board)) for r in range(size)]
+        return [future.exception() or future.result() for future in futures]

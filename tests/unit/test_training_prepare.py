@@ -1,0 +1,32 @@
+"""What a recipe says of the loss and of seeds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from polynya.recipe import Recipe, parse_recipe
+from training.prepare import loss_weights, rank_seed
+
+
+def _recipe(class_weights: object) -> Recipe:
+    return parse_recipe({"training": {"class_weights": class_weights}}, source="test")
+
+
+def test_balanced_weights_give_every_class_the_same_share_of_the_loss() -> None:
+    counts = np.array([600, 300, 100])
+    weights = np.array(loss_weights(_recipe("balanced"), counts))
+    assert weights * counts == pytest.approx(np.full(3, 1000 / 3))
+    assert loss_weights(_recipe("balanced"), np.array([50, 50, 0])) == pytest.approx(
+        (2 / 3, 2 / 3, 0)
+    )
+
+
+def test_weights_may_be_given_or_left() -> None:
+    assert loss_weights(_recipe("none"), None) is None
+    assert loss_weights(_recipe([1, 2, 0.5]), None) == (1, 2, 0.5)
+
+
+def test_ranks_draw_from_seeds_of_their_own_and_new_ones_after_a_change_of_ranks() -> None:
+    seeds = {rank_seed(Recipe(), rank, done) for rank in range(4) for done in (0, 10, 20)}
+    assert len(seeds) == 12

@@ -1,0 +1,164 @@
+"""Random changes of place: image and label move together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops, random
+
+from polynya.recipe import AugmentOptions
+
+
+@keras.saving.register_keras_serializable("polynya")
+class RandomDihedral(keras.layers.Layer):
+    """One of the eight flips and right-angle turns of a square tile, each equally likely.
+
+    Args:
+        seed: Of the drawing.
+    """
+
+    def __init__(self, seed: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.seed = seed
+        self.generator = random.SeedGenerator(seed)
+
+    def call(self, images: Any, labels: Any) -> tuple[Any, Any]:
+        batch, height, width = ops.shape(labels)
+        if height != width:
+            raise ValueError(f"`images` must be square. Received: {height} x {width} pixels")
+        coins = random.uniform((3, batch), seed=self.generator) < 0.5
+        # Three independent coins (transpose, flip rows, flip columns) make all eight elements.
+        changes = (
+            lambda x: ops.swapaxes(x, 1, 2),
+            lambda x: ops.flip(x, axis=1),
+            lambda x: ops.flip(x, axis=2),
+        )
+        for index, change in enumerate(changes):
+            chosen = ops.reshape(coins[index], (batch, 1, 1))
+            labels = ops.where(chosen, change(labels), labels)
+            images = ops.where(chosen[..., None], change(images), images)
+        return images, labels
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable("polynya")
+class RandomAffine(keras.layers.Layer):
+    """Rotation about the tile's centre, zoom and shift, as one warp.
+
+    The image is interpolated between its valid pixels only (weights of nodata are left out and the
+    others rescaled), so no pixel becomes a mixture of ice and the black of nodata. The label is
+    taken from the nearest pixel: no code that wasn't there. A pixel whose nearest one is nodata
+    (image 0 and no label) or outside the tile is nodata. With bounds that leave nothing to draw,
+    tiles come back as they were.
+
+    Args:
+        nodata: Code of pixels without a label.
+        rotation: Greatest angle either way, in degrees.
+        zoom: Range of the factor by which things grow, drawn evenly in its logarithm.
+        shift: Greatest shift along rows and columns, as a share of the tile's edge.
+        seed: Of the drawing.
+
+    Source: normalised convolution of incomplete data, H. Knutsson and C.-F. Westin, "Normalized
+    and differential convolution", CVPR 1993.
+    """
+
+    def __init__(
+        self,
+        *,
+        nodata: int,
+        rotation: float,
+        zoom: Sequence[float],
+        shift: float,
+        seed: int,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.nodata = nodata
+        self.rotation = rotation
+        self.zoom = tuple(zoom)
+        self.shift = shift
+        self.seed = seed
+        self.generator = random.SeedGenerator(seed)
+
+    def call(self, images: Any, labels: Any) -> tuple[Any, Any]:
+        batch, height, width = ops.shape(labels)
+        warp = self._draw(batch, height, width)
+        is_valid = ops.any(images != 0, axis=-1) | (labels != self.nodata)
+        weights = ops.cast(is_valid, images.dtype)[..., None]
+        # What a warp brings in from outside is 0: no weight, not valid, and as a code (codes are
+        # counted from nodata here) nodata.
+        smooth = _warp(ops.concatenate([images * weights, weights], axis=-1), warp, "bilinear")
+        codes = ops.cast(labels - self.nodata, images.dtype)[..., None]
+        nearest = _warp(ops.concatenate([codes, weights], axis=-1), warp, "nearest")
+        # The nearest pixel has at least a quarter of the weight; the bound is for the others.
+        pixels = smooth[..., :-1] / ops.maximum(smooth[..., -1:], 0.125)
+        pixels = ops.where(nearest[..., 1:] > 0.5, ops.clip(pixels, 0.0, 255.0), 0.0)
+        return pixels, ops.cast(ops.round(nearest[..., 0]), labels.dtype) + self.nodata
+
+    def _draw(self, batch: int, height: int, width: int) -> Any:
+        """Eight numbers a tile, from places in the result to places in the tile (x, y)."""
+
+        def draw(low: float, high: float) -> Any:
+            return random.uniform((batch,), low, high, seed=self.generator)
+
+        angle = draw(-math.radians(self.rotation), math.radians(self.rotation))
+        scale = ops.exp(-draw(*(math.log(factor) for factor in self.zoom)))
+        column, row = (width - 1) / 2, (height - 1) / 2
+        # Places count from the centre of the tile's first pixel.
+        from_x = column + draw(-self.shift, self.shift) * width
+        from_y = row + draw(-self.shift, self.shift) * height
+        cosine, sine = ops.cos(angle) * scale, ops.sin(angle) * scale
+        zero = ops.zeros_like(angle)
+        return ops.stack(
+            [
+                *(cosine, -sine, column - cosine * from_x + sine * from_y),
+                *(sine, cosine, row - sine * from_x - cosine * from_y),
+                *(zero, zero),
+            ],
+            axis=1,
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "nodata": self.nodata,
+            "rotation": self.rotation,
+            "zoom": self.zoom,
+            "shift": self.shift,
+            "seed": self.seed,
+        }
+
+
+def _warp(layers: Any, warp: Any, interpolation: str) -> Any:
+    return ops.image.affine_transform(
+        layers,
+        warp,
+        interpolation=interpolation,
+        fill_mode="constant",
+        fill_value=0.0,
+        data_format="channels_last",
+    )
+
+
+def geometry_layers(options: AugmentOptions, *, nodata: int, seed: int) -> list[keras.layers.Layer]:
+    """The layers that move pixels; none where the recipe asks for none."""
+    layers: list[keras.layers.Layer] = []
+    if options.dihedral:
+        layers.append(RandomDihedral(seed))
+    if options.rotation > 0 or options.shift > 0 or options.zoom != (1.0, 1.0):
+        layers.append(
+            RandomAffine(
+                nodata=nodata,
+                rotation=options.rotation,
+                zoom=options.zoom,
+                shift=options.shift,
+                # One of its own: the sky of a seed stays the same with and without it.
+                seed=seed + 2,
+            )
+        )
+    return layers

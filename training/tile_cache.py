@@ -1,0 +1,175 @@
+"""Decoded tiles, once a machine: its ranks decode them together and share the one copy."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from itertools import groupby
+from pathlib import Path
+
+from polynya.errors import OutputError, reason_of
+from polynya.files import write_text
+from polynya.manifest import MANIFEST_FILE
+from polynya.progress import progress
+from polynya.recipe import InputOptions
+from polynya.shards import DATASET_FILE, RowGroup, ShardSet
+from training.collective import Collective
+from training.tile_file import (
+    FORMAT,
+    Contents,
+    Tiles,
+    description_of,
+    find_contents,
+    nameless_file,
+    with_checksums,
+)
+from training.together import gather_results, together
+
+_REQUESTS_AT_ONCE = 16
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+_PROCESSES = Path("/proc/self/ns/pid")
+
+
+def open_tiles(
+    shards: ShardSet,
+    size: int,
+    options: InputOptions,
+    collective: Collective,
+    threads: int,
+) -> Tiles:
+    """All tiles of a data set, decoded once a machine. Every rank must call it.
+
+    Args:
+        shards: The data set.
+        size: Edge of a tile in pixels, at least that of the shards.
+        options: Where the tiles are: "memory" or "disk".
+        collective: The ranks.
+        threads: Of this rank.
+
+    Raises:
+        ShardError: A file is missing or damaged; every rank raises it.
+        OutputError: There is no room for the tiles, or the folder can't be used; likewise.
+    """
+    machines = collective.gather(_machine())
+    neighbours = [rank for rank, machine in enumerate(machines) if machine == _machine()]
+    leader = neighbours[0]
+    leads = collective.rank == leader
+    leaders = {machines.index(machine) for machine in machines}
+
+    def find() -> tuple[Path | None, Contents | None]:
+        if not leads or options.cache == "memory":
+            return None, None
+        named = _cache_folder(options) / f"{_key(shards, size)}.tiles"
+        return named, find_contents(named, size)
+
+    found = gather_results(collective, find)
+    named, contents = found[leader]
+    if all(found[rank][1] is not None for rank in leaders):
+        assert named is not None
+        assert contents is not None
+        return together(collective, lambda: contents.map(named))
+    # On one machine or more they must be made. Ranks of the others take part in all exchanges.
+    is_missing = contents is None
+    groups = gather_results(
+        collective, lambda: shards.row_groups(shards.scene_ids) if collective.rank == 0 else []
+    )[0]
+    wanted = Contents(size, _counts(groups))
+    with nameless_file() as file:
+
+        def start() -> str | None:
+            return file.start(named, wanted.bytes) if leads and is_missing else None
+
+        place = gather_results(collective, start)[leader]
+
+        def decode() -> None:
+            if place is not None:
+                tiles = wanted.map(place, writable=True)
+                part = neighbours.index(collective.rank), len(neighbours)
+                _decode_part(shards, groups, tiles, part, threads, show=collective.rank == 0)
+
+        def finish() -> None:
+            if leads and place is not None and named is not None:
+                checked = with_checksums(wanted, wanted.map(place))
+                file.name_it(named)
+                write_text(description_of(named), json.dumps(asdict(checked)))
+
+        gather_results(collective, decode)
+        gather_results(collective, finish)
+        return together(collective, lambda: wanted.map(place or str(named)))
+
+
+def _machine() -> tuple[str, int]:
+    """The same for processes that see each other in /proc, and for no others."""
+    return _BOOT.read_text(encoding="ascii"), _PROCESSES.stat().st_ino
+
+
+def _counts(groups: Sequence[RowGroup]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for group in groups:
+        counts[group.scene_id] = counts.get(group.scene_id, 0) + group.tiles
+    return counts
+
+
+def _decode_part(
+    shards: ShardSet,
+    groups: Sequence[RowGroup],
+    tiles: Tiles,
+    part: tuple[int, int],
+    threads: int,
+    *,
+    show: bool,
+) -> None:
+    """Decode part i of n of all row groups to where its tiles belong."""
+    index, parts = part
+    first, past = len(groups) * index // parts, len(groups) * (index + 1) // parts
+    position = sum(group.tiles for group in groups[:first])
+    stretches = []
+    for _, of_file in groupby(groups[first:past], key=lambda group: group.file):
+        stretch = list(of_file)
+        start, position = position, position + sum(group.tiles for group in stretch)
+        stretches.append((stretch, slice(start, position)))
+
+    def decode(stretch: list[RowGroup], where: slice) -> int:
+        shards.read_groups(stretch, tiles.images[where], tiles.labels[where])
+        return where.stop - where.start
+
+    # Requests to an object store are mostly waiting.
+    workers = threads if shards.folder.is_local else max(threads, _REQUESTS_AT_ONCE)
+    total = sum(group.tiles for group in groups[first:past])
+    with (
+        ThreadPoolExecutor(workers) as pool,
+        progress("Decoding tiles", total, enabled=show) as advance,
+    ):
+        try:
+            for count in pool.map(decode, *zip(*stretches, strict=True)) if stretches else ():
+                advance(count)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _cache_folder(options: InputOptions) -> Path:
+    if options.folder is not None:
+        return Path(options.folder).expanduser().absolute()
+    caches = os.environ.get("POLYNYA_CACHE")
+    if caches:
+        return Path(caches).absolute() / "tiles"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "polynya" / "tiles"
+
+
+def _key(shards: ShardSet, size: int) -> str:
+    """Digest of what decoded tiles depend on: the data set as it is now, and the size."""
+    try:
+        texts = [shards.folder.read(name) for name in (DATASET_FILE, MANIFEST_FILE)]
+    except OSError as error:
+        raise OutputError(
+            f"{shards.folder} can't be read: {reason_of(error)}; mend that."
+        ) from None
+    names = {name for names in shards.files.values() for name in names}
+    versions = {n: version for n, version in shards.folder.versions().items() if n in names}
+    content = [FORMAT, size, [hashlib.sha256(text).hexdigest() for text in texts], versions]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

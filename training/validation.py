@@ -1,0 +1,92 @@
+"""The tiles that a rank validates on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from polynya.recipe import Recipe
+from training.augment.sky import sky_layers
+from training.collective import Collective
+from training.inputs import PADDING, BatchSource, in_batches
+
+TILES_PER_SKY = 8
+"""Tiles under skies that are drawn together, whatever the batch size."""
+
+Pixels = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+"""Images and labels."""
+
+
+class ValidationTiles:
+    """A rank's part of the validation tiles: as they are, and once more under a simulated sky.
+
+    A model that trains under simulated cloud is chosen by how well it sees through it. The sky of a
+    tile depends on the seed and the tile's place only, so it is the same in every epoch, for any
+    number of ranks and any batch size.
+
+    Args:
+        tiles: All validation tiles.
+        recipe: Seed and simulated sky.
+        collective: Whose part.
+    """
+
+    def __init__(self, tiles: BatchSource, recipe: Recipe, collective: Collective) -> None:
+        self._tiles = tiles
+        self._recipe = recipe
+        skies = -(-len(tiles) // TILES_PER_SKY)
+        self._first_sky = skies * collective.rank // collective.size
+        past = skies * (collective.rank + 1) // collective.size
+        self._own = np.arange(
+            self._first_sky * TILES_PER_SKY, min(past * TILES_PER_SKY, len(tiles))
+        )
+
+    def __len__(self) -> int:
+        """Tiles of this rank, without their copies under a sky."""
+        return len(self._own)
+
+    def all_batches(self, batch_size: int) -> Iterator[tuple[Any, Any]]:
+        """Pairs of uint8 (batch, H, W, bands) and uint8 (batch, H, W), filled up with nodata."""
+        yield from self._tiles.batches(in_batches(self._own, batch_size))
+        if self._layers(0):
+            yield from self._rebatch(self._veiled(), batch_size)
+
+    def _layers(self, sky: int) -> list[keras.layers.Layer]:
+        return sky_layers(
+            self._recipe.training.augment,
+            nodata=self._recipe.classes.nodata,
+            seed=self._recipe.seed + sky,
+        )
+
+    def _veiled(self) -> Iterator[Pixels]:
+        indices = in_batches(self._own, TILES_PER_SKY)
+        for sky, (images, labels) in enumerate(self._tiles.batches(indices), self._first_sky):
+            is_tile = indices[sky - self._first_sky] != PADDING
+            veiled = keras.ops.cast(images, "float32")
+            for layer in self._layers(sky):
+                veiled, _ = layer(veiled, labels)
+            pixels = np.rint(keras.ops.convert_to_numpy(veiled)).astype(np.uint8)
+            yield pixels[is_tile], keras.ops.convert_to_numpy(labels)[is_tile]
+
+    def _rebatch(self, parts: Iterator[Pixels], batch_size: int) -> Iterator[tuple[Any, Any]]:
+        """Batches of one size, as each size is compiled anew."""
+        held: list[Pixels] = []
+        for images, labels in parts:
+            held += zip(images, labels, strict=True)
+            while len(held) >= batch_size:
+                yield _stack(held[:batch_size])
+                held = held[batch_size:]
+        if held:
+            image, label = held[0]
+            padding = np.zeros_like(image), np.full_like(label, self._recipe.classes.nodata)
+            yield _stack(held + [padding] * (batch_size - len(held)))
+
+
+def _stack(tiles: list[Pixels]) -> tuple[Any, Any]:
+    images, labels = (
+        keras.ops.convert_to_tensor(np.stack(part)) for part in zip(*tiles, strict=True)
+    )
+    return images, labels
