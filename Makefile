@@ -92,6 +92,10 @@ bench-labels: setup ## Measure how right labels are under cloud and shadow, in r
 bench-labelling: setup ## Measure labelling at scale against the published pipeline, in runs/bench/labelling
 	python -m benchmarks.labelling
 
+.PHONY: bench-input
+bench-input: setup ## Measure how fast tiles come to the training step, in runs/bench/input
+	python -m benchmarks.input
+
 .PHONY: samples
 samples: setup ## Make the shipped sample scenes again, from their seeds
 	python -m data_samples --shipped --out data_samples/scenes
