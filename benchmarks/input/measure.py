@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -40,8 +41,8 @@ AUGMENTATIONS = {
     ),
 }
 _CACHE = "cache"
+_AUGMENTED_BATCHES = 8
 _MODEL_BATCH = 8
-_MODEL_STEPS = 3
 
 
 @dataclass(frozen=True)
@@ -151,13 +152,14 @@ def measure_augmentation(case: str, files: InputFiles, rounds: int, threads: int
     first = next(iter(epoch(0)))
     augment(*first)
     alone = [_timed_calls(lambda: augment(*first), 8) for _ in range(rounds)]
-    together = [
-        _timed(lambda number: (augment(*batch) for batch in epoch(number)), 1 + number)[0]
-        for number in range(rounds)
-    ]
+
+    def augmented(number: int) -> Iterable[tuple[Any, Any]]:
+        return (augment(*batch) for batch in islice(epoch(number), _AUGMENTED_BATCHES))
+
+    together = [_timed(augmented, 1 + number)[0] for number in range(rounds)]
     return Augmentation(
         layers_s_per_tile=median(alone) / BATCH,
-        tiles_per_s=files.tiles / median(together),
+        tiles_per_s=min(files.tiles, _AUGMENTED_BATCHES * BATCH) / median(together),
         step_s_per_tile=_step_seconds(files, first, rounds) / _MODEL_BATCH,
     )
 
@@ -175,10 +177,7 @@ def _step_seconds(files: InputFiles, batch: tuple[Any, Any], rounds: int) -> flo
     model.compile(keras.optimizers.Adam(), "sparse_categorical_crossentropy", jit_compile=False)
     images, labels = batch[0].numpy()[:_MODEL_BATCH], batch[1].numpy()[:_MODEL_BATCH] % 3
     model.train_on_batch(images, labels)
-    steps = [
-        _timed_calls(lambda: model.train_on_batch(images, labels), _MODEL_STEPS)
-        for _ in range(rounds)
-    ]
+    steps = [_timed_calls(lambda: model.train_on_batch(images, labels), 1) for _ in range(rounds)]
     return median(steps)
 
 
