@@ -29,6 +29,7 @@ from polynya.errors import RecipeError
 from polynya.options import Options, Positive, Share
 from polynya.sources.options import AcquireOptions
 from polynya.thresholds import Profile
+from polynya.training_options import CheckpointOptions, HorovodOptions
 
 LayerBand = int | str | None
 """1-based band number, band description, or None."""
@@ -182,6 +183,10 @@ class ModelOptions(Options):
     paper. Greater is faster: most of the time goes into the levels of full resolution."""
     head_filters: Positive = 8
     """Filters that bring a model with a stem back to full resolution."""
+    normalisation: Literal["range", "published"] = "range"
+    """What the model does with pixel values first. range: 0..255 to 0..1. published: one grey band,
+    each column of a tile divided by its Euclidean norm, as the authors' code does; for comparison
+    only, since it leaves streaks and hides how bright a tile is."""
     brightness_filters: Annotated[int, Field(ge=0)] = 0
     """0: the model sees the bands, as in the paper. More: it sees brightness, the greatest band of
     a pixel, through this many soft thresholds, and finds classes that thresholds define sooner."""
@@ -244,23 +249,49 @@ class TrainingOptions(Options):
 
     epochs: Positive = 50
     batch_size: Positive = 32
-    """Tiles per rank and step."""
+    """Tiles per rank at once."""
+    accumulate: Positive = 1
+    """Batches whose gradients a rank adds up before the ranks exchange them: a step has ranks x
+    accumulate x batch_size tiles."""
     learning_rate: Annotated[float, Field(gt=0.0)] = 1e-3
     """Of one rank; scaled with the number of ranks."""
     learning_rate_scaling: Literal["linear", "sqrt", "none"] = "linear"
     """Factor on the learning rate for N ranks: N, its square root, or 1."""
     warmup_epochs: Annotated[float, Field(ge=0.0)] = 1.0
     """Epochs in which the learning rate rises from nothing."""
-    schedule: Literal["constant", "cosine"] = "constant"
-    """Learning rate after the warm-up; cosine falls to zero at the end."""
+    schedule: Literal["constant", "cosine", "plateau"] = "constant"
+    """Learning rate after the warm-up. cosine falls to zero at the end; plateau is multiplied by
+    `plateau_factor` after `plateau_epochs` without a better score."""
+    plateau_epochs: Positive = 5
+    plateau_factor: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
+    clip_norm: Annotated[float, Field(gt=0.0)] | None = None
+    """Greatest Euclidean norm of all gradients of a step together; longer ones are shortened."""
+    class_weights: Literal["none", "balanced"] | tuple[Annotated[float, Field(ge=0.0)], ...] = (
+        "none"
+    )
+    """Factor on the loss of a pixel by its class. balanced: valid pixels / (classes x pixels of
+    the class), counted on the training scenes. Or one number a class, in the order of codes."""
     shuffle: bool = True
     """A new order of the tiles in each epoch."""
     monitor: Literal["mean_iou", "accuracy", "loss"] = "mean_iou"
     """Validation score whose best epoch is kept; the training loss where nothing validates."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """Arithmetic of the layers; weights, loss and optimizer are always float32."""
+    early_stopping: Positive | None = None
+    """Epochs without a better score after which training ends; null: never."""
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Arithmetic of the layers; weights, loss and optimizer are always float32. float16 scales the
+    loss up, so that small gradients don't vanish."""
+    jit: bool = False
+    """Compile forward and backward pass with XLA; the exchange between ranks stays outside."""
+    horovod: HorovodOptions = HorovodOptions()
+    checkpoints: CheckpointOptions = CheckpointOptions()
     augment: AugmentOptions = AugmentOptions()
     input: InputOptions = InputOptions()
+
+    @model_validator(mode="after")
+    def _adasum_scales_by_itself(self) -> TrainingOptions:
+        if self.horovod.reduction == "adasum" and self.learning_rate_scaling != "none":
+            raise ValueError("horovod.reduction 'adasum' needs learning_rate_scaling 'none'")
+        return self
 
 
 class InferenceOptions(Options):
@@ -287,6 +318,16 @@ class Recipe(Options):
     acquire: AcquireOptions | None = None
     """Where `polynya scenes` gets scenes from; no part of any digest, as nothing that is made from
     a scene depends on how it came."""
+
+    @model_validator(mode="after")
+    def _one_weight_per_class(self) -> Recipe:
+        weights = self.training.class_weights
+        if not isinstance(weights, str) and len(weights) != self.classes.n_classes:
+            raise ValueError(
+                "training.class_weights must have as many values as there are classes"
+                f" ({self.classes.n_classes})"
+            )
+        return self
 
     @model_validator(mode="after")
     def _own_profile_has_known_classes(self) -> Recipe:

@@ -6,17 +6,23 @@ issue 4290); its plain operations do all that is needed.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from polynya.errors import MissingDependencyError
+from polynya.errors import MissingDependencyError, RecipeError
+from polynya.training_options import HorovodOptions
+from training.ending import RankLostError
+from training.launchers import launched_ranks, set_horovod_environment
 
-_SIZE_VARIABLES = ("HOROVOD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
-_RANK_VARIABLES = ("HOROVOD_RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK")
+_FEW_ELEMENTS = 4096
+"""Smaller tensors travel as they are under bf16: each of its exchanges is two operations that
+Horovod doesn't fuse, which would cost more than the bytes."""
 
 
 class Collective(Protocol):
@@ -33,6 +39,11 @@ class Collective(Protocol):
 
     @property
     def local_size(self) -> int: ...
+
+    @property
+    def adasum(self) -> bool:
+        """Whether `reduce_gradients` combines the ranks' mean gradients and doesn't add sums."""
+        ...
 
     def sum(self, value: ArrayLike) -> NDArray[Any]:
         """Element-wise sum over the ranks; every rank gets it. Keeps shape and dtype."""
@@ -67,6 +78,22 @@ class Collective(Protocol):
         """
         ...
 
+    def reduce_gradients(self, gradients: Sequence[Any], name: str) -> list[Any]:
+        """`sum_tensors` for gradients: Adasum and compression as the recipe asks for them."""
+        ...
+
+    def wire_bytes(self, gradients: Sequence[Any]) -> int:
+        """Bytes of these tensors as `reduce_gradients` sends them; 0 where it sends nothing.
+
+        A ring moves 2 (size - 1) / size times as many through each rank (P. Patarasuk and X. Yuan,
+        "Bandwidth optimal all-reduce algorithms for clusters of workstations", 2009).
+        """
+        ...
+
+    def start_timeline(self, path: Path) -> None:
+        """Begin Horovod's timeline, if there is Horovod; `set_horovod_environment` allowed it."""
+        ...
+
 
 class SingleProcess:
     """One rank, without Horovod."""
@@ -75,6 +102,7 @@ class SingleProcess:
     size = 1
     local_rank = 0
     local_size = 1
+    adasum = False
 
     def sum(self, value: ArrayLike) -> NDArray[Any]:
         return np.asarray(value)
@@ -97,17 +125,44 @@ class SingleProcess:
     def sum_tensors(self, tensors: Sequence[Any], name: str) -> list[Any]:
         return list(tensors)
 
+    def reduce_gradients(self, gradients: Sequence[Any], name: str) -> list[Any]:
+        return list(gradients)
+
+    def wire_bytes(self, gradients: Sequence[Any]) -> int:
+        return 0
+
+    def start_timeline(self, path: Path) -> None:
+        return None
+
 
 class HorovodRanks:
-    """The ranks of a Horovod job. Make one a process."""
+    """The ranks of a Horovod job. Make one a process.
 
-    def __init__(self, hvd: Any) -> None:
+    Args:
+        hvd: The module `horovod.tensorflow`.
+        options: Reduction and compression of gradients.
+
+    Raises:
+        RecipeError: Adasum, but these ranks can't do it.
+    """
+
+    def __init__(self, hvd: Any, options: HorovodOptions | None = None) -> None:
         hvd.init()
+        options = options or HorovodOptions()
         self._hvd = hvd
         self.rank: int = hvd.rank()
         self.size: int = hvd.size()
         self.local_rank: int = hvd.local_rank()
         self.local_size: int = hvd.local_size()
+        self.adasum = options.reduction == "adasum"
+        self.compression = options.compression
+        if self.adasum and (not hvd.mpi_enabled() or self.size & (self.size - 1)):
+            raise RecipeError(
+                "The recipe's key 'training.horovod.reduction' is adasum, which Horovod has for MPI"
+                f" and 2, 4, 8 .. ranks only, and these are {self.size} ranks"
+                f" {'with' if hvd.mpi_enabled() else 'without'} MPI; start them with: mpirun -np 2,"
+                " or set it to sum."
+            )
 
     def sum(self, value: ArrayLike) -> NDArray[Any]:
         result: NDArray[Any] = self._hvd.allreduce(np.asarray(value), op=self._hvd.Sum).numpy()
@@ -139,19 +194,70 @@ class HorovodRanks:
             for index, tensor in enumerate(tensors)
         ]
 
+    def reduce_gradients(self, gradients: Sequence[Any], name: str) -> list[Any]:
+        if self.compression == "bf16" and not self.adasum:
+            return [
+                self._sum_bfloat16(g, f"{name}.{i}")
+                if _elements(g) >= _FEW_ELEMENTS
+                else self._hvd.allreduce(g, op=self._hvd.Sum, name=f"{name}.{i}")
+                for i, g in enumerate(gradients)
+            ]
+        half = self.compression != "none"
+        return [
+            self._hvd.allreduce(
+                gradient,
+                op=self._hvd.Adasum if self.adasum else self._hvd.Sum,
+                compression=self._hvd.Compression.fp16 if half else self._hvd.Compression.none,
+                name=f"{name}.{index}",
+            )
+            for index, gradient in enumerate(gradients)
+        ]
 
-def launched_ranks(environment: Mapping[str, str] = os.environ) -> tuple[int, int]:
-    """Rank and number of ranks that horovodrun or mpirun gave this process; else 0 and 1."""
-    rank = next((environment[v] for v in _RANK_VARIABLES if v in environment), "0")
-    size = next((environment[v] for v in _SIZE_VARIABLES if v in environment), "1")
-    return int(rank), int(size)
+    def _sum_bfloat16(self, tensor: Any, name: str) -> Any:
+        """Sum over the ranks of a float32 tensor that travels as bfloat16.
+
+        Horovod's allreduce for TensorFlow doesn't know bfloat16. So the two halves of a ring by
+        hand, with as many bytes: each rank gets its part of the tensor from all, adds these parts
+        up in float32, and sends the sum to all.
+        """
+        import tensorflow as tf
+
+        elements = _elements(tensor)
+        part = -(-elements // self.size)
+        flat = tf.pad(tf.reshape(tensor, [-1]), [[0, part * self.size - elements]])
+        words = tf.bitcast(tf.cast(flat, tf.bfloat16), tf.uint16)
+        received = self._hvd.alltoall(words, name=f"{name}.parts")
+        parts = tf.reshape(tf.bitcast(received, tf.bfloat16), [self.size, part])
+        total = tf.cast(tf.reduce_sum(tf.cast(parts, tf.float32), axis=0), tf.bfloat16)
+        words = self._hvd.allgather(tf.bitcast(total, tf.uint16), name=f"{name}.sums")
+        flat = tf.cast(tf.bitcast(words, tf.bfloat16), tensor.dtype)[:elements]
+        return tf.reshape(flat, tensor.shape)
+
+    def wire_bytes(self, gradients: Sequence[Any]) -> int:
+        def bytes_of(gradient: Any) -> int:
+            elements = _elements(gradient)
+            small = self.compression == "bf16" and elements < _FEW_ELEMENTS
+            return elements * (4 if small or self.compression == "none" else 2)
+
+        return sum(bytes_of(gradient) for gradient in gradients)
+
+    def start_timeline(self, path: Path) -> None:
+        self._hvd.start_timeline(str(path))
 
 
-def open_collective() -> Collective:
+def _elements(tensor: Any) -> int:
+    return math.prod(tensor.shape)
+
+
+def open_collective(options: HorovodOptions | None = None) -> Collective:
     """The ranks of this job: Horovod where a launcher started more than one process.
+
+    Args:
+        options: What goes between ranks.
 
     Raises:
         MissingDependencyError: More than one process, but no Horovod.
+        RecipeError: These ranks can't do what the options ask for.
     """
     _, size = launched_ranks()
     if size == 1:
@@ -163,4 +269,25 @@ def open_collective() -> Collective:
             f"{size} ranks were launched but Horovod can't be imported ({error}); build it with"
             " 'make setup', or start one rank with: python training/train.py"
         ) from None
-    return HorovodRanks(hvd)
+    set_horovod_environment(options or HorovodOptions())
+    return HorovodRanks(hvd, options)
+
+
+@contextmanager
+def exchanging() -> Iterator[None]:
+    """Say in one sentence when another rank ends in the middle of an exchange.
+
+    Raises:
+        RankLostError: Horovod says so, in whichever class of error the exchange had.
+    """
+    import tensorflow as tf
+
+    try:
+        yield
+    except (tf.errors.OpError, RuntimeError) as error:
+        if "horovod" not in str(error).lower():
+            raise
+        raise RankLostError(
+            "A rank of this job has ended, so the others can't go on; start the same command with"
+            " --resume, on the ranks that are left, to go on from the last checkpoint."
+        ) from error

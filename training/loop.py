@@ -1,8 +1,8 @@
-"""The training step, the epoch and the validation, for any number of ranks."""
+"""The steps of an epoch and the validation, for any number of ranks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +15,33 @@ from polynya.errors import ModelError
 from training.collective import Collective
 from training.losses import masked_crossentropy
 from training.metrics import confusion_matrix
+from training.step import StepOptions, TrainingStep
 
-Step = Callable[[Any, Any], Any]
+SMALLEST_LOSS_SCALE = 1.0
+"""Where gradients overflow float16 even so, it is not the scale's fault."""
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """Of one step; the same on every rank but for the last two."""
+
+    loss_sum: float
+    """Over the valid pixels of the global batch, nats."""
+    pixels: int
+    """Their number."""
+    wants_stop: bool
+    """Some rank was told to stop."""
+    updated: bool
+    """False: float16 overflowed, and the step only lowered the loss scale."""
+    rank_loss_sum: float
+    """This rank's part of `loss_sum`."""
+    waiting_s: float
+    """From this rank's last gradient to the last one of the exchange, seconds."""
+
+    @property
+    def loss(self) -> float:
+        """Mean over the valid pixels of the global batch, nats; 0 without any."""
+        return self.loss_sum / max(self.pixels, 1)
 
 
 @dataclass(frozen=True)
@@ -29,12 +54,25 @@ class ValidationResult:
     """(C, C): rows are the truth, columns the prediction."""
 
 
+class NotFiniteError(ModelError):
+    """Loss, gradients or weights of a step are not finite; every rank raises it at that step."""
+
+    remedy = (
+        "lower the recipe's key 'training.learning_rate', lengthen 'training.warmup_epochs' or set"
+        " 'training.clip_norm'."
+    )
+
+    def __init__(self, step: int, result: StepResult) -> None:
+        self.step = step
+        self.what = "gradient or a weight" if np.isfinite(result.loss_sum) else "loss"
+        super().__init__(
+            f"The {self.what} is not a finite number at step {step} of this epoch; {self.remedy}"
+        )
+        self.in_this_rank = not np.isfinite(result.rank_loss_sum)
+
+
 class Trainer:
     """A model, its optimizer and the ranks that train it together.
-
-    The loss of a step is the mean over all valid pixels of the global batch. Each rank takes the
-    gradient of its *sum*; gradients and pixel counts are summed over ranks and divided once. So
-    the result does not depend on how many ranks share the batch, nor on where its nodata is.
 
     Args:
         model: From images 0..255 to probabilities.
@@ -42,6 +80,8 @@ class Trainer:
         collective: The ranks.
         nodata: Label code of pixels that don't count.
         augmentation: Layers on (images, labels), applied in the step.
+        options: What a step does beside the plain gradient.
+        learning_rate_scale: Keras variable, a factor in the optimizer's schedule.
     """
 
     def __init__(
@@ -52,71 +92,89 @@ class Trainer:
         *,
         nodata: int,
         augmentation: Sequence[keras.layers.Layer] = (),
+        options: StepOptions | None = None,
+        learning_rate_scale: Any = None,
     ) -> None:
         self.model = model
         self.optimizer = optimizer
+        self.options = options or StepOptions()
         self._collective = collective
         self._nodata = nodata
         self._augmentation = tuple(augmentation)
+        self._learning_rate_scale = learning_rate_scale
         optimizer.build(model.trainable_variables)
-        # No XLA around Horovod's operations: it can't compile them.
-        self._train_step: Step = tf.function(self._step, jit_compile=False)
-        self._predict_step: Step = tf.function(self._validate, jit_compile=False)
+        self._step = TrainingStep(
+            model,
+            optimizer,
+            collective,
+            nodata=nodata,
+            augmentation=self._augmentation,
+            options=self.options,
+        )
+        self._predict_step: Any = tf.function(self._validate, jit_compile=False)
+
+    @property
+    def reduced_bytes(self) -> int:
+        """Bytes of gradients that this rank gives to the exchange in each step."""
+        return self._collective.wire_bytes([v.value for v in self.model.trainable_variables])
+
+    def state(self) -> list[Any]:
+        """Variables that are the same on every rank: weights, optimizer, loss scale."""
+        return [*self.model.weights, *self.optimizer.variables, *self._step.state()]
+
+    def random_state(self) -> list[Any]:
+        """Keras variables of the random generators of dropout and augmentation, each rank's own."""
+        weights = {id(weight) for weight in self.model.weights}
+        dropout = [v for v in self.model.variables if id(v) not in weights]
+        return [*dropout, *(v for layer in self._augmentation for v in layer.variables)]
 
     def broadcast(self) -> None:
         """Start every rank from the weights and the optimizer of rank 0.
 
-        Random states (dropout, augmentation) stay: each rank must draw its own.
+        Random states stay: each rank must draw its own.
         """
-        self._collective.broadcast_variables([*self.model.weights, *self.optimizer.variables])
+        self._collective.broadcast_variables(self.state())
 
     def learning_rate(self) -> float:
         """Learning rate of the step to come."""
         return float(self.optimizer.learning_rate)
 
-    def train_epoch(
-        self, batches: Iterable[tuple[Any, Any]], on_step: Callable[[], object]
-    ) -> NDArray[Any]:
-        """Train on every batch.
+    def scale_learning_rate(self, factor: float) -> None:
+        """Set the factor in the optimizer's schedule, from the next step on."""
+        if self._learning_rate_scale is not None:
+            self._learning_rate_scale.assign(factor)
+
+    def train(
+        self,
+        batches: Iterable[tuple[Any, Any]],
+        wants_stop: Callable[[], bool] = lambda: False,
+    ) -> Iterator[StepResult]:
+        """Train on every batch; each step takes as many as the options accumulate.
 
         Args:
-            batches: Pairs of uint8 (B, H, W, bands) and uint8 (B, H, W); as many on every rank.
-            on_step: Called after each step.
+            batches: Pairs of uint8 (B, H, W, bands) and uint8 (B, H, W); as many on every rank,
+                and a multiple of those that a step takes.
+            wants_stop: Asked before each exchange whether this rank was told to stop.
 
-        Returns:
-            float64 (steps, 2): of each step the loss summed over the valid pixels of the global
-            batch, and their number.
+        Yields:
+            The result of each step.
 
         Raises:
-            ModelError: The loss of a step is not finite; every rank raises it at that step.
+            NotFiniteError: A number of a step is not finite. Weights are those of the step before.
         """
-        sums = []
-        for step, (images, labels) in enumerate(batches):
-            loss_and_count = self._train_step(images, labels).numpy().astype(np.float64)
-            if not np.isfinite(loss_and_count).all():
-                raise ModelError(
-                    f"The loss is not a finite number at step {step + 1} of this epoch; lower the"
-                    " recipe's key 'training.learning_rate' or lengthen 'training.warmup_epochs'."
-                )
-            sums.append(loss_and_count)
-            on_step()
-        return np.array(sums).reshape(-1, 2)
-
-    def _step(self, images: Any, labels: Any) -> Any:
-        images, labels = tf.cast(images, tf.float32), tf.cast(labels, tf.int32)
-        for layer in self._augmentation:
-            images, labels = layer(images, labels)
-        variables = self.model.trainable_variables
-        with tf.GradientTape() as tape:
-            probabilities = self.model(images, training=True)
-            total, count = masked_crossentropy(labels, probabilities, nodata=self._nodata)
-        gradients = tape.gradient(total, [v.value for v in variables])
-        (sums,) = self._collective.sum_tensors([tf.stack([total, count])], name="loss")
-        gradients = self._collective.sum_tensors(gradients, name="gradient")
-        # A global batch without any valid pixel has zero gradients: nothing to divide.
-        pixels = tf.maximum(sums[1], 1.0)
-        self.optimizer.apply([gradient / pixels for gradient in gradients], variables)
-        return sums
+        step = 0
+        for index, (images, labels) in enumerate(batches, start=1):
+            if index % self.options.accumulate:
+                self._step.accumulate(images, labels)
+                continue
+            stop = tf.constant(float(wants_stop()), tf.float64)
+            step += 1
+            result = _step_result(self._step.finish(images, labels, stop).numpy())
+            scale = float(self._step.loss_scale)
+            overflow = self.options.loss_scaling and scale >= SMALLEST_LOSS_SCALE
+            if not np.isfinite(result.loss_sum) or not (result.updated or overflow):
+                raise NotFiniteError(step, result)
+            yield result
 
     def validate(self, batches: Iterable[tuple[Any, Any]]) -> ValidationResult:
         """Score the model on batches that all ranks together go through once.
@@ -139,5 +197,16 @@ class Trainer:
 
     def _validate(self, images: Any, labels: Any) -> tuple[Any, Any]:
         probabilities = self.model(tf.cast(images, tf.float32), training=False)
-        sums = masked_crossentropy(labels, probabilities, nodata=self._nodata)
+        sums = masked_crossentropy(
+            labels,
+            probabilities,
+            nodata=self._nodata,
+            class_weights=self.options.class_weights,
+        )
         return tf.cast(tf.argmax(probabilities, axis=-1), tf.uint8), tf.stack(sums)
+
+
+def _step_result(values: NDArray[np.float64]) -> StepResult:
+    loss_sum, pixels, stops, finite, rank_loss_sum, waiting = (float(v) for v in values)
+    pixels = int(pixels) if np.isfinite(pixels) else 0
+    return StepResult(loss_sum, pixels, stops > 0, finite > 0, rank_loss_sum, waiting)

@@ -9,6 +9,7 @@ history.csv       one row an epoch
 steps.csv         one row a step
 provenance.json   versions, digests, ranks
 README.md         model card; written last, so it says that the training is finished
+_checkpoints/     while it isn't: all that it needs to go on (training/checkpoints.py)
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from polynya.classes import ClassScheme
 from polynya.errors import ModelError, OutputError
 from polynya.files import whole_file, write_text
 from polynya.recipe import Recipe, load_recipe
+from training import checkpoints
+from training.checkpoints import Checkpoint
 
 if TYPE_CHECKING:
     import keras
@@ -62,12 +65,24 @@ class TrainedModel:
         return self.recipe.classes
 
 
-def start_folder(folder: str | Path, overwrite: bool = False) -> Path:
-    """Make the folder of a new model; an unfinished model in it goes.
+def start_folder(
+    folder: str | Path, overwrite: bool = False, *, resume: bool = False
+) -> tuple[Path, Checkpoint | None]:
+    """Make the folder of a new model, or find the checkpoint of one that isn't finished.
+
+    An unfinished model makes way, unless it has checkpoints.
+
+    Args:
+        folder: Where.
+        overwrite: Replace whatever model is in it.
+        resume: Go on from the last checkpoint that is whole, if there is one.
+
+    Returns:
+        The folder, and that checkpoint; None begins anew.
 
     Raises:
-        OutputError: It holds a finished model and `overwrite` is False, or something else, or
-            can't be written.
+        OutputError: It holds a finished model, or checkpoints, and neither argument says what to do
+            with them, or something else, or can't be written.
     """
     folder = Path(folder)
     try:
@@ -80,13 +95,22 @@ def start_folder(folder: str | Path, overwrite: bool = False) -> Path:
                 raise OutputError(
                     f"{folder} holds a finished model; add --overwrite to replace it."
                 )
+            if not overwrite and checkpoints.any_in(folder):
+                if not resume:
+                    raise OutputError(
+                        f"{folder} holds a training that isn't finished; add --resume to go on with"
+                        " it, or --overwrite to begin anew."
+                    )
+                checkpoint = checkpoints.latest(folder)
+                if checkpoint is not None:
+                    return folder, checkpoint
             shutil.rmtree(folder)
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(
             f"Can't write to {folder}: {error.strerror}; choose another --out."
         ) from None
-    return folder
+    return folder, None
 
 
 def save_model(folder: str | Path, model: keras.Model, recipe: Recipe) -> None:

@@ -8,6 +8,7 @@ from functools import partial
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from polynya.errors import RecipeError, ShardError
 from polynya.recipe import Recipe
@@ -19,12 +20,17 @@ from training.loop import Trainer
 from training.models import build
 from training.schedules import WarmupSchedule, scaled_learning_rate
 from training.split import Split, split_scenes
+from training.step import StepOptions
 from training.stream import StreamedTiles
 from training.tile_cache import open_tiles
 from training.together import together
 from training.validation import ValidationTiles
 
-MIXED_POLICY = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
+MIXED_POLICY = {
+    "float32": "float32",
+    "bfloat16": "mixed_bfloat16",
+    "float16": "mixed_float16",
+}
 """Keras dtype policy of each value of the recipe's key 'training.precision'."""
 
 
@@ -117,13 +123,24 @@ def open_sources(
     ]
 
 
-def make_trainer(recipe: Recipe, training_tiles: int, collective: Collective) -> Trainer:
+def make_trainer(
+    recipe: Recipe,
+    training_tiles: int,
+    collective: Collective,
+    *,
+    class_weights: tuple[float, ...] | None = None,
+    done_steps: int = 0,
+    done_epochs: float = 0.0,
+) -> Trainer:
     """Model, optimizer and augmentation of a recipe.
 
     Args:
         recipe: What to build.
         training_tiles: Number of tiles in an epoch, for the schedule.
         collective: The ranks.
+        class_weights: From `loss_weights`.
+        done_steps: Steps that were made before this start.
+        done_epochs: Epochs that they were; the schedule goes on from there.
     """
     options = recipe.training
     model = build(
@@ -133,12 +150,18 @@ def make_trainer(recipe: Recipe, training_tiles: int, collective: Collective) ->
         dtype=MIXED_POLICY[options.precision],
         **recipe.model.model_dump(exclude={"name"}),
     )
-    steps = steps_per_epoch(training_tiles, batch_size=options.batch_size, size=collective.size)
+    steps = steps_per_epoch(
+        training_tiles,
+        batch_size=options.batch_size * options.accumulate,
+        size=collective.size,
+    )
     schedule = WarmupSchedule(
         scaled_learning_rate(options.learning_rate, collective.size, options.learning_rate_scaling),
         warmup_steps=round(options.warmup_epochs * steps),
         total_steps=options.epochs * steps,
-        shape=options.schedule,
+        shape="cosine" if options.schedule == "cosine" else "constant",
+        done_steps=done_steps,
+        done_share=done_epochs / options.epochs,
     )
     nodata = recipe.classes.nodata
     return Trainer(
@@ -147,11 +170,45 @@ def make_trainer(recipe: Recipe, training_tiles: int, collective: Collective) ->
         collective,
         nodata=nodata,
         augmentation=augmentation_layers(
-            options.augment, nodata=nodata, seed=rank_seed(recipe, collective.rank)
+            options.augment, nodata=nodata, seed=rank_seed(recipe, collective.rank, done_steps)
         ),
+        options=StepOptions(
+            accumulate=options.accumulate,
+            clip_norm=options.clip_norm,
+            class_weights=class_weights,
+            jit=options.jit,
+            loss_scaling=options.precision == "float16",
+            pixels=collective.size * options.accumulate * options.batch_size * recipe.tiles.size**2,
+        ),
+        learning_rate_scale=schedule.scale,
     )
 
 
-def rank_seed(recipe: Recipe, rank: int) -> int:
-    """Seed of one rank's dropout and augmentation, which must differ between ranks."""
-    return int(np.random.default_rng([recipe.seed, rank]).integers(2**31))
+def loss_weights(recipe: Recipe, counts: NDArray[np.int64] | None) -> tuple[float, ...] | None:
+    """Factor on the loss by class, from the recipe; None for 1.
+
+    Balanced: valid pixels / (classes x pixels of the class), as scikit-learn's 'balanced', and 0
+    for a class without any pixel.
+
+    Args:
+        recipe: Key 'training.class_weights'.
+        counts: int64 (C,), pixels of each class in the training tiles; balanced only needs them.
+    """
+    wanted = recipe.training.class_weights
+    if wanted == "none":
+        return None
+    if wanted == "balanced":
+        assert counts is not None
+        balanced = counts.sum() / (len(counts) * np.maximum(counts, 1))
+        return tuple(np.where(counts > 0, balanced, 0.0).tolist())
+    return wanted
+
+
+def rank_seed(recipe: Recipe, rank: int, done_steps: int = 0) -> int:
+    """Seed of one rank's dropout and augmentation, which must differ between ranks.
+
+    After a start in the middle with another number of ranks it must also differ from those that
+    other ranks had before.
+    """
+    key = [recipe.seed, rank, done_steps] if done_steps else [recipe.seed, rank]
+    return int(np.random.default_rng(key).integers(2**31))

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,109 +13,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polynya.errors import ModelError
-from polynya.files import write_text
 from polynya.progress import console, track
-from polynya.provenance import provenance
-from polynya.recipe import Recipe, load_recipe
-from polynya.shards import ShardSet, open_shards
-from training import model_folder
-from training.card import model_card, scores_record
+from polynya.recipe import Recipe
+from training import checkpoints
+from training.card import scores_record
+from training.checkpoints import Arrays, Checkpoint, Position
 from training.collective import Collective
+from training.ending import StoppedError
 from training.inputs import steps_per_epoch
-from training.loop import Trainer, ValidationResult
+from training.loop import NotFiniteError, StepResult, Trainer, ValidationResult
 from training.metrics import Scores, scores
-from training.prepare import TrainingData, check_recipe, load_data, make_trainer, rank_seed
-from training.together import together
+from training.output import ModelWriter
+from training.prepare import TrainingData
+from training.records import EpochRecord, StepRecord, TrainingSummary
+from training.schedules import epochs_since_best, plateau_drops
 
 
-@dataclass(frozen=True)
-class EpochRecord:
-    """A row of history.csv."""
-
-    epoch: int
-    """From 1."""
-    learning_rate: float
-    """Of the epoch's first step."""
-    loss: float
-    """Mean over all valid pixels of the epoch, nats."""
-    val_loss: float
-    val_accuracy: float
-    val_mean_iou: float
-    images_per_second: float
-    """Training tiles of all ranks, over the time of the training steps."""
-    seconds: float
-    """Of the whole epoch, validation included."""
-
-
-@dataclass(frozen=True)
-class StepRecord:
-    """A row of steps.csv."""
-
-    step: int
-    """From 1, over all epochs."""
-    epoch: int
-    loss: float
-    """Mean over the valid pixels of the global batch, nats."""
-    valid_pixels: int
-
-
-@dataclass(frozen=True)
-class TrainingSummary:
-    """What a run did; the same on every rank."""
-
-    folder: Path
-    best_epoch: int
-    history: tuple[EpochRecord, ...]
-    weights_digest: str
-    """Of the weights after the last step, which is the same on every rank."""
-    ranks: int
-
-
-def train_model(
-    shards_folder: str | Path,
-    out: str | Path,
-    recipe_file: str | Path | None,
-    collective: Collective,
-    *,
-    threads: int = 1,
-    overwrite: bool = False,
-) -> TrainingSummary:
-    """Train a model on shards and write its folder (rank 0).
+class Run:
+    """The epochs of one run. Only rank 0 writes and prints.
 
     Args:
-        shards_folder: From `polynya label` or `autolabel/job.py`.
-        out: Folder for the model.
-        recipe_file: YAML; None takes the recipe of the shards.
+        folder: Of the model.
+        recipe: Of the training.
+        data: Tiles of this rank.
+        trainer: Model, optimizer and step.
         collective: The ranks.
-        threads: Of this rank.
-        overwrite: Replace a finished model.
-
-    Raises:
-        PolynyaError: Shards, recipe or output can't be used; every rank raises the same.
+        checkpoint: Where to go on; its arrays on rank 0 only. None begins anew.
+        tile_names: What to call training tiles in messages, by their indices.
     """
-
-    def prepare() -> tuple[Recipe, ShardSet]:
-        shards = open_shards(shards_folder)
-        recipe = shards.recipe if recipe_file is None else load_recipe(recipe_file)
-        check_recipe(recipe, shards)
-        return recipe, shards
-
-    def start() -> Trainer:
-        if collective.rank == 0:
-            model_folder.write_recipe(model_folder.start_folder(out, overwrite), recipe)
-        # Each rank draws its own dropout; the weights come from rank 0, however many there are.
-        keras.utils.set_random_seed(rank_seed(recipe, collective.rank))
-        return make_trainer(recipe, len(data.training), collective)
-
-    recipe, shards = together(collective, prepare)
-    data = load_data(shards, recipe, collective, threads)
-    trainer = together(collective, start)
-    trainer.broadcast()
-    return _Run(Path(out), recipe, data, trainer, collective).train()
-
-
-class _Run:
-    """The epochs of one run. Only rank 0 writes and prints."""
 
     def __init__(
         self,
@@ -126,116 +49,218 @@ class _Run:
         data: TrainingData,
         trainer: Trainer,
         collective: Collective,
+        checkpoint: Checkpoint | None,
+        tile_names: Callable[[list[int]], list[str]],
     ) -> None:
         self.folder = folder
         self.recipe = recipe
+        self.options = recipe.training
         self.data = data
         self.trainer = trainer
         self.collective = collective
+        self.tile_names = tile_names
         self.is_first = collective.rank == 0
-        self.history: list[EpochRecord] = []
-        self.steps: list[StepRecord] = []
-        self.best_epoch = 0
-        self.best_value = math.nan
-        self.best_metrics: dict[str, Any] = {}
+        self.writer = ModelWriter(folder, recipe, data, trainer.model)
+        self.position = Position()
+        self.best_weights: Arrays = []
+        self.step_tiles = self.options.batch_size * self.options.accumulate
+        """Of this rank."""
+        if checkpoint is not None:
+            self._go_on_from(checkpoint)
+        # Weights, optimizer and loss scale of rank 0, however many ranks there are.
+        trainer.broadcast()
 
-    def train(self) -> TrainingSummary:
-        options, size = self.recipe.training, self.collective.size
-        steps = steps_per_epoch(len(self.data.training), batch_size=options.batch_size, size=size)
-        progress = track(range(options.epochs * steps), "Training, steps", enabled=self.is_first)
-        for epoch in range(options.epochs):
-            self._train_epoch(epoch, progress)
+    def train(self, wants_stop: Callable[[], bool] = lambda: False) -> TrainingSummary:
+        """Train to the end.
+
+        Args:
+            wants_stop: Whether this rank was told to stop; one is enough for all.
+
+        Raises:
+            StoppedError: A rank was told to stop; there is a checkpoint.
+            ModelError: A number was not finite, or the ranks have come apart.
+            OutputError: Something can't be written; only this rank raises it.
+        """
+        steps_left = (self.options.epochs - self.position.epoch) * self._steps_of_epoch()
+        steps_left -= self.position.epoch_steps
+        progress = track(range(steps_left), "Training, steps", enabled=self.is_first)
+        while self.position.epoch < self.options.epochs and not self._is_over():
+            self._train_epoch(progress, wants_stop)
         next(progress, None)
         digest = self._check_ranks()
+        size, history = self.collective.size, self.position.history
+        best_epoch = len(history) - epochs_since_best(self._scores())
         if self.is_first:
-            self._finish(digest)
+            about = {"ranks": str(size), "last_weights_digest": digest}
+            self.writer.finish(self.position, {**about, "best_epoch": str(best_epoch)})
         self.collective.barrier()
-        return TrainingSummary(self.folder, self.best_epoch, tuple(self.history), digest, size)
+        return TrainingSummary(self.folder, best_epoch, tuple(history), digest, size)
 
-    def _train_epoch(self, epoch: int, progress: Iterator[int]) -> None:
-        options, collective = self.recipe.training, self.collective
+    def _train_epoch(self, progress: Iterator[int], wants_stop: Callable[[], bool]) -> None:
         start = time.monotonic()
-        learning_rate = self.trainer.learning_rate()
-        indices = self.data.training.epoch_indices(
-            epoch=epoch,
-            seed=self.recipe.seed,
-            shuffle=options.shuffle,
-            batch_size=options.batch_size,
-            rank=collective.rank,
-            size=collective.size,
+        position = self.position
+        if position.epoch_steps == 0:
+            position.learning_rate = self.trainer.learning_rate()
+        tiles, waiting = -position.epoch_tiles, 0.0
+        batches = self._batches()
+        source = self.data.training.batches(batches.reshape(-1, self.options.batch_size))
+        try:
+            for result in self.trainer.train(source, wants_stop):
+                next(progress)
+                self._note_step(result)
+                waiting += result.waiting_s
+                self._stop_or_save(result)
+        except NotFiniteError as error:
+            raise self._not_finite(error, batches) from None
+        trained = time.monotonic() - start
+        validation = self.trainer.validate(
+            self.data.validation.all_batches(self.options.batch_size)
         )
-        sums = self.trainer.train_epoch(
-            self.data.training.batches(indices), on_step=lambda: next(progress)
-        )
-        trained = time.monotonic()
-        validation = self.trainer.validate(self.data.validation.all_batches(options.batch_size))
-        found = scores(validation.confusion)
-        loss, pixels = sums.sum(axis=0)
-        self._add_steps(epoch, sums)
         record = EpochRecord(
-            epoch=epoch + 1,
-            learning_rate=learning_rate,
-            loss=float(loss / max(pixels, 1.0)),
+            epoch=position.epoch + 1,
+            learning_rate=position.learning_rate,
+            loss=self._epoch_loss(),
             val_loss=validation.loss,
-            val_accuracy=found["accuracy"],
+            val_accuracy=(found := scores(validation.confusion))["accuracy"],
             val_mean_iou=found["mean_iou"],
-            images_per_second=len(self.data.training) / (trained - start),
+            images_per_second=(tiles + position.epoch_tiles) / trained,
+            waiting_share=float(self.collective.average(waiting / trained)),
+            reduced_bytes=self.trainer.reduced_bytes,
             seconds=time.monotonic() - start,
         )
-        self.history.append(record)
-        is_best = self._is_best(record)
-        if is_best:
-            self._note_best(record, validation, found)
-        if self.is_first:
-            self._write_epoch(record, is_best)
+        self._finish_epoch(record, validation, found)
 
-    def _add_steps(self, epoch: int, sums: NDArray[np.float64]) -> None:
-        first = len(self.steps) + 1
-        self.steps += [
-            StepRecord(first + i, epoch + 1, float(loss / max(pixels, 1.0)), int(pixels))
-            for i, (loss, pixels) in enumerate(sums)
-        ]
+    def _batches(self) -> NDArray[np.int64]:
+        """Tiles of this rank in the steps that are left of the epoch: int64 (steps, tiles)."""
+        return self.data.training.epoch_indices(
+            epoch=self.position.epoch,
+            seed=self.recipe.seed,
+            shuffle=self.options.shuffle,
+            batch_size=self.step_tiles,
+            rank=self.collective.rank,
+            size=self.collective.size,
+            seen=self.position.epoch_tiles,
+        )
 
-    def _is_best(self, record: EpochRecord) -> bool:
-        if not self.data.split.validation:
-            value = -record.loss
-        elif self.recipe.training.monitor == "loss":
-            value = -record.val_loss
-        elif self.recipe.training.monitor == "accuracy":
-            value = record.val_accuracy
-        else:
-            value = record.val_mean_iou
-        better = math.isnan(self.best_value) or value > self.best_value
-        if better:
-            self.best_value = value
-        return better
+    def _steps_of_epoch(self) -> int:
+        return steps_per_epoch(
+            len(self.data.training), batch_size=self.step_tiles, size=self.collective.size
+        )
 
-    def _note_best(self, record: EpochRecord, validation: ValidationResult, found: Scores) -> None:
-        self.best_epoch = record.epoch
-        self.best_metrics = {
-            "epoch": record.epoch,
-            "training": {"loss": record.loss},
-            "validation": {
-                "loss": validation.loss,
-                **scores_record(found, self.recipe.classes),
-                "confusion": validation.confusion.tolist(),
-            },
-        }
+    def _note_step(self, result: StepResult) -> None:
+        position, tiles = self.position, len(self.data.training)
+        position.steps.append(
+            StepRecord(len(position.steps) + 1, position.epoch + 1, result.loss, result.pixels)
+        )
+        position.epoch_steps += 1
+        position.epoch_tiles += self.step_tiles * self.collective.size
+        position.epoch_tiles = min(position.epoch_tiles, tiles)
+        # The last step may be the smaller one of a start with other ranks.
+        done = position.epoch_tiles == tiles
+        position.epoch_share = 1.0 if done else position.epoch_steps / self._steps_of_epoch()
 
-    def _write_epoch(self, record: EpochRecord, is_best: bool) -> None:
-        if is_best:
-            model_folder.save_model(self.folder, self.trainer.model, self.recipe)
-            model_folder.write_json(self.folder / model_folder.METRICS_FILE, self.best_metrics)
-        model_folder.write_csv(self.folder / model_folder.HISTORY_FILE, self.history)
-        model_folder.write_csv(self.folder / model_folder.STEPS_FILE, self.steps)
-        line = f"Epoch {record.epoch}/{self.recipe.training.epochs}: loss {record.loss:.4f}"
-        if self.data.split.validation:
-            line += (
-                f", validation loss {record.val_loss:.4f}, accuracy {record.val_accuracy:.4f},"
-                f" mean IoU {record.val_mean_iou:.4f}{' (best)' if is_best else ''}"
+    def _stop_or_save(self, result: StepResult) -> None:
+        every, done = self.options.checkpoints.every_steps, len(self.position.steps)
+        if result.wants_stop:
+            self._save_checkpoint()
+            self.collective.barrier()  # The first rank that ends takes the others with it.
+            raise StoppedError(
+                f"Training was told to stop and has left a checkpoint after step {done}; the same"
+                " command with --resume goes on from there."
             )
-        speed = f"{record.images_per_second:.1f} images/s, {record.seconds:.1f} s"
-        console.print(f"{line}; {speed}", soft_wrap=True)
+        if every is not None and done % every == 0:
+            self._save_checkpoint()
+
+    def _epoch_loss(self) -> float:
+        rows = [row for row in self.position.steps if row.epoch == self.position.epoch + 1]
+        pixels = sum(row.valid_pixels for row in rows)
+        return sum(row.loss * row.valid_pixels for row in rows) / max(pixels, 1)
+
+    def _finish_epoch(
+        self, record: EpochRecord, validation: ValidationResult, found: Scores
+    ) -> None:
+        position, options = self.position, self.options
+        position.history.append(record)
+        position.epoch, position.epoch_steps, position.epoch_tiles = record.epoch, 0, 0
+        position.epoch_share = 0.0
+        self._lower_learning_rate()
+        is_best = epochs_since_best(self._scores()) == 0
+        if is_best:
+            position.best_metrics = {
+                "epoch": record.epoch,
+                "training": {"loss": record.loss},
+                "validation": {
+                    "loss": validation.loss,
+                    **scores_record(found, self.recipe.classes),
+                    "confusion": validation.confusion.tolist(),
+                },
+            }
+        if self.is_first:
+            if is_best:
+                self.best_weights = self.trainer.model.get_weights()
+                self.writer.write_best(position)
+            self.writer.write_tables(position)
+            self.writer.print_epoch(record, is_best)
+        every = options.checkpoints.every_epochs
+        if every is not None and record.epoch % every == 0:
+            self._save_checkpoint()
+
+    def _scores(self) -> list[float]:
+        monitor = self.options.monitor if self.data.split.validation else "training loss"
+        return [record.score(monitor) for record in self.position.history]
+
+    def _is_over(self) -> bool:
+        patience, waited = self.options.early_stopping, epochs_since_best(self._scores())
+        return patience is not None and waited >= patience
+
+    def _lower_learning_rate(self) -> None:
+        if self.options.schedule == "plateau":
+            drops = plateau_drops(self._scores(), self.options.plateau_epochs)
+            self.trainer.scale_learning_rate(self.options.plateau_factor**drops)
+
+    def _save_checkpoint(self) -> None:
+        """Every rank must call it: random states come from all."""
+        random_states = self.collective.gather(_values(self.trainer.random_state()))
+        if self.is_first:
+            self.writer.write_tables(self.position)
+            checkpoint = Checkpoint(
+                position=self.position,
+                data_digest=self.data.shards_digest,
+                state=_values(self.trainer.state()),
+                best_weights=self.best_weights,
+                random_states=random_states,
+            )
+            checkpoints.write(self.folder, checkpoint, keep=self.options.checkpoints.keep)
+
+    def _go_on_from(self, checkpoint: Checkpoint) -> None:
+        self.position, self.best_weights = checkpoint.position, checkpoint.best_weights
+        model = self.trainer.model
+        if self.best_weights:
+            # A later epoch, which is undone now, may have left a better one.
+            model.set_weights(self.best_weights)
+            self.writer.write_best(self.position)
+        if self.is_first:
+            _assign(self.trainer.state(), checkpoint.state)
+            console.print(f"Going on after step {len(self.position.steps)}", soft_wrap=True)
+        if len(checkpoint.random_states) == self.collective.size:
+            random_state = checkpoint.random_states[self.collective.rank]
+            _assign(self.trainer.random_state(), random_state)
+        self._lower_learning_rate()
+
+    def _not_finite(self, error: NotFiniteError, batches: NDArray[np.int64]) -> ModelError:
+        """Say which tiles; keep the weights of the step before, unless they are the cause."""
+        own = batches[error.step - 1]
+        by_rank = self.collective.gather((error.in_this_rank, own[own >= 0].tolist()))
+        guilty = [tiles for is_guilty, tiles in by_rank if is_guilty]
+        tiles = sorted(tile for batch in guilty or [t for _, t in by_rank] for tile in batch)
+        if all(np.isfinite(weight).all() for weight in self.trainer.model.get_weights()):
+            self._save_checkpoint()
+        self.collective.barrier()
+        return ModelError(
+            f"The {error.what} is not a finite number at step {len(self.position.steps) + 1}"
+            f" (epoch {self.position.epoch + 1}), whose batch has tiles"
+            f" {', '.join(self.tile_names(tiles))}; {error.remedy}"
+        )
 
     def _check_ranks(self) -> str:
         """Digest of the last weights, compared over the ranks: a silent drift must not pass."""
@@ -247,27 +272,6 @@ class _Run:
             )
         return str(digests[0])
 
-    def _finish(self, digest: str) -> None:
-        about = provenance(
-            self.recipe,
-            shards_digest=self.data.shards_digest,
-            keras_version=keras.__version__,
-            ranks=str(self.collective.size),
-            parameters=str(self.trainer.model.count_params()),
-            last_weights_digest=digest,
-            best_epoch=str(self.best_epoch),
-        )
-        split = self.data.split
-        model_folder.write_json(
-            self.folder / model_folder.SPLIT_FILE,
-            {"training": split.training, "validation": split.validation},
-        )
-        model_folder.write_json(self.folder / model_folder.PROVENANCE_FILE, about)
-        write_text(
-            self.folder / model_folder.CARD_FILE,
-            model_card(self.recipe, split, self.best_metrics, about),
-        )
-
 
 def weights_digest(model: keras.Model) -> str:
     """SHA-256 (first 16 hex digits) of all weights, to the last bit."""
@@ -275,3 +279,12 @@ def weights_digest(model: keras.Model) -> str:
     for weight in model.get_weights():
         digest.update(np.ascontiguousarray(weight).tobytes())
     return digest.hexdigest()[:16]
+
+
+def _values(variables: list[Any]) -> Arrays:
+    return [variable.value.numpy() for variable in variables]
+
+
+def _assign(variables: list[Any], values: Arrays) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)

@@ -15,6 +15,11 @@ import typer
 
 from polynya.cli import print_error, run_script
 from polynya.errors import EXIT_CODE, PolynyaError
+from polynya.recipe import load_recipe
+from polynya.shards import open_shards
+from polynya.training_options import HorovodOptions
+from training.ending import RankLostError, StopRequest, leave
+from training.records import TrainingSummary
 
 
 def train(
@@ -25,36 +30,69 @@ def train(
     recipe: Annotated[
         Path | None, typer.Option(help="Recipe (YAML); default: the recipe of the shards.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option(help="Replace a finished model.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option(help="Replace a finished model, or one that isn't finished.")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option(help="Go on from the last checkpoint in --out, if there is one.")
+    ] = False,
 ) -> None:
-    """Train a model on labelled tiles, on one rank or, under horovodrun or mpirun, on many."""
-    from training.collective import open_collective
+    """Train a model on labelled tiles; on many ranks under horovodrun, mpirun or srun."""
+    from training.collective import exchanging, open_collective
     from training.devices import configure_devices, import_tensorflow
 
     import_tensorflow()
-    collective = open_collective()
+    collective = open_collective(_horovod_options(shards, recipe))
     threads = configure_devices(collective)
-    from training.run import train_model
+    from training.start import start_run
 
-    try:
-        summary = train_model(shards, out, recipe, collective, threads=threads, overwrite=overwrite)
-    except PolynyaError as error:
-        # Every rank has the same error. The first one says it, before any of them ends: a launcher
-        # kills the others as soon as one is gone.
-        if collective.rank == 0:
-            print_error(error)
-        collective.barrier()
-        raise typer.Exit(EXIT_CODE) from None
+    with StopRequest() as wants_stop:
+        try:
+            with exchanging():
+                run = start_run(
+                    shards,
+                    out,
+                    recipe,
+                    collective,
+                    threads=threads,
+                    overwrite=overwrite,
+                    resume=resume,
+                )
+        except RankLostError:
+            raise
+        except PolynyaError as error:
+            # Every rank has the same error. The first one says it, before any of them ends: a
+            # launcher kills the others as soon as one is gone.
+            if collective.rank == 0:
+                print_error(error)
+            collective.barrier()
+            raise typer.Exit(EXIT_CODE) from None
+        try:
+            with exchanging():
+                summary = run.train(wants_stop)
+        except PolynyaError as error:
+            leave(out, error)
     if collective.rank == 0:
-        best = summary.history[summary.best_epoch - 1]
-        typer.echo(
-            f"Weights identical on {summary.ranks} rank{'s'[: summary.ranks != 1]}:"
-            f" {summary.weights_digest}"
-        )
-        typer.echo(
-            f"Best epoch {best.epoch}, loss {best.loss:.4f}, mean IoU {best.val_mean_iou:.4f}"
-        )
-        typer.echo(f"Model: {summary.folder}")
+        _print_summary(summary)
+
+
+def _horovod_options(shards: str, recipe_file: Path | None) -> HorovodOptions | None:
+    """What the recipe tells Horovod, which must know it before the ranks can talk."""
+    try:
+        recipe = open_shards(shards).recipe if recipe_file is None else load_recipe(recipe_file)
+    except PolynyaError:
+        return None  # They will say so together.
+    return recipe.training.horovod
+
+
+def _print_summary(summary: TrainingSummary) -> None:
+    best = summary.history[summary.best_epoch - 1]
+    typer.echo(
+        f"Weights identical on {summary.ranks} rank{'s'[: summary.ranks != 1]}:"
+        f" {summary.weights_digest}"
+    )
+    typer.echo(f"Best epoch {best.epoch}, loss {best.loss:.4f}, mean IoU {best.val_mean_iou:.4f}")
+    typer.echo(f"Model: {summary.folder}")
 
 
 if __name__ == "__main__":

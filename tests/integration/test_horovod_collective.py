@@ -7,6 +7,8 @@ import os
 import sys
 from pathlib import Path
 
+import numpy as np
+import pytest
 from launch import launch
 
 # What each rank does; rank 0 prints what every rank saw.
@@ -15,7 +17,8 @@ import json
 from training.devices import configure_devices, import_tensorflow
 import_tensorflow()
 import keras, numpy as np, tensorflow as tf
-from training.collective import open_collective
+from polynya.training_options import HorovodOptions
+from training.collective import HorovodRanks, open_collective
 ranks = open_collective()
 threads = configure_devices(ranks)
 me = ranks.rank
@@ -29,8 +32,25 @@ ranks.broadcast_variables(dense.weights)
 def summed(x):
     return ranks.sum_tensors([x, 2.0 * x], name="test")
 
+import horovod.tensorflow as hvd
+gradients = [tf.range(9001.0) / 64 + me, tf.constant([[1.0, 2.0], [3.0, 4.0]]) * (1 + me)]
+reduced, sizes = {}, {}
+for compression, reduction in (
+    ("none", "sum"), ("fp16", "sum"), ("bf16", "sum"), ("none", "adasum")
+):
+    some = HorovodRanks(hvd, HorovodOptions(compression=compression, reduction=reduction))
+    name = f"{compression}-{reduction}"
+
+    @tf.function
+    def reduce():
+        return some.reduce_gradients(gradients, name)
+
+    reduced[name] = [t.numpy().ravel()[-4:].tolist() for t in reduce()]
+    sizes[name] = some.wire_bytes(gradients)
+
 ranks.barrier()
 seen = {
+    "reduced": reduced, "sizes": sizes,
     "rank": me, "size": ranks.size, "local": [ranks.local_rank, ranks.local_size],
     "threads": threads,
     "sum": ranks.sum(np.array([[1, me]])).tolist(),
@@ -79,3 +99,22 @@ def test_two_ranks_exchange_values(tmp_path: Path) -> None:
         assert seen["average"] == [0.5, 3.0]
         assert seen["broadcast"] == {"from": 0}
         assert seen["tensors"] == [[3.0, 20.0], [6.0, 40.0]]
+        _check_gradients(seen["reduced"], seen["sizes"])
+
+
+def _check_gradients(reduced: dict[str, list[list[float]]], sizes: dict[str, int]) -> None:
+    """9001 and 4 elements; the last ones are asked for, a row that ranks agree on among them."""
+    last = 2 * np.arange(8997, 9001) / 64 + 1
+    assert reduced["none-sum"][0] == pytest.approx(last, rel=1e-6)
+    assert reduced["fp16-sum"][0] == pytest.approx(last, rel=1e-3)
+    assert reduced["bf16-sum"][0] == pytest.approx(last, rel=1e-2)
+    for name in ("none-sum", "fp16-sum", "bf16-sum"):
+        assert reduced[name][1] == [3.0, 6.0, 9.0, 12.0]
+    # Parallel gradients are averaged.
+    assert reduced["none-adasum"][1] == pytest.approx([1.5, 3.0, 4.5, 6.0])
+    assert sizes == {
+        "none-sum": 4 * 9005,
+        "none-adasum": 4 * 9005,
+        "fp16-sum": 2 * 9005,
+        "bf16-sum": 2 * 9001 + 4 * 4,
+    }

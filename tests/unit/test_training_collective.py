@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from training.collective import SingleProcess, launched_ranks, open_collective
+from polynya.errors import PolynyaError
+from polynya.training_options import HorovodOptions
+from training.collective import SingleProcess, exchanging, open_collective
+from training.ending import RankLostError
+from training.launchers import launched_ranks, set_horovod_environment
 
 
 def test_alone_every_exchange_is_the_value_itself() -> None:
@@ -19,6 +25,9 @@ def test_alone_every_exchange_is_the_value_itself() -> None:
     assert alone.broadcast({"a": 1}) == {"a": 1}
     assert alone.gather("x") == ["x"]
     assert alone.sum_tensors([1, 2], name="t") == [1, 2]
+    assert alone.reduce_gradients([1, 2], name="t") == [1, 2]
+    assert alone.wire_bytes([np.zeros(3)]) == 0
+    alone.start_timeline(Path("nowhere"))
     alone.broadcast_variables([])
     alone.barrier()
 
@@ -30,12 +39,53 @@ def test_alone_every_exchange_is_the_value_itself() -> None:
         ({"HOROVOD_RANK": "1", "HOROVOD_SIZE": "2"}, (1, 2)),
         ({"OMPI_COMM_WORLD_RANK": "3", "OMPI_COMM_WORLD_SIZE": "4"}, (3, 4)),
         ({"PMI_RANK": "0", "PMI_SIZE": "8"}, (0, 8)),
+        # srun --mpi=pmix -n 4
+        ({"SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "2", "PMIX_RANK": "2"}, (2, 4)),
+        # sbatch's script, salloc's shell, and srun --pty -n 4 bash
+        ({"SLURM_NTASKS": "4", "SLURM_PROCID": "0"}, (0, 1)),
+        ({"SLURM_NTASKS": "4", "SLURM_STEP_NUM_TASKS": "1", "SLURM_PROCID": "0"}, (0, 1)),
+        (
+            {
+                "SLURM_STEP_NUM_TASKS": "4",
+                "SLURM_PROCID": "0",
+                "PMIX_RANK": "0",
+                "SLURM_PTY_PORT": "9",
+            },
+            (0, 1),
+        ),
+        # mpirun in one of them
+        ({"SLURM_NTASKS": "4", "OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": "2"}, (1, 2)),
     ],
 )
 def test_launchers_are_known_by_their_variables(
     environment: dict[str, str], expected: tuple[int, int]
 ) -> None:
     assert launched_ranks(environment) == expected
+
+
+def test_tasks_of_srun_without_mpi_are_refused() -> None:
+    with pytest.raises(PolynyaError, match="--mpi=pmix"):
+        launched_ranks({"SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "2"})
+
+
+def test_what_the_recipe_says_of_horovod_is_in_its_environment() -> None:
+    environment: dict[str, str] = {}
+    set_horovod_environment(HorovodOptions(), environment)
+    assert environment == {}
+    options = HorovodOptions(fusion_mb=0, autotune=True, timeline="timeline.json")
+    set_horovod_environment(options, environment)
+    assert environment == {
+        "HOROVOD_FUSION_THRESHOLD": "0",
+        "HOROVOD_AUTOTUNE": "1",
+        "HOROVOD_TIMELINE": "DYNAMIC",
+    }
+
+
+def test_the_end_of_another_rank_is_one_sentence() -> None:
+    with pytest.raises(RankLostError, match="--resume"), exchanging():
+        raise tf.errors.UnknownError(None, None, "Horovod has been shut down")
+    with pytest.raises(RuntimeError, match="something else"), exchanging():
+        raise RuntimeError("something else")
 
 
 def test_without_a_launcher_there_is_one_process(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from polynya.errors import ModelError
+from polynya.recipe import AugmentOptions
+from training.augment import augmentation_layers
 from training.collective import SingleProcess
 from training.inputs import TileSource
 from training.loop import Trainer
 from training.metrics import scores
 from training.models import build
+from training.step import StepOptions
 
 TINY = {"filters": (4, 8), "dropout": (0.0, 0.0)}
 
 
-def _trainer(optimizer: keras.optimizers.Optimizer | None = None) -> Trainer:
+def _trainer(
+    optimizer: keras.optimizers.Optimizer | None = None, dtype: str = "float32", **options: Any
+) -> Trainer:
     keras.utils.set_random_seed(0)
-    model = build("unet", input_shape=(None, None, 3), n_classes=3, **TINY)
+    model = build("unet", input_shape=(None, None, 3), n_classes=3, dtype=dtype, **TINY)
     optimizer = optimizer or keras.optimizers.SGD(0.01)
-    return Trainer(model, optimizer, SingleProcess(), nodata=255)
+    return Trainer(
+        model, optimizer, SingleProcess(), nodata=255, options=StepOptions(pixels=2048, **options)
+    )
 
 
 def _source(tiles: int = 4, seed: int = 0) -> TileSource:
@@ -44,11 +54,9 @@ def test_a_step_follows_the_gradient_of_the_mean_over_valid_pixels() -> None:
         loss = tf.reduce_mean(losses)
     gradients = tape.gradient(loss, [v.value for v in trainer.model.trainable_variables])
 
-    steps = []
-    sums = trainer.train_epoch(source.all_batches(4), on_step=lambda: steps.append(1))
-    assert len(steps) == 1
-    assert sums[0, 0] / sums[0, 1] == pytest.approx(float(loss), rel=1e-5)
-    assert sums[0, 1] == np.count_nonzero(valid)
+    (result,) = trainer.train(source.all_batches(4))
+    assert result.loss == pytest.approx(float(loss), rel=1e-5)
+    assert result.pixels == np.count_nonzero(valid)
     for old, new, gradient in zip(before, trainer.model.get_weights(), gradients, strict=True):
         assert new == pytest.approx(old - 0.01 * gradient.numpy(), abs=1e-6)
 
@@ -57,7 +65,7 @@ def test_padding_changes_nothing() -> None:
     weights = []
     for batch_size in (4, 7):
         trainer = _trainer()
-        trainer.train_epoch(_source().all_batches(batch_size), on_step=lambda: None)
+        list(trainer.train(_source().all_batches(batch_size)))
         weights.append(trainer.model.get_weights())
     for one, other in zip(*weights, strict=True):
         assert one == pytest.approx(other, abs=1e-7)
@@ -67,7 +75,7 @@ def test_training_learns_and_validation_counts_every_valid_pixel() -> None:
     trainer, source = _trainer(keras.optimizers.Adam(0.02)), _source(8)
     first = trainer.validate(source.all_batches(3))
     for _ in range(30):
-        trainer.train_epoch(source.all_batches(4), on_step=lambda: None)
+        list(trainer.train(source.all_batches(4)))
     last = trainer.validate(source.all_batches(3))
     assert last.confusion.sum() == 8 * 256 - 12 * 16
     assert last.loss < 0.5 * first.loss
@@ -89,4 +97,72 @@ def test_a_loss_that_is_not_finite_stops_with_the_step_and_a_remedy() -> None:
     with pytest.raises(
         ModelError, match=r"not a finite number at step 1 .* 'training.learning_rate'"
     ):
-        trainer.train_epoch(_source().all_batches(2), on_step=lambda: None)
+        list(trainer.train(_source().all_batches(2)))
+
+
+def _assert_close(one: Sequence[np.ndarray], other: Sequence[np.ndarray], by: float) -> None:
+    for a, b in zip(one, other, strict=True):
+        assert a == pytest.approx(b, abs=by)
+
+
+def test_accumulated_and_compiled_steps_are_those_of_the_large_batch() -> None:
+    large, small = _trainer(), _trainer(accumulate=2, jit=True)
+    ((whole,), (parts,)) = (
+        (list(large.train(_source().all_batches(4))),),
+        (list(small.train(_source().all_batches(2))),),
+    )
+    assert len(whole) == len(parts) == 1
+    assert parts[0].pixels == whole[0].pixels
+    assert parts[0].loss == pytest.approx(whole[0].loss, rel=1e-5)
+    _assert_close(small.model.get_weights(), large.model.get_weights(), 1e-6)
+    # And what was added up is gone for the next step.
+    for trainer, batch in ((large, 4), (small, 2)):
+        list(trainer.train(_source(seed=1).all_batches(batch)))
+    _assert_close(small.model.get_weights(), large.model.get_weights(), 1e-6)
+
+
+def test_gradients_are_clipped_by_their_norm_together() -> None:
+    trainer = _trainer(keras.optimizers.SGD(1.0), clip_norm=1e-3)
+    before = trainer.model.get_weights()
+    list(trainer.train(_source().all_batches(4)))
+    moved = [a - b for a, b in zip(trainer.model.get_weights(), before, strict=True)]
+    assert np.sqrt(sum((m**2).sum() for m in moved)) == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_class_weights_are_factors_on_the_loss_of_their_pixels() -> None:
+    results = [
+        next(_trainer(class_weights=weights).train(_source().all_batches(4)))
+        for weights in ((1.0, 0.0, 0.0), (0.0, 2.0, 0.0), (0.0, 0.0, 3.0), (1.0, 2.0, 3.0))
+    ]
+    assert sum(r.loss for r in results[:3]) == pytest.approx(results[3].loss, rel=1e-5)
+    assert len({r.pixels for r in results}) == 1
+
+
+def test_float16_lowers_its_loss_scale_until_gradients_fit() -> None:
+    trainer = _trainer(dtype="mixed_float16", loss_scaling=True)
+    scale, _ = trainer.state()[-2:]
+    scale.assign(2.0**30)
+    before = trainer.model.get_weights()
+    (first,) = trainer.train(_source().all_batches(4))
+    assert not first.updated
+    _assert_close(trainer.model.get_weights(), before, 0)
+    results = [next(trainer.train(_source().all_batches(4))) for _ in range(20)]
+    assert results[-1].updated
+    assert float(scale.value) < 2.0**30
+    assert results[-1].loss < first.loss
+
+
+def test_random_states_are_those_of_dropout_and_augmentation() -> None:
+    model = build(
+        "unet", input_shape=(None, None, 3), n_classes=3, filters=(4, 8), dropout=(0.1, 0.1)
+    )
+    layers = augmentation_layers(AugmentOptions(dihedral=True), nodata=255, seed=1)
+    trainer = Trainer(
+        model, keras.optimizers.SGD(0.1), SingleProcess(), nodata=255, augmentation=layers
+    )
+    before = [v.value.numpy() for v in trainer.random_state()]
+    assert len(before) == 4
+    list(trainer.train(_source().all_batches(4)))
+    after = [v.value.numpy() for v in trainer.random_state()]
+    assert all((a != b).any() for a, b in zip(after, before, strict=True))
+    assert trainer.reduced_bytes == 0

@@ -88,7 +88,7 @@ def test_a_folder_is_not_overwritten_by_accident(tmp_path: Path) -> None:
 
 def test_an_unfinished_model_makes_way(tmp_path: Path) -> None:
     model_folder.save_model(tmp_path / "model", _model(), RECIPE)
-    assert list(model_folder.start_folder(tmp_path / "model").iterdir()) == []
+    assert list(model_folder.start_folder(tmp_path / "model")[0].iterdir()) == []
 
 
 def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:

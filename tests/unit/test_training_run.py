@@ -16,7 +16,8 @@ from polynya.errors import ModelError, OutputError, PolynyaError, RecipeError, S
 from polynya.recipe import Recipe, parse_recipe
 from training.collective import SingleProcess
 from training.model_folder import load_model
-from training.run import TrainingSummary, train_model
+from training.records import TrainingSummary
+from training.start import train_model
 from training.together import together
 
 TINY: dict[str, Any] = {

@@ -6,7 +6,12 @@ import keras
 import numpy as np
 import pytest
 
-from training.schedules import WarmupSchedule, scaled_learning_rate
+from training.schedules import (
+    WarmupSchedule,
+    epochs_since_best,
+    plateau_drops,
+    scaled_learning_rate,
+)
 
 
 def test_scaling_rules() -> None:
@@ -51,3 +56,33 @@ def test_an_optimizer_uses_it_and_keeps_it_in_its_configuration() -> None:
 def test_an_unknown_shape_is_refused() -> None:
     with pytest.raises(ValueError, match="`shape` must be"):
         WarmupSchedule(0.4, warmup_steps=4, total_steps=8, shape="saw")
+
+
+def test_it_goes_on_where_a_training_with_steps_of_another_size_was() -> None:
+    whole = WarmupSchedule(1.0, warmup_steps=2, total_steps=10, shape="cosine")
+    same = WarmupSchedule(
+        1.0, warmup_steps=2, total_steps=10, shape="cosine", done_steps=5, done_share=0.5
+    )
+    assert _rates(same, 10) == _rates(whole, 10)
+    # 5 of 10 steps are done, and the other half takes 10 smaller ones now.
+    finer = WarmupSchedule(
+        1.0, warmup_steps=4, total_steps=20, shape="cosine", done_steps=5, done_share=0.5
+    )
+    assert float(finer(5)) == pytest.approx(float(whole(5)))
+    assert float(finer(15)) == pytest.approx(0.0, abs=1e-7)
+    finer.scale.assign(0.5)
+    assert float(finer(5)) == pytest.approx(0.5 * float(whole(5)))
+
+
+def test_the_best_epoch_is_the_first_of_equals() -> None:
+    nan = float("nan")
+    assert epochs_since_best([]) == 0
+    assert epochs_since_best([0.5, 0.7, 0.7, 0.6]) == 2
+    assert epochs_since_best([nan, 0.1]) == 0
+    assert epochs_since_best([nan, nan]) == 1
+
+
+def test_a_plateau_is_some_epochs_without_a_better_one() -> None:
+    assert plateau_drops([0.1, 0.2, 0.2, 0.2], patience=2) == 1
+    assert plateau_drops([0.1, 0.1, 0.1, 0.1, 0.1], patience=2) == 2
+    assert plateau_drops([0.1, 0.1, 0.2, 0.1], patience=2) == 0

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 PAPER_FILTERS = (16, 32, 64, 128, 256, 512)
 PAPER_DROPOUT = (0.1, 0.1, 0.2, 0.2, 0.2, 0.3)
 
+_GREY = (0.299, 0.587, 0.114)
+"""Weights of red, green and blue in ITU-R BT.601, which OpenCV uses too."""
+
 RAMP_SLOPE = 6.0
 """Slope of the brightness ramps at the start, per unit of V in 0..1."""
 
@@ -24,6 +27,7 @@ def unet(
     dropout: Sequence[float] = PAPER_DROPOUT,
     stem: int = 1,
     head_filters: int = 8,
+    normalisation: str = "range",
     brightness_filters: int = 0,
     dtype: str | None = None,
     name: str = "unet",
@@ -53,6 +57,9 @@ def unet(
         dropout: Dropout rate of each level, the same in encoder and decoder.
         stem: 1 for none, or the patch edge in pixels: 2 or 4.
         head_filters: Filters of the head; used with a stem only.
+        normalisation: "range": values 0..255 become 0..1. "published": the bands become one grey
+            one (ITU-R BT.601) and each column of it is divided by its Euclidean norm, as in the
+            authors' code; the result depends on what else is in the tile.
         brightness_filters: 0 to see the bands, or the number of ramps on brightness.
         dtype: Keras dtype policy of the layers, such as "mixed_bfloat16"; default: Keras' own.
         name: Of the model.
@@ -73,6 +80,11 @@ def unet(
     segmentation", MICCAI 2015; section III-C of the sea-ice workflow paper.
     """
     _check(input_shape, n_classes, filters, dropout, stem, brightness_filters)
+    if normalisation not in ("range", "published"):
+        raise ValueError(
+            "`normalisation` must be 'range' or 'published'. "
+            f"Received: normalisation={normalisation}"
+        )
     levels = len(filters)
 
     def convolve(x: Any, level: int, prefix: str) -> Any:
@@ -94,6 +106,9 @@ def unet(
     # === Functional model ===
     inputs = keras.Input(shape=input_shape, name="image")
     pixels = keras.layers.Rescaling(1.0 / 255.0, name="rescale", dtype=dtype)(inputs)
+    if normalisation == "published":
+        grey = sum(weight * inputs[..., i : i + 1] for i, weight in enumerate(_GREY))
+        pixels = keras.layers.UnitNormalization(axis=1, name="columns", dtype="float32")(grey)
 
     if brightness_filters:
         ramps = keras.layers.Conv2D(

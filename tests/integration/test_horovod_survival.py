@@ -1,0 +1,130 @@
+"""Ranks that are killed or told to stop, and trainings that go on."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ranks import Job, launch_command, losses, model_arguments
+from tiny_shards import write_tiny_shards
+
+from polynya.recipe import parse_recipe
+from training.checkpoints import last_step
+
+# 14 of 18 scenes train: 56 tiles, 3 global batches of 24.
+NODATA_SHARES = (0.0, 0.9, 0.5, 0.0, 0.97, 0.2) * 3
+TRAINING: dict[str, Any] = {
+    "epochs": 9,
+    "learning_rate": 0.005,
+    "learning_rate_scaling": "none",
+    "checkpoints": {"every_steps": 2, "every_epochs": None},
+}
+RECIPE: dict[str, Any] = {
+    "seed": 1,
+    "tiles": {"size": 32},
+    "split": {"validation": 0.2},
+    "model": {"filters": [4, 8], "dropout": [0.0, 0.0]},
+    "training": TRAINING,
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("survival")
+    recipe = parse_recipe(RECIPE, source="test")
+    write_tiny_shards(path / "shards", recipe, nodata_shares=NODATA_SHARES)
+    return path
+
+
+def _arguments(folder: Path, name: str, dropout: float = 0.0, **training: Any) -> list[str]:
+    return model_arguments(
+        folder,
+        name,
+        {
+            **RECIPE,
+            "model": {**RECIPE["model"], "dropout": [dropout, dropout]},
+            "training": {**TRAINING, **training},
+        },
+    )
+
+
+def _has_step(model: Path, step: int) -> Callable[[], bool]:
+    return lambda: last_step(model) >= step
+
+
+def _finished(model: Path) -> dict[str, str]:
+    return json.loads((model / "provenance.json").read_text())
+
+
+def test_two_runs_are_the_same_bits_though_one_was_killed_and_told_to_stop(folder: Path) -> None:
+    options: dict[str, Any] = {
+        "batch_size": 12,
+        "augment": {"dihedral": True, "haze": 0.5},
+        "horovod": {"timeline": "timeline.json"},
+    }
+    whole, broken = folder / "whole", folder / "broken"
+    arguments = _arguments(folder, "whole", dropout=0.2, **options)
+    with Job(launch_command("gloo", 2, *arguments), folder / "whole.log") as job:
+        assert job.end(600) == 0, job.log.read_text()
+    assert "ALLREDUCE" in (whole / "timeline.json").read_text()
+
+    arguments = _arguments(folder, "broken", dropout=0.2, **options)
+    with Job(launch_command("mpirun", 2, *arguments), folder / "killed.log") as job:
+        job.wait_for(_has_step(broken, 4))
+        job.signal_rank(1, signal.SIGKILL)
+        assert job.end(60) != 0
+    assert not (broken / "README.md").exists()
+
+    command = launch_command("mpirun", 2, *arguments, "--resume")
+    with Job(command, folder / "stopped.log") as job:
+        job.wait_for(_has_step(broken, last_step(broken) + 4))
+        job.signal_rank(1, signal.SIGTERM)
+        assert job.end(60) == 75, job.log.read_text()
+    said = (folder / "stopped.log").read_text()
+    assert said.count("Error: Training was told to stop") == 1
+    assert "Traceback" not in said
+
+    with Job(command, folder / "resumed.log") as job:
+        assert job.end(600) == 0, job.log.read_text()
+    assert losses(broken) == losses(whole)
+    digests = [_finished(model)["last_weights_digest"] for model in (whole, broken)]
+    assert digests[0] == digests[1]
+
+
+def test_ranks_that_are_lost_are_done_without_and_new_ones_taken_in(folder: Path) -> None:
+    alone = folder / "alone"
+    with Job(
+        launch_command("alone", 1, *_arguments(folder, "alone", batch_size=24)),
+        folder / "alone.log",
+    ) as job:
+        assert job.end(600) == 0, job.log.read_text()
+
+    model, slots = folder / "three", folder / "slots"
+    script = folder / "hosts.sh"
+    script.write_text(f"#!/bin/sh\necho localhost:$(cat {slots})\n")
+    script.chmod(0o755)
+    slots.write_text("3")
+    command = [sys.executable, "training/supervise.py", "--ranks", "3", "--min-ranks", "2"]
+    command += ["--hosts-script", str(script)]
+    arguments = _arguments(folder, "three", batch_size=8, epochs=12)
+    with Job([*command, *arguments], folder / "three.log") as job:
+        job.wait_for(_has_step(model, 22))
+        slots.write_text("2")
+        job.signal_rank(1, signal.SIGKILL)
+        job.wait_for(lambda: "Starting 2 ranks" in job.log.read_text(), 60)
+        job.wait_for(_has_step(model, last_step(model) + 2))
+        slots.write_text("3")
+        job.signal_rank(0, signal.SIGKILL)
+        assert job.end(600) == 0, job.log.read_text()
+    said = job.log.read_text()
+    assert said.count("Error: A rank of this job has ended") == 2
+    assert said.count("Going on after step") == 2
+    assert said.count("Starting 3 ranks") == 2
+    assert _finished(model)["ranks"] == "3"
+    # One rank or three: the same global batches, so the same curve.
+    assert losses(model)[:20] == pytest.approx(losses(alone)[:20], abs=1e-4)

@@ -1,0 +1,174 @@
+"""A training that is cut short and goes on, on one rank."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from tiny_shards import write_tiny_shards
+
+from polynya.errors import ModelError, OutputError
+from polynya.recipe import Recipe, parse_recipe
+from training import checkpoints
+from training.collective import SingleProcess
+from training.ending import StoppedError
+from training.records import TrainingSummary
+from training.run import Run
+from training.start import start_run
+
+RECIPE: dict[str, Any] = {
+    "seed": 1,
+    "tiles": {"size": 32},
+    "split": {"validation": 0.25},
+    "model": {"filters": [4, 8], "dropout": [0.2, 0.2]},
+    "training": {
+        "epochs": 4,
+        "batch_size": 4,
+        "learning_rate": 0.01,
+        "schedule": "cosine",
+        "augment": {"dihedral": True, "haze": 0.5},
+        "checkpoints": {"every_steps": 2, "every_epochs": 1, "keep": 3},
+    },
+}
+TIMES = ("images_per_second", "seconds", "waiting_share")
+
+
+class Killed(BaseException):
+    """Stands for the end of the process: nothing of ours catches it."""
+
+
+def at_step(number: int, act: Callable[[], bool]) -> Callable[[], bool]:
+    """For `Run.train`: do something in the step of this number, from 1."""
+    steps = iter(range(1, 10**6))
+    return lambda: next(steps) == number and act()
+
+
+def killed() -> bool:
+    raise Killed
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with shards, and in `whole` the model of a training that nobody disturbed."""
+    folder = tmp_path_factory.mktemp("resume")
+    write_tiny_shards(folder / "shards", parse_recipe(RECIPE, source="test"))
+    start(folder, "whole").train()
+    return folder
+
+
+def start(place: Path, out: str, changed: dict[str, Any] | None = None, **options: bool) -> Run:
+    recipe: Recipe = parse_recipe({**RECIPE, **(changed or {})}, source="test")
+    recipe.save(place / f"{out}.yaml")
+    return start_run(
+        place / "shards", place / out, place / f"{out}.yaml", SingleProcess(), **options
+    )
+
+
+def table(model: Path, name: str) -> list[dict[str, str]]:
+    with (model / name).open() as file:
+        rows = list(csv.DictReader(file))
+    return [{k: v for k, v in row.items() if k not in TIMES} for row in rows]
+
+
+def assert_same(place: Path, summary: TrainingSummary) -> None:
+    """That a model is the undisturbed one, to the last bit."""
+    whole = place / "whole"
+    assert table(summary.folder, "steps.csv") == table(whole, "steps.csv")
+    assert table(summary.folder, "history.csv") == table(whole, "history.csv")
+    one, two = (
+        keras.saving.load_model(folder / "model.keras").get_weights()
+        for folder in (whole, summary.folder)
+    )
+    assert all((a == b).all() for a, b in zip(one, two, strict=True))
+    assert summary.weights_digest in (whole / "provenance.json").read_text()
+    assert not (summary.folder / "_checkpoints").exists()
+
+
+def test_told_to_stop_it_leaves_a_checkpoint_and_goes_on_to_the_same_model(place: Path) -> None:
+    with pytest.raises(StoppedError, match=r"after step 5; .* --resume"):
+        start(place, "stopped").train(at_step(5, lambda: True))
+    assert len(table(place / "stopped", "steps.csv")) == 5
+    with pytest.raises(OutputError, match="--resume"):
+        start(place, "stopped")
+    assert_same(place, start(place, "stopped", resume=True).train())
+
+
+def test_killed_twice_and_with_a_torn_checkpoint_it_comes_to_the_same_model(place: Path) -> None:
+    with pytest.raises(Killed):
+        start(place, "killed").train(at_step(6, killed))
+    assert checkpoints.last_step(place / "killed") == 4
+    with pytest.raises(Killed):
+        start(place, "killed", resume=True).train(at_step(5, killed))
+    torn = place / "killed/_checkpoints/step-00000008.npz"
+    torn.write_bytes(torn.read_bytes()[:-100])
+    (place / "killed/_checkpoints/.step-00000010.abc.npz").write_bytes(b"half")
+    run = start(place, "killed", resume=True)
+    assert len(run.position.steps) == 6
+    assert_same(place, run.train())
+
+
+def test_without_a_checkpoint_resuming_begins_anew(place: Path) -> None:
+    with pytest.raises(Killed):
+        start(place, "early").train(at_step(1, killed))
+    assert_same(place, start(place, "early", resume=True).train())
+
+
+def test_another_model_or_other_data_cannot_go_on(place: Path) -> None:
+    with pytest.raises(StoppedError):
+        start(place, "fixed").train(at_step(2, lambda: True))
+    with pytest.raises(ModelError, match=r"recipe \(section 'seed'\)"):
+        start(place, "fixed", {"seed": 2}, resume=True)
+    training = {**RECIPE["training"], "epochs": 1}
+    summary = start(place, "fixed", {"training": training}, resume=True).train()
+    assert len(summary.history) == 1
+
+
+def _model_weights(folder: Path) -> list[np.ndarray]:
+    return keras.saving.load_model(folder / "model.keras").get_weights()
+
+
+def test_weights_that_are_no_numbers_are_found_behind_a_relu(place: Path) -> None:
+    run = start(place, "nan")
+
+    def spoil() -> bool:
+        kernel = run.trainer.model.get_layer("down0_conv1").kernel
+        kernel.assign(np.full(kernel.shape, np.nan))
+        return False
+
+    with pytest.raises(
+        ModelError, match=r"not a finite number at step 5 \(epoch 2\).* tiles scene\d \d, .*lower"
+    ):
+        run.train(at_step(5, spoil))
+    assert all(np.isfinite(weight).all() for weight in _model_weights(place / "nan"))
+    assert checkpoints.last_step(place / "nan") == 4
+
+
+def test_a_learning_rate_that_is_too_high_ends_with_the_last_good_weights(place: Path) -> None:
+    training = {**RECIPE["training"], "learning_rate": 1e25, "warmup_epochs": 0}
+    run = start(place, "high", {"training": training})
+    with pytest.raises(ModelError, match=r"'training.learning_rate'"):
+        run.train()
+    assert all(np.isfinite(weight).all() for weight in run.trainer.model.get_weights())
+
+
+def test_early_stopping_and_plateaus_follow_the_monitor(place: Path) -> None:
+    training = {
+        **RECIPE["training"],
+        "epochs": 9,
+        "learning_rate": 1e-12,
+        "monitor": "accuracy",
+        "schedule": "plateau",
+        "warmup_epochs": 0,
+        "plateau_epochs": 1,
+        "early_stopping": 2,
+        "class_weights": "balanced",
+    }
+    summary = start(place, "flat", {"training": training}).train()
+    rates = [record.learning_rate for record in summary.history]
+    assert rates == pytest.approx([1e-12, 1e-12, 5e-13])
+    assert summary.best_epoch == 1

@@ -1,0 +1,129 @@
+"""How a training ends before its time: told to stop, a rank lost, or an error.
+
+Whoever notices first leaves a note in the model's folder, so that one rank says it and no more, and
+so that `training/supervise.py` knows whether going on makes sense:
+
+    _checkpoints/_ended.json   reason ("stopped", "rank-lost" or "error") and the sentence
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from polynya.cli import print_error
+from polynya.errors import EXIT_CODE, PolynyaError
+from training.checkpoints import FOLDER
+
+STOPPED_EXIT_CODE = 75
+"""EX_TEMPFAIL of sysexits.h: nothing is wrong, and the same command with --resume goes on."""
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+"""SIGUSR1 as well, because mpirun passes it on to its ranks and goes on itself."""
+
+_NOTE = "_ended.json"
+_SECONDS_TO_SAY_IT = 1.0
+
+
+class StoppedError(PolynyaError):
+    """A rank was told to stop; every rank raises it after the same step."""
+
+
+class RankLostError(PolynyaError):
+    """Another rank of the job has ended in the middle of an exchange."""
+
+
+class StopRequest:
+    """Whether this process was told to stop, while the block lasts; only in the main thread.
+
+    Args:
+        pass_on: Called with the number of the signal.
+    """
+
+    def __init__(self, pass_on: Callable[[int], object] = lambda number: None) -> None:
+        self._pass_on = pass_on
+        self._received = False
+        self._handlers: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> StopRequest:
+        for number in STOP_SIGNALS:
+            self._handlers[number] = signal.signal(number, self._receive)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+
+    def __call__(self) -> bool:
+        return self._received
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        self._received = True
+        self._pass_on(number)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """Why a training ended before its time."""
+
+    reason: str
+    """"stopped", "rank-lost" or "error"."""
+    sentence: str
+
+
+def ending_of(error: PolynyaError) -> Ending:
+    """What an error says of the end of a training."""
+    reasons = {StoppedError: "stopped", RankLostError: "rank-lost"}
+    return Ending(reasons.get(type(error), "error"), str(error))
+
+
+def leave_note(folder: Path, ending: Ending) -> bool:
+    """Note how a training ended; False if another rank has done so already."""
+    path = folder / FOLDER / _NOTE
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+    except FileExistsError:
+        return False
+    except OSError:  # A disk that is full, say: that is the error to be told.
+        return True
+    with open(descriptor, "w", encoding="utf-8") as file:
+        json.dump({"reason": ending.reason, "sentence": ending.sentence}, file)
+    return True
+
+
+def read_note(folder: Path) -> Ending | None:
+    """How the last start ended; None if it left no note, as processes that are killed do."""
+    try:
+        return Ending(**json.loads((folder / FOLDER / _NOTE).read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return None
+
+
+def remove_note(folder: Path) -> None:
+    """Forget how the start before this one ended."""
+    (folder / FOLDER / _NOTE).unlink(missing_ok=True)
+
+
+def leave(folder: Path, error: PolynyaError) -> NoReturn:
+    """End this process because of an error in the middle of a training.
+
+    One rank says why. The others wait a little before they end: a launcher kills all as soon as
+    one is gone.
+    """
+    ending = ending_of(error)
+    if leave_note(folder, ending):
+        print_error(error)
+    else:
+        time.sleep(_SECONDS_TO_SAY_IT)
+    sys.stdout.flush()
+    # Without Horovod's own end, which waits for ranks that may be gone.
+    os._exit(STOPPED_EXIT_CODE if ending.reason == "stopped" else EXIT_CODE)

@@ -1,0 +1,56 @@
+"""What launchers (horovodrun, mpirun, srun) tell a process, and what Horovod is told by it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, MutableMapping
+
+from polynya.errors import PolynyaError
+from polynya.training_options import HorovodOptions
+
+_SIZE_VARIABLES = ("HOROVOD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
+_RANK_VARIABLES = ("HOROVOD_RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK")
+
+
+def launched_ranks(environment: Mapping[str, str] = os.environ) -> tuple[int, int]:
+    """Rank and number of ranks that horovodrun, mpirun or srun gave this process; else 0 and 1.
+
+    Slurm sets its variables in shells and batch scripts too. Only the tasks of a step that srun
+    started without a terminal of its own are ranks (https://slurm.schedmd.com/srun.html, "OUTPUT
+    ENVIRONMENT VARIABLES").
+
+    Raises:
+        PolynyaError: srun started many tasks that can't find each other.
+    """
+    rank = next((environment[v] for v in _RANK_VARIABLES if v in environment), None)
+    size = next((environment[v] for v in _SIZE_VARIABLES if v in environment), None)
+    if rank is not None and size is not None:
+        return int(rank), int(size)
+    tasks = int(environment.get("SLURM_STEP_NUM_TASKS", "1"))
+    if tasks == 1 or "SLURM_PTY_PORT" in environment:
+        return 0, 1
+    if not {"PMIX_RANK", "PMI_RANK"} & set(environment):
+        raise PolynyaError(
+            f"srun started {tasks} tasks without MPI, so they can't find each other; start them"
+            " with: srun --mpi=pmix."
+        )
+    return int(environment["SLURM_PROCID"]), tasks
+
+
+def set_horovod_environment(
+    options: HorovodOptions, environment: MutableMapping[str, str] = os.environ
+) -> None:
+    """Tell Horovod what the recipe says, before it starts.
+
+    Args:
+        options: The recipe's section.
+        environment: Where Horovod reads it (https://horovod.readthedocs.io/en/stable, pages
+            "Tensor Fusion", "Autotune" and "Timeline").
+    """
+    if options.fusion_mb is not None:
+        environment["HOROVOD_FUSION_THRESHOLD"] = str(round(options.fusion_mb * 2**20))
+    if options.autotune:
+        environment["HOROVOD_AUTOTUNE"] = "1"
+    if options.timeline is not None:
+        # It starts when the model's folder is there: `Collective.start_timeline`.
+        environment["HOROVOD_TIMELINE"] = "DYNAMIC"

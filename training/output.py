@@ -1,0 +1,91 @@
+"""What a training writes and prints as it goes: rank 0 only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import keras
+
+from polynya.files import write_text
+from polynya.progress import console
+from polynya.provenance import provenance
+from polynya.recipe import Recipe
+from training import checkpoints, ending, model_folder
+from training.card import model_card
+from training.checkpoints import Position
+from training.prepare import TrainingData
+from training.records import EpochRecord
+
+
+class ModelWriter:
+    """The files of one model, but for its checkpoints.
+
+    Args:
+        folder: Of the model.
+        recipe: Of the training.
+        data: What it trains on.
+        model: The model in training.
+    """
+
+    def __init__(
+        self, folder: Path, recipe: Recipe, data: TrainingData, model: keras.Model
+    ) -> None:
+        self._folder = folder
+        self._recipe = recipe
+        self._data = data
+        self._model = model
+
+    def write_best(self, position: Position) -> None:
+        """Save the model as it is now, with the scores of the best epoch."""
+        model_folder.save_model(self._folder, self._model, self._recipe)
+        model_folder.write_json(self._folder / model_folder.METRICS_FILE, position.best_metrics)
+
+    def write_tables(self, position: Position) -> None:
+        """Write history.csv and steps.csv; each only if it has a row."""
+        for name, rows in (
+            (model_folder.HISTORY_FILE, position.history),
+            (model_folder.STEPS_FILE, position.steps),
+        ):
+            if rows:
+                model_folder.write_csv(self._folder / name, rows)
+
+    def print_epoch(self, record: EpochRecord, is_best: bool) -> None:
+        """Say what an epoch reached."""
+        line = f"Epoch {record.epoch}/{self._recipe.training.epochs}: loss {record.loss:.4f}"
+        if self._data.split.validation:
+            line += (
+                f", validation loss {record.val_loss:.4f}, accuracy {record.val_accuracy:.4f},"
+                f" mean IoU {record.val_mean_iou:.4f}{' (best)' if is_best else ''}"
+            )
+        speed = f"{record.images_per_second:.1f} images/s, {record.seconds:.1f} s"
+        if record.reduced_bytes:
+            speed += f", {100 * record.waiting_share:.0f} % waiting for other ranks"
+        console.print(f"{line}; {speed}", soft_wrap=True)
+
+    def finish(self, position: Position, about: Mapping[str, str]) -> None:
+        """Write what a finished model has more; its checkpoints go.
+
+        Args:
+            position: At the end.
+            about: For provenance.json, beside what every product has.
+        """
+        split = self._data.split
+        model_folder.write_json(
+            self._folder / model_folder.SPLIT_FILE,
+            {"training": split.training, "validation": split.validation},
+        )
+        facts = provenance(
+            self._recipe,
+            shards_digest=self._data.shards_digest,
+            keras_version=keras.__version__,
+            parameters=str(self._model.count_params()),
+            **about,
+        )
+        model_folder.write_json(self._folder / model_folder.PROVENANCE_FILE, facts)
+        write_text(
+            self._folder / model_folder.CARD_FILE,
+            model_card(self._recipe, split, position.best_metrics, facts),
+        )
+        ending.remove_note(self._folder)
+        checkpoints.remove_all(self._folder)

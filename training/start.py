@@ -1,0 +1,165 @@
+"""The start of a training: a new one, or one that goes on from a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from polynya.errors import ModelError
+from polynya.progress import console
+from polynya.recipe import Recipe, load_recipe
+from polynya.shards import ShardSet, open_shards
+from training import ending, model_folder
+from training.checkpoints import Checkpoint, Position
+from training.collective import Collective
+from training.loop import Trainer
+from training.prepare import (
+    TrainingData,
+    check_recipe,
+    load_data,
+    loss_weights,
+    make_trainer,
+    rank_seed,
+)
+from training.records import TrainingSummary
+from training.run import Run
+from training.together import together
+
+MAY_CHANGE = {"training", "inference", "acquire"}
+"""Sections of the recipe that may be others when a training goes on."""
+
+
+def train_model(
+    shards_folder: str | Path,
+    out: str | Path,
+    recipe_file: str | Path | None,
+    collective: Collective,
+    *,
+    threads: int = 1,
+    overwrite: bool = False,
+    resume: bool = False,
+) -> TrainingSummary:
+    """Train a model on shards and write its folder (rank 0); see `start_run` and `Run.train`."""
+    return start_run(
+        shards_folder,
+        out,
+        recipe_file,
+        collective,
+        threads=threads,
+        overwrite=overwrite,
+        resume=resume,
+    ).train()
+
+
+def start_run(
+    shards_folder: str | Path,
+    out: str | Path,
+    recipe_file: str | Path | None,
+    collective: Collective,
+    *,
+    threads: int = 1,
+    overwrite: bool = False,
+    resume: bool = False,
+) -> Run:
+    """Read the data, build the model and make its folder.
+
+    Args:
+        shards_folder: From `polynya label` or `autolabel/job.py`.
+        out: Folder for the model.
+        recipe_file: YAML; None takes the recipe of the shards.
+        collective: The ranks.
+        threads: Of this rank.
+        overwrite: Replace a finished model, or one that isn't finished.
+        resume: Go on from the last checkpoint, if there is one.
+
+    Raises:
+        PolynyaError: Shards, recipe or output can't be used; every rank raises the same.
+    """
+
+    def read_recipe() -> tuple[ShardSet, Recipe]:
+        shards = open_shards(shards_folder)
+        recipe = shards.recipe if recipe_file is None else load_recipe(recipe_file)
+        check_recipe(recipe, shards)
+        return shards, recipe
+
+    def find_checkpoint() -> Checkpoint | None:
+        if collective.rank > 0:
+            return None
+        folder, checkpoint = model_folder.start_folder(out, overwrite, resume=resume)
+        if checkpoint is not None:
+            _check_same(folder, recipe, data, checkpoint)
+        elif resume:
+            console.print(f"{folder} has no checkpoint; beginning anew", soft_wrap=True)
+        model_folder.write_recipe(folder, recipe)
+        ending.remove_note(folder)
+        return checkpoint
+
+    def build() -> Trainer:
+        position = checkpoint.position if checkpoint else Position()
+        done_steps = len(position.steps)
+        # Each rank draws its own dropout.
+        keras.utils.set_random_seed(rank_seed(recipe, collective.rank, done_steps))
+        balanced = recipe.training.class_weights == "balanced"
+        counts = shards.class_counts(data.split.training) if balanced else None
+        return make_trainer(
+            recipe,
+            len(data.training),
+            collective,
+            class_weights=loss_weights(recipe, counts),
+            done_steps=done_steps,
+            done_epochs=position.epoch + position.epoch_share,
+        )
+
+    shards, recipe = together(collective, read_recipe)
+    data = load_data(shards, recipe, collective, threads)
+    checkpoint = _shared(together(collective, find_checkpoint), collective)
+    trainer = together(collective, build)
+    timeline = recipe.training.horovod.timeline
+    if timeline is not None:
+        collective.start_timeline(Path(out).absolute() / timeline)
+    names = partial(tile_names, shards, data.split.training)
+    return Run(Path(out), recipe, data, trainer, collective, checkpoint, names)
+
+
+def tile_names(shards: ShardSet, scene_ids: Sequence[str], tiles: Sequence[int]) -> list[str]:
+    """Names of tiles for people: "scene 12" is the 13th tile that the shards have of it.
+
+    Args:
+        shards: The data set.
+        scene_ids: Scenes whose tiles are counted, in this order.
+        tiles: Indices of tiles.
+    """
+    counts = dict.fromkeys(scene_ids, 0)
+    for group in shards.row_groups(scene_ids):
+        counts[group.scene_id] += group.tiles
+    ends = np.cumsum(list(counts.values()))
+    scenes = np.searchsorted(ends, tiles, side="right")
+    starts = ends - list(counts.values())
+    return [
+        f"{scene_ids[scene]} {tile - starts[scene]}"
+        for scene, tile in zip(scenes, tiles, strict=True)
+    ]
+
+
+def _check_same(folder: Path, recipe: Recipe, data: TrainingData, checkpoint: Checkpoint) -> None:
+    before = load_recipe(folder / model_folder.RECIPE_FILE)
+    sections = sorted(set(Recipe.model_fields) - MAY_CHANGE)
+    changed = [s for s in sections if getattr(before, s) != getattr(recipe, s)]
+    if changed or checkpoint.data_digest != data.shards_digest:
+        what = f"recipe (section '{changed[0]}')" if changed else "labels"
+        raise ModelError(
+            f"The training in {folder} had another {what}, so it can't go on with this one; give"
+            " what it had, or --overwrite to begin anew."
+        )
+
+
+def _shared(checkpoint: Checkpoint | None, collective: Collective) -> Checkpoint | None:
+    """A checkpoint that rank 0 has read, on every rank; its large arrays stay on rank 0."""
+    light = checkpoint and replace(checkpoint, state=[], best_weights=[])
+    received: Checkpoint | None = collective.broadcast(light)
+    return checkpoint if collective.rank == 0 else received

@@ -1,0 +1,199 @@
+"""The graph of one training step: forward, backward, exchange between ranks, update."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from training.collective import Collective
+from training.losses import masked_crossentropy
+
+FIRST_LOSS_SCALE = 2.0**15
+GREATEST_LOSS_SCALE = 2.0**24
+STEPS_UNTIL_LARGER_SCALE = 2000
+"""As in Keras' LossScaleOptimizer (P. Micikevicius et al., "Mixed precision training", 2018)."""
+
+
+@dataclass(frozen=True)
+class StepOptions:
+    """What a step does beside the plain gradient of the mean loss."""
+
+    accumulate: int = 1
+    """Batches whose gradients are added up before the exchange."""
+    clip_norm: float | None = None
+    """Greatest Euclidean norm of all gradients together, after the exchange."""
+    class_weights: tuple[float, ...] | None = None
+    """Factor on the loss of a pixel by its class."""
+    jit: bool = False
+    """Compile forward and backward pass with XLA."""
+    loss_scaling: bool = False
+    """For float16: scale the loss up before the backward pass and the gradients down after it."""
+    pixels: int = 1
+    """Of a global step, about and nodata included. Gradients are divided by the next power of two
+    before they travel, so that those of large batches fit into 16 bits. Any value gives the same
+    result otherwise."""
+
+
+class TrainingStep:
+    """One step of all ranks. Its loss is the mean over all valid pixels of all their batches.
+
+    Each rank takes the gradient of its *sum*; gradients and pixel counts are summed over batches
+    and ranks and divided once. With Adasum each rank divides by its own count before, and the
+    combination of these means depends on how many ranks there are.
+
+    An update with anything in it that is not finite is not made.
+
+    Args:
+        model: From images 0..255 to probabilities.
+        optimizer: A Keras optimizer, built.
+        collective: The ranks.
+        nodata: Label code of pixels that don't count.
+        augmentation: Layers on (images, labels).
+        options: More.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        collective: Collective,
+        *,
+        nodata: int,
+        augmentation: Sequence[keras.layers.Layer],
+        options: StepOptions,
+    ) -> None:
+        self._model = model
+        self._optimizer = optimizer
+        self._collective = collective
+        self._nodata = nodata
+        self._augmentation = augmentation
+        self._options = options
+        self._unit = 2.0 ** (options.pixels - 1).bit_length()
+        first_scale = FIRST_LOSS_SCALE if options.loss_scaling else 1.0
+        self.loss_scale = keras.Variable(first_scale, trainable=False)
+        self.loss_scale_age = keras.Variable(0, dtype="int32", trainable=False)
+        variables = model.trainable_variables if options.accumulate > 1 else []
+        self._gradient_sums = [tf.Variable(tf.zeros_like(v.value)) for v in variables]
+        self._sums = tf.Variable(tf.zeros(2, tf.float64))
+        # XLA can't compile Horovod's operations, nor some of the augmentation's.
+        self._gradients = (
+            tf.function(self._loss_and_gradients, jit_compile=True)
+            if options.jit
+            else self._loss_and_gradients
+        )
+        self.accumulate: Any = tf.function(self._accumulate, jit_compile=False)
+        self.finish: Any = tf.function(self._finish, jit_compile=False)
+
+    def state(self) -> list[Any]:
+        """Variables that the next step depends on, beside those of model and optimizer."""
+        return [self.loss_scale, self.loss_scale_age]
+
+    def _accumulate(self, images: Any, labels: Any) -> None:
+        """Add the gradients of a batch to those of this rank's step."""
+        gradients, sums = self._local(images, labels)
+        for gradient_sum, gradient in zip(self._gradient_sums, gradients, strict=True):
+            gradient_sum.assign_add(gradient)
+        self._sums.assign_add(sums)
+
+    def _finish(self, images: Any, labels: Any, wants_stop: Any) -> Any:
+        """Add the step's last batch, exchange, update.
+
+        Args:
+            images: uint8 (B, H, W, bands).
+            labels: uint8 (B, H, W).
+            wants_stop: float64 scalar, 1 where this rank was told to stop.
+
+        Returns:
+            float64 (6,): loss summed over the valid pixels of all ranks, their number, ranks that
+            want to stop, whether all was finite, this rank's own loss sum, and the seconds from
+            its last gradient to the last one of the exchange.
+        """
+        gradients, sums = self._take_accumulated(*self._local(images, labels))
+        ready = _time_after(gradients)
+        (total,) = self._collective.sum_tensors([tf.stack([*tf.unstack(sums), wants_stop])], "sums")
+        gradients = self._reduce(gradients, sums[1], total[1])
+        waiting = _time_after(gradients) - ready
+        finite = self._update(gradients)
+        return tf.stack([*tf.unstack(total), tf.cast(finite, tf.float64), sums[0], waiting])
+
+    def _local(self, images: Any, labels: Any) -> tuple[list[Any], Any]:
+        """Gradients of one batch over `unit`; and float64 (2,), its loss sum and valid pixels."""
+        images, labels = tf.cast(images, tf.float32), tf.cast(labels, tf.int32)
+        for layer in self._augmentation:
+            images, labels = layer(images, labels)
+        gradients, sums = self._gradients(images, labels)
+        return gradients, tf.cast(sums, tf.float64)
+
+    def _loss_and_gradients(self, images: Any, labels: Any) -> tuple[list[Any], Any]:
+        with tf.GradientTape() as tape:
+            probabilities = self._model(images, training=True)
+            total, count = masked_crossentropy(
+                labels,
+                probabilities,
+                nodata=self._nodata,
+                class_weights=self._options.class_weights,
+            )
+            scaled = total * (self.loss_scale.value / self._unit)
+        gradients = tape.gradient(scaled, [v.value for v in self._model.trainable_variables])
+        if self._options.loss_scaling:
+            gradients = [gradient / self.loss_scale.value for gradient in gradients]
+        return gradients, tf.stack([total, count])
+
+    def _take_accumulated(self, gradients: list[Any], sums: Any) -> tuple[list[Any], Any]:
+        if not self._gradient_sums:
+            return gradients, sums
+        gradients = [s + g for s, g in zip(self._gradient_sums, gradients, strict=True)]
+        sums = self._sums + sums
+        for variable in (*self._gradient_sums, self._sums):
+            variable.assign(tf.zeros_like(variable))
+        return gradients, sums
+
+    def _reduce(self, gradients: list[Any], own_pixels: Any, all_pixels: Any) -> list[Any]:
+        """Gradients of the mean loss, on all ranks the same."""
+        # A batch without any valid pixel has zero gradients: nothing to divide.
+        own, whole = (
+            tf.cast(self._unit / tf.maximum(pixels, 1.0), tf.float32)
+            for pixels in (own_pixels, all_pixels)
+        )
+        if self._collective.adasum:
+            return self._collective.reduce_gradients([g * own for g in gradients], "gradient")
+        return [g * whole for g in self._collective.reduce_gradients(gradients, "gradient")]
+
+    def _update(self, gradients: list[Any]) -> Any:
+        """Change the weights, unless a gradient or a weight is not finite; returns whether."""
+        variables = self._model.trainable_variables
+        norm = tf.linalg.global_norm(gradients)
+        # NaN in a weight of the first layer may reach neither loss nor gradients: ReLU hides it.
+        weights_norm = tf.linalg.global_norm([v.value for v in variables])
+        finite = tf.math.is_finite(norm) & tf.math.is_finite(weights_norm)
+        if self._options.clip_norm is not None:
+            factor = self._options.clip_norm / tf.maximum(norm, self._options.clip_norm)
+            gradients = [gradient * factor for gradient in gradients]
+
+        def apply() -> Any:
+            self._optimizer.apply(gradients, variables)
+            return tf.constant(True)
+
+        if self._options.loss_scaling:
+            self._adapt_loss_scale(finite)
+        return tf.cond(finite, apply, lambda: tf.constant(False))
+
+    def _adapt_loss_scale(self, finite: Any) -> None:
+        scale, age = self.loss_scale.value, self.loss_scale_age.value + 1
+        grow = finite & (age >= STEPS_UNTIL_LARGER_SCALE)
+        larger = tf.minimum(2.0 * scale, GREATEST_LOSS_SCALE)
+        self.loss_scale.assign(tf.where(finite, tf.where(grow, larger, scale), scale / 2.0))
+        self.loss_scale_age.assign(tf.where(finite & ~grow, age, 0))
+
+
+def _time_after(tensors: Sequence[Any]) -> Any:
+    """Seconds since 1970, float64, when the last of these tensors is there.
+
+    On a GPU: when the work that makes it is queued, unless an exchange waits for it.
+    """
+    with tf.control_dependencies(tensors):
+        return tf.timestamp()

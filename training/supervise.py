@@ -1,0 +1,176 @@
+"""Train through the loss of ranks: start again from the last checkpoint on the ranks that are left.
+
+python training/supervise.py --ranks 3 --min-ranks 2 --shards DIR --out DIR [--recipe FILE]
+python training/supervise.py --ranks 16 --min-ranks 4 --hosts-script ./hosts.sh --shards ...
+
+A start that ends with an error of the training (a wrong recipe, a loss that is no number) is not
+repeated, nor one that was told to stop.
+"""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from polynya.cli import run_script
+from polynya.errors import EXIT_CODE, PolynyaError
+from polynya.progress import console
+from training import checkpoints, ending
+from training.ending import STOPPED_EXIT_CODE, RankLostError, StopRequest
+
+_TRAIN = Path(__file__).with_name("train.py")
+_FAILED_STARTS = 3
+"""In a row, none of which came as far as a new checkpoint: then there is a cause to look for."""
+
+
+@dataclass(frozen=True)
+class Hosts:
+    """What a hosts script says: where ranks can be now."""
+
+    slots: dict[str, int]
+    """Ranks that each host can have."""
+
+    @property
+    def ranks(self) -> int:
+        return sum(self.slots.values())
+
+    @property
+    def argument(self) -> str:
+        """As `-H` of horovodrun and mpirun takes it."""
+        return ",".join(f"{host}:{slots}" for host, slots in self.slots.items())
+
+
+def read_hosts(script: str) -> Hosts:
+    """Run a hosts script, which prints lines HOST:SLOTS, as Horovod's elastic mode wants it.
+
+    Raises:
+        PolynyaError: It fails, or prints something else.
+    """
+    try:
+        result = subprocess.run([script], capture_output=True, text=True, check=True)
+        pairs = [line.strip().rsplit(":", 1) for line in result.stdout.splitlines() if line.strip()]
+        return Hosts({host: int(slots) for host, slots in pairs})
+    except (OSError, subprocess.CalledProcessError, ValueError) as error:
+        raise PolynyaError(
+            f"The hosts script {script} can't be used ({error}); it must end well and print a line"
+            " HOST:SLOTS for each host that is there."
+        ) from None
+
+
+@dataclass(frozen=True)
+class Supervisor:
+    """Starts of one training, one after another."""
+
+    launcher: tuple[str, ...]
+    """Command that starts ranks, without -np and -H."""
+    arguments: tuple[str, ...]
+    """Of training/train.py, without --resume and --overwrite."""
+    out: Path
+    """Folder of the model."""
+    ranks: int
+    """At most."""
+    min_ranks: int
+    """At least."""
+    hosts_script: str | None
+    """Asked before each start where ranks can be; None: this machine."""
+
+    def run(self, first: Sequence[str]) -> int:
+        """Start until the training is done; returns the exit code.
+
+        Args:
+            first: More arguments for the first start: --overwrite or --resume.
+
+        Raises:
+            RankLostError: Too few ranks are left, or starts fail without getting anywhere.
+        """
+        ranks, failed, arguments = self.ranks, 0, first
+        while True:
+            ranks, hosts = self._places(ranks)
+            ending.remove_note(self.out)
+            before = checkpoints.last_step(self.out)
+            code, told_to_stop = self._start(ranks, hosts, arguments)
+            note = ending.read_note(self.out)
+            if code == 0:
+                return 0
+            if told_to_stop or (note is not None and note.reason == "stopped"):
+                return STOPPED_EXIT_CODE
+            went_on = checkpoints.last_step(self.out) > before
+            # Without a note: it failed before its first step, or all ranks were killed at once.
+            failed_at_start = note is None and code == EXIT_CODE and not went_on
+            if failed_at_start or (note is not None and note.reason == "error"):
+                return EXIT_CODE
+            failed = 1 if went_on else failed + 1
+            if failed == _FAILED_STARTS:
+                raise RankLostError(
+                    f"{failed} starts in a row have lost a rank before their first checkpoint; mend"
+                    " the cause, which is above, and start again with --resume."
+                )
+            ranks, arguments = ranks - 1, ["--resume"]
+
+    def _places(self, ranks: int) -> tuple[int, Hosts | None]:
+        """How many ranks can be started now, and where."""
+        hosts = None if self.hosts_script is None else read_hosts(self.hosts_script)
+        if hosts is not None:
+            ranks = min(self.ranks, hosts.ranks)
+        if ranks < self.min_ranks:
+            raise RankLostError(
+                f"{ranks} ranks are left but --min-ranks is {self.min_ranks}; start again with"
+                " --resume when there are more."
+            )
+        return ranks, hosts
+
+    def _start(self, ranks: int, hosts: Hosts | None, arguments: Sequence[str]) -> tuple[int, bool]:
+        """Run the launcher to its end: its exit code, and whether we were told to stop."""
+        command = [*self.launcher, "-np", str(ranks)]
+        if hosts is not None:
+            command += ["-H", hosts.argument]
+        command += [sys.executable, str(_TRAIN), *self.arguments, *arguments]
+        console.print(f"Starting {ranks} ranks: {shlex.join(command)}", soft_wrap=True)
+        with subprocess.Popen(command) as process, StopRequest(process.send_signal) as told_to_stop:
+            code = process.wait()
+        console.print(f"{ranks} ranks have ended, exit code {code}", soft_wrap=True)
+        return code, told_to_stop()
+
+
+def supervise(
+    shards: Annotated[str, typer.Option(help="Labelled tiles: a folder or URI.")],
+    out: Annotated[Path, typer.Option(help="Folder for the model.")],
+    ranks: Annotated[int, typer.Option(min=1, help="Ranks to train on, if there are as many.")],
+    min_ranks: Annotated[int, typer.Option(min=1, help="Ranks without which it ends.")] = 1,
+    recipe: Annotated[
+        Path | None, typer.Option(help="Recipe (YAML); default: the recipe of the shards.")
+    ] = None,
+    launcher: Annotated[
+        str, typer.Option(help="Command that starts ranks, without -np.")
+    ] = "horovodrun --gloo",
+    hosts_script: Annotated[
+        str | None, typer.Option(help="Program that prints HOST:SLOTS lines; asked at each start.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option(help="Begin anew, whatever is in --out.")] = False,
+    resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint in --out.")] = False,
+) -> None:
+    """Train on many ranks, and go on where some of them are lost."""
+    arguments = ["--shards", shards, "--out", str(out)]
+    if recipe is not None:
+        arguments += ["--recipe", str(recipe)]
+    supervisor = Supervisor(
+        launcher=tuple(shlex.split(launcher)),
+        arguments=tuple(arguments),
+        out=out,
+        ranks=ranks,
+        min_ranks=min_ranks,
+        hosts_script=hosts_script,
+    )
+    first = ["--overwrite"] * overwrite + ["--resume"] * resume
+    raise typer.Exit(supervisor.run(first))
+
+
+if __name__ == "__main__":
+    run_script(supervise)
