@@ -96,6 +96,10 @@ bench-labelling: setup ## Measure labelling at scale against the published pipel
 bench-training: setup ## Measure training on ranks: efficiency, table, overhead, in runs/bench/training
 	python -m benchmarks.training
 
+.PHONY: bench-input
+bench-input: setup ## Measure how fast tiles come to the training step, in runs/bench/input
+	python -m benchmarks.input
+
 .PHONY: samples
 samples: setup ## Make the shipped sample scenes again, from their seeds
 	python -m data_samples --shipped --out data_samples/scenes

@@ -169,6 +169,7 @@ class TileSource:
             shape = [-1, *[1] * (len(gathered.shape) - 1)]
             return tf.where(tf.reshape(is_tile, shape), gathered, tf.constant(value, tf.uint8))
 
+        @tf.autograph.experimental.do_not_convert  # There is nothing to convert.
         def gather(position: Any) -> tuple[Any, Any]:
             is_tile = position != PADDING
             existing = tf.maximum(position, 0)

@@ -24,6 +24,8 @@ from polynya.scenes import find_scenes, open_scene, read_scene
 from polynya.shard_writer import start_dataset
 from polynya.shards import open_shards
 from polynya.stores import gdal_options, gdal_path, list_objects, open_object, read_object
+from training.collective import SingleProcess
+from training.prepare import open_sources
 
 BUCKET = "ice-scenes"
 
@@ -226,6 +228,23 @@ def test_shards_go_to_a_bucket_and_come_back(upload, write_scene, tmp_path, caps
     assert shards.folder.names() == ["_dataset.json"]
     with pytest.raises(ShardError, match="no finished shards"):
         open_shards(out)
+
+
+def test_tiles_of_a_bucket_are_decoded_once_or_streamed(upload, write_scene):
+    uris = [upload(write_scene(f"{n}.tif", ice_image(100, 70)), f"in/{n}.tif") for n in "ab"]
+    out = folder_of(folder_of(uris[0])[:-1]) + "shards"
+    run_labelling(uris, out, None, False, "here")
+    shards = open_shards(out)
+    expected = shards.load(shards.scene_ids, shards.recipe.tiles.size)
+    assert shards.class_counts(shards.scene_ids).tolist() == shards.classes.count(expected[1])
+    for cache in ("memory", "none"):
+        content = shards.recipe.model_dump() | {"training": {"input": {"cache": cache}}}
+        parts = [shards.scene_ids]
+        options = Recipe.model_validate(content)
+        (source,) = open_sources(shards, parts, options, SingleProcess(), threads=2)
+        ((images, labels),) = source.batches(np.arange(len(source))[None])
+        assert (images.numpy() == expected[0]).all()
+        assert (labels.numpy() == expected[1]).all()
 
 
 def test_a_bucket_that_is_not_there_is_one_sentence(upload, write_scene):

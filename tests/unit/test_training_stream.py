@@ -130,6 +130,19 @@ def test_no_more_is_held_than_the_buffer_and_what_is_read_ahead(
     assert 1 <= len(started) <= 3
 
 
+def test_the_reader_fills_the_last_batch_with_nodata(shards: ShardSet) -> None:
+    images, labels = shards.load(shards.scene_ids, 32)
+    stream = _stream(shards)
+    (indices,) = _own(stream, 1)
+    *_, (last_images, last_labels) = stream._read(indices)
+    is_tile = indices[-1] != PADDING
+    assert is_tile.tolist() == [True, True, False, False]
+    assert (last_images[is_tile] == images[indices[-1][is_tile]]).all()
+    assert (last_labels[is_tile] == labels[indices[-1][is_tile]]).all()
+    assert (last_images[~is_tile] == 0).all()
+    assert (last_labels[~is_tile] == 255).all()
+
+
 def test_leaving_early_ends_the_reading(shards: ShardSet) -> None:
     stream = _stream(shards)
     batches = stream.batches(_own(stream, 1)[0])

@@ -208,6 +208,25 @@ def test_no_room_is_one_sentence(
         _open(shards)
 
 
+def test_a_folder_that_can_not_be_used_is_one_sentence(
+    shards: ShardSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "link", refuse)
+        with pytest.raises(OutputError, match=r"can't be written: Permission.*training.input.fold"):
+            _open(shards, _disk(tmp_path))
+    _open(shards, _disk(tmp_path))
+    (tiles,) = (tmp_path / "cache").glob("*.tiles")
+    tiles.with_suffix(".json").unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refuse)
+        with pytest.raises(OutputError, match=r"can't be replaced: Permission.*training.input.fol"):
+            _open(shards, _disk(tmp_path))
+
+
 def _no_space(*_: object) -> None:
     raise OSError(28, "No space left on device")
 

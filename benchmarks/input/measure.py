@@ -1,0 +1,226 @@
+"""One measurement of the input benchmark, in a process of its own.
+
+    python -m benchmarks.input.measure CASE FOLDER TILES SIZE ROUNDS CORES
+
+The last line that it prints is a JSON object of numbers: class `Input` or `Augmentation`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import cv2
+import numpy as np
+import typer
+
+from benchmarks.input.data import InputFiles
+from polynya.recipe import AugmentOptions, Recipe
+from training.collective import SingleProcess
+from training.devices import configure_devices, import_tensorflow
+
+BATCH = 32
+"""Tiles of a batch, the paper's."""
+PNG = "png"
+CACHES = ("memory", "disk", "none")
+AUGMENTATIONS = {
+    "flips and right angles": AugmentOptions(dihedral=True),
+    "rotation, zoom, shift": AugmentOptions(rotation=10.0, zoom=(0.8, 1.25), shift=0.1),
+    "haze and shade": AugmentOptions(haze=0.5, shade=0.5),
+    "all of these": AugmentOptions(
+        dihedral=True, rotation=10.0, zoom=(0.8, 1.25), shift=0.1, haze=0.5, shade=0.5
+    ),
+}
+_CACHE = "cache"
+_AUGMENTED_BATCHES = 8
+_MODEL_BATCH = 8
+
+
+@dataclass(frozen=True)
+class Input:
+    """Of one way to get tiles to the training step."""
+
+    first_batch_s: float
+    """From opening the data to the first batch, libraries loaded; seconds."""
+    peak_bytes: int
+    """Greatest resident memory up to the end of an epoch, shared pages included."""
+    libraries_bytes: int
+    """Of it, there before the data was opened."""
+    tiles_per_s: float
+    """Of an epoch after the first one; median of the rounds."""
+    cpu_s_per_tile: float
+    """Processor seconds, likewise."""
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Of one way to change tiles, compared with the step that uses them."""
+
+    layers_s_per_tile: float
+    """Layers alone; seconds."""
+    tiles_per_s: float
+    """Tiles from memory, with the layers; median of the rounds."""
+    step_s_per_tile: float
+    """A training step of the recipe's default model, with nothing else; seconds."""
+
+
+def measure_input(case: str, files: InputFiles, rounds: int, threads: int) -> Input:
+    """Time the way to the first batch, and whole epochs after it."""
+    libraries = _peak()
+    start = time.monotonic()
+    epoch = png_batches(files) if case == PNG else shard_batches(case, files, threads)
+    next(iter(epoch(0)))
+    first = time.monotonic() - start
+    _go_through(epoch(1))
+    times = [_timed(epoch, 2 + number) for number in range(rounds)]
+    return Input(
+        first_batch_s=first,
+        peak_bytes=_peak(),
+        libraries_bytes=libraries,
+        tiles_per_s=files.tiles / median(wall for wall, _ in times),
+        cpu_s_per_tile=median(cpu for _, cpu in times) / files.tiles,
+    )
+
+
+Epoch = Callable[[int], Iterable[tuple[Any, Any]]]
+"""Batches of an epoch by its number."""
+
+
+def png_batches(files: InputFiles) -> Epoch:
+    """The published way: all files are decoded into memory, then batches are taken from there."""
+    names = sorted(path.name for path in files.images.iterdir())
+    images = np.empty((len(names), files.size, files.size, 3), np.uint8)
+    labels = np.empty(images.shape[:3], np.uint8)
+    for index, name in enumerate(names):
+        cv2.cvtColor(cv2.imread(str(files.images / name)), cv2.COLOR_BGR2RGB, dst=images[index])
+        labels[index] = cv2.imread(str(files.labels / name), cv2.IMREAD_GRAYSCALE)
+
+    def epoch(number: int) -> Iterable[tuple[Any, Any]]:
+        order = np.random.default_rng(number).permutation(len(names))
+        for first in range(0, len(names), BATCH):
+            chosen = order[first : first + BATCH]
+            yield images[chosen], labels[chosen]
+
+    return epoch
+
+
+def shard_batches(cache: str, files: InputFiles, threads: int) -> Epoch:
+    """The input of a training, with a value of the recipe's key 'training.input.cache'."""
+    from polynya.shards import open_shards
+    from training.prepare import open_sources
+
+    recipe = _recipe(files, cache)
+    shards = open_shards(files.shards)
+    parts = [shards.scene_ids]
+    (source,) = open_sources(shards, parts, recipe, SingleProcess(), threads)
+
+    def epoch(number: int) -> Iterable[tuple[Any, Any]]:
+        return source.batches(
+            source.epoch_indices(
+                epoch=number, seed=0, shuffle=True, batch_size=BATCH, rank=0, size=1
+            )
+        )
+
+    return epoch
+
+
+def measure_augmentation(case: str, files: InputFiles, rounds: int, threads: int) -> Augmentation:
+    """Time layers alone, behind the input, and a step of the model that they are for."""
+    import tensorflow as tf
+
+    from training.augment import augmentation_layers
+
+    layers = augmentation_layers(AUGMENTATIONS[case], nodata=255, seed=0)
+
+    @tf.function(jit_compile=False)
+    def augment(images: Any, labels: Any) -> Any:
+        images, labels = tf.cast(images, tf.float32), tf.cast(labels, tf.int32)
+        for layer in layers:
+            images, labels = layer(images, labels)
+        return images, labels
+
+    epoch = shard_batches("memory", files, threads)
+    first = next(iter(epoch(0)))
+    augment(*first)
+    alone = [_timed_calls(lambda: augment(*first), 8) for _ in range(rounds)]
+
+    def augmented(number: int) -> Iterable[tuple[Any, Any]]:
+        return (augment(*batch) for batch in islice(epoch(number), _AUGMENTED_BATCHES))
+
+    together = [_timed(augmented, 1 + number)[0] for number in range(rounds)]
+    return Augmentation(
+        layers_s_per_tile=median(alone) / BATCH,
+        tiles_per_s=min(files.tiles, _AUGMENTED_BATCHES * BATCH) / median(together),
+        step_s_per_tile=_step_seconds(files, first, rounds) / _MODEL_BATCH,
+    )
+
+
+def _step_seconds(files: InputFiles, batch: tuple[Any, Any], rounds: int) -> float:
+    """Seconds of a plain training step of the recipe's default model."""
+    import keras
+
+    from training.models import build
+
+    recipe = _recipe(files, "memory")
+    options = recipe.model.model_dump(exclude={"name"})
+    shape = (files.size, files.size, 3)
+    model = build(recipe.model.name, input_shape=shape, n_classes=3, dtype="float32", **options)
+    model.compile(keras.optimizers.Adam(), "sparse_categorical_crossentropy", jit_compile=False)
+    images, labels = batch[0].numpy()[:_MODEL_BATCH], batch[1].numpy()[:_MODEL_BATCH] % 3
+    model.train_on_batch(images, labels)
+    steps = [_timed_calls(lambda: model.train_on_batch(images, labels), 1) for _ in range(rounds)]
+    return median(steps)
+
+
+def _recipe(files: InputFiles, cache: str) -> Recipe:
+    options = {"cache": cache, "folder": str(files.folder / _CACHE)}
+    return Recipe.model_validate({"tiles": {"size": files.size}, "training": {"input": options}})
+
+
+def _timed(epoch: Epoch, number: int) -> tuple[float, float]:
+    """Wall and processor seconds of an epoch, from the making of its iterator to its end."""
+    wall, cpu = time.monotonic(), time.process_time()
+    _go_through(epoch(number))
+    return time.monotonic() - wall, time.process_time() - cpu
+
+
+def _timed_calls(call: Callable[[], object], times: int) -> float:
+    start = time.monotonic()
+    for _ in range(times):
+        call()
+    return (time.monotonic() - start) / times
+
+
+def _go_through(batches: Iterable[tuple[Any, Any]]) -> None:
+    for _ in batches:
+        pass
+
+
+def _peak() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def main(case: str, folder: str, tiles: str, size: str, rounds: str, cores: str) -> None:
+    """Measure one case and print what it took."""
+    # Before TensorFlow counts the cores.
+    allowed = sorted(os.sched_getaffinity(0))[: int(cores)]
+    os.sched_setaffinity(0, allowed)
+    cv2.setNumThreads(len(allowed))
+    import_tensorflow()
+    threads = configure_devices(SingleProcess())
+    files = InputFiles(Path(folder), int(tiles), int(size))
+    measure = measure_augmentation if case in AUGMENTATIONS else measure_input
+    typer.echo(json.dumps(asdict(measure(case, files, int(rounds), threads))))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
