@@ -131,14 +131,15 @@ def prediction_tags(
     model: TrainedModel, scene: Scene, overlap: float | None = None
 ) -> dict[str, str]:
     """What decides the content of a map, as metadata: version, recipe, model, scene and windows."""
-    windows = scene_windows(model, overlap=overlap)
+    windows, options = scene_windows(model, scene, overlap=overlap), model.recipe.inference
     return provenance(
         model.recipe,
         model_digest=file_digest(model.folder / MODEL_FILE),
         source=Path(scene.uri).name,
         source_digest=source_digest(scene.uri),
-        window_size=str(windows.size),
-        window_overlap=str(windows.overlap),
+        window_size=f"{windows.rows.size} x {windows.columns.size}",
+        window_overlap=f"{windows.rows.overlap}, {options.blend}",
+        backend=f"{options.backend}, {options.precision}",
     )
 
 
