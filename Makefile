@@ -92,6 +92,11 @@ bench-labels: setup ## Measure how right labels are under cloud and shadow, in r
 bench-labelling: setup ## Measure labelling at scale against the published pipeline, in runs/bench/labelling
 	python -m benchmarks.labelling
 
+.PHONY: bench-maps
+bench-maps: demo ## Measure maps: speed and memory on a large scene, seams; in runs/bench/maps
+	python -m benchmarks.maps speed --trained $(DEMO)/model
+	python -m benchmarks.maps seams --model $(DEMO)/model
+
 .PHONY: samples
 samples: setup ## Make the shipped sample scenes again, from their seeds
 	python -m data_samples --shipped --out data_samples/scenes
