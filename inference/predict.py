@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from inference.ahead import ahead
 from inference.backends import open_forward
+from inference.decision import Decision, decided, read_decision, tidy
 from inference.rows import row_reader
 from inference.windows import Axis, Band, Windows, blend_bands
 from polynya.errors import SceneError
@@ -48,6 +49,7 @@ def predict_scene(
     *,
     batch_size: int | None = None,
     overlap: float | None = None,
+    decision: Decision | None = None,
     with_probabilities: bool = False,
     show_progress: bool = False,
 ) -> Prediction:
@@ -60,22 +62,31 @@ def predict_scene(
         batch_size: Windows per call of the model; default from the model's recipe.
         overlap: Share that neighbouring windows have in common; default from the recipe.
 
+        decision: How probabilities become classes; default what the model's folder says.
         with_probabilities: Keep the blended probabilities too (4 bytes a pixel and class).
         show_progress: Show how many rows of windows are done.
 
     Raises:
         SceneError: The scene can't be read, or has no valid pixel.
     """
-    nodata = model.recipe.classes.nodata
+    classes = model.recipe.classes
+    decision = decision or read_decision(model.folder, classes.n_classes)
+    nodata = classes.nodata
     codes, probabilities = [], []
     for band in predict_bands(
-        model, scene, batch_size=batch_size, overlap=overlap, show_progress=show_progress
+        model,
+        scene,
+        batch_size=batch_size,
+        overlap=overlap,
+        decision=decision,
+        show_progress=show_progress,
     ):
-        codes.append(band.codes(nodata))
+        codes.append(band.codes(nodata, decision.weights))
         if with_probabilities:
             probabilities.append(band.probabilities)
     prediction = Prediction(
-        np.concatenate(codes), np.concatenate(probabilities) if with_probabilities else None
+        tidy(np.concatenate(codes), decision, nodata),
+        np.concatenate(probabilities) if with_probabilities else None,
     )
     if (prediction.codes == nodata).all():
         raise SceneError(f"{scene.uri} has no valid pixel, all of it is nodata; leave it out.")
@@ -88,6 +99,7 @@ def predict_bands(
     *,
     batch_size: int | None = None,
     overlap: float | None = None,
+    decision: Decision | None = None,
     part: range | None = None,
     show_progress: bool = False,
 ) -> Iterator[Band]:
@@ -102,16 +114,18 @@ def predict_bands(
         scene: What is classified.
         batch_size: Windows per call of the model.
         overlap: Share that neighbouring windows have in common.
+        decision: Gives how often and how smoothly a window is seen.
         part: Only these bands, by their numbers in `scene_windows(...).spans()`; default all.
         show_progress: Show how many rows of windows are done.
     """
     recipe = model.recipe
+    decision = decision or read_decision(model.folder, recipe.classes.n_classes)
     windows = scene_windows(model, scene, batch_size, overlap)
     spans = windows.spans()
     wanted = part if part is not None else range(len(spans))
     bands = blend_bands(
         row_reader(scene, recipe, spans[wanted.start][0] - windows.rows.size),
-        open_forward(model.keras_model, recipe.inference),
+        decided(open_forward(model.keras_model, recipe.inference), decision),
         windows,
         n_classes=recipe.classes.n_classes,
         part=part,

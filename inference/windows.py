@@ -8,7 +8,7 @@ memory depends on the width of a scene, not on its area.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -113,9 +113,17 @@ class Band:
     probabilities: Probabilities
     """float32 (N, W, C), adding up to 1 where valid; 0 where no window was needed."""
 
-    def codes(self, nodata: int) -> Image:
-        """Most probable class of each valid pixel, `nodata` elsewhere: uint8 (N, W)."""
-        codes: Image = self.probabilities.argmax(axis=2).astype(np.uint8)
+    def codes(self, nodata: int, weights: Sequence[float] = ()) -> Image:
+        """Most probable class of each valid pixel, `nodata` elsewhere: uint8 (N, W).
+
+        Args:
+            nodata: Code of pixels without data.
+            weights: Factor on the probability of each class; default 1.
+        """
+        weighted = self.probabilities
+        if weights:
+            weighted = weighted * np.asarray(weights, np.float32)
+        codes: Image = weighted.argmax(axis=2).astype(np.uint8)
         codes[~self.valid] = nodata
         return codes
 
