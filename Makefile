@@ -100,6 +100,11 @@ bench-training: setup ## Measure training on ranks: efficiency, table, overhead,
 bench-input: setup ## Measure how fast tiles come to the training step, in runs/bench/input
 	python -m benchmarks.input
 
+.PHONY: bench-maps
+bench-maps: demo ## Measure maps: speed and memory on a large scene, seams; in runs/bench/maps
+	python -m benchmarks.maps speed --trained $(DEMO)/model
+	python -m benchmarks.maps seams --model $(DEMO)/model
+
 .PHONY: samples
 samples: setup ## Make the shipped sample scenes again, from their seeds
 	python -m data_samples --shipped --out data_samples/scenes

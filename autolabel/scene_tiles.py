@@ -41,6 +41,7 @@ def filter_scene(
     valid: NDArray[np.bool_],
     recipe: Recipe,
     layers: SceneLayers | None = None,
+    sky: Sky | None = None,
 ) -> NDArray[np.uint8]:
     """Filter a scene as its labels were: at once, or each tile alone as the published job does.
 
@@ -49,6 +50,7 @@ def filter_scene(
         valid: bool (H, W).
         recipe: Method, scope and tile size.
         layers: More evidence, where the scene has it.
+        sky: Of these rows, if it is known already: rows alone don't show it.
 
     Returns:
         uint8 (H, W, 3), 0 where nodata.
@@ -57,7 +59,7 @@ def filter_scene(
         return image
     profile = get_profile(recipe.label.profile)
     if recipe.label.scope == "scene":
-        return _filtered(_label(image, valid, recipe, profile, layers, with_filtered=True))
+        return _filtered(_label(image, valid, recipe, profile, layers, True, sky))
     filtered = np.empty_like(image)
     for tile in tile_grid(image.shape[0], image.shape[1], recipe.tiles.size):
         part, seen = np.ascontiguousarray(image[tile.slices]), valid[tile.slices]

@@ -1,18 +1,72 @@
-"""A sky as bytes: what one worker found of a scene and others need of it."""
+"""The sky over a scene of any size: found strip by strip, handed on as bytes, seen by its rows."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from autolabel.levels import Levels
+from autolabel.levels import Levels, levels_of
+from autolabel.thresholds import get_profile
+from polynya.grid import Tile
+from polynya.layers import SceneLayers, read_layers
+from polynya.recipe import Recipe
+from polynya.scenes import Scene, read_scene
 
-if TYPE_CHECKING:  # Numba takes half a second to import.
+if TYPE_CHECKING:  # Numba takes half a second to import; only one filter needs it.
     from autolabel.illumination import Sky
 
 _ARRAYS = ("cell_gain", "cell_haze", "kind", "surface", "cloud_color")
+_STRIP_ROWS = 1024
+"""Rows that are read at once to find the sky; a multiple of the cells' 32 pixels."""
+
+
+def find_sky(scene: Scene, recipe: Recipe) -> Sky:
+    """Find the sky over a scene in memory that depends on its width, and on its area little.
+
+    Args:
+        scene: Read once, strip by strip.
+        recipe: Colour thresholds, classes and stretch.
+
+    Raises:
+        SceneError: The scene can't be read.
+    """
+    from autolabel.illumination import solve_sky
+    from autolabel.survey import Strip, survey_scene
+
+    def strips() -> Iterator[Strip]:
+        for row in range(0, scene.height, _STRIP_ROWS):
+            window = Tile(row, 0, min(_STRIP_ROWS, scene.height - row), scene.width)
+            yield Strip.of(*read_scene(scene, window), read_layers(scene, window))
+
+    levels = levels_of(get_profile(recipe.label.profile), recipe.classes)
+    shape, stretch = (scene.height, scene.width), recipe.scene.stretch
+    survey = survey_scene(strips(), shape, levels, stretch)
+    return solve_sky(survey, levels=levels, stretch=stretch)
+
+
+def sky_over_rows(
+    whole: Sky,
+    row: int,
+    image: NDArray[np.uint8],
+    layers: SceneLayers | None,
+    stretch: tuple[float, float],
+) -> Sky:
+    """The sky over some rows of a scene, with their opaque cloud.
+
+    Args:
+        whole: From `find_sky`.
+        row: Offset of the first row.
+        image: uint8 (N, W, 3), the rows.
+        layers: Of the rows.
+        stretch: Reflectances of grey levels 0 and 255.
+    """
+    from autolabel.survey import opaque_cloud
+
+    return whole.rows(row, len(image), opaque_cloud(image, layers, stretch))
 
 
 def pack_sky(sky: Sky) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TypeVar
@@ -17,21 +17,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from autolabel.levels import levels_of
 from autolabel.plan import Part, Unit, needs_sky
 from autolabel.scene_tiles import LabelledScene, cut_tiles, label_pixels
-from autolabel.skies import pack_sky, unpack_sky
+from autolabel.skies import find_sky, pack_sky, sky_over_rows, unpack_sky
 from autolabel.thresholds import get_profile
 from polynya.errors import PolynyaError
-from polynya.grid import Tile, tile_grid
+from polynya.grid import tile_grid
 from polynya.layers import read_layers
 from polynya.recipe import Recipe
 from polynya.scenes import Scene, read_scene
 from polynya.shard_writer import WORK_FOLDER, ShardWriter, tile_row
 from polynya.storage import Folder
 
-_STRIP_ROWS = 1024
-"""Rows that are read at once to find the sky; a multiple of the cells' 32 pixels."""
 _FIRST_WAIT = 0.5
 """Seconds before a scene is tried again; doubled each time."""
 
@@ -91,11 +88,11 @@ def find_scene_sky(task: SkyTask, job: Job) -> str:
         Why it failed, one sentence; empty if it is there.
     """
     cv2.setNumThreads(1)
-    found = tried(partial(_sky_bytes, task.scene, job.recipe), task.scene.uri, job.retries)
-    if isinstance(found, Failure):
-        return found.reason
+    sky = tried(partial(find_sky, task.scene, job.recipe), task.scene.uri, job.retries)
+    if isinstance(sky, Failure):
+        return sky.reason
     try:
-        job.folder.write(task.note, found)
+        job.folder.write(task.note, pack_sky(sky))
     except (PolynyaError, OSError) as error:
         return str(error)
     return ""
@@ -135,32 +132,13 @@ def read_note(folder: Folder, unit: Unit) -> list[PartResult]:
     return [PartResult(**row | {key: tuple(row[key]) for key in sequences}) for row in rows]
 
 
-def _sky_bytes(scene: Scene, recipe: Recipe) -> bytes:
-    # Numba takes half a second to import; only this filter needs it.
-    from autolabel.illumination import solve_sky
-    from autolabel.survey import Strip, survey_scene
-
-    def strips() -> Iterator[Strip]:
-        for row in range(0, scene.height, _STRIP_ROWS):
-            window = Tile(row, 0, min(_STRIP_ROWS, scene.height - row), scene.width)
-            yield Strip.of(*read_scene(scene, window), read_layers(scene, window))
-
-    levels = levels_of(get_profile(recipe.label.profile), recipe.classes)
-    shape, stretch = (scene.height, scene.width), recipe.scene.stretch
-    survey = survey_scene(strips(), shape, levels, stretch)
-    return pack_sky(solve_sky(survey, levels=levels, stretch=stretch))
-
-
 def _label_part(part: Part, job: Job, with_sky: bool) -> tuple[LabelledScene, NDArray[np.bool_]]:
     image, valid = read_scene(part.scene, part.window)
     layers = read_layers(part.scene, part.window)
     sky = None
     if with_sky:
-        from autolabel.survey import opaque_cloud
-
         whole = unpack_sky(job.folder.read(SkyTask(part.scene).note))
-        opaque = opaque_cloud(image, layers, job.recipe.scene.stretch)
-        sky = whole.rows(part.row, part.height, opaque)
+        sky = sky_over_rows(whole, part.row, image, layers, job.recipe.scene.stretch)
     profile = get_profile(job.recipe.label.profile)
     return label_pixels(image, valid, job.recipe, profile, layers, sky), valid
 

@@ -72,7 +72,7 @@ def evaluate(
     """
     trained = open_model(model) if model else None
     recipe = trained.recipe if trained else Recipe()
-    opened = _open_scenes([*scenes, *(more_scenes or [])], recipe)
+    opened = open_scenes([*scenes, *(more_scenes or [])], recipe)
     methods = {name: _labels_by(method, recipe) for method, name in FILTERS.items()}
     if trained or maps:
         methods[MODEL] = lambda scene, _, valid: model_codes(trained, maps, scene, valid)
@@ -206,7 +206,7 @@ def draw_comparison(path: Path, name: str, comparison: Comparison, evaluation: E
     draw_panels(path, panels, evaluation.classes, title)
 
 
-def _open_scenes(patterns: list[str], recipe: Recipe) -> list[Scene]:
+def open_scenes(patterns: list[str], recipe: Recipe) -> list[Scene]:
     """Open every scene with its truth first, so that nothing is computed for a wrong list."""
     refs = [ref for ref in find_scenes(patterns) if last_part(ref.id) not in NO_SCENES]
     if not refs:

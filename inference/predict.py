@@ -11,19 +11,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from autolabel.scene_tiles import filter_scene
-from inference.windows import Band, Forward, Image, Mask, ReadRows, Windows, blend_bands
+from inference.ahead import ahead
+from inference.backends import open_forward
+from inference.decision import Decision, decided, read_decision, tidy
+from inference.rows import row_reader
+from inference.windows import Axis, Band, Windows, blend_bands
 from polynya.errors import SceneError
-from polynya.grid import Tile
 from polynya.progress import track
-from polynya.recipe import Recipe
-from polynya.scenes import Scene, read_layers, read_scene
+from polynya.scenes import Scene
 
 if TYPE_CHECKING:  # Keras takes seconds to load and isn't needed to look at windows or maps.
     from training.model_folder import TrainedModel
-
-_ROWS_PER_READ = 1024
-"""Files come in blocks of up to about this many rows; with fewer, blocks are decoded repeatedly."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +49,7 @@ def predict_scene(
     *,
     batch_size: int | None = None,
     overlap: float | None = None,
+    decision: Decision | None = None,
     with_probabilities: bool = False,
     show_progress: bool = False,
 ) -> Prediction:
@@ -63,22 +62,31 @@ def predict_scene(
         batch_size: Windows per call of the model; default from the model's recipe.
         overlap: Share that neighbouring windows have in common; default from the recipe.
 
+        decision: How probabilities become classes; default what the model's folder says.
         with_probabilities: Keep the blended probabilities too (4 bytes a pixel and class).
         show_progress: Show how many rows of windows are done.
 
     Raises:
         SceneError: The scene can't be read, or has no valid pixel.
     """
-    nodata = model.recipe.classes.nodata
+    classes = model.recipe.classes
+    decision = decision or read_decision(model.folder, classes.n_classes)
+    nodata = classes.nodata
     codes, probabilities = [], []
     for band in predict_bands(
-        model, scene, batch_size=batch_size, overlap=overlap, show_progress=show_progress
+        model,
+        scene,
+        batch_size=batch_size,
+        overlap=overlap,
+        decision=decision,
+        show_progress=show_progress,
     ):
-        codes.append(band.codes(nodata))
+        codes.append(band.codes(nodata, decision.weights))
         if with_probabilities:
             probabilities.append(band.probabilities)
     prediction = Prediction(
-        np.concatenate(codes), np.concatenate(probabilities) if with_probabilities else None
+        tidy(np.concatenate(codes), decision, nodata),
+        np.concatenate(probabilities) if with_probabilities else None,
     )
     if (prediction.codes == nodata).all():
         raise SceneError(f"{scene.uri} has no valid pixel, all of it is nodata; leave it out.")
@@ -91,80 +99,65 @@ def predict_bands(
     *,
     batch_size: int | None = None,
     overlap: float | None = None,
+    decision: Decision | None = None,
+    part: range | None = None,
     show_progress: bool = False,
 ) -> Iterator[Band]:
-    """Classify a scene band by band, from the top; arguments as for `predict_scene`.
+    """Classify a scene band by band, from the top.
 
-    Memory depends on the width of the scene only, except where the model wants filtered images: the
-    filter looks at the whole scene.
+    Memory depends on the width of the scene only, except where the model wants images that the
+    published filter made of whole scenes. Reading, the model and what is done with the bands run
+    side by side.
+
+    Args:
+        model: As for `predict_scene`, like the following.
+        scene: What is classified.
+        batch_size: Windows per call of the model.
+        overlap: Share that neighbouring windows have in common.
+        decision: Gives how often and how smoothly a window is seen.
+        part: Only these bands, by their numbers in `scene_windows(...).spans()`; default all.
+        show_progress: Show how many rows of windows are done.
     """
     recipe = model.recipe
-    windows = scene_windows(model, batch_size, overlap)
-    return iter(
-        track(
-            blend_bands(
-                _row_reader(scene, recipe),
-                _forward(model),
-                height=scene.height,
-                width=scene.width,
-                n_classes=recipe.classes.n_classes,
-                windows=windows,
-            ),
-            f"Predicting {scene.id}",
-            total=len(windows.starts(scene.height)),
-            enabled=show_progress,
-        )
+    decision = decision or read_decision(model.folder, recipe.classes.n_classes)
+    windows = scene_windows(model, scene, batch_size, overlap)
+    spans = windows.spans()
+    wanted = part if part is not None else range(len(spans))
+    bands = blend_bands(
+        row_reader(scene, recipe, spans[wanted.start][0] - windows.rows.size),
+        decided(open_forward(model.keras_model, recipe.inference), decision),
+        windows,
+        n_classes=recipe.classes.n_classes,
+        part=part,
     )
+    title = f"Predicting {scene.id}"
+    return iter(track(ahead(bands), title, total=len(wanted), enabled=show_progress))
 
 
 def scene_windows(
-    model: TrainedModel, batch_size: int | None = None, overlap: float | None = None
+    model: TrainedModel,
+    scene: Scene,
+    batch_size: int | None = None,
+    overlap: float | None = None,
 ) -> Windows:
-    """Windows as large as the tiles of the training; None takes the recipe's value."""
-    options = model.recipe.inference
+    """Windows of whole tiles, as large as the recipe says or the scene needs.
+
+    Args:
+        model: Its recipe gives what isn't given here, and a model of fixed size gives that.
+        scene: What is cut.
+        batch_size: Windows per call of the model.
+        overlap: Share that neighbouring windows have in common.
+    """
+    options, tile = model.recipe.inference, model.recipe.tiles.size
+    share = options.overlap if overlap is None else overlap
+    most = max(1, round(options.window / tile))
+
+    def axis(length: int, fixed: int | None) -> Axis:
+        return Axis(length, fixed or tile * min(most, -(-length // tile)), share, options.blend)
+
+    _, fixed_height, fixed_width, _ = model.keras_model.input_shape
     return Windows(
-        size=model.recipe.tiles.size,
-        overlap=options.overlap if overlap is None else overlap,
-        batch_size=options.batch_size if batch_size is None else batch_size,
+        axis(scene.height, fixed_height),
+        axis(scene.width, fixed_width),
+        options.batch_size if batch_size is None else batch_size,
     )
-
-
-def _forward(model: TrainedModel) -> Forward:
-    keras_model = model.keras_model
-    # XLA compiles for every shape of batch anew and, on CPU, gives slower convolutions.
-    keras_model.jit_compile = False
-
-    def forward(images: Image) -> NDArray[np.float32]:
-        return np.asarray(keras_model.predict_on_batch(images), np.float32)
-
-    return forward
-
-
-def _row_reader(scene: Scene, recipe: Recipe) -> ReadRows:
-    if recipe.label.images == "original" or recipe.label.method == "none":
-        return _RowsOfFile(scene)
-    image, valid = read_scene(scene)
-    filtered = filter_scene(image, valid, recipe, read_layers(scene))
-    return lambda start, stop: (filtered[start:stop], valid[start:stop])
-
-
-class _RowsOfFile:
-    """Rows of a scene in order, read from its file in larger pieces."""
-
-    def __init__(self, scene: Scene) -> None:
-        self._scene = scene
-        self._next = 0
-        self._image = np.zeros((0, scene.width, 3), np.uint8)
-        self._valid = np.zeros((0, scene.width), np.bool_)
-
-    def __call__(self, start: int, stop: int) -> tuple[Image, Mask]:
-        while self._next < stop:
-            height = min(_ROWS_PER_READ, self._scene.height - self._next)
-            image, valid = read_scene(self._scene, Tile(self._next, 0, height, self._scene.width))
-            self._image = np.concatenate([self._image, image])
-            self._valid = np.concatenate([self._valid, valid])
-            self._next += height
-        count = stop - start
-        rows = self._image[:count], self._valid[:count]
-        self._image, self._valid = self._image[count:], self._valid[count:]
-        return rows

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autolabel import PROFILES, label_image
+from inference.decision import read_decision
 from inference.maps import map_tags, read_map, source_digest, write_map
 from inference.pictures import draw_panels, read_preview, thinning
 from inference.predict import predict_scene, scene_windows
@@ -131,14 +132,17 @@ def prediction_tags(
     model: TrainedModel, scene: Scene, overlap: float | None = None
 ) -> dict[str, str]:
     """What decides the content of a map, as metadata: version, recipe, model, scene and windows."""
-    windows = scene_windows(model, overlap=overlap)
+    windows, options = scene_windows(model, scene, overlap=overlap), model.recipe.inference
+    decision = read_decision(model.folder, model.recipe.classes.n_classes)
     return provenance(
         model.recipe,
         model_digest=file_digest(model.folder / MODEL_FILE),
         source=Path(scene.uri).name,
         source_digest=source_digest(scene.uri),
-        window_size=str(windows.size),
-        window_overlap=str(windows.overlap),
+        window_size=f"{windows.rows.size} x {windows.columns.size}",
+        window_overlap=f"{windows.rows.overlap}, {options.blend}",
+        backend=f"{options.backend}, {options.precision}",
+        decision=decision.model_dump_json(exclude_defaults=True),
     )
 
 

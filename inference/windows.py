@@ -2,17 +2,20 @@
 
 A model sees one window at a time, and knows least about a window's border, where half of the
 context is missing. So windows overlap, and their probabilities are averaged with weights that fall
-towards the border. Rows are finished from top to bottom and handed on: memory depends on the width
-of a scene, not on its area.
+towards the border, or borders are left out. Rows are finished from top to bottom and handed on:
+memory depends on the width of a scene, not on its area.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from inference.ahead import ahead
+from polynya.recipe import Blend
 
 Image = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -26,43 +29,77 @@ Forward = Callable[[Image], Probabilities]
 
 
 @dataclass(frozen=True)
-class Windows:
-    """How a scene is cut into overlapping windows."""
+class Axis:
+    """Windows along one side of a scene."""
 
+    length: int
+    """Of the scene, in pixels."""
     size: int
-    """Edge of a window in pixels."""
+    """Of a window, in pixels."""
     overlap: float
     """Share of a window that it has in common with the next one, 0 to less than 1."""
-    batch_size: int
-    """Windows per call of the model."""
+    blend: Blend = "hann"
+    """What happens where windows overlap."""
 
-    def starts(self, length: int) -> list[int]:
-        """Offsets of the windows along one side of a scene.
+    @property
+    def starts(self) -> list[int]:
+        """Offsets of the windows.
 
-        The last window ends with the scene, so the last row and column are covered whatever the
-        size; a side shorter than a window has the one window at 0.
+        The last window ends with the scene, so the last pixel is covered whatever the length; a
+        side shorter than a window has the one window at 0.
         """
-        last = max(length - self.size, 0)
+        last = max(self.length - self.size, 0)
         stride = max(1, round(self.size * (1.0 - self.overlap)))
         return [*range(0, last, stride), last]
 
-    def weights(self) -> NDArray[np.float32]:
-        """Blend weights along one side of a window: Hann at pixel centres, so none is zero.
+    def weights(self, start: int) -> NDArray[np.float32]:
+        """Blend weights of the window at an offset, at pixel centres.
 
-        w(i) = sin^2(pi (i + 1/2) / size); at an overlap of one half they add up to 1 everywhere.
+        "hann": half a Hann window rises over the overlap on each side, with ones between; at an
+        overlap of one half that is a Hann window. With d the distance of a pixel's centre from the
+        nearer border and t the overlap in pixels, or half a window if that is less,
+        w = sin^2(pi / 2 min(d / t, 1)). It is nowhere zero, and windows that overlap as planned
+        add up to 1.
+
+        "trimmed": the outer half of the overlap has no weight, except along the scene's borders,
+        where there is no other window.
 
         Returns:
             float32 (size,).
         """
         centres = np.arange(self.size) + 0.5
-        return np.asarray(np.sin(np.pi * centres / self.size) ** 2, np.float32)
+        if self.blend == "trimmed":
+            margin = int(self.size * self.overlap / 2)
+            low = 0 if start == 0 else margin
+            high = self.size if start + self.size >= self.length else self.size - margin
+            return np.asarray((centres > low) & (centres < high), np.float32)
+        taper = self.size * min(self.overlap, 0.5)
+        if taper == 0:
+            return np.ones(self.size, np.float32)
+        distance = np.minimum(centres, self.size - centres)
+        return np.asarray(np.sin(np.pi / 2 * np.minimum(distance / taper, 1.0)) ** 2, np.float32)
 
-    def weight_sums(self, length: int) -> NDArray[np.float32]:
-        """Sum of the weights of all windows along one side of a scene, float32 (length,)."""
-        sums = np.zeros(max(length, self.size), np.float32)
-        for start in self.starts(length):
-            sums[start : start + self.size] += self.weights()
-        return sums[:length]
+    def weight_sums(self) -> NDArray[np.float32]:
+        """Sum of the weights of all windows, float32 (length,)."""
+        sums = np.zeros(max(self.length, self.size), np.float32)
+        for start in self.starts:
+            sums[start : start + self.size] += self.weights(start)
+        return sums[: self.length]
+
+
+@dataclass(frozen=True)
+class Windows:
+    """How a scene is cut into overlapping windows."""
+
+    rows: Axis
+    columns: Axis
+    batch_size: int
+    """Windows per call of the model."""
+
+    def spans(self) -> list[tuple[int, int]]:
+        """First row and end of the bands that `blend_bands` yields, one for each row of windows."""
+        starts = self.rows.starts
+        return list(zip(starts, [*starts[1:], self.rows.length], strict=True))
 
 
 @dataclass(frozen=True)
@@ -76,9 +113,17 @@ class Band:
     probabilities: Probabilities
     """float32 (N, W, C), adding up to 1 where valid; 0 where no window was needed."""
 
-    def codes(self, nodata: int) -> Image:
-        """Most probable class of each valid pixel, `nodata` elsewhere: uint8 (N, W)."""
-        codes: Image = self.probabilities.argmax(axis=2).astype(np.uint8)
+    def codes(self, nodata: int, weights: Sequence[float] = ()) -> Image:
+        """Most probable class of each valid pixel, `nodata` elsewhere: uint8 (N, W).
+
+        Args:
+            nodata: Code of pixels without data.
+            weights: Factor on the probability of each class; default 1.
+        """
+        weighted = self.probabilities
+        if weights:
+            weighted = weighted * np.asarray(weights, np.float32)
+        codes: Image = weighted.argmax(axis=2).astype(np.uint8)
         codes[~self.valid] = nodata
         return codes
 
@@ -86,68 +131,86 @@ class Band:
 def blend_bands(
     read_rows: ReadRows,
     forward: Forward,
-    *,
-    height: int,
-    width: int,
-    n_classes: int,
     windows: Windows,
+    *,
+    n_classes: int,
+    part: range | None = None,
 ) -> Iterator[Band]:
-    """Run a model over a scene and blend its windows.
+    """Run a model over a scene, or some rows of it, and blend its windows.
 
     Windows without a valid pixel are skipped. Scenes smaller than a window are continued by
-    reflection, so the model always sees full windows.
+    reflection, so the model always sees full windows. The rows of the next windows are read while
+    the model works.
 
     Args:
         read_rows: Source of the scene's rows.
         forward: The model.
-        height: Rows of the scene.
-        width: Columns of the scene.
+        windows: Where they are, and how they are blended.
         n_classes: Channels of the model's output.
-        windows: Size, overlap, batch size.
+        part: Only these bands, by their numbers in `Windows.spans`; default all. What they hold
+            is the same to the last bit: all windows that reach into them are run.
 
     Yields:
-        Bands that follow each other from row 0 to the last, one for each row of windows.
+        Bands that follow each other from the top, one for each row of windows.
     """
-    size = windows.size
-    rows, columns = windows.starts(height), windows.starts(width)
-    weights: Probabilities = windows.weights()[:, None, None] * windows.weights()[:, None]
-    row_sums, column_sums = windows.weight_sums(height), windows.weight_sums(width)
+    rows, columns = windows.rows, windows.columns
+    spans = windows.spans()
+    wanted = part if part is not None else range(len(spans))
+    first_row = spans[wanted.start][0]
+    # Rows of windows above the first band reach into it.
+    begin = next(i for i, start in enumerate(rows.starts) if start + rows.size > first_row)
+    row_sums, column_sums = rows.weight_sums(), columns.weight_sums()
 
-    image = np.zeros((0, width, 3), np.uint8)
-    valid = np.zeros((0, width), np.bool_)
-    sums = np.zeros((size, max(width, size), n_classes), np.float32)
-    for top, next_top in zip(rows, [*rows[1:], height], strict=True):
-        bottom = min(top + size, height)
-        new_image, new_valid = read_rows(top + len(image), bottom)
+    top = spans[begin][0]
+    image = np.zeros((0, columns.length, 3), np.uint8)
+    valid = np.zeros((0, columns.length), np.bool_)
+    sums = np.zeros((rows.size, max(columns.length, columns.size), n_classes), np.float32)
+    blocks = ahead(_new_rows(read_rows, rows, begin, wanted.stop))
+    for index, (new_image, new_valid) in zip(range(begin, wanted.stop), blocks, strict=True):
         image, valid = np.concatenate([image, new_image]), np.concatenate([valid, new_valid])
-        _add_windows(sums, image, valid, columns, weights, forward, windows)
+        top, next_top = spans[index]
+        _add_windows(sums, image, valid, rows.weights(top), forward, windows)
 
         # No later window reaches above the next row of windows: these rows are finished. Every
         # window over a valid pixel was run, so the sum of weights is known without counting.
         done = next_top - top
-        totals: Probabilities = row_sums[top:next_top, None, None] * column_sums[:, None]
-        yield Band(top, valid[:done], sums[:done, :width] / totals)
+        if index >= wanted.start:
+            totals: Probabilities = row_sums[top:next_top, None, None] * column_sums[:, None]
+            yield Band(top, valid[:done], sums[:done, : columns.length] / totals)
         image, valid = image[done:], valid[done:]
-        sums[: size - done] = sums[done:]
-        sums[size - done :] = 0
+        sums[: rows.size - done] = sums[done:]
+        sums[rows.size - done :] = 0
+
+
+def _new_rows(
+    read_rows: ReadRows, rows: Axis, begin: int, stop: int
+) -> Iterator[tuple[Image, Mask]]:
+    """For each row of windows the rows of the scene that the one before hasn't got."""
+    starts = rows.starts
+    known = starts[begin]
+    for start in starts[begin:stop]:
+        bottom = min(start + rows.size, rows.length)
+        yield read_rows(known, bottom)
+        known = bottom
 
 
 def _add_windows(
     sums: Probabilities,
     image: Image,
     valid: Mask,
-    columns: list[int],
-    weights: NDArray[np.float32],
+    row_weights: NDArray[np.float32],
     forward: Forward,
     windows: Windows,
 ) -> None:
     """Add the weighted probabilities of one row of windows."""
-    size = windows.size
-    padding = [(0, max(0, size - side)) for side in valid.shape]
+    columns = windows.columns
+    size = (windows.rows.size, columns.size)
+    padding = [(0, max(0, full - side)) for full, side in zip(size, valid.shape, strict=True)]
     image = np.pad(image, [*padding, (0, 0)], mode="symmetric")
-    wanted = [left for left in columns if valid[:, left : left + size].any()]
+    wanted = [left for left in columns.starts if valid[:, left : left + columns.size].any()]
     for first in range(0, len(wanted), windows.batch_size):
         batch = wanted[first : first + windows.batch_size]
-        stack = np.stack([image[:, left : left + size] for left in batch])
+        stack = np.stack([image[:, left : left + columns.size] for left in batch])
         for left, probabilities in zip(batch, forward(stack), strict=True):
-            sums[:, left : left + size] += probabilities * weights
+            weights: Probabilities = row_weights[:, None, None] * columns.weights(left)[:, None]
+            sums[:, left : left + columns.size] += probabilities * weights

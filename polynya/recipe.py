@@ -294,13 +294,28 @@ class TrainingOptions(Options):
         return self
 
 
+Blend = Literal["hann", "trimmed"]
+"""Overlapping windows: averaged with weights that fall towards borders, or without borders."""
+
+
 class InferenceOptions(Options):
     """Prediction of whole scenes."""
 
-    overlap: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.5
+    window: Positive = 1024
+    """Edge in pixels of the windows that the model sees, rounded to whole tiles of `tiles.size`;
+    smaller where the scene is. Larger ones take more memory and less time."""
+    overlap: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.125
     """Share of a window that it has in common with the next one."""
-    batch_size: Positive = 8
-    """Windows per call of the model."""
+    blend: Blend = "hann"
+    """What happens where windows overlap: averaged with weights that fall towards the border, or
+    the outer half of the overlap left out."""
+    batch_size: Positive = 1
+    """Windows per call of the model; more pays on GPUs and with small windows."""
+    backend: Literal["keras", "openvino"] = "keras"
+    """What runs the model; "openvino" (an extra) is for processors."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Arithmetic of the layers: bfloat16 is faster on processors and GPUs made for it, and gives
+    other classes where two are nearly as probable."""
 
 
 class Recipe(Options):

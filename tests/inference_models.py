@@ -11,8 +11,9 @@ from polynya.recipe import Recipe
 
 
 def make_recipe(tile_size: int = 64, **sections: Any) -> Recipe:
-    """A recipe for windows of this size."""
-    return Recipe.model_validate({"tiles": {"size": tile_size}, **sections})
+    """A recipe for windows of this size that overlap by half."""
+    inference = {"window": tile_size, "overlap": 0.5, "batch_size": 4}
+    return Recipe.model_validate({"tiles": {"size": tile_size}, "inference": inference, **sections})
 
 
 def save_threshold_model(folder: Path, recipe: Recipe) -> Path:

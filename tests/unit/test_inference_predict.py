@@ -72,11 +72,11 @@ def test_unet_with_stride_blends_to_the_sum_over_all_windows(unet, write_scene):
     image = ice_image(90, 75)
     scene = open_scene(str(write_scene("scene.tif", image)))
     prediction = predict_scene(unet, scene, with_probabilities=True)
-    windows = scene_windows(unet)
-    weights = np.outer(windows.weights(), windows.weights())[..., None]
+    windows = scene_windows(unet, scene)
     sums, totals = np.zeros((90, 75, 3)), np.zeros((90, 75, 1))
-    for top in windows.starts(90):
-        for left in windows.starts(75):
+    for top in windows.rows.starts:
+        for left in windows.columns.starts:
+            weights = np.outer(windows.rows.weights(top), windows.columns.weights(left))[..., None]
             place = (slice(top, top + 32), slice(left, left + 32))
             sums[place] += unet.keras_model.predict_on_batch(image[place][None])[0] * weights
             totals[place] += weights

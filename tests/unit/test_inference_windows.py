@@ -10,10 +10,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from inference.windows import Windows, blend_bands
+from inference.windows import Axis, Windows, blend_bands
 
-SIZES = st.integers(1, 300)
+SIZES = st.integers(1, 700)
 OVERLAPS = st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.6, 0.75, 0.9])
+BLENDS = st.sampled_from(["hann", "trimmed"])
 
 
 def brightness_model(images: np.ndarray) -> np.ndarray:
@@ -45,17 +46,20 @@ def random_scene(height: int, width: int, seed: int) -> tuple[np.ndarray, np.nda
     return image, valid
 
 
-def blend(image, valid, forward, windows, n_classes=3):
+def square(shape, size, overlap, batch_size=1, blend="hann"):
+    """Square windows over a scene of (H, W) pixels."""
+    return Windows(*(Axis(length, size, overlap, blend) for length in shape), batch_size)
+
+
+def blend(image, valid, forward, windows, part=None):
     """All bands of a scene: probabilities (H, W, C), codes (H, W), and the bands."""
-    height, width = valid.shape
     bands = list(
         blend_bands(
             lambda start, stop: (image[start:stop], valid[start:stop]),
             forward,
-            height=height,
-            width=width,
-            n_classes=n_classes,
-            windows=windows,
+            windows,
+            n_classes=3,
+            part=part,
         )
     )
     probabilities = np.concatenate([band.probabilities for band in bands])
@@ -65,69 +69,86 @@ def blend(image, valid, forward, windows, n_classes=3):
 def slow_blend(image, forward, windows):
     """Every window on its own into a whole-scene sum, in float64."""
     height, width = image.shape[:2]
-    size = windows.size
+    rows, columns = windows.rows, windows.columns
+    size = rows.size
     padding = [(0, max(0, size - height)), (0, max(0, size - width)), (0, 0)]
     padded = np.pad(image, padding, mode="symmetric")
-    weights = np.outer(windows.weights(), windows.weights()).astype(np.float64)[..., None]
     sums = np.zeros((*padded.shape[:2], 3))
     totals = np.zeros((*padded.shape[:2], 1))
-    for top in windows.starts(height):
-        for left in windows.starts(width):
+    for top in rows.starts:
+        for left in columns.starts:
+            weights = np.outer(rows.weights(top), columns.weights(left)).astype(float)[..., None]
             place = (slice(top, top + size), slice(left, left + size))
             sums[place] += forward(padded[place][None])[0] * weights
             totals[place] += weights
     return (sums / totals)[:height, :width]
 
 
-@given(SIZES, st.integers(1, 128), OVERLAPS)
-@example(1, 1, 0.0)
-@example(300, 1, 0.9)
-def test_starts_cover_every_pixel_and_reach_the_last(length, size, overlap):
-    windows = Windows(size, overlap, batch_size=1)
-    starts = windows.starts(length)
+@settings(deadline=None)
+@given(SIZES, st.integers(1, 128), OVERLAPS, BLENDS)
+@example(1, 1, 0.0, "hann")
+@example(300, 1, 0.9, "trimmed")
+def test_starts_cover_every_pixel_and_reach_the_last(length, size, overlap, blend):
+    axis = Axis(length, size, overlap, blend)
+    starts = axis.starts
     assert starts[0] == 0
     assert starts == sorted(set(starts))
     assert starts[-1] == max(length - size, 0)
     steps = np.diff(starts)
     assert (steps <= size).all()
-    assert (windows.weight_sums(length) > 0).all()
+    assert (axis.weight_sums() > 0).all()
 
 
 def test_starts_by_hand():
-    assert Windows(4, 0.5, 1).starts(10) == [0, 2, 4, 6]
-    assert Windows(4, 0.5, 1).starts(11) == [0, 2, 4, 6, 7]
-    assert Windows(4, 0.0, 1).starts(8) == [0, 4]
-    assert Windows(4, 0.0, 1).starts(3) == [0]
-    assert Windows(4, 0.9, 1).starts(6) == [0, 1, 2]
+    assert Axis(10, 4, 0.5).starts == [0, 2, 4, 6]
+    assert Axis(11, 4, 0.5).starts == [0, 2, 4, 6, 7]
+    assert Axis(8, 4, 0.0).starts == [0, 4]
+    assert Axis(3, 4, 0.0).starts == [0]
+    assert Axis(6, 4, 0.9).starts == [0, 1, 2]
 
 
 @pytest.mark.parametrize("size", [1, 2, 7, 64, 256])
 def test_weights_are_positive_symmetric_and_highest_in_the_middle(size):
-    weights = Windows(size, 0.5, 1).weights()
+    weights = Axis(size * 3, size, 0.5).weights(0)
     assert weights.dtype == np.float32
     assert (weights > 0).all()
     np.testing.assert_allclose(weights, weights[::-1], rtol=1e-5)
     assert weights.argmax() in (size // 2, (size - 1) // 2)
 
 
-def test_weights_of_half_overlapping_windows_add_up_to_one():
-    np.testing.assert_allclose(Windows(64, 0.5, 1).weight_sums(640)[32:-32], 1, rtol=1e-5)
+@pytest.mark.parametrize(("size", "overlap"), [(64, 0.5), (64, 0.25), (128, 0.125)])
+def test_weights_of_windows_that_overlap_add_up_to_one(size, overlap):
+    taper = round(size * overlap)
+    sums = Axis(size + 6 * (size - taper), size, overlap).weight_sums()
+    np.testing.assert_allclose(sums[taper:-taper], 1, rtol=1e-5)
+
+
+def test_trimmed_windows_leave_out_half_of_the_overlap_but_not_at_the_scenes_borders():
+    axis = Axis(20, 8, 0.5, "trimmed")
+    assert axis.starts == [0, 4, 8, 12]
+    np.testing.assert_array_equal(axis.weights(0), [1, 1, 1, 1, 1, 1, 0, 0])
+    np.testing.assert_array_equal(axis.weights(4), [0, 0, 1, 1, 1, 1, 0, 0])
+    np.testing.assert_array_equal(axis.weights(12), [0, 0, 1, 1, 1, 1, 1, 1])
+    np.testing.assert_array_equal(axis.weight_sums(), np.ones(20))
 
 
 @settings(max_examples=60, deadline=None)
-@given(SIZES, SIZES, st.sampled_from([16, 33, 64]), OVERLAPS, st.integers(1, 7), st.integers(0, 99))
-@example(1, 1, 64, 0.5, 8, 0)
-@example(1, 300, 64, 0.5, 8, 0)
-@example(300, 1, 33, 0.0, 1, 1)
-@example(64, 64, 64, 0.9, 3, 2)
+@given(
+    SIZES, SIZES, st.sampled_from([33, 64, 128]), OVERLAPS, BLENDS, st.integers(1, 7),
+    st.integers(0, 99),
+)  # fmt: skip
+@example(1, 1, 64, 0.5, "hann", 8, 0)
+@example(1, 700, 64, 0.5, "trimmed", 8, 0)
+@example(700, 1, 33, 0.0, "hann", 1, 1)
+@example(64, 64, 64, 0.9, "trimmed", 3, 2)
 def test_every_valid_pixel_gets_one_class_and_none_is_invented(
-    height, width, size, overlap, batch_size, seed
+    height, width, size, overlap, blending, batch_size, seed
 ):
     image, valid = random_scene(height, width, seed)
-    windows = Windows(size, min(overlap, 0.75), batch_size)
+    windows = square((height, width), size, min(overlap, 0.75), batch_size, blending)
     probabilities, codes, bands = blend(image, valid, brightness_model, windows)
     assert codes.shape == (height, width)
-    assert [band.row for band in bands] == windows.starts(height)
+    assert [band.row for band in bands] == windows.rows.starts
     assert ((codes == 255) == ~valid).all()
     np.testing.assert_allclose(probabilities[valid].sum(axis=1), 1, rtol=1e-4)
     # The model works pixel by pixel, so blending must change nothing but rounding.
@@ -136,10 +157,10 @@ def test_every_valid_pixel_gets_one_class_and_none_is_invented(
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.integers(1, 150), st.integers(1, 150), st.sampled_from([0.0, 0.3, 0.5, 0.7]))
-def test_bands_are_what_a_sum_over_the_whole_scene_gives(height, width, overlap):
+@given(st.integers(1, 150), st.integers(1, 150), st.sampled_from([0.0, 0.3, 0.5, 0.7]), BLENDS)
+def test_bands_are_what_a_sum_over_the_whole_scene_gives(height, width, overlap, blending):
     image, valid = random_scene(height, width, seed=height * width)
-    windows = Windows(32, overlap, batch_size=3)
+    windows = square((height, width), 32, overlap, 3, blending)
     probabilities, _, _ = blend(image, valid, position_model, windows)
     expected = slow_blend(image, position_model, windows)
     np.testing.assert_allclose(probabilities[valid], expected[valid], atol=1e-5)
@@ -150,7 +171,7 @@ def test_a_constant_model_gives_a_constant_map():
         return np.broadcast_to(np.float32([0.2, 0.7, 0.1]), (*images.shape[:3], 3))
 
     image, valid = random_scene(201, 133, seed=5)
-    probabilities, codes, _ = blend(image, valid, constant, Windows(48, 0.5, 4))
+    probabilities, codes, _ = blend(image, valid, constant, square(valid.shape, 48, 0.5, 4))
     np.testing.assert_allclose(probabilities[valid], [[0.2, 0.7, 0.1]] * valid.sum(), atol=1e-6)
     assert set(np.unique(codes)) == {1, 255}
 
@@ -164,13 +185,13 @@ def test_windows_without_a_valid_pixel_are_not_run():
 
     image, valid = np.full((64, 128, 3), 9, np.uint8), np.zeros((64, 128), bool)
     valid[40, 100] = True
-    _, codes, _ = blend(image, valid, counting, Windows(32, 0.0, 2))
+    _, codes, _ = blend(image, valid, counting, square((64, 128), 32, 0.0, 2))
     assert seen == [1]
     assert codes[40, 100] == 0
     assert (codes == 255).sum() == codes.size - 1
 
     seen.clear()
-    _, codes, _ = blend(image, np.zeros((64, 128), bool), counting, Windows(32, 0.5, 2))
+    _, codes, _ = blend(image, np.zeros((64, 128), bool), counting, square((64, 128), 32, 0.5, 2))
     assert seen == []
     assert (codes == 255).all()
 
@@ -183,7 +204,7 @@ def test_batches_are_no_larger_than_asked():
         return brightness_model(images)
 
     image = np.full((32, 320, 3), 9, np.uint8)
-    blend(image, np.ones((32, 320), bool), counting, Windows(32, 0.5, 8))
+    blend(image, np.ones((32, 320), bool), counting, square((32, 320), 32, 0.5, 8))
     assert [shape[0] for shape in seen] == [8, 8, 3]
     assert {shape[1:] for shape in seen} == {(32, 32, 3)}
 
@@ -196,8 +217,7 @@ def test_rows_are_asked_for_once_and_in_order():
         asked.append((start, stop))
         return image[start:stop], valid[start:stop]
 
-    options = {"height": 203, "width": 40, "n_classes": 3, "windows": Windows(32, 0.75, 4)}
-    list(blend_bands(read_rows, brightness_model, **options))
+    list(blend_bands(read_rows, brightness_model, square((203, 40), 32, 0.75, 4), n_classes=3))
     assert asked[0] == (0, 32)
     assert asked[-1][1] == 203
     assert all(stop == start for (_, stop), (start, _) in pairwise(asked))
@@ -206,17 +226,42 @@ def test_rows_are_asked_for_once_and_in_order():
 def test_memory_depends_on_the_width_and_not_on_the_height():
     def peak(height):
         rows = np.full((32, 64, 3), 9, np.uint8), np.ones((32, 64), bool)
-        options = {"height": height, "width": 64, "n_classes": 3, "windows": Windows(32, 0.5, 4)}
         tracemalloc.start()
         for _ in blend_bands(
             lambda start, stop: (rows[0][: stop - start], rows[1][: stop - start]),
             brightness_model,
-            **options,
+            square((height, 64), 32, 0.5, 4),
+            n_classes=3,
         ):
             pass
         _, highest = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         return highest
 
-    # Only the list of window offsets grows.
-    assert peak(6400) < 1.1 * peak(640) + 50 * 6400 / 16
+    # Only the lists of windows grow.
+    assert peak(6400) < 1.1 * peak(640) + 250 * 6400 / 16
+
+
+@settings(max_examples=25, deadline=None)
+@given(SIZES, st.sampled_from([0.0, 0.3, 0.5, 0.8]), BLENDS, st.data())
+def test_a_part_of_the_bands_has_the_bits_of_the_whole(height, overlap, blending, data):
+    image, valid = random_scene(height, 70, seed=height)
+    windows = square((height, 70), 32, overlap, 2, blending)
+    whole = blend(image, valid, position_model, windows)[2]
+    start = data.draw(st.integers(0, len(whole) - 1))
+    stop = data.draw(st.integers(start + 1, len(whole)))
+    part = blend(image, valid, position_model, windows, range(start, stop))[2]
+    assert [(band.row, len(band.valid)) for band in part] == [
+        (band.row, len(band.valid)) for band in whole[start:stop]
+    ]
+    for one, other in zip(part, whole[start:stop], strict=True):
+        np.testing.assert_array_equal(one.probabilities, other.probabilities)
+        np.testing.assert_array_equal(one.valid, other.valid)
+
+
+def test_an_error_of_the_source_comes_through():
+    def broken(start, stop):
+        raise OSError("the disk is gone")
+
+    with pytest.raises(OSError, match="the disk is gone"):
+        list(blend_bands(broken, brightness_model, square((90, 40), 32, 0.5), n_classes=3))

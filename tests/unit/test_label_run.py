@@ -48,7 +48,7 @@ def test_bands_have_the_labels_of_the_whole_scene(tmp_path, write_scene, monkeyp
     whole, (expected,) = label_here(recipe, tmp_path / "whole", path)
     monkeypatch.setattr("autolabel.plan._LEAST_BYTES", 2**14)
     monkeypatch.setattr("autolabel.plan._LEAST_BAND_BYTES", 2**17)
-    monkeypatch.setattr("autolabel.tasks._STRIP_ROWS", 96)
+    monkeypatch.setattr("autolabel.skies._STRIP_ROWS", 96)
     cut, (result,) = label_here(recipe, tmp_path / "cut", path)
     in_bands = options != {"method": "published"}
     assert (len(contents(cut)) > 3) == in_bands

@@ -1,0 +1,180 @@
+"""Whether maps show the windows they were made of: against the same scene in one piece.
+
+A seam is a place where the class changes more often than elsewhere. Change rates on the borders of
+windows are compared with those elsewhere, and as scenes change where they like, both with the rates
+at the same places of the map that one window over the whole scene gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_samples import make_scene
+from data_samples.write import write_scene
+from inference.predict import Prediction, predict_scene, scene_windows
+from inference.tables import Table
+from inference.windows import Axis, Windows
+from polynya.progress import track
+from polynya.recipe import Blend, InferenceOptions
+from polynya.scenes import Scene, open_scene
+from training.model_folder import TrainedModel
+
+SEED = 9801
+"""Of the scenes; no other benchmark has it."""
+
+
+@dataclass(frozen=True)
+class SeamRun:
+    """One way of cutting, over all scenes."""
+
+    blend: Blend
+    window: int
+    overlap: float
+    largest: float
+    """Greatest difference of a probability from the scene in one piece."""
+    mean: float
+    """Mean difference of probabilities."""
+    same: float
+    """Share of pixels with the class of the scene in one piece."""
+    on_borders: float
+    """Rate of class changes across the borders of windows, over the rate in one piece there; NaN
+    where no window ends inside the scenes."""
+    elsewhere: float
+    """The same everywhere else."""
+
+    @property
+    def excess(self) -> float:
+        """How much more often classes change on borders than elsewhere; 0 without seams."""
+        return self.on_borders / self.elsewhere - 1.0
+
+
+def border_lines(axis: Axis) -> NDArray[np.intp]:
+    """Pixels that begin at a border of a window inside the scene: where a window starts or ends."""
+    ends = [start + axis.size for start in axis.starts]
+    lines = {line for line in (*axis.starts, *ends) if 0 < line < axis.length}
+    return np.array(sorted(lines), np.intp)
+
+
+def change_counts(codes: NDArray[np.uint8], rows: Axis, columns: Axis) -> NDArray[np.float64]:
+    """Changes of class between neighbours across borders, and elsewhere.
+
+    Args:
+        codes: uint8 (H, W).
+        rows: Windows along the height.
+        columns: Along the width.
+
+    Returns:
+        float64 (2,): on borders of windows, elsewhere.
+    """
+    counts = np.zeros(2)
+    for axis, changed in (
+        (rows, (codes[1:] != codes[:-1]).sum(axis=1)),
+        (columns, (codes[:, 1:] != codes[:, :-1]).sum(axis=0)),
+    ):
+        on_border = np.zeros(axis.length - 1, np.bool_)
+        on_border[border_lines(axis) - 1] = True
+        counts += changed[on_border].sum(), changed[~on_border].sum()
+    return counts
+
+
+def measure_seams(
+    model: TrainedModel,
+    cuts: Sequence[tuple[Blend, int, float]],
+    folder: Path,
+    *,
+    scenes: int,
+    size: int,
+) -> list[SeamRun]:
+    """Compare maps of windows with maps in one piece on generated scenes under mixed skies.
+
+    Args:
+        model: A trained one.
+        cuts: Blend, window and overlap of each way.
+        folder: For the scenes.
+        scenes: How many.
+        size: Their height and width in pixels, a multiple of the model's tiles.
+    """
+    sums = np.zeros((len(cuts), 2))
+    whole_counts, counts = np.zeros((len(cuts), 2)), np.zeros((len(cuts), 2))
+    largest, pixels = np.zeros(len(cuts)), 0
+    for index in track(range(scenes), "Predicting scenes"):
+        scene = _make_scene(index, size, folder, model)
+        whole, _ = _predict(model, scene, InferenceOptions(window=size, overlap=0.0))
+        pixels += whole.codes.size
+        for way, (blend, window, overlap) in enumerate(cuts):
+            options = InferenceOptions(window=window, overlap=overlap, blend=blend)
+            part, windows = _predict(model, scene, options)
+            difference = np.abs(_probabilities(part) - _probabilities(whole))
+            largest[way] = max(largest[way], difference.max())
+            sums[way] += difference.sum() / difference.shape[2], (part.codes == whole.codes).sum()
+            counts[way] += change_counts(part.codes, windows.rows, windows.columns)
+            whole_counts[way] += change_counts(whole.codes, windows.rows, windows.columns)
+    return [
+        SeamRun(
+            blend,
+            window,
+            overlap,
+            float(largest[way]),
+            float(sums[way, 0] / pixels),
+            float(sums[way, 1] / pixels),
+            *_ratios(counts[way], whole_counts[way]),
+        )
+        for way, (blend, window, overlap) in enumerate(cuts)
+    ]
+
+
+def _ratios(counts: NDArray[np.float64], whole: NDArray[np.float64]) -> list[float]:
+    return [float(n / of) if of else float("nan") for n, of in zip(counts, whole, strict=True)]
+
+
+def _make_scene(index: int, size: int, folder: Path, model: TrainedModel) -> Scene:
+    sample = make_scene(SEED, index, (size, size), "mixed", wedge=0.0)
+    paths = write_scene(sample, folder)
+    (observed,) = [path for path in paths if path.stem.endswith(f"_{sample.sky.kind}")]
+    return open_scene(str(observed), model.recipe.scene)
+
+
+def _predict(
+    model: TrainedModel, scene: Scene, options: InferenceOptions
+) -> tuple[Prediction, Windows]:
+    recipe = model.recipe.model_copy(update={"inference": options})
+    cut = TrainedModel(model.keras_model, recipe, model.folder)
+    return predict_scene(cut, scene, with_probabilities=True), scene_windows(cut, scene)
+
+
+def _probabilities(prediction: Prediction) -> NDArray[np.float32]:
+    assert prediction.probabilities is not None  # They were asked for.
+    return prediction.probabilities
+
+
+def _number(value: float, form: str) -> str:
+    """Empty where a scene has no border inside."""
+    return "" if np.isnan(value) else format(value, form)
+
+
+def seams_table(runs: Sequence[SeamRun], title: str) -> Table:
+    """One row a way of cutting."""
+    columns = (
+        "blend", "window", "overlap", "same class %", "largest difference", "mean difference",
+        "changes on borders", "elsewhere", "excess on borders %",
+    )  # fmt: skip
+    rows = tuple(
+        (
+            run.blend,
+            str(run.window),
+            f"{run.overlap:g}",
+            f"{100 * run.same:.3f}",
+            f"{run.largest:.3f}",
+            f"{run.mean:.5f}",
+            _number(run.on_borders, ".4f"),
+            _number(run.elsewhere, ".4f"),
+            _number(100 * run.excess, "+.2f"),
+        )
+        for run in runs
+    )
+    return Table(title, columns, rows)

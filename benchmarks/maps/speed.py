@@ -1,0 +1,117 @@
+"""A scene of a satellite's size to a map: the published way and ours, as commands."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.labelling.commands import run_measured
+from benchmarks.maps.models import with_inference
+from inference.maps import read_map
+from inference.tables import Table
+from polynya.files import output_folder
+from polynya.progress import track
+from polynya.recipe import InferenceOptions
+
+WAYS: dict[str, InferenceOptions | None] = {
+    "published": None,
+    "Polynya": InferenceOptions(),
+    "Polynya, windows of 256, half overlap": InferenceOptions(
+        window=256, overlap=0.5, batch_size=8
+    ),
+    "Polynya, bfloat16": InferenceOptions(precision="bfloat16"),
+    "Polynya, OpenVINO": InferenceOptions(backend="openvino"),
+    "Polynya, OpenVINO, bfloat16": InferenceOptions(backend="openvino", precision="bfloat16"),
+}
+"""How a scene is predicted; None is `benchmarks.maps.published`."""
+
+_PUBLISHED, _OURS = "published", "Polynya"
+
+
+@dataclass(frozen=True)
+class SpeedRun:
+    """One model over one scene, from the start of the command to its end."""
+
+    model: str
+    way: str
+    wall_s: float
+    cpu_s: float
+    peak_bytes: int
+    """Of the largest process."""
+    megapixels: float
+    same: float
+    """Share of pixels with the class that "Polynya" gives."""
+
+    @property
+    def speed(self) -> float:
+        """Megapixels a second."""
+        return self.megapixels / self.wall_s
+
+
+def measure_speed(
+    models: dict[str, Path], scene: Path, ways: Sequence[str], folder: Path
+) -> list[SpeedRun]:
+    """Predict a scene with every model in every way.
+
+    Args:
+        models: Folders by name.
+        scene: GeoTIFF.
+        ways: Of `WAYS`; "Polynya" is among them.
+        folder: For models and maps.
+
+    Raises:
+        CommandFailedError: A command failed; its output says why.
+    """
+    runs = []
+    pairs = [(name, way) for name in models for way in ways]
+    for name, way in track(pairs, "Predicting"):
+        place = output_folder(folder / f"{name}-{ways.index(way)}")
+        result = place / f"{scene.stem}.tif"
+        options = WAYS[way]
+        if options is None:
+            script = [sys.executable, "-m", "benchmarks.maps.published"]
+            command = [*script, str(models[name]), str(scene), str(result)]
+        else:
+            model = with_inference(models[name], place / "model", options)
+            out = ["--out", str(place), "--overwrite"]
+            command = ["polynya", "predict", str(model), str(scene), *out]
+        cost = run_measured(command, place / "cost")
+        pixels = read_map(result).size / 1e6
+        peak = max(cost.peak_by_kind.values())
+        runs.append(SpeedRun(name, way, cost.wall_s, cost.cpu_s, peak, pixels, 1.0))
+    return [_with_agreement(run, ways, scene, folder) for run in runs]
+
+
+def _with_agreement(run: SpeedRun, ways: Sequence[str], scene: Path, folder: Path) -> SpeedRun:
+    found, ours = (
+        read_map(folder / f"{run.model}-{ways.index(way)}" / f"{scene.stem}.tif")
+        for way in (run.way, _OURS)
+    )
+    return replace(run, same=float(np.mean(found == ours)))
+
+
+def speed_table(runs: Sequence[SpeedRun], title: str) -> Table:
+    """One row a run; ratios are to the published way with the same model."""
+    base = {run.model: run.speed for run in runs if run.way == _PUBLISHED}
+    rows = tuple(
+        (
+            run.model,
+            run.way,
+            f"{run.wall_s:.1f}",
+            f"{run.speed:.2f}",
+            f"{run.speed / base[run.model]:.2f}" if run.model in base else "",
+            f"{run.cpu_s:.0f}",
+            f"{run.peak_bytes / 2**20:.0f}",
+            f"{100 * run.same:.3f}",
+        )
+        for run in runs
+    )
+    columns = (
+        "model", "way", "wall s", "Mpx/s", "times published", "CPU s", "memory MiB",
+        "same class %",
+    )  # fmt: skip
+    return Table(title, columns, rows)

@@ -1,0 +1,93 @@
+"""What runs a model over windows: Keras itself, or OpenVINO on the processor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.windows import Forward, Image
+from polynya.errors import MissingDependencyError
+from polynya.recipe import InferenceOptions
+
+if TYPE_CHECKING:
+    import keras
+
+_FORWARDS: WeakKeyDictionary[Any, dict[tuple[str, str], Forward]] = WeakKeyDictionary()
+"""Of each Keras model what was made of it: that takes seconds, and scenes come by the thousand."""
+
+
+def open_forward(model: keras.Model, options: InferenceOptions) -> Forward:
+    """What `options.backend` makes of a model.
+
+    Args:
+        model: From images (B, H, W, 3), values 0..255, to probabilities (B, H, W, C).
+        options: Back end and precision.
+
+    Raises:
+        MissingDependencyError: The back end isn't installed.
+    """
+    made = _FORWARDS.setdefault(model, {})
+    key = (options.backend, options.precision)
+    if key not in made:
+        open_one = _openvino if options.backend == "openvino" else _keras
+        made[key] = open_one(model, options.precision)
+    return made[key]
+
+
+def _keras(model: keras.Model, precision: str) -> Forward:
+    if precision == "bfloat16":
+        model = in_bfloat16(model)
+    # XLA compiles for every shape of batch anew and, on CPU, gives slower convolutions.
+    model.jit_compile = False
+
+    def forward(images: Image) -> NDArray[np.float32]:
+        return np.asarray(model.predict_on_batch(images), np.float32)
+
+    return forward
+
+
+def in_bfloat16(model: keras.Model) -> keras.Model:
+    """The same model with bfloat16 arithmetic in all layers but the last; weights stay float32."""
+    import keras
+
+    last = model.layers[-1].name
+
+    def convert(layer: keras.layers.Layer) -> keras.layers.Layer:
+        config = layer.get_config()
+        if layer.name != last and "dtype" in config:
+            config["dtype"] = "mixed_bfloat16"
+        return type(layer).from_config(config)
+
+    converted = keras.models.clone_model(model, clone_function=convert)
+    converted.set_weights(model.get_weights())
+    return converted
+
+
+def _openvino(model: keras.Model, precision: str) -> Forward:
+    try:
+        import openvino
+    except ImportError:
+        raise MissingDependencyError(
+            "OpenVINO is not installed; install it with: pip install 'polynya[openvino]', or set"
+            " the recipe's key 'inference.backend' to 'keras'."
+        ) from None
+    import os
+
+    threads = int(os.environ.get("TF_NUM_INTRAOP_THREADS", "0"))
+    compiled = openvino.Core().compile_model(
+        openvino.convert_model(model),
+        "CPU",
+        {
+            "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[precision],
+            "INFERENCE_NUM_THREADS": threads or len(os.sched_getaffinity(0)),
+        },
+    )
+
+    def forward(images: Image) -> NDArray[np.float32]:
+        # A copy: the result's memory is used again by the next call.
+        return np.array(compiled(images.astype(np.float32))[0], np.float32)
+
+    return forward

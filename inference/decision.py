@@ -1,0 +1,220 @@
+"""From probabilities to classes: weights of classes, then tidying of the map.
+
+All of it is off by default. `polynya tune` finds what helps on validation scenes and keeps it in
+the model's folder, so that prediction does what was measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Literal
+
+import cv2
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+from pydantic import Field, ValidationError
+from rasterio.features import sieve
+
+from inference.windows import Forward, Image, Probabilities
+from polynya.errors import ModelError
+from polynya.files import write_text
+from polynya.options import Options
+
+DECISION_FILE = "decision.yaml"
+
+_BLOCK_ROWS = 2048
+"""Rows of a map that are opened and closed at once; memory depends on it."""
+
+Turns = Literal["none", "flips", "dihedral"]
+PerClass = tuple[Annotated[int, Field(ge=0)], ...]
+"""One number a class, in the order of codes; empty: none for any class."""
+
+
+class Decision(Options):
+    """How probabilities become classes, in the order in which it happens."""
+
+    turns: Turns = "none"
+    """Test-time augmentation: probabilities are means over the window and its flips (4 calls of
+    the model), or over all eight flips and right-angle turns."""
+    smooth: Annotated[float, Field(ge=0.0, le=16.0)] = 0.0
+    """Standard deviation of a Gaussian over the probabilities of a window, in pixels."""
+    weights: tuple[Annotated[float, Field(gt=0.0)], ...] = ()
+    """Factor on the probability of each class before the largest decides; empty: 1."""
+    closing: PerClass = ()
+    """Radius in pixels of a morphological closing of each class: narrower gaps become the class."""
+    opening: PerClass = ()
+    """Radius of an opening: narrower parts of the class become the class that is nearest."""
+    least_hole: PerClass = ()
+    """Pixels; smaller holes in a class become the class."""
+    least_region: PerClass = ()
+    """Pixels; smaller regions of a class become the largest region beside them."""
+
+    def check_classes(self, n_classes: int, source: str) -> None:
+        """Raise ModelError where a list has another length than there are classes."""
+        for name in ("weights", "closing", "opening", "least_hole", "least_region"):
+            length = len(getattr(self, name))
+            if length not in (0, n_classes):
+                raise ModelError(
+                    f"{source} has {length} values for '{name}' but the model {n_classes} classes;"
+                    " give one for each or none."
+                )
+
+
+def read_decision(folder: Path, n_classes: int) -> Decision:
+    """What `polynya tune` left in a model's folder; without it, the most probable class.
+
+    Raises:
+        ModelError: The file can't be used.
+    """
+    path = folder / DECISION_FILE
+    if not path.is_file():
+        return Decision()
+    try:
+        decision = Decision.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        raise ModelError(f"{path} can't be read as YAML; mend or remove it.") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise ModelError(
+            f"{path} has a wrong value for '{key}': {first['msg']}; mend it."
+        ) from None
+    decision.check_classes(n_classes, str(path))
+    return decision
+
+
+def write_decision(folder: Path, decision: Decision) -> None:
+    """Keep a decision in a model's folder."""
+    content = decision.model_dump(mode="json")
+    write_text(folder / DECISION_FILE, yaml.safe_dump(content, sort_keys=False))
+
+
+def decided(forward: Forward, decision: Decision) -> Forward:
+    """A model whose probabilities are means over turned windows, and smooth."""
+    result = turned(forward, decision.turns) if decision.turns != "none" else forward
+    return smoothed(result, decision.smooth) if decision.smooth > 0 else result
+
+
+def turned(forward: Forward, turns: Turns) -> Forward:
+    """Mean of the probabilities of a window and its flips, or of its eight symmetries."""
+    transposes = (False, True) if turns == "dihedral" else (False,)
+    changes = [(t, rows, columns) for t in transposes for rows in (1, -1) for columns in (1, -1)]
+
+    def mean(images: Image) -> Probabilities:
+        total: Probabilities | None = None
+        for transpose, rows, columns in changes:
+            seen = images[:, ::rows, ::columns]
+            if transpose:
+                seen = seen.swapaxes(1, 2)
+            found = forward(np.ascontiguousarray(seen))
+            if transpose:
+                found = found.swapaxes(1, 2)
+            found = found[:, ::rows, ::columns]
+            total = found.copy() if total is None else total + found
+        assert total is not None
+        return np.asarray(total / len(changes), np.float32)
+
+    return mean
+
+
+def smoothed(forward: Forward, sigma: float) -> Forward:
+    """Probabilities under a Gaussian; a mean of numbers that add up to 1 does so too."""
+
+    def blurred(images: Image) -> Probabilities:
+        found = forward(images)
+        return np.stack(
+            [
+                cv2.GaussianBlur(window, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
+                for window in found
+            ]
+        )
+
+    return blurred
+
+
+def tidy(codes: Image, decision: Decision, nodata: int) -> Image:
+    """Open and close classes, fill holes, remove small regions; see `Decision`.
+
+    Args:
+        codes: uint8 (H, W), class codes; it is changed.
+        decision: What to do.
+        nodata: Code of pixels that are no class. They stay, and nothing else becomes one.
+
+    Returns:
+        uint8 (H, W), `codes`.
+    """
+    valid = codes != nodata
+    for code, radius in enumerate(decision.closing):
+        if radius:
+            _by_blocks(codes, code, radius, valid, _close)
+    for code, radius in enumerate(decision.opening):
+        if radius:
+            _by_blocks(codes, code, radius, valid, _open)
+    for code, pixels in enumerate(decision.least_hole):
+        if pixels > 1:
+            of_class = (codes == code).astype(np.uint8)
+            filled = _sieved(of_class, pixels, valid)
+            codes[(filled == 1) & (of_class == 0) & valid] = code
+    for code, pixels in enumerate(decision.least_region):
+        if pixels > 1:
+            merged = _sieved(codes, pixels, valid)
+            change = (codes == code) & (merged != nodata)
+            codes[change] = merged[change]
+    return codes
+
+
+def _sieved(codes: Image, pixels: int, valid: NDArray[np.bool_]) -> Image:
+    """Regions of fewer pixels become the largest one beside them."""
+    if codes.size < 3:
+        return codes  # GDAL wants regions smaller than the image.
+    least = min(pixels, codes.size - 1)
+    return np.asarray(sieve(codes, least, mask=valid, connectivity=4), np.uint8)
+
+
+Change = Callable[[Image, int, int, NDArray[np.bool_]], Image]
+
+
+def _by_blocks(
+    codes: Image, code: int, radius: int, valid: NDArray[np.bool_], change: Change
+) -> None:
+    """Change a map block of rows by block; each sees as far around it as the change reaches."""
+    halo = 4 * radius + 2
+    before = codes.copy()
+    for row in range(0, len(codes), _BLOCK_ROWS):
+        stop = min(row + _BLOCK_ROWS, len(codes))
+        seen = slice(max(row - halo, 0), min(stop + halo, len(codes)))
+        changed = change(before[seen], code, radius, valid[seen])
+        codes[row:stop] = changed[row - seen.start : stop - seen.start]
+
+
+def _disk(radius: int) -> Image:
+    size = 2 * radius + 1
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)), np.uint8)
+
+
+def _close(codes: Image, code: int, radius: int, valid: NDArray[np.bool_]) -> Image:
+    of_class = (codes == code).astype(np.uint8)
+    closed = cv2.morphologyEx(of_class, cv2.MORPH_CLOSE, _disk(radius))
+    result = codes.copy()
+    result[(closed == 1) & valid] = code
+    return result
+
+
+def _open(codes: Image, code: int, radius: int, valid: NDArray[np.bool_]) -> Image:
+    # Nodata is no edge: what lies beyond may be of the class.
+    maybe = ((codes == code) | ~valid).astype(np.uint8)
+    opened = cv2.morphologyEx(maybe, cv2.MORPH_OPEN, _disk(radius))
+    narrow = (opened == 0) & (codes == code)
+    others = valid & (codes != code)
+    if not narrow.any() or not others.any():
+        return codes
+    _, nearest = cv2.distanceTransformWithLabels(
+        (~others).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    of_label = np.zeros(int(nearest.max()) + 1, np.uint8)
+    of_label[nearest[others]] = codes[others]
+    result = codes.copy()
+    result[narrow] = of_label[nearest[narrow]]
+    return result

@@ -1,0 +1,88 @@
+"""The rows of a scene as a model was trained to see them, read from top to bottom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from autolabel.scene_tiles import filter_scene
+from autolabel.skies import find_sky, sky_over_rows
+from inference.windows import Image, Mask, ReadRows
+from polynya.grid import Tile
+from polynya.layers import read_layers
+from polynya.recipe import Recipe
+from polynya.scenes import Scene, read_scene
+
+_ROWS_PER_READ = 1024
+"""Files come in blocks of up to about this many rows; with fewer, blocks are decoded repeatedly."""
+
+
+def row_reader(scene: Scene, recipe: Recipe, first: int = 0) -> ReadRows:
+    """Rows of a scene, filtered where the model learnt from filtered images.
+
+    Memory depends on the scene's width, except for the published filter of whole scenes, which
+    needs all pixels at once. The illumination filter goes through the scene once more before, and
+    its rows have the bits that they have when the scene is filtered whole.
+
+    Args:
+        scene: From `polynya.scenes.open_scene`.
+        recipe: Of the model.
+        first: First row that will be asked for.
+    """
+    step = _block_rows(recipe)
+    start = 0 if _needs_whole(recipe) else max(first, 0) // step * step
+    return _Rows(scene, _blocks(scene, recipe, start), start)
+
+
+class _Rows:
+    """Rows in order, cut from larger blocks."""
+
+    def __init__(self, scene: Scene, blocks: Iterator[tuple[Image, Mask]], start: int) -> None:
+        self._blocks = blocks
+        self._start = start
+        self._image = np.zeros((0, scene.width, 3), np.uint8)
+        self._valid = np.zeros((0, scene.width), np.bool_)
+
+    def __call__(self, start: int, stop: int) -> tuple[Image, Mask]:
+        self._drop(start - self._start)
+        while self._start + len(self._valid) < stop:
+            image, valid = next(self._blocks)
+            self._image = np.concatenate([self._image, image])
+            self._valid = np.concatenate([self._valid, valid])
+            self._drop(start - self._start)
+        rows = self._image[: stop - start], self._valid[: stop - start]
+        self._drop(stop - start)
+        return rows
+
+    def _drop(self, count: int) -> None:
+        count = min(count, len(self._valid))
+        self._image, self._valid = self._image[count:], self._valid[count:]
+        self._start += count
+
+
+def _needs_whole(recipe: Recipe) -> bool:
+    label = recipe.label
+    return (label.images, label.method, label.scope) == ("filtered", "published", "scene")
+
+
+def _block_rows(recipe: Recipe) -> int:
+    """Rows per read: whole tiles, for filters that see each tile alone."""
+    return -(-_ROWS_PER_READ // recipe.tiles.size) * recipe.tiles.size
+
+
+def _blocks(scene: Scene, recipe: Recipe, start: int) -> Iterator[tuple[Image, Mask]]:
+    """What a scene holds from a row on, block by block."""
+    label = recipe.label
+    filtered = label.images == "filtered" and label.method != "none"
+    of_scene = filtered and label.method == "illumination" and label.scope == "scene"
+    whole_sky = find_sky(scene, recipe) if of_scene else None
+    step = scene.height if _needs_whole(recipe) else _block_rows(recipe)
+    for row in range(start, scene.height, step):
+        window = Tile(row, 0, min(step, scene.height - row), scene.width)
+        image, valid = read_scene(scene, window)
+        if filtered:
+            layers = read_layers(scene, window)
+            sky = whole_sky and sky_over_rows(whole_sky, row, image, layers, recipe.scene.stretch)
+            image = filter_scene(image, valid, recipe, layers, sky)
+        yield image, valid

@@ -1,0 +1,279 @@
+"""`polynya tune`: how a model's probabilities become classes best, found on scenes with truth."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from inference.decision import Decision, tidy, write_decision
+from inference.evaluate import open_scenes
+from inference.predict import open_model, predict_scene
+from inference.tables import Table
+from inference.truth import read_truth, truth_path
+from inference.windows import Band, Image, Probabilities
+from polynya.errors import ModelError, SceneError
+from polynya.progress import track
+from polynya.scenes import Scene
+from training.model_folder import SPLIT_FILE
+
+if TYPE_CHECKING:
+    from training.model_folder import TrainedModel
+
+Score = Literal["mean_iou", "accuracy"]
+
+TUNING_FILE = "tuning.csv"
+
+_LEAST_GAIN = 1e-4
+"""A change that gains less is not worth it: scenes differ by more."""
+_TURNS = ("flips", "dihedral")
+_SMOOTH = (0.5, 1.0, 2.0)
+_FACTORS = (0.5, 0.7, 0.8, 0.9, 1.1, 1.25, 1.4, 2.0)
+_RADII = (1, 2, 3)
+_PIXELS = (4, 9, 16, 32, 64, 128)
+_SAMPLED_PIXELS = 4_000_000
+"""Weights of classes are tried on so many pixels, evenly spaced."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The best value of one key, and what it gains."""
+
+    key: str
+    value: str
+    before: float
+    after: float
+
+    @property
+    def kept(self) -> bool:
+        return self.after >= self.before + _LEAST_GAIN
+
+
+@dataclass(frozen=True)
+class Known:
+    """A scene with its truth."""
+
+    scene: Scene
+    truth: Image
+    """uint8 (H, W), class codes."""
+
+
+def tune(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder of a trained model.")],
+    scenes: Annotated[
+        list[str],
+        typer.Option("--scenes", metavar="PATTERN...", help="Scenes X_Y.tif beside X_truth.tif."),
+    ],
+    more_scenes: Annotated[
+        list[str] | None, typer.Argument(metavar="[PATTERN...]", hidden=True)
+    ] = None,
+    score: Annotated[Score, typer.Option(help="What is to be as large as possible.")] = "mean_iou",
+) -> None:
+    """Find test-time augmentation, weights of classes and tidying that suit a model.
+
+    They are kept in the model's folder (decision.yaml), and every later prediction uses them. Give
+    scenes that the model hasn't trained on; those that it has are left out.
+    """
+    opened = open_model(model)
+    known = known_scenes(opened, [*scenes, *(more_scenes or [])])
+    decision, trials = find_decision(opened, known, score)
+    table = trials_table(trials, score)
+    table.print()
+    table.write_csv(model / TUNING_FILE)
+    write_decision(model, decision)
+    kept = decision.model_dump(exclude_defaults=True) or "the most probable class, as before"
+    typer.echo(f"Kept in {model}: {kept}")
+
+
+def known_scenes(model: TrainedModel, patterns: list[str]) -> list[Known]:
+    """Scenes with their truth, without those that trained the model.
+
+    Raises:
+        SceneError: None is left.
+    """
+    trained = _training_scenes(model.folder)
+    opened = open_scenes(patterns, model.recipe)
+    scenes = [scene for scene in opened if scene.id not in trained]
+    if not scenes:
+        raise SceneError(
+            f"All {len(opened)} scenes trained the model in {model.folder}, so they can't say how"
+            " it does on others; give other scenes, such as those under 'validation' in its"
+            " split.json."
+        )
+    classes = model.recipe.classes
+    return [Known(scene, read_truth(truth_path(scene.uri), scene, classes)) for scene in scenes]
+
+
+def _training_scenes(folder: Path) -> set[str]:
+    path = folder / SPLIT_FILE
+    if not path.is_file():  # An ensemble, or a model from elsewhere.
+        return set()
+    try:
+        return set(json.loads(path.read_text(encoding="utf-8"))["training"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ModelError(f"{path} is damaged; train the model again.") from None
+
+
+def find_decision(
+    model: TrainedModel, known: Sequence[Known], score: Score = "mean_iou"
+) -> tuple[Decision, list[Trial]]:
+    """Try one key after the other, each with what was found before; keep what gains.
+
+    Args:
+        model: From `training.model_folder.load_model`; what its folder holds isn't used.
+        known: Scenes with truth; their probabilities are kept in memory.
+        score: What is to be as large as possible, over all pixels of all scenes.
+
+    Returns:
+        The decision, and a trial for every key, in order.
+    """
+    search = _Search(model, known, score)
+    for key, values in (("turns", _TURNS), ("smooth", _SMOOTH)):
+        search.try_values(key, list(values), predict_again=True)
+    search.try_weights()
+    n_classes = model.recipe.classes.n_classes
+    for key, numbers in (
+        ("closing", _RADII),
+        ("opening", _RADII),
+        ("least_hole", _PIXELS),
+        ("least_region", _PIXELS),
+    ):
+        search.try_per_class(key, numbers, n_classes)
+    return search.decision, search.trials
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What a model makes of a scene."""
+
+    probabilities: Probabilities
+    """float32 (H, W, C)."""
+    valid: NDArray[np.bool_]
+    """bool (H, W)."""
+
+
+class _Search:
+    """The best decision so far."""
+
+    def __init__(self, model: TrainedModel, known: Sequence[Known], score: Score) -> None:
+        self.decision = Decision()
+        self.trials: list[Trial] = []
+        self._model = model
+        self._known = known
+        self._score = score
+        self._seen = self._predict(self.decision)
+        self._best = self._evaluate(self.decision, self._seen)
+
+    def try_values(self, key: str, values: list[Any], predict_again: bool = False) -> None:
+        """Try values of one key, keep the best of them if it gains."""
+        found: list[tuple[float, Any, list[_Seen]]] = []
+        for value in values:
+            candidate = self.decision.model_copy(update={key: value})
+            seen = self._predict(candidate) if predict_again else self._seen
+            found.append((self._evaluate(candidate, seen), value, seen))
+        score, value, seen = max(found, key=lambda result: result[0])
+        trial = Trial(key, _text(value), self._best, score)
+        self.trials.append(trial)
+        if trial.kept:
+            self.decision = self.decision.model_copy(update={key: value})
+            self._seen, self._best = seen, score
+
+    def try_per_class(self, key: str, numbers: Sequence[int], n_classes: int) -> None:
+        """Try numbers for one class after the other."""
+        start = self._best
+        current = [0] * n_classes
+        for code in range(n_classes):
+            for number in numbers:
+                tried = [*current[:code], number, *current[code + 1 :]]
+                candidate = self.decision.model_copy(update={key: tuple(tried)})
+                score = self._evaluate(candidate, self._seen)
+                if score >= self._best + _LEAST_GAIN:
+                    self._best, current = score, tried
+        self.trials.append(Trial(key, _text(tuple(current)), start, self._best))
+        if any(current):
+            self.decision = self.decision.model_copy(update={key: tuple(current)})
+
+    def try_weights(self) -> None:
+        """Try factors on one class after the other, twice round, on a sample of the pixels."""
+        nodata = self._model.recipe.classes.nodata
+        counted = [
+            seen.valid & (known.truth != nodata)
+            for known, seen in zip(self._known, self._seen, strict=True)
+        ]
+        step = -(-sum(int(mask.sum()) for mask in counted) // _SAMPLED_PIXELS)
+        pairs = list(zip(self._known, self._seen, counted, strict=True))
+        truth = np.concatenate([known.truth[mask][::step] for known, _, mask in pairs])
+        flat = np.concatenate([seen.probabilities[mask][::step] for _, seen, mask in pairs])
+        weights = np.ones(flat.shape[1])
+        best = start = self._score_of((flat * weights).argmax(axis=1), truth)
+        for code in [*range(len(weights)), *range(len(weights))]:
+            for factor in _FACTORS:
+                tried = weights.copy()
+                tried[code] *= factor
+                score = self._score_of((flat * tried).argmax(axis=1), truth)
+                if score >= best + _LEAST_GAIN:
+                    best, weights = score, tried
+        if best > start:
+            value = tuple(float(f"{weight:.4g}") for weight in weights / weights.max())
+            self.try_values("weights", [value])
+        else:
+            self.trials.append(Trial("weights", "", self._best, self._best))
+
+    def _predict(self, decision: Decision) -> list[_Seen]:
+        title = f"Predicting: turns {decision.turns}, smooth {decision.smooth:g}"
+        nodata, seen = self._model.recipe.classes.nodata, []
+        for known in track(self._known, title):
+            found = predict_scene(
+                self._model, known.scene, decision=decision, with_probabilities=True
+            )
+            assert found.probabilities is not None  # They were asked for.
+            seen.append(_Seen(found.probabilities, found.codes != nodata))
+        return seen
+
+    def _evaluate(self, decision: Decision, scenes: list[_Seen]) -> float:
+        nodata = self._model.recipe.classes.nodata
+        codes = [
+            tidy(
+                Band(0, seen.valid, seen.probabilities).codes(nodata, decision.weights),
+                decision,
+                nodata,
+            ).ravel()
+            for seen in scenes
+        ]
+        truth = [known.truth.ravel() for known in self._known]
+        return self._score_of(np.concatenate(codes), np.concatenate(truth))
+
+    def _score_of(self, codes: NDArray[Any], truth: NDArray[np.uint8]) -> float:
+        from training.metrics import confusion_matrix, scores
+
+        classes = self._model.recipe.classes
+        confusion = confusion_matrix(truth, codes, classes.n_classes, ignore=classes.nodata)
+        return float(scores(confusion)[self._score])
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(f"{number:g}" for number in value)
+    return str(value)
+
+
+def trials_table(trials: Sequence[Trial], score: Score) -> Table:
+    """One row a key: its best value, the score with and without it."""
+    rows = tuple(
+        (
+            trial.key,
+            trial.value,
+            f"{trial.before:.5f}",
+            f"{trial.after:.5f}",
+            "yes" if trial.kept else "no",
+        )
+        for trial in trials
+    )
+    columns = ("key", "best value", f"{score} before", "with it", "kept")
+    return Table("How probabilities become classes", columns, rows)

@@ -1,0 +1,68 @@
+"""The benchmark of maps finds seams where there are some, and counts like a slow loop."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from inference_models import make_recipe, save_unet
+from typer.testing import CliRunner
+
+from benchmarks.maps.__main__ import app
+from benchmarks.maps.seams import border_lines, change_counts, measure_seams
+from benchmarks.maps.speed import SpeedRun, speed_table
+from inference.predict import open_model
+from inference.windows import Axis
+
+
+def test_borders_are_where_windows_start_or_end_inside_the_scene():
+    assert border_lines(Axis(20, 8, 0.5)).tolist() == [4, 8, 12, 16]
+    assert border_lines(Axis(20, 8, 0.0)).tolist() == [8, 12, 16]
+    assert border_lines(Axis(8, 8, 0.5)).tolist() == []
+    assert border_lines(Axis(5, 8, 0.5)).tolist() == []
+
+
+def test_changes_are_counted_across_borders_and_elsewhere():
+    codes = np.zeros((6, 8), np.uint8)
+    codes[:, 4:] = 1  # 6 changes across column 4, a border
+    codes[2, 1] = 2  # 4 changes: one across row 3, a border, the others elsewhere
+    rows, columns = Axis(6, 3, 0.0), Axis(8, 4, 0.0)
+    np.testing.assert_array_equal(change_counts(codes, rows, columns), [6 + 1, 3])
+
+
+def test_the_default_windows_are_compared_with_one_piece(tmp_path):
+    model = open_model(save_unet(tmp_path / "model", make_recipe(32)))
+    cuts = (("hann", 64, 0.5), ("trimmed", 32, 0.0), ("hann", 128, 0.5))
+    blended, cut, whole = measure_seams(model, cuts, tmp_path, scenes=1, size=128)
+    assert whole.same == 1.0
+    assert whole.largest < 1e-6
+    assert np.isnan(whole.excess)
+    assert cut.largest > blended.largest > 0
+    assert cut.mean > blended.mean
+
+
+def test_a_model_over_a_scene_is_timed_both_ways(tmp_path):
+    options = ["--size", "256", "--models", "lean", "--ways", "0,1"]
+    folders = ["--out", str(tmp_path), "--data", str(tmp_path)]
+    result = CliRunner().invoke(app, ["speed", *options, *folders], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    page = (tmp_path / "speed.md").read_text()
+    assert "| lean | published |" in page
+    assert "| lean | Polynya |" in page
+    assert "Machine:" in page
+
+
+def test_ratios_are_to_the_published_way_with_the_same_model():
+    runs = [
+        SpeedRun("a", "published", 20.0, 30.0, 2**30, 10.0, 0.5),
+        SpeedRun("a", "Polynya", 4.0, 8.0, 2**29, 10.0, 1.0),
+    ]
+    table = speed_table(runs, "title")
+    assert [row[4] for row in table.rows] == ["1.00", "5.00"]
+    assert [row[6] for row in table.rows] == ["1024", "512"]
+
+
+@pytest.mark.parametrize("size", [64, 100])
+def test_a_single_window_has_no_borders(size):
+    rates = change_counts(np.eye(size, dtype=np.uint8), Axis(size, size, 0), Axis(size, size, 0))
+    assert rates[0] == 0
+    assert rates[1] > 0

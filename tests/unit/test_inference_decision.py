@@ -1,0 +1,173 @@
+"""From probabilities to classes: what each step does, and that none touches nodata."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from inference import decision as module
+from inference.decision import (
+    DECISION_FILE,
+    Decision,
+    decided,
+    read_decision,
+    smoothed,
+    tidy,
+    turned,
+    write_decision,
+)
+from inference.windows import Band
+from polynya.errors import ModelError
+
+
+def uneven(images):
+    """Probabilities that depend on the place within the window."""
+    height, width = images.shape[1:3]
+    ramp = np.linspace(0.1, 0.9, height)[:, None] * np.linspace(0.2, 1.0, width)
+    first = np.broadcast_to(ramp, images.shape[:3]) * (0.5 + images[..., 0] / 510)
+    return np.stack([first, 1 - first], axis=-1).astype(np.float32)
+
+
+IMAGES = np.random.default_rng(1).integers(0, 256, (2, 6, 10, 3), dtype=np.uint8)
+
+
+def test_turns_are_undone_before_the_mean():
+    def pixelwise(images):
+        value = images[..., 0] / 255
+        return np.stack([value, 1 - value], axis=-1).astype(np.float32)
+
+    for turns in ("flips", "dihedral"):
+        np.testing.assert_allclose(turned(pixelwise, turns)(IMAGES), pixelwise(IMAGES), atol=1e-6)
+
+
+@pytest.mark.parametrize(("turns", "count"), [("flips", 4), ("dihedral", 8)])
+def test_a_turned_window_has_the_turned_probabilities(turns, count):
+    calls = []
+
+    def counted(images):
+        calls.append(images.shape)
+        return uneven(images)
+
+    mean = turned(counted, turns)
+    found = mean(IMAGES)
+    assert len(calls) == count
+    assert found.shape == (2, 6, 10, 2)
+    flipped = mean(IMAGES[:, ::-1, ::-1])[:, ::-1, ::-1]
+    np.testing.assert_allclose(found, flipped, atol=1e-6)
+    if turns == "dihedral":
+        transposed = mean(IMAGES.swapaxes(1, 2)).swapaxes(1, 2)
+        np.testing.assert_allclose(found, transposed, atol=1e-6)
+
+
+def test_smooth_probabilities_still_add_up():
+    found = smoothed(uneven, 2.0)(IMAGES)
+    np.testing.assert_allclose(found.sum(axis=-1), 1, atol=1e-5)
+    assert (
+        np.abs(np.diff(found[..., 0], axis=2)).max()
+        < np.abs(np.diff(uneven(IMAGES)[..., 0], axis=2)).max()
+    )
+    assert decided(uneven, Decision()) is uneven
+    np.testing.assert_array_equal(decided(uneven, Decision(smooth=2.0))(IMAGES), found)
+
+
+def test_weights_move_the_border_between_classes():
+    probabilities = np.zeros((1, 3, 2), np.float32)
+    probabilities[0, :, 0] = [0.4, 0.45, 0.6]
+    probabilities[..., 1] = 1 - probabilities[..., 0]
+    band = Band(0, np.array([[True, True, False]]), probabilities)
+    assert band.codes(255).tolist() == [[1, 1, 255]]
+    assert band.codes(255, (1.3, 1.0)).tolist() == [[1, 0, 255]]
+
+
+def test_small_regions_of_a_class_become_what_lies_around():
+    codes = np.zeros((9, 12), np.uint8)
+    codes[1:3, 1:3] = 2  # 4 pixels
+    codes[5:8, 1:4] = 2  # 9 pixels
+    codes[4, 8] = 1
+    found = tidy(codes.copy(), Decision(least_region=(0, 0, 5)), 255)
+    assert (found[1:3, 1:3] == 0).all()
+    assert (found[5:8, 1:4] == 2).all()
+    assert found[4, 8] == 1
+    assert tidy(codes.copy(), Decision(), 255).tolist() == codes.tolist()
+
+
+def test_small_holes_in_a_class_are_filled_and_large_ones_stay():
+    codes = np.full((12, 12), 2, np.uint8)
+    codes[2, 2], codes[2, 3] = 0, 1
+    codes[5:9, 5:9] = 0
+    codes[10, 10] = 255
+    found = tidy(codes, Decision(least_hole=(0, 0, 4)), 255)
+    assert (found[2, 2:4] == 2).all()
+    assert (found[5:9, 5:9] == 0).all()
+    assert found[10, 10] == 255
+
+
+def test_closing_shuts_narrow_leads_and_opening_removes_narrow_bridges(monkeypatch):
+    monkeypatch.setattr(module, "_BLOCK_ROWS", 7)
+    codes = np.full((40, 40), 2, np.uint8)
+    codes[20] = 0  # a lead of one pixel
+    codes[:, 30:] = 1
+    closed = tidy(codes.copy(), Decision(closing=(0, 0, 1)), 255)
+    assert (closed[20, :29] == 2).all()
+    codes = np.zeros((40, 40), np.uint8)
+    codes[5:15, 5:15] = codes[5:15, 25:35] = 2
+    codes[9, 15:25] = 2  # a bridge
+    opened = tidy(codes.copy(), Decision(opening=(0, 0, 1)), 255)
+    assert (opened[9, 16:24] == 0).all()
+    assert (opened[7:13, 7:13] == 2).all()
+
+
+def test_what_nodata_cuts_off_is_not_narrow():
+    codes = np.full((20, 20), 255, np.uint8)
+    codes[:, 5] = 2
+    codes[:, 6:10] = 0
+    opened = tidy(codes.copy(), Decision(opening=(0, 0, 1)), 255)
+    np.testing.assert_array_equal(opened, codes)
+
+
+SIDE, CODES = st.integers(1, 40), st.sampled_from([0, 1, 2, 255])
+MAPS = arrays(np.uint8, st.tuples(SIDE, SIDE), elements=CODES)
+NUMBERS = st.tuples(*[st.integers(0, 5)] * 3)
+
+
+@settings(max_examples=80, deadline=None)
+@given(MAPS, NUMBERS, NUMBERS, NUMBERS, NUMBERS)
+def test_nodata_stays_and_no_class_is_invented(codes, closing, opening, least_hole, least_region):
+    options = Decision(
+        closing=closing, opening=opening, least_hole=least_hole, least_region=least_region
+    )
+    found = tidy(codes.copy(), options, 255)
+    np.testing.assert_array_equal(found == 255, codes == 255)
+    assert set(np.unique(found)) <= set(np.unique(codes))
+
+
+@settings(max_examples=20, deadline=None)
+@given(NUMBERS, NUMBERS, st.integers(1, 30))
+def test_blocks_of_rows_make_no_difference(closing, opening, rows):
+    known = np.uint8([0, 1, 2, 255])
+    codes = np.random.default_rng(rows).choice(known, (60, 30), p=[0.4, 0.3, 0.25, 0.05])
+    options = Decision(closing=closing, opening=opening)
+    whole = tidy(codes.copy(), options, 255)
+    before, module._BLOCK_ROWS = module._BLOCK_ROWS, rows
+    try:
+        np.testing.assert_array_equal(tidy(codes.copy(), options, 255), whole)
+    finally:
+        module._BLOCK_ROWS = before
+
+
+def test_a_decision_is_kept_in_the_models_folder(tmp_path):
+    assert read_decision(tmp_path, 3) == Decision()
+    kept = Decision(turns="flips", weights=(1.0, 1.2, 1.0), least_region=(0, 9, 0))
+    write_decision(tmp_path, kept)
+    assert read_decision(tmp_path, 3) == kept
+    with pytest.raises(ModelError, match=r"3 values for 'weights' but the model 2 classes"):
+        read_decision(tmp_path, 2)
+    (tmp_path / DECISION_FILE).write_text("smooth: -1")
+    with pytest.raises(ModelError, match="wrong value for 'smooth'"):
+        read_decision(tmp_path, 3)
+    (tmp_path / DECISION_FILE).write_text("a: [")
+    with pytest.raises(ModelError, match="can't be read as YAML"):
+        read_decision(tmp_path, 3)

@@ -1,0 +1,56 @@
+"""Rows of a scene come as its model saw them, whatever is read at once."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from conftest import ice_image
+from inference_models import make_recipe
+
+from autolabel.scene_tiles import filter_scene
+from data_samples import make_scene
+from inference import rows
+from inference.rows import row_reader
+from polynya.scenes import open_scene, read_scene
+
+FILTERED = [
+    {"images": "original", "method": "illumination"},
+    {"images": "filtered", "method": "none"},
+    {"images": "filtered", "method": "illumination"},
+    {"images": "filtered", "method": "illumination", "scope": "tile"},
+    {"images": "filtered", "method": "published"},
+    {"images": "filtered", "method": "published", "scope": "tile"},
+]
+
+
+@pytest.mark.parametrize("label", FILTERED, ids=lambda label: "-".join(label.values()))
+@pytest.mark.parametrize("first", [0, 130])
+def test_rows_read_in_parts_are_those_of_the_whole_scene(write_scene, monkeypatch, label, first):
+    monkeypatch.setattr(rows, "_ROWS_PER_READ", 64)
+    monkeypatch.setattr("autolabel.skies._STRIP_ROWS", 64)
+    recipe = make_recipe(64, label=label)
+    sample = make_scene(501, 3, (300, 200), "both", wedge=0.2)
+    scene = open_scene(str(write_scene("scene.tif", sample.observed, nodata=0)))
+    image, valid = read_scene(scene)
+    if label["images"] == "filtered":
+        image = filter_scene(image, valid, recipe)
+    read = row_reader(scene, recipe, first)
+    parts = [read(start, stop) for start, stop in ((first, first + 7), (first + 7, 290))]
+    np.testing.assert_array_equal(np.concatenate([part[0] for part in parts]), image[first:290])
+    np.testing.assert_array_equal(np.concatenate([part[1] for part in parts]), valid[first:290])
+
+
+def test_no_row_is_read_twice(write_scene, monkeypatch):
+    monkeypatch.setattr(rows, "_ROWS_PER_READ", 64)
+    asked = []
+
+    def reading(scene, window):
+        asked.append((window.row, window.height))
+        return read_scene(scene, window)
+
+    monkeypatch.setattr(rows, "read_scene", reading)
+    scene = open_scene(str(write_scene("scene.tif", ice_image(200, 40))))
+    read = row_reader(scene, make_recipe(32), 70)
+    for start in range(70, 200, 10):
+        read(start, start + 10)
+    assert asked == [(64, 64), (128, 64), (192, 8)]

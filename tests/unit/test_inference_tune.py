@@ -1,0 +1,112 @@
+"""A search over decisions finds what a scene was made to need; an ensemble is a model."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from conftest import ice_image
+from inference_models import make_recipe, save_threshold_model, save_unet
+from typer.testing import CliRunner
+
+from inference.decision import DECISION_FILE, Decision, read_decision
+from inference.ensemble import combine
+from inference.predict import open_model, predict_scene
+from inference.tune import find_decision, known_scenes
+from polynya.cli import build_app
+from polynya.errors import ModelError, SceneError
+from polynya.scenes import open_scene
+
+
+def run(*words):
+    return CliRunner().invoke(build_app(), [str(word) for word in words])
+
+
+@pytest.fixture
+def specked(write_scene):
+    """Two scenes of blocks with single wrong pixels in them, and their truth."""
+    for seed in range(2):
+        image = ice_image(96, 80, seed)
+        truth = np.digitize(image[..., 2], [31, 205]).astype(np.uint8)
+        specks = np.random.default_rng(seed).random(truth.shape) < 0.01
+        image[specks] = 240
+        write_scene(f"s{seed}_clear.tif", image)
+        write_scene(f"s{seed}_truth.tif", truth, nodata=255)
+    return image
+
+
+def test_small_regions_are_removed_where_the_truth_has_none(tmp_path, specked):
+    folder = save_threshold_model(tmp_path / "model", make_recipe(32))
+    result = run("tune", folder, "--scenes", tmp_path / "s0_clear.tif", tmp_path / "s1_clear.tif")
+    assert result.exit_code == 0, result.output
+    decision = read_decision(folder, 3)
+    assert decision.least_region[2] > 0 or decision.opening[2] > 0
+    assert "least_region" in (folder / "tuning.csv").read_text()
+    scene = open_scene(str(tmp_path / "s0_clear.tif"))
+    model = open_model(folder)
+    truth = np.digitize(ice_image(96, 80)[..., 2], [31, 205])
+    tuned = predict_scene(model, scene).codes
+    plain = predict_scene(model, scene, decision=Decision()).codes
+    assert (tuned == truth).mean() > (plain == truth).mean() + 0.005
+
+
+def test_a_model_that_prefers_one_class_gets_weights(tmp_path, write_scene):
+    # Its classes change at 45.5 and 205, those of the truth at 31 and 205.
+    recipe = make_recipe(32)
+    folder = save_threshold_model(tmp_path / "model", recipe)
+    model = open_model(folder)
+    convolution = model.keras_model.get_layer("probabilities")
+    kernel, bias = convolution.get_weights()
+    convolution.set_weights([kernel, bias - np.float32([0, 7.0, 7.0])])
+    rng = np.random.default_rng(0)
+    image = np.repeat(rng.integers(20, 250, (64, 64, 1)), 3, axis=2).astype(np.uint8)
+    write_scene("a_clear.tif", image)
+    write_scene("a_truth.tif", np.digitize(image[..., 2], [31, 205]).astype(np.uint8))
+    known = known_scenes(model, [str(tmp_path / "a_clear.tif")])
+    decision, trials = find_decision(model, known, "accuracy")
+    assert decision.weights[0] < min(decision.weights[1:])
+    weights = next(trial for trial in trials if trial.key == "weights")
+    assert weights.kept
+    assert weights.after > weights.before + 0.01
+
+
+def test_scenes_that_trained_the_model_are_left_out(tmp_path, specked):
+    folder = save_threshold_model(tmp_path / "model", make_recipe(32))
+    split = folder / "split.json"
+    split.write_text(json.dumps({"training": ["s0_clear"], "validation": ["s1_clear"]}))
+    model = open_model(folder)
+    both = [str(tmp_path / "s0_clear.tif"), str(tmp_path / "s1_clear.tif")]
+    assert [known.scene.id for known in known_scenes(model, both)] == ["s1_clear"]
+    with pytest.raises(SceneError, match="All 1 scenes trained the model"):
+        known_scenes(model, both[:1])
+    split.write_text("{}")
+    with pytest.raises(ModelError, match=r"split\.json is damaged"):
+        known_scenes(model, both)
+    assert not (folder / DECISION_FILE).exists()
+
+
+def test_an_ensemble_gives_the_weighted_mean(tmp_path, specked):
+    folders = [save_unet(tmp_path / str(seed), make_recipe(32), seed) for seed in range(2)]
+    combine(folders, [3, 1], tmp_path / "both")
+    scene = open_scene(str(tmp_path / "s0_clear.tif"))
+    first, second, mean = (
+        predict_scene(open_model(folder), scene, with_probabilities=True).probabilities
+        for folder in (*folders, tmp_path / "both")
+    )
+    np.testing.assert_allclose(mean, (3 * first + second) / 4, atol=1e-4)
+    about = json.loads((tmp_path / "both/provenance.json").read_text())
+    assert about["weights"] == "3, 1"
+    assert len(about["members"].split(", ")) == 2
+    result = run("predict", tmp_path / "both", tmp_path / "s0_clear.tif", "--out", tmp_path / "m")
+    assert result.exit_code == 0, result.output
+
+
+def test_models_that_do_not_go_together_are_an_error(tmp_path):
+    one = save_unet(tmp_path / "one", make_recipe(32))
+    other = save_unet(tmp_path / "other", make_recipe(32, label={"images": "filtered"}))
+    out = tmp_path / "out"
+    assert "another section 'label'" in run("ensemble", one, other, "--out", out).output
+    assert "as many weights" in run("ensemble", one, one, "--weights", "1", "--out", out).output
+    assert "not numbers" in run("ensemble", one, one, "--weights", "a,b", "--out", out).output
+    assert not out.exists()
