@@ -238,6 +238,29 @@ class TrainingOptions(Options):
     augment: AugmentOptions = AugmentOptions()
 
 
+ProductName = Literal["probability", "entropy", "polygons", "concentration", "label-png", "overlay"]
+"""What prediction can write beside the class map (docs/maps.md)."""
+
+
+class PolygonOptions(Options):
+    """Outlines of connected pixels of one class."""
+
+    min_pixels: Positive = 16
+    """Smaller regions are left out of the file and counted in the summary; 1 keeps all."""
+
+
+class ConcentrationOptions(Options):
+    """Share of ice in the cells of a coarser grid."""
+
+    cell: Annotated[float, Field(gt=0.0)] = 1000.0
+    """Edge of a cell in metres, brought to the nearest whole number of pixels."""
+    cell_pixels: Positive = 100
+    """Edge of a cell in pixels, for scenes without coordinate system."""
+    ice: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")], tuple[str, ...]] | None = None
+    """Names of the classes that count, by the name of what they are together; default, where the
+    scheme has thick_ice and thin_ice: total (both), thick and thin."""
+
+
 class InferenceOptions(Options):
     """Prediction of whole scenes."""
 
@@ -245,6 +268,10 @@ class InferenceOptions(Options):
     """Share of a window that it has in common with the next one."""
     batch_size: Positive = 8
     """Windows per call of the model."""
+    products: tuple[ProductName, ...] = ()
+    """What is written beside class map, overview and STAC item."""
+    polygons: PolygonOptions = PolygonOptions()
+    concentration: ConcentrationOptions = ConcentrationOptions()
 
 
 class Recipe(Options):
@@ -267,6 +294,18 @@ class Recipe(Options):
     def _own_profile_has_known_classes(self) -> Recipe:
         if isinstance(self.label.profile, Profile):
             self.label.profile.check_classes(self.classes.names, self.classes.name)
+        return self
+
+    @model_validator(mode="after")
+    def _ice_has_known_classes(self) -> Recipe:
+        for group, names in (self.inference.concentration.ice or {}).items():
+            for name in names:
+                if name not in self.classes.names:
+                    raise RecipeError(
+                        f"The recipe key 'inference.concentration.ice.{group}' has the class"
+                        f" '{name}', which '{self.classes.name}' lacks; take some of"
+                        f" {', '.join(self.classes.names)}."
+                    )
         return self
 
     def labels_digest(self) -> str:

@@ -18,8 +18,9 @@ from rio_cogeo import cog_validate
 
 from inference.footprint import scene_footprint
 from inference.maps import map_tags, read_map, source_digest, write_map
+from inference.measures import pixel_areas
 from inference.stac import acquisition_time, build_item, write_item
-from inference.summary import pixel_areas, summarise, summary_columns, write_table
+from inference.summary import PRODUCT_COLUMNS, summarise, summary_columns, write_table
 from polynya.classes import SEA_ICE
 from polynya.errors import OutputError, SceneError
 from polynya.files import output_folder
@@ -282,7 +283,7 @@ def test_no_footprint_without_georeference():
 def test_summary_counts_areas_and_shares():
     codes = np.array([[0, 1, 1, 255], [2, 2, 2, 255]], np.uint8)
     row = summarise(codes, make_scene(2, 4), SEA_ICE)
-    assert list(row) == summary_columns(SEA_ICE)
+    assert [*row, *PRODUCT_COLUMNS] == summary_columns(SEA_ICE)
     assert row["valid_share"] == "0.750000"
     assert [row[f"{n}_share"] for n in SEA_ICE.names] == ["0.166667", "0.333333", "0.500000"]
     assert [row[f"{n}_km2"] for n in SEA_ICE.names] == ["0.000100", "0.000200", "0.000300"]
