@@ -94,6 +94,12 @@ class RasterRows:
             rows = min(ROWS, self._target.height - row)
             yield row, self._target.read(band, window=Window(0, row, self._target.width, rows))
 
+    def finish(self) -> Path:
+        """Close the file, so that others can open it; nothing can be written any more."""
+        with gdal_writes(self._file):
+            self._target.close()
+        return self._file
+
     def copy(self, path: Path, driver: str, **options: Any) -> None:
         """Copy the raster into a file of another format; nothing can be written any more.
 
@@ -101,8 +107,7 @@ class RasterRows:
             OutputError: The file can't be written.
         """
         with gdal_writes(path), whole_file(path) as temporary:
-            self._target.close()
-            copy(self._file, temporary, driver=driver, **options)
+            copy(self.finish(), temporary, driver=driver, **options)
 
 
 @contextmanager

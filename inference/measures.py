@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
-from pyproj import CRS as ProjCRS
-from rasterio.crs import CRS
+from pyproj import CRS
 
 from polynya.scenes import Scene
 
@@ -27,7 +28,7 @@ def pixel_areas(scene: Scene) -> NDArray[np.float64] | None:
     a, b, _, d, e, f = scene.transform
     crs = CRS.from_user_input(scene.crs)
     if not crs.is_geographic:
-        metres = crs.linear_units_factor[1]
+        metres = crs.axis_info[0].unit_conversion_factor
         return np.full(scene.height, abs(a * e - b * d) * metres**2)
     parallels = np.radians(f + e * np.arange(scene.height + 1))
     return np.asarray(np.abs(np.diff(_zone(parallels))) * np.radians(abs(a)), np.float64)
@@ -70,9 +71,10 @@ def step_lengths(points: NDArray[np.float64], crs: str) -> NDArray[np.float64]:
     Returns:
         float64 (K - 1,).
     """
-    known = ProjCRS.from_user_input(crs)
+    known = CRS.from_user_input(crs)
     if known.is_geographic:
         lon, lat = points.T
-        metres = known.get_geod().inv(lon[:-1], lat[:-1], lon[1:], lat[1:])[2]
+        geod: Any = known.get_geod()  # Every geographic CRS has an ellipsoid.
+        metres = geod.inv(lon[:-1], lat[:-1], lon[1:], lat[1:])[2]
         return np.asarray(metres, np.float64)
     return np.hypot(*np.diff(points, axis=0).T) * known.axis_info[0].unit_conversion_factor

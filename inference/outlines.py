@@ -7,6 +7,7 @@ Python tuples, more than 100 bytes a corner; here a corner is 8 bytes. Tests com
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,7 +67,7 @@ def trace_rings(regions: NDArray[np.int32], wanted: NDArray[np.bool_]) -> Rings:
     )
 
 
-def _grown(values: NDArray[np.generic]) -> NDArray[np.generic]:
+def _grown(values: NDArray[Any]) -> NDArray[Any]:
     # By half, not to twice the size: these are the largest arrays of all.
     larger = np.empty((len(values) + len(values) // 2, values.shape[1]), values.dtype)
     larger[: len(values)] = values
@@ -74,7 +75,17 @@ def _grown(values: NDArray[np.generic]) -> NDArray[np.generic]:
 
 
 @compiled
-def _trace(regions, wanted, seen, row, column, corners, n_corners, rings, n_rings):  # type: ignore[no-untyped-def]
+def _trace(
+    regions: NDArray[np.int32],
+    wanted: NDArray[np.bool_],
+    seen: NDArray[np.bool_],
+    row: int,
+    column: int,
+    corners: NDArray[np.int32],
+    n_corners: int,
+    rings: NDArray[np.int64],
+    n_rings: int,
+) -> tuple[int, int, int, int, bool]:
     """Follow rings from a pixel on, until all is done or there is no room.
 
     Rings are found at upper edges of pixels, which are marked in `seen`; every ring has one. The

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,6 +53,7 @@ def predict_scene(
     overlap: float | None = None,
     with_probabilities: bool = False,
     show_progress: bool = False,
+    on_band: Callable[[Band], None] | None = None,
 ) -> Prediction:
     """Classify a scene of any size.
 
@@ -65,6 +66,7 @@ def predict_scene(
 
         with_probabilities: Keep the blended probabilities too (4 bytes a pixel and class).
         show_progress: Show how many rows of windows are done.
+        on_band: Gets every band of finished rows, from the top.
 
     Raises:
         SceneError: The scene can't be read, or has no valid pixel.
@@ -75,6 +77,8 @@ def predict_scene(
         model, scene, batch_size=batch_size, overlap=overlap, show_progress=show_progress
     ):
         codes.append(band.codes(nodata))
+        if on_band is not None:
+            on_band(band)
         if with_probabilities:
             probabilities.append(band.probabilities)
     prediction = Prediction(

@@ -69,7 +69,7 @@ def add_values(
 
 
 @compiled
-def _count(numbers, pixels):  # type: ignore[no-untyped-def]
+def _count(numbers: NDArray[np.int32], pixels: NDArray[np.int64]) -> NDArray[np.int64]:
     for row in range(numbers.shape[0]):
         for column in range(numbers.shape[1]):
             pixels[numbers[row, column]] += 1
@@ -78,7 +78,9 @@ def _count(numbers, pixels):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _sum_rows(numbers, areas, sums):  # type: ignore[no-untyped-def]
+def _sum_rows(
+    numbers: NDArray[np.int32], areas: NDArray[np.float64], sums: NDArray[np.float64]
+) -> NDArray[np.float64]:
     for row in range(numbers.shape[0]):
         for column in range(numbers.shape[1]):
             sums[numbers[row, column]] += areas[row]
@@ -86,7 +88,9 @@ def _sum_rows(numbers, areas, sums):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _find_cut(numbers, codes, nodata, cut):  # type: ignore[no-untyped-def]
+def _find_cut(
+    numbers: NDArray[np.int32], codes: Codes, nodata: int, cut: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
     height, width = numbers.shape
     for row in range(height):
         for column in range(width):
@@ -104,7 +108,7 @@ def _find_cut(numbers, codes, nodata, cut):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _add(numbers, values, sums):  # type: ignore[no-untyped-def]
+def _add(numbers: NDArray[np.int32], values: Codes, sums: NDArray[np.float64]) -> None:
     for row in range(numbers.shape[0]):
         for column in range(numbers.shape[1]):
             sums[numbers[row, column]] += values[row, column]
