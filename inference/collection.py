@@ -135,7 +135,6 @@ def write_model_item(
         properties={
             **ANY_TIME,
             "title": f"Model of {recipe.classes.name} ({recipe.model.name})",
-            "bands": [{"name": name} for name in channels],
             "mlm:name": model_name(digest),
             "mlm:architecture": recipe.model.name,
             "mlm:tasks": [task],
@@ -173,7 +172,11 @@ def write_model_item(
             title="Weights and architecture",
             media_type="application/octet-stream; framework=keras",
             roles=["mlm:model", "mlm:weights"],
-            extra_fields={"mlm:artifact_type": "keras.Model.save", **file_fields(model_path)},
+            extra_fields={
+                "mlm:artifact_type": "keras.Model.save",
+                "bands": [{"name": name} for name in channels],
+                **file_fields(model_path),
+            },
         ),
     )
     content = item.to_dict(include_self_link=False, transform_hrefs=False)
