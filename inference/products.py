@@ -14,7 +14,7 @@ from autolabel import PROFILES, label_image
 from inference.choice import product_tags
 from inference.maps import source_digest, write_map
 from inference.paths import ProductPaths
-from inference.photos import upright
+from inference.photos import check_whole, upright
 from inference.pictures import draw_panels, read_preview, thinning
 from inference.predict import predict_scene, scene_windows
 from inference.stac import finished_summary, remove_products, write_item
@@ -96,6 +96,7 @@ def _map_scene(
 ) -> MapResult:
     classes = model.recipe.classes
     scene = open_scene(ref.uri, model.recipe.scene, ref.id)
+    check_whole(ref.uri)
     files = paths.of(options.products)
     if any(is_same_file(file, ref.uri) for file in files):
         raise OutputError(
