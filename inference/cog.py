@@ -29,6 +29,8 @@ from polynya.files import whole_file
 from polynya.scenes import Scene
 
 _COG_OPTIONS = {"BLOCKSIZE": 512, "COMPRESS": "DEFLATE", "BIGTIFF": "IF_SAFER"}
+_CACHE_BYTES = 64 * 2**20
+"""GDAL keeps blocks in memory, by default as much as 5 % of the machine's: the whole raster."""
 ROWS = 512
 """Rows that are handled at once where a whole scene is gone through."""
 
@@ -92,7 +94,9 @@ class RasterRows:
         """Read one band (1-based): number of the first row and (n, W), from the top."""
         for row in range(0, self._target.height, ROWS):
             rows = min(ROWS, self._target.height - row)
-            yield row, self._target.read(band, window=Window(0, row, self._target.width, rows))
+            with gdal_writes(self._file):
+                part = self._target.read(band, window=Window(0, row, self._target.width, rows))
+            yield row, part
 
     def finish(self) -> Path:
         """Close the file, so that others can open it; nothing can be written any more."""
@@ -163,7 +167,8 @@ def gdal_writes(path: Path) -> Iterator[None]:
 
     Only around calls of GDAL: scenes that are read meanwhile may need such files.
     """
-    with warnings.catch_warnings(), rasterio.Env(GDAL_PAM_ENABLED=False):
+    options = {"GDAL_PAM_ENABLED": False, "GDAL_CACHEMAX": _CACHE_BYTES}
+    with warnings.catch_warnings(), rasterio.Env(**options):
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
             yield

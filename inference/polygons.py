@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from inference.measures import pixel_areas, step_lengths, to_map
 from inference.outlines import Rings, trace_rings
 from inference.regions import Regions, add_values, cut_regions, region_areas, regions_of
-from inference.vectors import VectorFiles
+from inference.vectors import Batch, VectorFiles
 from polynya.classes import ClassScheme
 from polynya.scenes import Scene
 
@@ -81,7 +82,7 @@ def write_polygons(
     """
     counts = np.zeros(3, np.int64)
 
-    def batches() -> Iterator[pa.RecordBatch]:
+    def batches() -> Iterator[Batch]:
         for regions in regions_of(codes, classes.codes):
             small = (regions.pixels < min_pixels) & (regions.pixels > 0)
             kept = regions.pixels >= min_pixels
@@ -114,7 +115,7 @@ def _batches(
     codes: NDArray[np.uint8],
     scene: Scene,
     nodata: int,
-) -> Iterator[pa.RecordBatch]:
+) -> Iterator[Batch]:
     of_row = pixel_areas(scene)
     areas = None if of_row is None else region_areas(regions, of_row)
     cut = cut_regions(regions, codes, nodata)
@@ -122,57 +123,95 @@ def _batches(
     batch_of = np.cumsum(regions.pixels[numbers]) // _PIXELS_AT_ONCE
     for batch in np.unique(batch_of):
         members = numbers[batch_of == batch]
-        wanted = np.zeros(len(regions.pixels), np.bool_)
-        wanted[members] = True
-        rings = _by_region(trace_rings(regions.numbers, wanted))
-        corners = to_map(rings.corners, scene)
-        first_rings = np.flatnonzero(np.diff(rings.regions, prepend=0))
-        polygons = shapely.orient_polygons(
-            shapely.from_ragged_array(
-                shapely.GeometryType.POLYGON,
-                corners,
-                (rings.offsets, np.append(first_rings, len(rings.regions))),
-            )
-        )
-        in_metres = step_lengths(corners, scene.crs) if scene.crs else None
-        in_pixels = np.abs(np.diff(rings.corners, axis=0)).sum(axis=1)
-        perimeters = [
-            None if edges is None else np.add.reduceat(_by_ring(edges, rings), first_rings)
-            for edges in (in_pixels, in_metres)
-        ]
+        outlines = _outlines(regions, members, scene)
         columns = {
             "class": [name] * len(members),
             "code": np.full(len(members), regions.code),
             "pixels": regions.pixels[members],
             "area_m2": None if areas is None else areas[members],
-            "perimeter_px": perimeters[0],
-            "perimeter_m": perimeters[1],
+            "perimeter_px": outlines.in_pixels,
+            "perimeter_m": outlines.in_metres,
             "mean_probability": None if means is None else means[members],
             "cut": cut[members],
-            "geometry": shapely.to_wkb(polygons),
+            "geometry": outlines.wkb,
         }
-        yield pa.RecordBatch.from_arrays(
-            [
-                pa.nulls(len(members), field.type)
-                if columns[field.name] is None
-                else pa.array(columns[field.name], field.type)
-                for field in _COLUMNS
-            ],
-            schema=_COLUMNS,
-        )
+        bounds = outlines.bounds
+        del outlines  # Not to keep it while the batch is written.
+        yield _table(columns, len(members)), bounds
 
 
-def _by_region(rings: Rings) -> Rings:
-    """The rings in order of their regions; the outer one, found first, stays before its holes."""
+def _table(columns: dict[str, Any], length: int) -> pa.RecordBatch:
+    arrays = [
+        pa.nulls(length, field.type)
+        if columns[field.name] is None
+        else pa.array(columns.pop(field.name), field.type)
+        for field in _COLUMNS
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=_COLUMNS)
+
+
+@dataclass(frozen=True)
+class _Outlines:
+    """Polygons of some regions and how long their borders are."""
+
+    wkb: NDArray[np.object_]
+    """Well-known binary, outer rings counterclockwise."""
+    bounds: NDArray[np.float64]
+    """Least x and y, greatest x and y of all."""
+    in_pixels: NDArray[np.int32]
+    """Length of all rings of a polygon."""
+    in_metres: NDArray[np.float64] | None
+    """The same; None without CRS."""
+
+
+def _outlines(regions: Regions, members: NDArray[np.int64], scene: Scene) -> _Outlines:
+    """Polygons of the regions with these numbers, which rise.
+
+    The largest have tens of millions of corners, so what isn't needed any more goes at once.
+    """
+    wanted = np.zeros(len(regions.pixels), np.bool_)
+    wanted[members] = True
+    a, b, _, d, e, _ = scene.transform or (1.0, 0.0, 0.0, 0.0, -1.0, 0.0)
+    # Traced with the region on the right as one looks at the image.
+    rings = _by_region(trace_rings(regions.numbers, wanted), backwards=a * e - b * d < 0)
+    offsets, first_rings = rings.offsets, np.flatnonzero(np.diff(rings.regions, prepend=0))
+    ends = np.append(first_rings, len(rings.regions))
+
+    def perimeters(steps: NDArray[Any]) -> NDArray[Any]:
+        return np.add.reduceat(_by_ring(steps, offsets), first_rings)
+
+    in_pixels = perimeters(np.abs(np.diff(rings.corners, axis=0)).sum(axis=1, dtype=np.int32))
+    corners = to_map(rings.corners, scene)
+    in_metres = perimeters(step_lengths(corners, scene.crs)) if scene.crs else None
+    bounds = np.concatenate([corners.min(axis=0), corners.max(axis=0)])
+    del rings
+    polygons = shapely.from_ragged_array(shapely.GeometryType.POLYGON, corners, (offsets, ends))
+    del corners
+    return _Outlines(shapely.to_wkb(polygons), bounds, in_pixels, in_metres)
+
+
+def _by_region(rings: Rings, backwards: bool) -> Rings:
+    """The rings in order of their regions; the outer one, found first, stays before its holes.
+
+    Args:
+        rings: In any order of regions.
+        backwards: Turn the direction of each ring round.
+    """
     order = np.argsort(rings.regions, kind="stable")
     lengths = np.diff(rings.offsets)[order]
     offsets = np.concatenate([[0], np.cumsum(lengths)])
-    taken = np.repeat(rings.offsets[:-1][order] - offsets[:-1], lengths) + np.arange(offsets[-1])
+    starts = rings.offsets[:-1][order]
+    taken = np.arange(offsets[-1])
+    if backwards:
+        taken *= -1
+        taken += np.repeat(starts + offsets[1:] - 1, lengths)
+    else:
+        taken += np.repeat(starts - offsets[:-1], lengths)
     return Rings(rings.corners[taken], offsets, rings.regions[order], rings.holes[order])
 
 
-def _by_ring(edges: NDArray[np.generic], rings: Rings) -> NDArray[np.generic]:
-    """Length of each ring from the lengths between corners, (R,)."""
-    edges = np.append(edges, 0)
-    edges[rings.offsets[1:] - 1] = 0
-    return np.add.reduceat(edges, rings.offsets[:-1])
+def _by_ring(steps: NDArray[Any], offsets: NDArray[np.int64]) -> NDArray[Any]:
+    """Length of each ring, (R,), from the lengths between corners, (K - 1,)."""
+    steps = np.append(steps, steps.dtype.type(0))
+    steps[offsets[1:] - 1] = 0  # From one ring to the next.
+    return np.asarray(np.add.reduceat(steps, offsets[:-1]))

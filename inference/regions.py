@@ -39,8 +39,9 @@ def regions_of(codes: Codes, classes: tuple[int, ...]) -> Iterator[Regions]:
     """
     numbers = np.empty(codes.shape, np.int32)
     for code in classes:
-        mask = (codes == code).view(np.uint8)
-        count, numbers = cv2.connectedComponents(mask, numbers, connectivity=4, ltype=cv2.CV_32S)
+        count, numbers = cv2.connectedComponents(
+            (codes == code).view(np.uint8), numbers, connectivity=4, ltype=cv2.CV_32S
+        )
         yield Regions(code, numbers, _count(numbers, np.zeros(count, np.int64)))
 
 

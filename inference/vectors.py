@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pyogrio
-import shapely
+from numpy.typing import NDArray
 from pyogrio.errors import DataLayerError, DataSourceError
 from pyproj import CRS
 
@@ -28,6 +28,10 @@ from polynya.files import whole_file
 _GEOMETRY = "geometry"
 # A GeoPackage says when it was changed; the time of writing would change its bytes.
 _NO_TIME = "1970-01-01T00:00:00.000Z"
+
+
+Batch = tuple[pa.RecordBatch, NDArray[np.float64]]
+"""Part of a table, and least x, least y, greatest x, greatest y of its geometries."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ class VectorFiles:
     tags: Mapping[str, str]
     """Provenance."""
 
-    def write(self, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> None:
+    def write(self, schema: pa.Schema, batches: Iterator[Batch]) -> None:
         """Write both files in one pass.
 
         Args:
@@ -73,13 +77,12 @@ class VectorFiles:
                 )
 
     def _to_parquet(
-        self, writer: pq.ParquetWriter, schema: pa.Schema, batches: Iterator[pa.RecordBatch]
+        self, writer: pq.ParquetWriter, schema: pa.Schema, batches: Iterator[Batch]
     ) -> Iterator[pa.RecordBatch]:
         """Pass the batches on and keep each as a row group; the metadata come with the last."""
         bounds = np.array([np.inf, np.inf, -np.inf, -np.inf])
-        for batch in batches:
+        for batch, of_batch in batches:
             writer.write_batch(batch)
-            of_batch = shapely.total_bounds(shapely.from_wkb(batch[_GEOMETRY].to_numpy(False)))
             bounds = np.append(
                 np.minimum(bounds[:2], of_batch[:2]), np.maximum(bounds[2:], of_batch[2:])
             )

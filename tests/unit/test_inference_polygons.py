@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import cv2
 import geopandas
@@ -13,6 +17,7 @@ import pytest
 import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyogrio.errors import DataSourceError
 from pyproj import CRS, Geod
 from rasterio.features import geometry_mask, shapes
 from rasterio.transform import Affine
@@ -218,8 +223,47 @@ def test_batches_don_t_change_the_polygons_and_bytes_are_the_same(tmp_path, monk
     assert parts.equals(whole)
 
 
-def test_a_folder_that_can_not_be_written_is_one_sentence(tmp_path):
+def test_compiled_loops_do_what_python_does(tmp_path):
+    """The same polygons without the compiler; also, coverage sees inside the loops."""
+    codes, scene = noise(70, 90), make_scene(70, 90)
+    values = np.random.default_rng(3).integers(0, 251, codes.shape).astype(np.uint8)
+    write(tmp_path / "compiled", codes, scene, probability=lambda code: [(0, values)])
+    np.savez(tmp_path / "given.npz", codes=codes, values=values)
+    root = Path(__file__).parent
+    program = f"""
+import sys
+from pathlib import Path
+import numpy as np
+sys.path[:0] = [{str(root)!r}, {str(root.parent)!r}]
+from test_inference_polygons import make_scene, write
+folder = Path({str(tmp_path)!r})
+given = np.load(folder / "given.npz")
+codes, values = given["codes"], given["values"]
+options = dict(probability=lambda code: [(0, values)])
+write(folder / "python", codes, make_scene(70, 90), **options)
+"""
+    subprocess.run(
+        [sys.executable, "-c", program],
+        check=True,
+        env={**os.environ, "NUMBA_DISABLE_JIT": "1"},
+        timeout=300,
+    )
+    for name in ("p.gpkg", "p.parquet"):
+        made = [(tmp_path / way / name).read_bytes() for way in ("compiled", "python")]
+        assert made[0] == made[1]
+
+
+def test_a_folder_that_can_not_be_written_is_one_sentence(tmp_path, monkeypatch):
     files = VectorFiles(tmp_path / "no" / "p.gpkg", tmp_path / "no" / "p.parquet", None, {})
     with pytest.raises(OutputError, match="can't be written"):
         write_polygons(files, random_codes(9, 9), make_scene(9, 9), SEA_ICE)
     assert pyogrio.get_gdal_config_option("OGR_CURRENT_DATE") is None
+
+    def full(*_, **__):
+        raise DataSourceError("disk full")
+
+    monkeypatch.setattr(pyogrio, "write_arrow", full)
+    files = VectorFiles(tmp_path / "p.gpkg", tmp_path / "p.parquet", None, {})
+    with pytest.raises(OutputError, match="p.gpkg can't be written .disk full."):
+        write_polygons(files, random_codes(9, 9), make_scene(9, 9), SEA_ICE)
+    assert not list(tmp_path.iterdir())
