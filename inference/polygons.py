@@ -1,7 +1,7 @@
 """Outlines of the regions of a map as polygons: GeoPackage and GeoParquet.
 
-Polygons are made and written some at a time, so memory depends on the largest region and not on
-their number.
+Polygons are made and written some at a time, so memory depends on the longest outline, which has a
+limit, and not on their number.
 """
 
 from __future__ import annotations
@@ -20,10 +20,13 @@ from inference.outlines import Rings, trace_rings
 from inference.regions import Regions, add_values, cut_regions, region_areas, regions_of
 from inference.vectors import Batch, VectorFiles
 from polynya.classes import ClassScheme
+from polynya.progress import console
 from polynya.scenes import Scene
 
-_PIXELS_AT_ONCE = 4_000_000
-"""Regions with so many pixels together are outlined at once."""
+_EDGES_AT_ONCE = 2_000_000
+"""Regions with so many edges of pixels together are outlined at once."""
+_MOST_EDGES = 10_000_000
+"""A region with more is speckle all over: its one outline would take gigabytes and tell nothing."""
 
 ReadProbability = Callable[[int], Iterator[tuple[int, NDArray[np.uint8]]]]
 """From a class code to (row, uint8 (n, W)), parts of that class's probability in steps of
@@ -50,7 +53,7 @@ class PolygonCounts:
 
     polygons: int
     dropped_regions: int
-    """Smaller than asked for, and so in no polygon."""
+    """Smaller than asked for, or with an outline beyond all measure, and so in no polygon."""
     dropped_pixels: int
     """Pixels of those."""
 
@@ -84,9 +87,18 @@ def write_polygons(
 
     def batches() -> Iterator[Batch]:
         for regions in regions_of(codes, classes.codes):
-            small = (regions.pixels < min_pixels) & (regions.pixels > 0)
-            kept = regions.pixels >= min_pixels
-            counts[:] += [kept.sum(), small.sum(), regions.pixels[small].sum()]
+            tangled = regions.edges > _MOST_EDGES
+            kept = (regions.pixels >= min_pixels) & ~tangled
+            dropped = (regions.pixels > 0) & ~kept
+            counts[:] += [kept.sum(), dropped.sum(), regions.pixels[dropped].sum()]
+            if tangled.any():
+                console.print(
+                    f"{scene.id}: {tangled.sum()} region(s) of {classes.names[regions.code]} have"
+                    f" outlines of more than {_MOST_EDGES:,} edges of pixels and are left out of"
+                    " the polygons.",
+                    markup=False,
+                    soft_wrap=True,
+                )
             if kept.any():
                 name = classes.names[regions.code]
                 means = _mean_probability(regions, probability, step)
@@ -120,7 +132,7 @@ def _batches(
     areas = None if of_row is None else region_areas(regions, of_row)
     cut = cut_regions(regions, codes, nodata)
     numbers = np.flatnonzero(kept)
-    batch_of = np.cumsum(regions.pixels[numbers]) // _PIXELS_AT_ONCE
+    batch_of = np.cumsum(regions.edges[numbers]) // _EDGES_AT_ONCE
     for batch in np.unique(batch_of):
         members = numbers[batch_of == batch]
         outlines = _outlines(regions, members, scene)
@@ -129,7 +141,7 @@ def _batches(
             "code": np.full(len(members), regions.code),
             "pixels": regions.pixels[members],
             "area_m2": None if areas is None else areas[members],
-            "perimeter_px": outlines.in_pixels,
+            "perimeter_px": regions.edges[members],
             "perimeter_m": outlines.in_metres,
             "mean_probability": None if means is None else means[members],
             "cut": cut[members],
@@ -158,10 +170,8 @@ class _Outlines:
     """Well-known binary, outer rings counterclockwise."""
     bounds: NDArray[np.float64]
     """Least x and y, greatest x and y of all."""
-    in_pixels: NDArray[np.int32]
-    """Length of all rings of a polygon."""
     in_metres: NDArray[np.float64] | None
-    """The same; None without CRS."""
+    """Length of all rings of a polygon; None without CRS."""
 
 
 def _outlines(regions: Regions, members: NDArray[np.int64], scene: Scene) -> _Outlines:
@@ -177,17 +187,15 @@ def _outlines(regions: Regions, members: NDArray[np.int64], scene: Scene) -> _Ou
     offsets, first_rings = rings.offsets, np.flatnonzero(np.diff(rings.regions, prepend=0))
     ends = np.append(first_rings, len(rings.regions))
 
-    def perimeters(steps: NDArray[Any]) -> NDArray[Any]:
-        return np.add.reduceat(_by_ring(steps, offsets), first_rings)
-
-    in_pixels = perimeters(np.abs(np.diff(rings.corners, axis=0)).sum(axis=1, dtype=np.int32))
-    corners = to_map(rings.corners, scene)
-    in_metres = perimeters(step_lengths(corners, scene.crs)) if scene.crs else None
+    corners, in_metres = to_map(rings.corners, scene), None
+    if scene.crs:
+        lengths = _by_ring(step_lengths(corners, scene.crs), offsets)
+        in_metres = np.add.reduceat(lengths, first_rings)
     bounds = np.concatenate([corners.min(axis=0), corners.max(axis=0)])
     del rings
     polygons = shapely.from_ragged_array(shapely.GeometryType.POLYGON, corners, (offsets, ends))
     del corners
-    return _Outlines(shapely.to_wkb(polygons), bounds, in_pixels, in_metres)
+    return _Outlines(shapely.to_wkb(polygons), bounds, in_metres)
 
 
 def _by_region(rings: Rings, backwards: bool) -> Rings:
@@ -210,8 +218,8 @@ def _by_region(rings: Rings, backwards: bool) -> Rings:
     return Rings(rings.corners[taken], offsets, rings.regions[order], rings.holes[order])
 
 
-def _by_ring(steps: NDArray[Any], offsets: NDArray[np.int64]) -> NDArray[Any]:
+def _by_ring(steps: NDArray[np.float64], offsets: NDArray[np.int64]) -> NDArray[np.float64]:
     """Length of each ring, (R,), from the lengths between corners, (K - 1,)."""
-    steps = np.append(steps, steps.dtype.type(0))
+    steps = np.append(steps, 0.0)
     steps[offsets[1:] - 1] = 0  # From one ring to the next.
     return np.asarray(np.add.reduceat(steps, offsets[:-1]))

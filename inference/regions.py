@@ -25,6 +25,8 @@ class Regions:
     class writes over it."""
     pixels: NDArray[np.int64]
     """int64 (N,), pixels of each region; of number 0 none."""
+    edges: NDArray[np.int64]
+    """int64 (N,), edges of pixels between each region and what is no part of it, holes included."""
 
 
 def regions_of(codes: Codes, classes: tuple[int, ...]) -> Iterator[Regions]:
@@ -42,7 +44,9 @@ def regions_of(codes: Codes, classes: tuple[int, ...]) -> Iterator[Regions]:
         count, numbers = cv2.connectedComponents(
             (codes == code).view(np.uint8), numbers, connectivity=4, ltype=cv2.CV_32S
         )
-        yield Regions(code, numbers, _count(numbers, np.zeros(count, np.int64)))
+        pixels, edges = np.zeros(count, np.int64), np.zeros(count, np.int64)
+        _count(numbers, pixels, edges)
+        yield Regions(code, numbers, pixels, edges)
 
 
 def region_areas(regions: Regions, areas: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -70,12 +74,19 @@ def add_values(
 
 
 @compiled
-def _count(numbers: NDArray[np.int32], pixels: NDArray[np.int64]) -> NDArray[np.int64]:
-    for row in range(numbers.shape[0]):
-        for column in range(numbers.shape[1]):
-            pixels[numbers[row, column]] += 1
-    pixels[0] = 0
-    return pixels
+def _count(numbers: NDArray[np.int32], pixels: NDArray[np.int64], edges: NDArray[np.int64]) -> None:
+    height, width = numbers.shape
+    for row in range(height):
+        for column in range(width):
+            number = numbers[row, column]
+            pixels[number] += 1
+            edges[number] += (
+                (row == 0 or numbers[row - 1, column] != number)
+                + int(row == height - 1 or numbers[row + 1, column] != number)
+                + int(column == 0 or numbers[row, column - 1] != number)
+                + int(column == width - 1 or numbers[row, column + 1] != number)
+            )
+    pixels[0] = edges[0] = 0
 
 
 @compiled

@@ -170,6 +170,18 @@ def test_small_regions_are_left_out_and_counted(tmp_path):
     assert frame["pixels"].sum() + counts.dropped_pixels == (codes != 255).sum()
 
 
+def test_a_region_of_speckle_is_left_out_and_said(tmp_path, monkeypatch, capsys):
+    codes, scene = noise(80, 80, shares=(0.1, 0.1, 0.8, 0)), make_scene(80, 80)
+    everything, _ = write(tmp_path / "all", codes, scene)
+    monkeypatch.setattr(polygons_module, "_MOST_EDGES", 300)
+    frame, counts = write(tmp_path / "some", codes, scene)
+    tangled = everything[everything["perimeter_px"] > 300]
+    assert len(tangled) == counts.dropped_regions == 1
+    assert counts.dropped_pixels == tangled["pixels"].sum()
+    assert len(frame) == len(everything) - 1
+    assert "thick_ice have outlines of more than 300" in capsys.readouterr().err
+
+
 def test_mean_probability_is_that_of_the_own_class(tmp_path):
     codes, scene = random_codes(40, 48), make_scene(40, 48)
     stored = np.random.default_rng(1).integers(0, 251, (3, 40, 48)).astype(np.uint8)
@@ -218,7 +230,7 @@ def test_batches_don_t_change_the_polygons_and_bytes_are_the_same(tmp_path, monk
     write(tmp_path / "b", codes, scene)
     for name in ("p.gpkg", "p.parquet"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
-    monkeypatch.setattr(polygons_module, "_PIXELS_AT_ONCE", 100)
+    monkeypatch.setattr(polygons_module, "_EDGES_AT_ONCE", 100)
     parts, _ = write(tmp_path / "c", codes, scene)
     assert parts.equals(whole)
 
