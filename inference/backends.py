@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from inference.windows import Forward, Image
 from polynya.errors import MissingDependencyError
-from polynya.recipe import InferenceOptions
+from polynya.inference_options import InferenceOptions
 
 if TYPE_CHECKING:
     import keras

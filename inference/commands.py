@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from autolabel.commands import EngineOption, Workers
+from inference.choice import parse_products
 from inference.run import MapOptions, map_scenes
 
 Out = Annotated[Path, typer.Option("--out", help="Folder for the maps.")]
@@ -18,6 +19,18 @@ BatchSize = Annotated[
 Overlap = Annotated[
     float | None,
     typer.Option(min=0, max=0.95, help="Share that windows have in common; default: the recipe's."),
+]
+Products = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME,NAME...",
+        help="What is written beside the class map: probability, entropy, polygons, concentration,"
+        " label-png, overlay; all, none; default: the recipe's.",
+    ),
+]
+Cell = Annotated[
+    float | None,
+    typer.Option(min=0.001, help="Cell of the ice concentration in metres; default: the recipe's."),
 ]
 
 
@@ -30,13 +43,19 @@ def predict(
     overwrite: Overwrite = False,
     batch_size: BatchSize = None,
     overlap: Overlap = None,
+    products: Products = None,
+    cell: Cell = None,
     engine: EngineOption = "here",
     workers: Workers = None,
 ) -> None:
     """Segment whole scenes into georeferenced class maps.
 
     Writes SCENE.tif (Cloud-Optimized GeoTIFF of class codes), SCENE.json (STAC item), SCENE.png
-    (overview) and summary.csv (area and share of each class).
+    (overview), summary.csv (area and share of each class) and collection.json (STAC collection);
+    docs/maps.md describes these and the products of --products.
     """
-    options = MapOptions(model.absolute(), out.absolute(), overwrite, batch_size, overlap)
+    chosen = parse_products(products)
+    options = MapOptions(
+        model.absolute(), out.absolute(), overwrite, batch_size, overlap, chosen, cell
+    )
     map_scenes(scenes, options, engine, workers)

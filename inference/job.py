@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from autolabel.commands import EngineOption, MoreScenes, Scenes, Workers
-from inference.commands import BatchSize, Out, Overlap, Overwrite, predict
+from inference.commands import BatchSize, Cell, Out, Overlap, Overwrite, Products, predict
 from polynya.cli import run_script
 
 
@@ -25,12 +25,14 @@ def job(
     overwrite: Overwrite = False,
     batch_size: BatchSize = None,
     overlap: Overlap = None,
+    products: Products = None,
+    cell: Cell = None,
     engine: EngineOption = "spark",
     workers: Workers = None,
 ) -> None:
     """Segment whole scenes into georeferenced class maps, on Spark."""
     patterns = [*scenes, *(more_scenes or [])]
-    predict(model, patterns, out, overwrite, batch_size, overlap, engine, workers)
+    predict(model, patterns, out, overwrite, batch_size, overlap, products, cell, engine, workers)
 
 
 if __name__ == "__main__":

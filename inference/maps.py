@@ -10,26 +10,13 @@ from pathlib import Path
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio._err import CPLE_BaseError  # What rasterio.shutil lets through.
-from rasterio.crs import CRS
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
-from rasterio.io import MemoryFile
-from rasterio.shutil import copy
-from rasterio.transform import Affine
 
+from inference.cog import RasterLayout, cog_rows
 from polynya.classes import ClassScheme
-from polynya.errors import OutputError, SceneError
-from polynya.files import whole_file
+from polynya.errors import SceneError
 from polynya.provenance import file_digest
 from polynya.scenes import Scene
-
-_COG_OPTIONS = {
-    "BLOCKSIZE": 512,
-    "COMPRESS": "DEFLATE",
-    # Of four classes the most frequent, never a mean of codes, which would be another class.
-    "OVERVIEW_RESAMPLING": "MODE",
-    "BIGTIFF": "IF_SAFER",
-}
 
 
 def write_map(
@@ -39,10 +26,7 @@ def write_map(
     classes: ClassScheme,
     tags: dict[str, str],
 ) -> None:
-    """Write class codes as a Cloud-Optimized GeoTIFF.
-
-    GDAL's own COG driver copies the transform number by number, rotated ones included. The same
-    codes and tags give the same bytes.
+    """Write class codes as a Cloud-Optimized GeoTIFF with the scheme's colours.
 
     Args:
         path: File to write; it is replaced as a whole.
@@ -59,40 +43,17 @@ def write_map(
             f"`codes` must have the scene's shape {(scene.height, scene.width)}. Received:"
             f" {codes.shape}"
         )
-    profile = {
-        "driver": "GTiff",
-        "dtype": "uint8",
-        "count": 1,
-        "height": scene.height,
-        "width": scene.width,
-        "nodata": classes.nodata,
-        "photometric": "palette",
-        "tiled": True,
-        "compress": "deflate",
-        "zlevel": 1,
-    }
-    if scene.crs is not None:
-        profile["crs"] = CRS.from_user_input(scene.crs)
-    if scene.transform is not None:
-        profile["transform"] = Affine(*scene.transform)
-    with (
-        warnings.catch_warnings(),
-        rasterio.Env(GDAL_PAM_ENABLED=False),
-        whole_file(path) as temporary,
-        MemoryFile() as memory,
-    ):
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        try:
-            with memory.open(**profile) as target:
-                target.write(codes, 1)
-                target.write_colormap(1, classes.colormap())
-                target.set_band_description(1, f"class ({classes.name})")
-                target.update_tags(**tags)
-            copy(memory.name, temporary, driver="COG", **_COG_OPTIONS)
-        except (RasterioError, CPLE_BaseError) as error:
-            raise OutputError(
-                f"{path} can't be written ({error}); is there space left on the disk?"
-            ) from None
+    layout = RasterLayout.of_scene(
+        scene,
+        [f"class ({classes.name})"],
+        dtype="uint8",
+        nodata=classes.nodata,
+        # Of four classes the most frequent, never a mean of codes, which would be another class.
+        resampling="MODE",
+        colormap=classes.colormap(),
+    )
+    with cog_rows(path, layout, tags) as rows:
+        rows.write_all(codes)
 
 
 def read_map(path: Path) -> NDArray[np.uint8]:

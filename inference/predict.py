@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,6 +52,7 @@ def predict_scene(
     decision: Decision | None = None,
     with_probabilities: bool = False,
     show_progress: bool = False,
+    on_band: Callable[[Band], None] | None = None,
 ) -> Prediction:
     """Classify a scene of any size.
 
@@ -65,6 +66,7 @@ def predict_scene(
         decision: How probabilities become classes; default what the model's folder says.
         with_probabilities: Keep the blended probabilities too (4 bytes a pixel and class).
         show_progress: Show how many rows of windows are done.
+        on_band: Gets every band of finished rows, from the top.
 
     Raises:
         SceneError: The scene can't be read, or has no valid pixel.
@@ -82,6 +84,8 @@ def predict_scene(
         show_progress=show_progress,
     ):
         codes.append(band.codes(nodata, decision.weights))
+        if on_band is not None:
+            on_band(band)
         if with_probabilities:
             probabilities.append(band.probabilities)
     prediction = Prediction(

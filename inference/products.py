@@ -1,9 +1,9 @@
-"""What prediction writes about one scene: map, STAC item, picture and a row of numbers."""
+"""One scene from its file to its products: map, STAC item, picture, a row of numbers and more."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -11,14 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autolabel import PROFILES, label_image
+from inference.choice import product_tags
 from inference.decision import read_decision
-from inference.maps import map_tags, read_map, source_digest, write_map
+from inference.maps import source_digest, write_map
+from inference.paths import ProductPaths
+from inference.photos import check_whole, upright
 from inference.pictures import draw_panels, read_preview, thinning
 from inference.predict import predict_scene, scene_windows
-from inference.stac import write_item
-from inference.summary import summarise
+from inference.stac import finished_summary, remove_products, write_item
+from inference.summary import summarise, summary_columns
 from inference.truth import read_truth, truth_path
+from inference.writers import open_writers
 from polynya.errors import OutputError, PolynyaError, TruthError
+from polynya.inference_options import InferenceOptions
 from polynya.progress import console
 from polynya.provenance import file_digest, provenance
 from polynya.scenes import Scene, SceneRef, open_scene
@@ -44,29 +49,6 @@ class MapResult:
     """Row of `inference.summary.summarise`."""
 
 
-@dataclass(frozen=True)
-class Products:
-    """Files of one scene."""
-
-    folder: Path
-    scene_id: str
-
-    @property
-    def map(self) -> Path:
-        return self.folder / f"{self.scene_id}.tif"
-
-    @property
-    def item(self) -> Path:
-        return self.folder / f"{self.scene_id}.json"
-
-    @property
-    def picture(self) -> Path:
-        return self.folder / f"{self.scene_id}.png"
-
-    def complete(self) -> bool:
-        return all(path.is_file() for path in (self.map, self.item, self.picture))
-
-
 def map_scene(
     model: TrainedModel,
     ref: SceneRef,
@@ -75,6 +57,7 @@ def map_scene(
     overwrite: bool = False,
     batch_size: int | None = None,
     overlap: float | None = None,
+    options: InferenceOptions | None = None,
 ) -> MapResult:
     """Predict one scene and write its products.
 
@@ -89,9 +72,13 @@ def map_scene(
 
         batch_size: Windows per call of the model; default from the model's recipe.
         overlap: Share that neighbouring windows have in common; default from the recipe.
+
+        options: Which products, and how; default from the model's recipe.
     """
+    paths = ProductPaths(folder, ref.id)
+    options = options or model.recipe.inference
     try:
-        return _map_scene(model, ref, Products(folder, ref.id), overwrite, batch_size, overlap)
+        return _map_scene(model, ref, paths, options, overwrite, batch_size, overlap)
     except PolynyaError as error:
         return MapResult(ref.id, ref.uri, "failed", str(error))
     except MemoryError:
@@ -102,30 +89,50 @@ def map_scene(
 def _map_scene(
     model: TrainedModel,
     ref: SceneRef,
-    products: Products,
+    paths: ProductPaths,
+    options: InferenceOptions,
     overwrite: bool,
     batch_size: int | None,
     overlap: float | None,
 ) -> MapResult:
     classes = model.recipe.classes
     scene = open_scene(ref.uri, model.recipe.scene, ref.id)
-    if products.map.exists() and os.path.exists(ref.uri) and products.map.samefile(ref.uri):
+    check_whole(ref.uri)
+    files = paths.of(options.products)
+    if any(is_same_file(file, ref.uri) for file in files):
         raise OutputError(
-            f"The map of {ref.uri} would replace the scene; choose another --out folder."
+            f"A product of {ref.uri} would replace the scene; choose another --out folder."
         )
-    tags = prediction_tags(model, scene, overlap)
-    if not overwrite and products.complete() and tags.items() <= map_tags(products.map).items():
-        summary = summarise(read_map(products.map), scene, classes)
-        return MapResult(ref.id, ref.uri, "skipped", summary=summary)
-    codes = predict_scene(
-        model, scene, batch_size=batch_size, overlap=overlap, show_progress=True
-    ).codes
-    summary = summarise(codes, scene, classes)
-    # The map comes last: where it is, with its tags, the others are too.
-    write_item(products.item, products.map, products.picture, scene, classes, tags, summary)
-    _draw_overview(products.picture, scene, codes, model)
-    write_map(products.map, codes, scene, classes, tags)
+    tags = prediction_tags(model, scene, overlap) | product_tags(options, model.recipe)
+    if not overwrite and all(file.is_file() for file in files):
+        finished = finished_summary(paths.item, tags, summary_columns(classes))
+        if finished is not None:
+            return MapResult(ref.id, ref.uri, "skipped", summary=finished)
+    with (
+        upright(scene, paths.folder) as seen,
+        open_writers(paths, seen, classes, options, tags) as writers,
+    ):
+        codes = predict_scene(
+            model,
+            seen,
+            batch_size=batch_size,
+            overlap=overlap,
+            show_progress=True,
+            on_band=writers.add,
+        ).codes
+        # What an earlier run left is complete no longer.
+        remove_products(paths.item)
+        summary = summarise(codes, seen, classes) | writers.finish(codes)
+        _draw_overview(paths.picture, seen, codes, model)
+    write_map(paths.map, codes, seen, classes, tags)
+    # The item comes last: where it is, with these tags, the others are too.
+    write_item(paths, replace(seen, uri=scene.uri), classes, options.products, tags, summary)
     return MapResult(ref.id, ref.uri, "done", summary=summary)
+
+
+def is_same_file(path: Path, uri: str) -> bool:
+    """Whether a path is the file of a scene, under whatever name."""
+    return path.exists() and os.path.exists(uri) and path.samefile(uri)
 
 
 def prediction_tags(

@@ -14,15 +14,19 @@ from typing import TYPE_CHECKING
 import typer
 
 from autolabel.engines import EngineName, open_engine, run_all, worker_died
+from inference.choice import inference_options
+from inference.collection import write_collection, write_model_item
 from inference.predict import open_model
 from inference.products import MapResult, map_scene
 from inference.summary import summary_columns, write_table
 from polynya.classes import ClassScheme
 from polynya.errors import ScenesFailedError
 from polynya.files import output_folder
+from polynya.inference_options import ProductName
 from polynya.progress import console, progress
 from polynya.scenes import SceneRef, find_scenes
 from polynya.storage import absolute
+from training.model_folder import MODEL_FILE
 
 if TYPE_CHECKING:
     from training.model_folder import TrainedModel
@@ -44,6 +48,10 @@ class MapOptions:
     """Windows per call of the model; default from its recipe."""
     overlap: float | None = None
     """Share that neighbouring windows have in common; default from the recipe."""
+    products: tuple[ProductName, ...] | None = None
+    """What is written beside the map; default from the recipe."""
+    cell: float | None = None
+    """Edge of a cell of the ice concentration in metres; default from the recipe."""
 
 
 def map_scenes(
@@ -60,10 +68,13 @@ def map_scenes(
 
     Raises:
         ModelError: There is no usable model.
+        RecipeError: A product doesn't fit the model's classes.
         OutputError: The folder can't be made.
         ScenesFailedError: Some scenes failed; the others are done.
     """
-    classes = _model_of(options.model).recipe.classes
+    recipe = _model_of(options.model).recipe
+    classes = recipe.classes
+    inference_options(recipe, options.products, options.cell)  # Before anything is computed.
     output_folder(options.folder)
     refs = [SceneRef(ref.id, absolute(ref.uri)) for ref in find_scenes(patterns)]
     results: list[MapResult] = []
@@ -84,6 +95,8 @@ def map_scenes(
                     reason = results[-1].reason
                     console.print(f"Failed: {reason}", style="red", markup=False, soft_wrap=True)
             write_summary(options.folder / SUMMARY_FILE, results, classes)
+    write_collection(options.folder, classes)
+    _describe_model(options)
     report(results, options.folder)
     return results
 
@@ -94,14 +107,30 @@ def _model_of(folder: Path) -> TrainedModel:
     return open_model(folder)
 
 
+def _describe_model(options: MapOptions) -> None:
+    """Write the STAC item of the model beside its maps."""
+    import keras
+
+    model = _model_of(options.model)
+    write_model_item(
+        options.folder,
+        options.model / MODEL_FILE,
+        model.recipe,
+        parameters=model.keras_model.count_params(),
+        framework_version=keras.__version__,
+    )
+
+
 def _map_one(ref: SceneRef, options: MapOptions) -> MapResult:
+    model = _model_of(options.model)
     return map_scene(
-        _model_of(options.model),
+        model,
         ref,
         options.folder,
         overwrite=options.overwrite,
         batch_size=options.batch_size,
         overlap=options.overlap,
+        options=inference_options(model.recipe, options.products, options.cell),
     )
 
 

@@ -1,69 +1,73 @@
-"""STAC items that describe maps: where, when, what the codes mean, and what they were made from."""
+"""STAC items of maps: where, when, what the codes mean, what they were made from."""
 
 from __future__ import annotations
 
 import json
 import os
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rasterio.crs import CRS
 
+from inference.assets import CLASSIFICATION, FILE, product_assets
 from inference.footprint import scene_footprint
+from inference.paths import COLLECTION_FILE, ProductPaths, model_file
 from polynya import __version__
 from polynya.classes import ClassScheme
-from polynya.files import whole_file
+from polynya.files import write_text
+from polynya.inference_options import ProductName
 from polynya.scenes import Scene
 
+if TYPE_CHECKING:
+    from pystac import Link
+
 _PROJECTION = "https://stac-extensions.github.io/projection/v2.0.0/schema.json"
-_CLASSIFICATION = "https://stac-extensions.github.io/classification/v2.0.0/schema.json"
 _PROCESSING = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
+_RASTER = "https://stac-extensions.github.io/raster/v2.0.0/schema.json"
+_PREFIX = "polynya:"
 
 _TIME_IN_NAME = re.compile(r"(?<!\d)((?:19|20)\d{6})(?:T(\d{6}))?(?!\d)")
 # STAC wants some time; an interval that holds every scene says "unknown" without making one up.
-_ANY_TIME = {
+ANY_TIME = {
     "start_datetime": "1970-01-01T00:00:00Z",
     "end_datetime": "2099-12-31T23:59:59Z",
 }
 
 
 def write_item(
-    path: Path,
-    map_path: Path,
-    picture_path: Path,
+    paths: ProductPaths,
     scene: Scene,
     classes: ClassScheme,
+    products: Iterable[ProductName],
     tags: dict[str, str],
     summary: dict[str, str],
 ) -> None:
-    """Write the STAC item of a map.
+    """Write the STAC item of a scene's products, all of which are there.
 
     Args:
-        path: JSON file to write; it is replaced as a whole.
-        map_path: The map, in the same folder.
-        picture_path: The overview picture, in the same folder.
-        scene: What the map was made from.
+        paths: Files of the scene.
+        scene: What they were made from.
         classes: Meaning of the codes.
+        products: What there is beside the map.
         tags: Provenance of the map.
-        summary: Row of `inference.summary.summarise`.
+        summary: Row of `inference.summary`.
     """
-    item = build_item(path.parent, map_path.name, picture_path.name, scene, classes, tags, summary)
-    with whole_file(path) as temporary:
-        temporary.write_text(json.dumps(item, indent=2) + "\n", encoding="utf-8")
+    item = build_item(paths, scene, classes, products, tags, summary)
+    write_text(paths.item, json.dumps(item, indent=2) + "\n")
 
 
 def build_item(
-    folder: Path,
-    map_name: str,
-    picture_name: str,
+    paths: ProductPaths,
     scene: Scene,
     classes: ClassScheme,
+    products: Iterable[ProductName],
     tags: dict[str, str],
     summary: dict[str, str],
 ) -> dict[str, Any]:
-    """The STAC item of a map as JSON content; links are relative to `folder`."""
+    """The STAC item as JSON content; links are relative to its folder."""
     import pystac
 
     footprint = scene_footprint(scene)
@@ -74,40 +78,97 @@ def build_item(
         bbox=footprint.bbox if footprint else None,
         datetime=when,
         properties={
-            **(_ANY_TIME if when is None else {}),
+            **(ANY_TIME if when is None else {}),
             "title": f"Classes of {scene.id} ({classes.name})",
             "processing:software": {"polynya": __version__},
             "processing:lineage": "Segmentation of overlapping windows, probabilities blended.",
-            **{f"polynya:{key}": value for key, value in {**tags, **_numbers(summary)}.items()},
+            **{f"{_PREFIX}{key}": value for key, value in {**tags, **_numbers(summary)}.items()},
             **_projection(scene),
         },
-        stac_extensions=[_CLASSIFICATION, _PROCESSING, _PROJECTION],
+        stac_extensions=[CLASSIFICATION, FILE, _PROCESSING, _PROJECTION, _RASTER],
+        collection=collection_id(classes),
     )
-    item.add_link(pystac.Link("derived_from", _relative(scene.uri, folder), title=scene.id))
-    item.add_asset(
-        "map",
-        pystac.Asset(
-            map_name,
-            title="Class codes",
-            media_type=pystac.MediaType.COG,
-            roles=["data"],
-            extra_fields={
-                "data_type": "uint8",
-                "nodata": classes.nodata,
-                "classification:classes": _class_entries(classes),
-            },
-        ),
-    )
-    item.add_asset(
-        "overview",
-        pystac.Asset(
-            picture_name,
-            title="Scene, threshold labels and classes",
-            media_type=pystac.MediaType.PNG,
-            roles=["overview"],
-        ),
-    )
+    item.add_link(pystac.Link("derived_from", relative(scene.uri, paths.folder), title=scene.id))
+    if "model_digest" in tags:
+        item.add_link(model_link(tags["model_digest"]))
+    for relation in ("collection", "parent", "root"):
+        item.add_link(pystac.Link(relation, COLLECTION_FILE, pystac.MediaType.JSON))
+    for key, asset in product_assets(paths, classes, products).items():
+        item.add_asset(key, asset)
     return item.to_dict(include_self_link=False, transform_hrefs=False)
+
+
+def model_link(digest: str) -> Link:
+    """Link to the item of a model, which lies beside the maps (MLM: a map is derived from it)."""
+    import pystac
+
+    return pystac.Link(
+        "derived_from",
+        model_file(digest),
+        pystac.MediaType.JSON,
+        title="The model",
+        extra_fields={"mlm:name": model_name(digest)},
+    )
+
+
+def finished_summary(
+    path: Path, tags: dict[str, str], columns: Iterable[str]
+) -> dict[str, str] | None:
+    """Summary of a scene that an earlier run finished.
+
+    Args:
+        path: Item of the scene.
+        tags: Provenance that the products must have.
+        columns: Names of `inference.summary`.
+
+    Returns:
+        Text by column; None if there is no readable item or it has other tags.
+    """
+    properties = read_item(path).get("properties", {})
+    if not {f"{_PREFIX}{key}": value for key, value in tags.items()}.items() <= properties.items():
+        return None
+    height, width = properties["proj:shape"]
+    found = {"height": height, "width": width}
+    found |= {name: properties.get(f"{_PREFIX}{name}") for name in columns if name not in found}
+    return {
+        name: str(value) if isinstance(value, int) else f"{value:.6f}"
+        for name, value in found.items()
+        if value is not None
+    }
+
+
+def remove_products(path: Path) -> None:
+    """Remove an item and the files that it names as its own.
+
+    So no product of another model or of other options stays beside new ones. A file of another
+    program is left alone.
+    """
+    for asset in read_item(path).get("assets", {}).values():
+        name = asset["href"]
+        if Path(name).name == name and name.startswith(path.stem):
+            path.with_name(name).unlink(missing_ok=True)
+    if read_item(path):
+        path.unlink()
+
+
+def read_item(path: Path) -> dict[str, Any]:
+    """Content of an item that Polynya wrote of a map; empty if it is none."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        ours = "polynya" in content["properties"]["processing:software"]
+        return content if ours and "map" in content["assets"] else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def collection_id(classes: ClassScheme) -> str:
+    """Id of the collection of all maps in a folder; not the folder's name, as folders move."""
+    return "polynya-" + re.sub(r"[^A-Za-z0-9._-]", "-", classes.name)
+
+
+def model_name(digest: str) -> str:
+    """Name of a model in catalogues."""
+    return f"polynya-{digest}"
 
 
 def acquisition_time(name: str) -> datetime | None:
@@ -134,29 +195,13 @@ def _projection(scene: Scene) -> dict[str, Any]:
     return properties
 
 
-def _class_entries(classes: ClassScheme) -> list[dict[str, Any]]:
-    entries: list[dict[str, Any]] = [
-        {
-            "value": c.code,
-            "name": c.name,
-            "title": c.title,
-            "color_hint": "".join(f"{part:02X}" for part in c.color),
-        }
-        for c in classes.classes
-    ]
-    return [
-        *entries,
-        {"value": classes.nodata, "name": "nodata", "title": "No data", "nodata": True},
-    ]
-
-
-def _numbers(summary: dict[str, str]) -> dict[str, Any]:
+def _numbers(summary: dict[str, str]) -> dict[str, int | float]:
     kept = {
         key: value for key, value in summary.items() if value and key not in ("height", "width")
     }
-    return {key: float(value) for key, value in kept.items()}
+    return {key: int(text) if text.isdigit() else float(text) for key, text in kept.items()}
 
 
-def _relative(uri: str, folder: Path) -> str:
+def relative(uri: str, folder: Path) -> str:
     """A local path as seen from the item, so that both can move together; URIs as they are."""
     return uri if "://" in uri else Path(os.path.relpath(uri, folder)).as_posix()

@@ -1,4 +1,4 @@
-"""How much of a scene is what: area and share of each class."""
+"""How much of a scene is what: area and share of each class, numbers of its products."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rasterio.crs import CRS
 
+from inference.measures import pixel_areas
 from polynya.classes import ClassScheme
 from polynya.files import whole_file
 from polynya.scenes import Scene
 
-_WGS84_AXIS, _WGS84_FLATTENING = 6378137.0, 1 / 298.257223563
+PRODUCT_COLUMNS = ("mean_entropy", "polygons", "dropped_regions", "dropped_pixels")
+"""Columns of products that not every run writes; empty where it doesn't."""
 
 
 def summarise(codes: NDArray[np.uint8], scene: Scene, classes: ClassScheme) -> dict[str, str]:
@@ -44,38 +45,9 @@ def summarise(codes: NDArray[np.uint8], scene: Scene, classes: ClassScheme) -> d
 
 
 def summary_columns(classes: ClassScheme) -> list[str]:
-    """Keys of `summarise`, in their order."""
+    """Keys of a row in their order: those of `summarise`, then those of products."""
     of_classes = [f"{name}_{what}" for name in classes.names for what in ("share", "km2")]
-    return ["height", "width", "valid_share", *of_classes]
-
-
-def pixel_areas(scene: Scene) -> NDArray[np.float64] | None:
-    """Area of a pixel in each row of a scene.
-
-    In a projection: the area on the map plane, the projection's own distortion of area left in.
-    In degrees: the area between two parallels of the WGS 84 ellipsoid (Snyder 1987, Map
-    Projections, equation 3-12).
-
-    Returns:
-        float64 (H,), square metres; None without georeference.
-    """
-    if scene.crs is None or scene.transform is None:
-        return None
-    a, b, _, d, e, f = scene.transform
-    crs = CRS.from_user_input(scene.crs)
-    if not crs.is_geographic:
-        metres = crs.linear_units_factor[1]
-        return np.full(scene.height, abs(a * e - b * d) * metres**2)
-    parallels = np.radians(f + e * np.arange(scene.height + 1))
-    return np.asarray(np.abs(np.diff(_zone(parallels))) * np.radians(abs(a)), np.float64)
-
-
-def _zone(latitude: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Area from the equator to a latitude (radians) per radian of longitude, square metres."""
-    eccentricity = np.sqrt(_WGS84_FLATTENING * (2 - _WGS84_FLATTENING))
-    sine = np.sin(latitude)
-    q = sine / (1 - (eccentricity * sine) ** 2) + np.arctanh(eccentricity * sine) / eccentricity
-    return np.asarray(_WGS84_AXIS**2 * (1 - eccentricity**2) / 2 * q, np.float64)
+    return ["height", "width", "valid_share", *of_classes, *PRODUCT_COLUMNS]
 
 
 def write_table(path: Path, columns: list[str], rows: Iterable[Mapping[str, str]]) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.ahead import ahead
-from polynya.recipe import Blend
+from polynya.inference_options import Blend
 
 Image = NDArray[np.uint8]
 Mask = NDArray[np.bool_]

@@ -26,6 +26,7 @@ from pydantic import (
 
 from polynya.classes import SEA_ICE, ClassScheme
 from polynya.errors import RecipeError
+from polynya.inference_options import InferenceOptions
 from polynya.options import Options, Positive, Share
 from polynya.sources.options import AcquireOptions
 from polynya.thresholds import Profile
@@ -294,30 +295,6 @@ class TrainingOptions(Options):
         return self
 
 
-Blend = Literal["hann", "trimmed"]
-"""Overlapping windows: averaged with weights that fall towards borders, or without borders."""
-
-
-class InferenceOptions(Options):
-    """Prediction of whole scenes."""
-
-    window: Positive = 1024
-    """Edge in pixels of the windows that the model sees, rounded to whole tiles of `tiles.size`;
-    smaller where the scene is. Larger ones take more memory and less time."""
-    overlap: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.125
-    """Share of a window that it has in common with the next one."""
-    blend: Blend = "hann"
-    """What happens where windows overlap: averaged with weights that fall towards the border, or
-    the outer half of the overlap left out."""
-    batch_size: Positive = 1
-    """Windows per call of the model; more pays on GPUs and with small windows."""
-    backend: Literal["keras", "openvino"] = "keras"
-    """What runs the model; "openvino" (an extra) is for processors."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """Arithmetic of the layers: bfloat16 is faster on processors and GPUs made for it, and gives
-    other classes where two are nearly as probable."""
-
-
 class Recipe(Options):
     """Everything a run depends on, except the scenes themselves."""
 
@@ -348,6 +325,18 @@ class Recipe(Options):
     def _own_profile_has_known_classes(self) -> Recipe:
         if isinstance(self.label.profile, Profile):
             self.label.profile.check_classes(self.classes.names, self.classes.name)
+        return self
+
+    @model_validator(mode="after")
+    def _ice_has_known_classes(self) -> Recipe:
+        for group, names in (self.inference.concentration.ice or {}).items():
+            for name in names:
+                if name not in self.classes.names:
+                    raise RecipeError(
+                        f"The recipe key 'inference.concentration.ice.{group}' has the class"
+                        f" '{name}', which '{self.classes.name}' lacks; take some of"
+                        f" {', '.join(self.classes.names)}."
+                    )
         return self
 
     def labels_digest(self) -> str:

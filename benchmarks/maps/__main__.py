@@ -15,7 +15,7 @@ from benchmarks.maps.speed import WAYS, measure_speed, speed_table
 from benchmarks.tables import write_markdown
 from polynya.cli import one_sentence_errors
 from polynya.files import output_folder
-from polynya.recipe import Blend
+from polynya.inference_options import Blend
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from polynya.recipe import InferenceOptions, ModelOptions, Recipe, load_recipe
+from polynya.inference_options import InferenceOptions
+from polynya.recipe import ModelOptions, Recipe, load_recipe
 
 _LEAN = Path(__file__).parents[2] / "data_samples/demo.yaml"
 

@@ -19,8 +19,8 @@ from data_samples.write import write_scene
 from inference.predict import Prediction, predict_scene, scene_windows
 from inference.tables import Table
 from inference.windows import Axis, Windows
+from polynya.inference_options import Blend, InferenceOptions
 from polynya.progress import track
-from polynya.recipe import Blend, InferenceOptions
 from polynya.scenes import Scene, open_scene
 from training.model_folder import TrainedModel
 

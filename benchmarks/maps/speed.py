@@ -14,8 +14,8 @@ from benchmarks.maps.models import with_inference
 from inference.maps import read_map
 from inference.tables import Table
 from polynya.files import output_folder
+from polynya.inference_options import InferenceOptions
 from polynya.progress import track
-from polynya.recipe import InferenceOptions
 
 WAYS: dict[str, InferenceOptions | None] = {
     "published": None,

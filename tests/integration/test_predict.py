@@ -8,7 +8,10 @@ import os
 import sys
 from pathlib import Path
 
+import cv2
+import geopandas
 import numpy as np
+import pystac
 import pytest
 import rasterio
 import typer
@@ -57,8 +60,10 @@ def test_predict_writes_map_item_picture_and_summary(model, write_scene, tmp_pat
     out = tmp_path / "deep" / "maps"
     result = run("predict", model, path, "--out", out)
     assert "1 scenes mapped, 0 skipped (finished before), 0 failed" in result.stdout
+    digest = file_digest(model / "model.keras")
     assert sorted(p.name for p in out.iterdir()) == [
-        "site_20191104.json", "site_20191104.png", "site_20191104.tif", "summary.csv",
+        "collection.json", f"model_{digest}.json", "site_20191104.json", "site_20191104.png",
+        "site_20191104.tif", "summary.csv",
     ]  # fmt: skip
     assert cog_validate(out / "site_20191104.tif")[0]
     with rasterio.open(path) as source, rasterio.open(out / "site_20191104.tif") as written:
@@ -99,8 +104,8 @@ def test_predict_does_the_good_scenes_among_bad_ones(model, write_scene, tmp_pat
     assert "no valid pixel" in summary["black"]["reason"]
     assert "truncated" in summary["cut"]["reason"]
     assert "does not exist" in summary["missing"]["reason"]
-    assert sorted(p.name for p in out.iterdir()) == [
-        "good.json", "good.png", "good.tif", "summary.csv",
+    assert sorted(p.name for p in out.glob("[!m]*")) == [
+        "collection.json", "good.json", "good.png", "good.tif", "summary.csv",
     ]  # fmt: skip
 
 
@@ -130,6 +135,75 @@ def test_predict_skips_what_is_finished_and_only_that(model, write_scene, tmp_pa
     other_windows = run("predict", model, folder / "a.tif", "--out", out, "--overlap", "0")
     assert "1 scenes mapped" in other_windows.stdout
     assert set(rows(out / "summary.csv")) == {"a", "b"}
+
+
+def test_predict_writes_the_products_that_are_asked_for(model, write_scene, tmp_path):
+    image = image_with_wedge()
+    path, out = write_scene("in/site.tif", image, nodata=0), tmp_path / "maps"
+    options = ("predict", model, path, "--out", out)
+    run(*options, "--products", "all", "--cell", "200")
+    codes = label_image(image, method="none")
+    stored = []
+    for name in ("probability", "entropy", "concentration"):
+        assert cog_validate(out / f"site_{name}.tif")[0]
+        with rasterio.open(out / f"site_{name}.tif") as source:
+            stored.append(source.read())
+    valid = codes != 255
+    np.testing.assert_array_equal(stored[0].argmax(axis=0)[valid], codes[valid])
+    cell = codes[40:60, 60:80]
+    assert stored[2][0, 2, 3] == np.float32((cell > 0).mean())
+    polygons = geopandas.read_parquet(out / "site_polygons.parquet")
+    row = rows(out / "summary.csv")["site"]
+    assert len(polygons) == int(row["polygons"])
+    assert polygons["pixels"].sum() + int(row["dropped_pixels"]) == valid.sum()
+    item = json.loads((out / "site.json").read_text())
+    assert (item["properties"]["polynya:concentration_cell"], len(item["assets"])) == ("200", 10)
+    (collected,) = pystac.Collection.from_file(out / "collection.json").get_items()
+    models = [
+        pystac.Item.from_file(link.get_absolute_href())
+        for link in collected.get_links("derived_from")
+        if "mlm:name" in link.extra_fields
+    ]
+    assert [m.properties["mlm:architecture"] for m in models] == ["unet"]
+    assert (out / models[0].assets["model"].href).resolve() == model / "model.keras"
+
+    before = {p.name: p.read_bytes() for p in out.iterdir()}
+    assert "1 skipped" in run(*options, "--products", "all", "--cell", "200").stdout
+    kept = rows(out / "summary.csv")["site"]
+    assert {**kept, "status": "done"} == row
+    assert "1 skipped" in run(*options, "--products", "entropy").stdout
+    run(*options, "--products", "all", "--cell", "200", "--overwrite")
+    assert {p.name: p.read_bytes() for p in out.iterdir()} == before
+
+    # With another cell the scene is done anew, and what isn't asked for goes.
+    assert "1 scenes mapped" in run(*options, "--products", "concentration").stdout
+    assert sorted(p.name for p in out.glob("site*")) == [
+        "site.json", "site.png", "site.tif", "site_concentration.tif",
+    ]  # fmt: skip
+
+
+def test_predict_with_products_that_can_not_be_is_one_sentence(write_scene, tmp_path, model):
+    path = write_scene("a.tif", ice_image(70, 70))
+    options = ("predict", model, path, "--out", tmp_path / "maps", "--products")
+    assert "no product" in run(*options, "maps", expect=1).stderr
+    assert not (tmp_path / "maps").exists()
+
+
+def test_predict_labels_a_folder_of_photographs(model, tmp_path):
+    image = ice_image(90, 70)
+    folder, out = tmp_path / "photos", tmp_path / "labels"
+    folder.mkdir()
+    for name in ("a.png", "b.jpg"):
+        cv2.imwrite(str(folder / name), image[..., ::-1])
+    (folder / "torn.jpg").write_bytes((folder / "b.jpg").read_bytes()[:500])
+    (folder / "text.png").write_text("no image")
+    options = ("predict", model, folder, "--out", out, "--products", "label-png,overlay")
+    result = run(*options, expect=1)
+    assert "2 scenes mapped, 0 skipped (finished before), 2 failed" in result.stdout
+    label = cv2.imread(str(out / "a_label.png"), cv2.IMREAD_UNCHANGED)
+    np.testing.assert_array_equal(label, label_image(image, method="none"))
+    assert cv2.imread(str(out / "b_overlay.png")).shape == image.shape
+    assert not list(out.glob("torn*"))
 
 
 def test_predict_shows_the_truth_that_fits_and_says_when_none_does(model, write_scene, tmp_path):

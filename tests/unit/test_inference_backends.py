@@ -11,7 +11,7 @@ from inference_models import make_recipe, save_unet
 from inference.backends import open_forward
 from inference.predict import open_model
 from polynya.errors import MissingDependencyError
-from polynya.recipe import InferenceOptions
+from polynya.inference_options import InferenceOptions
 
 
 @pytest.fixture(scope="module")

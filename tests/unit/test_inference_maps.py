@@ -1,25 +1,21 @@
-"""Maps, their STAC items, footprints and sums."""
+"""Maps, footprints and sums."""
 
 from __future__ import annotations
 
-import json
 import shutil
 import warnings
 
 import numpy as np
-import pystac
 import pytest
 import rasterio
 from conftest import ice_image
-from pystac.validation.stac_validator import JsonSchemaSTACValidator
-from rasterio.crs import CRS
 from rasterio.transform import Affine
 from rio_cogeo import cog_validate
 
 from inference.footprint import scene_footprint
 from inference.maps import map_tags, read_map, source_digest, write_map
-from inference.stac import acquisition_time, build_item, write_item
-from inference.summary import pixel_areas, summarise, summary_columns, write_table
+from inference.measures import pixel_areas
+from inference.summary import PRODUCT_COLUMNS, summarise, summary_columns, write_table
 from polynya.classes import SEA_ICE
 from polynya.errors import OutputError, SceneError
 from polynya.files import output_folder
@@ -147,81 +143,6 @@ def test_source_digest_follows_the_content(tmp_path):
     assert source_digest("gs://bucket/a.tif") != source_digest("gs://bucket/b.tif")
 
 
-# STAC
-
-
-def test_item_is_valid_stac_and_says_where_what_and_how(tmp_path):
-    scene, codes = make_scene(), random_codes(40, 60)
-    summary = summarise(codes, scene, SEA_ICE)
-    path = tmp_path / "maps" / "s.json"
-    path.parent.mkdir()
-    write_item(
-        path, path.with_suffix(".tif"), path.with_suffix(".png"), scene, SEA_ICE, TAGS, summary
-    )
-    content = json.loads(path.read_text())
-    assert JsonSchemaSTACValidator().validate_core(content, pystac.STACObjectType.ITEM, "1.1.0")
-
-    item = pystac.Item.from_dict(content)
-    assert item.to_dict(include_self_link=False, transform_hrefs=False) == content
-    assert item.datetime.isoformat() == "2019-11-04T00:00:00+00:00"
-    assert item.ext.has("proj")
-    assert item.ext.proj.code == "EPSG:3031"
-    assert item.ext.proj.shape == [40, 60]
-    assert item.ext.proj.transform == list(scene.transform)
-    assert "https://stac-extensions.github.io/processing/v1.2.0/schema.json" in item.stac_extensions
-    assert list(item.properties["processing:software"]) == ["polynya"]
-    assert item.properties["polynya:model_digest"] == "def"
-    assert item.properties["polynya:thin_ice_km2"] == float(summary["thin_ice_km2"])
-    asset = item.assets["map"]
-    assert asset.href == "s.tif"
-    assert asset.media_type == pystac.MediaType.COG
-    classes = asset.extra_fields["classification:classes"]
-    assert [c["value"] for c in classes] == [0, 1, 2, 255]
-    assert [c.get("color_hint") for c in classes] == ["00FF00", "0000FF", "FF0000", None]
-    assert classes[-1]["nodata"] is True
-    (link,) = item.get_links("derived_from")
-    assert (path.parent / link.href).resolve().as_posix() == scene.uri
-
-
-def test_item_of_a_scene_without_place_and_time(tmp_path):
-    scene = make_scene(crs=None)
-    scene = Scene(
-        **{**vars(scene), "id": "photo_20191399", "transform": None, "uri": "gs://b/x.tif"}
-    )
-    content = build_item(tmp_path, "x.tif", "x.png", scene, SEA_ICE, TAGS, {})
-    assert JsonSchemaSTACValidator().validate_core(content, pystac.STACObjectType.ITEM, "1.1.0")
-    assert content["geometry"] is None
-    assert "bbox" not in content
-    assert content["properties"]["datetime"] is None
-    assert content["properties"]["proj:code"] is None
-    assert "proj:transform" not in content["properties"]
-    assert content["links"][0]["href"] == "gs://b/x.tif"
-
-
-def test_item_of_a_crs_without_code_has_its_wkt(tmp_path):
-    crs = CRS.from_proj4("+proj=stere +lat_0=-90 +lat_ts=-69 +lon_0=10 +datum=WGS84 +units=m")
-    content = build_item(
-        tmp_path, "x.tif", "x.png", make_scene(crs=crs.to_wkt()), SEA_ICE, TAGS, {}
-    )
-    assert content["properties"]["proj:code"] is None
-    assert CRS.from_wkt(content["properties"]["proj:wkt2"]) == crs
-
-
-@pytest.mark.parametrize(
-    ("name", "time"),
-    [
-        ("S2A_MSIL2A_20190723T150911_N0213", "2019-07-23T15:09:11+00:00"),
-        ("ne-greenland.20220913.terra", "2022-09-13T00:00:00+00:00"),
-        ("a_20191399_20191104", "2019-11-04T00:00:00+00:00"),
-        ("site_03_cloud", None),
-        ("x1201911041", None),
-    ],
-)
-def test_time_in_names(name, time):
-    found = acquisition_time(name)
-    assert (found.isoformat() if found else None) == time
-
-
 # Footprints
 
 
@@ -282,7 +203,7 @@ def test_no_footprint_without_georeference():
 def test_summary_counts_areas_and_shares():
     codes = np.array([[0, 1, 1, 255], [2, 2, 2, 255]], np.uint8)
     row = summarise(codes, make_scene(2, 4), SEA_ICE)
-    assert list(row) == summary_columns(SEA_ICE)
+    assert [*row, *PRODUCT_COLUMNS] == summary_columns(SEA_ICE)
     assert row["valid_share"] == "0.750000"
     assert [row[f"{n}_share"] for n in SEA_ICE.names] == ["0.166667", "0.333333", "0.500000"]
     assert [row[f"{n}_km2"] for n in SEA_ICE.names] == ["0.000100", "0.000200", "0.000300"]

@@ -1,0 +1,124 @@
+"""Assets of STAC items: each file of a scene with its type, size, checksum and bands."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rasterio
+from rasterio.errors import NotGeoreferencedWarning
+
+from inference.paths import ProductPaths
+from polynya.classes import ClassScheme
+from polynya.inference_options import ProductName
+
+if TYPE_CHECKING:
+    from pystac import Asset
+
+CLASSIFICATION = "https://stac-extensions.github.io/classification/v2.0.0/schema.json"
+FILE = "https://stac-extensions.github.io/file/v2.1.0/schema.json"
+# Multihash: code of SHA-256 and length of the digest in bytes, as
+# https://github.com/multiformats/multicodec has them.
+_SHA256_OF_32_BYTES = "1220"
+
+
+def product_assets(
+    paths: ProductPaths, classes: ClassScheme, products: Iterable[ProductName]
+) -> dict[str, Asset]:
+    """The files of a scene as assets, by key.
+
+    Args:
+        paths: Where they are.
+        classes: Meaning of the codes.
+        products: Which there are beside map and overview.
+    """
+    import pystac
+
+    cog, png = pystac.MediaType.COG, pystac.MediaType.PNG
+    of_map = ("map", paths.map, "Class codes", cog, "data")
+    of_picture = ("overview", paths.picture, "Scene, threshold labels and classes", png, "overview")
+    known: dict[ProductName, list[tuple[str, Path, str, str, str]]] = {
+        "probability": [
+            ("probability", paths.probability, "Probability of each class", cog, "data")
+        ],
+        "entropy": [
+            ("entropy", paths.entropy, "Normalised entropy of the probabilities", cog, "data")
+        ],
+        "concentration": [("concentration", paths.concentration, "Ice concentration", cog, "data")],
+        "polygons": [
+            ("polygons", paths.geopackage, "Regions", pystac.MediaType.GEOPACKAGE, "data"),
+            (
+                "polygons-parquet",
+                paths.geoparquet,
+                "Regions (GeoParquet)",
+                pystac.MediaType.PARQUET,
+                "data",
+            ),
+        ],
+        "label-png": [
+            ("label", paths.label, "Class codes as grey values", png, "data"),
+            ("color", paths.color, "Class codes with colours", png, "visual"),
+        ],
+        "overlay": [("overlay", paths.overlay, "Classes over the scene", png, "visual")],
+    }
+    assets = {}
+    listed = [of_map, of_picture, *(asset for name in products for asset in known[name])]
+    for key, path, title, media_type, role in listed:
+        fields = file_fields(path)
+        if media_type == cog:
+            fields |= _raster_fields(path)
+        if key in ("map", "label", "color"):
+            fields["classification:classes"] = class_entries(classes)
+        assets[key] = pystac.Asset(
+            path.name, title=title, media_type=media_type, roles=[role], extra_fields=fields
+        )
+    return assets
+
+
+def file_fields(path: Path) -> dict[str, Any]:
+    """Size and checksum, as the file extension wants them."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"file:size": path.stat().st_size, "file:checksum": _SHA256_OF_32_BYTES + digest}
+
+
+def class_entries(classes: ClassScheme) -> list[dict[str, Any]]:
+    """The classes as the classification extension wants them, nodata the last."""
+    entries: list[dict[str, Any]] = [
+        {
+            "value": c.code,
+            "name": c.name,
+            "title": c.title,
+            "color_hint": "".join(f"{part:02X}" for part in c.color),
+        }
+        for c in classes.classes
+    ]
+    return [
+        *entries,
+        {"value": classes.nodata, "name": "nodata", "title": "No data", "nodata": True},
+    ]
+
+
+def _raster_fields(path: Path) -> dict[str, Any]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with rasterio.open(path) as source:
+            bands = [
+                {"name": name, "raster:scale": scale, "raster:offset": offset}
+                for name, scale, offset in zip(
+                    source.descriptions, source.scales, source.offsets, strict=True
+                )
+            ]
+            fields: dict[str, Any] = {
+                "data_type": source.dtypes[0],
+                "nodata": "nan" if math.isnan(source.nodata) else int(source.nodata),
+                "bands": bands,
+                "proj:shape": [source.height, source.width],
+            }
+            if not source.transform.is_identity:
+                fields["proj:transform"] = list(source.transform)[:6]
+    return fields

@@ -1,0 +1,191 @@
+"""The STAC collection of a folder of maps, and the item of the model that made them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from inference.assets import CLASSIFICATION, FILE, class_entries, file_fields
+from inference.paths import COLLECTION_FILE, model_file
+from inference.stac import ANY_TIME, collection_id, model_name, read_item, relative
+from polynya.classes import ClassScheme
+from polynya.files import write_text
+from polynya.provenance import file_digest
+from polynya.recipe import Recipe
+
+_MLM = "https://stac-extensions.github.io/mlm/v1.4.0/schema.json"
+_WORLD = [-180.0, -90.0, 180.0, 90.0]
+
+
+def write_collection(folder: Path, classes: ClassScheme) -> None:
+    """Write the collection of all items in a folder, those of earlier runs too.
+
+    Args:
+        folder: Folder of maps.
+        classes: Scheme of their codes.
+
+    Raises:
+        OutputError: The file can't be written.
+    """
+    import pystac
+
+    items = [item for path in sorted(folder.glob("*.json")) if (item := read_item(path))]
+    collection = pystac.Collection(
+        id=collection_id(classes),
+        title=f"Classes of scenes ({classes.name})",
+        description=(
+            f"Maps of {', '.join(classes.titles)}, made by segmentation of satellite scenes with"
+            " Polynya."
+        ),
+        license="other",
+        extent=pystac.Extent(
+            pystac.SpatialExtent(spatial_extent([item.get("bbox") for item in items])),
+            pystac.TemporalExtent([_temporal_extent(items)]),
+        ),
+        stac_extensions=[CLASSIFICATION],
+        extra_fields={
+            "item_assets": {
+                "map": {
+                    "type": pystac.MediaType.COG,
+                    "roles": ["data"],
+                    "classification:classes": class_entries(classes),
+                }
+            }
+        },
+    )
+    collection.add_link(pystac.Link("root", COLLECTION_FILE, pystac.MediaType.JSON))
+    for item in items:
+        collection.add_link(
+            pystac.Link("item", f"{item['id']}.json", pystac.MediaType.GEOJSON, title=item["id"])
+        )
+    content = collection.to_dict(include_self_link=False, transform_hrefs=False)
+    write_text(folder / COLLECTION_FILE, json.dumps(content, indent=2) + "\n")
+
+
+def spatial_extent(boxes: Sequence[list[float] | None]) -> list[list[float]]:
+    """The bounding box of all, then each of them, as STAC wants it.
+
+    Args:
+        boxes: West, south, east, north in degrees, west > east across the antimeridian; None for
+            scenes without place.
+
+    Returns:
+        The first is the narrowest that holds all, perhaps across the antimeridian; the world, if
+        there is no place at all.
+    """
+    known = [box for box in boxes if box]
+    if not known:
+        return [_WORLD]
+    # Eastward round the Earth from each western edge: the best start leaves the greatest gap.
+    spans = [
+        (max((box[0] - west) % 360 + (box[2] - box[0]) % 360 for box in known), west)
+        for west in sorted({box[0] for box in known})
+    ]
+    width, west = min(spans)
+    whole = any(box[2] - box[0] == 360 for box in known) or width >= 360
+    east = west + width
+    union = [
+        -180.0 if whole else west,
+        min(box[1] for box in known),
+        180.0 if whole else round(east - 360 if east > 180 else east, 7),
+        max(box[3] for box in known),
+    ]
+    return [union] if len(known) == 1 else [union, *known]
+
+
+def _temporal_extent(items: list[dict[str, Any]]) -> list[datetime | None]:
+    """From the first to the last known time; those from start to end where none is known."""
+    texts = [item["properties"]["datetime"] for item in items]
+    known = [text for text in texts if text] or list(ANY_TIME.values())
+    times = [datetime.fromisoformat(text).astimezone(UTC) for text in known]
+    return [min(times), max(times)]
+
+
+def write_model_item(
+    folder: Path, model_path: Path, recipe: Recipe, *, parameters: int, framework_version: str
+) -> None:
+    """Write the STAC item of a model with the MLM extension.
+
+    Specification: https://github.com/stac-extensions/mlm
+
+    Args:
+        folder: Folder of maps.
+        model_path: The model's file.
+        recipe: What it was trained with.
+
+        parameters: Number of its weights.
+        framework_version: Version of Keras that runs it.
+
+    Raises:
+        OutputError: The file can't be written.
+    """
+    import pystac
+
+    digest = file_digest(model_path)
+    task = "semantic-segmentation"
+    channels = ("red", "green", "blue")
+    item = pystac.Item(
+        id=model_name(digest),
+        geometry=None,
+        bbox=None,
+        datetime=None,
+        properties={
+            **ANY_TIME,
+            "title": f"Model of {recipe.classes.name} ({recipe.model.name})",
+            "mlm:name": model_name(digest),
+            "mlm:architecture": recipe.model.name,
+            "mlm:tasks": [task],
+            "mlm:framework": "Keras",
+            "mlm:framework_version": framework_version,
+            "mlm:total_parameters": parameters,
+            "mlm:batch_size_suggestion": recipe.inference.batch_size,
+            "mlm:input": [
+                {
+                    "name": "8-bit RGB image",
+                    "bands": list(channels),
+                    "input": _tensor([-1, -1, -1, 3], "channel", "uint8"),
+                    "value_scaling": None,
+                    "resize_type": None,
+                    "pre_processing_function": None,
+                }
+            ],
+            "mlm:output": [
+                {
+                    "name": "Class probabilities",
+                    "tasks": [task],
+                    "result": _tensor([-1, -1, -1, recipe.classes.n_classes], "class", "float32"),
+                    "classification:classes": class_entries(recipe.classes)[:-1],
+                    "post_processing_function": None,
+                }
+            ],
+            "polynya:recipe_digest": recipe.digest(),
+        },
+        stac_extensions=[_MLM, CLASSIFICATION, FILE],
+    )
+    item.add_asset(
+        "model",
+        pystac.Asset(
+            relative(str(model_path), folder),
+            title="Weights and architecture",
+            media_type="application/octet-stream; framework=keras",
+            roles=["mlm:model", "mlm:weights"],
+            extra_fields={
+                "mlm:artifact_type": "keras.Model.save",
+                "bands": [{"name": name} for name in channels],
+                **file_fields(model_path),
+            },
+        ),
+    )
+    content = item.to_dict(include_self_link=False, transform_hrefs=False)
+    write_text(folder / model_file(digest), json.dumps(content, indent=2) + "\n")
+
+
+def _tensor(shape: list[int], last: str, data_type: str) -> dict[str, Any]:
+    return {
+        "shape": shape,
+        "dim_order": ["batch", "height", "width", last],
+        "data_type": data_type,
+    }

@@ -1,0 +1,148 @@
+"""Ice concentration: the share of ice in the cells of a coarser grid, and how sure it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inference.cog import ROWS, RasterLayout
+from inference.measures import step_lengths, to_map
+from inference.windows import Band
+from polynya.classes import ClassScheme
+from polynya.errors import RecipeError
+from polynya.inference_options import ConcentrationOptions
+from polynya.scenes import Scene
+
+_SEA_ICE = {
+    "total": ("thin_ice", "thick_ice"),
+    "thick": ("thick_ice",),
+    "thin": ("thin_ice",),
+}
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Cells of whole pixels of a scene, from its upper left corner on."""
+
+    rows: int
+    """Pixels of a cell from top to bottom."""
+    columns: int
+    """Pixels of a cell from left to right."""
+    height: int
+    """Cells from top to bottom; the last may reach over the scene."""
+    width: int
+    """Cells from left to right, likewise."""
+
+
+def ice_groups(options: ConcentrationOptions, classes: ClassScheme) -> dict[str, tuple[int, ...]]:
+    """Codes of the classes that count as ice, by the name of the group.
+
+    Raises:
+        RecipeError: The recipe doesn't say it and the scheme isn't that of sea ice.
+    """
+    groups = options.ice
+    if groups is None:
+        if not set(_SEA_ICE["total"]) <= set(classes.names):
+            raise RecipeError(
+                f"The product 'concentration' can't know which classes of '{classes.name}' are"
+                " ice; set 'inference.concentration.ice' in the recipe, such as"
+                f" {{total: [{classes.names[-1]}]}}, or leave the product out."
+            )
+        groups = _SEA_ICE
+    return {
+        group: tuple(classes.names.index(name) for name in dict.fromkeys(names))
+        for group, names in groups.items()
+    }
+
+
+def concentration_grid(scene: Scene, options: ConcentrationOptions) -> Grid:
+    """The grid whose cells come nearest to the wanted size in whole pixels, at least one.
+
+    In degrees, pixels are as wide as on the parallel through the middle of the scene.
+    """
+    rows = columns = options.cell_pixels
+    if scene.crs is not None and scene.transform is not None:
+        column, row = scene.width // 2, scene.height // 2
+        corners = np.array([[column, row], [column, row + 1], [column + 1, row + 1]], np.int32)
+        down, across = step_lengths(to_map(corners, scene), scene.crs)
+        rows, columns = (max(1, round(options.cell / edge)) for edge in (down, across))
+    return Grid(rows, columns, -(-scene.height // rows), -(-scene.width // columns))
+
+
+def concentration_layout(scene: Scene, grid: Grid, groups: Iterable[str]) -> RasterLayout:
+    """Three bands for each group of classes, and the share of valid pixels."""
+    bands = [f"{group}{what}" for group in groups for what in ("", " expected", " uncertainty")]
+    a, b, c, d, e, f = scene.transform or (1.0, 0.0, 0.0, 0.0, -1.0, 0.0)
+    n, m = grid.columns, grid.rows
+    transform = (a * n, b * m, c, d * n, e * m, f)
+    return RasterLayout(
+        height=grid.height,
+        width=grid.width,
+        bands=(*bands, "valid share"),
+        dtype="float32",
+        nodata=float("nan"),
+        crs=scene.crs,
+        # As QGIS shows a scene without transform, and so where its polygons are.
+        transform=transform,
+        resampling="AVERAGE",
+    )
+
+
+class Concentration:
+    """Sums over the cells of a grid, band by band of a prediction."""
+
+    def __init__(self, grid: Grid, groups: Mapping[str, tuple[int, ...]], nodata: int) -> None:
+        self._grid, self._groups, self._nodata = grid, groups, nodata
+        shape = (len(groups), grid.height, grid.width)
+        self._expected, self._deviations = np.zeros(shape), np.zeros(shape)
+
+    def add(self, band: Band) -> None:
+        """Take the probabilities of some rows."""
+        for index, members in enumerate(self._groups.values()):
+            ice = band.probabilities[..., list(members)].sum(axis=2)
+            ice = np.where(band.valid, np.clip(ice, 0, 1), 0)
+            self._sum_cells(self._expected[index], band.row, ice)
+            self._sum_cells(self._deviations[index], band.row, np.sqrt(ice * (1 - ice)))
+
+    def finish(self, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The concentration in each cell.
+
+        With n valid pixels in a cell, of which k have an ice class, and p the probability of ice:
+        k / n; the expected share, sum(p) / n; and sum(sqrt(p (1 - p))) / n. The last is the
+        largest standard deviation that the share can have if the probabilities are right, however
+        the errors of neighbouring pixels depend on each other: the deviation of a sum is at most
+        the sum of deviations. (Were they independent, it would be some sqrt(n) times smaller,
+        which nobody should believe of pixels that one network saw together.)
+
+        Args:
+            codes: uint8 (H, W), class codes.
+
+        Returns:
+            float32 (cells down, cells across, bands), the bands of `concentration_layout`: NaN
+            where a cell has no valid pixel, but for the share of valid pixels. That is of all
+            pixels of a cell, also those outside the scene.
+        """
+        grid = self._grid
+        valid = np.zeros((grid.height, grid.width))
+        counts = np.zeros_like(self._expected)
+        for row in range(0, len(codes), ROWS):
+            part = codes[row : row + ROWS]
+            self._sum_cells(valid, row, part != self._nodata)
+            for index, members in enumerate(self._groups.values()):
+                self._sum_cells(counts[index], row, np.isin(part, members))
+        known = np.where(valid > 0, valid, np.nan)
+        shares = np.stack([counts, self._expected, self._deviations], axis=1) / known
+        bands = [*shares.reshape(-1, *valid.shape), valid / (grid.rows * grid.columns)]
+        return np.stack(bands, axis=-1).astype(np.float32)
+
+    def _sum_cells(self, sums: NDArray[np.float64], row: int, values: NDArray[Any]) -> None:
+        """Add values (n, W) of rows from `row` on to the sums of their cells."""
+        columns = np.arange(0, values.shape[1], self._grid.columns)
+        across = np.add.reduceat(values, columns, axis=1, dtype=np.float64)
+        cells = (row + np.arange(len(values))) // self._grid.rows
+        starts = np.flatnonzero(np.diff(cells, prepend=-1))
+        sums[cells[starts]] += np.add.reduceat(across, starts, axis=0)

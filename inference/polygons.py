@@ -1,0 +1,225 @@
+"""Outlines of the regions of a map as polygons: GeoPackage and GeoParquet.
+
+Polygons are made and written some at a time, so memory depends on the longest outline, which has a
+limit, and not on their number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import shapely
+from numpy.typing import NDArray
+
+from inference.measures import pixel_areas, step_lengths, to_map
+from inference.outlines import Rings, trace_rings
+from inference.regions import Regions, add_values, cut_regions, region_areas, regions_of
+from inference.vectors import Batch, VectorFiles
+from polynya.classes import ClassScheme
+from polynya.progress import console
+from polynya.scenes import Scene
+
+_EDGES_AT_ONCE = 2_000_000
+"""Regions with so many edges of pixels together are outlined at once."""
+_MOST_EDGES = 10_000_000
+"""A region with more is speckle all over: its one outline would take gigabytes and tell nothing."""
+
+ReadProbability = Callable[[int], Iterator[tuple[int, NDArray[np.uint8]]]]
+"""From a class code to (row, uint8 (n, W)), parts of that class's probability in steps of
+`step`, from the top."""
+
+_COLUMNS = pa.schema(
+    [
+        ("class", pa.string()),
+        ("code", pa.int32()),
+        ("pixels", pa.int64()),
+        ("area_m2", pa.float64()),
+        ("perimeter_px", pa.int64()),
+        ("perimeter_m", pa.float64()),
+        ("mean_probability", pa.float64()),
+        ("cut", pa.bool_()),
+        ("geometry", pa.binary()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class PolygonCounts:
+    """What became of the regions of a map."""
+
+    polygons: int
+    dropped_regions: int
+    """Smaller than asked for, or with an outline beyond all measure, and so in no polygon."""
+    dropped_pixels: int
+    """Pixels of those."""
+
+
+def write_polygons(
+    files: VectorFiles,
+    codes: NDArray[np.uint8],
+    scene: Scene,
+    classes: ClassScheme,
+    *,
+    min_pixels: int = 1,
+    probability: ReadProbability | None = None,
+    step: float = 1.0,
+) -> PolygonCounts:
+    """Write the outline of each region of each class; nodata is in none.
+
+    Without CRS and transform, x is the column and y the negative row of a corner, where QGIS shows
+    an image without georeference.
+
+    Args:
+        files: Where to.
+        codes: uint8 (H, W), class codes.
+        scene: Gives CRS, transform and so areas.
+        classes: Scheme of the codes.
+
+        min_pixels: Smaller regions are left out and counted.
+        probability: Where probabilities are; None leaves the column empty.
+        step: What a step of these is worth.
+    """
+    counts = np.zeros(3, np.int64)
+
+    def batches() -> Iterator[Batch]:
+        for regions in regions_of(codes, classes.codes):
+            tangled = regions.edges > _MOST_EDGES
+            kept = (regions.pixels >= min_pixels) & ~tangled
+            dropped = (regions.pixels > 0) & ~kept
+            counts[:] += [kept.sum(), dropped.sum(), regions.pixels[dropped].sum()]
+            if tangled.any():
+                console.print(
+                    f"{scene.id}: {tangled.sum()} region(s) of {classes.names[regions.code]} have"
+                    f" outlines of more than {_MOST_EDGES:,} edges of pixels and are left out of"
+                    " the polygons.",
+                    markup=False,
+                    soft_wrap=True,
+                )
+            if kept.any():
+                name = classes.names[regions.code]
+                means = _mean_probability(regions, probability, step)
+                yield from _batches(regions, kept, name, means, codes, scene, classes.nodata)
+
+    files.write(_COLUMNS, batches())
+    return PolygonCounts(*(int(count) for count in counts))
+
+
+def _mean_probability(
+    regions: Regions, probability: ReadProbability | None, step: float
+) -> NDArray[np.float64] | None:
+    if probability is None:
+        return None
+    sums = np.zeros(len(regions.pixels))
+    for row, values in probability(regions.code):
+        add_values(sums, regions, row, values)
+    return sums * step / np.maximum(regions.pixels, 1)
+
+
+def _batches(
+    regions: Regions,
+    kept: NDArray[np.bool_],
+    name: str,
+    means: NDArray[np.float64] | None,
+    codes: NDArray[np.uint8],
+    scene: Scene,
+    nodata: int,
+) -> Iterator[Batch]:
+    of_row = pixel_areas(scene)
+    areas = None if of_row is None else region_areas(regions, of_row)
+    cut = cut_regions(regions, codes, nodata)
+    numbers = np.flatnonzero(kept)
+    batch_of = np.cumsum(regions.edges[numbers]) // _EDGES_AT_ONCE
+    for batch in np.unique(batch_of):
+        members = numbers[batch_of == batch]
+        outlines = _outlines(regions, members, scene)
+        columns = {
+            "class": [name] * len(members),
+            "code": np.full(len(members), regions.code),
+            "pixels": regions.pixels[members],
+            "area_m2": None if areas is None else areas[members],
+            "perimeter_px": regions.edges[members],
+            "perimeter_m": outlines.in_metres,
+            "mean_probability": None if means is None else means[members],
+            "cut": cut[members],
+            "geometry": outlines.wkb,
+        }
+        bounds = outlines.bounds
+        del outlines  # Not to keep it while the batch is written.
+        yield _table(columns, len(members)), bounds
+
+
+def _table(columns: dict[str, Any], length: int) -> pa.RecordBatch:
+    arrays = [
+        pa.nulls(length, field.type)
+        if columns[field.name] is None
+        else pa.array(columns.pop(field.name), field.type)
+        for field in _COLUMNS
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=_COLUMNS)
+
+
+@dataclass(frozen=True)
+class _Outlines:
+    """Polygons of some regions and how long their borders are."""
+
+    wkb: NDArray[np.object_]
+    """Well-known binary, outer rings counterclockwise."""
+    bounds: NDArray[np.float64]
+    """Least x and y, greatest x and y of all."""
+    in_metres: NDArray[np.float64] | None
+    """Length of all rings of a polygon; None without CRS."""
+
+
+def _outlines(regions: Regions, members: NDArray[np.int64], scene: Scene) -> _Outlines:
+    """Polygons of the regions with these numbers, which rise.
+
+    The largest have tens of millions of corners, so what isn't needed any more goes at once.
+    """
+    wanted = np.zeros(len(regions.pixels), np.bool_)
+    wanted[members] = True
+    a, b, _, d, e, _ = scene.transform or (1.0, 0.0, 0.0, 0.0, -1.0, 0.0)
+    # Traced with the region on the right as one looks at the image.
+    rings = _by_region(trace_rings(regions.numbers, wanted), backwards=a * e - b * d < 0)
+    offsets, first_rings = rings.offsets, np.flatnonzero(np.diff(rings.regions, prepend=0))
+    ends = np.append(first_rings, len(rings.regions))
+
+    corners, in_metres = to_map(rings.corners, scene), None
+    if scene.crs:
+        lengths = _by_ring(step_lengths(corners, scene.crs), offsets)
+        in_metres = np.add.reduceat(lengths, first_rings)
+    bounds = np.concatenate([corners.min(axis=0), corners.max(axis=0)])
+    del rings
+    polygons = shapely.from_ragged_array(shapely.GeometryType.POLYGON, corners, (offsets, ends))
+    del corners
+    return _Outlines(shapely.to_wkb(polygons), bounds, in_metres)
+
+
+def _by_region(rings: Rings, backwards: bool) -> Rings:
+    """The rings in order of their regions; the outer one, found first, stays before its holes.
+
+    Args:
+        rings: In any order of regions.
+        backwards: Turn the direction of each ring round.
+    """
+    order = np.argsort(rings.regions, kind="stable")
+    lengths = np.diff(rings.offsets)[order]
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    starts = rings.offsets[:-1][order]
+    taken = np.arange(offsets[-1])
+    if backwards:
+        taken *= -1
+        taken += np.repeat(starts + offsets[1:] - 1, lengths)
+    else:
+        taken += np.repeat(starts - offsets[:-1], lengths)
+    return Rings(rings.corners[taken], offsets, rings.regions[order], rings.holes[order])
+
+
+def _by_ring(steps: NDArray[np.float64], offsets: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Length of each ring, (R,), from the lengths between corners, (K - 1,)."""
+    steps = np.append(steps, 0.0)
+    steps[offsets[1:] - 1] = 0  # From one ring to the next.
+    return np.asarray(np.add.reduceat(steps, offsets[:-1]))

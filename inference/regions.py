@@ -1,0 +1,126 @@
+"""Connected regions of one class: floes, leads, ponds, and how large each is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from autolabel.compiled import compiled
+
+Codes = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Regions:
+    """The regions of one class."""
+
+    code: int
+    """Class code."""
+    numbers: NDArray[np.int32]
+    """int32 (H, W), number of the region of each pixel from 1 on, 0 for other classes. The next
+    class writes over it."""
+    pixels: NDArray[np.int64]
+    """int64 (N,), pixels of each region; of number 0 none."""
+    edges: NDArray[np.int64]
+    """int64 (N,), edges of pixels between each region and what is no part of it, holes included."""
+
+
+def regions_of(codes: Codes, classes: tuple[int, ...]) -> Iterator[Regions]:
+    """Find the regions of each class, one class after the other.
+
+    Pixels are connected over their edges, not over corners, so regions of different classes never
+    cross each other. OpenCV does it (Wu, Otoo and Suzuki 2009, two passes with union-find).
+
+    Args:
+        codes: uint8 (H, W), class codes.
+        classes: Codes to look for.
+    """
+    numbers = np.empty(codes.shape, np.int32)
+    for code in classes:
+        count, numbers = cv2.connectedComponents(
+            (codes == code).view(np.uint8), numbers, connectivity=4, ltype=cv2.CV_32S
+        )
+        pixels, edges = np.zeros(count, np.int64), np.zeros(count, np.int64)
+        _count(numbers, pixels, edges)
+        yield Regions(code, numbers, pixels, edges)
+
+
+def region_areas(regions: Regions, areas: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Area of each region from the area of a pixel in each row, float64 (H,): float64 (N,)."""
+    return _sum_rows(regions.numbers, areas, np.zeros(len(regions.pixels)))
+
+
+def cut_regions(regions: Regions, codes: Codes, nodata: int) -> NDArray[np.bool_]:
+    """Which regions touch the border of the scene or nodata, and so may go on there: bool (N,)."""
+    return _find_cut(regions.numbers, codes, nodata, np.zeros(len(regions.pixels), np.bool_))
+
+
+def add_values(
+    sums: NDArray[np.float64], regions: Regions, row: int, values: NDArray[np.uint8]
+) -> None:
+    """Add the values of some rows to the sum of their regions.
+
+    Args:
+        sums: float64 (N,), is changed.
+        regions: Of one class.
+        row: First row.
+        values: uint8 (n, W).
+    """
+    _add(regions.numbers[row : row + len(values)], values, sums)
+
+
+@compiled
+def _count(numbers: NDArray[np.int32], pixels: NDArray[np.int64], edges: NDArray[np.int64]) -> None:
+    height, width = numbers.shape
+    for row in range(height):
+        for column in range(width):
+            number = numbers[row, column]
+            pixels[number] += 1
+            edges[number] += (
+                (row == 0 or numbers[row - 1, column] != number)
+                + int(row == height - 1 or numbers[row + 1, column] != number)
+                + int(column == 0 or numbers[row, column - 1] != number)
+                + int(column == width - 1 or numbers[row, column + 1] != number)
+            )
+    pixels[0] = edges[0] = 0
+
+
+@compiled
+def _sum_rows(
+    numbers: NDArray[np.int32], areas: NDArray[np.float64], sums: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    for row in range(numbers.shape[0]):
+        for column in range(numbers.shape[1]):
+            sums[numbers[row, column]] += areas[row]
+    return sums
+
+
+@compiled
+def _find_cut(
+    numbers: NDArray[np.int32], codes: Codes, nodata: int, cut: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    height, width = numbers.shape
+    for row in range(height):
+        for column in range(width):
+            number = numbers[row, column]
+            if number and not cut[number]:
+                at_border = row in (0, height - 1) or column in (0, width - 1)
+                cut[number] = (
+                    at_border
+                    or codes[row - 1, column] == nodata
+                    or codes[row + 1, column] == nodata
+                    or codes[row, column - 1] == nodata
+                    or codes[row, column + 1] == nodata
+                )
+    return cut
+
+
+@compiled
+def _add(numbers: NDArray[np.int32], values: Codes, sums: NDArray[np.float64]) -> None:
+    for row in range(numbers.shape[0]):
+        for column in range(numbers.shape[1]):
+            sums[numbers[row, column]] += values[row, column]

@@ -1,0 +1,242 @@
+"""STAC items, the collection of a folder, the item of a model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+
+import numpy as np
+import pystac
+import pytest
+from pystac.validation.stac_validator import JsonSchemaSTACValidator
+from rasterio.crs import CRS
+from test_inference_maps import TAGS, make_scene, random_codes
+from test_inference_products import fabricated_bands, options_of
+
+from inference.collection import spatial_extent, write_collection, write_model_item
+from inference.maps import write_map
+from inference.paths import ProductPaths
+from inference.stac import (
+    acquisition_time,
+    finished_summary,
+    read_item,
+    remove_products,
+    write_item,
+)
+from inference.summary import summarise, summary_columns
+from inference.writers import open_writers
+from polynya.classes import SEA_ICE
+from polynya.recipe import Recipe
+
+MODEL_TAGS = {**TAGS, "model_digest": "0123456789abcdef"}
+
+
+def write_all(folder, scene, codes, products=(), tags=MODEL_TAGS):
+    """Products of a scene with its item; returns the paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = ProductPaths(folder, scene.id)
+    with open_writers(paths, scene, SEA_ICE, options_of(*products), tags) as writers:
+        for band in fabricated_bands(codes):
+            writers.add(band)
+        summary = summarise(codes, scene, SEA_ICE) | writers.finish(codes)
+    paths.picture.write_bytes(b"png")
+    write_map(paths.map, codes, scene, SEA_ICE, tags)
+    write_item(paths, scene, SEA_ICE, products, tags, summary)
+    return paths
+
+
+def is_valid(content, kind=pystac.STACObjectType.ITEM):
+    return JsonSchemaSTACValidator().validate_core(content, kind, "1.1.0")
+
+
+def extension(content, name):
+    return any(f"/{name}/" in uri for uri in content["stac_extensions"])
+
+
+def test_item_is_valid_stac_and_says_where_what_and_how(tmp_path):
+    scene, codes = make_scene(), random_codes(40, 60)
+    paths = write_all(tmp_path / "maps", scene, codes)
+    content = json.loads(paths.item.read_text())
+    assert is_valid(content)
+    item = pystac.Item.from_dict(content)
+    assert item.to_dict(include_self_link=False, transform_hrefs=False) == content
+    assert item.datetime.isoformat() == "2019-11-04T00:00:00+00:00"
+    assert item.ext.proj.code == "EPSG:3031"
+    assert item.ext.proj.shape == [40, 60]
+    assert item.ext.proj.transform == list(scene.transform)
+    for name in ("projection", "classification", "processing", "raster", "file"):
+        assert extension(content, name)
+    assert list(item.properties["processing:software"]) == ["polynya"]
+    assert item.properties["polynya:model_digest"] == "0123456789abcdef"
+    summary = summarise(codes, scene, SEA_ICE)
+    assert item.properties["polynya:thin_ice_km2"] == float(summary["thin_ice_km2"])
+    asset = item.assets["map"]
+    assert asset.href == paths.map.name
+    assert asset.media_type == pystac.MediaType.COG
+    assert (asset.extra_fields["data_type"], asset.extra_fields["nodata"]) == ("uint8", 255)
+    classes = asset.extra_fields["classification:classes"]
+    assert [c["value"] for c in classes] == [0, 1, 2, 255]
+    assert [c.get("color_hint") for c in classes] == ["00FF00", "0000FF", "FF0000", None]
+    assert classes[-1]["nodata"] is True
+    of_scene, of_model = item.get_links("derived_from")
+    assert (paths.folder / of_scene.href).resolve().as_posix() == scene.uri
+    assert of_model.href == "model_0123456789abcdef.json"
+    assert of_model.extra_fields["mlm:name"] == "polynya-0123456789abcdef"
+
+
+def test_every_product_is_an_asset_with_size_checksum_and_bands(tmp_path):
+    scene, codes = make_scene(120, 130), random_codes(120, 130)
+    products = ("probability", "entropy", "polygons", "concentration", "label-png", "overlay")
+    scene_file = tmp_path / "scene.tif"
+    write_map(scene_file, codes, scene, SEA_ICE, {})
+    readable = replace(scene, uri=str(scene_file), band_indexes=(1, 1, 1))
+    paths = write_all(tmp_path / "maps", readable, codes, products)
+    content = json.loads(paths.item.read_text())
+    assert is_valid(content)
+    assets = content["assets"]
+    assert {asset["href"] for asset in assets.values()} == {
+        path.name for path in paths.of(products) if path != paths.item
+    }
+    for asset in assets.values():
+        data = (paths.folder / asset["href"]).read_bytes()
+        assert asset["file:size"] == len(data)
+        assert asset["file:checksum"] == "1220" + hashlib.sha256(data).hexdigest()
+    bands = assets["probability"]["bands"]
+    assert [band["name"] for band in bands] == [f"probability of {n}" for n in SEA_ICE.names]
+    assert {band["raster:scale"] for band in bands} == {0.004}
+    concentration = assets["concentration"]
+    assert (concentration["proj:shape"], concentration["nodata"]) == ([2, 2], "nan")
+    assert concentration["proj:transform"][0] == 1000
+    assert content["properties"]["polynya:polygons"] > 0
+
+
+def test_item_of_a_scene_without_place_and_time(tmp_path):
+    scene = replace(make_scene(crs=None), id="photo_20191399", transform=None, uri="gs://b/x.tif")
+    paths = write_all(tmp_path, scene, random_codes(40, 60), ("concentration",))
+    content = json.loads(paths.item.read_text())
+    assert is_valid(content)
+    assert content["geometry"] is None
+    assert "bbox" not in content
+    assert content["properties"]["datetime"] is None
+    assert content["properties"]["proj:code"] is None
+    assert "proj:transform" not in content["properties"]
+    assert content["links"][0]["href"] == "gs://b/x.tif"
+
+
+def test_item_of_a_crs_without_code_has_its_wkt(tmp_path):
+    crs = CRS.from_proj4("+proj=stere +lat_0=-90 +lat_ts=-69 +lon_0=10 +datum=WGS84 +units=m")
+    scene = make_scene(crs=crs.to_wkt())
+    paths = write_all(tmp_path, scene, random_codes(40, 60), ("polygons", "concentration"))
+    content = json.loads(paths.item.read_text())
+    assert content["properties"]["proj:code"] is None
+    assert CRS.from_wkt(content["properties"]["proj:wkt2"]) == crs
+
+
+@pytest.mark.parametrize(
+    ("name", "time"),
+    [
+        ("S2A_MSIL2A_20190723T150911_N0213", "2019-07-23T15:09:11+00:00"),
+        ("ne-greenland.20220913.terra", "2022-09-13T00:00:00+00:00"),
+        ("a_20191399_20191104", "2019-11-04T00:00:00+00:00"),
+        ("site_03_cloud", None),
+        ("x1201911041", None),
+    ],
+)
+def test_time_in_names(name, time):
+    found = acquisition_time(name)
+    assert (found.isoformat() if found else None) == time
+
+
+def test_a_finished_item_gives_its_summary_back_and_only_for_its_tags(tmp_path):
+    scene, codes = make_scene(), random_codes(40, 60)
+    paths = write_all(tmp_path, scene, codes, ("polygons",))
+    columns = summary_columns(SEA_ICE)
+    found = finished_summary(paths.item, MODEL_TAGS, columns)
+    assert summarise(codes, scene, SEA_ICE).items() <= found.items()
+    assert int(found["polygons"]) > 0
+    assert "mean_entropy" not in found
+    assert finished_summary(paths.item, {**MODEL_TAGS, "source": "other"}, columns) is None
+    assert finished_summary(tmp_path / "none.json", MODEL_TAGS, columns) is None
+
+
+def test_only_products_of_an_item_of_ours_are_removed(tmp_path):
+    paths = write_all(tmp_path, make_scene(), random_codes(40, 60), ("polygons",))
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps({"type": "Feature", "assets": {"map": {"href": "other.tif"}}}))
+    (tmp_path / "other.tif").write_text("")
+    content = json.loads(paths.item.read_text())
+    content["assets"]["evil"] = {"href": "../elsewhere.tif"}
+    paths.item.write_text(json.dumps(content))
+    for path in (paths.item, other, tmp_path / "none.json"):
+        remove_products(path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other.json", "other.tif"]
+
+
+def test_the_collection_spans_all_items_and_links_them(tmp_path):
+    codes = random_codes(40, 60)
+    for name, east in (("a_20190101", -300000.0), ("b_20200601T120000", 500000.0)):
+        scene = replace(make_scene(), id=name, transform=(10.0, 0, east, 0, -10.0, -1200000.0))
+        write_all(tmp_path, scene, codes)
+    (tmp_path / "note.json").write_text("[1]")
+    write_collection(tmp_path, SEA_ICE)
+    before = (tmp_path / "collection.json").read_bytes()
+    write_collection(tmp_path, SEA_ICE)
+    assert (tmp_path / "collection.json").read_bytes() == before
+    content = json.loads(before)
+    assert is_valid(content, pystac.STACObjectType.COLLECTION)
+    collection = pystac.Collection.from_file(tmp_path / "collection.json")
+    items = list(collection.get_items())
+    assert [item.id for item in items] == ["a_20190101", "b_20200601T120000"]
+    assert all(item.collection_id == collection.id == "polynya-sea-ice" for item in items)
+    boxes = collection.extent.spatial.bboxes
+    assert len(boxes) == 3
+    assert boxes[0] == spatial_extent(boxes[1:])[0]
+    assert [t.isoformat() for t in collection.extent.temporal.intervals[0]] == [
+        "2019-01-01T00:00:00+00:00", "2020-06-01T12:00:00+00:00",
+    ]  # fmt: skip
+
+
+def test_a_collection_without_place_or_items_is_the_world_at_any_time(tmp_path):
+    write_collection(tmp_path, SEA_ICE)
+    content = json.loads((tmp_path / "collection.json").read_text())
+    assert is_valid(content, pystac.STACObjectType.COLLECTION)
+    assert content["extent"]["spatial"]["bbox"] == [[-180, -90, 180, 90]]
+
+
+@pytest.mark.parametrize(
+    ("boxes", "expected"),
+    [
+        ([[10, 40, 20, 50], None], [10, 40, 20, 50]),
+        ([[10, 40, 20, 50], [-5, 45, 15, 60]], [-5, 40, 20, 60]),
+        ([[170, 40, 175, 50], [-175, 45, -170, 60]], [170, 40, -170, 60]),
+        ([[175, 40, -170, 50], [160, 45, 165, 60]], [160, 40, -170, 60]),
+        ([[10, 40, 20, 50], [-180, 80, 180, 90]], [-180, 40, 180, 90]),
+        ([[-180, 0, -60, 1], [-60, 0, 60, 1], [60, 0, 180, 1]], [-180, 0, 180, 1]),
+    ],
+)
+def test_spatial_extent_takes_the_short_way_round_the_earth(boxes, expected):
+    assert spatial_extent(boxes)[0] == expected
+
+
+def test_the_model_item_describes_input_output_and_file(tmp_path):
+    (tmp_path / "model.keras").write_bytes(b"weights")
+    recipe = Recipe()
+    write_model_item(
+        tmp_path, tmp_path / "model.keras", recipe, parameters=7, framework_version="3.10"
+    )
+    (path,) = tmp_path.glob("model_*.json")
+    content = json.loads(path.read_text())
+    assert is_valid(content)
+    assert extension(content, "mlm")
+    model = pystac.Item.from_dict(content).ext.mlm
+    assert (model.mlm_name, model.architecture) == (content["id"], "unet")
+    assert (model.framework, model.total_parameters) == ("Keras", 7)
+    assert model.input[0].bands == ["red", "green", "blue"]
+    assert model.output[0].result.shape == [-1, -1, -1, 3]
+    asset = content["assets"]["model"]
+    assert (asset["href"], asset["file:size"]) == ("model.keras", 7)
+    assert read_item(path) == {}
+    assert np.all(
+        [c["name"] in SEA_ICE.names for c in model.output[0].to_dict()["classification:classes"]]
+    )
