@@ -111,7 +111,7 @@ class Trainer:
             augmentation=self._augmentation,
             options=self.options,
         )
-        self._predict_step: Any = tf.function(self._validate, jit_compile=False)
+        self._predict_step: Any = tf.function(self._validate, jit_compile=False, autograph=False)
 
     @property
     def reduced_bytes(self) -> int:

@@ -81,12 +81,12 @@ class TrainingStep:
         self._sums = tf.Variable(tf.zeros(2, tf.float64))
         # XLA can't compile Horovod's operations, nor some of the augmentation's.
         self._gradients = (
-            tf.function(self._loss_and_gradients, jit_compile=True)
+            tf.function(self._loss_and_gradients, jit_compile=True, autograph=False)
             if options.jit
             else self._loss_and_gradients
         )
-        self.accumulate: Any = tf.function(self._accumulate, jit_compile=False)
-        self.finish: Any = tf.function(self._finish, jit_compile=False)
+        self.accumulate: Any = tf.function(self._accumulate, jit_compile=False, autograph=False)
+        self.finish: Any = tf.function(self._finish, jit_compile=False, autograph=False)
 
     def state(self) -> list[Any]:
         """Variables that the next step depends on, beside those of model and optimizer."""
