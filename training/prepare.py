@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from polynya.errors import RecipeError, ShardError
 from polynya.recipe import Recipe
 from polynya.shards import ShardSet
-from training.augment import augmentation_layers, sky_layers
+from training.augment import augmentation_layers
+from training.augment.sky import sky_layers
 from training.collective import Collective
 from training.inputs import PADDING, TileSource, rank_batches, steps_per_epoch
 from training.loop import Trainer

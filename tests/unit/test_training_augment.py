@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from polynya.recipe import AugmentOptions
-from training.augment import RandomDihedral, RandomSky, augmentation_layers, smooth_field
+from training.augment import augmentation_layers
+from training.augment.geometry import RandomDihedral
+from training.augment.sky import RandomSky, smooth_field
 
 SIZE = 64
 

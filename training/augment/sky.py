@@ -1,9 +1,4 @@
-"""Random changes of tiles, image and label together, as Keras layers.
-
-Each layer takes (images, labels), float32 (B, H, W, bands) with values 0..255 and integer
-(B, H, W), and returns the same. Everything is drawn anew for each tile of each batch. Only `keras`
-is used, so the layers run on any back end, on the device, inside the training step.
-"""
+"""Random changes of light: simulated thin cloud and shadow. Geometry and label stay."""
 
 from __future__ import annotations
 
@@ -21,40 +16,6 @@ FIELD_GRID = 64
 _OCTAVES = (1, 2, 4, 8)
 """Cells across the noise that a field is made of: from as wide as a tile to an eighth of it. Finer
 ones would look like floes: what tells a cloud's edge from a floe's is that it is soft."""
-
-
-@keras.saving.register_keras_serializable("polynya")
-class RandomDihedral(keras.layers.Layer):
-    """One of the eight flips and right-angle turns of a square tile, each equally likely.
-
-    Args:
-        seed: Of the drawing.
-    """
-
-    def __init__(self, seed: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.seed = seed
-        self.generator = random.SeedGenerator(seed)
-
-    def call(self, images: Any, labels: Any) -> tuple[Any, Any]:
-        batch, height, width = ops.shape(labels)
-        if height != width:
-            raise ValueError(f"`images` must be square. Received: {height} x {width} pixels")
-        coins = random.uniform((3, batch), seed=self.generator) < 0.5
-        # Three independent coins (transpose, flip rows, flip columns) make all eight elements.
-        changes = (
-            lambda x: ops.swapaxes(x, 1, 2),
-            lambda x: ops.flip(x, axis=1),
-            lambda x: ops.flip(x, axis=2),
-        )
-        for index, change in enumerate(changes):
-            chosen = ops.reshape(coins[index], (batch, 1, 1))
-            labels = ops.where(chosen, change(labels), labels)
-            images = ops.where(chosen[..., None], change(images), images)
-        return images, labels
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "seed": self.seed}
 
 
 def smooth_field(batch: int, height: int, width: int, generator: random.SeedGenerator) -> Any:
@@ -187,11 +148,3 @@ def sky_layers(options: AugmentOptions, *, nodata: int, seed: int) -> list[keras
             seed=seed,
         )
     ]
-
-
-def augmentation_layers(
-    options: AugmentOptions, *, nodata: int, seed: int
-) -> list[keras.layers.Layer]:
-    """The layers that a recipe asks for, in the order in which they apply."""
-    geometry = [RandomDihedral(seed)] if options.dihedral else []
-    return [*geometry, *sky_layers(options, nodata=nodata, seed=seed + 1)]

@@ -1,0 +1,22 @@
+"""Random changes of tiles, image and label together, as Keras layers.
+
+Each layer takes (images, labels), float32 (B, H, W, bands) with values 0..255 and integer
+(B, H, W), and returns the same. Everything is drawn anew for each tile of each batch. Only `keras`
+is used, so the layers run on any back end, on the device, inside the training step.
+"""
+
+from __future__ import annotations
+
+import keras
+
+from polynya.recipe import AugmentOptions
+from training.augment.geometry import RandomDihedral
+from training.augment.sky import sky_layers
+
+
+def augmentation_layers(
+    options: AugmentOptions, *, nodata: int, seed: int
+) -> list[keras.layers.Layer]:
+    """The layers that a recipe asks for, in the order in which they apply."""
+    geometry = [RandomDihedral(seed)] if options.dihedral else []
+    return [*geometry, *sky_layers(options, nodata=nodata, seed=seed + 1)]
