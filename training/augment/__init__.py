@@ -11,6 +11,7 @@ import keras
 
 from polynya.recipe import AugmentOptions
 from training.augment.geometry import RandomDihedral
+from training.augment.noise import noise_layers
 from training.augment.sky import sky_layers
 
 
@@ -19,4 +20,8 @@ def augmentation_layers(
 ) -> list[keras.layers.Layer]:
     """The layers that a recipe asks for, in the order in which they apply."""
     geometry = [RandomDihedral(seed)] if options.dihedral else []
-    return [*geometry, *sky_layers(options, nodata=nodata, seed=seed + 1)]
+    return [
+        *geometry,
+        *sky_layers(options, nodata=nodata, seed=seed + 1),
+        *noise_layers(options, nodata=nodata, seed=seed + 2),
+    ]
