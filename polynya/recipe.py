@@ -245,6 +245,8 @@ class TrainingOptions(Options):
     """Epochs in which the learning rate rises from nothing."""
     schedule: Literal["constant", "cosine"] = "constant"
     """Learning rate after the warm-up; cosine falls to zero at the end."""
+    clip_norm: Annotated[float, Field(gt=0.0)] | None = None
+    """Greatest Euclidean norm of all gradients of a step together; longer ones are shortened."""
     shuffle: bool = True
     """A new order of the tiles in each epoch."""
     monitor: Literal["mean_iou", "accuracy", "loss"] = "mean_iou"

@@ -140,7 +140,7 @@ def make_trainer(recipe: Recipe, training_tiles: int, collective: Collective) ->
     nodata = recipe.classes.nodata
     return Trainer(
         model,
-        keras.optimizers.Adam(schedule),
+        keras.optimizers.Adam(schedule, global_clipnorm=options.clip_norm),
         collective,
         nodata=nodata,
         augmentation=augmentation_layers(

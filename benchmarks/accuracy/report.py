@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.accuracy.models import THROUGH_CLOUD, BenchModel, Training
+from benchmarks.labels.methods import title
 from benchmarks.labels.report import (
     accuracy_rows,
     confusion_rows,
@@ -129,5 +130,5 @@ def f1_rows(results: Sequence[SceneResult]) -> Table:
                     square = np.vstack([counts, np.zeros((1, counts.shape[1]), np.int64)])
                     found = scores(square)["f1"][: SEA_ICE.n_classes]
                     cells = ("" if np.isnan(f1) else f"{100 * f1:.2f}" for f1 in found)
-                    rows.append((name, method, sky, *cells))
+                    rows.append((name, title(method), sky, *cells))
     return Table("F1 by class, %", ("set", "method", "sky", *SEA_ICE.names), tuple(rows))

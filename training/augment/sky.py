@@ -114,7 +114,8 @@ class SkyDrawing:
         total, variance = 0.0, 0.0
         for octave in range(_OCTAVES):
             rows, columns = (
-                1.0 + (points + shift[axis]) / ops.maximum(distances[axis][:, 0] / 2**octave, FINEST)
+                1.0
+                + (points + shift[axis]) / ops.maximum(distances[axis][:, 0] / 2**octave, FINEST)
                 for axis in range(2)
             )
             weight = ops.power(roughness, octave)

@@ -16,7 +16,7 @@ SEA_ICE_THRESHOLDS = (30.5, 204.5)
 STEEPNESS = 40.0
 """Change of log odds per unit of V in 0..1 at the start: one nat for 6 grey levels."""
 
-SHIFT_SCALE, GAP_SCALE, STEEPNESS_SCALE = 0.1, 0.2, 0.5
+SHIFT_SCALE, GAP_SCALE, STEEPNESS_SCALE = 0.2, 0.4, 0.5
 """What one unit of the last layer's output moves: thresholds move by little from step to step."""
 
 
@@ -91,6 +91,17 @@ def threshold_net(
         x = keras.layers.Add(name=f"{prefix}_add", dtype=dtype)([x, y])
         return keras.layers.ReLU(name=f"{prefix}_relu", dtype=dtype)(x)
 
+    def field(x: Any, name: str) -> Any:
+        # All zeros at the start: the thresholds are where they are in clear light.
+        return keras.layers.Conv2D(
+            2 * (n_classes - 1), 1, kernel_initializer="zeros", name=name, dtype="float32"
+        )(x)
+
+    def enlarge(x: Any, factor: int, name: str) -> Any:
+        return keras.layers.UpSampling2D(
+            factor, interpolation="bilinear", name=name, dtype="float32"
+        )(x)
+
     # === Functional model ===
     inputs = keras.Input(shape=input_shape, name="image")
     value = keras.layers.Rescaling(1.0 / 255.0, name="rescale", dtype="float32")(inputs)
@@ -113,22 +124,23 @@ def threshold_net(
             x = block(x, level, f"down{level}_block{number}")
         skips.append(x)
 
+    # What moves the thresholds is smooth, so it is a sum of fields from coarse to fine: what the
+    # bottleneck sees of a whole shadow reaches every pixel of it in one step.
+    light = field(x, "light_bottom")
     for level in reversed(range(levels - 1)):
         x = keras.layers.Conv2DTranspose(
             filters[level], 2, strides=2, padding="same", name=f"up{level}_transpose", dtype=dtype
         )(x)
         x = keras.layers.Add(name=f"up{level}_skip", dtype=dtype)([x, skips[level]])
         x = block(x, level, f"up{level}_block")
-
-    x = convolve(x, head_filters, 3, "head")
-    # All zeros at the start: the thresholds are where they are in clear light.
-    x = keras.layers.Conv2D(
-        2 * (n_classes - 1), 1, kernel_initializer="zeros", name="light", dtype="float32"
-    )(x)
-    x = keras.layers.UpSampling2D(stem, interpolation="bilinear", name="enlarge", dtype="float32")(
-        x
-    )
-    logits = _logits(value, x, _start(n_classes))
+        if level == 0:
+            x = convolve(x, head_filters, 3, "head")
+        finer = field(x, f"light{level}")
+        light = keras.layers.Add(name=f"light{level}_add", dtype="float32")(
+            [enlarge(light, 2, f"light{level}_enlarge"), finer]
+        )
+    light = enlarge(light, stem, "light_enlarge")
+    logits = _logits(value, light, _start(n_classes))
     outputs = keras.layers.Softmax(name="probabilities", dtype="float32")(logits)
     return keras.Model(inputs, outputs, name=name)
 
