@@ -92,6 +92,10 @@ bench-labels: setup ## Measure how right labels are under cloud and shadow, in r
 bench-labelling: setup ## Measure labelling at scale against the published pipeline, in runs/bench/labelling
 	python -m benchmarks.labelling
 
+.PHONY: bench-accuracy
+bench-accuracy: setup ## Train models on clear scenes, score them under cloud and shadow, in runs/bench/accuracy
+	python -m benchmarks.accuracy
+
 .PHONY: samples
 samples: setup ## Make the shipped sample scenes again, from their seeds
 	python -m data_samples --shipped --out data_samples/scenes

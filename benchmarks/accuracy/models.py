@@ -98,7 +98,7 @@ class Workplace:
 
 
 def quick_recipe(recipe: Recipe) -> Recipe:
-    """The same recipe with small tiles, a small model and one epoch: it runs, and learns nothing."""
+    """The same recipe with small tiles and model and one epoch: it runs, and learns nothing."""
     levels = 3
     return recipe.model_copy(
         update={

@@ -57,7 +57,7 @@ def map_real(data: Path, models: Sequence[BenchModel], place: Workplace, command
     for table in tables:
         table.print()
     about = (
-        "Real scenes without truth: the same sea on a clear and a cloudy day, land left out. Its ice"
+        "Real scenes without truth: the same sea on a clear and a cloudy day, without land. Its ice"
         " drifted, so shares compare and pixels don't."
     )
     write_markdown(place.out / "real.md", "Maps of real scenes", about, command, tables)

@@ -125,7 +125,7 @@ def f1_rows(results: Sequence[SceneResult]) -> Table:
             for sky in SKY_KINDS:
                 chosen = of_sky(of_set(results, name), sky)
                 if chosen:
-                    # Pixels without a label count as misses: a row of zeros makes the matrix square.
+                    # Pixels without a label are misses: a row of zeros makes the matrix square.
                     counts = total_counts(chosen, method)
                     square = np.vstack([counts, np.zeros((1, counts.shape[1]), np.int64)])
                     found = scores(square)["f1"][: SEA_ICE.n_classes]

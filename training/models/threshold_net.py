@@ -111,14 +111,22 @@ def threshold_net(
     nearness = keras.layers.Conv2D(
         brightness_filters + 1, 1, trainable=False, name="brightness_levels", dtype="float32"
     )
-    x = ops.relu(1.0 - ops.abs(nearness(value)))
+    near = ops.relu(1.0 - ops.abs(nearness(value)))
     nearness.set_weights(_level_weights(brightness_filters))
-    x = convolve(x, filters[0], stem, "stem", strides=stem)
+    x = convolve(near, filters[0], stem, "stem", strides=stem)
 
+    # How much of a cell is how bright: what is darkest and brightest in a wide surrounding tells
+    # most of its light, and is seen at once instead of through all the finer levels.
+    histogram = keras.layers.AveragePooling2D(stem, name="histogram0", dtype=dtype)(near)
     skips = []
     for level in range(levels):
         if level:
             x = convolve(x, filters[level], 2, f"down{level}", strides=2)
+            histogram = keras.layers.AveragePooling2D(2, name=f"histogram{level}", dtype=dtype)(
+                histogram
+            )
+            seen = convolve(histogram, filters[level], 1, f"histogram{level}_conv", activation=None)
+            x = keras.layers.Add(name=f"histogram{level}_add", dtype=dtype)([x, seen])
         # Where cells are large, work is cheap and context is what is wanted.
         for number in range(1 if level < 2 else 2):
             x = block(x, level, f"down{level}_block{number}")
