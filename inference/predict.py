@@ -120,10 +120,10 @@ def predict_bands(
 def scene_windows(
     model: TrainedModel, batch_size: int | None = None, overlap: float | None = None
 ) -> Windows:
-    """Windows as large as the tiles of the training; None takes the recipe's value."""
+    """The recipe's windows; None takes its value."""
     options = model.recipe.inference
     return Windows(
-        size=model.recipe.tiles.size,
+        size=options.window or model.recipe.tiles.size,
         overlap=options.overlap if overlap is None else overlap,
         batch_size=options.batch_size if batch_size is None else batch_size,
     )

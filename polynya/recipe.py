@@ -259,6 +259,9 @@ class TrainingOptions(Options):
 class InferenceOptions(Options):
     """Prediction of whole scenes."""
 
+    window: Positive | None = None
+    """Edge of a window in pixels; null: that of the training's tiles. A larger one shows the model
+    more of what lies around a place; it must fit the model's levels as tiles must."""
     overlap: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.5
     """Share of a window that it has in common with the next one."""
     batch_size: Positive = 8

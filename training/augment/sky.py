@@ -21,6 +21,10 @@ tells a cloud's edge from a floe's is that it is soft."""
 _KNOTS_PER_STRUCTURE = 2.5
 """A bump of noise and the dip beside it take about so many knots."""
 
+_EDGE = (-0.5, 1.8)
+"""Range of the level, in deviations of the field, above which there is cloud: on most tiles less
+than half is under it, as on the scenes that people choose to work with."""
+
 _OCTAVES = 3
 """Broad shapes, and wisps of half and a quarter of their size on them."""
 
@@ -217,9 +221,9 @@ class RandomSky(keras.layers.Layer):
         shift = random.uniform((2, batch, 1), -most, most, seed=self.generator)
         overhead = drawing.field(cloud, ops.zeros_like(shift))
         shading = drawing.field(shadow, shift)
-        edge, softness, roundness = draw(-1.2, 1.5), ops.exp(draw(-0.7, 0.9)), draw(0.0, 1.0)
+        edge, softness, roundness = draw(*_EDGE), ops.exp(draw(-0.7, 0.9)), draw(0.0, 1.0)
         opacity = drawing.cover(overhead, edge, softness, roundness)
-        edge = ops.where(displaced, edge, draw(-1.2, 1.5))
+        edge = ops.where(displaced, edge, draw(*_EDGE))
         # Light scattered in and below a cloud makes its shadow softer than itself.
         shade = drawing.cover(shading, edge, softness * ops.exp(draw(0.0, 0.5)), roundness)
         opacity = opacity * strength(self.haze, self.haze_strength)
