@@ -55,7 +55,7 @@ THROUGH_CLOUD = BenchModel(
 )
 MODELS = (PUBLISHED, THROUGH_CLOUD)
 
-SCENE_SIZE, QUICK_SCENE_SIZE = 1024, 192
+SCENE_SIZE, QUICK_SCENE_SIZE = 960, 192
 """Height and width of the training scenes in pixels."""
 
 _QUICK_TILE = 64
@@ -108,6 +108,7 @@ def quick_recipe(recipe: Recipe) -> Recipe:
             ),
             "split": recipe.split.model_copy(update={"validation": 0.3}),
             "training": recipe.training.model_copy(update={"epochs": 1}),
+            "inference": recipe.inference.model_copy(update={"window": None}),
         }
     )
 
