@@ -105,6 +105,10 @@ bench-maps: demo ## Measure maps: speed and memory on a large scene, seams; in r
 	python -m benchmarks.maps speed --trained $(DEMO)/model
 	python -m benchmarks.maps seams --model $(DEMO)/model
 
+.PHONY: bench-accuracy
+bench-accuracy: setup ## Train models on clear scenes, score them under cloud and shadow, in runs/bench/accuracy
+	python -m benchmarks.accuracy
+
 .PHONY: samples
 samples: setup ## Make the shipped sample scenes again, from their seeds
 	python -m data_samples --shipped --out data_samples/scenes

@@ -70,6 +70,7 @@ def make_scene(
     *,
     options: SkyOptions | None = None,
     wedge: float | None = None,
+    texture: float | None = None,
 ) -> SampleScene:
     """Make one sample; the same arguments always give the same pixels.
 
@@ -82,6 +83,8 @@ def make_scene(
         options: How cloudy; None is `SkyOptions()`.
         wedge: Share of the scene beyond the edge of the swath, 0..1; None leaves it to chance
             (two scenes in five have 3 to 20 %).
+        texture: Standard deviation of the texture, relative to brightness; None leaves it to
+            chance (0.004 to 0.022).
 
     Returns:
         The scene, its truth and everything that was drawn for it.
@@ -103,7 +106,8 @@ def make_scene(
         return np.random.default_rng([seed, index, part])
 
     surface = stream(_SURFACE)
-    texture = float(surface.uniform(0.004, 0.022))
+    usual_texture = float(surface.uniform(0.004, 0.022))
+    texture = usual_texture if texture is None else texture
     blur = float(surface.uniform(0.3, 0.8))
     noise = float(surface.uniform(0.3, 1.0))
     cast = _colour_cast(surface)

@@ -32,6 +32,8 @@ from polynya.sources.options import AcquireOptions
 from polynya.thresholds import Profile
 from polynya.training_options import CheckpointOptions, HorovodOptions
 
+GreyLevel = Annotated[float, Field(ge=0.0, le=255.0)]
+
 LayerBand = int | str | None
 """1-based band number, band description, or None."""
 
@@ -175,6 +177,7 @@ class ModelOptions(Options):
     """Architecture; the defaults are the paper's U-Net."""
 
     name: str = "unet"
+    """"unet", or "threshold_net", which finds where cloud and shadow have moved the thresholds."""
     filters: Annotated[tuple[Positive, ...], Field(min_length=2)] = (16, 32, 64, 128, 256, 512)
     """Filters per level, the bottleneck last."""
     dropout: tuple[Annotated[float, Field(ge=0.0, lt=1.0)], ...] = (0.1, 0.1, 0.2, 0.2, 0.2, 0.3)
@@ -222,8 +225,26 @@ class AugmentOptions(Options):
     """Share of tiles under simulated shadow (multiplicative)."""
     shade_strength: tuple[Share, Share] = (0.1, 0.7)
     """Range of the greatest share of light that a tile's shadow takes away."""
+    cloud_size: tuple[Annotated[float, Field(ge=40.0)], float] = (80.0, 1500.0)
+    """Range of the size of clouds and shadows in pixels."""
+    cloud_brightness: tuple[GreyLevel, GreyLevel] = (195.0, 255.0)
+    """Range of the brightness of cloud that hides the ground."""
+    displaced: Share = 0.5
+    """Share of tiles whose shadow has the shape of their cloud, displaced; others have their own
+    shape, as of clouds beyond the tile."""
+    noise: Share = 0.0
+    """Share of tiles with noise in every band."""
+    noise_strength: tuple[GreyLevel, GreyLevel] = (0.0, 5.0)
+    """Range of the standard deviation of a tile's noise."""
 
-    @field_validator("zoom", "haze_strength", "shade_strength")
+    @field_validator(
+        "zoom",
+        "haze_strength",
+        "shade_strength",
+        "cloud_size",
+        "cloud_brightness",
+        "noise_strength",
+    )
     @classmethod
     def _range_rises(cls, value: tuple[float, float]) -> tuple[float, float]:
         if value[1] < value[0]:

@@ -66,11 +66,16 @@ def check_recipe(recipe: Recipe, shards: ShardSet) -> None:
                 f" {shards.folder}/_dataset.json."
             )
     multiple = recipe.model.stem * 2 ** (len(recipe.model.filters) - 1)
-    if recipe.tiles.size % multiple:
-        raise RecipeError(
-            f"The recipe's key 'tiles.size' is {recipe.tiles.size}, but this model needs a multiple"
-            f" of {multiple}; change it or take fewer levels in 'model.filters'."
-        )
+    for key, size in (("tiles.size", recipe.tiles.size), ("inference.window", _window(recipe))):
+        if size % multiple:
+            raise RecipeError(
+                f"The recipe's key '{key}' is {size}, but this model needs a multiple of"
+                f" {multiple}; change it or take fewer levels in 'model.filters'."
+            )
+
+
+def _window(recipe: Recipe) -> int:
+    return recipe.inference.window or recipe.tiles.size
 
 
 def load_data(
@@ -175,7 +180,7 @@ def make_trainer(
     nodata = recipe.classes.nodata
     return Trainer(
         model,
-        keras.optimizers.Adam(schedule),
+        keras.optimizers.Adam(schedule, global_clipnorm=options.clip_norm),
         collective,
         nodata=nodata,
         augmentation=augmentation_layers(

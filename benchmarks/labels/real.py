@@ -105,7 +105,7 @@ def measure_real(data: Path, dark: int = DARK, bright: int = BRIGHT) -> list[Rea
             f"there is no folder {data} for --data: name a folder with the images, s2_greenland and"
             " modis_sea_ice"
         )
-    scenes = [_read_greenland(data), *(_read_modis(data, name) for name in _DAYS)]
+    scenes = [_read_greenland(data), *(read_modis(data, name) for name in _DAYS)]
     return [label_real(scene, profile) for scene in scenes]
 
 
@@ -290,7 +290,7 @@ def draw_real(result: RealResult, folder: Path) -> Path:
     path = folder / f"labels_{scene.name}.png"
     columns = 2 if wide else len(pairs)
     draw_panels(path, thinned, SEA_ICE, _HEADINGS[scene.name], columns=columns)
-    _use_palette(path)
+    use_palette(path)
     return path
 
 
@@ -311,7 +311,7 @@ def _grey(field: NDArray[np.float32]) -> NDArray[np.uint8]:
     return np.repeat(level[..., None], 3, axis=2)
 
 
-def _use_palette(path: Path) -> None:
+def use_palette(path: Path) -> None:
     """Write a PNG again with a few colours, in a third of the bytes."""
     from PIL import Image
 
@@ -330,7 +330,8 @@ def _read_greenland(data: Path) -> RealScene:
     return RealScene(GREENLAND, rgb, valid, valid, None)
 
 
-def _read_modis(data: Path, name: str) -> RealScene:
+def read_modis(data: Path, name: str) -> RealScene:
+    """Read one of the two days: `name` is `CLEAR` or `CLOUD`; PolynyaError if a file is missing."""
     paths = {
         kind: data / _MODIS_FILE.format(day=_DAYS[name], kind=kind)
         for kind in ("truecolor", "landmask", "cloud")

@@ -42,7 +42,9 @@ def make_bench_scene(spec: SceneSpec) -> BenchScene:
     if scene_set.generator == "blobs":
         observed, truth, valid = make_blobs(spec.seed, shape, spec.sky)
     else:
-        sample = make_scene(spec.seed, 0, shape, spec.sky, options=scene_set.sky)
+        sample = make_scene(
+            spec.seed, 0, shape, spec.sky, options=scene_set.sky, texture=scene_set.texture
+        )
         observed, truth, valid = sample.observed, sample.truth, sample.valid
         if scene_set.blur > 0:
             observed = blurred(observed, valid, scene_set.blur)

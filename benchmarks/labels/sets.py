@@ -47,6 +47,8 @@ class SceneSet:
     """`data_samples.make_scene`, or `benchmarks.labels.blobs.make_blobs`."""
     sky: SkyOptions = field(default_factory=SkyOptions)
     """How cloudy; for the generator "samples"."""
+    texture: float | None = None
+    """Texture relative to brightness; None leaves it to chance; for the generator "samples"."""
     blur: float = 0.0
     """Standard deviation of a Gaussian blur of the observed image, in pixels."""
     noise: float = 0.0
@@ -94,6 +96,7 @@ SETS: dict[str, SceneSet] = {
             sky=SkyOptions(sun_elevation=(5.0, 12.0)),
         ),
         SceneSet("blobs", "another generator", sites=12, generator="blobs"),
+        SceneSet("smooth", "no texture: nothing but brightness tells classes apart", texture=0.0),
     )
 }
 """All sets, in the order of the tables. Their seeds go by this order: add new sets at the end."""

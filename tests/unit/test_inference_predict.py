@@ -92,6 +92,13 @@ def test_a_window_as_large_as_the_scene_is_the_scene_in_one_piece(unet, write_sc
     np.testing.assert_allclose(prediction.probabilities, whole, atol=1e-4)
 
 
+def test_windows_are_as_large_as_the_recipe_says_else_as_the_tiles(tmp_path):
+    for window, expected in ((None, 64), (96, 96)):
+        folder = tmp_path / str(expected)
+        save_threshold_model(folder, make_recipe(64, inference={"window": window}))
+        assert scene_windows(open_model(folder)).size == expected
+
+
 def test_prediction_is_the_same_twice_and_for_any_batch_size(unet, write_scene):
     scene = open_scene(str(write_scene("scene.tif", wedge(ice_image(130, 170)))))
     first = predict_scene(unet, scene, with_probabilities=True)

@@ -11,6 +11,7 @@ import keras
 
 from polynya.recipe import AugmentOptions
 from training.augment.geometry import geometry_layers
+from training.augment.noise import noise_layers
 from training.augment.sky import sky_layers
 
 
@@ -21,4 +22,5 @@ def augmentation_layers(
     return [
         *geometry_layers(options, nodata=nodata, seed=seed),
         *sky_layers(options, nodata=nodata, seed=seed + 1),
+        *noise_layers(options, nodata=nodata, seed=seed + 2),
     ]

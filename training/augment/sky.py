@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,54 +11,135 @@ from keras import ops, random
 
 from polynya.recipe import AugmentOptions
 
-FIELD_GRID = 64
-"""Cells across a smooth field before it is enlarged to the tile."""
+CELL = 8
+"""Pixels between the points at which a sky is drawn, before it is enlarged to the tile."""
 
-_OCTAVES = (1, 2, 4, 8)
-"""Cells across the noise that a field is made of: from as wide as a tile to an eighth of it. Finer
-ones would look like floes: what tells a cloud's edge from a floe's is that it is soft."""
+FINEST = 16.0
+"""Least distance in pixels between the knots of a cloud. Finer ones would look like floes: what
+tells a cloud's edge from a floe's is that it is soft."""
+
+_KNOTS_PER_STRUCTURE = 2.5
+"""A bump of noise and the dip beside it take about so many knots."""
+
+_EDGE = (-0.5, 1.8)
+"""Range of the level, in deviations of the field, above which there is cloud: on most tiles less
+than half is under it, as on the scenes that people choose to work with."""
+
+_OCTAVES = 3
+"""Broad shapes, and wisps of half and a quarter of their size on them."""
 
 
-def smooth_field(batch: int, height: int, width: int, generator: random.SeedGenerator) -> Any:
-    """Smooth random patterns, each with its own scale, cover and softness.
-
-    Normal noise on a few grids, weighted around a scale that is drawn for each tile, then bent by
-    a logistic curve: a steep one gives banks with an edge, a flat one a veil all over.
+def spline_weights(positions: Any, knots: int) -> Any:
+    """Weights of cubic B-splines at unit distances: smooth to the second derivative.
 
     Args:
-        batch: Number of patterns.
-        height: Rows, in pixels.
-        width: Columns.
-        generator: Of the drawing.
+        positions: float32 (..., N), in knots from the first one; 1..knots - 2 has full support.
+        knots: Number of knots.
 
     Returns:
-        float32 (batch, height, width, 1), each scaled to 0..1.
+        float32 (..., N, knots).
+    """
+    distance = ops.abs(positions[..., None] - ops.arange(knots, dtype="float32"))
+    near = 2.0 / 3.0 - ops.square(distance) * (1.0 - distance / 2.0)
+    far = ops.power(ops.maximum(2.0 - distance, 0.0), 3) / 6.0
+    return ops.where(distance < 1.0, near, far)
+
+
+def evaluate_noise(noise: Any, rows: Any, columns: Any) -> Any:
+    """Values of spline surfaces on grids.
+
+    Args:
+        noise: float32 (B, K, K), values at the knots.
+        rows: float32 (B, N), positions of the grid's rows, in knots.
+        columns: float32 (B, M), of its columns.
+
+    Returns:
+        float32 (B, N, M).
+    """
+    knots = noise.shape[-1]
+    across = ops.swapaxes(spline_weights(columns, knots), 1, 2)
+    return ops.matmul(ops.matmul(spline_weights(rows, knots), noise), across)
+
+
+class SkyDrawing:
+    """Draws the skies of one batch on a coarse grid, `CELL` pixels apart and two cells beyond.
+
+    Args:
+        batch: Number of tiles.
+        size: Edge of the tiles in pixels.
+        cloud_size: Range of the size of the broadest shapes, in pixels.
+        most_shift: Greatest displacement of a shadow from its cloud in pixels, along each side.
+        generator: Of the drawing.
     """
 
-    def draw(low: float, high: float) -> Any:
-        return random.uniform((batch, 1, 1, 1), low, high, seed=generator)
+    def __init__(
+        self,
+        batch: int,
+        size: int,
+        cloud_size: Sequence[float],
+        most_shift: float,
+        generator: random.SeedGenerator,
+    ) -> None:
+        self.batch = batch
+        self.generator = generator
+        self._cells = math.ceil(size / CELL)
+        self._cloud_size = cloud_size
+        self._most_shift = most_shift
+        reach = (self._cells + 4) * CELL + 2.0 * most_shift
+        self._knots = math.ceil(reach / FINEST) + 4
 
-    scale = draw(0.0, len(_OCTAVES) - 1.0)
-    field = ops.zeros((batch, FIELD_GRID, FIELD_GRID, 1))
-    for octave, cells in enumerate(_OCTAVES):
-        # Two more cells than fit, so that no tile has the border of the noise in it.
-        noise = random.normal((batch, cells + 2, cells + 2, 1), seed=generator)
-        enlarged = FIELD_GRID * (cells + 2) // cells
-        noise = ops.image.resize(noise, (enlarged, enlarged), interpolation="bicubic")
-        first = (enlarged - FIELD_GRID) // 2
-        window = noise[:, first : first + FIELD_GRID, first : first + FIELD_GRID]
-        field = field + window * ops.exp(-ops.square(octave - scale))
-    field = field - ops.mean(field, axis=(1, 2), keepdims=True)
-    field = field / (ops.std(field, axis=(1, 2), keepdims=True) + 1e-6)
-    steepness = ops.exp(draw(-0.7, 1.4))
-    field = ops.sigmoid(steepness * (field - draw(-0.5, 1.5)))
-    lowest = ops.min(field, axis=(1, 2), keepdims=True)
-    highest = ops.max(field, axis=(1, 2), keepdims=True)
-    field = (field - lowest) / (highest - lowest + 1e-6)
-    # A veil needn't be open anywhere on a tile: some keep a share of it everywhere.
-    floor = ops.maximum(draw(-3.0, 0.6), 0.0)
-    field = floor + (1.0 - floor) * field
-    return ops.image.resize(field, (height, width), interpolation="bilinear")
+    def draw(self, low: float, high: float) -> Any:
+        """Uniform numbers, float32 (B, 1, 1), one for each tile."""
+        return random.uniform((self.batch, 1, 1), low, high, seed=self.generator)
+
+    def noise(self) -> tuple[Any, ...]:
+        """What a field is made of: values at the knots of each octave, roughness, distances."""
+        shape = (_OCTAVES, self.batch, self._knots, self._knots)
+        low, high = (math.log(s / _KNOTS_PER_STRUCTURE) for s in self._cloud_size)
+        # Streaks lie along rows or columns; turns of the tile come from other layers.
+        stretch = self.draw(-0.45, 0.45)
+        distance = self.draw(low, high)
+        return (
+            random.normal(shape, seed=self.generator),
+            self.draw(0.0, 0.6),
+            ops.exp(distance + stretch),
+            ops.exp(distance - stretch),
+        )
+
+    def field(self, noise: tuple[Any, ...], shift: Any) -> Any:
+        """A smooth field of mean 0 and deviation about 1; float32 (B, N, N).
+
+        Args:
+            noise: From `noise`.
+            shift: float32 (2, B, 1), displacement in pixels, -most_shift..most_shift.
+        """
+        values, roughness, *distances = noise
+        points = (ops.arange(self._cells + 4, dtype="float32") + 0.5) * CELL + self._most_shift
+        total, variance = 0.0, 0.0
+        for octave in range(_OCTAVES):
+            rows, columns = (
+                1.0
+                + (points + shift[axis]) / ops.maximum(distances[axis][:, 0] / 2**octave, FINEST)
+                for axis in range(2)
+            )
+            weight = ops.power(roughness, octave)
+            total = total + weight * evaluate_noise(values[octave], rows, columns)
+            variance = variance + ops.square(weight)
+        # Splines average neighbouring knots: about half of the deviation is left.
+        return 2.0 * total / ops.sqrt(variance)
+
+    def cover(self, field: Any, edge: Any, softness: Any, roundness: Any) -> Any:
+        """Share of the densest cloud, 0..1: banks with an edge, or veils all over."""
+        above = (field - edge) / softness
+        bank = ops.clip(above, 0.0, 1.0)
+        bank = ops.square(bank) * (3.0 - 2.0 * bank)
+        return roundness * bank + (1.0 - roundness) * ops.sigmoid(3.0 * above - 1.5)
+
+    def enlarge(self, field: Any, size: int) -> Any:
+        """Bring a field from the grid to the pixels of the tile; float32 (B, size, size)."""
+        positions = (ops.arange(size, dtype="float32") + 0.5) / CELL + 1.5
+        positions = ops.broadcast_to(positions, (self.batch, size))
+        return evaluate_noise(field, positions, positions)
 
 
 @keras.saving.register_keras_serializable("polynya")
@@ -65,7 +147,8 @@ class RandomSky(keras.layers.Layer):
     """Simulated thin cloud and shadow: I = R g (1 - h) + W h.
 
     R is the clear tile, g = 1 - shade a smooth gain, h a smooth opacity and W the brightness of
-    cloud, nearly white. The label stays what the ground is. Nodata (image 0 and no label) stays 0.
+    cloud, nearly white. The label stays what the ground is. Nodata (image 0 and no label) stays 0,
+    and nothing else becomes 0.
 
     Args:
         nodata: Code of pixels without a label.
@@ -73,11 +156,17 @@ class RandomSky(keras.layers.Layer):
         haze_strength: Range of a tile's greatest opacity.
         shade: Share of tiles with shade.
         shade_strength: Range of the greatest share of light that a tile loses.
+        cloud_size: Range of the size of clouds and shadows, in pixels.
+        cloud_brightness: Range of W in grey levels.
+        displaced: Share of tiles whose shade has the shape of their haze, displaced.
         seed: Of the drawing.
 
     Source: image model of thin cloud, as in O. R. Mitchell et al., "Filtering to remove cloud
     cover in satellite imagery", IEEE Trans. Geoscience Electronics, 1977.
     """
+
+    MOST_SHIFT = 120.0
+    """Pixels; farther away, a cloud and its shadow are rarely on the same tile."""
 
     def __init__(
         self,
@@ -87,6 +176,9 @@ class RandomSky(keras.layers.Layer):
         haze_strength: Sequence[float],
         shade: float,
         shade_strength: Sequence[float],
+        cloud_size: Sequence[float] = (80.0, 1500.0),
+        cloud_brightness: Sequence[float] = (195.0, 255.0),
+        displaced: float = 0.5,
         seed: int,
         **kwargs: Any,
     ) -> None:
@@ -96,31 +188,47 @@ class RandomSky(keras.layers.Layer):
         self.haze_strength = tuple(haze_strength)
         self.shade = shade
         self.shade_strength = tuple(shade_strength)
+        self.cloud_size = tuple(cloud_size)
+        self.cloud_brightness = tuple(cloud_brightness)
+        self.displaced = displaced
         self.seed = seed
         self.generator = random.SeedGenerator(seed)
 
     def call(self, images: Any, labels: Any) -> tuple[Any, Any]:
         batch, height, width, bands = ops.shape(images)
-        generator = self.generator
+        size = max(height, width)
+        gain, opacity = self._fields(batch, size)
+        gain, opacity = gain[:, :height, :width, None], opacity[:, :height, :width, None]
+        white = random.uniform((batch, 1, 1, 1), *self.cloud_brightness, seed=self.generator)
+        tint = random.uniform((batch, 1, 1, bands), -6.0, 6.0, seed=self.generator)
+        result = images * gain + (white + tint) * opacity
+        is_nodata = ops.all(images == 0, axis=-1) & (labels == self.nodata)
+        return ops.where(is_nodata[..., None], 0.0, ops.clip(result, 1.0, 255.0)), labels
+
+    def _fields(self, batch: int, size: int) -> tuple[Any, Any]:
+        """What the image is multiplied with, g (1 - h), and h: float32 (B, size, size) each."""
+        drawing = SkyDrawing(batch, size, self.cloud_size, self.MOST_SHIFT, self.generator)
+        draw = drawing.draw
 
         def strength(share: float, limits: tuple[float, ...]) -> Any:
-            drawn = random.uniform((batch, 1, 1, 1), *limits, seed=generator)
-            chosen = random.uniform((batch, 1, 1, 1), seed=generator) < share
-            return ops.where(chosen, drawn, 0.0)
+            return ops.where(draw(0.0, 1.0) < share, draw(*limits), 0.0)
 
-        result = images
-        if self.shade > 0:
-            shade = smooth_field(batch, height, width, generator)
-            result = result * (1.0 - strength(self.shade, self.shade_strength) * shade)
-        if self.haze > 0:
-            opacity = smooth_field(batch, height, width, generator)
-            opacity = opacity * strength(self.haze, self.haze_strength)
-            white = random.uniform((batch, 1, 1, 1), 215.0, 255.0, seed=generator)
-            tint = random.uniform((batch, 1, 1, bands), -6.0, 6.0, seed=generator)
-            result = result + opacity * (white + tint - result)
-        is_nodata = ops.all(images == 0, axis=-1) & (labels == self.nodata)
-        result = ops.where(is_nodata[..., None], 0.0, ops.clip(result, 0.0, 255.0))
-        return result, labels
+        cloud, other = drawing.noise(), drawing.noise()
+        displaced = draw(0.0, 1.0) < self.displaced
+        # Knots have an axis more, for octaves, which the condition lacks in front.
+        shadow = tuple(ops.where(displaced, a, b) for a, b in zip(cloud, other, strict=True))
+        most = self.MOST_SHIFT
+        shift = random.uniform((2, batch, 1), -most, most, seed=self.generator)
+        overhead = drawing.field(cloud, ops.zeros_like(shift))
+        shading = drawing.field(shadow, shift)
+        edge, softness, roundness = draw(*_EDGE), ops.exp(draw(-0.7, 0.9)), draw(0.0, 1.0)
+        opacity = drawing.cover(overhead, edge, softness, roundness)
+        edge = ops.where(displaced, edge, draw(*_EDGE))
+        # Light scattered in and below a cloud makes its shadow softer than itself.
+        shade = drawing.cover(shading, edge, softness * ops.exp(draw(0.0, 0.5)), roundness)
+        opacity = opacity * strength(self.haze, self.haze_strength)
+        gain = 1.0 - shade * strength(self.shade, self.shade_strength)
+        return drawing.enlarge(gain * (1.0 - opacity), size), drawing.enlarge(opacity, size)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -130,6 +238,9 @@ class RandomSky(keras.layers.Layer):
             "haze_strength": self.haze_strength,
             "shade": self.shade,
             "shade_strength": self.shade_strength,
+            "cloud_size": self.cloud_size,
+            "cloud_brightness": self.cloud_brightness,
+            "displaced": self.displaced,
             "seed": self.seed,
         }
 
@@ -145,6 +256,9 @@ def sky_layers(options: AugmentOptions, *, nodata: int, seed: int) -> list[keras
             haze_strength=options.haze_strength,
             shade=options.shade,
             shade_strength=options.shade_strength,
+            cloud_size=options.cloud_size,
+            cloud_brightness=options.cloud_brightness,
+            displaced=options.displaced,
             seed=seed,
         )
     ]

@@ -1,0 +1,1 @@
+"""Benchmark of models under cloud: trained on clear labels, scored under another sky."""

@@ -1,0 +1,178 @@
+"""The models that are compared: their recipes, what they are trained on, how they are trained."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.accuracy.training_scenes import Kind, write_training_scenes
+from polynya.errors import PolynyaError
+from polynya.files import output_folder
+from polynya.recipe import Recipe, load_recipe
+from training.model_folder import CARD_FILE, HISTORY_FILE
+
+ROOT = Path(__file__).parents[2]
+"""The clone, where recipes and entry points are."""
+
+
+class StepFailedError(PolynyaError):
+    """A command of the benchmark that failed."""
+
+
+@dataclass(frozen=True)
+class BenchModel:
+    """A model of the comparison."""
+
+    name: str
+    """In tables."""
+    slug: str
+    """In names of files."""
+    recipe_file: Path
+    scenes: dict[Kind, int] = field(hash=False)
+    """Number of training scenes of each kind."""
+    quick_scenes: dict[Kind, int] = field(hash=False)
+    """The same for a smoke run."""
+
+
+PUBLISHED = BenchModel(
+    "U-Net as published",
+    "unet_published",
+    ROOT / "benchmarks/accuracy/published.yaml",
+    {Kind.CLOUDY: 24},
+    {Kind.CLOUDY: 2},
+)
+THROUGH_CLOUD = BenchModel(
+    "model with simulated cloud",
+    "through_cloud",
+    ROOT / "recipes/through_cloud.yaml",
+    {Kind.CLEAR: 250, Kind.MOSAIC: 250},
+    {Kind.CLEAR: 2, Kind.MOSAIC: 2},
+)
+MODELS = (PUBLISHED, THROUGH_CLOUD)
+
+SCENE_SIZE, QUICK_SCENE_SIZE = 960, 192
+"""Height and width of the training scenes in pixels."""
+
+_QUICK_TILE = 64
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a finished training took, from its history."""
+
+    epochs: int
+    seconds: float
+    images_per_second: float
+    """Median over epochs of training tiles a second, the first epoch left out if there are more."""
+    accuracy: float
+    """Share of the validation pixels right, at the best epoch, against the model's own labels."""
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """Folders of a run."""
+
+    out: Path
+    """Existing folder, absolute."""
+    quick: bool
+    """Whether this is a smoke run: small models, few small scenes."""
+
+    def shards(self, model: BenchModel) -> Path:
+        return self.out / "shards" / model.slug
+
+    def model(self, model: BenchModel) -> Path:
+        return self.out / "models" / model.slug
+
+    def recipe(self, model: BenchModel) -> Path:
+        """The recipe; in a smoke run a small one, written here."""
+        if not self.quick:
+            return model.recipe_file
+        path = output_folder(self.out / "recipes") / f"{model.slug}.yaml"
+        quick_recipe(load_recipe(model.recipe_file)).save(path)
+        return path
+
+
+def quick_recipe(recipe: Recipe) -> Recipe:
+    """The same recipe with small tiles and model and one epoch: it runs, and learns nothing."""
+    levels = 3
+    return recipe.model_copy(
+        update={
+            "tiles": recipe.tiles.model_copy(update={"size": _QUICK_TILE}),
+            "model": recipe.model.model_copy(
+                update={"filters": (4,) * levels, "dropout": (0.0,) * levels}
+            ),
+            "split": recipe.split.model_copy(update={"validation": 0.3}),
+            "training": recipe.training.model_copy(update={"epochs": 1}),
+            "inference": recipe.inference.model_copy(update={"window": recipe.tiles.size}),
+        }
+    )
+
+
+def train(model: BenchModel, place: Workplace, jobs: int | None = None) -> Training:
+    """Make the scenes and shards of a model and train it, as far as that is not done yet.
+
+    Args:
+        model: Which.
+        place: Where.
+        jobs: Worker processes for scenes and labelling; None for the number of cores.
+
+    Raises:
+        StepFailedError: Labelling or training failed.
+    """
+    folder, recipe = place.model(model), place.recipe(model)
+    if not (folder / CARD_FILE).is_file():
+        _label(model, place, recipe, jobs)
+        # What a broken run left begins anew; scores of an older model would be wrong.
+        shutil.rmtree(folder, ignore_errors=True)
+        _run(
+            [
+                *(sys.executable, str(ROOT / "training/train.py"), "--recipe", str(recipe)),
+                *("--shards", str(place.shards(model)), "--out", str(folder)),
+            ]
+        )
+    return read_training(folder)
+
+
+def _label(model: BenchModel, place: Workplace, recipe: Path, jobs: int | None) -> None:
+    scenes = place.out / "scenes"
+    counts = model.quick_scenes if place.quick else model.scenes
+    size = QUICK_SCENE_SIZE if place.quick else SCENE_SIZE
+    write_training_scenes(scenes, counts, size, jobs)
+    patterns = [str(scenes / f"{kind}-*.tif") for kind in counts]
+    workers = ["--workers", str(jobs)] if jobs else []
+    # Shards of the same recipe get what they lack, so a broken run goes on.
+    _run(
+        [
+            *(str(Path(sys.executable).parent / "polynya"), "label", "--scenes", *patterns),
+            *("--out", str(place.shards(model)), "--recipe", str(recipe), *workers),
+        ]
+    )
+
+
+def read_training(folder: Path) -> Training:
+    """Read the history of a finished training."""
+    with open(folder / HISTORY_FILE, encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    speeds = sorted(float(row["images_per_second"]) for row in (rows[1:] or rows))
+    best = min(rows, key=lambda row: float(row["val_loss"]))
+    return Training(
+        epochs=len(rows),
+        seconds=sum(float(row["seconds"]) for row in rows),
+        images_per_second=speeds[len(speeds) // 2],
+        accuracy=float(best["val_accuracy"]),
+    )
+
+
+def _run(command: Sequence[str]) -> None:
+    """Run a command of the clone; what it prints is seen."""
+    done = subprocess.run(command, cwd=ROOT)
+    if done.returncode != 0:
+        raise StepFailedError(
+            f"This ended with code {done.returncode}: {' '.join(command)}; mend what it says above"
+            " and start the benchmark again, it goes on where it was."
+        )

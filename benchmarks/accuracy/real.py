@@ -1,0 +1,95 @@
+"""What the models make of a real scene under thin cloud: MODIS, the same sea on two days.
+
+The first day is clear and the second cloudy. Ice drifts in a day, so pixels don't compare, but the
+shares of the classes over the same stretch of sea should.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autolabel.labels import Labelled, label_and_filter
+from benchmarks.accuracy.models import BenchModel, Workplace
+from benchmarks.accuracy.scoring import model_labels
+from benchmarks.labels.methods import METHODS, title
+from benchmarks.labels.real import (
+    BRIGHT,
+    CLEAR,
+    CLOUD,
+    DARK,
+    RealResult,
+    RealScene,
+    brightness_profile,
+    day_table,
+    read_modis,
+    sea_areas,
+    use_palette,
+)
+from benchmarks.labels.scenes import BenchScene
+from benchmarks.tables import write_markdown
+from inference.pictures import draw_panels
+from inference.predict import open_model
+from polynya.classes import SEA_ICE
+
+_MOST_PIXELS = 600_000
+"""Of all panels of a picture together."""
+
+
+def map_real(data: Path, models: Sequence[BenchModel], place: Workplace, command: str) -> None:
+    """Map both days by filters and models: a table, `real.md`, and `real_<scene>.png`.
+
+    Args:
+        data: Folder with `modis_sea_ice/`, as for `python -m benchmarks.labels real`.
+        models: Trained already.
+        place: Where models are; tables and pictures go there.
+        command: What to run to get the same tables.
+
+    Raises:
+        PolynyaError: The folder or a file is missing.
+    """
+    days = [_map_day(read_modis(data, name), models, place) for name in (CLEAR, CLOUD)]
+    areas = sea_areas(*days)
+    tables = [day_table(*days, about, area) for about, area in areas.items()]
+    for table in tables:
+        table.print()
+    about = (
+        "Real scenes without truth: the same sea on a clear and a cloudy day, without land. Its ice"
+        " drifted, so shares compare and pixels don't."
+    )
+    write_markdown(place.out / "real.md", "Maps of real scenes", about, command, tables)
+    for day in days:
+        _draw_day(day, place.out / f"real_{day.scene.name}.png")
+
+
+def _map_day(scene: RealScene, models: Sequence[BenchModel], place: Workplace) -> RealResult:
+    profile = brightness_profile(DARK, BRIGHT)
+    labelled = {
+        title(method): label_and_filter(
+            scene.rgb, method=method, profile=profile, valid=scene.valid, with_filtered=False
+        )
+        for method in METHODS
+    }
+    unknown = np.full(scene.valid.shape, SEA_ICE.nodata, np.uint8)
+    for model in models:
+        label = model_labels(open_model(place.model(model)))
+        codes = label(BenchScene(scene.rgb, unknown, scene.valid))
+        labelled[model.name] = Labelled(codes, None, None)
+    return RealResult(scene, labelled)
+
+
+def _draw_day(day: RealResult, path: Path) -> None:
+    """Draw a scene and its labels, land left out."""
+
+    def shown(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return np.where(day.scene.counted, codes, np.uint8(SEA_ICE.nodata))
+
+    panels = [("Scene", day.scene.rgb)]
+    panels += [(name, shown(labelled.label)) for name, labelled in day.labelled.items()]
+    step = int(np.ceil(np.sqrt(len(panels) * day.scene.valid.size / _MOST_PIXELS)))
+    thinned = [(name, image[::step, ::step]) for name, image in panels]
+    draw_panels(path, thinned, SEA_ICE, f"MODIS, north-east Greenland: {day.scene.name}", columns=3)
+    use_palette(path)

@@ -1,0 +1,103 @@
+"""The scenes that models are trained on, as files that `polynya label` reads."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio.errors import NotGeoreferencedWarning
+
+from benchmarks.accuracy.mosaic import make_mosaic
+from benchmarks.workers import for_each_scene
+from data_samples import make_scene
+from polynya.files import output_folder, whole_file
+
+
+class Kind(StrEnum):
+    """What a training scene shows."""
+
+    CLEAR = "clear"
+    """A scene of `data_samples` under a clear sky."""
+    MOSAIC = "mosaic"
+    """Ice of any shape and class under a clear sky."""
+    CLOUDY = "cloudy"
+    """A scene of `data_samples` under the sky of its own, for models that are trained on those."""
+
+
+FIRST_SEEDS = {Kind.CLEAR: 70_000, Kind.MOSAIC: 80_000, Kind.CLOUDY: 90_000}
+"""Far from the seeds of the scenes that are scored (`benchmarks.labels.sets`)."""
+
+
+@dataclass(frozen=True)
+class TrainingSpec:
+    """One scene, small enough to send to a worker, which makes and writes it."""
+
+    kind: Kind
+    seed: int
+    size: int
+    """Height and width in pixels."""
+    folder: Path
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.folder / f"{self.kind}-{self.seed}.tif"
+
+
+def write_training_scenes(
+    folder: Path, kinds: dict[Kind, int], size: int, jobs: int | None = None
+) -> None:
+    """Write scenes that are not there yet.
+
+    Args:
+        folder: Made if missing.
+        kinds: Number of scenes of each kind.
+        size: Height and width in pixels.
+        jobs: Worker processes, as for `for_each_scene`.
+    """
+    output_folder(folder)
+    specs = [
+        TrainingSpec(kind, FIRST_SEEDS[kind] + i, size, folder)
+        for kind, count in kinds.items()
+        for i in range(count)
+    ]
+    missing = [spec for spec in specs if not spec.path.is_file()]
+    for_each_scene(write_training_scene, missing, "Making scenes to train on", jobs)
+
+
+def write_training_scene(spec: TrainingSpec) -> None:
+    """Make a scene and write it as GeoTIFF, nodata 0."""
+    shape = (spec.size, spec.size)
+    if spec.kind is Kind.MOSAIC:
+        image = make_mosaic(spec.seed, shape)
+    elif spec.kind is Kind.CLEAR:
+        image = make_scene(spec.seed, 0, shape, "clear").clear
+    else:
+        image = make_scene(spec.seed, spec.seed, shape, "mixed").observed
+    write_image(spec.path, image)
+
+
+def write_image(path: Path, image: NDArray[np.uint8]) -> None:
+    """Write uint8 RGB (H, W, 3), 0 where there is no data, as a file that every stage reads."""
+    height, width, bands = image.shape
+    profile = {
+        "driver": "GTiff",
+        "dtype": "uint8",
+        "count": bands,
+        "height": height,
+        "width": width,
+        "nodata": 0,
+        "photometric": "rgb",
+        "compress": "deflate",
+        "zlevel": 1,
+    }
+    with whole_file(path) as partial, warnings.catch_warnings():
+        # A generated scene lies nowhere.
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with rasterio.open(partial, "w", **profile) as target:
+            target.write(image.transpose(2, 0, 1))
