@@ -1,12 +1,14 @@
-"""Sections of the recipe about a training that many ranks share and that may be cut short."""
+"""Recipe sections `model` and `training`: what is trained, how, and on how many ranks."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from polynya.options import Options, Positive
+from polynya.options import Options, Positive, Share
+
+GreyLevel = Annotated[float, Field(ge=0.0, le=255.0)]
 
 
 class HorovodOptions(Options):
@@ -43,3 +45,146 @@ class CheckpointOptions(Options):
     """After so many steps of the whole training; null: none within an epoch."""
     keep: Positive = 2
     """Of the last ones; older ones go."""
+
+
+class ModelOptions(Options):
+    """Architecture; the defaults are the paper's U-Net."""
+
+    name: str = "unet"
+    """"unet", or "threshold_net", which finds where cloud and shadow have moved the thresholds."""
+    filters: Annotated[tuple[Positive, ...], Field(min_length=2)] = (16, 32, 64, 128, 256, 512)
+    """Filters per level, the bottleneck last."""
+    dropout: tuple[Annotated[float, Field(ge=0.0, lt=1.0)], ...] = (0.1, 0.1, 0.2, 0.2, 0.2, 0.3)
+    """Dropout between the two convolutions of each level; as many as filters."""
+    stem: Literal[1, 2, 4] = 1
+    """Edge in pixels of the patches that become one cell of the first level; 1: none, as in the
+    paper. Greater is faster: most of the time goes into the levels of full resolution."""
+    head_filters: Positive = 8
+    """Filters that bring a model with a stem back to full resolution."""
+    normalisation: Literal["range", "published"] = "range"
+    """What the model does with pixel values first. range: 0..255 to 0..1. published: one grey band,
+    each column of a tile divided by its Euclidean norm, as the authors' code does; for comparison
+    only, since it leaves streaks and hides how bright a tile is."""
+    brightness_filters: Annotated[int, Field(ge=0)] = 0
+    """0: the model sees the bands, as in the paper. More: it sees brightness, the greatest band of
+    a pixel, through this many soft thresholds, and finds classes that thresholds define sooner."""
+
+    @model_validator(mode="after")
+    def _one_dropout_per_level(self) -> ModelOptions:
+        if len(self.dropout) != len(self.filters):
+            raise ValueError(f"dropout must have as many values as filters ({len(self.filters)})")
+        return self
+
+
+Zoom = Annotated[float, Field(ge=0.25, le=4.0)]
+
+
+class AugmentOptions(Options):
+    """Random changes of the training tiles, drawn anew for each batch. Off by default."""
+
+    dihedral: bool = False
+    """Flips and right-angle turns, image and label together."""
+    rotation: Annotated[float, Field(ge=0.0, le=180.0)] = 0.0
+    """Greatest angle of a turn about the tile's centre, either way, in degrees. What a turn, zoom
+    or shift brings in from outside the tile is nodata."""
+    zoom: tuple[Zoom, Zoom] = (1.0, 1.0)
+    """Range of the factor by which things grow."""
+    shift: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Greatest shift along rows and columns, as a share of the tile's edge."""
+    haze: Share = 0.0
+    """Share of tiles under simulated thin cloud (additive, towards white)."""
+    haze_strength: tuple[Share, Share] = (0.1, 0.6)
+    """Range of the greatest opacity of a tile's haze."""
+    shade: Share = 0.0
+    """Share of tiles under simulated shadow (multiplicative)."""
+    shade_strength: tuple[Share, Share] = (0.1, 0.7)
+    """Range of the greatest share of light that a tile's shadow takes away."""
+    cloud_size: tuple[Annotated[float, Field(ge=40.0)], float] = (80.0, 1500.0)
+    """Range of the size of clouds and shadows in pixels."""
+    cloud_brightness: tuple[GreyLevel, GreyLevel] = (195.0, 255.0)
+    """Range of the brightness of cloud that hides the ground."""
+    displaced: Share = 0.5
+    """Share of tiles whose shadow has the shape of their cloud, displaced; others have their own
+    shape, as of clouds beyond the tile."""
+    noise: Share = 0.0
+    """Share of tiles with noise in every band."""
+    noise_strength: tuple[GreyLevel, GreyLevel] = (0.0, 5.0)
+    """Range of the standard deviation of a tile's noise."""
+
+    @field_validator(
+        "zoom",
+        "haze_strength",
+        "shade_strength",
+        "cloud_size",
+        "cloud_brightness",
+        "noise_strength",
+    )
+    @classmethod
+    def _range_rises(cls, value: tuple[float, float]) -> tuple[float, float]:
+        if value[1] < value[0]:
+            raise ValueError("the second value must not be smaller than the first")
+        return value
+
+
+class InputOptions(Options):
+    """How tiles get from the shards to the ranks (docs/input.md)."""
+
+    cache: Literal["memory", "disk", "none"] = "memory"
+    """Where the decoded tiles are during a run, once a machine: in memory that its ranks share, in
+    a file that later runs find again, or nowhere: ranks decode their own as they go, which is for
+    data sets larger than a machine."""
+    folder: str | None = None
+    """Folder of the files of "disk", on a disk of the machine itself; default: tiles in
+    $POLYNYA_CACHE, or in ~/.cache/polynya."""
+    shuffle_buffer: Positive = 2048
+    """Tiles of a rank among which "none" mixes those of different files."""
+
+
+class TrainingOptions(Options):
+    """Optimisation with Adam; the defaults are the paper's."""
+
+    epochs: Positive = 50
+    batch_size: Positive = 32
+    """Tiles per rank at once."""
+    accumulate: Positive = 1
+    """Batches whose gradients a rank adds up before the ranks exchange them: a step has ranks x
+    accumulate x batch_size tiles."""
+    learning_rate: Annotated[float, Field(gt=0.0)] = 1e-3
+    """Of one rank; scaled with the number of ranks."""
+    learning_rate_scaling: Literal["linear", "sqrt", "none"] = "linear"
+    """Factor on the learning rate for N ranks: N, its square root, or 1."""
+    warmup_epochs: Annotated[float, Field(ge=0.0)] = 1.0
+    """Epochs in which the learning rate rises from nothing."""
+    schedule: Literal["constant", "cosine", "plateau"] = "constant"
+    """Learning rate after the warm-up. cosine falls to zero at the end; plateau is multiplied by
+    `plateau_factor` after `plateau_epochs` without a better score."""
+    plateau_epochs: Positive = 5
+    plateau_factor: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
+    clip_norm: Annotated[float, Field(gt=0.0)] | None = None
+    """Greatest Euclidean norm of all gradients of a step together; longer ones are shortened."""
+    class_weights: Literal["none", "balanced"] | tuple[Annotated[float, Field(ge=0.0)], ...] = (
+        "none"
+    )
+    """Factor on the loss of a pixel by its class. balanced: valid pixels / (classes x pixels of
+    the class), counted on the training scenes. Or one number a class, in the order of codes."""
+    shuffle: bool = True
+    """A new order of the tiles in each epoch."""
+    monitor: Literal["mean_iou", "accuracy", "loss"] = "mean_iou"
+    """Validation score whose best epoch is kept; the training loss where nothing validates."""
+    early_stopping: Positive | None = None
+    """Epochs without a better score after which training ends; null: never."""
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Arithmetic of the layers; weights, loss and optimizer are always float32. float16 scales the
+    loss up, so that small gradients don't vanish."""
+    jit: bool = False
+    """Compile forward and backward pass with XLA; the exchange between ranks stays outside."""
+    horovod: HorovodOptions = HorovodOptions()
+    checkpoints: CheckpointOptions = CheckpointOptions()
+    augment: AugmentOptions = AugmentOptions()
+    input: InputOptions = InputOptions()
+
+    @model_validator(mode="after")
+    def _adasum_scales_by_itself(self) -> TrainingOptions:
+        if self.horovod.reduction == "adasum" and self.learning_rate_scaling != "none":
+            raise ValueError("horovod.reduction 'adasum' needs learning_rate_scaling 'none'")
+        return self

@@ -15,8 +15,8 @@ from polynya.errors import OutputError, reason_of
 from polynya.files import write_text
 from polynya.manifest import MANIFEST_FILE
 from polynya.progress import progress
-from polynya.recipe import InputOptions
 from polynya.shards import DATASET_FILE, RowGroup, ShardSet
+from polynya.training_options import InputOptions
 from training.collective import Collective
 from training.tile_file import (
     FORMAT,

@@ -24,7 +24,8 @@ import numpy as np
 import typer
 
 from benchmarks.input.data import InputFiles
-from polynya.recipe import AugmentOptions, Recipe
+from polynya.recipe import Recipe
+from polynya.training_options import AugmentOptions
 from training.collective import SingleProcess
 from training.devices import configure_devices, import_tensorflow
 

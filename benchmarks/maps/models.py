@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from polynya.inference_options import InferenceOptions
-from polynya.recipe import ModelOptions, Recipe, load_recipe
+from polynya.recipe import Recipe, load_recipe
+from polynya.training_options import ModelOptions
 
 _LEAN = Path(__file__).parents[2] / "data_samples/demo.yaml"
 

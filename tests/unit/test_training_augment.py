@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from polynya.errors import RecipeError
-from polynya.recipe import AugmentOptions, parse_recipe
+from polynya.recipe import parse_recipe
+from polynya.training_options import AugmentOptions
 from training.augment import augmentation_layers
 from training.augment.geometry import RandomAffine, RandomDihedral
 from training.augment.noise import RandomNoise

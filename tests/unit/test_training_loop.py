@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from polynya.errors import ModelError
-from polynya.recipe import AugmentOptions
+from polynya.training_options import AugmentOptions
 from training.augment import augmentation_layers
 from training.collective import SingleProcess
 from training.inputs import TileSource

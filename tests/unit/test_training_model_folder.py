@@ -11,7 +11,8 @@ import pytest
 
 from polynya.classes import ClassScheme, LabelClass
 from polynya.errors import ModelError, OutputError
-from polynya.recipe import ModelOptions, Recipe
+from polynya.recipe import Recipe
+from polynya.training_options import ModelOptions
 from training import model_folder
 from training.models import build
 

@@ -15,8 +15,9 @@ from thread_ranks import ThreadRank, on_ranks
 from tiny_shards import write_tiny_shards
 
 from polynya.errors import OutputError, ShardError
-from polynya.recipe import InputOptions, Recipe
+from polynya.recipe import Recipe
 from polynya.shards import ShardSet, open_shards
+from polynya.training_options import InputOptions
 from training import tile_cache
 from training.collective import SingleProcess
 from training.tile_cache import open_tiles
