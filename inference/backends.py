@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -67,6 +69,8 @@ def in_bfloat16(model: keras.Model) -> keras.Model:
 
 
 def _openvino(model: keras.Model, precision: str) -> Forward:
+    # Its converter would report its use over the network; without that module it has a stub.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     try:
         import openvino
     except ImportError:
@@ -74,8 +78,6 @@ def _openvino(model: keras.Model, precision: str) -> Forward:
             "OpenVINO is not installed; install it with: pip install 'polynya[openvino]', or set"
             " the recipe's key 'inference.backend' to 'keras'."
         ) from None
-    import os
-
     threads = int(os.environ.get("TF_NUM_INTRAOP_THREADS", "0"))
     compiled = openvino.Core().compile_model(
         openvino.convert_model(model),
