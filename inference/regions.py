@@ -81,7 +81,7 @@ def _count(numbers: NDArray[np.int32], pixels: NDArray[np.int64], edges: NDArray
             number = numbers[row, column]
             pixels[number] += 1
             edges[number] += (
-                (row == 0 or numbers[row - 1, column] != number)
+                int(row == 0 or numbers[row - 1, column] != number)
                 + int(row == height - 1 or numbers[row + 1, column] != number)
                 + int(column == 0 or numbers[row, column - 1] != number)
                 + int(column == width - 1 or numbers[row, column + 1] != number)

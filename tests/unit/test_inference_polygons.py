@@ -96,6 +96,7 @@ def test_only_wanted_regions_are_outlined_and_buffers_grow():
     [
         ("EPSG:3031", None),
         ("EPSG:32622", tuple(ROTATED)[:6]),
+        ("EPSG:3031", (10.0, 0.0, -300000.0, 0.0, 10.0, -1200000.0)),  # Rows go north.
         ("EPSG:4326", DEGREES),
         ("EPSG:2263", (10.0, 0.0, 0.0, 0.0, -10.0, 0.0)),
     ],
@@ -106,6 +107,7 @@ def test_areas_add_up_to_the_map_and_nodata_is_in_no_polygon(tmp_path, crs, tran
     areas = pixel_areas(scene)
     assert CRS(frame.crs) == CRS(crs)
     assert frame.geometry.is_valid.all()
+    assert shapely.is_ccw(frame.geometry.exterior.values).all()
     for code, name in enumerate(SEA_ICE.names):
         of_class = frame[frame["class"] == name]
         assert (of_class["code"] == code).all()
