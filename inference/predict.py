@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,6 +53,7 @@ def predict_scene(
     with_probabilities: bool = False,
     show_progress: bool = False,
     on_band: Callable[[Band], None] | None = None,
+    bands: Iterable[Band] | None = None,
 ) -> Prediction:
     """Classify a scene of any size.
 
@@ -67,6 +68,7 @@ def predict_scene(
         with_probabilities: Keep the blended probabilities too (4 bytes a pixel and class).
         show_progress: Show how many rows of windows are done.
         on_band: Gets every band of finished rows, from the top.
+        bands: Finished rows that others predicted; default: they are predicted now.
 
     Raises:
         SceneError: The scene can't be read, or has no valid pixel.
@@ -75,14 +77,16 @@ def predict_scene(
     decision = decision or read_decision(model.folder, classes.n_classes)
     nodata = classes.nodata
     codes, probabilities = [], []
-    for band in predict_bands(
-        model,
-        scene,
-        batch_size=batch_size,
-        overlap=overlap,
-        decision=decision,
-        show_progress=show_progress,
-    ):
+    if bands is None:
+        bands = predict_bands(
+            model,
+            scene,
+            batch_size=batch_size,
+            overlap=overlap,
+            decision=decision,
+            show_progress=show_progress,
+        )
+    for band in bands:
         codes.append(band.codes(nodata, decision.weights))
         if on_band is not None:
             on_band(band)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -14,6 +15,7 @@ from autolabel import PROFILES, label_image
 from inference.choice import product_tags
 from inference.decision import read_decision
 from inference.maps import source_digest, write_map
+from inference.parts import read_parts
 from inference.paths import ProductPaths
 from inference.photos import check_whole, upright
 from inference.pictures import draw_panels, read_preview, thinning
@@ -58,6 +60,7 @@ def map_scene(
     batch_size: int | None = None,
     overlap: float | None = None,
     options: InferenceOptions | None = None,
+    parts: Sequence[Path] = (),
 ) -> MapResult:
     """Predict one scene and write its products.
 
@@ -74,11 +77,12 @@ def map_scene(
         overlap: Share that neighbouring windows have in common; default from the recipe.
 
         options: Which products, and how; default from the model's recipe.
+        parts: Files of `inference.parts` with all bands of the scene, if others predicted them.
     """
     paths = ProductPaths(folder, ref.id)
     options = options or model.recipe.inference
     try:
-        return _map_scene(model, ref, paths, options, overwrite, batch_size, overlap)
+        return _map_scene(model, ref, paths, options, overwrite, batch_size, overlap, parts)
     except PolynyaError as error:
         return MapResult(ref.id, ref.uri, "failed", str(error))
     except MemoryError:
@@ -94,6 +98,7 @@ def _map_scene(
     overwrite: bool,
     batch_size: int | None,
     overlap: float | None,
+    parts: Sequence[Path],
 ) -> MapResult:
     classes = model.recipe.classes
     scene = open_scene(ref.uri, model.recipe.scene, ref.id)
@@ -104,10 +109,9 @@ def _map_scene(
             f"A product of {ref.uri} would replace the scene; choose another --out folder."
         )
     tags = prediction_tags(model, scene, overlap) | product_tags(options, model.recipe)
-    if not overwrite and all(file.is_file() for file in files):
-        finished = finished_summary(paths.item, tags, summary_columns(classes))
-        if finished is not None:
-            return MapResult(ref.id, ref.uri, "skipped", summary=finished)
+    finished = None if overwrite else _finished(model, paths, options, tags)
+    if finished is not None:
+        return MapResult(ref.id, ref.uri, "skipped", summary=finished)
     with (
         upright(scene, paths.folder) as seen,
         open_writers(paths, seen, classes, options, tags) as writers,
@@ -119,6 +123,7 @@ def _map_scene(
             overlap=overlap,
             show_progress=True,
             on_band=writers.add,
+            bands=read_parts(parts, classes.nodata) if parts else None,
         ).codes
         # What an earlier run left is complete no longer.
         remove_products(paths.item)
@@ -128,6 +133,27 @@ def _map_scene(
     # The item comes last: where it is, with these tags, the others are too.
     write_item(paths, replace(seen, uri=scene.uri), classes, options.products, tags, summary)
     return MapResult(ref.id, ref.uri, "done", summary=summary)
+
+
+def _finished(
+    model: TrainedModel, paths: ProductPaths, options: InferenceOptions, tags: dict[str, str]
+) -> dict[str, str] | None:
+    """Summary of the scene if an earlier run with the same provenance finished it."""
+    if not all(file.is_file() for file in paths.of(options.products)):
+        return None
+    return finished_summary(paths.item, tags, summary_columns(model.recipe.classes))
+
+
+def is_finished(
+    model: TrainedModel,
+    scene: Scene,
+    folder: Path,
+    overlap: float | None,
+    options: InferenceOptions,
+) -> bool:
+    """Whether `map_scene` would skip the scene."""
+    tags = prediction_tags(model, scene, overlap) | product_tags(options, model.recipe)
+    return _finished(model, ProductPaths(folder, scene.id), options, tags) is not None
 
 
 def is_same_file(path: Path, uri: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,18 +14,26 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from autolabel.engines import EngineName, open_engine, run_all, worker_died
+from autolabel.engines import Engine, EngineName, open_engine, run_all, worker_died
 from inference.choice import inference_options
 from inference.collection import write_collection, write_model_item
+from inference.parts import (
+    WORK_FOLDER,
+    Part,
+    keeps_probabilities,
+    part_file,
+    predict_part,
+    scene_parts,
+)
 from inference.predict import open_model
-from inference.products import MapResult, map_scene
+from inference.products import MapResult, is_finished, map_scene, prediction_tags
 from inference.summary import summary_columns, write_table
 from polynya.classes import ClassScheme
-from polynya.errors import ScenesFailedError
+from polynya.errors import PolynyaError, ScenesFailedError
 from polynya.files import output_folder
 from polynya.inference_options import ProductName
 from polynya.progress import console, progress
-from polynya.scenes import SceneRef, find_scenes
+from polynya.scenes import SceneRef, find_scenes, open_scene
 from polynya.storage import absolute
 from training.model_folder import MODEL_FILE
 
@@ -80,21 +89,20 @@ def map_scenes(
     results: list[MapResult] = []
     here = engine == "here"  # Then each scene shows its own progress,
     # and their rows are written after each, so that a run that is stopped has them.
-    batches = [[ref] for ref in refs] if here else [refs]
     task = partial(_map_one if here else _map_on_one_core, options=options)
-    with (
-        open_engine(engine, workers) as runner,
-        progress("Mapping", len(refs), enabled=not here) as advance,
-    ):
-        for batch in batches:
-            made = run_all(runner, task, batch, lambda ref: None, advance)
-            for ref, result in zip(batch, made, strict=True):
-                lost = MapResult(ref.id, ref.uri, "failed", worker_died(ref.uri))
-                results.append(result or lost)
-                if results[-1].status == "failed":
-                    reason = results[-1].reason
-                    console.print(f"Failed: {reason}", style="red", markup=False, soft_wrap=True)
-            write_summary(options.folder / SUMMARY_FILE, results, classes)
+    with open_engine(engine, workers) as runner:
+        batches = [[_Ready(ref)] for ref in refs] if here else [_ready(refs, runner, options)]
+        with progress("Mapping", len(refs), enabled=not here) as advance:
+            for batch in batches:
+                made = run_all(runner, task, batch, lambda ready: None, advance)
+                for ready, result in zip(batch, made, strict=True):
+                    ref = ready.ref
+                    lost = MapResult(ref.id, ref.uri, "failed", worker_died(ref.uri))
+                    results.append(result or lost)
+                    _tell_failure(results[-1])
+                write_summary(options.folder / SUMMARY_FILE, results, classes)
+    if not any(result.status == "failed" for result in results):
+        shutil.rmtree(options.folder / WORK_FOLDER, ignore_errors=True)
     write_collection(options.folder, classes)
     _describe_model(options)
     report(results, options.folder)
@@ -121,24 +129,123 @@ def _describe_model(options: MapOptions) -> None:
     )
 
 
-def _map_one(ref: SceneRef, options: MapOptions) -> MapResult:
+@dataclass(frozen=True)
+class _Ready:
+    """A scene whose map can be made."""
+
+    ref: SceneRef
+    parts: tuple[Path, ...] = ()
+    """Files with its predicted bands; none: it is predicted on the way."""
+    failure: str = ""
+    """Why a part could not be predicted."""
+
+
+@dataclass(frozen=True)
+class _PartTask:
+    """A part of a large scene and where it goes."""
+
+    part: Part
+    target: Path
+
+
+def _ready(refs: Sequence[SceneRef], engine: Engine, options: MapOptions) -> list[_Ready]:
+    """Have workers predict the parts of large scenes, so that one scene keeps all of them busy."""
+    planned = {ref: _parts_of(ref, options) for ref in refs}
+    tasks = [task for parts in planned.values() for task in parts]
+    left = [task for task in tasks if options.overwrite or not task.target.is_file()]
+    reasons: dict[Path, str] = {}
+    with progress("Predicting parts of large scenes", len(left), enabled=bool(left)) as advance:
+        task_of = partial(_predict_on_one_core, options=options)
+        made = run_all(engine, task_of, left, _left_by, advance)
+        for task, reason in zip(left, made, strict=True):
+            reasons[task.target] = worker_died(task.part.uri) if reason is None else reason
+    return [
+        _Ready(
+            ref,
+            tuple(task.target for task in parts),
+            next((reasons[t.target] for t in parts if reasons.get(t.target)), ""),
+        )
+        for ref, parts in planned.items()
+    ]
+
+
+def _parts_of(ref: SceneRef, options: MapOptions) -> list[_PartTask]:
+    """Parts of a scene that is large and not finished; else none."""
+    model = _model_of(options.model)
+    wanted = inference_options(model.recipe, options.products, options.cell)
+    try:
+        scene = open_scene(ref.uri, model.recipe.scene, ref.id)
+        parts = scene_parts(model, scene, options.overlap)
+        if len(parts) == 1:
+            return []
+        if not options.overwrite and is_finished(
+            model, scene, options.folder, options.overlap, wanted
+        ):
+            return []
+        tags = prediction_tags(model, scene, options.overlap)
+    except PolynyaError:
+        return []  # The task that makes its map says what is wrong with it.
+    tags["probabilities"] = str(keeps_probabilities(wanted.products))
+    return [_PartTask(part, part_file(options.folder, part, tags)) for part in parts]
+
+
+def _left_by(task: _PartTask) -> str | None:
+    """A worker that died may have finished its part before."""
+    return "" if task.target.is_file() else None
+
+
+def _predict_on_one_core(task: _PartTask, options: MapOptions) -> str:
+    """Predict a part; why it failed, or nothing."""
+    _take_one_core()
+    model = _model_of(options.model)
+    wanted = inference_options(model.recipe, options.products, options.cell)
+    try:
+        predict_part(
+            model,
+            open_scene(task.part.uri, model.recipe.scene, task.part.scene_id),
+            task.part,
+            task.target,
+            batch_size=options.batch_size,
+            overlap=options.overlap,
+            with_probabilities=keeps_probabilities(wanted.products),
+        )
+    except PolynyaError as error:
+        return str(error)
+    except OSError as error:
+        return f"{task.target} can't be written ({error.strerror or error}); make room there."
+    return ""
+
+
+def _map_one(ready: _Ready, options: MapOptions) -> MapResult:
+    if ready.failure:
+        return MapResult(ready.ref.id, ready.ref.uri, "failed", ready.failure)
     model = _model_of(options.model)
     return map_scene(
         model,
-        ref,
+        ready.ref,
         options.folder,
         overwrite=options.overwrite,
         batch_size=options.batch_size,
         overlap=options.overlap,
         options=inference_options(model.recipe, options.products, options.cell),
+        parts=ready.parts,
     )
 
 
-def _map_on_one_core(ref: SceneRef, options: MapOptions) -> MapResult:
+def _map_on_one_core(ready: _Ready, options: MapOptions) -> MapResult:
+    _take_one_core()
+    return _map_one(ready, options)
+
+
+def _take_one_core() -> None:
     # TensorFlow reads these when it is imported. One core a worker: more threads only fight.
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
     os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
-    return _map_one(ref, options)
+
+
+def _tell_failure(result: MapResult) -> None:
+    if result.status == "failed":
+        console.print(f"Failed: {result.reason}", style="red", markup=False, soft_wrap=True)
 
 
 def write_summary(path: Path, results: list[MapResult], classes: ClassScheme) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 import rasterio
 from rasterio.transform import from_origin
+from spark_cluster import BIN, Cluster
 
 from autolabel.run import label_scenes
 from autolabel.tasks import Job
@@ -104,3 +107,28 @@ def label_here(recipe: Recipe, place: Path, *scenes: Path | str) -> tuple[Folder
     results = label_scenes(refs, Job(recipe, folder, retries=0), HereEngine())
     finish_dataset(folder, results)
     return folder, results
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A Spark master and two workers; tests that take a worker away come last."""
+    state = tmp_path_factory.mktemp("cluster")
+    port = str(free_port())
+    environment = os.environ | {
+        "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
+        "PYSPARK_PYTHON": sys.executable,
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "HOST": "localhost",
+        "PORT": port,
+        "UI_PORT": str(free_port()),
+        "WORKERS": "2",
+        "CORES": "1",
+        "MEMORY": "1g",
+        "STATE": str(state),
+    }
+    running = Cluster(f"spark://localhost:{port}", environment, state)
+    running.control("start")
+    try:
+        yield running
+    finally:
+        running.control("stop")

@@ -2,104 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 import rasterio
-from conftest import free_port, ice_image
-from launch import launch
+from conftest import ice_image
 from shard_files import checksums, manifest
+from spark_cluster import SECONDS, Cluster, wait_for
 
-ROOT = Path(__file__).parents[2]
-BIN = Path(sys.executable).parent
+JOB = "autolabel/job.py"
 SCENES = 12
-SECONDS = 300.0
-
-
-@dataclass(frozen=True)
-class Cluster:
-    url: str
-    environment: dict[str, str]
-    state: Path
-
-    def control(self, verb: str) -> None:
-        script = str(ROOT / "deploy" / "standalone" / "cluster.sh")
-        done = launch([script, verb], cwd=self.state, env=self.environment, timeout=SECONDS)
-        assert done.returncode == 0, done.stdout + done.stderr
-
-    def worker(self, number: int) -> psutil.Process:
-        """The Java process of a worker, which cluster.sh started."""
-        return psutil.Process(int((self.state / f"worker-{number}.pid").read_text()))
-
-    def executors(self) -> list[psutil.Process]:
-        """Java processes of executors, which the workers started."""
-        found = []
-        for number in (1, 2):
-            for child in self.worker(number).children():
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    if "CoarseGrainedExecutorBackend" in " ".join(child.cmdline()):
-                        found.append(child)
-        return found
-
-    def command(self, *arguments: str) -> list[str]:
-        settings = {
-            "spark.log.level": "WARN",
-            "spark.ui.enabled": "false",
-            "spark.executor.memory": "512m",
-            "spark.driver.memory": "512m",
-        }
-        options = [word for key, value in settings.items() for word in ("--conf", f"{key}={value}")]
-        job = str(ROOT / "autolabel" / "job.py")
-        return ["spark-submit", "--master", self.url, *options, job, *arguments]
-
-    def run(self, cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = self.command(*arguments)
-        return launch(command, cwd=cwd, env=self.environment, timeout=SECONDS)
-
-    def start(self, cwd: Path, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            self.command(*arguments),
-            cwd=cwd,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    state = tmp_path_factory.mktemp("cluster")
-    port = str(free_port())
-    environment = os.environ | {
-        "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
-        "PYSPARK_PYTHON": sys.executable,
-        "SPARK_LOCAL_IP": "127.0.0.1",
-        "HOST": "localhost",
-        "PORT": port,
-        "UI_PORT": str(free_port()),
-        "WORKERS": "2",
-        "CORES": "1",
-        "MEMORY": "1g",
-        "STATE": str(state),
-    }
-    running = Cluster(f"spark://localhost:{port}", environment, state)
-    running.control("start")
-    try:
-        yield running
-    finally:
-        running.control("stop")
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +38,7 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def undisturbed(cluster: Cluster, scenes: Path) -> dict[str, str]:
     """Checksums of a run in which nothing was killed."""
-    done = cluster.run(scenes, *arguments(scenes, "undisturbed"))
+    done = cluster.run(scenes, JOB, *arguments(scenes, "undisturbed"))
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{SCENES} scenes labelled, 0 failed" in done.stdout
     return checksums(scenes / "undisturbed")
@@ -136,18 +53,11 @@ def notes(folder: Path) -> list[Path]:
     return sorted((folder / "_work").glob("*.json"))
 
 
-def wait_for(condition: Callable[[], object], what: str) -> None:
-    end = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < end, f"waited in vain for {what}"
-        time.sleep(0.02)
-
-
 def killed_in_the_middle(
     cluster: Cluster, scenes: Path, out: str, kill: Callable[[subprocess.Popen[str]], None]
 ) -> tuple[subprocess.Popen[str], str]:
     folder = scenes / out
-    with cluster.start(scenes, *arguments(scenes, out)) as process:
+    with cluster.start(scenes, JOB, *arguments(scenes, out)) as process:
         try:
             wait_for(lambda: notes(folder) or process.poll() is not None, "the first unit")
             kill(process)
@@ -187,7 +97,7 @@ def test_after_a_killed_driver_only_what_was_missing_is_done(cluster, scenes, un
     }
     assert len(shards) == len(done_before)
 
-    done = cluster.run(scenes, *arguments(scenes, "driver"))
+    done = cluster.run(scenes, JOB, *arguments(scenes, "driver"))
     assert done.returncode == 0, done.stdout + done.stderr
     assert checksums(folder) == undisturbed
     assert {path: path.stat().st_mtime_ns for path in shards} == shards
@@ -207,7 +117,7 @@ def test_seven_of_ten_scenes_are_done_where_three_are_broken(cluster, scenes, tm
         str(one_band): "1 band where red, green and blue",
     }
     out = tmp_path / "out"
-    done = cluster.run(tmp_path, "--out", str(out), "--scenes", *good, *broken)
+    done = cluster.run(tmp_path, JOB, "--out", str(out), "--scenes", *good, *broken)
     assert done.returncode == 1
     said = done.stdout + done.stderr
     assert "7 scenes labelled, 3 failed" in said

@@ -92,11 +92,13 @@ def test_a_window_as_large_as_the_scene_is_the_scene_in_one_piece(unet, write_sc
     np.testing.assert_allclose(prediction.probabilities, whole, atol=1e-4)
 
 
-def test_windows_are_as_large_as_the_recipe_says_else_as_the_tiles(tmp_path):
-    for window, expected in ((None, 64), (96, 96)):
-        folder = tmp_path / str(expected)
+def test_windows_are_whole_tiles_and_no_larger_than_the_scene_needs(tmp_path, write_scene):
+    scene = open_scene(str(write_scene("scene.tif", ice_image(70, 300))))
+    for window, expected in ((64, (64, 64)), (190, (128, 192)), (1024, (128, 320)), (10, (64, 64))):
+        folder = tmp_path / str(window)
         save_threshold_model(folder, make_recipe(64, inference={"window": window}))
-        assert scene_windows(open_model(folder)).size == expected
+        windows = scene_windows(open_model(folder), scene)
+        assert (windows.rows.size, windows.columns.size) == expected
 
 
 def test_prediction_is_the_same_twice_and_for_any_batch_size(unet, write_scene):

@@ -115,18 +115,20 @@ class SkyDrawing:
         """
         values, roughness, *distances = noise
         points = (ops.arange(self._cells + 4, dtype="float32") + 0.5) * CELL + self._most_shift
-        total, variance = 0.0, 0.0
+        weights, surfaces = [], []
         for octave in range(_OCTAVES):
             rows, columns = (
                 1.0
                 + (points + shift[axis]) / ops.maximum(distances[axis][:, 0] / 2**octave, FINEST)
                 for axis in range(2)
             )
-            weight = ops.power(roughness, octave)
-            total = total + weight * evaluate_noise(values[octave], rows, columns)
-            variance = variance + ops.square(weight)
+            weights.append(ops.power(roughness, octave))
+            surfaces.append(evaluate_noise(values[octave], rows, columns))
+        # Not added one by one: TensorFlow adds three or more in an order that depends on timing.
+        weight = ops.stack(weights)
+        total = ops.sum(weight * ops.stack(surfaces), axis=0)
         # Splines average neighbouring knots: about half of the deviation is left.
-        return 2.0 * total / ops.sqrt(variance)
+        return 2.0 * total / ops.sqrt(ops.sum(ops.square(weight), axis=0))
 
     def cover(self, field: Any, edge: Any, softness: Any, roundness: Any) -> Any:
         """Share of the densest cloud, 0..1: banks with an edge, or veils all over."""

@@ -1,0 +1,131 @@
+"""Large scenes over several workers: each predicts some bands, one puts them together.
+
+What a worker makes of its bands has the bits that it has in a prediction of the whole scene
+(`inference.windows.blend_bands`), so maps don't depend on who made them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from inference.decision import read_decision
+from inference.predict import predict_bands, scene_windows
+from inference.windows import Band, Image
+from polynya.files import whole_file
+from polynya.scenes import Scene
+
+if TYPE_CHECKING:
+    from training.model_folder import TrainedModel
+
+WORK_FOLDER = "_work"
+"""Parts that wait for the others, beside the products; gone when a scene is done."""
+
+_PART_PIXELS = 16_000_000
+"""Pixels of a part: minutes of work, so that what a lost worker had done is little."""
+_OF_BANDS = {"probability", "entropy", "polygons", "concentration"}
+"""Products that need probabilities; without them codes are enough, a twelfth of the bytes."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some bands of a scene. Small and picklable."""
+
+    scene_id: str
+    uri: str
+    first: int
+    """Number of the first band."""
+    stop: int
+
+
+@dataclass(frozen=True)
+class CodedBand(Band):
+    """Finished rows whose probabilities nobody needs any more: they have no channel."""
+
+    known: Image
+    """uint8 (N, W), class codes."""
+
+    def codes(self, nodata: int, weights: object = ()) -> Image:
+        return self.known
+
+
+def scene_parts(model: TrainedModel, scene: Scene, overlap: float | None = None) -> list[Part]:
+    """Parts of about the same size; one for scenes that aren't large."""
+    label = model.recipe.label
+    bands = len(scene_windows(model, scene, overlap=overlap).spans())
+    wanted = round(scene.height * scene.width / _PART_PIXELS)
+    of_whole = (label.images, label.method, label.scope) == ("filtered", "published", "scene")
+    # That filter needs the whole scene for every part; and photographs may have to be turned first.
+    if of_whole or scene.transform is None:
+        wanted = 1
+    count = max(1, min(wanted, bands))
+    ends = [bands * index // count for index in range(count + 1)]
+    return [Part(scene.id, scene.uri, first, stop) for first, stop in pairwise(ends)]
+
+
+def part_file(folder: Path, part: Part, tags: dict[str, str]) -> Path:
+    """Where a part waits; its name holds what decides its content."""
+    digest = hashlib.sha256(repr(sorted(tags.items())).encode()).hexdigest()[:16]
+    return folder / WORK_FOLDER / f"{part.scene_id}.{digest}.{part.first:05d}.npz"
+
+
+def keeps_probabilities(products: tuple[str, ...]) -> bool:
+    """Whether a part must keep more than class codes."""
+    return not _OF_BANDS.isdisjoint(products)
+
+
+def predict_part(
+    model: TrainedModel,
+    scene: Scene,
+    part: Part,
+    target: Path,
+    *,
+    batch_size: int | None = None,
+    overlap: float | None = None,
+    with_probabilities: bool,
+) -> None:
+    """Predict the bands of a part and leave them in a file, whole or not at all."""
+    classes = model.recipe.classes
+    decision = read_decision(model.folder, classes.n_classes)
+    arrays = {}
+    for number, band in enumerate(
+        predict_bands(
+            model,
+            scene,
+            batch_size=batch_size,
+            overlap=overlap,
+            decision=decision,
+            part=range(part.first, part.stop),
+        )
+    ):
+        arrays[f"row{number}"] = np.array(band.row)
+        arrays[f"codes{number}"] = band.codes(classes.nodata, decision.weights)
+        if with_probabilities:
+            arrays[f"probabilities{number}"] = band.probabilities
+    target.parent.mkdir(exist_ok=True)
+    content = io.BytesIO()
+    np.savez(content, allow_pickle=False, **arrays)
+    with whole_file(target) as temporary:
+        temporary.write_bytes(content.getbuffer())
+
+
+def read_parts(files: Sequence[Path], nodata: int) -> Iterator[Band]:
+    """The bands of a scene from the files of its parts, from the top."""
+    for file in files:
+        with np.load(file, allow_pickle=False) as stored:
+            for number in range(sum(name.startswith("row") for name in stored)):
+                codes = stored[f"codes{number}"]
+                row, valid = int(stored[f"row{number}"]), codes != nodata
+                name = f"probabilities{number}"
+                if name in stored:
+                    found = stored[name]
+                else:
+                    found = np.empty((*codes.shape, 0), np.float32)
+                yield CodedBand(row, valid, found, codes)
