@@ -1,4 +1,4 @@
-"""The accuracy benchmark as a user runs it, small: scenes, labels, two trainings, scores, tables."""
+"""The accuracy benchmark as a user runs it, small: labels, two trainings, scores and tables."""
 
 from __future__ import annotations
 
