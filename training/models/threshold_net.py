@@ -83,8 +83,8 @@ def threshold_net(
         return keras.layers.LayerNormalization(name=name, dtype=dtype)(x)
 
     def block(x: Any, level: int, prefix: str) -> Any:
-        # What runs from block to block is never cut off at zero, and each block sees it at the same
-        # scale: otherwise the deep levels, which see the wide context, die within some 100 steps.
+        # What runs from block to block is never cut off at zero, and all that works on it sees it
+        # at the same scale: else the deep levels, which see the wide context, soon die or drown.
         y = convolve(normalise(x, f"{prefix}_norm"), filters[level], 3, f"{prefix}_conv1")
         if dropout[level]:
             y = keras.layers.Dropout(dropout[level], name=f"{prefix}_dropout", dtype=dtype)(y)
@@ -125,6 +125,7 @@ def threshold_net(
     skips = []
     for level in range(levels):
         if level:
+            x = normalise(x, f"down{level}_norm")
             x = convolve(x, filters[level], 2, f"down{level}", strides=2, activation=None)
             histogram = keras.layers.AveragePooling2D(2, name=f"histogram{level}", dtype=dtype)(
                 histogram
@@ -142,7 +143,7 @@ def threshold_net(
     for level in reversed(range(levels - 1)):
         x = keras.layers.Conv2DTranspose(
             filters[level], 2, strides=2, padding="same", name=f"up{level}_transpose", dtype=dtype
-        )(x)
+        )(normalise(x, f"up{level}_norm"))
         x = keras.layers.Add(name=f"up{level}_skip", dtype=dtype)([x, skips[level]])
         x = block(x, level, f"up{level}_block")
         seen = normalise(x, f"light{level}_norm")
