@@ -51,9 +51,9 @@ def map_real(data: Path, models: Sequence[BenchModel], place: Workplace, command
     Raises:
         PolynyaError: The folder or a file is missing.
     """
-    days = [_map_day(read_modis(data, name), models, place) for name in (CLEAR, CLOUD)]
-    areas = sea_areas(*days)
-    tables = [day_table(*days, about, area) for about, area in areas.items()]
+    clear, cloud = (_map_day(read_modis(data, name), models, place) for name in (CLEAR, CLOUD))
+    areas = sea_areas(clear, cloud)
+    tables = [day_table(clear, cloud, about, area) for about, area in areas.items()]
     for table in tables:
         table.print()
     about = (
@@ -61,7 +61,7 @@ def map_real(data: Path, models: Sequence[BenchModel], place: Workplace, command
         " drifted, so shares compare and pixels don't."
     )
     write_markdown(place.out / "real.md", "Maps of real scenes", about, command, tables)
-    for day in days:
+    for day in (clear, cloud):
         _draw_day(day, place.out / f"real_{day.scene.name}.png")
 
 

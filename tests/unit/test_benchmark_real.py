@@ -9,9 +9,12 @@ import cv2
 import numpy as np
 import pytest
 import rasterio
+from inference_models import make_recipe, save_threshold_model
 from rasterio.transform import from_origin
 from typer.testing import CliRunner
 
+from benchmarks.accuracy.models import THROUGH_CLOUD, Workplace
+from benchmarks.accuracy.real import map_real
 from benchmarks.labels.__main__ import app
 from benchmarks.labels.real import (
     CLEAR,
@@ -155,6 +158,19 @@ def test_brightness_of_classes_can_be_given(stand_ins: Path) -> None:
     given, default = (measure_real(stand_ins, *levels)[1] for levels in ((9, 205), ()))
     sea = given.scene.counted
     assert given.shares("thresholds", sea)[0] == 0 < default.shares("thresholds", sea)[0]
+
+
+def test_models_map_both_days_beside_the_filters(stand_ins: Path, tmp_path: Path) -> None:
+    place = Workplace(tmp_path, quick=True)
+    recipe = make_recipe(64, label={"method": "none"})
+    save_threshold_model(place.model(THROUGH_CLOUD), recipe)
+    map_real(stand_ins, [THROUGH_CLOUD], place, "python -m benchmarks.accuracy --data DIR")
+    text = (tmp_path / "real.md").read_text()
+    rows = {line.split(" | ")[0]: line for line in text.splitlines()}
+    # The stand-in of a model is the thresholds, so its row has their numbers.
+    assert rows[f"| {THROUGH_CLOUD.name}"].split(" | ")[1:] == rows["| thresholds"].split(" | ")[1:]
+    for name in (CLEAR, CLOUD):
+        assert (tmp_path / f"real_{name}.png").stat().st_size > 1000
 
 
 def test_overcast_is_the_top_step_alone() -> None:

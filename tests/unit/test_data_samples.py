@@ -49,6 +49,14 @@ def test_same_seed_and_index_give_the_same_scene_and_others_another() -> None:
     assert not same(first, make_scene(2, 2, (64, 80)))
 
 
+def test_without_texture_only_noise_is_left_inside_floes():
+    smooth, rough = (make_scene(3, 0, (96, 96), "clear", texture=t) for t in (0.0, 0.02))
+    assert (smooth.texture, rough.texture) == (0.0, 0.02)
+    steps = [np.abs(np.diff(s.clear[..., 2].astype(int), axis=1)) for s in (smooth, rough)]
+    thick = (smooth.truth[:, 1:] == 2) & (smooth.truth[:, :-1] == 2)
+    assert np.median(steps[0][thick]) <= 1
+
+
 def test_sky_does_not_change_the_ice() -> None:
     clear, shadow = (make_scene(3, 1, (96, 96), sky) for sky in ("clear", "shadow"))
     assert np.array_equal(clear.clear, shadow.clear)

@@ -153,6 +153,12 @@ def test_tiles_that_the_model_cannot_halve_often_enough_are_refused(tmp_path: Pa
     assert "multiple of 64" in str(error)
 
 
+def test_windows_that_the_model_cannot_halve_often_enough_are_refused(tmp_path: Path) -> None:
+    error = _refused(tmp_path, _recipe(inference={"window": 99}))
+    assert isinstance(error, RecipeError)
+    assert "'inference.window' is 99" in str(error)
+
+
 def test_an_unknown_model_is_refused(tmp_path: Path) -> None:
     write_tiny_shards(tmp_path / "shards", _recipe())
     with pytest.raises(ModelError, match="'model.name'"):

@@ -134,6 +134,6 @@ def _moved(model: keras.Model, scale: float = 1.0) -> keras.Model:
     """Give the last layers, which start at zero, random weights."""
     rng = np.random.default_rng(1)
     for layer in model.layers:
-        if layer.name.startswith("light") and layer.weights:
+        if layer.name.startswith("light") and isinstance(layer, keras.layers.Conv2D):
             layer.set_weights([scale * rng.normal(0, 0.3, w.shape) for w in layer.get_weights()])
     return model

@@ -69,8 +69,8 @@ def threshold_net(
         ValueError: An argument that can't be built.
 
     Source: image model of thin cloud as in O. R. Mitchell et al., "Filtering to remove cloud
-    cover in satellite imagery", IEEE Trans. Geoscience Electronics, 1977; residual blocks as in
-    K. He et al., "Deep residual learning for image recognition", CVPR 2016.
+    cover in satellite imagery", IEEE Trans. Geoscience Electronics, 1977; residual blocks after
+    K. He et al., "Identity mappings in deep residual networks", ECCV 2016.
     """
     _check(input_shape, n_classes, filters, dropout, stem, brightness_filters)
     if normalisation != "range":
@@ -83,8 +83,13 @@ def threshold_net(
             n_filters, size, padding="same", name=name, dtype=dtype, **options
         )(x)
 
+    def normalise(x: Any, name: str) -> Any:
+        return keras.layers.LayerNormalization(name=name, dtype=dtype)(x)
+
     def block(x: Any, level: int, prefix: str) -> Any:
-        y = convolve(x, filters[level], 3, f"{prefix}_conv1")
+        # What runs from block to block is never cut off at zero, and all that works on it sees it
+        # at the same scale: else the deep levels, which see the wide context, soon die or drown.
+        y = convolve(normalise(x, f"{prefix}_norm"), filters[level], 3, f"{prefix}_conv1")
         if dropout[level]:
             y = keras.layers.Dropout(dropout[level], name=f"{prefix}_dropout", dtype=dtype)(y)
         # Small at the start: a block begins as nearly nothing, and a deep stack of them is stable.
@@ -92,8 +97,7 @@ def threshold_net(
         y = convolve(
             y, filters[level], 3, f"{prefix}_conv2", activation=None, kernel_initializer=small
         )
-        x = keras.layers.Add(name=f"{prefix}_add", dtype=dtype)([x, y])
-        return keras.layers.ReLU(name=f"{prefix}_relu", dtype=dtype)(x)
+        return keras.layers.Add(name=f"{prefix}_add", dtype=dtype)([x, y])
 
     def field(x: Any, name: str) -> Any:
         # All zeros at the start: the thresholds are where they are in clear light.
@@ -125,7 +129,8 @@ def threshold_net(
     skips = []
     for level in range(levels):
         if level:
-            x = convolve(x, filters[level], 2, f"down{level}", strides=2)
+            x = normalise(x, f"down{level}_norm")
+            x = convolve(x, filters[level], 2, f"down{level}", strides=2, activation=None)
             histogram = keras.layers.AveragePooling2D(2, name=f"histogram{level}", dtype=dtype)(
                 histogram
             )
@@ -138,16 +143,17 @@ def threshold_net(
 
     # What moves the thresholds is smooth, so it is a sum of fields from coarse to fine: what the
     # bottleneck sees of a whole shadow reaches every pixel of it in one step.
-    light = field(x, "light_bottom")
+    light = field(normalise(x, "light_bottom_norm"), "light_bottom")
     for level in reversed(range(levels - 1)):
         x = keras.layers.Conv2DTranspose(
             filters[level], 2, strides=2, padding="same", name=f"up{level}_transpose", dtype=dtype
-        )(x)
+        )(normalise(x, f"up{level}_norm"))
         x = keras.layers.Add(name=f"up{level}_skip", dtype=dtype)([x, skips[level]])
         x = block(x, level, f"up{level}_block")
+        seen = normalise(x, f"light{level}_norm")
         if level == 0:
-            x = convolve(x, head_filters, 3, "head")
-        finer = field(x, f"light{level}")
+            seen = convolve(seen, head_filters, 3, "head")
+        finer = field(seen, f"light{level}")
         light = keras.layers.Add(name=f"light{level}_add", dtype="float32")(
             [enlarge(light, 2, f"light{level}_enlarge"), finer]
         )
