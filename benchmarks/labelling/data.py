@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -12,13 +12,15 @@ from affine import Affine
 from numpy.typing import NDArray
 
 from benchmarks.workers import for_each_scene
-from data_samples import GENERATOR_VERSION, SampleScene, make_scene
+from data_samples import GENERATOR_VERSION, make_scene
 from data_samples.write import CRS
 from polynya.files import output_folder, whole_file
 from polynya.grid import tile_grid
 
 SEED = 9701
 """Of all scenes; no other benchmark has it."""
+DISTINCT = 64
+"""Scenes that are generated; more are the same ones, turned by right angles. Up to four times."""
 LARGE_SIZE = 10980
 """Rows and columns of a Sentinel-2 tile at 10 m."""
 SOURCE_SIZE = 2048
@@ -72,8 +74,9 @@ def make_files(data: Path, count: int, size: int, tile: int, jobs: int | None) -
     """
     folder = data / f"generator{GENERATOR_VERSION}-seed{SEED}-{size}px-tiles{tile}px"
     files = [SceneFiles(folder, index, size, tile) for index in range(count)]
-    missing = [scene for scene in files if not scene.image.is_file()]
-    for_each_scene(_make_scene_files, missing, "Making scenes", jobs)
+    for made in (files[:DISTINCT], files[DISTINCT:]):
+        missing = [scene for scene in made if not scene.image.is_file()]
+        for_each_scene(_make_scene_files, missing, "Making scenes", jobs)
     return files
 
 
@@ -93,29 +96,35 @@ def make_large_scene(data: Path, size: int = LARGE_SIZE, source: int = SOURCE_SI
         scene = make_scene(SEED, 0, (source, source), "both", wedge=0.0)
         rest = max(size - source, 0)
         pixels = np.pad(scene.observed, ((0, rest), (0, rest), (0, 0)), mode="symmetric")
-        _write_image(pixels[:size, :size], scene, path)
+        _write_image(pixels[:size, :size], Affine(*scene.transform), path)
     return path
 
 
 def _make_scene_files(files: SceneFiles) -> None:
     shape = (files.size, files.size)
-    scene = make_scene(SEED, files.index, shape, "mixed", wedge=0.0)
+    turn, index = divmod(files.index, DISTINCT)
+    if turn:
+        with rasterio.open(replace(files, index=index).image) as source:
+            pixels, transform = np.rot90(source.read().transpose(1, 2, 0), turn), source.transform
+    else:
+        scene = make_scene(SEED, index, shape, "mixed", wedge=0.0)
+        pixels, transform = scene.observed, Affine(*scene.transform)
     output_folder(files.tiles)
     for tile in tile_grid(*shape, files.tile):
         with whole_file(files.tiles / f"{tile.row:05d}_{tile.col:05d}.png") as temporary:
-            cv2.imwrite(str(temporary), scene.observed[tile.slices][..., ::-1])
+            cv2.imwrite(str(temporary), pixels[tile.slices][..., ::-1])
     # Last, because it says that the tiles are there too.
-    _write_image(scene.observed, scene, files.image)
+    _write_image(pixels, transform, files.image)
 
 
-def _write_image(pixels: NDArray[np.uint8], scene: SampleScene, path: Path) -> None:
-    """Write uint8 RGB (H, W, 3) with the place of a sample."""
+def _write_image(pixels: NDArray[np.uint8], transform: Affine, path: Path) -> None:
+    """Write uint8 RGB (H, W, 3)."""
     output_folder(path.parent)
     with (
         whole_file(path) as temporary,
         rasterio.open(
             temporary, "w", driver="GTiff", dtype="uint8", count=3, height=pixels.shape[0],
-            width=pixels.shape[1], crs=CRS, transform=Affine(*scene.transform), nodata=0,
+            width=pixels.shape[1], crs=CRS, transform=transform, nodata=0,
             tiled=True, blockxsize=_BLOCK, blockysize=_BLOCK, compress="deflate", predictor=2,
             photometric="rgb",
         ) as target,
