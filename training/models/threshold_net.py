@@ -29,6 +29,7 @@ def threshold_net(
     stem: int = 4,
     head_filters: int = 16,
     brightness_filters: int = 16,
+    normalisation: str = "range",
     dtype: str | None = None,
     name: str = "threshold_net",
 ) -> keras.Model:
@@ -55,6 +56,7 @@ def threshold_net(
         stem: Edge in pixels of the cells that have their own thresholds: 2 or 4.
         head_filters: Filters before the thresholds.
         brightness_filters: Levels by which the stem sees brightness, at least 2.
+        normalisation: "range": values 0..255 become 0..1; thresholds mean nothing on others.
         dtype: Keras dtype policy of the convolutions, such as "mixed_bfloat16"; default: Keras'
             own. Brightness and thresholds are always float32.
         name: Of the model.
@@ -71,6 +73,10 @@ def threshold_net(
     K. He et al., "Identity mappings in deep residual networks", ECCV 2016.
     """
     _check(input_shape, n_classes, filters, dropout, stem, brightness_filters)
+    if normalisation != "range":
+        raise ValueError(
+            f"`normalisation` must be 'range'. Received: normalisation={normalisation}"
+        )
     levels = len(filters)
 
     def convolve(x: Any, n_filters: int, size: int, name: str, **options: Any) -> Any:
@@ -158,7 +164,9 @@ def threshold_net(
         x = keras.layers.Add(name=f"up{level}_skip", dtype=dtype)([x, skips[level]])
         x = block(x, level, f"up{level}_block")
         if level:
-            finer = field(normalise(x, level, f"light{level}_norm"), f"light{level}", use_bias=False)
+            finer = field(
+                normalise(x, level, f"light{level}_norm"), f"light{level}", use_bias=False
+            )
         else:
             x = convolve(normalise(x, 0, "head_norm"), head_filters, 3, "head")
             finer = field(x, "light0")
