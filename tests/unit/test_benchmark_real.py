@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 import rasterio
-from rasterio.transform import from_origin
 from inference_models import make_recipe, save_threshold_model
+from rasterio.transform import from_origin
 from typer.testing import CliRunner
 
 from benchmarks.accuracy.models import THROUGH_CLOUD, Workplace
