@@ -122,6 +122,7 @@ def test_a_saved_model_loads_in_safe_mode_without_custom_objects(tmp_path: Path)
         ({"filters": (8,), "dropout": (0.1,)}, "`filters` must have at least 2"),
         ({"dropout": (0.1,)}, "`dropout` must have as many"),
         ({"brightness_filters": 1}, "`brightness_filters` must be at least 2"),
+        ({"normalisation": "published"}, "`normalisation` must be 'range'"),
         ({"stem": 1}, "`stem` must be 2 or 4. Received: stem=1"),
     ],
 )

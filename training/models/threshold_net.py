@@ -56,7 +56,7 @@ def threshold_net(
         stem: Edge in pixels of the cells that have their own thresholds: 2 or 4.
         head_filters: Filters before the thresholds.
         brightness_filters: Levels by which the stem sees brightness, at least 2.
-        normalisation: "range"; brightness that depends on the rest of a tile has no thresholds.
+        normalisation: "range": values 0..255 become 0..1; thresholds mean nothing on others.
         dtype: Keras dtype policy of the convolutions, such as "mixed_bfloat16"; default: Keras'
             own. Brightness and thresholds are always float32.
         name: Of the model.
@@ -74,7 +74,9 @@ def threshold_net(
     """
     _check(input_shape, n_classes, filters, dropout, stem, brightness_filters)
     if normalisation != "range":
-        raise ValueError(f"`normalisation` must be 'range'. Received: {normalisation}")
+        raise ValueError(
+            f"`normalisation` must be 'range'. Received: normalisation={normalisation}"
+        )
     levels = len(filters)
 
     def convolve(x: Any, n_filters: int, size: int, name: str, **options: Any) -> Any:
@@ -83,13 +85,19 @@ def threshold_net(
             n_filters, size, padding="same", name=name, dtype=dtype, **options
         )(x)
 
-    def normalise(x: Any, name: str) -> Any:
-        return keras.layers.LayerNormalization(name=name, dtype=dtype)(x)
+    def normalise(x: Any, level: int, name: str) -> Any:
+        if level == 0:
+            return keras.layers.LayerNormalization(name=name, dtype=dtype)(x)
+        # Coarse levels see what differs over the image, and not what is the same all over it: that
+        # is the finest level's part. Let them see it too, and it is all that they ever learn.
+        return keras.layers.GroupNormalization(
+            groups=-1, center=False, scale=False, name=name, dtype="float32"
+        )(x)
 
     def block(x: Any, level: int, prefix: str) -> Any:
         # What runs from block to block is never cut off at zero, and all that works on it sees it
         # at the same scale: else the deep levels, which see the wide context, soon die or drown.
-        y = convolve(normalise(x, f"{prefix}_norm"), filters[level], 3, f"{prefix}_conv1")
+        y = convolve(normalise(x, level, f"{prefix}_norm"), filters[level], 3, f"{prefix}_conv1")
         if dropout[level]:
             y = keras.layers.Dropout(dropout[level], name=f"{prefix}_dropout", dtype=dtype)(y)
         # Small at the start: a block begins as nearly nothing, and a deep stack of them is stable.
@@ -99,10 +107,15 @@ def threshold_net(
         )
         return keras.layers.Add(name=f"{prefix}_add", dtype=dtype)([x, y])
 
-    def field(x: Any, name: str) -> Any:
+    def field(x: Any, name: str, use_bias: bool = True) -> Any:
         # All zeros at the start: the thresholds are where they are in clear light.
         return keras.layers.Conv2D(
-            2 * (n_classes - 1), 1, kernel_initializer="zeros", name=name, dtype="float32"
+            2 * (n_classes - 1),
+            1,
+            use_bias=use_bias,
+            kernel_initializer="zeros",
+            name=name,
+            dtype="float32",
         )(x)
 
     def enlarge(x: Any, factor: int, name: str) -> Any:
@@ -129,7 +142,7 @@ def threshold_net(
     skips = []
     for level in range(levels):
         if level:
-            x = normalise(x, f"down{level}_norm")
+            x = normalise(x, level - 1, f"down{level}_norm")
             x = convolve(x, filters[level], 2, f"down{level}", strides=2, activation=None)
             histogram = keras.layers.AveragePooling2D(2, name=f"histogram{level}", dtype=dtype)(
                 histogram
@@ -143,17 +156,20 @@ def threshold_net(
 
     # What moves the thresholds is smooth, so it is a sum of fields from coarse to fine: what the
     # bottleneck sees of a whole shadow reaches every pixel of it in one step.
-    light = field(normalise(x, "light_bottom_norm"), "light_bottom")
+    light = field(normalise(x, levels - 1, "light_bottom_norm"), "light_bottom", use_bias=False)
     for level in reversed(range(levels - 1)):
         x = keras.layers.Conv2DTranspose(
             filters[level], 2, strides=2, padding="same", name=f"up{level}_transpose", dtype=dtype
-        )(normalise(x, f"up{level}_norm"))
+        )(normalise(x, level + 1, f"up{level}_norm"))
         x = keras.layers.Add(name=f"up{level}_skip", dtype=dtype)([x, skips[level]])
         x = block(x, level, f"up{level}_block")
-        seen = normalise(x, f"light{level}_norm")
-        if level == 0:
-            seen = convolve(seen, head_filters, 3, "head")
-        finer = field(seen, f"light{level}")
+        if level:
+            finer = field(
+                normalise(x, level, f"light{level}_norm"), f"light{level}", use_bias=False
+            )
+        else:
+            x = convolve(normalise(x, 0, "head_norm"), head_filters, 3, "head")
+            finer = field(x, "light0")
         light = keras.layers.Add(name=f"light{level}_add", dtype="float32")(
             [enlarge(light, 2, f"light{level}_enlarge"), finer]
         )
