@@ -75,6 +75,7 @@ class VectorFiles:
                     # For coordinates of which nothing is known, not GDAL's guess of degrees.
                     **({} if self.crs else {"SRID": -1}),
                 )
+            _as_written_once(package)
 
     def _to_parquet(
         self, writer: pq.ParquetWriter, schema: pa.Schema, batches: Iterator[Batch]
@@ -101,6 +102,17 @@ class VectorFiles:
         if np.isfinite(bounds).all():
             column["bbox"] = bounds.tolist()
         return {"version": "1.1.0", "primary_column": _GEOMETRY, "columns": {_GEOMETRY: column}}
+
+
+def _as_written_once(geopackage: Path) -> None:
+    """Set SQLite's count of changes to 1: how often GDAL writes depends on time.
+
+    It stands in the header twice (https://www.sqlite.org/fileformat.html, offsets 24 and 92).
+    """
+    with geopackage.open("r+b") as file:
+        for offset in (24, 92):
+            file.seek(offset)
+            file.write((1).to_bytes(4, "big"))
 
 
 @contextmanager

@@ -43,7 +43,8 @@ find_spark_class() {
 # What marks our processes, from their first moment: ids of processes are used again.
 marked() { echo "SPARK_DAEMON_JAVA_OPTS=-Dpolynya.cluster=$STATE -Dspark.worker.cleanup.enabled=true"; }
 
-is_ours() { tr '\0' '\n' 2>/dev/null <"/proc/$1/environ" | grep -qxF -- "$(marked)"; }
+# No pipe into grep: it ends at the first match, and what writes into it then fails, now and then.
+is_ours() { grep -zqxF -- "$(marked)" "/proc/$1/environ" 2>/dev/null; }
 
 # NAME of each process that `daemon` started here and that still runs.
 running() {
