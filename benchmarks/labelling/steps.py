@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from statistics import median
 
 from benchmarks.labelling import report
 from benchmarks.labelling.commands import BenchMethod, run_measured, spark_submit, write_recipe
@@ -21,6 +22,7 @@ from benchmarks.labelling.scaling import (
     baseline,
     measure_scaling,
     of_setup,
+    phases,
 )
 from benchmarks.labelling.simulate import Simulated, simulate
 from benchmarks.tables import write_markdown, write_tables
@@ -146,16 +148,28 @@ def _simulation(
     runs: Sequence[ScalingRun], scenes: Sequence[Scene], recipe: Recipe, costs: dict[str, Costs]
 ) -> Table:
     rows = [
-        report.simulated_row(runs, setup, partial(_simulated, scenes, recipe, costs, setup))
+        report.simulated_row(runs, setup, partial(_simulated, scenes, recipe, costs, runs, setup))
         for setup in dict.fromkeys(run.setup for run in runs)
     ]
     return report.simulation_table(rows)
 
 
 def _simulated(
-    scenes: Sequence[Scene], recipe: Recipe, costs: dict[str, Costs], setup: Setup, slower: float
+    scenes: Sequence[Scene],
+    recipe: Recipe,
+    costs: dict[str, Costs],
+    runs: Sequence[ScalingRun],
+    setup: Setup,
+    slower: float,
 ) -> Simulated:
-    return simulate(scenes, recipe, costs[setup.engine], setup.workers, slow_down=slower)
+    # How long executors take to start and end is no matter of the work, so it isn't predicted.
+    own = [phases(run) for run in of_setup(runs, setup)]
+    fixed = replace(
+        costs[setup.engine],
+        start_s=median(run.start_s for run in own),
+        end_s=median(run.end_s for run in own),
+    )
+    return simulate(scenes, recipe, fixed, setup.workers, slow_down=slower)
 
 
 def _measure_dispatch(work: Work) -> None:
