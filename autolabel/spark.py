@@ -42,8 +42,8 @@ def _outcome(task: Callable[[T], R], numbered: tuple[int, T]) -> tuple[int, R | 
 def _spare_collector() -> None:
     """Once a process, after its first task: take what that imported out of garbage collection.
 
-    PySpark's workers collect after every task. Going through the objects of all packages takes
-    0.1 s each time, as long as labelling tens of tiles.
+    PySpark's workers collect after every task, and going through the objects of all packages takes
+    as long as labelling tens of tiles.
     """
     gc.collect()
     gc.freeze()

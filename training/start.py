@@ -26,34 +26,11 @@ from training.prepare import (
     make_trainer,
     rank_seed,
 )
-from training.records import TrainingSummary
 from training.run import Run
 from training.together import together
 
 MAY_CHANGE = {"training", "inference", "acquire"}
 """Sections of the recipe that may be others when a training goes on."""
-
-
-def train_model(
-    shards_folder: str | Path,
-    out: str | Path,
-    recipe_file: str | Path | None,
-    collective: Collective,
-    *,
-    threads: int = 1,
-    overwrite: bool = False,
-    resume: bool = False,
-) -> TrainingSummary:
-    """Train a model on shards and write its folder (rank 0); see `start_run` and `Run.train`."""
-    return start_run(
-        shards_folder,
-        out,
-        recipe_file,
-        collective,
-        threads=threads,
-        overwrite=overwrite,
-        resume=resume,
-    ).train()
 
 
 def start_run(

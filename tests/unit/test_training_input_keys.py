@@ -12,7 +12,7 @@ from polynya.errors import RecipeError
 from polynya.recipe import Recipe, parse_recipe
 from training.collective import SingleProcess
 from training.records import TrainingSummary
-from training.start import train_model
+from training.start import start_run
 
 
 def _recipe(**options: Any) -> Recipe:
@@ -36,7 +36,7 @@ def _train(tmp_path: Path, out: str, **options: Any) -> TrainingSummary:
     if not shards.exists():
         write_tiny_shards(shards, recipe)
     recipe.save(tmp_path / "recipe.yaml")
-    return train_model(shards, tmp_path / out, tmp_path / "recipe.yaml", SingleProcess())
+    return start_run(shards, tmp_path / out, tmp_path / "recipe.yaml", SingleProcess()).train()
 
 
 def test_where_tiles_are_kept_does_not_change_the_weights(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from polynya.recipe import Recipe, parse_recipe
 from training.collective import SingleProcess
 from training.model_folder import load_model
 from training.records import TrainingSummary
-from training.start import train_model
+from training.start import start_run
 from training.together import together
 
 TINY: dict[str, Any] = {
@@ -46,7 +46,9 @@ def _train(tmp_path: Path, recipe: Recipe, out: str = "model", **options: bool) 
     if not shards.exists():
         write_tiny_shards(shards, recipe)
     recipe.save(tmp_path / "recipe.yaml")
-    return train_model(shards, tmp_path / out, tmp_path / "recipe.yaml", SingleProcess(), **options)
+    return start_run(
+        shards, tmp_path / out, tmp_path / "recipe.yaml", SingleProcess(), **options
+    ).train()
 
 
 def test_a_run_writes_a_model_folder_that_opens(tmp_path: Path) -> None:
@@ -114,7 +116,7 @@ def test_without_validation_the_training_loss_decides(tmp_path: Path) -> None:
 def test_without_a_recipe_that_of_the_shards_is_used(tmp_path: Path) -> None:
     recipe = _recipe(training={"epochs": 1})
     write_tiny_shards(tmp_path / "shards", recipe)
-    summary = train_model(tmp_path / "shards", tmp_path / "model", None, SingleProcess())
+    summary = start_run(tmp_path / "shards", tmp_path / "model", None, SingleProcess()).train()
     assert load_model(summary.folder).recipe == recipe
 
 

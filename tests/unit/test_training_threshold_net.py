@@ -123,7 +123,7 @@ def test_a_saved_model_loads_in_safe_mode_without_custom_objects(tmp_path: Path)
         ({"dropout": (0.1,)}, "`dropout` must have as many"),
         ({"brightness_filters": 1}, "`brightness_filters` must be at least 2"),
         ({"normalisation": "published"}, "`normalisation` must be 'range'"),
-        ({"stem": 1}, "`stem` must be 2 or 4. Received: stem=1"),
+        ({"stem": 1}, "`stem` must be one of 2, 4. Received: stem=1"),
     ],
 )
 def test_what_cannot_be_built_is_said(options: dict[str, Any], message: str) -> None:

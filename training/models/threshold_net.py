@@ -10,6 +10,8 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from training.models.arguments import check_arguments
+
 SEA_ICE_THRESHOLDS = (30.5, 204.5)
 """Brightness between open water, thin ice and thick ice, by the paper; where training starts."""
 
@@ -72,7 +74,16 @@ def threshold_net(
     cover in satellite imagery", IEEE Trans. Geoscience Electronics, 1977; residual blocks after
     K. He et al., "Identity mappings in deep residual networks", ECCV 2016.
     """
-    _check(input_shape, n_classes, filters, dropout, stem, brightness_filters)
+    check_arguments(
+        input_shape,
+        n_classes,
+        filters,
+        dropout,
+        stem,
+        brightness_filters,
+        stems=(2, 4),
+        least_brightness_filters=2,
+    )
     if normalisation != "range":
         raise ValueError(
             f"`normalisation` must be 'range'. Received: normalisation={normalisation}"
@@ -214,40 +225,3 @@ def _level_weights(levels: int) -> list[NDArray[np.float32]]:
     bias = -np.arange(levels + 1, dtype=np.float32)
     kernel[-1], bias[-1] = 255.0, 0.0
     return [kernel.reshape(1, 1, 1, -1), bias]
-
-
-def _check(
-    input_shape: tuple[int | None, int | None, int],
-    n_classes: int,
-    filters: Sequence[int],
-    dropout: Sequence[float],
-    stem: int,
-    brightness_filters: int,
-) -> None:
-    if len(input_shape) != 3:
-        raise ValueError(
-            f"`input_shape` must be (height, width, bands). Received: input_shape={input_shape}"
-        )
-    if n_classes < 2:
-        raise ValueError(f"`n_classes` must be at least 2. Received: n_classes={n_classes}")
-    if len(filters) < 2:
-        raise ValueError(f"`filters` must have at least 2 levels. Received: filters={filters}")
-    if len(dropout) != len(filters):
-        raise ValueError(
-            "`dropout` must have as many values as `filters`. "
-            f"Received: dropout={dropout}, filters={filters}"
-        )
-    if stem not in (2, 4):
-        raise ValueError(f"`stem` must be 2 or 4. Received: stem={stem}")
-    if brightness_filters < 2:
-        raise ValueError(
-            "`brightness_filters` must be at least 2. "
-            f"Received: brightness_filters={brightness_filters}"
-        )
-    multiple = stem * 2 ** (len(filters) - 1)
-    for size in input_shape[:2]:
-        if size is not None and size % multiple:
-            raise ValueError(
-                f"`input_shape` must have a height and width that are multiples of {multiple}. "
-                f"Received: input_shape={input_shape}"
-            )

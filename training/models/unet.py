@@ -9,6 +9,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from training.models.arguments import check_arguments
+
 PAPER_FILTERS = (16, 32, 64, 128, 256, 512)
 PAPER_DROPOUT = (0.1, 0.1, 0.2, 0.2, 0.2, 0.3)
 
@@ -79,7 +81,16 @@ def unet(
     Source: O. Ronneberger et al., "U-Net: Convolutional networks for biomedical image
     segmentation", MICCAI 2015; section III-C of the sea-ice workflow paper.
     """
-    _check(input_shape, n_classes, filters, dropout, stem, brightness_filters)
+    check_arguments(
+        input_shape,
+        n_classes,
+        filters,
+        dropout,
+        stem,
+        brightness_filters,
+        stems=(1, 2, 4),
+        least_brightness_filters=0,
+    )
     if normalisation not in ("range", "published"):
         raise ValueError(
             "`normalisation` must be 'range' or 'published'. "
@@ -177,40 +188,3 @@ def _ramp_weights(n_filters: int) -> list[NDArray[np.float32]]:
     slope = RAMP_SLOPE * sign
     kernel = slope.reshape(1, 1, 1, n_filters)
     return [kernel.astype(np.float32), (-slope * levels).astype(np.float32)]
-
-
-def _check(
-    input_shape: tuple[int | None, int | None, int],
-    n_classes: int,
-    filters: Sequence[int],
-    dropout: Sequence[float],
-    stem: int,
-    brightness_filters: int,
-) -> None:
-    if len(input_shape) != 3:
-        raise ValueError(
-            f"`input_shape` must be (height, width, bands). Received: input_shape={input_shape}"
-        )
-    if n_classes < 2:
-        raise ValueError(f"`n_classes` must be at least 2. Received: n_classes={n_classes}")
-    if len(filters) < 2:
-        raise ValueError(f"`filters` must have at least 2 levels. Received: filters={filters}")
-    if len(dropout) != len(filters):
-        raise ValueError(
-            "`dropout` must have as many values as `filters`. "
-            f"Received: dropout={dropout}, filters={filters}"
-        )
-    if stem not in (1, 2, 4):
-        raise ValueError(f"`stem` must be 1, 2 or 4. Received: stem={stem}")
-    if brightness_filters < 0:
-        raise ValueError(
-            "`brightness_filters` must not be negative. "
-            f"Received: brightness_filters={brightness_filters}"
-        )
-    multiple = stem * 2 ** (len(filters) - 1)
-    for size in input_shape[:2]:
-        if size is not None and size % multiple:
-            raise ValueError(
-                f"`input_shape` must have a height and width that are multiples of {multiple}. "
-                f"Received: input_shape={input_shape}"
-            )
