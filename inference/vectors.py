@@ -17,13 +17,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pyogrio
 from numpy.typing import NDArray
-from pyogrio.errors import DataLayerError, DataSourceError
 from pyproj import CRS
 
 from polynya.errors import OutputError
 from polynya.files import whole_file
+from polynya.native import import_apart
+
+# TensorFlow exports a SQLite without R*Trees, which GDAL would take for its own: the GeoPackages
+# would silently have no spatial index.
+pyogrio = import_apart("pyogrio")
 
 _GEOMETRY = "geometry"
 # A GeoPackage says when it was changed; the time of writing would change its bytes.
@@ -75,7 +78,14 @@ class VectorFiles:
                     # For coordinates of which nothing is known, not GDAL's guess of degrees.
                     **({} if self.crs else {"SRID": -1}),
                 )
-            _as_written_once(package)
+            self._check_index(package)
+
+    def _check_index(self, package: Path) -> None:
+        if not pyogrio.read_info(package)["capabilities"]["fast_spatial_filter"]:
+            raise OutputError(
+                f"{self.geopackage} can't get a spatial index: TensorFlow was loaded before pyogrio"
+                " in this program; import inference.vectors before both."
+            )
 
     def _to_parquet(
         self, writer: pq.ParquetWriter, schema: pa.Schema, batches: Iterator[Batch]
@@ -104,17 +114,6 @@ class VectorFiles:
         return {"version": "1.1.0", "primary_column": _GEOMETRY, "columns": {_GEOMETRY: column}}
 
 
-def _as_written_once(geopackage: Path) -> None:
-    """Set SQLite's count of changes to 1: how often GDAL writes depends on time.
-
-    It stands in the header twice (https://www.sqlite.org/fileformat.html, offsets 24 and 92).
-    """
-    with geopackage.open("r+b") as file:
-        for offset in (24, 92):
-            file.seek(offset)
-            file.write((1).to_bytes(4, "big"))
-
-
 @contextmanager
 def _untimed(path: Path) -> Iterator[None]:
     before = pyogrio.get_gdal_config_option("OGR_CURRENT_DATE")
@@ -124,7 +123,7 @@ def _untimed(path: Path) -> Iterator[None]:
             # Polygons of a photograph have no CRS, and say so.
             warnings.filterwarnings("ignore", "'crs' was not provided", UserWarning)
             yield
-    except (DataLayerError, DataSourceError) as error:
+    except (pyogrio.errors.DataLayerError, pyogrio.errors.DataSourceError) as error:
         raise OutputError(
             f"{path} can't be written ({error}); is there space left on the disk?"
         ) from None

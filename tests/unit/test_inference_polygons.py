@@ -12,12 +12,10 @@ import cv2
 import geopandas
 import numpy as np
 import pyarrow.parquet as pq
-import pyogrio
 import pytest
 import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pyogrio.errors import DataSourceError
 from pyproj import CRS, Geod
 from rasterio.features import geometry_mask, shapes
 from rasterio.transform import Affine
@@ -32,6 +30,9 @@ from inference.regions import cut_regions, regions_of
 from inference.vectors import VectorFiles
 from polynya.classes import SEA_ICE
 from polynya.errors import OutputError
+from polynya.native import import_apart
+
+pyogrio = import_apart("pyogrio")
 
 DEGREES = (0.01, 0.0, -60.0, 0.0, -0.01, 80.0)
 
@@ -274,10 +275,42 @@ def test_a_folder_that_can_not_be_written_is_one_sentence(tmp_path, monkeypatch)
     assert pyogrio.get_gdal_config_option("OGR_CURRENT_DATE") is None
 
     def full(*_, **__):
-        raise DataSourceError("disk full")
+        raise pyogrio.errors.DataSourceError("disk full")
 
     monkeypatch.setattr(pyogrio, "write_arrow", full)
     files = VectorFiles(tmp_path / "p.gpkg", tmp_path / "p.parquet", None, {})
     with pytest.raises(OutputError, match="p.gpkg can't be written .disk full."):
         write_polygons(files, random_codes(9, 9), make_scene(9, 9), SEA_ICE)
     assert not list(tmp_path.iterdir())
+
+
+WRITE_BESIDE_TENSORFLOW = """
+import sys
+from pathlib import Path
+{imports}
+import numpy as np
+sys.path[:0] = {path!r}
+from test_inference_polygons import make_scene, write
+write(Path({folder!r}), np.zeros((5, 5), np.uint8), make_scene(5, 5))
+"""
+
+
+@pytest.mark.parametrize(
+    ("imports", "said"),
+    [("import tensorflow", None), ("import tensorflow, pyogrio", "can't get a spatial index")],
+)
+def test_tensorflow_does_not_cost_the_spatial_index(tmp_path, imports, said):
+    """It exports a SQLite that can't make one."""
+    root = Path(__file__).parent
+    program = WRITE_BESIDE_TENSORFLOW.format(
+        imports=imports, path=[str(root), str(root.parent)], folder=str(tmp_path)
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program], check=False, capture_output=True, text=True, timeout=300
+    )
+    if said is None:
+        assert ended.returncode == 0, ended.stderr
+        info = pyogrio.read_info(tmp_path / "p.gpkg")
+        assert info["capabilities"]["fast_spatial_filter"]
+    else:
+        assert said in ended.stderr
