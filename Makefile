@@ -101,9 +101,10 @@ bench-input: setup ## Measure how fast tiles come to the training step, in runs/
 	python -m benchmarks.input
 
 .PHONY: bench-maps
-bench-maps: demo ## Measure maps: speed and memory on a large scene, seams; in runs/bench/maps
+bench-maps: demo ## Measure maps: speed and memory on a large scene, seams, decisions; in runs/bench/maps
 	python -m benchmarks.maps speed --trained $(DEMO)/model
 	python -m benchmarks.maps seams --model $(DEMO)/model
+	python -m benchmarks.maps decisions --model $(DEMO)/model --shards $(DEMO)/shards
 
 .PHONY: bench-accuracy
 bench-accuracy: setup ## Train models on clear scenes, score them under cloud and shadow, in runs/bench/accuracy

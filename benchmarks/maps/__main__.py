@@ -13,6 +13,7 @@ from benchmarks.maps.models import ARCHITECTURES, save_untrained
 from benchmarks.maps.seams import measure_seams, seams_table
 from benchmarks.maps.speed import WAYS, measure_speed, speed_table
 from benchmarks.tables import write_markdown
+from inference.truth import SKIES
 from polynya.cli import one_sentence_errors
 from polynya.files import output_folder
 from polynya.inference_options import Blend
@@ -32,6 +33,20 @@ CUTS: tuple[tuple[Blend, int, float], ...] = (
     ("trimmed", 256, 0.0),
 )
 """Blend, window and overlap; the first is the default, the last has no overlap at all."""
+
+VALIDATION = (
+    *(f"data_samples/scenes/train/*_{sky}.tif" for sky in SKIES),
+    *(f"runs/demo/scenes/*_{sky}.tif" for sky in SKIES if sky != "clear"),
+)
+"""The scenes that the demo labels; those that trained the model are left out later."""
+HELDOUT = tuple(f"data_samples/scenes/heldout/*_{sky}.tif" for sky in SKIES)
+
+VALIDATION = (
+    *(f"data_samples/scenes/train/*_{sky}.tif" for sky in SKIES),
+    *(f"runs/demo/scenes/*_{sky}.tif" for sky in SKIES if sky != "clear"),
+)
+"""The scenes that the demo labels; those that trained the model are left out later."""
+HELDOUT = tuple(f"data_samples/scenes/heldout/*_{sky}.tif" for sky in SKIES)
 
 OutOption = Annotated[Path, typer.Option(help="Folder for tables and runs; made if missing.")]
 
@@ -93,6 +108,51 @@ def seams(
     table.write_csv(folder / "seams.csv")
     about = f"Model: {model}. Rates of class changes are over those of the map in one piece."
     write_markdown(folder / "seams.md", "Maps: seams", about, _command(), [table])
+
+
+@app.command()
+@one_sentence_errors
+def decisions(
+    model: Annotated[Path, typer.Option(help="Folder of a trained model.")] = Path(
+        "runs/demo/model"
+    ),
+    shards: Annotated[
+        Path, typer.Option(help="What it was trained on; a second model is trained on it.")
+    ] = Path("runs/demo/shards"),
+    validation: Annotated[
+        list[str] | None, typer.Option(help="Pattern of scenes with truth for the search.")
+    ] = None,
+    heldout: Annotated[
+        list[str] | None, typer.Option(help="Pattern of scenes with truth to score.")
+    ] = None,
+    out: OutOption = OUT,
+) -> None:
+    """Measure what turns, an ensemble, weights of classes and tidying gain on held-out scenes."""
+    from benchmarks.maps.decisions import decisions_table, measure_decisions, train_second
+    from inference.predict import open_model
+    from inference.tune import trials_table
+
+    folder = output_folder(out).absolute()
+    opened = open_model(model.absolute())
+    second = train_second(opened, shards.absolute(), folder / "work/second")
+    runs, trials = measure_decisions(
+        opened,
+        second,
+        validation or list(VALIDATION),
+        heldout or list(HELDOUT),
+        folder / "work/ensemble",
+    )
+    tables = [
+        decisions_table(runs, "From probabilities to classes, on held-out scenes"),
+        trials_table(trials, "mean_iou"),
+    ]
+    for name, table in zip(("decisions", "search"), tables, strict=True):
+        table.print()
+        table.write_csv(folder / f"{name}.csv")
+    about = f"Model: {model}, and a second one of the same recipe with another seed."
+    write_markdown(
+        folder / "decisions.md", "Maps: decisions and ensembles", about, _command(), tables
+    )
 
 
 def _command() -> str:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from conftest import ice_image
 from inference_models import make_recipe, save_unet
+from tiny_shards import write_tiny_shards
 from typer.testing import CliRunner
 
 from benchmarks.maps.__main__ import app
+from benchmarks.maps.decisions import DecisionRun, decisions_table
 from benchmarks.maps.seams import border_lines, change_counts, measure_seams
 from benchmarks.maps.speed import SpeedRun, speed_table
 from inference.predict import open_model
@@ -66,3 +69,35 @@ def test_a_single_window_has_no_borders(size):
     rates = change_counts(np.eye(size, dtype=np.uint8), Axis(size, size, 0), Axis(size, size, 0))
     assert rates[0] == 0
     assert rates[1] > 0
+
+
+def test_decisions_and_an_ensemble_are_scored_on_scenes_with_truth(tmp_path, write_scene):
+    sections = {
+        "model": {"filters": [4, 8], "dropout": [0, 0]},
+        "split": {"validation": 0.25},
+        "training": {"epochs": 1, "batch_size": 4},
+    }
+    recipe = make_recipe(32, **sections)
+    write_tiny_shards(tmp_path / "shards", recipe)
+    model = save_unet(tmp_path / "model", recipe)
+    for name in ("a", "b"):
+        image = ice_image(64, 64, seed=len(name))
+        write_scene(f"{name}_clear.tif", image)
+        truth = np.digitize(image[..., 2], [31, 205]).astype(np.uint8)
+        write_scene(f"{name}_truth.tif", truth, nodata=255)
+    words = ["decisions", "--model", model, "--shards", tmp_path / "shards", "--out", tmp_path]
+    scenes = ["--validation", tmp_path / "a_clear.tif", "--heldout", tmp_path / "b_clear.tif"]
+    for _ in range(2):  # The second time, the second model is there.
+        result = CliRunner().invoke(app, [str(word) for word in [*words, *scenes]])
+        assert result.exit_code == 0, result.output
+    page = (tmp_path / "decisions.md").read_text()
+    for setting in ("mean over 4 flips", "all that polynya tune keeps", "two models"):
+        assert f"| {setting} |" in page
+    assert "| least_region |" in page
+
+
+def test_gains_are_over_the_first_row():
+    runs = [DecisionRun("plain", 0.9, 0.8, 2.0), DecisionRun("flips", 0.91, 0.79, 8.0)]
+    assert decisions_table(runs, "title").rows[1] == (
+        "flips", "91.00", "+1.00", "79.00", "-1.00", "4.0"
+    )  # fmt: skip
