@@ -116,14 +116,16 @@ def unet(
 
     # === Functional model ===
     inputs = keras.Input(shape=input_shape, name="image")
-    pixels = keras.layers.Rescaling(1.0 / 255.0, name="rescale", dtype=dtype)(inputs)
+    # Half precision knows brightness near a threshold to one or two grey levels only.
+    exact = "float32" if brightness_filters else dtype
+    pixels = keras.layers.Rescaling(1.0 / 255.0, name="rescale", dtype=exact)(inputs)
     if normalisation == "published":
         grey = sum(weight * inputs[..., i : i + 1] for i, weight in enumerate(_GREY))
         pixels = keras.layers.UnitNormalization(axis=1, name="columns", dtype="float32")(grey)
 
     if brightness_filters:
         ramps = keras.layers.Conv2D(
-            brightness_filters, 1, activation="relu", name="brightness_ramps", dtype=dtype
+            brightness_filters, 1, activation="relu", name="brightness_ramps", dtype=exact
         )
         pixels = ramps(keras.ops.max(pixels, axis=-1, keepdims=True))
         ramps.set_weights(_ramp_weights(brightness_filters))
