@@ -25,6 +25,7 @@ from inference.parts import (
     predict_part,
     scene_parts,
 )
+from inference.paths import ProductPaths
 from inference.predict import open_model
 from inference.products import MapResult, is_finished, map_scene, prediction_tags
 from inference.summary import summary_columns, write_table
@@ -83,15 +84,20 @@ def map_scenes(
     """
     recipe = _model_of(options.model).recipe
     classes = recipe.classes
-    inference_options(recipe, options.products, options.cell)  # Before anything is computed.
+    # Before anything is computed: it may not fit the model.
+    wanted = inference_options(recipe, options.products, options.cell)
     output_folder(options.folder)
     refs = [SceneRef(ref.id, absolute(ref.uri)) for ref in find_scenes(patterns)]
+    clashes = _clashes(refs, options.folder, wanted.products)
     results: list[MapResult] = []
     here = engine == "here"  # Then each scene shows its own progress,
     # and their rows are written after each, so that a run that is stopped has them.
     task = partial(_map_one if here else _map_on_one_core, options=options)
     with open_engine(engine, workers) as runner:
-        batches = [[_Ready(ref)] for ref in refs] if here else [_ready(refs, runner, options)]
+        if here:
+            batches = [[_Ready(ref, failure=clashes.get(ref, ""))] for ref in refs]
+        else:
+            batches = [_ready(refs, clashes, runner, options)]
         with progress("Mapping", len(refs), enabled=not here) as advance:
             for batch in batches:
                 made = run_all(runner, task, batch, lambda ready: None, advance)
@@ -137,7 +143,7 @@ class _Ready:
     parts: tuple[Path, ...] = ()
     """Files with its predicted bands; none: it is predicted on the way."""
     failure: str = ""
-    """Why a part could not be predicted."""
+    """Why it can't."""
 
 
 @dataclass(frozen=True)
@@ -148,9 +154,30 @@ class _PartTask:
     target: Path
 
 
-def _ready(refs: Sequence[SceneRef], engine: Engine, options: MapOptions) -> list[_Ready]:
+def _clashes(
+    refs: Sequence[SceneRef], folder: Path, products: Sequence[ProductName]
+) -> dict[SceneRef, str]:
+    """Scenes with a file of the same name as one of an earlier scene, and a sentence about it."""
+    owners: dict[Path, SceneRef] = {}
+    clashes: dict[SceneRef, str] = {}
+    for ref in refs:
+        files = ProductPaths(folder, ref.id).of(products)
+        taken = next((file for file in files if file in owners), None)
+        if taken is not None:
+            clashes[ref] = (
+                f"{ref.uri} and {owners[taken].uri} would both write {taken.name}; rename one of"
+                " them, or map them into different folders."
+            )
+        else:
+            owners |= dict.fromkeys(files, ref)
+    return clashes
+
+
+def _ready(
+    refs: Sequence[SceneRef], clashes: dict[SceneRef, str], engine: Engine, options: MapOptions
+) -> list[_Ready]:
     """Have workers predict the parts of large scenes, so that one scene keeps all of them busy."""
-    planned = {ref: _parts_of(ref, options) for ref in refs}
+    planned = {ref: [] if ref in clashes else _parts_of(ref, options) for ref in refs}
     tasks = [task for parts in planned.values() for task in parts]
     left = [task for task in tasks if options.overwrite or not task.target.is_file()]
     reasons: dict[Path, str] = {}
@@ -163,7 +190,8 @@ def _ready(refs: Sequence[SceneRef], engine: Engine, options: MapOptions) -> lis
         _Ready(
             ref,
             tuple(task.target for task in parts),
-            next((reasons[t.target] for t in parts if reasons.get(t.target)), ""),
+            clashes.get(ref)
+            or next((reasons[t.target] for t in parts if reasons.get(t.target)), ""),
         )
         for ref, parts in planned.items()
     ]

@@ -109,6 +109,20 @@ def test_predict_does_the_good_scenes_among_bad_ones(model, write_scene, tmp_pat
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("engine", [(), ("--engine", "processes")])
+def test_predict_names_scenes_whose_products_would_have_one_name(
+    model, write_scene, tmp_path, engine
+):
+    for name in ("a", "a_entropy", "b"):
+        write_scene(f"in/{name}.tif", ice_image(70, 70))
+    words = ("predict", model, tmp_path / "in", "--out", tmp_path / "out", *engine)
+    result = run(*words, "--products", "entropy", expect=1)
+    assert "a_entropy.tif and " in result.output
+    assert "would both write a_entropy.tif; rename one of them" in result.output
+    assert "2 scenes mapped, 0 skipped" in result.output
+    assert "0 failed" in run(*words).output
+
+
 def test_predict_skips_what_is_finished_and_only_that(model, write_scene, tmp_path):
     write_scene("in/a.tif", ice_image(70, 70, 1))
     write_scene("in/b.tif", ice_image(70, 70, 2))
