@@ -96,6 +96,36 @@ def test_two_runs_are_the_same_bits_though_one_was_killed_and_told_to_stop(folde
     assert digests[0] == digests[1]
 
 
+def test_a_kill_while_a_checkpoint_is_written_loses_that_one_only(folder: Path) -> None:
+    # State of 100 MB, so that writing it takes long enough to be met.
+    large = {"filters": [4, 4, 4, 1024], "dropout": [0.0] * 4}
+    training = {**TRAINING, "epochs": 3, "batch_size": 12}
+    arguments = model_arguments(folder, "caught", {**RECIPE, "model": large, "training": training})
+    command, model = launch_command("alone", 1, *arguments), folder / "caught"
+
+    def is_writing() -> bool:
+        return any(model.glob("_checkpoints/.step-*"))
+
+    with Job(command, folder / "caught.log") as job:
+        job.wait_for(_has_step(model, 2))
+        stopped = False
+        while not stopped:
+            job.wait_for(is_writing)
+            job.process.send_signal(signal.SIGSTOP)
+            stopped = is_writing()
+            if not stopped:
+                job.process.send_signal(signal.SIGCONT)
+        job.process.kill()
+        job.end(60)
+    assert is_writing()
+    kept = last_step(model)
+    with Job([*command, "--resume"], folder / "caught_resumed.log") as job:
+        assert job.end(600) == 0, job.log.read_text()
+    assert f"Going on after step {kept}" in job.log.read_text()
+    assert not is_writing()
+    assert len(losses(model)) == 3 * 5
+
+
 def test_ranks_that_are_lost_are_done_without_and_new_ones_taken_in(folder: Path) -> None:
     alone = folder / "alone"
     with Job(
