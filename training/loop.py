@@ -55,20 +55,26 @@ class ValidationResult:
 
 
 class NotFiniteError(ModelError):
-    """Loss, gradients or weights of a step are not finite; every rank raises it at that step."""
+    """Loss, gradients or weights of a step are not finite; every rank raises it at that step.
+
+    Args:
+        step: Of this call of `Trainer.train`, from 1.
+        what: "loss", "gradient" or "weight".
+        in_this_rank: Whether this rank's own loss is concerned.
+    """
 
     remedy = (
         "lower the recipe's key 'training.learning_rate', lengthen 'training.warmup_epochs' or set"
         " 'training.clip_norm'."
     )
 
-    def __init__(self, step: int, result: StepResult) -> None:
+    def __init__(self, step: int, what: str, in_this_rank: bool) -> None:
         self.step = step
-        self.what = "gradient or a weight" if np.isfinite(result.loss_sum) else "loss"
+        self.what = what
+        self.in_this_rank = in_this_rank
         super().__init__(
-            f"The {self.what} is not a finite number at step {step} of this epoch; {self.remedy}"
+            f"The {what} is not a finite number at step {step} of this epoch; {self.remedy}"
         )
-        self.in_this_rank = not np.isfinite(result.rank_loss_sum)
 
 
 class Trainer:
@@ -170,9 +176,24 @@ class Trainer:
             stop = tf.constant(float(wants_stop()), tf.float64)
             step += 1
             result = _step_result(self._step.finish(images, labels, stop).numpy())
-            if not np.isfinite(result.loss_sum) or not (result.updated or self._may_overflow()):
-                raise NotFiniteError(step, result)
+            if not np.isfinite(result.loss_sum):
+                raise NotFiniteError(step, "loss", not np.isfinite(result.rank_loss_sum))
+            if not (result.updated or self._may_overflow()):
+                raise NotFiniteError(step, "gradient", False)
             yield result
+
+    def check_weights(self, step: int) -> None:
+        """Look at the weights before they are kept: ReLU hides NaN from loss and gradients.
+
+        Args:
+            step: The last one, as `train` counts them.
+
+        Raises:
+            NotFiniteError: A weight is not finite.
+        """
+        norm = tf.linalg.global_norm([v.value for v in self.model.trainable_variables])
+        if not np.isfinite(norm.numpy()):
+            raise NotFiniteError(step, "weight", False)
 
     def _may_overflow(self) -> bool:
         return self.options.loss_scaling and float(self._step.loss_scale) >= SMALLEST_LOSS_SCALE

@@ -105,11 +105,12 @@ class Run:
         batches = self._batches()
         source = self.data.training.batches(batches.reshape(-1, self.options.batch_size))
         try:
-            for result in self.trainer.train(source, wants_stop):
+            for step, result in enumerate(self.trainer.train(source, wants_stop), start=1):
                 next(progress)
                 self._note_step(result)
                 waiting += result.waiting_s
-                self._stop_or_save(result)
+                self._stop_or_save(step, result)
+            self.trainer.check_weights(len(batches))
         except NotFiniteError as error:
             raise self._not_finite(error, batches) from None
         trained = time.monotonic() - start
@@ -159,8 +160,11 @@ class Run:
         done = position.epoch_tiles == tiles
         position.epoch_share = 1.0 if done else position.epoch_steps / self._steps_of_epoch()
 
-    def _stop_or_save(self, result: StepResult) -> None:
+    def _stop_or_save(self, step: int, result: StepResult) -> None:
         every, done = self.options.checkpoints.every_steps, len(self.position.steps)
+        is_due = every is not None and done % every == 0
+        if result.wants_stop or is_due:
+            self.trainer.check_weights(step)
         if result.wants_stop:
             self._save_checkpoint()
             self.collective.barrier()  # The first rank that ends takes the others with it.
@@ -168,7 +172,7 @@ class Run:
                 f"Training was told to stop and has left a checkpoint after step {done}; the same"
                 " command with --resume goes on from there."
             )
-        if every is not None and done % every == 0:
+        if is_due:
             self._save_checkpoint()
 
     def _epoch_loss(self) -> float:
@@ -248,7 +252,14 @@ class Run:
         self._lower_learning_rate()
 
     def _not_finite(self, error: NotFiniteError, batches: NDArray[np.int64]) -> ModelError:
-        """Say which tiles; keep the weights of the step before, unless they are the cause."""
+        """Say where; keep the weights of the step before, unless they are the cause."""
+        done, epoch = len(self.position.steps), self.position.epoch + 1
+        if error.what == "weight":
+            # Which step spoiled it is not known: the checkpoint before is the last good one.
+            self.collective.barrier()
+            return ModelError(
+                f"A weight is not a finite number after step {done} (epoch {epoch}); {error.remedy}"
+            )
         own = batches[error.step - 1]
         by_rank = self.collective.gather((error.in_this_rank, own[own >= 0].tolist()))
         guilty = [tiles for is_guilty, tiles in by_rank if is_guilty]
@@ -257,9 +268,8 @@ class Run:
             self._save_checkpoint()
         self.collective.barrier()
         return ModelError(
-            f"The {error.what} is not a finite number at step {len(self.position.steps) + 1}"
-            f" (epoch {self.position.epoch + 1}), whose batch has tiles"
-            f" {', '.join(self.tile_names(tiles))}; {error.remedy}"
+            f"The {error.what} is not a finite number at step {done + 1} (epoch {epoch}), whose"
+            f" batch has tiles {', '.join(self.tile_names(tiles))}; {error.remedy}"
         )
 
     def _check_ranks(self) -> str:

@@ -33,17 +33,18 @@ class StepOptions:
     loss_scaling: bool = False
     """For float16: scale the loss up before the backward pass and the gradients down after it."""
     pixels: int = 1
-    """Of a global step, about and nodata included. Gradients are divided by the next power of two
-    before they travel, so that those of large batches fit into 16 bits. Any value gives the same
-    result otherwise."""
+    """Of a global step, about and nodata included. Gradients of batches that are added up are
+    divided by the next power of two, so that those of large batches fit into 16 bits. Any value
+    gives the same result otherwise."""
 
 
 class TrainingStep:
     """One step of all ranks. Its loss is the mean over all valid pixels of all their batches.
 
-    Each rank takes the gradient of its *sum*; gradients and pixel counts are summed over batches
-    and ranks and divided once. With Adasum each rank divides by its own count before, and the
-    combination of these means depends on how many ranks there are.
+    The pixels of all ranks are counted while the model looks at them, so each rank's gradient is
+    that of its part of the mean, and the sum of these is used as it arrives. With Adasum each rank
+    takes the mean over its own pixels, and what is made of these means depends on how many ranks
+    there are.
 
     An update with anything in it that is not finite is not made.
 
@@ -94,10 +95,11 @@ class TrainingStep:
 
     def _accumulate(self, images: Any, labels: Any) -> None:
         """Add the gradients of a batch to those of this rank's step."""
-        gradients, sums = self._local(images, labels)
+        images, labels = self._augmented(images, labels)
+        gradients, loss = self._gradients(images, labels, tf.constant(1.0 / self._unit))
         for gradient_sum, gradient in zip(self._gradient_sums, gradients, strict=True):
             gradient_sum.assign_add(gradient)
-        self._sums.assign_add(sums)
+        self._sums.assign_add(tf.stack([loss, self._count(labels)]))
 
     def _finish(self, images: Any, labels: Any, wants_stop: Any) -> Any:
         """Add the step's last batch, exchange, update.
@@ -112,64 +114,65 @@ class TrainingStep:
             want to stop, whether all was finite, this rank's own loss sum, and the seconds from
             its last gradient to the last one of the exchange.
         """
-        gradients, sums = self._take_accumulated(*self._local(images, labels))
+        images, labels = self._augmented(images, labels)
+        own_pixels = self._sums[1] + self._count(labels)
+        counts = tf.stack([own_pixels, wants_stop])
+        pixels, stops = tf.unstack(self._collective.sum_tensors([counts], "counts")[0])
+        divisor = own_pixels if self._collective.adasum else pixels
+        # A batch without any valid pixel has zero gradients: nothing to divide.
+        share = tf.cast(1.0 / tf.maximum(divisor, 1.0), tf.float32)
+        gradients, loss = self._gradients(images, labels, share)
+        own_loss = self._sums[0] + loss
+        gradients = self._take_accumulated(gradients, share)
+        (all_loss,) = self._collective.sum_tensors([own_loss], "loss")
         ready = _time_after(gradients)
-        (total,) = self._collective.sum_tensors([tf.stack([*tf.unstack(sums), wants_stop])], "sums")
-        gradients = self._reduce(gradients, sums[1], total[1])
+        gradients = self._collective.reduce_gradients(gradients, "gradient")
         waiting = _time_after(gradients) - ready
-        finite = self._update(gradients)
-        return tf.stack([*tf.unstack(total), tf.cast(finite, tf.float64), sums[0], waiting])
+        finite = tf.cast(self._update(gradients), tf.float64)
+        return tf.stack([all_loss, pixels, stops, finite, own_loss, waiting])
 
-    def _local(self, images: Any, labels: Any) -> tuple[list[Any], Any]:
-        """Gradients of one batch over `unit`; and float64 (2,), its loss sum and valid pixels."""
+    def _augmented(self, images: Any, labels: Any) -> tuple[Any, Any]:
         images, labels = tf.cast(images, tf.float32), tf.cast(labels, tf.int32)
         for layer in self._augmentation:
             images, labels = layer(images, labels)
-        gradients, sums = self._gradients(images, labels)
-        return gradients, tf.cast(sums, tf.float64)
+        return images, labels
 
-    def _loss_and_gradients(self, images: Any, labels: Any) -> tuple[list[Any], Any]:
+    def _count(self, labels: Any) -> Any:
+        """Valid pixels, float64."""
+        return tf.reduce_sum(tf.cast(labels != self._nodata, tf.float64))
+
+    def _loss_and_gradients(self, images: Any, labels: Any, share: Any) -> tuple[list[Any], Any]:
+        """Gradients of `share` of the loss sum; and that sum, float64."""
         with tf.GradientTape() as tape:
             probabilities = self._model(images, training=True)
-            total, count = masked_crossentropy(
+            total, _ = masked_crossentropy(
                 labels,
                 probabilities,
                 nodata=self._nodata,
                 class_weights=self._options.class_weights,
             )
-            scaled = total * (self.loss_scale.value / self._unit)
+            scaled = total * (self.loss_scale.value * share)
         gradients = tape.gradient(scaled, [v.value for v in self._model.trainable_variables])
         if self._options.loss_scaling:
             gradients = [gradient / self.loss_scale.value for gradient in gradients]
-        return gradients, tf.stack([total, count])
+        return gradients, tf.cast(total, tf.float64)
 
-    def _take_accumulated(self, gradients: list[Any], sums: Any) -> tuple[list[Any], Any]:
-        if not self._gradient_sums:
-            return gradients, sums
-        gradients = [s + g for s, g in zip(self._gradient_sums, gradients, strict=True)]
-        sums = self._sums + sums
-        for variable in (*self._gradient_sums, self._sums):
-            variable.assign(tf.zeros_like(variable))
-        return gradients, sums
-
-    def _reduce(self, gradients: list[Any], own_pixels: Any, all_pixels: Any) -> list[Any]:
-        """Gradients of the mean loss, on all ranks the same."""
-        # A batch without any valid pixel has zero gradients: nothing to divide.
-        own, whole = (
-            tf.cast(self._unit / tf.maximum(pixels, 1.0), tf.float32)
-            for pixels in (own_pixels, all_pixels)
-        )
-        if self._collective.adasum:
-            return self._collective.reduce_gradients([g * own for g in gradients], "gradient")
-        return [g * whole for g in self._collective.reduce_gradients(gradients, "gradient")]
+    def _take_accumulated(self, gradients: list[Any], share: Any) -> list[Any]:
+        """The gradients with those of the batches before, which are forgotten."""
+        if self._gradient_sums:
+            gradients = [
+                s * (self._unit * share) + g
+                for s, g in zip(self._gradient_sums, gradients, strict=True)
+            ]
+            for variable in (*self._gradient_sums, self._sums):
+                variable.assign(tf.zeros_like(variable))
+        return gradients
 
     def _update(self, gradients: list[Any]) -> Any:
-        """Change the weights, unless a gradient or a weight is not finite; returns whether."""
+        """Change the weights, unless a gradient is not finite; returns whether."""
         variables = self._model.trainable_variables
         norm = tf.linalg.global_norm(gradients)
-        # NaN in a weight of the first layer may reach neither loss nor gradients: ReLU hides it.
-        weights_norm = tf.linalg.global_norm([v.value for v in variables])
-        finite = tf.math.is_finite(norm) & tf.math.is_finite(weights_norm)
+        finite = tf.math.is_finite(norm)
         if self._options.clip_norm is not None:
             factor = self._options.clip_norm / tf.maximum(norm, self._options.clip_norm)
             gradients = [gradient * factor for gradient in gradients]
