@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -31,12 +32,22 @@ def open_forward(model: keras.Model, options: InferenceOptions) -> Forward:
     Raises:
         MissingDependencyError: The back end isn't installed.
     """
+    check_backend(options)
     made = _FORWARDS.setdefault(model, {})
     key = (options.backend, options.precision)
     if key not in made:
         open_one = _openvino if options.backend == "openvino" else _keras
         made[key] = open_one(model, options.precision)
     return made[key]
+
+
+def check_backend(options: InferenceOptions) -> None:
+    """Raise MissingDependencyError if a back end isn't installed."""
+    if options.backend == "openvino" and find_spec("openvino") is None:
+        raise MissingDependencyError(
+            "OpenVINO is not installed; install it with: pip install 'polynya[openvino]', or take"
+            " 'keras' as --backend or the recipe's key 'inference.backend'."
+        )
 
 
 def _keras(model: keras.Model, precision: str) -> Forward:
@@ -71,13 +82,8 @@ def in_bfloat16(model: keras.Model) -> keras.Model:
 def _openvino(model: keras.Model, precision: str) -> Forward:
     # Its converter would report its use over the network; without that module it has a stub.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-    try:
-        import openvino
-    except ImportError:
-        raise MissingDependencyError(
-            "OpenVINO is not installed; install it with: pip install 'polynya[openvino]', or set"
-            " the recipe's key 'inference.backend' to 'keras'."
-        ) from None
+    import openvino
+
     threads = int(os.environ.get("TF_NUM_INTRAOP_THREADS", "0"))
     compiled = openvino.Core().compile_model(
         openvino.convert_model(model),

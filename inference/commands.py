@@ -10,6 +10,7 @@ import typer
 from autolabel.commands import EngineOption, Workers
 from inference.choice import parse_products
 from inference.run import MapOptions, map_scenes
+from polynya.inference_options import Backend, Precision
 
 Out = Annotated[Path, typer.Option("--out", help="Folder for the maps.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Predict finished scenes again.")]
@@ -32,6 +33,12 @@ Cell = Annotated[
     float | None,
     typer.Option(min=0.001, help="Cell of the ice concentration in metres; default: the recipe's."),
 ]
+BackendOption = Annotated[
+    Backend | None, typer.Option("--backend", help="What runs the model; default: the recipe's.")
+]
+PrecisionOption = Annotated[
+    Precision | None, typer.Option("--precision", help="Arithmetic; default: the recipe's.")
+]
 
 
 def predict(
@@ -45,6 +52,8 @@ def predict(
     overlap: Overlap = None,
     products: Products = None,
     cell: Cell = None,
+    backend: BackendOption = None,
+    precision: PrecisionOption = None,
     engine: EngineOption = "here",
     workers: Workers = None,
 ) -> None:
@@ -54,8 +63,15 @@ def predict(
     (overview), summary.csv (area and share of each class) and collection.json (STAC collection);
     docs/maps.md describes these and the products of --products.
     """
-    chosen = parse_products(products)
     options = MapOptions(
-        model.absolute(), out.absolute(), overwrite, batch_size, overlap, chosen, cell
+        model.absolute(),
+        out.absolute(),
+        overwrite=overwrite,
+        batch_size=batch_size,
+        overlap=overlap,
+        products=parse_products(products),
+        cell=cell,
+        backend=backend,
+        precision=precision,
     )
     map_scenes(scenes, options, engine, workers)

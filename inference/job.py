@@ -13,7 +13,17 @@ from typing import Annotated
 import typer
 
 from autolabel.commands import EngineOption, MoreScenes, Scenes, Workers
-from inference.commands import BatchSize, Cell, Out, Overlap, Overwrite, Products, predict
+from inference.commands import (
+    BackendOption,
+    BatchSize,
+    Cell,
+    Out,
+    Overlap,
+    Overwrite,
+    PrecisionOption,
+    Products,
+    predict,
+)
 from polynya.cli import run_script
 
 
@@ -27,12 +37,27 @@ def job(
     overlap: Overlap = None,
     products: Products = None,
     cell: Cell = None,
+    backend: BackendOption = None,
+    precision: PrecisionOption = None,
     engine: EngineOption = "spark",
     workers: Workers = None,
 ) -> None:
     """Segment whole scenes into georeferenced class maps, on Spark."""
     patterns = [*scenes, *(more_scenes or [])]
-    predict(model, patterns, out, overwrite, batch_size, overlap, products, cell, engine, workers)
+    predict(
+        model,
+        patterns,
+        out,
+        overwrite,
+        batch_size,
+        overlap,
+        products,
+        cell,
+        backend,
+        precision,
+        engine,
+        workers,
+    )
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from autolabel.engines import Engine, EngineName, open_engine, run_all, worker_died
+from inference.backends import check_backend
 from inference.choice import inference_options
 from inference.collection import write_collection, write_model_item
 from inference.parts import (
@@ -32,7 +33,7 @@ from inference.summary import summary_columns, write_table
 from polynya.classes import ClassScheme
 from polynya.errors import PolynyaError, ScenesFailedError
 from polynya.files import output_folder
-from polynya.inference_options import ProductName
+from polynya.inference_options import Backend, Precision, ProductName
 from polynya.progress import console, progress
 from polynya.scenes import SceneRef, find_scenes, open_scene
 from polynya.storage import absolute
@@ -62,6 +63,10 @@ class MapOptions:
     """What is written beside the map; default from the recipe."""
     cell: float | None = None
     """Edge of a cell of the ice concentration in metres; default from the recipe."""
+    backend: Backend | None = None
+    """What runs the model; default from the recipe."""
+    precision: Precision | None = None
+    """Arithmetic of its layers; default from the recipe."""
 
 
 def map_scenes(
@@ -79,13 +84,15 @@ def map_scenes(
     Raises:
         ModelError: There is no usable model.
         RecipeError: A product doesn't fit the model's classes.
+        MissingDependencyError: The back end isn't installed.
         OutputError: The folder can't be made.
         ScenesFailedError: Some scenes failed; the others are done.
     """
-    recipe = _model_of(options.model).recipe
+    recipe = _model_of(options).recipe
     classes = recipe.classes
-    # Before anything is computed: it may not fit the model.
+    # Before anything is computed: it may not fit the model, or not be there.
     wanted = inference_options(recipe, options.products, options.cell)
+    check_backend(wanted)
     output_folder(options.folder)
     refs = [SceneRef(ref.id, absolute(ref.uri)) for ref in find_scenes(patterns)]
     clashes = _clashes(refs, options.folder, wanted.products)
@@ -115,17 +122,26 @@ def map_scenes(
     return results
 
 
+def _model_of(options: MapOptions) -> TrainedModel:
+    """The model, with what the command says of back end and precision in its recipe."""
+    return _opened(options.model, options.backend, options.precision)
+
+
 @lru_cache(maxsize=1)
-def _model_of(folder: Path) -> TrainedModel:
+def _opened(folder: Path, backend: Backend | None, precision: Precision | None) -> TrainedModel:
     """The model of this process: loading takes seconds, so a worker does it once."""
-    return open_model(folder)
+    model = open_model(folder)
+    said = {"backend": backend, "precision": precision}
+    changes = {key: value for key, value in said.items() if value is not None}
+    inference = model.recipe.inference.model_copy(update=changes)
+    return replace(model, recipe=model.recipe.model_copy(update={"inference": inference}))
 
 
 def _describe_model(options: MapOptions) -> None:
     """Write the STAC item of the model beside its maps."""
     import keras
 
-    model = _model_of(options.model)
+    model = _model_of(options)
     write_model_item(
         options.folder,
         options.model / MODEL_FILE,
@@ -199,7 +215,7 @@ def _ready(
 
 def _parts_of(ref: SceneRef, options: MapOptions) -> list[_PartTask]:
     """Parts of a scene that is large and not finished; else none."""
-    model = _model_of(options.model)
+    model = _model_of(options)
     wanted = inference_options(model.recipe, options.products, options.cell)
     try:
         scene = open_scene(ref.uri, model.recipe.scene, ref.id)
@@ -225,7 +241,7 @@ def _left_by(task: _PartTask) -> str | None:
 def _predict_on_one_core(task: _PartTask, options: MapOptions) -> str:
     """Predict a part; why it failed, or nothing."""
     _take_one_core()
-    model = _model_of(options.model)
+    model = _model_of(options)
     wanted = inference_options(model.recipe, options.products, options.cell)
     try:
         predict_part(
@@ -247,7 +263,7 @@ def _predict_on_one_core(task: _PartTask, options: MapOptions) -> str:
 def _map_one(ready: _Ready, options: MapOptions) -> MapResult:
     if ready.failure:
         return MapResult(ready.ref.id, ready.ref.uri, "failed", ready.failure)
-    model = _model_of(options.model)
+    model = _model_of(options)
     return map_scene(
         model,
         ready.ref,

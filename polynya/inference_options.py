@@ -11,6 +11,8 @@ from polynya.options import Options, Positive
 Blend = Literal["hann", "trimmed"]
 """Overlapping windows: averaged with weights that fall towards borders, or without borders."""
 
+Backend = Literal["keras", "openvino"]
+Precision = Literal["float32", "bfloat16"]
 
 ProductName = Literal["probability", "entropy", "polygons", "concentration", "label-png", "overlay"]
 """What prediction can write beside the class map (docs/maps.md)."""
@@ -48,9 +50,9 @@ class InferenceOptions(Options):
     the outer half of the overlap left out."""
     batch_size: Positive = 1
     """Windows per call of the model; more pays on GPUs and with small windows."""
-    backend: Literal["keras", "openvino"] = "keras"
+    backend: Backend = "keras"
     """What runs the model; "openvino" (an extra) is for processors."""
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Precision = "float32"
     """Arithmetic of the layers: bfloat16 is faster on processors and GPUs made for it, and gives
     other classes where two are nearly as probable."""
     products: tuple[ProductName, ...] = ()

@@ -51,7 +51,7 @@ class ModelOptions(Options):
     """Architecture; the defaults are the paper's U-Net."""
 
     name: str = "unet"
-    """"unet", or "threshold_net", which finds where cloud and shadow have moved the thresholds."""
+    """"unet": the paper's network and leaner ones of its kind."""
     filters: Annotated[tuple[Positive, ...], Field(min_length=2)] = (16, 32, 64, 128, 256, 512)
     """Filters per level, the bottleneck last."""
     dropout: tuple[Annotated[float, Field(ge=0.0, lt=1.0)], ...] = (0.1, 0.1, 0.2, 0.2, 0.2, 0.3)

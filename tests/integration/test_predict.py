@@ -196,6 +196,18 @@ def test_predict_writes_the_products_that_are_asked_for(model, write_scene, tmp_
     ]  # fmt: skip
 
 
+def test_predict_takes_the_back_end_of_the_command(model, write_scene, tmp_path, monkeypatch):
+    path, out = write_scene("in/site.tif", ice_image(70, 70), nodata=0), tmp_path / "maps"
+    words = ("predict", model, path, "--out", out, "--backend", "openvino")
+    run(*words, "--precision", "bfloat16")
+    item = json.loads((out / "site.json").read_text())
+    assert item["properties"]["polynya:backend"] == "openvino, bfloat16"
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    said = run(*words, "--overwrite", expect=1).output
+    assert "OpenVINO is not installed; install it with: pip install" in said
+    assert "Failed" not in said
+
+
 def test_predict_with_products_that_can_not_be_is_one_sentence(write_scene, tmp_path, model):
     path = write_scene("a.tif", ice_image(70, 70))
     options = ("predict", model, path, "--out", tmp_path / "maps", "--products")

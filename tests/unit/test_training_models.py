@@ -144,7 +144,7 @@ def test_the_published_normalisation_divides_columns_of_grey_by_their_norm(tmp_p
         ({"dropout": (0.1,)}, "`dropout` must have as many"),
         ({"brightness_filters": -1}, "`brightness_filters` must be at least 0"),
         ({"normalisation": "zscore"}, "`normalisation` must be 'range' or 'published'"),
-        ({"stem": 3}, "`stem` must be one of 1, 2, 4. Received: stem=3"),
+        ({"stem": 3}, "`stem` must be 1, 2 or 4. Received: stem=3"),
     ],
 )
 def test_what_cannot_be_built_is_said(options: dict[str, Any], message: str) -> None:

@@ -6,13 +6,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from polynya.errors import ModelError
-from training.models.threshold_net import threshold_net
 from training.models.unet import unet
 
 if TYPE_CHECKING:
     import keras
 
-MODELS: dict[str, Callable[..., keras.Model]] = {"unet": unet, "threshold_net": threshold_net}
+MODELS: dict[str, Callable[..., keras.Model]] = {"unet": unet}
 """Every model that a recipe can name. Each takes `input_shape`, `n_classes` and its own options."""
 
 

@@ -9,8 +9,6 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from training.models.arguments import check_arguments
-
 PAPER_FILTERS = (16, 32, 64, 128, 256, 512)
 PAPER_DROPOUT = (0.1, 0.1, 0.2, 0.2, 0.2, 0.3)
 
@@ -81,16 +79,7 @@ def unet(
     Source: O. Ronneberger et al., "U-Net: Convolutional networks for biomedical image
     segmentation", MICCAI 2015; section III-C of the sea-ice workflow paper.
     """
-    check_arguments(
-        input_shape,
-        n_classes,
-        filters,
-        dropout,
-        stem,
-        brightness_filters,
-        stems=(1, 2, 4),
-        least_brightness_filters=0,
-    )
+    _check_arguments(input_shape, n_classes, filters, dropout, stem, brightness_filters)
     if normalisation not in ("range", "published"):
         raise ValueError(
             "`normalisation` must be 'range' or 'published'. "
@@ -173,6 +162,44 @@ def unet(
         n_classes, 1, activation="softmax", name="probabilities", dtype="float32"
     )(x)
     return keras.Model(inputs, outputs, name=name)
+
+
+def _check_arguments(
+    input_shape: tuple[int | None, int | None, int],
+    n_classes: int,
+    filters: Sequence[int],
+    dropout: Sequence[float],
+    stem: int,
+    brightness_filters: int,
+) -> None:
+    """Raise ValueError for what no model can be built of."""
+    if len(input_shape) != 3:
+        raise ValueError(
+            f"`input_shape` must be (height, width, bands). Received: input_shape={input_shape}"
+        )
+    if n_classes < 2:
+        raise ValueError(f"`n_classes` must be at least 2. Received: n_classes={n_classes}")
+    if len(filters) < 2:
+        raise ValueError(f"`filters` must have at least 2 levels. Received: filters={filters}")
+    if len(dropout) != len(filters):
+        raise ValueError(
+            "`dropout` must have as many values as `filters`. "
+            f"Received: dropout={dropout}, filters={filters}"
+        )
+    if stem not in (1, 2, 4):
+        raise ValueError(f"`stem` must be 1, 2 or 4. Received: stem={stem}")
+    if brightness_filters < 0:
+        raise ValueError(
+            "`brightness_filters` must be at least 0. "
+            f"Received: brightness_filters={brightness_filters}"
+        )
+    multiple = stem * 2 ** (len(filters) - 1)
+    for size in input_shape[:2]:
+        if size is not None and size % multiple:
+            raise ValueError(
+                f"`input_shape` must have a height and width that are multiples of {multiple}. "
+                f"Received: input_shape={input_shape}"
+            )
 
 
 def _ramp_weights(n_filters: int) -> list[NDArray[np.float32]]:
