@@ -28,7 +28,13 @@ from polynya.errors import OutputError
 from polynya.files import whole_file
 from polynya.scenes import Scene
 
-_COG_OPTIONS = {"BLOCKSIZE": 512, "COMPRESS": "DEFLATE", "BIGTIFF": "IF_SAFER"}
+_COG_OPTIONS = {
+    # Only compression runs side by side, so the bytes are the same.
+    "NUM_THREADS": "ALL_CPUS",
+    "BLOCKSIZE": 512,
+    "COMPRESS": "DEFLATE",
+    "BIGTIFF": "IF_SAFER",
+}
 _CACHE_BYTES = 64 * 2**20
 """GDAL keeps blocks in memory, by default as much as 5 % of the machine's: the whole raster."""
 ROWS = 512

@@ -15,7 +15,7 @@ from inference.ahead import ahead
 from inference.backends import open_forward
 from inference.decision import Decision, decided, read_decision, tidy
 from inference.rows import row_reader
-from inference.windows import Axis, Band, Windows, blend_bands
+from inference.windows import BAND_ROWS, Axis, Band, Windows, blend_bands, fitted
 from polynya.errors import SceneError
 from polynya.progress import track
 from polynya.scenes import Scene
@@ -76,7 +76,8 @@ def predict_scene(
     classes = model.recipe.classes
     decision = decision or read_decision(model.folder, classes.n_classes)
     nodata = classes.nodata
-    codes, probabilities = [], []
+    codes = np.full((scene.height, scene.width), nodata, np.uint8)
+    probabilities = []
     if bands is None:
         bands = predict_bands(
             model,
@@ -87,13 +88,13 @@ def predict_scene(
             show_progress=show_progress,
         )
     for band in bands:
-        codes.append(band.codes(nodata, decision.weights))
+        codes[band.row : band.row + len(band.valid)] = band.codes(nodata, decision.weights)
         if on_band is not None:
             on_band(band)
         if with_probabilities:
             probabilities.append(band.probabilities)
     prediction = Prediction(
-        tidy(np.concatenate(codes), decision, nodata),
+        tidy(codes, decision, nodata),
         np.concatenate(probabilities) if with_probabilities else None,
     )
     if (prediction.codes == nodata).all():
@@ -124,13 +125,14 @@ def predict_bands(
         overlap: Share that neighbouring windows have in common.
         decision: Gives how often and how smoothly a window is seen.
         part: Only these bands, by their numbers in `scene_windows(...).spans()`; default all.
-        show_progress: Show how many rows of windows are done.
+        show_progress: Show how many bands are done.
     """
     recipe = model.recipe
     decision = decision or read_decision(model.folder, recipe.classes.n_classes)
     windows = scene_windows(model, scene, batch_size, overlap)
     spans = windows.spans()
     wanted = part if part is not None else range(len(spans))
+    count = sum(-(-(end - start) // BAND_ROWS) for start, end in spans[wanted.start : wanted.stop])
     bands = blend_bands(
         row_reader(scene, recipe, spans[wanted.start][0] - windows.rows.size),
         decided(open_forward(model.keras_model, recipe.inference), decision),
@@ -139,7 +141,7 @@ def predict_bands(
         part=part,
     )
     title = f"Predicting {scene.id}"
-    return iter(track(ahead(bands), title, total=len(wanted), enabled=show_progress))
+    return iter(track(ahead(bands), title, total=count, enabled=show_progress))
 
 
 def scene_windows(
@@ -148,7 +150,7 @@ def scene_windows(
     batch_size: int | None = None,
     overlap: float | None = None,
 ) -> Windows:
-    """Windows of whole tiles, as large as the recipe says or the scene needs.
+    """Windows as large as the recipe says, or as little smaller as lets them fit the scene.
 
     Args:
         model: Its recipe gives what isn't given here, and a model of fixed size gives that.
@@ -156,12 +158,15 @@ def scene_windows(
         batch_size: Windows per call of the model.
         overlap: Share that neighbouring windows have in common.
     """
-    options, tile = model.recipe.inference, model.recipe.tiles.size
+    recipe, options = model.recipe, model.recipe.inference
     share = options.overlap if overlap is None else overlap
-    most = max(1, round(options.window / tile))
+    multiple = recipe.model.multiple
+    largest = multiple * max(1, round(max(options.window, recipe.tiles.size) / multiple))
 
     def axis(length: int, fixed: int | None) -> Axis:
-        return Axis(length, fixed or tile * min(most, -(-length // tile)), share, options.blend)
+        if fixed:
+            return Axis(length, fixed, share, options.blend)
+        return fitted(Axis(length, largest, share, options.blend), multiple)
 
     _, fixed_height, fixed_width, _ = model.keras_model.input_shape
     return Windows(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -115,7 +116,9 @@ def _map_scene(
     with (
         upright(scene, paths.folder) as seen,
         open_writers(paths, seen, classes, options, tags) as writers,
+        ThreadPoolExecutor(1) as aside,
     ):
+        preview = aside.submit(read_preview, seen)
         codes = predict_scene(
             model,
             seen,
@@ -128,7 +131,7 @@ def _map_scene(
         # What an earlier run left is complete no longer.
         remove_products(paths.item)
         summary = summarise(codes, seen, classes) | writers.finish(codes)
-        _draw_overview(paths.picture, seen, codes, model)
+        _draw_overview(paths.picture, preview.result(), seen, codes, model)
     write_map(paths.map, codes, seen, classes, tags)
     # The item comes last: where it is, with these tags, the others are too.
     write_item(paths, replace(seen, uri=scene.uri), classes, options.products, tags, summary)
@@ -179,9 +182,15 @@ def prediction_tags(
     )
 
 
-def _draw_overview(path: Path, scene: Scene, codes: NDArray[np.uint8], model: TrainedModel) -> None:
+def _draw_overview(
+    path: Path,
+    preview: tuple[NDArray[np.uint8], NDArray[np.bool_]],
+    scene: Scene,
+    codes: NDArray[np.uint8],
+    model: TrainedModel,
+) -> None:
     classes, label = model.recipe.classes, model.recipe.label
-    image, valid = read_preview(scene)
+    image, valid = preview
     step = thinning(scene.height, scene.width)
     panels = [("Scene", image)]
     given = label.profile

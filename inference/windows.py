@@ -21,6 +21,9 @@ Image = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 Probabilities = NDArray[np.float32]
 
+BAND_ROWS = 256
+"""Most rows of a band; of the bands in use at a time there are several."""
+
 ReadRows = Callable[[int, int], tuple[Image, Mask]]
 """Rows from start up to stop: uint8 (N, W, 3) and bool (N, W); each row is asked for once."""
 
@@ -87,6 +90,28 @@ class Axis:
         return sums[: self.length]
 
 
+def fitted(axis: Axis, multiple: int) -> Axis:
+    """As many windows, but no larger than they must be to reach the end of the scene.
+
+    Else the last one may lie nearly on the one before, or beyond the scene.
+
+    Args:
+        axis: The largest windows that may be, and the share that they have in common.
+        multiple: The new size is a multiple of this, in pixels.
+
+    Returns:
+        Windows whose overlap is at least as wide, and a multiple too if that is not too much: then
+        a network with strides sees the same cells from both.
+    """
+    common = round(axis.size * axis.overlap)
+    whole = -(-common // multiple) * multiple
+    common = whole if 2 * whole <= axis.size else common
+    count = len(Axis(axis.length, axis.size, common / axis.size, axis.blend).starts)
+    least = -(-(axis.length + (count - 1) * common) // count)
+    size = min(axis.size, -(-least // multiple) * multiple)
+    return Axis(axis.length, size, common / size if count > 1 else axis.overlap, axis.blend)
+
+
 @dataclass(frozen=True)
 class Windows:
     """How a scene is cut into overlapping windows."""
@@ -97,7 +122,7 @@ class Windows:
     """Windows per call of the model."""
 
     def spans(self) -> list[tuple[int, int]]:
-        """First row and end of the bands that `blend_bands` yields, one for each row of windows."""
+        """First row and end of what is finished with each row of windows."""
         starts = self.rows.starts
         return list(zip(starts, [*starts[1:], self.rows.length], strict=True))
 
@@ -147,11 +172,11 @@ def blend_bands(
         forward: The model.
         windows: Where they are, and how they are blended.
         n_classes: Channels of the model's output.
-        part: Only these bands, by their numbers in `Windows.spans`; default all. What they hold
+        part: Only these spans, by their numbers in `Windows.spans`; default all. What they hold
             is the same to the last bit: all windows that reach into them are run.
 
     Yields:
-        Bands that follow each other from the top, one for each row of windows.
+        Bands that follow each other from the top, of at most `BAND_ROWS` rows.
     """
     rows, columns = windows.rows, windows.columns
     spans = windows.spans()
@@ -175,8 +200,11 @@ def blend_bands(
         # window over a valid pixel was run, so the sum of weights is known without counting.
         done = next_top - top
         if index >= wanted.start:
-            totals: Probabilities = row_sums[top:next_top, None, None] * column_sums[:, None]
-            yield Band(top, valid[:done], sums[:done, : columns.length] / totals)
+            for first in range(0, done, BAND_ROWS):
+                part_rows = slice(first, min(first + BAND_ROWS, done))
+                weights = row_sums[top:next_top][part_rows, None, None] * column_sums[:, None]
+                known: Probabilities = sums[part_rows, : columns.length] / weights
+                yield Band(top + first, valid[part_rows], known)
         image, valid = image[done:], valid[done:]
         sums[: rows.size - done] = sums[done:]
         sums[rows.size - done :] = 0
@@ -208,9 +236,13 @@ def _add_windows(
     padding = [(0, max(0, full - side)) for full, side in zip(size, valid.shape, strict=True)]
     image = np.pad(image, [*padding, (0, 0)], mode="symmetric")
     wanted = [left for left in columns.starts if valid[:, left : left + columns.size].any()]
-    for first in range(0, len(wanted), windows.batch_size):
-        batch = wanted[first : first + windows.batch_size]
-        stack = np.stack([image[:, left : left + columns.size] for left in batch])
-        for left, probabilities in zip(batch, forward(stack), strict=True):
+    batches = [
+        wanted[first : first + windows.batch_size]
+        for first in range(0, len(wanted), windows.batch_size)
+    ]
+    stacks = (np.stack([image[:, left : left + columns.size] for left in b]) for b in batches)
+    # The model works on the next windows while these are added.
+    for batch, results in zip(batches, ahead(map(forward, stacks)), strict=True):
+        for left, probabilities in zip(batch, results, strict=True):
             weights: Probabilities = row_weights[:, None, None] * columns.weights(left)[:, None]
             sums[:, left : left + columns.size] += probabilities * weights

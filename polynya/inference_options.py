@@ -40,10 +40,10 @@ class ConcentrationOptions(Options):
 class InferenceOptions(Options):
     """Prediction of whole scenes."""
 
-    window: Positive = 1024
-    """Edge in pixels of the windows that the model sees, rounded to whole tiles of `tiles.size`;
-    smaller where the scene is. Larger ones take more memory and less time."""
-    overlap: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.125
+    window: Positive = 896
+    """Edge in pixels of the largest windows that the model sees, at least `tiles.size`; smaller
+    where that fits a scene better. Larger ones take more memory and less time."""
+    overlap: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0625
     """Share of a window that it has in common with the next one."""
     blend: Blend = "hann"
     """What happens where windows overlap: averaged with weights that fall towards the border, or

@@ -69,6 +69,11 @@ class ModelOptions(Options):
     """0: the model sees the bands, as in the paper. More: it sees brightness, the greatest band of
     a pixel, through this many soft thresholds, and finds classes that thresholds define sooner."""
 
+    @property
+    def multiple(self) -> int:
+        """Height and width of what the model sees are multiples of this, in pixels."""
+        return self.stem * int(2 ** (len(self.filters) - 1))
+
     @model_validator(mode="after")
     def _one_dropout_per_level(self) -> ModelOptions:
         if len(self.dropout) != len(self.filters):

@@ -65,7 +65,7 @@ def check_recipe(recipe: Recipe, shards: ShardSet) -> None:
                 " recipe has; label again with this recipe, or copy that section from"
                 f" {shards.folder}/_dataset.json."
             )
-    multiple = recipe.model.stem * 2 ** (len(recipe.model.filters) - 1)
+    multiple = recipe.model.multiple
     for key, size in (("tiles.size", recipe.tiles.size), ("inference.window", _window(recipe))):
         if size % multiple:
             raise RecipeError(

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from inference.windows import Axis, Windows, blend_bands
+from inference.windows import Axis, Windows, blend_bands, fitted
 
 SIZES = st.integers(1, 700)
 OVERLAPS = st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.6, 0.75, 0.9])
@@ -265,3 +265,29 @@ def test_an_error_of_the_source_comes_through():
 
     with pytest.raises(OSError, match="the disk is gone"):
         list(blend_bands(broken, brightness_model, square((90, 40), 32, 0.5), n_classes=3))
+
+
+@given(
+    length=st.integers(1, 3000),
+    multiple=st.sampled_from([1, 16, 32, 64]),
+    cells=st.integers(1, 20),
+    overlap=st.floats(0.0, 0.9),
+)
+def test_fitted_windows_are_no_larger_and_cover_everything(length, multiple, cells, overlap):
+    axis = Axis(length, cells * multiple, overlap)
+    found = fitted(axis, multiple)
+    assert found.size <= axis.size
+    assert found.size % multiple == 0
+    assert found.starts[-1] + found.size >= length
+    common = round(axis.size * overlap)
+    steps = np.diff(found.starts)
+    assert (steps <= max(1, found.size - common)).all()
+    assert (
+        found.size * len(found.starts)
+        <= axis.size * max(len(axis.starts), 1) + multiple * len(found.starts) + multiple
+    )
+
+
+def test_windows_of_a_satellite_scene_waste_little():
+    axis = fitted(Axis(10980, 896, 0.0625), 32)
+    assert (axis.size, len(axis.starts), axis.starts[1]) == (864, 14, 800)
