@@ -38,12 +38,13 @@ def read_preview(scene: Scene) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """
     step = thinning(scene.height, scene.width)
     rows = _ROWS_PER_READ // step * step or step
-    parts = [
-        read_scene(scene, Tile(row, 0, min(rows, scene.height - row), scene.width))
-        for row in range(0, scene.height, rows)
-    ]
-    images = [image[::step, ::step] for image, _ in parts]
-    masks = [valid[::step, ::step] for _, valid in parts]
+    images, masks = [], []
+    for row in range(0, scene.height, rows):
+        tile = Tile(row, 0, min(rows, scene.height - row), scene.width)
+        image, valid = read_scene(scene, tile)
+        # Copies, which don't keep what was left out.
+        images.append(image[::step, ::step].copy())
+        masks.append(valid[::step, ::step].copy())
     return np.concatenate(images), np.concatenate(masks)
 
 

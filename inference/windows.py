@@ -202,8 +202,8 @@ def blend_bands(
         if index >= wanted.start:
             for first in range(0, done, BAND_ROWS):
                 part_rows = slice(first, min(first + BAND_ROWS, done))
-                weights = row_sums[top:next_top][part_rows, None, None] * column_sums[:, None]
-                known: Probabilities = sums[part_rows, : columns.length] / weights
+                totals = _spread(row_sums[top:next_top][part_rows], column_sums, n_classes)
+                known = sums[part_rows, : columns.length] / totals
                 yield Band(top + first, valid[part_rows], known)
         image, valid = image[done:], valid[done:]
         sums[: rows.size - done] = sums[done:]
@@ -244,5 +244,16 @@ def _add_windows(
     # The model works on the next windows while these are added.
     for batch, results in zip(batches, ahead(map(forward, stacks)), strict=True):
         for left, probabilities in zip(batch, results, strict=True):
-            weights: Probabilities = row_weights[:, None, None] * columns.weights(left)[:, None]
+            weights = _spread(row_weights, columns.weights(left), probabilities.shape[2])
             sums[:, left : left + columns.size] += probabilities * weights
+
+
+def _spread(
+    rows: NDArray[np.float32], columns: NDArray[np.float32], channels: int
+) -> Probabilities:
+    """Products of weights, float32 (H, W, C).
+
+    Written out for all channels, as NumPy is several times slower over a last axis of a few.
+    """
+    products = rows[:, None] * np.repeat(columns, channels)
+    return np.asarray(products.reshape(len(rows), len(columns), channels), np.float32)
