@@ -23,7 +23,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 OUT = Path("runs/bench/maps")
 
 CUTS: tuple[tuple[Blend, int, float], ...] = (
-    ("hann", 1024, 0.125),
+    ("hann", 896, 0.0625),
     ("hann", 1024, 0.25),
     ("hann", 512, 0.25),
     ("hann", 512, 0.5),
