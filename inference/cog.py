@@ -6,6 +6,7 @@ and are copied from there, block by block: memory doesn't depend on the size of 
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -28,13 +29,7 @@ from polynya.errors import OutputError
 from polynya.files import whole_file
 from polynya.scenes import Scene
 
-_COG_OPTIONS = {
-    # Only compression runs side by side, so the bytes are the same.
-    "NUM_THREADS": "ALL_CPUS",
-    "BLOCKSIZE": 512,
-    "COMPRESS": "DEFLATE",
-    "BIGTIFF": "IF_SAFER",
-}
+_COG_OPTIONS = {"BLOCKSIZE": 512, "COMPRESS": "DEFLATE", "BIGTIFF": "IF_SAFER"}
 _CACHE_BYTES = 64 * 2**20
 """GDAL keeps blocks in memory, by default as much as 5 % of the machine's: the whole raster."""
 ROWS = 512
@@ -164,7 +159,10 @@ def cog_rows(path: Path, layout: RasterLayout, tags: Mapping[str, str]) -> Itera
     """
     with raster_rows(path, layout, tags) as rows:
         yield rows
-        rows.copy(path, "COG", **_COG_OPTIONS, OVERVIEW_RESAMPLING=layout.resampling)
+        # Only compression runs side by side, so the bytes are the same; workers have one core each.
+        threads = os.environ.get("GDAL_NUM_THREADS", "ALL_CPUS")
+        options = {**_COG_OPTIONS, "NUM_THREADS": threads}
+        rows.copy(path, "COG", **options, OVERVIEW_RESAMPLING=layout.resampling)
 
 
 @contextmanager

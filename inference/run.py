@@ -282,7 +282,8 @@ def _map_on_one_core(ready: _Ready, options: MapOptions) -> MapResult:
 
 
 def _take_one_core() -> None:
-    # TensorFlow reads these when it is imported. One core a worker: more threads only fight.
+    # One core a worker: more threads only fight. TensorFlow reads its two when it is imported.
+    os.environ.setdefault("GDAL_NUM_THREADS", "1")
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
     os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 

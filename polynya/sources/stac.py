@@ -207,8 +207,13 @@ def _unusable(options: StacOptions, href: str, error: Exception) -> SourceError:
 
 
 def _errors() -> tuple[type[Exception], ...]:
+    """What reading a catalogue raises.
+
+    pystac has no error of its own for a document that is JSON but no STAC: it fails with whatever
+    its parsing meets first (a missing key, a list where a string should be, an unknown version).
+    """
     from pystac import STACError
     from pystac_client.exceptions import APIError
 
-    broken = (ValueError, KeyError, TypeError, AttributeError, NotImplementedError)
-    return (STACError, APIError, PolynyaError, OSError, *broken)
+    malformed = (ValueError, KeyError, TypeError, AttributeError, NotImplementedError)
+    return (STACError, APIError, PolynyaError, OSError, *malformed)
