@@ -10,7 +10,7 @@ import typer
 from autolabel.commands import EngineOption, Workers
 from inference.choice import parse_products
 from inference.run import MapOptions, map_scenes
-from polynya.inference_options import Backend, Precision
+from polynya.inference_options import Backend, FirstFilter, Precision
 
 Out = Annotated[Path, typer.Option("--out", help="Folder for the maps.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Predict finished scenes again.")]
@@ -39,6 +39,10 @@ BackendOption = Annotated[
 PrecisionOption = Annotated[
     Precision | None, typer.Option("--precision", help="Arithmetic; default: the recipe's.")
 ]
+FilterOption = Annotated[
+    FirstFilter | None,
+    typer.Option("--filter", help="Filter before the model sees a scene; default: the recipe's."),
+]
 
 
 def predict(
@@ -54,6 +58,7 @@ def predict(
     cell: Cell = None,
     backend: BackendOption = None,
     precision: PrecisionOption = None,
+    first_filter: FilterOption = None,
     engine: EngineOption = "here",
     workers: Workers = None,
 ) -> None:
@@ -73,5 +78,6 @@ def predict(
         cell=cell,
         backend=backend,
         precision=precision,
+        first_filter=first_filter,
     )
     map_scenes(scenes, options, engine, workers)

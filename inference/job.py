@@ -17,6 +17,7 @@ from inference.commands import (
     BackendOption,
     BatchSize,
     Cell,
+    FilterOption,
     Out,
     Overlap,
     Overwrite,
@@ -39,6 +40,7 @@ def job(
     cell: Cell = None,
     backend: BackendOption = None,
     precision: PrecisionOption = None,
+    first_filter: FilterOption = None,
     engine: EngineOption = "spark",
     workers: Workers = None,
 ) -> None:
@@ -55,6 +57,7 @@ def job(
         cell=cell,
         backend=backend,
         precision=precision,
+        first_filter=first_filter,
         engine=engine,
         workers=workers,
     )

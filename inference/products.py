@@ -177,6 +177,7 @@ def prediction_tags(
         source_digest=source_digest(scene.uri),
         window_size=f"{windows.rows.size} x {windows.columns.size}",
         window_overlap=f"{windows.rows.overlap}, {options.blend}",
+        filter=options.filter,
         backend=f"{options.backend}, {options.precision}",
         decision=decision.model_dump_json(exclude_defaults=True),
     )

@@ -19,7 +19,7 @@ _ROWS_PER_READ = 1024
 
 
 def row_reader(scene: Scene, recipe: Recipe, first: int = 0) -> ReadRows:
-    """Rows of a scene, filtered where the model learnt from filtered images.
+    """Rows of a scene, filtered where the model learnt from filtered images or the recipe says so.
 
     Memory depends on the scene's width, except for the published filter of whole scenes, which
     needs all pixels at once. The illumination filter goes through the scene once more before, and
@@ -30,9 +30,18 @@ def row_reader(scene: Scene, recipe: Recipe, first: int = 0) -> ReadRows:
         recipe: Of the model.
         first: First row that will be asked for.
     """
+    recipe = _with_filter(recipe)
     step = _block_rows(recipe)
     start = 0 if _needs_whole(recipe) else max(first, 0) // step * step
     return _Rows(scene, _blocks(scene, recipe, start), start)
+
+
+def _with_filter(recipe: Recipe) -> Recipe:
+    """The recipe as if the model had learnt from images of the filter that goes before it."""
+    if recipe.inference.filter == "as-trained":
+        return recipe
+    changes = {"images": "filtered", "method": recipe.inference.filter, "scope": "scene"}
+    return recipe.model_copy(update={"label": recipe.label.model_copy(update=changes)})
 
 
 class _Rows:

@@ -7,7 +7,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,7 +33,7 @@ from inference.summary import summary_columns, write_table
 from polynya.classes import ClassScheme
 from polynya.errors import PolynyaError, ScenesFailedError
 from polynya.files import output_folder
-from polynya.inference_options import Backend, Precision, ProductName
+from polynya.inference_options import Backend, FirstFilter, Precision, ProductName
 from polynya.progress import console, progress
 from polynya.scenes import SceneRef, find_scenes, open_scene
 from polynya.storage import absolute
@@ -67,6 +67,8 @@ class MapOptions:
     """What runs the model; default from the recipe."""
     precision: Precision | None = None
     """Arithmetic of its layers; default from the recipe."""
+    first_filter: FirstFilter | None = None
+    """Filter before the model sees a scene; default from the recipe."""
 
 
 def map_scenes(
@@ -123,18 +125,20 @@ def map_scenes(
 
 
 def _model_of(options: MapOptions) -> TrainedModel:
-    """The model, with what the command says of back end and precision in its recipe."""
-    return _opened(options.model, options.backend, options.precision)
+    """The model, with what the command says of how it is run in its recipe."""
+    return _opened(options.model, options.backend, options.precision, options.first_filter)
 
 
 @lru_cache(maxsize=1)
-def _opened(folder: Path, backend: Backend | None, precision: Precision | None) -> TrainedModel:
+def _opened(
+    folder: Path,
+    backend: Backend | None,
+    precision: Precision | None,
+    first_filter: FirstFilter | None,
+) -> TrainedModel:
     """The model of this process: loading takes seconds, so a worker does it once."""
-    model = open_model(folder)
-    said = {"backend": backend, "precision": precision}
-    changes = {key: value for key, value in said.items() if value is not None}
-    inference = model.recipe.inference.model_copy(update=changes)
-    return replace(model, recipe=model.recipe.model_copy(update={"inference": inference}))
+    said = {"backend": backend, "precision": precision, "filter": first_filter}
+    return open_model(folder).run_with(**{k: v for k, v in said.items() if v is not None})
 
 
 def _describe_model(options: MapOptions) -> None:

@@ -14,6 +14,9 @@ Blend = Literal["hann", "trimmed"]
 Backend = Literal["keras", "openvino"]
 Precision = Literal["float32", "bfloat16"]
 
+FirstFilter = Literal["as-trained", "illumination"]
+"""What a scene goes through before the model sees it."""
+
 ProductName = Literal["probability", "entropy", "polygons", "concentration", "label-png", "overlay"]
 """What prediction can write beside the class map (docs/maps.md)."""
 
@@ -50,6 +53,10 @@ class InferenceOptions(Options):
     the outer half of the overlap left out."""
     batch_size: Positive = 1
     """Windows per call of the model; more pays on GPUs and with small windows."""
+    filter: FirstFilter = "as-trained"
+    """What takes thin cloud and shadow out of a scene before the model sees it. as-trained: the
+    filter of the images that it learnt from, if any. illumination: that one, for a model that
+    learnt from clear scenes under simulated cloud, and mends what the filter leaves."""
     backend: Backend = "keras"
     """What runs the model; "openvino" (an extra) is for processors."""
     precision: Precision = "float32"

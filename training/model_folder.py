@@ -21,7 +21,7 @@ import math
 import shutil
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +63,11 @@ class TrainedModel:
     @property
     def classes(self) -> ClassScheme:
         return self.recipe.classes
+
+    def run_with(self, **inference: Any) -> TrainedModel:
+        """The same model with other values of keys of the recipe's section `inference`."""
+        section = self.recipe.inference.model_copy(update=inference)
+        return replace(self, recipe=self.recipe.model_copy(update={"inference": section}))
 
 
 def start_folder(

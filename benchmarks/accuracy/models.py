@@ -7,14 +7,16 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.accuracy.training_scenes import Kind, write_training_scenes
+from inference.predict import open_model
 from polynya.errors import PolynyaError
 from polynya.files import output_folder
+from polynya.inference_options import FirstFilter
 from polynya.recipe import Recipe, load_recipe
-from training.model_folder import CARD_FILE, HISTORY_FILE
+from training.model_folder import CARD_FILE, HISTORY_FILE, TrainedModel
 
 ROOT = Path(__file__).parents[2]
 """The clone, where recipes and entry points are."""
@@ -37,6 +39,8 @@ class BenchModel:
     """Number of training scenes of each kind."""
     quick_scenes: dict[Kind, int] = field(hash=False)
     """The same for a smoke run."""
+    filter: FirstFilter = "as-trained"
+    """Before it sees a scene; those that differ in this only are one model, trained once."""
 
 
 PUBLISHED = BenchModel(
@@ -53,7 +57,11 @@ THROUGH_CLOUD = BenchModel(
     {Kind.CLEAR: 250, Kind.MOSAIC: 250},
     {Kind.CLEAR: 2, Kind.MOSAIC: 2},
 )
-MODELS = (PUBLISHED, THROUGH_CLOUD)
+AFTER_FILTER = replace(
+    THROUGH_CLOUD, name=f"{THROUGH_CLOUD.name}, after our filter", filter="illumination"
+)
+TRAINED = (PUBLISHED, THROUGH_CLOUD)
+MODELS = (*TRAINED, AFTER_FILTER)
 
 SCENE_SIZE, QUICK_SCENE_SIZE = 960, 192
 """Height and width of the training scenes in pixels."""
@@ -87,6 +95,10 @@ class Workplace:
 
     def model(self, model: BenchModel) -> Path:
         return self.out / "models" / model.slug
+
+    def open(self, model: BenchModel) -> TrainedModel:
+        """The model as it is trained, with the filter before it."""
+        return open_model(self.model(model)).run_with(filter=model.filter)
 
     def recipe(self, model: BenchModel) -> Path:
         """The recipe; in a smoke run a small one, written here."""

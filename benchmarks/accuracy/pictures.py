@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.accuracy.models import THROUGH_CLOUD, Workplace
+from benchmarks.accuracy.models import AFTER_FILTER, THROUGH_CLOUD, Workplace
 from benchmarks.accuracy.report import GOAL_SETS
 from benchmarks.accuracy.scoring import model_labels
 from benchmarks.labels.methods import title
@@ -15,7 +15,6 @@ from benchmarks.labels.real import use_palette
 from benchmarks.labels.scenes import make_bench_scene
 from benchmarks.labels.scoring import SceneResult, contaminated, label_all, of_set, worst
 from inference.pictures import draw_panels
-from inference.predict import open_model
 from polynya.classes import SEA_ICE
 
 _PANEL = 512
@@ -32,16 +31,18 @@ def draw_worst(results: Sequence[SceneResult], place: Workplace) -> list[Path]:
     Returns:
         The files, `worst_<set>.png`.
     """
-    label = model_labels(open_model(place.model(THROUGH_CLOUD)))
+    label_functions = {
+        model.name: model_labels(place.open(model)) for model in (THROUGH_CLOUD, AFTER_FILTER)
+    }
     paths = []
     for name in GOAL_SETS:
         chosen = contaminated(of_set(results, name))
         if not chosen:
             continue
-        spec = worst(chosen, THROUGH_CLOUD.name).spec
+        spec = worst(chosen, AFTER_FILTER.name).spec
         scene = make_bench_scene(spec)
         labels = {title(method): codes for method, codes in label_all(scene).items()}
-        labels[THROUGH_CLOUD.name] = label(scene)
+        labels |= {name: label(scene) for name, label in label_functions.items()}
         panels = [("Scene", scene.observed), ("Truth", scene.truth)]
         for method, codes in labels.items():
             right = float(np.mean((codes == scene.truth)[scene.valid]))

@@ -11,9 +11,11 @@ from autolabel import label_image
 from benchmarks.accuracy import models
 from benchmarks.accuracy.__main__ import list_specs
 from benchmarks.accuracy.models import (
+    AFTER_FILTER,
     MODELS,
     PUBLISHED,
     THROUGH_CLOUD,
+    TRAINED,
     StepFailedError,
     Training,
     Workplace,
@@ -44,7 +46,7 @@ def _result(name: str, sky: str, right: int, *, seed: int = 1) -> SceneResult:
     good = np.array([[50, 0, 0, 0], [0, 0, 0, 0], [0, 0, 50, 0]])
     bad = np.array([[right - 50, 100 - right, 0, 0], [0, 0, 0, 0], [0, 0, 50, 0]])
     counts = {"none": good, "published": good, "illumination": good}
-    counts |= {PUBLISHED.name: good, THROUGH_CLOUD.name: bad}
+    counts |= {PUBLISHED.name: good, THROUGH_CLOUD.name: bad, AFTER_FILTER.name: good}
     return SceneResult(SceneSpec(name, seed, sky, 10), counts)
 
 
@@ -160,8 +162,8 @@ def test_the_goal_table_says_by_how_much_a_goal_is_missed() -> None:
     results = [_result("standard", "clear", 99), _result("standard", "cloud", 97)]
     rows = goal_table([*results, _result("standard", "cloud", 96, seed=2)]).rows
     assert rows == (
-        ("standard", "clear", "98.5", "99.00", "reached"),
-        ("standard", "cloud", "98.0", "96.50", "missed by 1.50"),
+        ("standard", "clear", "98.5", "99.00", "reached", "100.00", "reached"),
+        ("standard", "cloud", "98.0", "96.50", "missed by 1.50", "100.00", "reached"),
     )
 
 
@@ -174,12 +176,12 @@ def test_f1_is_of_all_pixels_and_empty_for_a_class_that_is_not_there() -> None:
 
 def test_the_report_is_markdown_and_csv(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     results = [_result(name, sky, 98) for name in ("standard", "blobs") for sky in SKIES]
-    trainings = dict.fromkeys(MODELS, Training(3, 90.0, 12.5, 0.91))
+    trainings = dict.fromkeys(TRAINED, Training(3, 90.0, 12.5, 0.91))
     write_report(results, trainings, tmp_path, "python -m benchmarks.accuracy --quick")
     text = (tmp_path / "accuracy.md").read_text()
     assert "Command: `python -m benchmarks.accuracy --quick`" in text
     assert "Machine:" in text
-    assert "| blobs | clear | 98.5 | 98.00 | missed by 0.50 |" in text
+    assert "| blobs | clear | 98.5 | 98.00 | missed by 0.50 | 100.00 | reached |" in text
     assert training_table(trainings).rows[0][2:4] == ("1.5", "12.5")
     assert {path.name for path in tmp_path.glob("*.csv")} == {
         *("goals.csv", "training.csv", "accuracy.csv", "f1.csv", "confusion.csv", "scenes.csv")

@@ -29,7 +29,7 @@ def test_rows_read_in_parts_are_those_of_the_whole_scene(write_scene, monkeypatc
     monkeypatch.setattr(rows, "_ROWS_PER_READ", 64)
     monkeypatch.setattr("autolabel.skies._STRIP_ROWS", 64)
     recipe = make_recipe(64, label=label)
-    sample = make_scene(501, 3, (300, 200), "both", wedge=0.2)
+    sample = make_scene(13, 3, (300, 200), "both", wedge=0.2)
     scene = open_scene(str(write_scene("scene.tif", sample.observed, nodata=0)))
     image, valid = read_scene(scene)
     if label["images"] == "filtered":
@@ -38,6 +38,17 @@ def test_rows_read_in_parts_are_those_of_the_whole_scene(write_scene, monkeypatc
     parts = [read(start, stop) for start, stop in ((first, first + 7), (first + 7, 290))]
     np.testing.assert_array_equal(np.concatenate([part[0] for part in parts]), image[first:290])
     np.testing.assert_array_equal(np.concatenate([part[1] for part in parts]), valid[first:290])
+
+
+def test_the_recipe_puts_a_filter_before_a_model_that_learnt_without(write_scene):
+    sample = make_scene(13, 3, (256, 200), "both", wedge=0.2)
+    scene = open_scene(str(write_scene("scene.tif", sample.observed, nodata=0)))
+    learnt = make_recipe(64, label={"images": "original", "method": "none"})
+    before = make_recipe(64, label=learnt.label.model_dump(), inference={"filter": "illumination"})
+    as_if = make_recipe(64, label={"images": "filtered", "method": "illumination"})
+    seen, expected, plain = (row_reader(scene, r)(0, 256)[0] for r in (before, as_if, learnt))
+    np.testing.assert_array_equal(seen, expected)
+    assert (seen != plain).any()
 
 
 def test_no_row_is_read_twice(write_scene, monkeypatch):
