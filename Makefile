@@ -37,7 +37,12 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: setup
-setup: ## Make .venv: locked packages, Java, MPI, and Horovod built for TensorFlow (no root)
+setup: environment ## Make .venv: locked packages, Java, MPI, and Horovod built for TensorFlow (no root)
+	@python deploy/setup/stac_schemas.py
+
+# All but what only tests need.
+.PHONY: environment
+environment:
 	@if [ -z "$(PYTHON)" ]; then \
 		echo "Error: Polynya needs Python 3.11: install it (for example" \
 			"'apt-get install python3.11 python3.11-venv', or with pyenv or conda) or name it with" \
@@ -146,15 +151,15 @@ clean: ## Remove what runs and tests made; .venv and the caches stay
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
 # --- The demo, stage by stage -------------------------------------------------------------------
-# Each stage leaves a file STAGE.done beside its folder, so a second `make demo` skips it. `| setup`
-# orders without making a stage out of date.
+# Each stage leaves a file STAGE.done beside its folder, so a second `make demo` skips it.
+# `| environment` orders without making a stage out of date.
 
 TRAIN_SCENES := data_samples/scenes/train
 TEST_SCENES := data_samples/scenes/heldout
 # Scenes to train on beside the shipped ones; they are made here, because they needn't be downloaded.
 MORE_SCENES := 64
 
-$(DEMO)/scenes.done: $(wildcard data_samples/*.py) | setup
+$(DEMO)/scenes.done: $(wildcard data_samples/*.py) | environment
 	@echo "== 1/5 Making $(MORE_SCENES) more scenes to train on"
 	@mkdir -p $(DEMO)
 	python -m data_samples --out $(basename $@) --count $(MORE_SCENES) --size 512 --seed 11 --sky mixed

@@ -87,19 +87,29 @@ def file_fields(path: Path) -> dict[str, Any]:
 
 
 def class_entries(classes: ClassScheme) -> list[dict[str, Any]]:
-    """The classes as the classification extension wants them, nodata the last."""
+    """The classes as the classification extension wants them, nodata the last.
+
+    Version 2 needs a name; MLM refers to version 1, which needs a description.
+    """
     entries: list[dict[str, Any]] = [
         {
             "value": c.code,
             "name": c.name,
             "title": c.title,
+            "description": f"{c.title}, class {c.code} of {classes.name}",
             "color_hint": "".join(f"{part:02X}" for part in c.color),
         }
         for c in classes.classes
     ]
     return [
         *entries,
-        {"value": classes.nodata, "name": "nodata", "title": "No data", "nodata": True},
+        {
+            "value": classes.nodata,
+            "name": "nodata",
+            "title": "No data",
+            "description": "The scene has no valid pixel here",
+            "nodata": True,
+        },
     ]
 
 

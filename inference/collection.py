@@ -127,6 +127,8 @@ def write_model_item(
     digest = file_digest(model_path)
     task = "semantic-segmentation"
     channels = ("red", "green", "blue")
+    # MLM's schema wants the bands of an input among the properties, STAC's then at an asset too.
+    bands = [{"name": name} for name in channels]
     item = pystac.Item(
         id=model_name(digest),
         geometry=None,
@@ -142,6 +144,7 @@ def write_model_item(
             "mlm:framework_version": framework_version,
             "mlm:total_parameters": parameters,
             "mlm:batch_size_suggestion": recipe.inference.batch_size,
+            "bands": bands,
             "mlm:input": [
                 {
                     "name": "8-bit RGB image",
@@ -174,7 +177,7 @@ def write_model_item(
             roles=["mlm:model", "mlm:weights"],
             extra_fields={
                 "mlm:artifact_type": "keras.Model.save",
-                "bands": [{"name": name} for name in channels],
+                "bands": bands,
                 **file_fields(model_path),
             },
         ),

@@ -19,6 +19,7 @@ from conftest import ice_image
 from inference_models import make_recipe, save_threshold_model
 from launch import launch
 from rio_cogeo import cog_validate
+from stac_validator import validate_folder
 from typer.testing import CliRunner
 
 from autolabel import label_image
@@ -74,6 +75,7 @@ def test_predict_writes_map_item_picture_and_summary(model, write_scene, tmp_pat
     assert tags["source_digest"] == file_digest(path)
     assert tags["model_digest"] == file_digest(model / "model.keras")
     assert tags["recipe_digest"] == make_recipe().digest()
+    assert len(validate_folder(out)) == 3
     item = json.loads((out / "site_20191104.json").read_text())
     assert item["properties"]["datetime"] == "2019-11-04T00:00:00Z"
     row = rows(out / "summary.csv")["site_20191104"]
@@ -170,6 +172,7 @@ def test_predict_writes_the_products_that_are_asked_for(model, write_scene, tmp_
     row = rows(out / "summary.csv")["site"]
     assert len(polygons) == int(row["polygons"])
     assert polygons["pixels"].sum() + int(row["dropped_pixels"]) == valid.sum()
+    assert len(validate_folder(out)) == 3
     item = json.loads((out / "site.json").read_text())
     assert (item["properties"]["polynya:concentration_cell"], len(item["assets"])) == ("200", 10)
     (collected,) = pystac.Collection.from_file(out / "collection.json").get_items()
@@ -230,6 +233,7 @@ def test_predict_labels_a_folder_of_photographs(model, tmp_path):
     np.testing.assert_array_equal(label, label_image(image, method="none"))
     assert cv2.imread(str(out / "b_overlay.png")).shape == image.shape
     assert not list(out.glob("torn*"))
+    assert len(validate_folder(out)) == 4
 
 
 def test_predict_shows_the_truth_that_fits_and_says_when_none_does(model, write_scene, tmp_path):

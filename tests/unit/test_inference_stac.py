@@ -9,8 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pystac
 import pytest
-from pystac.validation.stac_validator import JsonSchemaSTACValidator
 from rasterio.crs import CRS
+from stac_validator import validate
 from test_inference_maps import TAGS, make_scene, random_codes
 from test_inference_products import fabricated_bands, options_of
 
@@ -29,6 +29,7 @@ from inference.writers import open_writers
 from polynya.classes import SEA_ICE
 from polynya.recipe import Recipe
 
+ALL_PRODUCTS = ("probability", "entropy", "polygons", "concentration", "label-png", "overlay")
 MODEL_TAGS = {**TAGS, "model_digest": "0123456789abcdef"}
 
 
@@ -46,27 +47,25 @@ def write_all(folder, scene, codes, products=(), tags=MODEL_TAGS):
     return paths
 
 
-def is_valid(content, kind=pystac.STACObjectType.ITEM):
-    return JsonSchemaSTACValidator().validate_core(content, kind, "1.1.0")
-
-
-def extension(content, name):
-    return any(f"/{name}/" in uri for uri in content["stac_extensions"])
+def write_readable(folder, scene, codes, products):
+    """The same of a scene that has a file, as overlays need it."""
+    scene_file = folder / "scene.tif"
+    write_map(scene_file, codes, scene, SEA_ICE, {})
+    readable = replace(scene, uri=str(scene_file), band_indexes=(1, 1, 1))
+    return write_all(folder / "maps", readable, codes, products)
 
 
 def test_item_is_valid_stac_and_says_where_what_and_how(tmp_path):
     scene, codes = make_scene(), random_codes(40, 60)
     paths = write_all(tmp_path / "maps", scene, codes)
     content = json.loads(paths.item.read_text())
-    assert is_valid(content)
+    assert validate(content) == {"projection", "classification", "processing", "raster", "file"}
     item = pystac.Item.from_dict(content)
     assert item.to_dict(include_self_link=False, transform_hrefs=False) == content
     assert item.datetime.isoformat() == "2019-11-04T00:00:00+00:00"
     assert item.ext.proj.code == "EPSG:3031"
     assert item.ext.proj.shape == [40, 60]
     assert item.ext.proj.transform == list(scene.transform)
-    for name in ("projection", "classification", "processing", "raster", "file"):
-        assert extension(content, name)
     assert list(item.properties["processing:software"]) == ["polynya"]
     assert item.properties["polynya:model_digest"] == "0123456789abcdef"
     summary = summarise(codes, scene, SEA_ICE)
@@ -87,16 +86,12 @@ def test_item_is_valid_stac_and_says_where_what_and_how(tmp_path):
 
 def test_every_product_is_an_asset_with_size_checksum_and_bands(tmp_path):
     scene, codes = make_scene(120, 130), random_codes(120, 130)
-    products = ("probability", "entropy", "polygons", "concentration", "label-png", "overlay")
-    scene_file = tmp_path / "scene.tif"
-    write_map(scene_file, codes, scene, SEA_ICE, {})
-    readable = replace(scene, uri=str(scene_file), band_indexes=(1, 1, 1))
-    paths = write_all(tmp_path / "maps", readable, codes, products)
+    paths = write_readable(tmp_path, scene, codes, ALL_PRODUCTS)
     content = json.loads(paths.item.read_text())
-    assert is_valid(content)
+    validate(content)
     assets = content["assets"]
     assert {asset["href"] for asset in assets.values()} == {
-        path.name for path in paths.of(products) if path != paths.item
+        path.name for path in paths.of(ALL_PRODUCTS) if path != paths.item
     }
     for asset in assets.values():
         data = (paths.folder / asset["href"]).read_bytes()
@@ -115,7 +110,7 @@ def test_item_of_a_scene_without_place_and_time(tmp_path):
     scene = replace(make_scene(crs=None), id="photo_20191399", transform=None, uri="gs://b/x.tif")
     paths = write_all(tmp_path, scene, random_codes(40, 60), ("concentration",))
     content = json.loads(paths.item.read_text())
-    assert is_valid(content)
+    validate(content)
     assert content["geometry"] is None
     assert "bbox" not in content
     assert content["properties"]["datetime"] is None
@@ -184,7 +179,7 @@ def test_the_collection_spans_all_items_and_links_them(tmp_path):
     write_collection(tmp_path, SEA_ICE)
     assert (tmp_path / "collection.json").read_bytes() == before
     content = json.loads(before)
-    assert is_valid(content, pystac.STACObjectType.COLLECTION)
+    validate(content)
     collection = pystac.Collection.from_file(tmp_path / "collection.json")
     items = list(collection.get_items())
     assert [item.id for item in items] == ["a_20190101", "b_20200601T120000"]
@@ -200,7 +195,7 @@ def test_the_collection_spans_all_items_and_links_them(tmp_path):
 def test_a_collection_without_place_or_items_is_the_world_at_any_time(tmp_path):
     write_collection(tmp_path, SEA_ICE)
     content = json.loads((tmp_path / "collection.json").read_text())
-    assert is_valid(content, pystac.STACObjectType.COLLECTION)
+    validate(content)
     assert content["extent"]["spatial"]["bbox"] == [[-180, -90, 180, 90]]
 
 
@@ -223,12 +218,11 @@ def test_the_model_item_describes_input_output_and_file(tmp_path):
     (tmp_path / "model.keras").write_bytes(b"weights")
     recipe = Recipe()
     write_model_item(
-        tmp_path, tmp_path / "model.keras", recipe, parameters=7, framework_version="3.10"
+        tmp_path, tmp_path / "model.keras", recipe, parameters=7, framework_version="3.10.0"
     )
     (path,) = tmp_path.glob("model_*.json")
     content = json.loads(path.read_text())
-    assert is_valid(content)
-    assert extension(content, "mlm")
+    assert "mlm" in validate(content)
     model = pystac.Item.from_dict(content).ext.mlm
     assert (model.mlm_name, model.architecture) == (content["id"], "unet")
     assert (model.framework, model.total_parameters) == ("Keras", 7)

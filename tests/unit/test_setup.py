@@ -7,12 +7,15 @@ import os
 import re
 import subprocess
 import sys
+import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
 
 import build_horovod
 import machine
+import stac_schemas
 import steps
 
 SETUP = Path(steps.__file__).parent
@@ -154,3 +157,63 @@ def test_each_lock_names_hashes_and_no_index() -> None:
         text = file.read_text(encoding="utf-8")
         assert "--hash=sha256:" in text, file
         assert not re.search("https?://|--index|--extra-index", text), file
+
+
+def test_schemas_come_out_of_wheels_and_of_recorded_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain, moved = "https://a.invalid/x/v1/schema.json", "https://b.invalid/schema.json"
+    schemas = {uri: json.dumps({"$id": f"{uri}#", "title": uri}) for uri in (plain, moved)}
+    with zipfile.ZipFile(tmp_path / "plain-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("plain/x.json", schemas[plain])
+    answers = [
+        (moved, {"headers": {"Location": ["https://b.invalid/new"]}, "body": {"string": ""}}),
+        ("https://b.invalid/new", {"headers": {}, "body": {"string": schemas[moved]}}),
+    ]
+    cassette = {"interactions": [{"request": {"uri": u}, "response": r} for u, r in answers]}
+    (tmp_path / "tests.yaml").write_text(json.dumps(cassette), encoding="utf-8")
+    with tarfile.open(tmp_path / "recorded-2.0.tar.gz", "w:gz") as source:
+        source.add(tmp_path / "tests.yaml", "recorded-2.0/tests.yaml")
+
+    places = {plain: ("plain", "plain/x.json"), moved: ("recorded", "tests.yaml")}
+    monkeypatch.setattr(stac_schemas, "SCHEMAS", places)
+    monkeypatch.setattr(stac_schemas, "schema_folder", lambda: tmp_path / "out")
+    stac_schemas.extract(tmp_path, tmp_path / "out")
+    assert stac_schemas.read_schemas() == {uri: json.loads(text) for uri, text in schemas.items()}
+    assert (tmp_path / "out" / stac_schemas.SOURCES_FILE).read_text(encoding="utf-8") == (
+        f"{plain}\n    plain-1.0-py3-none-any.whl: plain/x.json\n"
+        f"{moved}\n    recorded-2.0.tar.gz: tests.yaml\n"
+    )
+
+    for uri, place in (
+        ("https://c.invalid/schema.json", ("plain", "plain/x.json")),
+        (plain, ("plain", "plain/y.json")),
+        (plain, ("recorded", "tests.yaml")),
+    ):
+        monkeypatch.setattr(stac_schemas, "SCHEMAS", {uri: place})
+        with pytest.raises(SystemExit):
+            stac_schemas.extract(tmp_path, tmp_path / "more")
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("Error: ")
+        assert uri in line
+
+
+def test_schemas_that_are_there_are_not_fetched_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stac_schemas, "fetch", lambda packages: pytest.fail("fetched"))
+    stac_schemas.main()
+    assert len(stac_schemas.read_schemas()) == len(stac_schemas.SCHEMAS)
+
+
+def test_schemas_that_can_not_be_fetched_are_one_sentence_and_leave_nothing(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, SETUP / "stac_schemas.py"],
+        env=os.environ | {"POLYNYA_CACHE": str(tmp_path), "PIP_CONFIG_FILE": os.devnull}
+        | {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("Error: The schemas of STAC extensions could not be fetched; check the")
+    assert not list(tmp_path.iterdir())
