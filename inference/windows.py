@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.ahead import ahead, map_ahead
+from inference.ahead import ahead
 from polynya.inference_options import Blend
 
 Image = NDArray[np.uint8]
@@ -28,9 +28,7 @@ ReadRows = Callable[[int, int], tuple[Image, Mask]]
 """Rows from start up to stop: uint8 (N, W, 3) and bool (N, W); each row is asked for once."""
 
 Forward = Callable[[Image], Probabilities]
-"""Class probabilities of a batch of windows: uint8 (B, S, S, 3) to float32 (B, S, S, C).
-
-Called in several threads where `Windows.at_once` says so."""
+"""Class probabilities of a batch of windows: uint8 (B, S, S, 3) to float32 (B, S, S, C)."""
 
 
 @dataclass(frozen=True)
@@ -122,8 +120,6 @@ class Windows:
     columns: Axis
     batch_size: int
     """Windows per call of the model."""
-    at_once: int = 1
-    """Calls of the model that run side by side."""
 
     def spans(self) -> list[tuple[int, int]]:
         """First row and end of what is finished with each row of windows."""
@@ -245,9 +241,8 @@ def _add_windows(
         for first in range(0, len(wanted), windows.batch_size)
     ]
     stacks = (np.stack([image[:, left : left + columns.size] for left in b]) for b in batches)
-    # The model works on other windows while these are added.
-    made = map_ahead(forward, stacks, windows.at_once)
-    for batch, results in zip(batches, made, strict=True):
+    # The model works on the next windows while these are added.
+    for batch, results in zip(batches, ahead(map(forward, stacks)), strict=True):
         for left, probabilities in zip(batch, results, strict=True):
             weights = _spread(row_weights, columns.weights(left), probabilities.shape[2])
             sums[:, left : left + columns.size] += probabilities * weights

@@ -198,6 +198,16 @@ class Recipe(Options):
         return self
 
     @model_validator(mode="after")
+    def _maps_are_filtered_as_tiles_are(self) -> Recipe:
+        learnt = self.training.augment.filter
+        if learnt not in ("none", self.inference.filter):
+            raise RecipeError(
+                f"The recipe key 'training.augment.filter' is '{learnt}', so the model would know"
+                f" filtered scenes only; set 'inference.filter' to '{learnt}' too."
+            )
+        return self
+
+    @model_validator(mode="after")
     def _own_profile_has_known_classes(self) -> Recipe:
         if isinstance(self.label.profile, Profile):
             self.label.profile.check_classes(self.classes.names, self.classes.name)

@@ -115,6 +115,9 @@ class AugmentOptions(Options):
     """Share of tiles with noise in every band."""
     noise_strength: tuple[GreyLevel, GreyLevel] = (0.0, 5.0)
     """Range of the standard deviation of a tile's noise."""
+    filter: Literal["none", "illumination"] = "none"
+    """Filter over each tile after all of these, for a model that sees what `inference.filter`
+    leaves. It looks far around: take tiles as large as the scenes."""
 
     @field_validator(
         "zoom",

@@ -51,6 +51,8 @@ class Position:
     history: list[EpochRecord] = field(default_factory=list)
     best_metrics: dict[str, Any] = field(default_factory=dict)
     """Of the best epoch so far, as in metrics.json; empty before the first."""
+    started_from: str = ""
+    """Digest of the model whose weights were the first; empty for random ones."""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from polynya.recipe import Recipe
 from polynya.shards import ShardSet
 from training.augment import augmentation_layers
 from training.collective import Collective
+from training.filtering import tile_filter
 from training.inputs import BatchSource, TileSource, steps_per_epoch
 from training.loop import Trainer
 from training.models import build
@@ -191,6 +192,7 @@ def make_trainer(
             clip_norm=options.clip_norm,
             class_weights=class_weights,
             jit=options.jit,
+            tile_filter=tile_filter(options.augment),
             loss_scaling=options.precision == "float16",
             pixels=collective.size * options.accumulate * options.batch_size * recipe.tiles.size**2,
         ),

@@ -92,6 +92,8 @@ class Run:
         best_epoch = len(history) - epochs_since_best(self._scores())
         if self.is_first:
             about = {"ranks": str(size), "last_weights_digest": digest}
+            if self.position.started_from:
+                about["started_from"] = self.position.started_from
             self.writer.finish(self.position, {**about, "best_epoch": str(best_epoch)})
         self.collective.barrier()
         return TrainingSummary(self.folder, best_epoch, tuple(history), digest, size)

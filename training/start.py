@@ -12,12 +12,14 @@ import numpy as np
 
 from polynya.errors import ModelError
 from polynya.progress import console
+from polynya.provenance import file_digest
 from polynya.recipe import Recipe, load_recipe
 from polynya.shards import ShardSet, open_shards
 from training import ending, model_folder
 from training.checkpoints import Checkpoint, Position
 from training.collective import Collective
 from training.loop import Trainer
+from training.model_folder import TrainedModel
 from training.prepare import (
     TrainingData,
     check_recipe,
@@ -40,6 +42,7 @@ def start_run(
     collective: Collective,
     *,
     threads: int = 1,
+    start_from: str | Path | None = None,
     overwrite: bool = False,
     resume: bool = False,
 ) -> Run:
@@ -51,6 +54,7 @@ def start_run(
         recipe_file: YAML; None takes the recipe of the shards.
         collective: The ranks.
         threads: Of this rank.
+        start_from: Folder of a model to begin with the weights of, unless a checkpoint goes on.
         overwrite: Replace a finished model, or one that isn't finished.
         resume: Go on from the last checkpoint, if there is one.
 
@@ -63,6 +67,9 @@ def start_run(
         recipe = shards.recipe if recipe_file is None else load_recipe(recipe_file)
         check_recipe(recipe, shards)
         return shards, recipe
+
+    def find_first() -> TrainedModel | None:
+        return None if start_from is None else _first_model(start_from, recipe)
 
     def find_checkpoint() -> Checkpoint | None:
         if collective.rank > 0:
@@ -83,7 +90,7 @@ def start_run(
         keras.utils.set_random_seed(rank_seed(recipe, collective.rank, done_steps))
         balanced = recipe.training.class_weights == "balanced"
         counts = shards.class_counts(data.split.training) if balanced else None
-        return make_trainer(
+        trainer = make_trainer(
             recipe,
             len(data.training),
             collective,
@@ -91,8 +98,12 @@ def start_run(
             done_steps=done_steps,
             done_epochs=position.epoch + position.epoch_share,
         )
+        if first is not None and checkpoint is None:
+            trainer.model.set_weights(first.keras_model.get_weights())
+        return trainer
 
     shards, recipe = together(collective, read_recipe)
+    first = together(collective, find_first)
     data = load_data(shards, recipe, collective, threads)
     checkpoint = _shared(together(collective, find_checkpoint), collective)
     trainer = together(collective, build)
@@ -100,7 +111,10 @@ def start_run(
     if timeline is not None:
         collective.start_timeline(Path(out).absolute() / timeline)
     names = partial(tile_names, shards, data.split.training)
-    return Run(Path(out), recipe, data, trainer, collective, checkpoint, names)
+    run = Run(Path(out), recipe, data, trainer, collective, checkpoint, names)
+    if first is not None and checkpoint is None:
+        run.position.started_from = file_digest(first.folder / model_folder.MODEL_FILE)
+    return run
 
 
 def tile_names(shards: ShardSet, scene_ids: Sequence[str], tiles: Sequence[int]) -> list[str]:
@@ -121,6 +135,19 @@ def tile_names(shards: ShardSet, scene_ids: Sequence[str], tiles: Sequence[int])
         f"{scene_ids[scene]} {tile - starts[scene]}"
         for scene, tile in zip(scenes, tiles, strict=True)
     ]
+
+
+def _first_model(folder: str | Path, recipe: Recipe) -> TrainedModel:
+    """The model to begin with; ModelError unless its weights fit the recipe's model."""
+    first = model_folder.load_model(folder)
+    for section in ("model", "classes"):
+        if getattr(first.recipe, section) != getattr(recipe, section):
+            raise ModelError(
+                f"The model in {folder} has another section '{section}' than the recipe, so its"
+                " weights don't fit; copy that section from its recipe.yaml, or leave --start-from"
+                " out."
+            )
+    return first
 
 
 def _check_same(folder: Path, recipe: Recipe, data: TrainingData, checkpoint: Checkpoint) -> None:

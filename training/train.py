@@ -33,6 +33,12 @@ def train(
     overwrite: Annotated[
         bool, typer.Option(help="Replace a finished model, or one that isn't finished.")
     ] = False,
+    start_from: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of a model with the same `model` section: begin with its weights."
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option(help="Go on from the last checkpoint in --out, if there is one.")
     ] = False,
@@ -55,6 +61,7 @@ def train(
                     recipe,
                     collective,
                     threads=threads,
+                    start_from=start_from,
                     overwrite=overwrite,
                     resume=resume,
                 )

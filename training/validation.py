@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from polynya.recipe import Recipe
 from training.augment.sky import sky_layers
 from training.collective import Collective
+from training.filtering import tile_filter
 from training.inputs import PADDING, BatchSource, in_batches
 
 TILES_PER_SKY = 8
@@ -23,6 +24,8 @@ Pixels = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
 class ValidationTiles:
     """A rank's part of the validation tiles: as they are, and once more under a simulated sky.
+
+    Both through the filter, if the model learns from filtered tiles.
 
     A model that trains under simulated cloud is chosen by how well it sees through it. The sky of a
     tile depends on the seed and the tile's place only, so it is the same in every epoch, for any
@@ -37,6 +40,7 @@ class ValidationTiles:
     def __init__(self, tiles: BatchSource, recipe: Recipe, collective: Collective) -> None:
         self._tiles = tiles
         self._recipe = recipe
+        self._filter = tile_filter(recipe.training.augment)
         skies = -(-len(tiles) // TILES_PER_SKY)
         self._first_sky = skies * collective.rank // collective.size
         past = skies * (collective.rank + 1) // collective.size
@@ -50,7 +54,8 @@ class ValidationTiles:
 
     def all_batches(self, batch_size: int) -> Iterator[tuple[Any, Any]]:
         """Pairs of uint8 (batch, H, W, bands) and uint8 (batch, H, W), filled up with nodata."""
-        yield from self._tiles.batches(in_batches(self._own, batch_size))
+        for images, labels in self._tiles.batches(in_batches(self._own, batch_size)):
+            yield self._filtered(images), labels
         if self._layers(0):
             yield from self._rebatch(self._veiled(), batch_size)
 
@@ -61,6 +66,11 @@ class ValidationTiles:
             seed=self._recipe.seed + sky,
         )
 
+    def _filtered(self, images: Any) -> Any:
+        if self._filter is None:
+            return images
+        return self._filter(keras.ops.convert_to_numpy(images)).astype(np.uint8)
+
     def _veiled(self) -> Iterator[Pixels]:
         indices = in_batches(self._own, TILES_PER_SKY)
         for sky, (images, labels) in enumerate(self._tiles.batches(indices), self._first_sky):
@@ -68,8 +78,11 @@ class ValidationTiles:
             veiled = keras.ops.cast(images, "float32")
             for layer in self._layers(sky):
                 veiled, _ = layer(veiled, labels)
-            pixels = np.rint(keras.ops.convert_to_numpy(veiled)).astype(np.uint8)
-            yield pixels[is_tile], keras.ops.convert_to_numpy(labels)[is_tile]
+            pixels = keras.ops.convert_to_numpy(self._filtered(veiled))
+            yield (
+                np.rint(pixels).astype(np.uint8)[is_tile],
+                keras.ops.convert_to_numpy(labels)[is_tile],
+            )
 
     def _rebatch(self, parts: Iterator[Pixels], batch_size: int) -> Iterator[tuple[Any, Any]]:
         """Batches of one size, as each size is compiled anew."""

@@ -70,7 +70,7 @@ def accuracy(
     What is done already stays: scenes, shards, finished models, scores of scenes. To begin anew,
     remove the folder.
     """
-    from benchmarks.accuracy.models import MODELS, TRAINED, Workplace, train
+    from benchmarks.accuracy.models import MODELS, Workplace, train
     from benchmarks.accuracy.pictures import draw_worst
     from benchmarks.accuracy.real import map_real
     from benchmarks.accuracy.report import write_report
@@ -80,7 +80,7 @@ def accuracy(
     try:
         specs = list_specs(choose_sets(sets), split, sites, quick, all_sets=not sets)
         place = Workplace(output_folder(out).resolve(), quick)
-        trainings = {model: train(model, place, jobs) for model in TRAINED}
+        trainings = {model: train(model, place, jobs) for model in MODELS}
         results = score_all(specs, MODELS, place, jobs)
         write_report(results, trainings, place.out, command)
         draw_worst(results, place)

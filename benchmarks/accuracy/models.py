@@ -11,12 +11,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.accuracy.training_scenes import Kind, write_training_scenes
-from inference.predict import open_model
 from polynya.errors import PolynyaError
 from polynya.files import output_folder
-from polynya.inference_options import FirstFilter
 from polynya.recipe import Recipe, load_recipe
-from training.model_folder import CARD_FILE, HISTORY_FILE, TrainedModel
+from training.model_folder import CARD_FILE, HISTORY_FILE
 
 ROOT = Path(__file__).parents[2]
 """The clone, where recipes and entry points are."""
@@ -39,8 +37,8 @@ class BenchModel:
     """Number of training scenes of each kind."""
     quick_scenes: dict[Kind, int] = field(hash=False)
     """The same for a smoke run."""
-    filter: FirstFilter = "as-trained"
-    """Before it sees a scene; those that differ in this only are one model, trained once."""
+    start: BenchModel | None = None
+    """Whose weights its training begins with."""
 
 
 PUBLISHED = BenchModel(
@@ -58,10 +56,14 @@ THROUGH_CLOUD = BenchModel(
     {Kind.CLEAR: 2, Kind.MOSAIC: 2},
 )
 AFTER_FILTER = replace(
-    THROUGH_CLOUD, name=f"{THROUGH_CLOUD.name}, after our filter", filter="illumination"
+    THROUGH_CLOUD,
+    name=f"{THROUGH_CLOUD.name}, after our filter",
+    slug="after_filter",
+    recipe_file=ROOT / "recipes/after_filter.yaml",
+    start=THROUGH_CLOUD,
 )
-TRAINED = (PUBLISHED, THROUGH_CLOUD)
-MODELS = (*TRAINED, AFTER_FILTER)
+MODELS = (PUBLISHED, THROUGH_CLOUD, AFTER_FILTER)
+"""In the order of their training."""
 
 SCENE_SIZE, QUICK_SCENE_SIZE = 960, 192
 """Height and width of the training scenes in pixels."""
@@ -95,10 +97,6 @@ class Workplace:
 
     def model(self, model: BenchModel) -> Path:
         return self.out / "models" / model.slug
-
-    def open(self, model: BenchModel) -> TrainedModel:
-        """The model as it is trained, with the filter before it."""
-        return open_model(self.model(model)).run_with(filter=model.filter)
 
     def recipe(self, model: BenchModel) -> Path:
         """The recipe; in a smoke run a small one, written here."""
@@ -141,10 +139,11 @@ def train(model: BenchModel, place: Workplace, jobs: int | None = None) -> Train
         _label(model, place, recipe, jobs)
         # What a broken run left begins anew; scores of an older model would be wrong.
         shutil.rmtree(folder, ignore_errors=True)
+        start = ["--start-from", str(place.model(model.start))] if model.start else []
         _run(
             [
                 *(sys.executable, str(ROOT / "training/train.py"), "--recipe", str(recipe)),
-                *("--shards", str(place.shards(model)), "--out", str(folder)),
+                *("--shards", str(place.shards(model)), "--out", str(folder), *start),
             ]
         )
     return read_training(folder)

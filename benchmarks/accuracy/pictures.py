@@ -15,6 +15,7 @@ from benchmarks.labels.real import use_palette
 from benchmarks.labels.scenes import make_bench_scene
 from benchmarks.labels.scoring import SceneResult, contaminated, label_all, of_set, worst
 from inference.pictures import draw_panels
+from inference.predict import open_model
 from polynya.classes import SEA_ICE
 
 _PANEL = 512
@@ -32,7 +33,8 @@ def draw_worst(results: Sequence[SceneResult], place: Workplace) -> list[Path]:
         The files, `worst_<set>.png`.
     """
     label_functions = {
-        model.name: model_labels(place.open(model)) for model in (THROUGH_CLOUD, AFTER_FILTER)
+        model.name: model_labels(open_model(place.model(model)))
+        for model in (THROUGH_CLOUD, AFTER_FILTER)
     }
     paths = []
     for name in GOAL_SETS:

@@ -32,6 +32,7 @@ from benchmarks.labels.real import (
 from benchmarks.labels.scenes import BenchScene
 from benchmarks.tables import write_markdown
 from inference.pictures import draw_panels
+from inference.predict import open_model
 from polynya.classes import SEA_ICE
 
 _MOST_PIXELS = 600_000
@@ -74,7 +75,7 @@ def _map_day(scene: RealScene, models: Sequence[BenchModel], place: Workplace) -
     }
     unknown = np.full(scene.valid.shape, SEA_ICE.nodata, np.uint8)
     for model in models:
-        label = model_labels(place.open(model))
+        label = model_labels(open_model(place.model(model)))
         codes = label(BenchScene(scene.rgb, unknown, scene.valid))
         labelled[model.name] = Labelled(codes, None, None)
     return RealResult(scene, labelled)

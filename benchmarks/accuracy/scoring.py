@@ -18,7 +18,7 @@ from benchmarks.labels.scenes import BenchScene, make_bench_scene
 from benchmarks.labels.scoring import Counts, SceneResult, count_labels, score_scene
 from benchmarks.labels.sets import SceneSpec
 from benchmarks.workers import for_each_scene
-from inference.predict import predict_scene
+from inference.predict import open_model, predict_scene
 from polynya.files import output_folder, write_text
 from polynya.progress import track
 from polynya.scenes import open_scene
@@ -65,11 +65,10 @@ def _score_model(
 ) -> dict[SceneSpec, Counts]:
     """Scores of one model; those of other weights of it don't count."""
     weights = (place.model(model) / MODEL_FILE).read_bytes()
-    digest = hashlib.sha256(weights).hexdigest()[:12]
-    kept = output_folder(folder / f"{model.slug}-{digest}-{model.filter}")
+    kept = output_folder(folder / f"{model.slug}-{hashlib.sha256(weights).hexdigest()[:12]}")
     missing = [spec for spec in specs if not _file(kept, spec).is_file()]
     if missing:
-        label = model_labels(place.open(model))
+        label = model_labels(open_model(place.model(model)))
         for spec in track(missing, f"Mapping by the {model.name}", total=len(missing)):
             scene = make_bench_scene(spec)
             _write(_file(kept, spec), {model.name: count_labels(scene.truth, label(scene))})

@@ -15,7 +15,6 @@ from benchmarks.accuracy.models import (
     MODELS,
     PUBLISHED,
     THROUGH_CLOUD,
-    TRAINED,
     StepFailedError,
     Training,
     Workplace,
@@ -176,7 +175,7 @@ def test_f1_is_of_all_pixels_and_empty_for_a_class_that_is_not_there() -> None:
 
 def test_the_report_is_markdown_and_csv(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     results = [_result(name, sky, 98) for name in ("standard", "blobs") for sky in SKIES]
-    trainings = dict.fromkeys(TRAINED, Training(3, 90.0, 12.5, 0.91))
+    trainings = dict.fromkeys(MODELS, Training(3, 90.0, 12.5, 0.91))
     write_report(results, trainings, tmp_path, "python -m benchmarks.accuracy --quick")
     text = (tmp_path / "accuracy.md").read_text()
     assert "Command: `python -m benchmarks.accuracy --quick`" in text

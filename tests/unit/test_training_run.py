@@ -13,6 +13,7 @@ from tiny_shards import write_tiny_shards
 
 from polynya.classes import ClassScheme, LabelClass
 from polynya.errors import ModelError, OutputError, PolynyaError, RecipeError, ShardError
+from polynya.provenance import file_digest
 from polynya.recipe import Recipe, parse_recipe
 from training.collective import SingleProcess
 from training.model_folder import load_model
@@ -41,7 +42,7 @@ def _recipe(**sections: dict[str, Any]) -> Recipe:
     return parse_recipe(content, source="test")
 
 
-def _train(tmp_path: Path, recipe: Recipe, out: str = "model", **options: bool) -> TrainingSummary:
+def _train(tmp_path: Path, recipe: Recipe, out: str = "model", **options: Any) -> TrainingSummary:
     shards = tmp_path / "shards"
     if not shards.exists():
         write_tiny_shards(shards, recipe)
@@ -87,6 +88,41 @@ def test_a_run_writes_a_model_folder_that_opens(tmp_path: Path) -> None:
     card = (folder / "README.md").read_text()
     assert "dihedral, haze, shade" in card
     assert "| Open water |" in card
+
+
+def test_a_run_can_begin_with_the_weights_of_a_model(tmp_path: Path) -> None:
+    first = _train(tmp_path, _recipe(), "first").folder
+    recipe = _recipe(training={"epochs": 1, "learning_rate": 1e-12})
+    second = _train(tmp_path, recipe, "second", start_from=first).folder
+    weights, others = (load_model(f).keras_model.get_weights() for f in (first, second))
+    for one, other in zip(weights, others, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+    provenance = json.loads((second / "provenance.json").read_text())
+    assert provenance["started_from"] == file_digest(first / "model.keras")
+    assert "started_from" not in json.loads((first / "provenance.json").read_text())
+
+
+def test_weights_of_another_architecture_are_refused_before_anything_is_lost(
+    tmp_path: Path,
+) -> None:
+    first = _train(tmp_path, _recipe(training={"epochs": 1}), "first").folder
+    other = _recipe(model={"filters": [4, 4]}, training={"epochs": 1})
+    _train(tmp_path, other, "model")
+    with pytest.raises(ModelError, match="another section 'model'.*leave --start-from"):
+        _train(tmp_path, other, "model", start_from=first, overwrite=True)
+    with pytest.raises(ModelError, match="no model folder"):
+        _train(tmp_path, other, "model", start_from=tmp_path / "nowhere", overwrite=True)
+    assert load_model(tmp_path / "model").recipe == other
+
+
+def test_a_model_learns_from_filtered_tiles(tmp_path: Path) -> None:
+    training = {"epochs": 1, "augment": {"haze": 1.0, "filter": "illumination"}}
+    summary = _train(
+        tmp_path, _recipe(training=training, inference={"filter": "illumination"}), "model"
+    )
+    assert np.isfinite(summary.history[0].loss)
+    with pytest.raises(RecipeError, match="set 'inference.filter' to 'illumination' too"):
+        _recipe(training=training)
 
 
 def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:

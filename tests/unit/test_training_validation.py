@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from autolabel import filter_image
+from data_samples import make_scene
 from polynya.recipe import Recipe
 from training.collective import SingleProcess
 from training.inputs import TileSource
@@ -57,6 +59,23 @@ def test_skies_do_not_depend_on_ranks_or_batch_size() -> None:
     assert set(plain) < set(one)
     # Under a sky the label stays.
     assert sorted(label for _, label in one) == sorted(2 * [label for _, label in plain])
+
+
+def test_tiles_are_filtered_where_the_model_learns_from_filtered_ones() -> None:
+    scenes = [make_scene(13, sky, (256, 256), "both") for sky in (3, 5)]
+    images = np.stack([scene.observed for scene in scenes])
+    labels = np.stack([scene.truth for scene in scenes])
+    source = TileSource(images, labels, nodata=255, threads=1)
+    sections = {
+        "training": {"augment": {"filter": "illumination"}},
+        "inference": {"filter": "illumination"},
+    }
+    part = ValidationTiles(source, Recipe.model_validate(sections), SingleProcess())
+    ((found, _),) = part.all_batches(2)
+    assert found.dtype == np.uint8
+    for tile, image in zip(found, images, strict=True):
+        np.testing.assert_array_equal(tile, filter_image(image))
+        assert (tile != image).any()
 
 
 def test_a_rank_without_tiles_has_no_batch() -> None:
