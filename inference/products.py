@@ -131,8 +131,9 @@ def _map_scene(
         # What an earlier run left is complete no longer.
         remove_products(paths.item)
         summary = summarise(codes, seen, classes) | writers.finish(codes)
-        _draw_overview(paths.picture, preview.result(), seen, codes, model)
-    write_map(paths.map, codes, seen, classes, tags)
+        overview = aside.submit(_draw_overview, paths.picture, preview.result(), seen, codes, model)
+        write_map(paths.map, codes, seen, classes, tags)
+        overview.result()
     # The item comes last: where it is, with these tags, the others are too.
     write_item(paths, replace(seen, uri=scene.uri), classes, options.products, tags, summary)
     return MapResult(ref.id, ref.uri, "done", summary=summary)

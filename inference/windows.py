@@ -91,24 +91,32 @@ class Axis:
 
 
 def fitted(axis: Axis, multiple: int) -> Axis:
-    """As many windows, but no larger than they must be to reach the end of the scene.
+    """The windows that reach the end of the scene with the fewest pixels in all.
 
-    Else the last one may lie nearly on the one before, or beyond the scene.
+    Of full size, the last one may lie nearly on the one before, or beyond the scene.
 
     Args:
         axis: The largest windows that may be, and the share that they have in common.
         multiple: The new size is a multiple of this, in pixels.
 
     Returns:
-        Windows whose overlap is at least as wide, and a multiple too if that is not too much: then
-        a network with strides sees the same cells from both.
+        Windows of at least two thirds of the size, unless one is enough, whose overlap is at least
+        as wide, and a multiple too if that is not too much: then a network with strides sees the
+        same cells from both.
     """
     common = round(axis.size * axis.overlap)
     whole = -(-common // multiple) * multiple
     common = whole if 2 * whole <= axis.size else common
-    count = len(Axis(axis.length, axis.size, common / axis.size, axis.blend).starts)
-    least = -(-(axis.length + (count - 1) * common) // count)
-    size = min(axis.size, -(-least // multiple) * multiple)
+    fewest = len(Axis(axis.length, axis.size, common / axis.size, axis.blend).starts)
+
+    def size_of(count: int) -> int:
+        least = -(-(axis.length + (count - 1) * common) // count)
+        return min(axis.size, -(-least // multiple) * multiple)
+
+    counts = range(fewest, 2 * fewest)
+    large = [n for n in counts if n == fewest or 3 * size_of(n) >= 2 * axis.size]
+    count = min(large, key=lambda n: n * size_of(n))
+    size = size_of(count)
     return Axis(axis.length, size, common / size if count > 1 else axis.overlap, axis.blend)
 
 
