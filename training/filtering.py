@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,18 +17,17 @@ TileFilter = Callable[[Tiles], Tiles]
 
 def tile_filter(options: AugmentOptions) -> TileFilter | None:
     """What a recipe asks for; None where it asks for none."""
-    return None if options.filter == "none" else partial(filter_tiles, method=options.filter)
+    return None if options.filter == "none" else filter_tiles
 
 
-def filter_tiles(images: Tiles, method: str) -> Tiles:
+def filter_tiles(images: Tiles) -> Tiles:
     """Take thin cloud and shadow out of each tile, as `autolabel.filter_image` does of a scene.
 
     Args:
         images: Rounded to grey levels first, as scenes have them.
-        method: Of `filter_image`.
     """
     # Numba takes half a second to import, and most trainings need no filter.
     from autolabel.labels import filter_image
 
     tiles = np.clip(np.rint(images), 0, 255).astype(np.uint8)
-    return np.stack([filter_image(tile, method=method) for tile in tiles]).astype(np.float32)
+    return np.stack([filter_image(tile) for tile in tiles]).astype(np.float32)

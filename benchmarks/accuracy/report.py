@@ -96,7 +96,7 @@ def goal_table(results: Sequence[SceneResult]) -> Table:
             chosen = of_sky(of_set(results, name), sky)
             if chosen:
                 rows.append((name, sky, f"{100 * goal:.1f}", *verdicts(chosen, goal)))
-    columns = ("set", "sky", "goal", "alone", "goal is", "after our filter", "goal is")
+    columns = ("set", "sky", "goal", "alone", "is", "after our filter", "then is")
     heading = f"Goals of the {THROUGH_CLOUD.name}: pixels right, %"
     return Table(heading, columns, tuple(rows))
 
