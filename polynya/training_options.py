@@ -118,6 +118,9 @@ class AugmentOptions(Options):
     filter: Literal["none", "illumination"] = "none"
     """Filter over each tile after all of these, for a model that sees what `inference.filter`
     leaves. It looks far around: take tiles as large as the scenes."""
+    filter_share: Share = 0.75
+    """Share of tiles that are filtered. On scenes that the filter stays out of, the model sees
+    cloud as it is, so it must learn from that too."""
 
     @field_validator(
         "zoom",

@@ -44,14 +44,15 @@ def model_card(
         Markdown.
     """
     classes, augment = recipe.classes, recipe.training.augment
-    changes = [name for name in ("dihedral", "haze", "shade") if getattr(augment, name)]
+    names = ("dihedral", "rotation", "shift", "haze", "shade", "noise")
+    changes = [name for name in names if getattr(augment, name)]
     about = "\n".join(f"- {key}: {value}" for key, value in sorted(provenance.items()))
     return f"""# {recipe.model.name} for {classes.name}
 
 Segments 8-bit RGB scenes into {classes.n_classes} classes: {", ".join(classes.titles)}.
 Open it with `polynya predict FOLDER SCENE --out DIR`, or in Keras with
 `keras.saving.load_model("model.keras")`: images (B, H, W, 3) with values 0..255 in,
-probabilities out.
+probabilities out. It sees {_seen_text(recipe)}.
 
 ## Data
 
@@ -69,6 +70,14 @@ Random changes of the training tiles: {", ".join(changes) or "none"}.
 
 {about}
 """
+
+
+def _seen_text(recipe: Recipe) -> str:
+    if recipe.inference.filter != "as-trained":
+        return f"scenes after the filter `{recipe.inference.filter}`"
+    if recipe.label.images == "filtered" and recipe.label.method != "none":
+        return f"scenes after the filter `{recipe.label.method}`, as in training"
+    return "scenes as they are"
 
 
 def _scores_text(recipe: Recipe, split: Split, metrics: Mapping[str, Any]) -> str:

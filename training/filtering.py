@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Any
 
+import keras
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 
 from polynya.training_options import AugmentOptions
@@ -12,12 +14,34 @@ from polynya.training_options import AugmentOptions
 Tiles = NDArray[np.float32]
 """float32 (B, H, W, 3), values 0..255, 0 where nodata."""
 
-TileFilter = Callable[[Tiles], Tiles]
+
+class TileFilter(keras.layers.Layer):
+    """The filter over some of the tiles, drawn anew for each batch. Labels stay.
+
+    It runs on the processor, where the other layers run on the device.
+
+    Args:
+        share: Of the tiles that are filtered. A filter that stays out of a scene leaves its cloud
+            as it is, and the model must know that too.
+        seed: Of the drawing.
+    """
+
+    def __init__(self, *, share: float, seed: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.share = share
+        self.generator = keras.random.SeedGenerator(seed)
+
+    def call(self, images: Any, labels: Any) -> tuple[Any, Any]:
+        chosen = keras.random.uniform((images.shape[0],), seed=self.generator) < self.share
+        filtered = tf.numpy_function(_filter_chosen, [images, chosen], tf.float32)
+        return tf.ensure_shape(filtered, images.shape), labels
 
 
-def tile_filter(options: AugmentOptions) -> TileFilter | None:
-    """What a recipe asks for; None where it asks for none."""
-    return None if options.filter == "none" else filter_tiles
+def filter_layers(options: AugmentOptions, *, seed: int) -> list[keras.layers.Layer]:
+    """The layer that a recipe asks for; none where it asks for none."""
+    if options.filter == "none":
+        return []
+    return [TileFilter(share=options.filter_share, seed=seed)]
 
 
 def filter_tiles(images: Tiles) -> Tiles:
@@ -31,3 +55,10 @@ def filter_tiles(images: Tiles) -> Tiles:
 
     tiles = np.clip(np.rint(images), 0, 255).astype(np.uint8)
     return np.stack([filter_image(tile) for tile in tiles]).astype(np.float32)
+
+
+def _filter_chosen(images: Tiles, chosen: NDArray[np.bool_]) -> Tiles:
+    result = images.copy()
+    if chosen.any():
+        result[chosen] = filter_tiles(images[chosen])
+    return result

@@ -17,7 +17,7 @@ from polynya.recipe import Recipe
 from polynya.shards import ShardSet
 from training.augment import augmentation_layers
 from training.collective import Collective
-from training.filtering import tile_filter
+from training.filtering import filter_layers
 from training.inputs import BatchSource, TileSource, steps_per_epoch
 from training.loop import Trainer
 from training.models import build
@@ -179,20 +179,21 @@ def make_trainer(
         done_share=done_epochs / options.epochs,
     )
     nodata = recipe.classes.nodata
+    seed = rank_seed(recipe, collective.rank, done_steps)
     return Trainer(
         model,
         keras.optimizers.Adam(schedule, global_clipnorm=options.clip_norm),
         collective,
         nodata=nodata,
-        augmentation=augmentation_layers(
-            options.augment, nodata=nodata, seed=rank_seed(recipe, collective.rank, done_steps)
-        ),
+        augmentation=[
+            *augmentation_layers(options.augment, nodata=nodata, seed=seed),
+            *filter_layers(options.augment, seed=seed + 3),
+        ],
         options=StepOptions(
             accumulate=options.accumulate,
             clip_norm=options.clip_norm,
             class_weights=class_weights,
             jit=options.jit,
-            tile_filter=tile_filter(options.augment),
             loss_scaling=options.precision == "float16",
             pixels=collective.size * options.accumulate * options.batch_size * recipe.tiles.size**2,
         ),

@@ -10,7 +10,6 @@ import keras
 import tensorflow as tf
 
 from training.collective import Collective
-from training.filtering import TileFilter
 from training.losses import masked_crossentropy
 
 FIRST_LOSS_SCALE = 2.0**15
@@ -31,8 +30,6 @@ class StepOptions:
     """Factor on the loss of a pixel by its class."""
     jit: bool = False
     """Compile forward and backward pass with XLA."""
-    tile_filter: TileFilter | None = None
-    """Applied to the images after augmentation, on the processor."""
     loss_scaling: bool = False
     """For float16: scale the loss up before the backward pass and the gradients down after it."""
     pixels: int = 1
@@ -138,10 +135,6 @@ class TrainingStep:
         images, labels = tf.cast(images, tf.float32), tf.cast(labels, tf.int32)
         for layer in self._augmentation:
             images, labels = layer(images, labels)
-        tile_filter = self._options.tile_filter
-        if tile_filter is not None:
-            shape = images.shape
-            images = tf.ensure_shape(tf.numpy_function(tile_filter, [images], tf.float32), shape)
         return images, labels
 
     def _count(self, labels: Any) -> Any:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from polynya.recipe import Recipe
 from training.augment.sky import sky_layers
 from training.collective import Collective
-from training.filtering import tile_filter
+from training.filtering import filter_tiles
 from training.inputs import PADDING, BatchSource, in_batches
 
 TILES_PER_SKY = 8
@@ -25,7 +25,7 @@ Pixels = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 class ValidationTiles:
     """A rank's part of the validation tiles: as they are, and once more under a simulated sky.
 
-    Both through the filter, if the model learns from filtered tiles.
+    All through the filter, if the model learns from filtered tiles.
 
     A model that trains under simulated cloud is chosen by how well it sees through it. The sky of a
     tile depends on the seed and the tile's place only, so it is the same in every epoch, for any
@@ -40,7 +40,7 @@ class ValidationTiles:
     def __init__(self, tiles: BatchSource, recipe: Recipe, collective: Collective) -> None:
         self._tiles = tiles
         self._recipe = recipe
-        self._filter = tile_filter(recipe.training.augment)
+        self._with_filter = recipe.training.augment.filter != "none"
         skies = -(-len(tiles) // TILES_PER_SKY)
         self._first_sky = skies * collective.rank // collective.size
         past = skies * (collective.rank + 1) // collective.size
@@ -67,9 +67,9 @@ class ValidationTiles:
         )
 
     def _filtered(self, images: Any) -> Any:
-        if self._filter is None:
+        if not self._with_filter:
             return images
-        return self._filter(keras.ops.convert_to_numpy(images)).astype(np.uint8)
+        return filter_tiles(keras.ops.convert_to_numpy(images)).astype(np.uint8)
 
     def _veiled(self) -> Iterator[Pixels]:
         indices = in_batches(self._own, TILES_PER_SKY)

@@ -91,23 +91,6 @@ def test_validation_without_tiles_is_undefined_not_zero() -> None:
     assert result.confusion.sum() == 0
 
 
-def test_a_step_sees_what_the_filter_leaves() -> None:
-    seen = []
-
-    def darken(images: Any) -> Any:
-        seen.append(images.copy())
-        return np.zeros_like(images)
-
-    ((images, labels),) = _source().all_batches(4)
-    plain, dark, zeros = (_trainer(tile_filter=f) for f in (None, darken, None))
-    losses = [
-        next(iter(trainer.train([(pixels, labels)]))).loss
-        for trainer, pixels in ((plain, images), (dark, images), (zeros, images * 0))
-    ]
-    np.testing.assert_array_equal(seen[0], images)
-    assert losses[1] == losses[2] != losses[0]
-
-
 def test_a_loss_that_is_not_finite_stops_with_the_step_and_a_remedy() -> None:
     trainer = _trainer()
     trainer.model.get_layer("probabilities").kernel.assign(np.full((1, 1, 4, 3), np.nan))

@@ -87,6 +87,7 @@ def test_a_run_writes_a_model_folder_that_opens(tmp_path: Path) -> None:
     assert provenance["last_weights_digest"] == summary.weights_digest
     card = (folder / "README.md").read_text()
     assert "dihedral, haze, shade" in card
+    assert "It sees scenes as they are." in card
     assert "| Open water |" in card
 
 
@@ -121,6 +122,8 @@ def test_a_model_learns_from_filtered_tiles(tmp_path: Path) -> None:
         tmp_path, _recipe(training=training, inference={"filter": "illumination"}), "model"
     )
     assert np.isfinite(summary.history[0].loss)
+    card = (summary.folder / "README.md").read_text()
+    assert "It sees scenes after the filter `illumination`." in card
     with pytest.raises(RecipeError, match="set 'inference.filter' to 'illumination' too"):
         _recipe(training=training)
 
