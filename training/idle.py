@@ -8,7 +8,7 @@ from collections.abc import Mapping, MutableMapping
 IDLE_DEFAULTS: Mapping[str, str] = {
     # Milliseconds between two looks at what is ready. At Horovod's own 1 ms the ranks talk to each
     # other a thousand times a second also while there is nothing to reduce.
-    "HOROVOD_CYCLE_TIME": "5",
+    "HOROVOD_CYCLE_TIME": "10",
     # Open MPI waits by looking again and again, and takes half a core from the computing. Told to
     # yield, it sleeps between two looks; nanoseconds.
     "OMPI_MCA_mpi_yield_when_idle": "1",
