@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -16,10 +16,9 @@ from polynya.provenance import file_digest
 from polynya.recipe import Recipe, load_recipe
 from polynya.shards import ShardSet, open_shards
 from training import ending, model_folder
-from training.checkpoints import Checkpoint, Position
+from training.checkpoints import Arrays, Checkpoint, Position
 from training.collective import Collective
 from training.loop import Trainer
-from training.model_folder import TrainedModel
 from training.prepare import (
     TrainingData,
     check_recipe,
@@ -33,6 +32,15 @@ from training.together import together
 
 MAY_CHANGE = {"training", "inference", "acquire"}
 """Sections of the recipe that may be others when a training goes on."""
+
+
+@dataclass(frozen=True)
+class FirstModel:
+    """A model to begin with. Read before `--out` is emptied, which may be its own folder."""
+
+    weights: Arrays
+    digest: str
+    """Of its file."""
 
 
 def start_run(
@@ -68,8 +76,8 @@ def start_run(
         check_recipe(recipe, shards)
         return shards, recipe
 
-    def find_first() -> TrainedModel | None:
-        return None if start_from is None else _first_model(start_from, recipe)
+    def find_first() -> FirstModel | None:
+        return None if start_from is None else _first_model(Path(start_from), recipe)
 
     def find_checkpoint() -> Checkpoint | None:
         if collective.rank > 0:
@@ -99,7 +107,7 @@ def start_run(
             done_epochs=position.epoch + position.epoch_share,
         )
         if first is not None and checkpoint is None:
-            trainer.model.set_weights(first.keras_model.get_weights())
+            trainer.model.set_weights(first.weights)
         return trainer
 
     shards, recipe = together(collective, read_recipe)
@@ -113,7 +121,7 @@ def start_run(
     names = partial(tile_names, shards, data.split.training)
     run = Run(Path(out), recipe, data, trainer, collective, checkpoint, names)
     if first is not None and checkpoint is None:
-        run.position.started_from = file_digest(first.folder / model_folder.MODEL_FILE)
+        run.position.started_from = first.digest
     return run
 
 
@@ -137,7 +145,7 @@ def tile_names(shards: ShardSet, scene_ids: Sequence[str], tiles: Sequence[int])
     ]
 
 
-def _first_model(folder: str | Path, recipe: Recipe) -> TrainedModel:
+def _first_model(folder: Path, recipe: Recipe) -> FirstModel:
     """The model to begin with; ModelError unless its weights fit the recipe's model."""
     first = model_folder.load_model(folder)
     for section in ("model", "classes"):
@@ -147,7 +155,8 @@ def _first_model(folder: str | Path, recipe: Recipe) -> TrainedModel:
                 " weights don't fit; copy that section from its recipe.yaml, or leave --start-from"
                 " out."
             )
-    return first
+    digest = file_digest(folder / model_folder.MODEL_FILE)
+    return FirstModel(first.keras_model.get_weights(), digest)
 
 
 def _check_same(folder: Path, recipe: Recipe, data: TrainingData, checkpoint: Checkpoint) -> None:

@@ -101,6 +101,10 @@ def test_a_run_can_begin_with_the_weights_of_a_model(tmp_path: Path) -> None:
     provenance = json.loads((second / "provenance.json").read_text())
     assert provenance["started_from"] == file_digest(first / "model.keras")
     assert "started_from" not in json.loads((first / "provenance.json").read_text())
+    # It may also make way for what it becomes.
+    digest = file_digest(first / "model.keras")
+    again = _train(tmp_path, recipe, "first", start_from=first, overwrite=True).folder
+    assert json.loads((again / "provenance.json").read_text())["started_from"] == digest
 
 
 def test_weights_of_another_architecture_are_refused_before_anything_is_lost(
