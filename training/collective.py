@@ -19,8 +19,8 @@ from polynya.errors import MissingDependencyError, RecipeError
 from polynya.training_options import HorovodOptions
 from training.devices import has_gpu
 from training.ending import RankLostError
-from training.idle import wait_without_spinning
 from training.launchers import launched_ranks, set_horovod_environment
+from training.processors import set_processor_defaults
 
 _FEW_ELEMENTS = 4096
 """Smaller tensors travel as they are under bf16: each of its exchanges is two operations that
@@ -74,8 +74,8 @@ class Collective(Protocol):
     def sum_tensors(self, tensors: Sequence[Any], name: str) -> list[Any]:
         """Sum of each TensorFlow tensor over the ranks, inside or outside a `tf.function`.
 
-        One operation a tensor, all asynchronous: Horovod starts with those that are ready first
-        (the gradients of the last layers) while the backward pass goes on, and fuses small ones.
+        All asynchronous: Horovod starts with those that are ready first (the gradients of the last
+        layers) while the backward pass goes on. Small ones travel together.
         `name` must be the same on every rank and differ between calls of one step.
         """
         ...
@@ -143,12 +143,17 @@ class HorovodRanks:
     Args:
         hvd: The module `horovod.tensorflow`.
         options: Reduction and compression of gradients.
+        pack_bytes: Tensors travel in packs of at most so many bytes, larger ones alone; the same
+            packs in each step, so that sums are the same to the bit however many ranks there are.
+            None: Horovod packs what happens to be ready.
 
     Raises:
         RecipeError: Adasum, but these ranks can't do it.
     """
 
-    def __init__(self, hvd: Any, options: HorovodOptions | None = None) -> None:
+    def __init__(
+        self, hvd: Any, options: HorovodOptions | None = None, pack_bytes: int | None = None
+    ) -> None:
         hvd.init()
         options = options or HorovodOptions()
         self._hvd = hvd
@@ -158,6 +163,7 @@ class HorovodRanks:
         self.local_size: int = hvd.local_size()
         self.adasum = options.reduction == "adasum"
         self.compression = options.compression
+        self._pack_bytes = pack_bytes
         if self.adasum and (not hvd.mpi_enabled() or self.size & (self.size - 1)):
             raise RecipeError(
                 "The recipe's key 'training.horovod.reduction' is adasum, which Horovod has for MPI"
@@ -191,28 +197,42 @@ class HorovodRanks:
             )
 
     def sum_tensors(self, tensors: Sequence[Any], name: str) -> list[Any]:
-        return [
-            self._hvd.allreduce(tensor, op=self._hvd.Sum, name=f"{name}.{index}")
-            for index, tensor in enumerate(tensors)
-        ]
+        return self._sum(tensors, name, self._hvd.Compression.none)
+
+    def _sum(self, tensors: Sequence[Any], name: str, compression: Any) -> list[Any]:
+        how = {"op": self._hvd.Sum, "compression": compression}
+        if self._pack_bytes is None:
+            return [
+                self._hvd.allreduce(tensor, name=f"{name}.{index}", **how)
+                for index, tensor in enumerate(tensors)
+            ]
+        sums: list[Any] = []
+        for number, pack in enumerate(make_packs([_bytes(t) for t in tensors], self._pack_bytes)):
+            packed = [tensors[index] for index in pack]
+            sums += self._hvd.grouped_allreduce(packed, name=f"{name}.{number}", **how)
+        return sums
 
     def reduce_gradients(self, gradients: Sequence[Any], name: str) -> list[Any]:
-        if self.compression == "bf16" and not self.adasum:
+        half = self.compression == "fp16"
+        compression = self._hvd.Compression.fp16 if half else self._hvd.Compression.none
+        if self.adasum:
             return [
-                self._sum_bfloat16(g, f"{name}.{i}")
-                if _elements(g) >= _FEW_ELEMENTS
-                else self._hvd.allreduce(g, op=self._hvd.Sum, name=f"{name}.{i}")
-                for i, g in enumerate(gradients)
+                self._hvd.allreduce(
+                    gradient, op=self._hvd.Adasum, compression=compression, name=f"{name}.{index}"
+                )
+                for index, gradient in enumerate(gradients)
             ]
-        half = self.compression != "none"
+        if self.compression == "bf16":
+            return self._sum_bfloat16s(gradients, name)
+        return self._sum(gradients, name, compression)
+
+    def _sum_bfloat16s(self, tensors: Sequence[Any], name: str) -> list[Any]:
+        few = [index for index, t in enumerate(tensors) if _elements(t) < _FEW_ELEMENTS]
+        sums = self.sum_tensors([tensors[index] for index in few], f"{name}.few")
+        sum_of = dict(zip(few, sums, strict=True))
         return [
-            self._hvd.allreduce(
-                gradient,
-                op=self._hvd.Adasum if self.adasum else self._hvd.Sum,
-                compression=self._hvd.Compression.fp16 if half else self._hvd.Compression.none,
-                name=f"{name}.{index}",
-            )
-            for index, gradient in enumerate(gradients)
+            sum_of[index] if index in sum_of else self._sum_bfloat16(tensor, f"{name}.{index}")
+            for index, tensor in enumerate(tensors)
         ]
 
     def _sum_bfloat16(self, tensor: Any, name: str) -> Any:
@@ -247,8 +267,33 @@ class HorovodRanks:
         self._hvd.start_timeline(str(path))
 
 
+def make_packs(sizes: Sequence[int], most: int) -> list[list[int]]:
+    """Part a sequence into packs of neighbours.
+
+    Args:
+        sizes: Bytes of each member.
+        most: Of a pack; a larger member is a pack by itself.
+
+    Returns:
+        Indices of the members of each pack; in order, each once.
+    """
+    packs: list[list[int]] = []
+    room = 0
+    for index, size in enumerate(sizes):
+        if not packs or size > room:
+            packs.append([])
+            room = most
+        packs[-1].append(index)
+        room -= size
+    return packs
+
+
 def _elements(tensor: Any) -> int:
     return math.prod(tensor.shape)
+
+
+def _bytes(tensor: Any) -> int:
+    return _elements(tensor) * int(tensor.dtype.size)
 
 
 def open_collective(options: HorovodOptions | None = None) -> Collective:
@@ -272,9 +317,7 @@ def open_collective(options: HorovodOptions | None = None) -> Collective:
             " 'make setup', or start one rank with: python training/train.py"
         ) from None
     set_horovod_environment(options or HorovodOptions())
-    if not has_gpu():
-        wait_without_spinning()
-    return HorovodRanks(hvd, options)
+    return HorovodRanks(hvd, options, None if has_gpu() else set_processor_defaults())
 
 
 @contextmanager

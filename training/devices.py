@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from polynya.errors import MissingDependencyError
 
 if TYPE_CHECKING:
     from training.collective import Collective
+
+_MALLOC_DEFAULTS: Mapping[int, int] = {
+    -3: 1 << 30,  # M_MMAP_THRESHOLD: blocks up to 1 GiB come from what the process has already
+    -1: (1 << 31) - 1,  # M_TRIM_THRESHOLD: and what is freed stays, up to 2 GiB of it
+    -2: 1 << 28,  # M_TOP_PAD: where more is needed, 256 MiB are taken at once
+}
+"""Parameters of glibc's malloc (man 3 mallopt) and bytes. By itself it hands every block above
+32 MiB back to the system when it is freed, as large gradients are in each step, and the system
+clears each page before it comes again."""
 
 
 def import_tensorflow() -> None:
@@ -66,4 +77,14 @@ def configure_devices(collective: Collective) -> int:
         own = gpus[collective.local_rank % len(gpus)]
         tf.config.set_visible_devices(own, "GPU")
         tf.config.experimental.set_memory_growth(own, True)
+    else:
+        _keep_freed_memory()
     return threads
+
+
+def _keep_freed_memory() -> None:
+    """Let the next step have the memory of the last one; malloc of another C library is left be."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        for parameter, size in _MALLOC_DEFAULTS.items():
+            mallopt(parameter, size)

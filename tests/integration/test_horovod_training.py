@@ -41,10 +41,10 @@ def _launch(launcher: str, ranks: int, *arguments: str) -> subprocess.CompletedP
     return launch(command, cwd=ROOT, env=environment(), timeout=900)
 
 
-def _train(folder: Path, launcher: str, ranks: int, **training: Any) -> Path:
+def _train(folder: Path, launcher: str, ranks: int, name: str = "", **training: Any) -> Path:
     """Train on the shards of `folder` and return the model folder."""
     content = {**RECIPE, "training": {**RECIPE["training"], **training}}
-    out = folder / f"{launcher}-{ranks}"
+    out = folder / f"{launcher}-{ranks}{name}"
     result = _launch(launcher, ranks, *model_arguments(folder, out.name, content))
     assert result.returncode == 0, result.stdout + result.stderr
     assert f"Weights identical on {ranks} rank" in result.stdout
@@ -79,6 +79,15 @@ def test_two_ranks_follow_the_loss_curve_of_one(folder: Path, one_rank: Path) ->
     assert losses(two_ranks) == pytest.approx(losses(one_rank), abs=1e-5)
     for one, two in zip(_weights(one_rank), _weights(two_ranks), strict=True):
         assert two == pytest.approx(one, abs=1e-4)
+
+
+def test_three_ranks_give_the_same_bits_each_time(folder: Path) -> None:
+    # What travels together decides in which order three numbers are added.
+    digests = []
+    for name in ("once", "again"):
+        model = _train(folder, "gloo", 3, name=name, batch_size=4, shuffle=True)
+        digests.append(json.loads((model / "provenance.json").read_text())["last_weights_digest"])
+    assert digests[0] == digests[1]
 
 
 def test_eight_oversubscribed_ranks_train(folder: Path) -> None:

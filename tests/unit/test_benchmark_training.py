@@ -47,7 +47,6 @@ from benchmarks.training.sockets import sent_bytes
 from benchmarks.training.table import Row, Traffic
 from benchmarks.training.workload import LARGE, PAPER, Workload, build_model, gradient_bytes
 from training.collective import SingleProcess
-from training.idle import IDLE_DEFAULTS, wait_without_spinning
 
 TINY = Workload("tiny", (4, 8), batch=2, tile=32)
 DOCS = Path(__file__).parents[2] / "docs"
@@ -284,13 +283,6 @@ def test_a_rank_that_ends_is_told_and_nothing_is_left_running(tmp_path):
         job._ranks.clear()
         job.end()
         assert process.returncode == -signal.SIGTERM
-
-
-def test_ranks_wait_idly_unless_the_user_says_otherwise():
-    environment = {"HOROVOD_CYCLE_TIME": "0.5"}
-    wait_without_spinning(environment)
-    assert environment == {**IDLE_DEFAULTS, "HOROVOD_CYCLE_TIME": "0.5"}
-    assert environment["OMPI_MCA_mpi_yield_when_idle"] == "1"
 
 
 def test_an_unknown_model_is_refused(tmp_path):

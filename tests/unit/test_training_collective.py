@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
 
 from polynya.errors import PolynyaError
 from polynya.training_options import HorovodOptions
-from training.collective import SingleProcess, exchanging, open_collective
+from training.collective import SingleProcess, exchanging, make_packs, open_collective
 from training.ending import RankLostError
 from training.launchers import launched_ranks, set_horovod_environment
+from training.processors import PROCESSOR_DEFAULTS, set_processor_defaults
 
 
 def test_alone_every_exchange_is_the_value_itself() -> None:
@@ -79,6 +82,24 @@ def test_what_the_recipe_says_of_horovod_is_in_its_environment() -> None:
         "HOROVOD_AUTOTUNE": "1",
         "HOROVOD_TIMELINE": "DYNAMIC",
     }
+
+
+def test_ranks_on_processors_wait_idly_unless_the_user_says_otherwise() -> None:
+    environment = {"HOROVOD_CYCLE_TIME": "0.5"}
+    assert set_processor_defaults(environment) == 2**20
+    assert environment == {**PROCESSOR_DEFAULTS, "HOROVOD_CYCLE_TIME": "0.5"}
+    assert environment["OMPI_MCA_mpi_yield_when_idle"] == "1"
+    assert set_processor_defaults({"HOROVOD_FUSION_THRESHOLD": "0"}) == 0
+
+
+@given(st.lists(st.integers(0, 50), max_size=30), st.integers(0, 60))
+def test_packs_are_full_but_not_too_large(sizes: list[int], most: int) -> None:
+    packs = make_packs(sizes, most)
+    assert [index for pack in packs for index in pack] == list(range(len(sizes)))
+    totals = [sum(sizes[index] for index in pack) for pack in packs]
+    assert all(total <= most or len(pack) == 1 for total, pack in zip(totals, packs, strict=True))
+    for total, following in zip(totals, packs[1:], strict=False):
+        assert total + sizes[following[0]] > most
 
 
 def test_the_end_of_another_rank_is_one_sentence() -> None:
