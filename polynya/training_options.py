@@ -21,8 +21,8 @@ class HorovodOptions(Options):
     compression: Literal["none", "fp16", "bf16"] = "none"
     """Gradients on their way between ranks; half the bytes, eight or eleven bits of each number."""
     fusion_mb: Annotated[float, Field(ge=0.0)] | None = None
-    """Greatest size of small gradients that travel as one, MB; default: Horovod's own. With 0 each
-    travels alone, and three or more ranks too give the same bits each time."""
+    """Greatest size of small gradients that travel as one, MB; with 0 each travels alone. Default:
+    1 without GPUs (`training/processors.py`), with them Horovod's own."""
     timeline: str | None = None
     """File for Horovod's timeline (a trace for chrome://tracing), in the model's folder unless it
     is an absolute path."""
