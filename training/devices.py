@@ -78,11 +78,11 @@ def configure_devices(collective: Collective) -> int:
         tf.config.set_visible_devices(own, "GPU")
         tf.config.experimental.set_memory_growth(own, True)
     else:
-        _keep_freed_memory()
+        keep_freed_memory()
     return threads
 
 
-def _keep_freed_memory() -> None:
+def keep_freed_memory() -> None:
     """Let the next step have the memory of the last one; malloc of another C library is left be."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
