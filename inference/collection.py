@@ -10,7 +10,7 @@ from typing import Any
 
 from inference.assets import CLASSIFICATION, FILE, class_entries, file_fields
 from inference.paths import COLLECTION_FILE, model_file
-from inference.stac import ANY_TIME, collection_id, model_name, read_item, relative
+from inference.stac import ANY_TIME, collection_id, model_name, read_items, relative
 from polynya.classes import ClassScheme
 from polynya.files import write_text
 from polynya.provenance import file_digest
@@ -32,7 +32,7 @@ def write_collection(folder: Path, classes: ClassScheme) -> None:
     """
     import pystac
 
-    items = [item for path in sorted(folder.glob("*.json")) if (item := read_item(path))]
+    items = read_items(folder)
     collection = pystac.Collection(
         id=collection_id(classes),
         title=f"Classes of scenes ({classes.name})",

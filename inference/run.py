@@ -29,6 +29,7 @@ from inference.parts import (
 from inference.paths import ProductPaths
 from inference.predict import open_model
 from inference.products import MapResult, is_finished, map_scene, prediction_tags
+from inference.stac import mapped_files
 from inference.summary import summary_columns, write_table
 from polynya.classes import ClassScheme
 from polynya.errors import PolynyaError, ScenesFailedError
@@ -177,19 +178,23 @@ class _PartTask:
 def _clashes(
     refs: Sequence[SceneRef], folder: Path, products: Sequence[ProductName]
 ) -> dict[SceneRef, str]:
-    """Scenes with a file of the same name as one of an earlier scene, and a sentence about it."""
-    owners: dict[Path, SceneRef] = {}
+    """Scenes with a file of the same name as one of an earlier scene, and a sentence about it.
+
+    Earlier in the list, or mapped into the folder by an earlier run.
+    """
+    ids = {ref.id for ref in refs}
+    owners = {file: scene for file, scene in mapped_files(folder).items() if scene not in ids}
     clashes: dict[SceneRef, str] = {}
     for ref in refs:
         files = ProductPaths(folder, ref.id).of(products)
         taken = next((file for file in files if file in owners), None)
         if taken is not None:
             clashes[ref] = (
-                f"{ref.uri} and {owners[taken].uri} would both write {taken.name}; rename one of"
+                f"{ref.uri} and {owners[taken]} would both write {taken.name}; rename one of"
                 " them, or map them into different folders."
             )
         else:
-            owners |= dict.fromkeys(files, ref)
+            owners |= dict.fromkeys(files, ref.uri)
     return clashes
 
 

@@ -161,6 +161,20 @@ def read_item(path: Path) -> dict[str, Any]:
         return {}
 
 
+def read_items(folder: Path) -> list[dict[str, Any]]:
+    """The items of all maps in a folder, by name."""
+    return [item for path in sorted(folder.glob("*.json")) if (item := read_item(path))]
+
+
+def mapped_files(folder: Path) -> dict[Path, str]:
+    """Files of the maps in a folder, items too, and the scene that each belongs to, its id."""
+    return {
+        folder / name: item["id"]
+        for item in read_items(folder)
+        for name in (f"{item['id']}.json", *(a["href"] for a in item["assets"].values()))
+    }
+
+
 def collection_id(classes: ClassScheme) -> str:
     """Id of the collection of all maps in a folder; not the folder's name, as folders move."""
     return "polynya-" + re.sub(r"[^A-Za-z0-9._-]", "-", classes.name)

@@ -125,6 +125,17 @@ def test_predict_names_scenes_whose_products_would_have_one_name(
     assert "0 failed" in run(*words).output
 
 
+def test_predict_keeps_products_of_an_earlier_run(model, write_scene, tmp_path):
+    out = tmp_path / "out"
+    first = write_scene("in/a.tif", ice_image(70, 70))
+    run("predict", model, first, "--out", out, "--products", "entropy")
+    entropy = (out / "a_entropy.tif").read_bytes()
+    second = write_scene("in/a_entropy.tif", ice_image(70, 70))
+    result = run("predict", model, second, "--out", out, expect=1)
+    assert "a_entropy.tif and a would both write a_entropy.tif; rename one" in result.output
+    assert (out / "a_entropy.tif").read_bytes() == entropy
+
+
 def test_predict_skips_what_is_finished_and_only_that(model, write_scene, tmp_path):
     write_scene("in/a.tif", ice_image(70, 70, 1))
     write_scene("in/b.tif", ice_image(70, 70, 2))
