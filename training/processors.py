@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, MutableMapping
 
+from polynya.errors import PolynyaError
+
 PROCESSOR_DEFAULTS: Mapping[str, str] = {
     # Milliseconds between two looks at what is ready. At Horovod's own 1 ms the ranks talk to each
     # other a thousand times a second also while there is nothing to reduce.
@@ -25,12 +27,28 @@ PROCESSOR_DEFAULTS: Mapping[str, str] = {
 Fusion"; `ompi_info --all` on `mpi_yield_when_idle` and on the framework `threads`."""
 
 
-def set_processor_defaults(environment: MutableMapping[str, str] = os.environ) -> int:
+def set_processor_defaults(environment: MutableMapping[str, str] = os.environ) -> int | None:
     """Set what the user hasn't. For ranks on processors: GPUs leave the cores free.
 
+    Where Horovod is to look for its own best settings, its variables stay unset: it looks for none
+    that is set.
+
     Returns:
-        Bytes of gradients that are packed to travel as one.
+        Bytes of gradients that are packed to travel as one; None: Horovod packs.
+
+    Raises:
+        PolynyaError: The user's packs have no size.
     """
+    tuned = environment.get("HOROVOD_AUTOTUNE") == "1"
     for variable, value in PROCESSOR_DEFAULTS.items():
-        environment.setdefault(variable, value)
-    return int(environment["HOROVOD_FUSION_THRESHOLD"])
+        if not (tuned and variable.startswith("HOROVOD_")):
+            environment.setdefault(variable, value)
+    if tuned:
+        return None
+    size = environment["HOROVOD_FUSION_THRESHOLD"]
+    if not size.isdecimal():
+        raise PolynyaError(
+            f"The variable HOROVOD_FUSION_THRESHOLD is '{size}', which is no number of bytes; set"
+            " it to one such as 1048576, or unset it."
+        )
+    return int(size)

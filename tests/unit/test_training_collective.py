@@ -90,6 +90,16 @@ def test_ranks_on_processors_wait_idly_unless_the_user_says_otherwise() -> None:
     assert environment == {**PROCESSOR_DEFAULTS, "HOROVOD_CYCLE_TIME": "0.5"}
     assert environment["OMPI_MCA_mpi_yield_when_idle"] == "1"
     assert set_processor_defaults({"HOROVOD_FUSION_THRESHOLD": "0"}) == 0
+    with pytest.raises(PolynyaError, match="'1 MB', which is no number of bytes; set"):
+        set_processor_defaults({"HOROVOD_FUSION_THRESHOLD": "1 MB"})
+
+
+def test_horovod_may_tune_what_nobody_has_set() -> None:
+    environment: dict[str, str] = {}
+    set_horovod_environment(HorovodOptions(autotune=True), environment)
+    assert set_processor_defaults(environment) is None
+    assert [name for name in environment if "HOROVOD" in name] == ["HOROVOD_AUTOTUNE"]
+    assert environment["OMPI_MCA_mpi_yield_when_idle"] == "1"
 
 
 @given(st.lists(st.integers(0, 50), max_size=30), st.integers(0, 60))
