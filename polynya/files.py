@@ -1,59 +1,175 @@
-"""Files that are there whole or not at all.
+"""Files that are there whole or not at all, and that replace no file but our own.
 
-They are written under another name beside the final one and renamed when complete, so a reader
-never sees half of one. The other name is random: no two hosts, processes or threads share it.
+They are written under a temporary name beside the final one, read back, entered in the folder's
+ledger (`polynya.ownership`) and renamed. So a reader never sees half of one, and what can't be read
+back never gets its name: libraries lose the errors of a full disk when they close a file.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import sqlite3
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
-from uuid import uuid4
+from typing import Any
 
-from polynya.errors import OutputError
+from polynya.errors import OutputError, reason_of
+from polynya.ownership import make_folder, register_file, temporary_file
+
+__all__ = ["output_folder", "temporary_file", "whole_file", "write_bytes", "write_text"]
+
+Check = Callable[[Path], None]
+"""Reads a file to its end; raises `UnreadableError` or OSError if its content isn't all there."""
+
+
+class UnreadableError(Exception):
+    """A file that was just written can't be read back, or holds something else."""
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path, check: Check | None = None) -> Iterator[Path]:
     """Write under a temporary name; the file gets its own name when the block ends without error.
 
     Args:
-        path: Final path.
+        path: Final path. A file that is there is replaced if it is ours.
+        check: Reads the temporary file back; by default what the ending of `path` says:
+            all blocks of a raster, all members of an archive, all pages of a database.
 
     Yields:
-        Where to write, in the same folder.
+        Where to write, in the same folder, with the same ending.
 
     Raises:
-        OutputError: The file can't be written.
+        OutputError: The file can't be written or read back, or a file that isn't ours is there.
     """
-    # The ending stays, because some writers choose the format by it.
-    temporary = path.with_name(f".{path.stem}.{uuid4().hex}{path.suffix}")
     try:
-        yield temporary
-        os.replace(temporary, path)
+        with temporary_file(path.parent, path.suffix) as temporary:
+            yield temporary
+            _flush_to_disk(temporary)
+            (check or _CHECKS.get(path.suffix.lower(), _nothing_more))(temporary)
+            register_file(temporary, path)
+            os.replace(temporary, path)
+    except UnreadableError as error:
+        raise OutputError(
+            f"{path} can't be written: it can't be read back ({reason_of(error)}); is there space"
+            " left on the disk?"
+        ) from None
     except OSError as error:
         raise OutputError(
-            f"{path} can't be written: {error.strerror or error}; choose another --out folder."
+            f"{path} can't be written: {error.strerror or error}; make room there, or choose"
+            " another --out folder."
         ) from None
-    finally:
-        with suppress(OSError):  # It is mostly gone; the error above says more.
-            temporary.unlink()
+
+
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
+    """Write a file at once; OutputError if that can't be done."""
+
+    def check(written: Path) -> None:
+        # In pieces, as the content may be large.
+        with written.open("rb") as file:
+            for start in range(0, max(len(content), 1), _PIECE):
+                if file.read(_PIECE) != content[start : start + _PIECE]:
+                    raise UnreadableError("it holds something else than was written")
+
+    with whole_file(path, check) as temporary:
+        temporary.write_bytes(content)
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file (UTF-8) at once; OutputError if that can't be done."""
-    with whole_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_bytes(path, text.encode("utf-8"))
 
 
 def output_folder(path: Path) -> Path:
     """Make a folder for products, with its parents; OutputError if that can't be done."""
+    return make_folder(path)
+
+
+_PIECE = 16 * 2**20
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def _flush_to_disk(path: Path) -> None:
+    """Some file systems say only now that there is no room."""
+    target = os.open(path, os.O_RDONLY)
     try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"The folder {path} can't be made: {error.strerror}; choose another --out folder."
-        ) from None
-    return path
+        os.fsync(target)
+    finally:
+        os.close(target)
+
+
+def _nothing_more(path: Path) -> None:
+    """The checksum for the ledger reads the file anyway."""
+
+
+def _read_raster(path: Path) -> None:
+    import rasterio
+    from rasterio.errors import NotGeoreferencedWarning, RasterioError
+
+    with warnings.catch_warnings(), rasterio.Env(GDAL_PAM_ENABLED=False):
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        try:
+            with rasterio.open(path) as source:
+                for _, window in source.block_windows(1):
+                    source.read(window=window)
+        except RasterioError as error:
+            raise UnreadableError(reason_of(error.__cause__ or error)) from None
+
+
+def _read_archive(path: Path) -> None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            broken = archive.testzip()
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise UnreadableError(str(error)) from None
+    if broken is not None:
+        raise UnreadableError(f"its member {broken} is damaged")
+
+
+def _read_database(path: Path) -> None:
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+            said: list[tuple[Any, ...]] = database.execute("PRAGMA quick_check").fetchall()
+    except sqlite3.Error as error:
+        raise UnreadableError(str(error)) from None
+    if said != [("ok",)]:
+        raise UnreadableError(str(said[0][0]))
+
+
+def _read_png(path: Path) -> None:
+    """All chunks with their checksums; decoders accept a PNG that is cut short."""
+    with path.open("rb") as file:
+        if file.read(len(_PNG)) != _PNG:
+            raise UnreadableError("it is no PNG")
+        kind = b""
+        while kind != b"IEND":
+            head = file.read(8)
+            size, kind = int.from_bytes(head[:4], "big"), head[4:]
+            content, crc = file.read(size), file.read(4)
+            if int.from_bytes(crc, "big") != zlib.crc32(content, zlib.crc32(kind)) or len(crc) < 4:
+                raise UnreadableError("it is cut short or damaged")
+
+
+def _read_table(path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as table:
+            for number in range(table.num_row_groups):
+                table.read_row_group(number)
+    except (pa.ArrowException, OSError) as error:
+        raise UnreadableError(str(error)) from None
+
+
+_CHECKS: dict[str, Check] = {
+    ".tif": _read_raster,
+    ".png": _read_png,
+    ".parquet": _read_table,
+    ".gpkg": _read_database,
+    ".keras": _read_archive,
+    ".npz": _read_archive,
+}

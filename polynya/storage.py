@@ -18,7 +18,8 @@ import pyarrow as pa
 from pyarrow import fs
 
 from polynya.errors import OutputError, reason_of
-from polynya.files import whole_file
+from polynya.files import write_bytes
+from polynya.ownership import make_folder
 from polynya.stores import file_system
 
 _REQUESTS_AT_ONCE = 16
@@ -103,9 +104,8 @@ class Folder:
         """
         if self.is_local:
             path = Path(self.place) / name
-            with whole_file(path) as temporary:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                temporary.write_bytes(content)
+            make_folder(path.parent)
+            write_bytes(path, memoryview(content))
             return
         system, root = self._system
         try:

@@ -1,0 +1,88 @@
+"""One scene, item or name of a batch: whatever goes wrong with it becomes its reason.
+
+This is the only place that catches every exception. So a fault that nobody thought of costs one row
+of a batch, never the batch.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from polynya.errors import PolynyaError, reason_of
+
+T = TypeVar("T")
+
+TRACEBACK_VARIABLE = "POLYNYA_TRACEBACK"
+"""Set in the environment, it makes unexpected errors print where they come from."""
+
+_FIRST_WAIT = 0.5
+"""Seconds before something is tried again; doubled each time."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why something can't be done to a scene."""
+
+    reason: str
+    """One sentence."""
+
+
+def attempt(work: Callable[[], T], uri: str, doing: str, retries: int = 0) -> T | Failure:
+    """Do something to one scene; again if it fails, since networks have bad moments.
+
+    Args:
+        work: What to do.
+        uri: Name of the scene, for people.
+        doing: What is done to it, as "labelled" in "could not be labelled".
+        retries: Times to try again after an error that may pass.
+
+    Returns:
+        What `work` gave, or why it failed in the end.
+    """
+    failure = Failure("")
+    for trial in range(retries + 1):
+        if trial:
+            time.sleep(_FIRST_WAIT * 2.0 ** (trial - 1))
+        try:
+            return work()
+        except PolynyaError as error:
+            failure = Failure(str(error))
+        except MemoryError:
+            failure = Failure(
+                f"{uri} could not be {doing}: out of memory; use fewer workers a machine, or cut it"
+                " into parts."
+            )
+        except OSError as error:
+            failure = Failure(
+                f"{uri} could not be {doing}: {reason_of(error)}; fix that and run it again."
+            )
+        except Exception as error:  # noqa: BLE001 - the one place where a batch is kept going
+            return Failure(unexpected(error, f"{uri} could not be {doing}"))
+    return failure
+
+
+def unexpected(error: Exception, what: str) -> str:
+    """A sentence about an error that no code expects: a fault of ours, not of the user.
+
+    Args:
+        error: What was raised.
+        what: What can't be done because of it.
+    """
+    if os.environ.get(TRACEBACK_VARIABLE):
+        traceback.print_exception(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    root = str(Path(__file__).resolve().parents[1])
+    ours = [f for f in frames if f.filename.startswith(root) and "site-packages" not in f.filename]
+    place = (ours or frames)[-1] if frames else None
+    at = f" at {Path(place.filename).name}:{place.lineno}" if place else ""
+    text = reason_of(error)
+    return (
+        f"{what}: {type(error).__name__}{at}{': ' + text if text else ''}; this is a fault of"
+        f" Polynya, please report it ({TRACEBACK_VARIABLE}=1 shows more)."
+    )

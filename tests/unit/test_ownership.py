@@ -1,0 +1,200 @@
+"""Files that aren't ours are never replaced or deleted; ours are known by their bytes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from polynya.errors import OutputError
+from polynya.files import whole_file, write_text
+from polynya.ownership import (
+    LEDGER_FILE,
+    check_free,
+    folder_kinds,
+    is_ours,
+    open_output,
+    remove_file,
+    remove_ours,
+)
+
+
+def test_a_file_of_ours_is_replaced(tmp_path: Path) -> None:
+    write_text(tmp_path / "a.csv", "1")
+    write_text(tmp_path / "a.csv", "2")
+    assert (tmp_path / "a.csv").read_text() == "2"
+    assert is_ours(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("name", ["a.csv", "model.keras", "_manifest.csv", ".hidden", "ä,b\nc.txt"])
+def test_a_users_file_is_not_replaced(tmp_path: Path, name: str) -> None:
+    mine = tmp_path / name
+    mine.write_text("mine")
+    with pytest.raises(OutputError, match="not a file that Polynya wrote"):
+        write_text(mine, "ours")
+    assert mine.read_text() == "mine"
+    with pytest.raises(OutputError, match="not a file that Polynya wrote"):
+        remove_file(mine)
+    assert mine.read_text() == "mine"
+
+
+def test_a_file_of_ours_that_the_user_changed_is_the_users(tmp_path: Path) -> None:
+    write_text(tmp_path / "recipe.yaml", "seed: 0")
+    (tmp_path / "recipe.yaml").write_text("seed: 1")  # The same size.
+    with pytest.raises(OutputError, match="changed since"):
+        write_text(tmp_path / "recipe.yaml", "seed: 2")
+    assert remove_ours(tmp_path) == [tmp_path / "recipe.yaml"]
+    assert (tmp_path / "recipe.yaml").read_text() == "seed: 1"
+
+
+def test_a_link_or_folder_in_the_place_of_a_file_is_the_users(tmp_path: Path) -> None:
+    write_text(tmp_path / "target", "x")
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    (tmp_path / "folder").mkdir()
+    for name in ("link", "folder"):
+        with pytest.raises(OutputError, match="not a file that Polynya wrote"):
+            write_text(tmp_path / name, "y")
+    assert (tmp_path / "link").is_symlink()
+
+
+def test_a_users_file_that_is_called_like_the_ledger_stays(tmp_path: Path) -> None:
+    (tmp_path / LEDGER_FILE).write_text("my,own,table\n")
+    with pytest.raises(OutputError, match="is something else"):
+        write_text(tmp_path / "a", "x")
+    with pytest.raises(OutputError, match="is something else"), open_output(tmp_path, "maps"):
+        pass
+    assert (tmp_path / LEDGER_FILE).read_text() == "my,own,table\n"
+    assert os.listdir(tmp_path) == [LEDGER_FILE]
+
+
+def test_a_copied_folder_is_still_ours(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    write_text(tmp_path / "a/x", "1")
+    shutil.copytree(tmp_path / "a", tmp_path / "b", copy_function=shutil.copy)
+    assert is_ours(tmp_path / "b/x")
+
+
+def test_a_torn_record_hides_no_other(tmp_path: Path) -> None:
+    write_text(tmp_path / "a", "1")
+    with (tmp_path / LEDGER_FILE).open("ab") as ledger:
+        ledger.write(b"file,b,1")  # As of a disk that got full.
+    write_text(tmp_path / "c", "3")
+    assert is_ours(tmp_path / "a")
+    assert is_ours(tmp_path / "c")
+
+
+@pytest.mark.parametrize("kind", ["shards", "model"])
+def test_a_folder_of_something_else_is_refused(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "recipe.yaml").write_text("seed: 0")
+    with pytest.raises(OutputError, match="holds other files"), open_output(tmp_path, kind):
+        pass
+    assert os.listdir(tmp_path) == ["recipe.yaml"]
+
+
+def test_a_folder_of_another_kind_is_refused(tmp_path: Path) -> None:
+    with open_output(tmp_path, "maps"):
+        write_text(tmp_path / "x.tif.txt", "")
+    with pytest.raises(OutputError, match="holds other files"), open_output(tmp_path, "model"):
+        pass
+
+
+def test_a_folder_of_ours_is_taken_again_and_foreign_files_stay(tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "model"
+    with open_output(out, "model"):
+        write_text(out / "recipe.yaml", "")
+    (out / "notes.txt").write_text("mine")
+    (out / "sub").mkdir()
+    (out / "sub/mine").write_text("mine")
+    with open_output(out, "model"):
+        assert remove_ours(out) == [out / "notes.txt", out / "sub"]
+    assert folder_kinds(out) == {"model"}
+    assert sorted(os.listdir(out)) == [LEDGER_FILE, "notes.txt", "sub"]
+
+
+def test_sub_folders_of_ours_go_with_all_that_is_ours(tmp_path: Path) -> None:
+    with open_output(tmp_path / "m", "model") as out:
+        for name in ("_checkpoints/a.npz.txt", "_checkpoints/b", "_other/c"):
+            (out / name).parent.mkdir(exist_ok=True)
+            write_text(out / name, name)
+        (out / "_other/mine").write_text("mine")
+        assert remove_ours(out) == [out / "_other/mine"]
+        assert sorted(p.name for p in out.rglob("*") if not p.name.startswith((".", "_p"))) == [
+            "_other",
+            "mine",
+        ]
+
+
+def test_a_link_as_output_folder_stays(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with open_output(tmp_path / "link", "model") as out:
+        write_text(out / "a", "1")
+        remove_ours(out)
+    assert (tmp_path / "link").is_symlink()
+    assert os.listdir(tmp_path / "real") == [LEDGER_FILE]
+
+
+def test_temporary_files_of_a_killed_run_go_with_the_next(tmp_path: Path) -> None:
+    (tmp_path / ("." + "0" * 32 + ".tif")).write_text("the user's, of a name like ours")
+    code = (
+        "import os, signal, sys; from pathlib import Path; from polynya.files import whole_file\n"
+        "from polynya.ownership import open_output; out = Path(sys.argv[1])\n"
+        "with open_output(out, 'maps'), whole_file(out / 'x.gpkg') as partial:\n"
+        "    partial.write_text('half'); Path(str(partial) + '-journal').write_text('half')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert len(os.listdir(tmp_path)) == 5
+    with open_output(tmp_path, "maps"):
+        pass
+    assert sorted(os.listdir(tmp_path)) == ["." + "0" * 32 + ".tif", LEDGER_FILE]
+
+
+def test_the_ledger_of_a_finished_run_depends_on_its_files_only(tmp_path: Path) -> None:
+    texts = []
+    for names in (("a", "b", "c"), ("c", "a", "b")):
+        out = tmp_path / "".join(names)
+        with open_output(out, "maps"):
+            for name in names:
+                write_text(out / name, "before")
+                write_text(out / name, name)
+            write_text(out / "gone", "")
+            remove_file(out / "gone")
+        texts.append((out / LEDGER_FILE).read_text())
+    assert texts[0] == texts[1]
+    assert len(texts[0].splitlines()) == 5
+
+
+def test_processes_write_into_one_ledger_at_a_time(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from polynya.files import write_text\n"
+        "for i in range(40): write_text(Path(sys.argv[1]) / f'{sys.argv[2]}{i}', 'x')"
+    )
+    running = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path), who]) for who in "abc"]
+    assert [process.wait() for process in running] == [0, 0, 0]
+    files = [path for path in tmp_path.iterdir() if path.name != LEDGER_FILE]
+    assert len(files) == 120
+    assert all(map(is_ours, files))
+
+
+def test_check_free_names_the_file(tmp_path: Path) -> None:
+    write_text(tmp_path / "ours", "")
+    (tmp_path / "theirs").touch()
+    check_free([tmp_path / "ours", tmp_path / "nothing"])
+    with pytest.raises(OutputError, match=r"theirs is not a file that Polynya wrote"):
+        check_free([tmp_path / "ours", tmp_path / "theirs"])
+
+
+def test_an_error_in_the_block_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    write_text(tmp_path / "a", "1")
+    with pytest.raises(ZeroDivisionError), whole_file(tmp_path / "a") as partial:
+        partial.write_bytes(b"half" * (1 // 0))
+    assert (tmp_path / "a").read_text() == "1"
+    assert is_ours(tmp_path / "a")
+    assert sorted(os.listdir(tmp_path)) == [LEDGER_FILE, "a"]
