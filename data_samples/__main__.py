@@ -34,20 +34,19 @@ def main(
     from data_samples.scene import make_scene
     from data_samples.shipped import SHIPPED, make_shipped
     from data_samples.write import write_scene
+    from polynya.ownership import open_output
 
     try:
-        if shipped:
-            for sample in track(SHIPPED, "Making samples"):
-                make_shipped(sample, out)
-            return
         shape = _shape(size)
-        out.mkdir(parents=True, exist_ok=True)
-        for index in track(range(count), "Making samples"):
-            write_scene(make_scene(seed, index, shape, sky), out)
+        with open_output(out, "samples"):
+            if shipped:
+                for sample in track(SHIPPED, "Making samples"):
+                    make_shipped(sample, out)
+                return
+            for index in track(range(count), "Making samples"):
+                write_scene(make_scene(seed, index, shape, sky), out)
     except PolynyaError as error:
         _fail(str(error))
-    except OSError as error:
-        _fail(f"{out} can't be written ({error.strerror or error}): give another --out")
 
 
 def _shape(size: str) -> tuple[int, int]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from data_samples.scene import make_scene
 from data_samples.write import write_scene
+from polynya.ownership import make_folder
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,4 @@ SHIPPED = (
 def make_shipped(sample: ShippedSample, folder: Path) -> list[Path]:
     """Make one shipped site below `folder`; returns the paths of its files."""
     scene = make_scene(sample.seed, sample.index, sample.shape, sample.sky, wedge=sample.wedge)
-    target = folder / sample.folder
-    target.mkdir(parents=True, exist_ok=True)
-    return write_scene(scene, target)
+    return write_scene(scene, make_folder(folder / sample.folder))

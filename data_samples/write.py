@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from data_samples.scene import GENERATOR_VERSION, SampleScene
 from polynya.classes import SEA_ICE
+from polynya.files import UnreadableError, whole_file
 
 CRS = "EPSG:3031"
 """Antarctic polar stereographic."""
@@ -25,10 +26,13 @@ def write_scene(scene: SampleScene, folder: Path) -> list[Path]:
 
     Args:
         scene: The sample.
-        folder: Existing folder; files of the same name are replaced.
+        folder: Existing folder; files of the same name that this generator wrote are replaced.
 
     Returns:
         Paths of the files. The same scene gives the same bytes.
+
+    Raises:
+        OutputError: A file can't be written or read back, or somebody else's is there.
     """
     kind = scene.sky.kind
     tags = {
@@ -89,9 +93,16 @@ def _write(
     }
     if count == 3:
         profile["photometric"] = "rgb"
+
+    def check(written: Path) -> None:
+        with rasterio.open(written) as source:
+            if not np.array_equal(source.read(), bands):
+                raise UnreadableError("it holds other pixels than were written")
+
     with (
         rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
-        rasterio.open(path, "w", **profile) as target,
+        whole_file(path, check) as temporary,
+        rasterio.open(temporary, "w", **profile) as target,
     ):
         target.write(bands)
         target.update_tags(**tags)

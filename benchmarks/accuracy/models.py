@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -137,13 +136,13 @@ def train(model: BenchModel, place: Workplace, jobs: int | None = None) -> Train
     folder, recipe = place.model(model), place.recipe(model)
     if not (folder / CARD_FILE).is_file():
         _label(model, place, recipe, jobs)
-        # What a broken run left begins anew; scores of an older model would be wrong.
-        shutil.rmtree(folder, ignore_errors=True)
         start = ["--start-from", str(place.model(model.start))] if model.start else []
         _run(
             [
                 *(sys.executable, str(ROOT / "training/train.py"), "--recipe", str(recipe)),
-                *("--shards", str(place.shards(model)), "--out", str(folder), *start),
+                # What a broken run left begins again; scores of an older model would be wrong.
+                *("--shards", str(place.shards(model)), "--out", str(folder), "--overwrite"),
+                *start,
             ]
         )
     return read_training(folder)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from data_samples import GENERATOR_VERSION, SampleScene, make_scene
 from data_samples.write import CRS
-from polynya.files import output_folder, write_text
+from polynya.files import output_folder, whole_file, write_text
 from polynya.grid import tile_grid
 from polynya.manifest import SceneResult
 from polynya.progress import track
@@ -126,8 +126,9 @@ def _write_scene(
     for tile in tiles:
         image, label = next(windows)
         png = f"{name}_{tile.row:05d}_{tile.col:05d}.png"
-        cv2.imwrite(str(files.images / png), image[..., ::-1])
-        cv2.imwrite(str(files.labels / png), label)
+        for folder, picture in ((files.images, image[..., ::-1]), (files.labels, label)):
+            with whole_file(folder / png) as temporary:
+                cv2.imwrite(str(temporary), picture)
         writer.add(tile_row(scene, LabelledTile(tile, image, label), recipe, "truth"))
     writer.close()
     count, names = len(tiles), " ".join(writer.files)

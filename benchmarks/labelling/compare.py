@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from benchmarks.labelling.commands import (
 from benchmarks.labelling.data import SceneFiles
 from benchmarks.labelling.meter import Cost
 from polynya.manifest import read_manifest
+from polynya.ownership import remove_ours
 from polynya.progress import track
 from polynya.storage import Folder
 
@@ -110,7 +110,7 @@ def _first_run(
     for row in read_manifest(Folder.at(shards)):
         pairs = (pair.split("=") for pair in row.class_pixels.split())
         total.update({name: int(pixels) for name, pixels in pairs})
-    shutil.rmtree(shards)
+    remove_ours(shards)
     return total
 
 
@@ -136,5 +136,5 @@ def _run(
     arguments = ["--out", str(shards), "--recipe", str(recipe), "--overwrite", *options]
     cost = run_measured([*start, "--scenes", *paths, *arguments], folder)
     if not keep:
-        shutil.rmtree(shards)
+        remove_ours(shards)
     return cost

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from benchmarks.labelling.commands import BenchMethod, run_measured, spark_submi
 from benchmarks.labelling.meter import Cost
 from benchmarks.labelling.timed import RunRecord, read_run
 from benchmarks.labelling.timed_job import DRIVER_FILE, UNITS
+from polynya.ownership import remove_ours
 from polynya.progress import track
 
 _SCRIPT = "benchmarks/labelling/timed_job.py"
@@ -117,8 +117,8 @@ def measure_scaling(
     turns = [(number, setup) for number in range(rounds) for setup in setups]
     for number, setup in track(turns, "Labelling on every set-up"):
         for left in (shards, record):
-            shutil.rmtree(left, ignore_errors=True)
-        (record / UNITS).mkdir(parents=True)
+            remove_ours(left)
+        (record / UNITS).mkdir(parents=True, exist_ok=True)
         arguments = ["--record", str(record), "--out", str(shards), "--recipe", str(recipe)]
         command = [*setup.command(_SCRIPT), *setup.options(), *arguments, "--scenes"]
         paths = [str(path.absolute()) for path in scenes]
@@ -126,7 +126,7 @@ def measure_scaling(
         cost = run_measured([*command, *paths], folder, watched=shards)
         record_of_run = read_run(record / DRIVER_FILE, record / UNITS)
         runs.append(ScalingRun(setup, number, cost, record_of_run, slower))
-    shutil.rmtree(shards)
+    remove_ours(shards)
     return runs
 
 

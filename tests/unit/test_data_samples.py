@@ -285,10 +285,10 @@ def test_a_shipped_site_is_made_again_byte_for_byte(tmp_path: Path) -> None:
 
 
 def test_shipped_samples_are_small_and_cover_each_sky() -> None:
-    files = [path for path in SCENES.rglob("*") if path.is_file()]
+    files = [path for path in SCENES.rglob("*.tif") if path.is_file()]
     assert sum(path.stat().st_size for path in files) < 15e6
     for folder in ("train", "heldout"):
-        kinds = {path.stem.rpartition("_")[2] for path in (SCENES / folder).iterdir()}
+        kinds = {path.stem.rpartition("_")[2] for path in (SCENES / folder).glob("*.tif")}
         assert kinds == {"clear", "shadow", "cloud", "both", "truth", "sky"}
         assert {s.sky for s in SHIPPED if s.folder == folder} == {"shadow", "cloud", "both"}
     assert len(files) == 4 * len(SHIPPED)
@@ -304,7 +304,7 @@ def test_command_makes_the_same_site_whatever_the_count(tmp_path: Path) -> None:
             capture_output=True, text=True, cwd=SCENES.parents[1], check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
-    few, many = (sorted((tmp_path / count).iterdir()) for count in ("1", "3"))
+    few, many = (sorted((tmp_path / count).glob("*.tif")) for count in ("1", "3"))
     assert (len(few), len(many)) == (4, 12)
     assert [p.read_bytes() for p in few] == [p.read_bytes() for p in many[:4]]
 
@@ -329,7 +329,16 @@ def test_command_says_when_the_folder_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("")
     result = CliRunner().invoke(app, ["--out", str(tmp_path / "taken"), "--size", "8"])
     assert result.exit_code == 1
-    assert "can't be written" in result.stderr
+    assert "taken is a file; choose another --out folder." in result.stderr
+
+
+def test_command_leaves_files_of_others_as_they_are(tmp_path: Path) -> None:
+    theirs = tmp_path / "ross0000-0000_clear.tif"
+    theirs.write_text("mine")
+    result = CliRunner().invoke(app, ["--out", str(tmp_path), "--size", "8"])
+    assert result.exit_code == 1
+    assert "not a file that Polynya wrote" in result.stderr
+    assert theirs.read_text() == "mine"
 
 
 @pytest.mark.parametrize(("cutoff", "aspect"), [(2.0, 1.0), (9.0, 1.0), (9.0, 3.0)])
