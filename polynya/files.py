@@ -66,6 +66,8 @@ def whole_file(path: Path, check: Check | None = None) -> Iterator[Path]:
 
 def write_bytes(path: Path, content: bytes | memoryview) -> None:
     """Write a file at once; OutputError if that can't be done."""
+    # Arrow's buffers hold signed bytes, which are equal to no others.
+    content = memoryview(content).cast("B")
 
     def check(written: Path) -> None:
         # In pieces, as the content may be large.

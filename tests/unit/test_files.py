@@ -104,9 +104,12 @@ def test_a_file_that_the_writer_did_not_make_is_an_error(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("size", [0, 1, 40_000_000])
-def test_bytes_are_written_as_they_are(tmp_path: Path, size: int) -> None:
+@pytest.mark.parametrize("kind", [bytes, pa.py_buffer])
+def test_bytes_are_written_as_they_are(
+    tmp_path: Path, size: int, kind: Callable[[bytes], bytes]
+) -> None:
     content = np.arange(size, dtype=np.uint8).tobytes()
-    write_bytes(tmp_path / "a", content)
+    write_bytes(tmp_path / "a", kind(content))
     assert (tmp_path / "a").read_bytes() == content
 
 

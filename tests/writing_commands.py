@@ -1,0 +1,140 @@
+"""Every command that writes a folder, on small inputs, for tests of what they all must keep."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import rasterio
+import yaml
+from conftest import ice_image
+from inference_models import make_recipe, save_threshold_model
+from rasterio.transform import from_origin
+
+from autolabel import label_image
+from polynya.recipe import Recipe
+
+SIZE = 96
+_RECIPE = {
+    "tiles": {"size": 32},
+    "label": {"method": "none"},
+    "split": {"validation": 0.4},
+    "model": {"filters": [4, 8], "dropout": [0, 0]},
+    "training": {"epochs": 2, "batch_size": 4},
+}
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the commands read."""
+
+    folder: Path
+
+    @property
+    def scenes(self) -> Path:
+        return self.folder / "scenes"
+
+    @property
+    def recipe(self) -> Path:
+        return self.folder / "recipe.yaml"
+
+    @property
+    def acquire(self) -> Path:
+        return self.folder / "acquire.yaml"
+
+    @property
+    def shards(self) -> Path:
+        return self.folder / "shards"
+
+    @property
+    def model(self) -> Path:
+        return self.folder / "model"
+
+
+@dataclass(frozen=True)
+class WritingCommand:
+    """A command line that writes a folder."""
+
+    words: Callable[[Inputs, Path], list[str]]
+    """Arguments of `polynya` that write into a folder."""
+    overwrite: bool = True
+    """Whether it knows --overwrite."""
+    prepare: Callable[[Inputs, Path], object] = lambda inputs, out: None
+    """What must be in the folder before."""
+
+
+def make_inputs(folder: Path) -> Inputs:
+    """Two scenes with truth, a recipe, shards, a model."""
+    from conftest import label_here
+
+    inputs = Inputs(folder)
+    inputs.scenes.mkdir(parents=True)
+    for number in range(3):
+        image = ice_image(SIZE, SIZE, seed=number)
+        _write(inputs.scenes / f"s{number}_clear.tif", image, nodata=0)
+        truth = label_image(image, method="none")
+        _write(inputs.scenes / f"s{number}_truth.tif", truth[..., None], nodata=255)
+    inputs.recipe.write_text(yaml.safe_dump(_RECIPE))
+    acquire = {"acquire": {"source": "files", "paths": [str(inputs.scenes / "s*_clear.tif")]}}
+    inputs.acquire.write_text(yaml.safe_dump(acquire))
+    label_here(
+        Recipe.model_validate(_RECIPE), inputs.shards, *sorted(inputs.scenes.glob("*_clear.tif"))
+    )
+    save_threshold_model(inputs.model, make_recipe(32))
+    return inputs
+
+
+def _write(path: Path, pixels: np.ndarray, nodata: int) -> None:
+    height, width, count = pixels.shape
+    with rasterio.open(
+        path, "w", driver="GTiff", height=height, width=width, count=count, dtype="uint8",
+        crs="EPSG:3031", transform=from_origin(-300_000, -1_200_000, 10, 10), nodata=nodata,
+    ) as target:  # fmt: skip
+        target.write(np.moveaxis(pixels, -1, 0))
+
+
+def _scenes(inputs: Inputs) -> str:
+    return str(inputs.scenes / "s*_clear.tif")
+
+
+COMMANDS = {
+    "label": WritingCommand(
+        lambda inputs, out: [
+            *("label", "--scenes", _scenes(inputs), "--recipe", str(inputs.recipe)),
+            *("--engine", "here", "--out", str(out)),
+        ]
+    ),
+    "train": WritingCommand(
+        lambda inputs, out: ["train", "--shards", str(inputs.shards), "--out", str(out)]
+    ),
+    "predict": WritingCommand(
+        lambda inputs, out: [
+            *("predict", str(inputs.model), _scenes(inputs), "--out", str(out)),
+            *("--products", "all"),
+        ]
+    ),
+    "evaluate": WritingCommand(
+        lambda inputs, out: [
+            *("evaluate", "--scenes", _scenes(inputs), "--model", str(inputs.model)),
+            *("--out", str(out)),
+        ],
+        overwrite=False,
+    ),
+    "tune": WritingCommand(
+        lambda inputs, out: ["tune", str(out), "--scenes", _scenes(inputs)],
+        overwrite=False,
+        prepare=lambda inputs, out: shutil.copytree(inputs.model, out, dirs_exist_ok=True),
+    ),
+    "ensemble": WritingCommand(
+        lambda inputs, out: [
+            *("ensemble", str(inputs.model), str(inputs.model), "--out", str(out)),
+        ],
+        overwrite=False,
+    ),
+    "scenes": WritingCommand(
+        lambda inputs, out: ["scenes", "--recipe", str(inputs.acquire), "--out", str(out)]
+    ),
+}
