@@ -2,8 +2,9 @@
 
 Each folder that Polynya writes into has a ledger, `_polynya.csv`. A file is entered there with its
 size and checksum just before it gets its name. A file that exists and that the ledger doesn't list
-with these very bytes is not ours: it was there before, or somebody changed it since. Temporary
-files are listed too, so the next run can delete what a killed one left.
+with these very bytes is not ours: it was there before, or somebody changed it since. A file that
+was only cut short is still ours: checksums of its first bytes tell. Temporary files are listed too,
+so the next run can delete what a killed one left.
 
 The ledger is only appended to, one record a write, so that several processes can use it. A run
 compacts it when it starts and when it ends, while it holds the folder's lock (`polynya.locks`).
@@ -18,7 +19,7 @@ import os
 import re
 import stat
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,7 +46,11 @@ _STEM = 33
 """Names of temporary files differ in their first characters: a dot and 32 digits."""
 _BESIDE = ("", "-journal", "-wal", "-shm", ".aux.xml", ".msk", ".ovr")
 """What SQLite and GDAL may leave beside a file that they couldn't finish."""
-_CHUNK = 4 * 2**20
+_EDITED_BY_HAND = (".csv", ".json", ".yaml", ".md", ".txt", ".vrt")
+"""In such a file, fewer bytes with the same beginning may be a user's work."""
+_PREFIX_BASE = 4
+_CHUNK = _PREFIX_BASE**12
+"""Bytes read at once; a power, so that the prefixes end where a chunk does."""
 _TEXT: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape"}
 """Names of files may be any bytes."""
 
@@ -58,6 +63,13 @@ class Fingerprint:
     """Bytes."""
     crc32c: int
     """CRC-32C of all bytes (RFC 3720, appendix B.4)."""
+    prefixes: tuple[int, ...] = ()
+    """CRC-32C of the first 1, 4, 16, 64, ... bytes, as far as the file goes."""
+
+    def begins(self, shorter: Fingerprint) -> bool:
+        """Whether a shorter file has this one's first bytes."""
+        count = len(shorter.prefixes)
+        return shorter.size < self.size and self.prefixes[:count] == shorter.prefixes
 
 
 @dataclass
@@ -76,9 +88,12 @@ class _Ledger:
             match row:
                 case ["kind", kind]:
                     self.kinds.add(kind)
-                case ["file", name, size, crc] if size.isdigit():
+                case ["file", name, size, crc, prefixes] if size.isdigit():
                     with suppress(ValueError):
-                        self.files.setdefault(name, set()).add(Fingerprint(int(size), int(crc, 16)))
+                        first = tuple(int(one, 16) for one in prefixes.split())
+                        self.files.setdefault(name, set()).add(
+                            Fingerprint(int(size), int(crc, 16), first)
+                        )
                 case ["temporary", name]:
                     self.temporaries.add(name)
                 case ["folder", name]:
@@ -89,7 +104,7 @@ class _Ledger:
         rows: list[tuple[object, ...]] = [("kind", kind) for kind in sorted(self.kinds)]
         rows += [("folder", name) for name in sorted(self.folders)]
         rows += [
-            ("file", name, one.size, f"{one.crc32c:08x}")
+            _file_record(name, one)
             for name in sorted(self.files)
             for one in sorted(self.files[name], key=lambda f: (f.size, f.crc32c))
         ]
@@ -100,28 +115,30 @@ class _Ledger:
 def fingerprint(path: Path) -> Fingerprint:
     """Size and checksum of a file, read from the disk; OSError if it can't be read."""
     crc, size = 0, 0
-    with path.open("rb", buffering=0) as file:
-        buffer = bytearray(_CHUNK)
-        while count := file.readinto(buffer):
-            crc = google_crc32c.extend(crc, bytes(memoryview(buffer)[:count]))
-            size += count
-    return Fingerprint(size, crc)
+    prefixes: list[int] = []
+    with path.open("rb") as file:
+        while chunk := file.read(min(_PREFIX_BASE ** len(prefixes) - size, _CHUNK)):
+            crc = google_crc32c.extend(crc, chunk)
+            size += len(chunk)
+            if size == _PREFIX_BASE ** len(prefixes):
+                prefixes.append(crc)
+    return Fingerprint(size, crc, tuple(prefixes))
 
 
 def is_ours(path: Path) -> bool:
     """Whether Polynya wrote this file, and nobody has changed it since.
 
-    A symbolic link is never ours: we make none.
+    One that was cut short, as by a full disk or a crash, is ours too; a text that is shorter now is
+    not, because somebody may have edited it. A symbolic link is never ours: we make none.
     """
+    return is_whole(path) or (_is_cut(path) and _was_not_edited(path))
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a file is there as Polynya wrote it, to the last byte."""
     known = _read(path.parent).files.get(path.name, set())
-    try:
-        status = os.lstat(path)
-        # Most files that aren't ours are known by their size, and needn't be read.
-        if not stat.S_ISREG(status.st_mode) or status.st_size not in {one.size for one in known}:
-            return False
-        return fingerprint(path) in known
-    except OSError:
-        return False
+    found = _fingerprint_if(path, lambda size: any(size == one.size for one in known))
+    return found is not None and found in known
 
 
 def check_free(paths: Iterable[Path]) -> None:
@@ -131,11 +148,9 @@ def check_free(paths: Iterable[Path]) -> None:
         OutputError: One of them exists and is not ours.
     """
     for path in paths:
-        if os.path.lexists(path) and not is_ours(path):
-            raise OutputError(
-                f"{path} is not a file that Polynya wrote, or it was changed since; move it away,"
-                " or choose another --out folder."
-            )
+        # Whether a shorter text is ours is known when its successor is there to be compared.
+        if os.path.lexists(path) and not is_ours(path) and not _is_cut(path):
+            raise _not_ours(path)
 
 
 def remove_file(path: Path) -> None:
@@ -144,7 +159,8 @@ def remove_file(path: Path) -> None:
     Raises:
         OutputError: It is not ours, or can't be deleted.
     """
-    check_free([path])
+    if os.path.lexists(path) and not is_ours(path):
+        raise _not_ours(path)
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
@@ -166,11 +182,9 @@ def remove_ours(folder: Path) -> list[Path]:
     """
     left: list[Path] = []
     ledger = _read(folder)
-    for name in sorted(ledger.folders):
-        inner = folder / name
-        if inner.is_dir() and not inner.is_symlink():
-            left += remove_ours(inner)
-            _remove_empty(inner)
+    for inner in _inner_folders(folder, ledger):
+        left += remove_ours(inner)
+        _remove_empty(inner)
     try:
         entries = sorted(folder.iterdir())
     except OSError:
@@ -197,9 +211,11 @@ def register_file(temporary: Path, path: Path) -> None:
         OutputError: There is a file of that name that is not ours.
         OSError: It can't be read, or the ledger can't be written.
     """
-    check_free([path])
+    may_replace = is_ours(path) or (_is_cut(path) and _begins(path, temporary))
+    if os.path.lexists(path) and not may_replace:
+        raise _not_ours(path)
     found = fingerprint(temporary)
-    _append(path.parent, "file", path.name, found.size, f"{found.crc32c:08x}")
+    _append(path.parent, *_file_record(path.name, found))
 
 
 @contextmanager
@@ -304,19 +320,17 @@ def compact(folder: Path) -> None:
         if name[:_STEM] in stems or _is_partial_ledger(folder / name):
             with suppress(OSError):
                 (folder / name).unlink()
-    for name in sorted(ledger.folders & names):
-        inner = folder / name
-        if inner.is_dir() and not inner.is_symlink():
-            compact(inner)
-            _remove_empty(inner)
+    for inner in _inner_folders(folder, ledger):
+        compact(inner)
+        _remove_empty(inner)
     kept = _Ledger(kinds=ledger.kinds)
     kept.folders = {name for name in ledger.folders if (folder / name).is_dir()}
     for name in ledger.files.keys() & names:
+        kept.files[name] = ledger.files[name]
         with suppress(OSError):
             size = os.lstat(folder / name).st_size
-            same = {one for one in ledger.files[name] if one.size == size}
-            if same:
-                kept.files[name] = same
+            # What it was before it was replaced needs no record; a file that was cut keeps all.
+            kept.files[name] = {o for o in ledger.files[name] if o.size == size} or kept.files[name]
     shorter = kept.text().encode(**_TEXT)
     if shorter != content:
         partial = folder / f"{LEDGER_FILE}.{uuid4().hex}"
@@ -328,6 +342,44 @@ def compact(folder: Path) -> None:
         finally:
             partial.unlink(missing_ok=True)
         _forget(folder)
+
+
+def _fingerprint_if(path: Path, may_be: Callable[[int], bool]) -> Fingerprint | None:
+    """The fingerprint of a regular file whose size says that it may be ours; else None."""
+    try:
+        status = os.lstat(path)
+        if not stat.S_ISREG(status.st_mode) or not may_be(status.st_size):
+            return None
+        return fingerprint(path)
+    except OSError:
+        return None
+
+
+def _not_ours(path: Path) -> OutputError:
+    return OutputError(
+        f"{path} is not a file that Polynya wrote, or it was changed since; move it away, or choose"
+        " another --out folder."
+    )
+
+
+def _is_cut(path: Path) -> bool:
+    """Whether a file begins as one that we wrote, and ends before it."""
+    known = _read(path.parent).files.get(path.name, set())
+    found = _fingerprint_if(path, lambda size: any(size < one.size for one in known))
+    return found is not None and any(one.begins(found) for one in known)
+
+
+def _was_not_edited(path: Path) -> bool:
+    return path.suffix.lower() not in _EDITED_BY_HAND or path.stat().st_size == 0
+
+
+def _begins(path: Path, longer: Path) -> bool:
+    """Whether a file has the first bytes of another one, and no more."""
+    with path.open("rb") as short, longer.open("rb") as long:
+        while chunk := short.read(_CHUNK):
+            if long.read(len(chunk)) != chunk:
+                return False
+    return True
 
 
 _lock = threading.Lock()
@@ -386,6 +438,11 @@ def _append(folder: Path, *record: object) -> None:
         os.close(target)
 
 
+def _file_record(name: str, found: Fingerprint) -> tuple[object, ...]:
+    prefixes = " ".join(f"{crc:08x}" for crc in found.prefixes)
+    return "file", name, found.size, f"{found.crc32c:08x}", prefixes
+
+
 def _record(*cells: object) -> str:
     line = io.StringIO(newline="")
     csv.writer(line, lineterminator="\n").writerow(cells)
@@ -405,6 +462,12 @@ def _check_kind(folder: Path, kind: Kind) -> None:
             f"{folder} holds other files ({', '.join(others[:3]) or LEDGER_FILE}); give an empty or"
             " new folder as --out."
         )
+
+
+def _inner_folders(folder: Path, ledger: _Ledger) -> list[Path]:
+    """Sub-folders of the same product; one that is an output folder itself has its own runs."""
+    inner = (folder / name for name in sorted(ledger.folders))
+    return [p for p in inner if p.is_dir() and not p.is_symlink() and not _read(p).kinds]
 
 
 def _stems(ledger: _Ledger) -> set[str]:

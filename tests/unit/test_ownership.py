@@ -16,8 +16,10 @@ from polynya.files import whole_file, write_text
 from polynya.ownership import (
     LEDGER_FILE,
     check_free,
+    compact,
     folder_kinds,
     is_ours,
+    is_whole,
     open_output,
     remove_file,
     remove_ours,
@@ -50,6 +52,40 @@ def test_a_file_of_ours_that_the_user_changed_is_the_users(tmp_path: Path) -> No
         write_text(tmp_path / "recipe.yaml", "seed: 2")
     assert remove_ours(tmp_path) == [tmp_path / "recipe.yaml"]
     assert (tmp_path / "recipe.yaml").read_text() == "seed: 1"
+
+
+@pytest.mark.parametrize("size", [0, 1, 15, 16, 3000, 69_999])
+@pytest.mark.parametrize("name", ["a.bin", "a.csv"])
+def test_a_file_of_ours_that_was_cut_is_replaced(tmp_path: Path, name: str, size: int) -> None:
+    text = "".join(chr(33 + i * i % 89) for i in range(70_000))
+    write_text(tmp_path / name, text)
+    os.truncate(tmp_path / name, size)
+    with open_output(tmp_path, "maps"):
+        assert not is_whole(tmp_path / name)
+        assert is_ours(tmp_path / name) == (name == "a.bin" or size == 0)
+        check_free([tmp_path / name])
+        write_text(tmp_path / name, text)
+    assert is_whole(tmp_path / name)
+
+
+@pytest.mark.parametrize("content", ["mine", "xxx" * 30, "xxx" * 300 + "mine", "y"])
+def test_a_shorter_text_in_the_place_of_ours_is_the_users(tmp_path: Path, content: str) -> None:
+    write_text(tmp_path / "a.csv", "xxx" * 300 + "z" * 70_000)
+    (tmp_path / "a.csv").write_text(content)
+    with pytest.raises(OutputError, match="not a file that Polynya wrote"):
+        remove_file(tmp_path / "a.csv")
+    with pytest.raises(OutputError, match="not a file that Polynya wrote"):
+        write_text(tmp_path / "a.csv", "something longer than before" * 4000)
+    assert (tmp_path / "a.csv").read_text() == content
+
+
+@pytest.mark.parametrize("content", [b"mine", b"xxx" * 20 + b"mine" * 40, b"y", b"z" * 70_600])
+def test_a_shorter_file_of_another_beginning_is_the_users(tmp_path: Path, content: bytes) -> None:
+    write_text(tmp_path / "a.tif.bin", "xxx" * 300 + "z" * 70_000)
+    (tmp_path / "a.tif.bin").write_bytes(content)
+    with pytest.raises(OutputError, match="not a file that Polynya wrote"):
+        write_text(tmp_path / "a.tif.bin", "new")
+    assert (tmp_path / "a.tif.bin").read_bytes() == content
 
 
 def test_a_link_or_folder_in_the_place_of_a_file_is_the_users(tmp_path: Path) -> None:
@@ -127,6 +163,19 @@ def test_sub_folders_of_ours_go_with_all_that_is_ours(tmp_path: Path) -> None:
             "_other",
             "mine",
         ]
+
+
+def test_an_output_folder_inside_another_has_its_own_runs(tmp_path: Path) -> None:
+    with open_output(tmp_path / "maps", "maps") as maps:
+        write_text(maps / "a", "1")
+        with (
+            open_output(maps / "evaluation", "evaluation") as inner,
+            whole_file(inner / "b") as partial,
+        ):
+            partial.write_text("2")
+            compact(maps)
+            assert remove_ours(maps) == []
+        assert is_whole(inner / "b")
 
 
 def test_a_link_as_output_folder_stays(tmp_path: Path) -> None:
