@@ -1,0 +1,149 @@
+"""Files that can't be written to their end: never done, never torn, whole after the next run."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+from writing_commands import COMMANDS, Inputs, make_inputs
+
+from polynya.cli import build_app
+from polynya.ownership import LEDGER_FILE, is_whole
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
+    return make_inputs(tmp_path_factory.mktemp("inputs"))
+
+
+@pytest.fixture(scope="module")
+def written(
+    inputs: Inputs, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, dict[str, bytes]]:
+    """What each command writes into an empty folder."""
+    found = {}
+    for name in COMMANDS:
+        out = tmp_path_factory.mktemp("clean") / "out"
+        COMMANDS[name].prepare(inputs, out)
+        before = _contents(out)
+        assert _run(name, inputs, out) == 0
+        found[name] = {k: v for k, v in _contents(out).items() if k not in before}
+    return found
+
+
+def _contents(out: Path) -> dict[str, bytes]:
+    """Content of all files but the ledgers, which list old runs too."""
+    return {
+        str(path.relative_to(out)): path.read_bytes()
+        for path in sorted(out.rglob("*"))
+        if path.is_file() and path.name != LEDGER_FILE
+    }
+
+
+def _run(name: str, inputs: Inputs, out: Path, *more: str) -> int:
+    words = [*COMMANDS[name].words(inputs, out), *more]
+    result = CliRunner().invoke(build_app(), words, catch_exceptions=False)
+    assert "Traceback" not in result.output
+    return result.exit_code
+
+
+@contextmanager
+def _largest_file(size: int) -> Iterator[None]:
+    """No file of this process gets larger: what a full disk or a quota does."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def _check_whole(name: str, out: Path, written: dict[str, bytes]) -> None:
+    """Every file that has its name has all of its bytes."""
+    for file in written:
+        if (out / file).exists():
+            assert is_whole(out / file), file
+
+
+def _check_next_run(name: str, inputs: Inputs, out: Path, written: dict[str, bytes]) -> None:
+    more = ["--overwrite"] if name == "train" else []
+    assert _run(name, inputs, out, *more) == 0
+    found = _contents(out)
+    assert set(found) >= set(written)
+    if name != "train":  # Its tables have seconds.
+        different = [file for file in written if found[file] != written[file]]
+        assert different == []
+    assert [file for file in found if Path(file).name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("share", [0.15, 0.6, 0.97])
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_limit_of_file_size_ends_in_a_failure_and_the_next_run_is_whole(
+    name: str,
+    share: float,
+    inputs: Inputs,
+    written: dict[str, dict[str, bytes]],
+    tmp_path: Path,
+) -> None:
+    out = tmp_path / "out"
+    COMMANDS[name].prepare(inputs, out)
+    largest = max(map(len, written[name].values()))
+    with _largest_file(int(share * largest)):
+        assert _run(name, inputs, out) != 0
+    _check_whole(name, out, written[name])
+    _check_next_run(name, inputs, out, written[name])
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_files_that_were_cut_after_a_run_are_whole_after_the_next(
+    name: str, inputs: Inputs, written: dict[str, dict[str, bytes]], tmp_path: Path
+) -> None:
+    for number, file in enumerate(written[name]):
+        out = tmp_path / f"{number}"
+        COMMANDS[name].prepare(inputs, out)
+        for path, content in written[name].items():
+            (out / path).parent.mkdir(parents=True, exist_ok=True)
+        assert _run(name, inputs, out) == 0
+        os.truncate(out / file, (out / file).stat().st_size // 2)
+        _check_next_run(name, inputs, out, written[name])
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 2 MB; tests that need it are skipped where it can't be mounted."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(place)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("only root can mount a small file system")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", str(place)], check=True)
+
+
+@pytest.mark.parametrize("share", [0.3, 0.8])
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_full_disk_ends_in_a_failure_and_the_next_run_is_whole(
+    name: str,
+    share: float,
+    inputs: Inputs,
+    written: dict[str, dict[str, bytes]],
+    small_disk: Path,
+) -> None:
+    out = small_disk / "out"
+    COMMANDS[name].prepare(inputs, out)
+    room = int(share * sum(map(len, written[name].values())))
+    state = os.statvfs(small_disk)
+    fill = small_disk / "fill"
+    fill.write_bytes(bytes(state.f_bavail * state.f_bsize - room))
+    assert _run(name, inputs, out) != 0
+    _check_whole(name, out, written[name])
+    fill.unlink()
+    _check_next_run(name, inputs, out, written[name])
