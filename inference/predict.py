@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,8 +35,9 @@ class Prediction:
 
 def open_model(folder: str | Path) -> TrainedModel:
     """Open a model folder; ModelError if it holds none. Loads Keras, which takes some seconds."""
-    # TensorFlow reads it when it is imported, and otherwise talks about CPU features.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from training.devices import import_tensorflow
+
+    import_tensorflow()
     from training.model_folder import load_model
 
     return load_model(folder)

@@ -7,10 +7,14 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from polynya.errors import MissingDependencyError
+from polynya.environment import remedy_for, settle_keras
+from polynya.errors import MissingDependencyError, reason_of
 
 if TYPE_CHECKING:
     from training.collective import Collective
+
+_KERAS = ("tensorflow", "channels_last", "float32")
+"""Back end, order of axes and precision that models are made for."""
 
 _MALLOC_DEFAULTS: Mapping[int, int] = {
     -3: 1 << 30,  # M_MMAP_THRESHOLD: blocks up to 1 GiB come from what the process has already
@@ -23,28 +27,36 @@ clears each page before it comes again."""
 
 
 def import_tensorflow() -> None:
-    """Import TensorFlow as Keras' back end, without its greeting.
+    """Import TensorFlow as Keras' back end, without its greeting and with Keras' own defaults.
+
+    What other projects have set (KERAS_BACKEND, keras.json) doesn't count.
 
     Raises:
-        MissingDependencyError: It isn't installed.
+        MissingDependencyError: It isn't installed, or this process has imported a Keras that runs
+            otherwise.
     """
-    # Horovod works on TensorFlow only, whatever the user's Keras configuration says.
-    os.environ["KERAS_BACKEND"] = "tensorflow"
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    settle_keras()
     # TensorFlow 2.21 praises its CPU instructions before it looks at that level.
     with open(os.devnull, "w") as nowhere:
         stderr = os.dup(2)
         os.dup2(nowhere.fileno(), 2)
         try:
+            import keras
             import tensorflow  # noqa: F401
         except ImportError as error:
             raise MissingDependencyError(
-                f"TensorFlow can't be imported ({error}); install it with: pip install"
-                " 'polynya[train]'"
+                f"TensorFlow can't be imported ({reason_of(error)}); {remedy_for('train')}."
             ) from None
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
+    runs = (keras.config.backend(), keras.config.image_data_format(), keras.config.floatx())
+    if runs != _KERAS:
+        raise MissingDependencyError(
+            f"Keras was imported with {', '.join(runs)} in this process and Polynya needs"
+            f" {', '.join(_KERAS)}; open the model before anything imports Keras, or start with"
+            " KERAS_BACKEND=tensorflow KERAS_HOME=/dev/null."
+        )
 
 
 def has_gpu() -> bool:
