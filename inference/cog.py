@@ -1,19 +1,23 @@
-"""Cloud-Optimized GeoTIFFs that are written row by row.
+"""Cloud-Optimized GeoTIFFs that are written row by row, and read back.
 
 GDAL's COG driver only copies whole rasters. So rows go into a plain GeoTIFF beside the final file
 and are copied from there, block by block: memory doesn't depend on the size of the raster.
+
+GDAL loses errors when it closes a file: on a full disk a copy is cut short, or has holes, without
+a word. So a checksum of what was given is kept for each part and band, and compared with what the
+finished file holds before it gets its name.
 """
 
 from __future__ import annotations
 
 import os
 import warnings
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 import rasterio
@@ -26,7 +30,7 @@ from rasterio.transform import Affine
 from rasterio.windows import Window
 
 from polynya.errors import OutputError
-from polynya.files import whole_file
+from polynya.files import UnreadableError, temporary_file, whole_file
 from polynya.scenes import Scene
 
 _COG_OPTIONS = {"BLOCKSIZE": 512, "COMPRESS": "DEFLATE", "BIGTIFF": "IF_SAFER"}
@@ -69,11 +73,26 @@ class RasterLayout:
         )
 
 
+@dataclass(frozen=True)
+class _Part:
+    """Rows that were written at once."""
+
+    row: int
+    """The first one's number."""
+    rows: int
+    sums: tuple[int, ...]
+    """CRC-32 of each band."""
+
+    def window(self, width: int) -> Window:
+        return Window(0, self.row, width, self.rows)
+
+
 class RasterRows:
     """Rows of a raster in a plain file: each is written once, in any order, and can be read."""
 
     def __init__(self, file: Path, target: Any) -> None:
         self._file, self._target = file, target
+        self._written: list[_Part] = []
 
     def write(self, row: int, values: NDArray[Any]) -> None:
         """Write rows.
@@ -83,8 +102,11 @@ class RasterRows:
             values: (N, W) for one band, or (N, W, bands), of the raster's type.
         """
         planes = values[None] if values.ndim == 2 else np.moveaxis(values, -1, 0)
+        planes = np.ascontiguousarray(planes)
+        part = _Part(row, planes.shape[1], tuple(map(zlib.crc32, planes)))
         with gdal_writes(self._file):
-            self._target.write(planes, window=Window(0, row, planes.shape[2], planes.shape[1]))
+            self._target.write(planes, window=part.window(planes.shape[2]))
+        self._written.append(part)
 
     def write_all(self, values: NDArray[Any]) -> None:
         """Write an array of all rows, some at a time, so that GDAL needs no copy of it."""
@@ -92,27 +114,89 @@ class RasterRows:
             self.write(row, values[row : row + ROWS])
 
     def read(self, band: int) -> Iterator[tuple[int, NDArray[Any]]]:
-        """Read one band (1-based): number of the first row and (n, W), from the top."""
-        for row in range(0, self._target.height, ROWS):
-            rows = min(ROWS, self._target.height - row)
+        """Read one band (1-based): number of the first row and (n, W), from the top.
+
+        Raises:
+            OutputError: The file doesn't hold what was written.
+        """
+        for part in self._parts():
             with gdal_writes(self._file):
-                part = self._target.read(band, window=Window(0, row, self._target.width, rows))
-            yield row, part
+                values = self._target.read(band, window=part.window(self._target.width))
+            if zlib.crc32(values) != part.sums[band - 1]:
+                raise OutputError(
+                    f"{self._file} holds something else than was written; is there space left on"
+                    " the disk?"
+                )
+            yield part.row, values
 
     def finish(self) -> Path:
-        """Close the file, so that others can open it; nothing can be written any more."""
-        with gdal_writes(self._file):
-            self._target.close()
+        """Close the file, so that others can open it; nothing can be written any more.
+
+        Raises:
+            OutputError: The file doesn't hold what was written.
+        """
+        self._close()
+        try:
+            with gdal_writes(self._file):
+                self._check(self._file)
+        except UnreadableError as error:
+            raise OutputError(
+                f"{self._file} can't be written: {error}; is there space left on the disk?"
+            ) from None
         return self._file
 
     def copy(self, path: Path, driver: str, **options: Any) -> None:
         """Copy the raster into a file of another format; nothing can be written any more.
 
         Raises:
-            OutputError: The file can't be written.
+            OutputError: The file can't be written, or doesn't hold what was written.
         """
-        with gdal_writes(path), whole_file(path) as temporary:
-            copy(self.finish(), temporary, driver=driver, **options)
+        self._close()
+        with gdal_writes(path), whole_file(path, self._check) as temporary:
+            copy(self._file, temporary, driver=driver, **options)
+
+    def _close(self) -> None:
+        with gdal_writes(self._file):
+            self._target.close()
+
+    def _parts(self) -> list[_Part]:
+        return sorted(self._written, key=lambda part: part.row)
+
+    def _check(self, path: Path) -> None:
+        """Compare what a file holds with what was written, and look at its overviews."""
+        try:
+            with rasterio.open(path, **_threads()) as source:
+                if sum(part.rows for part in self._written) != source.height:
+                    raise UnreadableError("it hasn't got all rows")
+                for part in self._parts():
+                    values = source.read(window=part.window(source.width))
+                    if tuple(map(zlib.crc32, values)) != part.sums:
+                        raise UnreadableError("it holds something else than was written")
+                for level in range(len(source.overviews(1))):
+                    _check_overview(source, path, level)
+        except (RasterioError, CPLE_BaseError, zlib.error) as error:
+            raise UnreadableError(str(error.__cause__ or error)) from None
+
+
+def _check_overview(source: Any, path: Path, level: int) -> None:
+    """Unpack all blocks of an overview.
+
+    Not with GDAL: it takes a block that is missing for nodata, and leaves out the blocks' own
+    checksums (Adler-32).
+    """
+    with rasterio.open(path, overview_level=level) as overview:
+        sides = zip(overview.shape, overview.block_shapes[0], strict=True)
+    rows, columns = (-(-side // of_block) for side, of_block in sides)
+    with path.open("rb") as file:
+        for row, column in np.ndindex(rows, columns):
+            offset, length = (
+                source.get_tag_item(f"BLOCK_{what}_{column}_{row}", "TIFF", bidx=1, ovr=level)
+                for what in ("OFFSET", "SIZE")
+            )
+            if offset is None:
+                raise UnreadableError("a block of an overview is missing")
+            file.seek(int(offset))
+            zlib.decompress(file.read(int(length)))
 
 
 @contextmanager
@@ -129,17 +213,14 @@ def raster_rows(
     Raises:
         OutputError: The file can't be written.
     """
-    file = path.with_name(f".{path.stem}.{uuid4().hex}.rows.tif")
-    try:
+    with ExitStack() as stack:
         with gdal_writes(path):
+            file = stack.enter_context(temporary_file(path.parent, ".rows.tif"))
             target = rasterio.open(file, "w+", **_profile(layout))
-        with closing(target):
-            with gdal_writes(path):
-                _describe(target, layout, tags or {})
-            yield RasterRows(file, target)
-    finally:
-        with suppress(OSError):
-            file.unlink()
+        stack.enter_context(closing(target))
+        with gdal_writes(path):
+            _describe(target, layout, tags or {})
+        yield RasterRows(file, target)
 
 
 @contextmanager
@@ -159,10 +240,13 @@ def cog_rows(path: Path, layout: RasterLayout, tags: Mapping[str, str]) -> Itera
     """
     with raster_rows(path, layout, tags) as rows:
         yield rows
-        # Only compression runs side by side, so the bytes are the same; workers have one core each.
-        threads = os.environ.get("GDAL_NUM_THREADS", "ALL_CPUS")
-        options = {**_COG_OPTIONS, "NUM_THREADS": threads}
-        rows.copy(path, "COG", **options, OVERVIEW_RESAMPLING=layout.resampling)
+        options = {**_COG_OPTIONS, **_threads(), "OVERVIEW_RESAMPLING": layout.resampling}
+        rows.copy(path, "COG", **options)
+
+
+def _threads() -> dict[str, str]:
+    # Only compression runs side by side, so the bytes are the same; workers have one core each.
+    return {"NUM_THREADS": os.environ.get("GDAL_NUM_THREADS", "ALL_CPUS")}
 
 
 @contextmanager
@@ -176,7 +260,7 @@ def gdal_writes(path: Path) -> Iterator[None]:
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
             yield
-        except (RasterioError, CPLE_BaseError) as error:
+        except (RasterioError, CPLE_BaseError, OSError) as error:
             raise OutputError(
                 f"{path} can't be written ({error}); is there space left on the disk?"
             ) from None

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import rasterio
 from conftest import ice_image
+from inference_commands import names
 from rasterio.transform import Affine
 from rio_cogeo import cog_validate
 
@@ -100,7 +101,7 @@ def test_a_map_is_a_valid_cog_in_the_place_of_its_scene(
                 assert set(np.unique(small)) <= {0, 1, 2, 255}
     np.testing.assert_array_equal(read_map(out), codes)
     assert TAGS.items() <= map_tags(out).items()
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["map.tif", "scene.tif"]
+    assert names(tmp_path) == ["map.tif", "scene.tif"]
 
 
 def test_the_same_map_has_the_same_bytes(tmp_path):
@@ -113,7 +114,7 @@ def test_the_same_map_has_the_same_bytes(tmp_path):
 def test_a_map_of_another_size_than_its_scene_is_refused(tmp_path):
     with pytest.raises(ValueError, match="must have the scene's shape"):
         write_map(tmp_path / "map.tif", random_codes(40, 61), make_scene(40, 60), SEA_ICE, TAGS)
-    assert not list(tmp_path.iterdir())
+    assert names(tmp_path) == []
 
 
 def test_unreadable_maps(tmp_path):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import rasterio
 from conftest import ice_image
+from inference_commands import names
 from rasterio.transform import Affine
 from rio_cogeo import cog_validate
 from test_inference_maps import ROTATED, TAGS, make_scene, random_codes
@@ -100,7 +101,7 @@ def test_probability_and_entropy_are_cogs_of_scaled_bytes(tmp_path, size):
     assert (values[0][~valid] == 255).all()
     if valid.any():
         assert float(summary["mean_entropy"]) == pytest.approx(expected.mean(), abs=1e-5)
-    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(
+    assert names(tmp_path) == sorted(
         p.name for p in (paths.probability, paths.entropy)
     )
 
@@ -217,7 +218,7 @@ def test_products_are_chosen_by_command_and_recipe():
 def test_polygons_alone_leave_no_probabilities_behind(tmp_path):
     codes, scene = random_codes(60, 70), make_scene(60, 70)
     paths, probabilities, summary = make(tmp_path, codes, scene, "polygons")
-    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(
+    assert names(tmp_path) == sorted(
         p.name for p in (paths.geopackage, paths.geoparquet)
     )
     import geopandas
@@ -237,8 +238,8 @@ def test_the_same_scene_has_the_same_bytes(tmp_path):
     products = ("probability", "entropy", "concentration", "polygons", "label-png")
     for folder in ("a", "b"):
         make(tmp_path / folder, codes, scene, *products)
-    for path in (tmp_path / "a").iterdir():
-        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
+    for name in names(tmp_path / "a"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
 def test_nothing_is_left_of_products_of_a_scene_that_fails(tmp_path):
@@ -253,7 +254,7 @@ def test_nothing_is_left_of_products_of_a_scene_that_fails(tmp_path):
 
     with pytest.raises(SceneError, match="torn"):
         fail()
-    assert not list(tmp_path.iterdir())
+    assert names(tmp_path) == []
     lost = ProductPaths(tmp_path / "none", scene.id)
     with (
         pytest.raises(OutputError, match="can't be written"),
@@ -285,7 +286,7 @@ def test_photographs_get_labels_and_overlays_as_png(tmp_path):
     path = write_photo(tmp_path / "in" / "photo.png", ice_image(50, 70))
     scene, codes = open_scene(str(path)), random_codes(50, 70)
     paths, _, _ = make(tmp_path / "out", codes, scene, "label-png", "overlay")
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+    assert names(tmp_path / "out") == [
         "photo_color.png", "photo_label.png", "photo_overlay.png",
     ]  # fmt: skip
     grey = cv2.imread(str(paths.label), cv2.IMREAD_UNCHANGED)
@@ -318,7 +319,7 @@ def test_a_photograph_is_turned_as_its_camera_says(tmp_path, value):
         assert (seen.id, seen.transform) == (scene.id, None)
     assert valid.all()
     np.testing.assert_allclose(turned, expected, atol=3)
-    assert [p.name for p in tmp_path.iterdir()] == ["photo.jpg"]
+    assert names(tmp_path) == ["photo.jpg"]
 
 
 def test_a_png_without_its_end_is_refused(tmp_path):
