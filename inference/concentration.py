@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.cog import ROWS, RasterLayout
-from inference.measures import step_lengths, to_map
+from inference.measures import pixel_size
 from inference.windows import Band
 from polynya.classes import ClassScheme
 from polynya.errors import RecipeError
@@ -62,14 +62,12 @@ def ice_groups(options: ConcentrationOptions, classes: ClassScheme) -> dict[str,
 def concentration_grid(scene: Scene, options: ConcentrationOptions) -> Grid:
     """The grid whose cells come nearest to the wanted size in whole pixels, at least one.
 
-    In degrees, pixels are as wide as on the parallel through the middle of the scene.
+    Pixels are as large as in the middle of the scene, on the ground.
     """
     rows = columns = options.cell_pixels
-    if scene.crs is not None and scene.transform is not None:
-        column, row = scene.width // 2, scene.height // 2
-        corners = np.array([[column, row], [column, row + 1], [column + 1, row + 1]], np.int32)
-        down, across = step_lengths(to_map(corners, scene), scene.crs)
-        rows, columns = (max(1, round(options.cell / edge)) for edge in (down, across))
+    size = pixel_size(scene)
+    if size is not None:
+        rows, columns = (max(1, round(options.cell / edge)) for edge in size)
     return Grid(rows, columns, -(-scene.height // rows), -(-scene.width // columns))
 
 

@@ -15,9 +15,9 @@ import pyarrow as pa
 import shapely
 from numpy.typing import NDArray
 
-from inference.measures import pixel_areas, step_lengths, to_map
+from inference.measures import Lengths, PixelAreas, pixel_areas, sum_areas, to_map
 from inference.outlines import Rings, trace_rings
-from inference.regions import Regions, add_values, cut_regions, region_areas, regions_of
+from inference.regions import Regions, add_values, cut_regions, regions_of
 from inference.vectors import Batch, VectorFiles
 from polynya.classes import ClassScheme
 from polynya.progress import console
@@ -70,8 +70,8 @@ def write_polygons(
 ) -> PolygonCounts:
     """Write the outline of each region of each class; nodata is in none.
 
-    Without CRS and transform, x is the column and y the negative row of a corner, where QGIS shows
-    an image without georeference.
+    Without transform, x is the column and y the negative row of a corner, where QGIS shows an image
+    without georeference.
 
     Args:
         files: Where to.
@@ -84,6 +84,7 @@ def write_polygons(
         step: What a step of these is worth.
     """
     counts = np.zeros(3, np.int64)
+    ground = _Ground(pixel_areas(scene), Lengths.of(scene))
 
     def batches() -> Iterator[Batch]:
         for regions in regions_of(codes, classes.codes):
@@ -102,10 +103,18 @@ def write_polygons(
             if kept.any():
                 name = classes.names[regions.code]
                 means = _mean_probability(regions, probability, step)
-                yield from _batches(regions, kept, name, means, codes, scene, classes.nodata)
+                yield from _batches(regions, kept, name, means, codes, scene, ground, classes.nodata)
 
     files.write(_COLUMNS, batches())
     return PolygonCounts(*(int(count) for count in counts))
+
+
+@dataclass(frozen=True)
+class _Ground:
+    """What is known of the ground under a scene; None: nothing."""
+
+    areas: PixelAreas | None
+    lengths: Lengths | None
 
 
 def _mean_probability(
@@ -126,16 +135,16 @@ def _batches(
     means: NDArray[np.float64] | None,
     codes: NDArray[np.uint8],
     scene: Scene,
+    ground: _Ground,
     nodata: int,
 ) -> Iterator[Batch]:
-    of_row = pixel_areas(scene)
-    areas = None if of_row is None else region_areas(regions, of_row)
+    areas = ground.areas and sum_areas(regions.numbers, ground.areas, len(regions.pixels))
     cut = cut_regions(regions, codes, nodata)
     numbers = np.flatnonzero(kept)
     batch_of = np.cumsum(regions.edges[numbers]) // _EDGES_AT_ONCE
     for batch in np.unique(batch_of):
         members = numbers[batch_of == batch]
-        outlines = _outlines(regions, members, scene)
+        outlines = _outlines(regions, members, scene, ground.lengths)
         columns = {
             "class": [name] * len(members),
             "code": np.full(len(members), regions.code),
@@ -156,7 +165,7 @@ def _table(columns: dict[str, Any], length: int) -> pa.RecordBatch:
     arrays = [
         pa.nulls(length, field.type)
         if columns[field.name] is None
-        else pa.array(columns.pop(field.name), field.type)
+        else pa.array(columns.pop(field.name), field.type, from_pandas=True)  # NaN is null.
         for field in _COLUMNS
     ]
     return pa.RecordBatch.from_arrays(arrays, schema=_COLUMNS)
@@ -171,10 +180,12 @@ class _Outlines:
     bounds: NDArray[np.float64]
     """Least x and y, greatest x and y of all."""
     in_metres: NDArray[np.float64] | None
-    """Length of all rings of a polygon; None without CRS."""
+    """Length of all rings of a polygon; None where nothing is known of the ground."""
 
 
-def _outlines(regions: Regions, members: NDArray[np.int64], scene: Scene) -> _Outlines:
+def _outlines(
+    regions: Regions, members: NDArray[np.int64], scene: Scene, lengths: Lengths | None
+) -> _Outlines:
     """Polygons of the regions with these numbers, which rise.
 
     The largest have tens of millions of corners, so what isn't needed any more goes at once.
@@ -187,10 +198,11 @@ def _outlines(regions: Regions, members: NDArray[np.int64], scene: Scene) -> _Ou
     offsets, first_rings = rings.offsets, np.flatnonzero(np.diff(rings.regions, prepend=0))
     ends = np.append(first_rings, len(rings.regions))
 
-    corners, in_metres = to_map(rings.corners, scene), None
-    if scene.crs:
-        lengths = _by_ring(step_lengths(corners, scene.crs), offsets)
-        in_metres = np.add.reduceat(lengths, first_rings)
+    in_metres = None
+    if lengths is not None:
+        of_rings = _by_ring(lengths.steps(rings.corners), offsets)
+        in_metres = np.add.reduceat(of_rings, first_rings)
+    corners = to_map(rings.corners, scene)
     bounds = np.concatenate([corners.min(axis=0), corners.max(axis=0)])
     del rings
     polygons = shapely.from_ragged_array(shapely.GeometryType.POLYGON, corners, (offsets, ends))

@@ -49,11 +49,6 @@ def regions_of(codes: Codes, classes: tuple[int, ...]) -> Iterator[Regions]:
         yield Regions(code, numbers, pixels, edges)
 
 
-def region_areas(regions: Regions, areas: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Area of each region from the area of a pixel in each row, float64 (H,): float64 (N,)."""
-    return _sum_rows(regions.numbers, areas, np.zeros(len(regions.pixels)))
-
-
 def cut_regions(regions: Regions, codes: Codes, nodata: int) -> NDArray[np.bool_]:
     """Which regions touch the border of the scene or nodata, and so may go on there: bool (N,)."""
     return _find_cut(regions.numbers, codes, nodata, np.zeros(len(regions.pixels), np.bool_))
@@ -87,16 +82,6 @@ def _count(numbers: NDArray[np.int32], pixels: NDArray[np.int64], edges: NDArray
                 + int(column == width - 1 or numbers[row, column + 1] != number)
             )
     pixels[0] = edges[0] = 0
-
-
-@compiled
-def _sum_rows(
-    numbers: NDArray[np.int32], areas: NDArray[np.float64], sums: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    for row in range(numbers.shape[0]):
-        for column in range(numbers.shape[1]):
-            sums[numbers[row, column]] += areas[row]
-    return sums
 
 
 @compiled

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.measures import pixel_areas
+from inference.measures import class_areas, pixel_areas
 from polynya.classes import ClassScheme
 from polynya.files import whole_file
 from polynya.scenes import Scene
@@ -23,24 +24,25 @@ def summarise(codes: NDArray[np.uint8], scene: Scene, classes: ClassScheme) -> d
 
     Args:
         codes: uint8 (H, W), class codes.
-        scene: Gives the size of a pixel.
+        scene: Gives the size of pixels on the ground.
         classes: Scheme of the codes.
 
     Returns:
         Text by column: height, width, valid_share (0 to 1), and for each class `<name>_share` of
-        the valid pixels and `<name>_km2`, which is empty where the scene has no CRS.
+        the valid pixels and `<name>_km2`, which is empty where nothing is known of the ground.
     """
-    counts = np.stack([(codes == code).sum(axis=1) for code in classes.codes])
-    valid = int(counts.sum())
+    counts = classes.count(codes)
+    valid = sum(counts)
     row = {
         "height": str(scene.height),
         "width": str(scene.width),
         "valid_share": f"{valid / codes.size:.6f}",
     }
     areas = pixel_areas(scene)
-    for name, of_row in zip(classes.names, counts, strict=True):
-        row[f"{name}_share"] = f"{of_row.sum() / valid:.6f}" if valid else ""
-        row[f"{name}_km2"] = "" if areas is None else f"{of_row @ areas / 1e6:.6f}"
+    found = [math.nan] * len(counts) if areas is None else class_areas(codes, classes.codes, areas)
+    for name, count, area in zip(classes.names, counts, found, strict=True):
+        row[f"{name}_share"] = f"{count / valid:.6f}" if valid else ""
+        row[f"{name}_km2"] = f"{area / 1e6:.6f}" if math.isfinite(area) else ""
     return row
 
 

@@ -24,6 +24,7 @@ from rasterio.enums import ColorInterp, MaskFlags
 from polynya.errors import SceneError
 from polynya.grid import Tile
 from polynya.layers import LayerSources, SceneLayers, find_layers, read_layers
+from polynya.place import ControlPoints, read_place
 from polynya.rasters import EXTENSIONS, band_number, opened_raster, tile_window
 from polynya.recipe import SceneOptions
 from polynya.stores import is_listing, list_objects
@@ -84,6 +85,15 @@ class Scene:
     """The file has no validity of its own, and black means nodata."""
     layers: LayerSources | None = None
     """Where its other layers are; None if the recipe asks for none."""
+    control: ControlPoints | None = None
+    """Ground control points or rational polynomials of a scene without geotransform."""
+    place_problem: str = ""
+    """What its georeference lacks for a place on the ground, and how to add it; else empty."""
+
+    @property
+    def has_place(self) -> bool:
+        """Whether `transform` gives coordinates of `crs`; one without the other is no place."""
+        return self.crs is not None and self.transform is not None
 
     def tile_transform(self, tile: Tile) -> tuple[float, ...] | None:
         """Affine coefficients of one tile; None without georeference."""
@@ -166,14 +176,14 @@ def open_scene(uri: str, options: SceneOptions | None = None, name: str | None =
                 " with a scale (gdal_translate -ot UInt16 -scale)."
             )
         scale, offset = _find_scale(source, uri, indexes, dtype, options)
-        georeferenced = source.crs is not None or not source.transform.is_identity
+        place = read_place(source)
         return Scene(
             id=name or scene_id(uri),
             uri=uri,
             height=source.height,
             width=source.width,
-            crs=source.crs.to_string() if source.crs else None,
-            transform=tuple(source.transform)[:6] if georeferenced else None,
+            crs=place.crs,
+            transform=place.transform,
             dtype=dtype,
             band_indexes=indexes,
             scale=scale,
@@ -181,6 +191,8 @@ def open_scene(uri: str, options: SceneOptions | None = None, name: str | None =
             stretch=options.stretch,
             zero_is_nodata=options.zero_is_nodata and _says_nothing_of_nodata(source),
             layers=find_layers(source, uri, dtype, options.layers) if options.layers else None,
+            control=place.control,
+            place_problem=place.problem,
         )
 
 
