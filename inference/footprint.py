@@ -1,25 +1,42 @@
 """Outline of a scene in longitude and latitude, as GeoJSON wants it.
 
 Polar scenes cross the antimeridian or hold a pole, where a plain list of corners would go round the
-wrong side of the Earth (RFC 7946, sections 3.1.9 and 5.2).
+wrong side of the Earth (RFC 7946, sections 3.1.9 and 5.2). So the border of a scene is followed
+with longitudes that go on beyond 180 degrees, closed over the pole that is inside, and cut into
+pieces of -180 to 180 degrees at last.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from rasterio.transform import Affine
-from rasterio.warp import transform as transform_points
+import shapely
 
+from inference.ground import Ground, NoGroundError, Numbers, find_ground, map_unit
 from polynya.scenes import Scene
 
 _POINTS_PER_SIDE = 8
-_DECIMALS = 7
-
-Ring = NDArray[np.float64]
+_MOST_POINTS, _MOST_HALVINGS = 4096, 60
+_NEXT = 1e-13
+"""Positions on the border that are as near to each other as numbers allow."""
+_LARGEST_TURN = 60.0
+"""Degrees of longitude between neighbouring points, so that it is known which way they turn."""
+_TOLERANCE = 1e-4
+"""Share of the scene's size by which the outline may be beside its border."""
+_INWARD = 1e-4
+"""Pixels by which the border is followed inside the scene: a pole or the antimeridian that lies on
+it is then outside, and the border goes round it on the side of the scene."""
+_INWARD_METRES = 5e-3
+_BEFORE_LIMB = 1e-8
+_SMALL = 1e-9
+"""Area of scenes on a sphere of radius 1 that need no check: some hundred metres across."""
+_PLACES = 9
+"""Places a side by which an outline is checked."""
+_LEAST_DECIMALS, _MOST_DECIMALS = 7, 12
+"""Of degrees: a centimetre; more for scenes of less than a hundred metres."""
 
 
 @dataclass(frozen=True)
@@ -27,77 +44,265 @@ class Footprint:
     """Outline of a scene on WGS 84."""
 
     geometry: dict[str, Any]
-    """GeoJSON Polygon or MultiPolygon."""
+    """GeoJSON Polygon or MultiPolygon, outer rings counterclockwise."""
     bbox: list[float]
     """West, south, east, north in degrees; west > east where it crosses the antimeridian."""
 
 
 def scene_footprint(scene: Scene) -> Footprint | None:
-    """Outline of a scene; None if it has no georeference."""
-    if scene.crs is None or scene.transform is None:
+    """Outline of a scene.
+
+    Where corners are off the Earth, as those of full disks of geostationary satellites, the limb is
+    the outline.
+
+    Returns:
+        None if nothing is known of where the scene is on the Earth.
+    """
+    try:
+        ground = find_ground(scene)
+        border = _Border(ground, scene.height, scene.width)
+        ring = _outline(border)
+        if ring is None:
+            return None
+        decimals = _decimals(ring)
+        polygon = _closed(ring, border, 10.0**-decimals)
+        if polygon is None or not _is_of_scene(polygon, border):
+            return None
+    except NoGroundError:
         return None
-    ring = _outline(scene)
-    lon, lat = ring[:, 0], ring[:, 1]
-    if abs(lon[-1] - lon[0]) > 180:
-        return _polar_cap(lat)
-    lon -= 360 * np.floor((lon.min() + 180) / 360)
-    west, south, east, north = lon.min(), lat.min(), lon.max(), lat.max()
-    if east <= 180:
-        return Footprint(
-            {"type": "Polygon", "coordinates": [_closed(ring)]},
-            _rounded([west, south, east, north]),
+    return _footprint(polygon, decimals)
+
+
+class _Border:
+    """The border of a scene, as positions from 0 to 4: a unit a side, from the upper left down."""
+
+    def __init__(self, ground: Ground, height: int, width: int) -> None:
+        self._ground, self._height, self._width = ground, height, width
+        self._inward = min(_INWARD, _INWARD_METRES / _pixel_metres(ground, height, width))
+        self._center: tuple[float, float] | None = None
+
+    def pixels(self, positions: Numbers) -> tuple[Numbers, Numbers]:
+        """Columns and rows."""
+        side, share = np.divmod(positions % 4, 1)
+        right = np.select([side == 0, side == 1, side == 2], [0, share, 1], 1 - share)
+        down = np.select([side == 0, side == 1, side == 2], [share, 1, 1 - share], 0)
+        inward = self._inward
+        return (
+            inward + right * (self._width - 2 * inward),
+            inward + down * (self._height - 2 * inward),
         )
-    eastern = _clip(ring, keep_above=True) - [360, 0]
-    parts = [_closed(_clip(ring, keep_above=False)), _closed(eastern)]
-    return Footprint(
-        {"type": "MultiPolygon", "coordinates": [[part] for part in parts]},
-        _rounded([west, south, east - 360, north]),
-    )
+
+    def lon_lat(self, positions: Numbers) -> Numbers:
+        """Degrees on WGS 84, float64 (N, 2); of the limb, where the border is off the Earth."""
+        columns, rows = self.pixels(positions)
+        found = self._ground.wgs84(columns, rows)
+        lost = ~np.isfinite(found).all(axis=1)
+        if lost.any():
+            found[lost] = self._limb(columns[lost], rows[lost])
+        return found
+
+    def _limb(self, columns: Numbers, rows: Numbers) -> Numbers:
+        """The last place on the Earth between the middle of what is seen and some pixels."""
+        column, row = self._middle()
+
+        def at(share: Numbers) -> Numbers:
+            return self._ground.wgs84(
+                column + share * (columns - column), row + share * (rows - row)
+            )
+
+        low, high = np.zeros_like(columns), np.ones_like(columns)
+        for _ in range(40):
+            share = (low + high) / 2
+            seen = np.isfinite(at(share)).all(axis=1)
+            low, high = np.where(seen, share, low), np.where(seen, high, share)
+        # On the limb itself longitudes may jump from 180 to -180 with every rounding.
+        return at(low * (1 - _BEFORE_LIMB))
+
+    def _middle(self) -> tuple[float, float]:
+        if self._center is None:
+            columns, rows = self.inside(64)
+            seen = np.isfinite(self._ground.wgs84(columns, rows)).all(axis=1)
+            if not seen.any():
+                raise NoGroundError("no pixel of it is on the Earth")
+            self._center = float(columns[seen].mean()), float(rows[seen].mean())
+        return self._center
+
+    def inside(self, count: int) -> tuple[Numbers, Numbers]:
+        """Columns and rows of count x count pixels all over the scene."""
+        share = (np.arange(count) + 0.5) / count
+        rows, columns = np.meshgrid(share * self._height, share * self._width, indexing="ij")
+        return columns.ravel(), rows.ravel()
+
+    def places(self, count: int) -> Numbers:
+        """Longitude and latitude of those that are on the Earth."""
+        found = self._ground.wgs84(*self.inside(count))
+        return found[np.isfinite(found).all(axis=1)]
+
+    def least_area(self) -> float:
+        """Area of the scene on a sphere of radius 1, without what is next to the limb."""
+        share = np.linspace(0, 1, 65)
+        rows, columns = np.meshgrid(share * self._height, share * self._width, indexing="ij")
+        corners = self._ground.surface(columns.ravel(), rows.ravel()).reshape(65, 65, 3)
+        one, other = corners[1:, 1:] - corners[:-1, :-1], corners[1:, :-1] - corners[:-1, 1:]
+        areas = np.linalg.norm(np.cross(one, other), axis=2) / 2 / self._ground.axis**2
+        return float(np.nansum(areas))
 
 
-def _outline(scene: Scene) -> Ring:
-    """Points along the border, counter-clockwise for a north-up scene, longitude without jumps.
+def _pixel_metres(ground: Ground, height: int, width: int) -> float:
+    """About the longer side of a pixel."""
+    if ground.affine is None:
+        return 1.0
+    a, b, _, d, e, _ = ground.affine
+    unit = map_unit(ground.crs) * (ground.axis if ground.crs.is_geographic else 1.0)
+    return max(math.hypot(a, d), math.hypot(b, e)) * unit
+
+
+def _outline(border: _Border) -> Numbers | None:
+    """Points along the border, longitude without jumps; None if there is no such line.
 
     float64 (N, 2); the last point is the first again, 360 degrees away if a pole is inside.
     """
-    share = np.arange(_POINTS_PER_SIDE) / _POINTS_PER_SIDE
-    zero, one = np.zeros_like(share), np.ones_like(share)
-    columns = np.concatenate([zero, share, one, 1 - share, [0.0]]) * scene.width
-    rows = np.concatenate([share, one, 1 - share, zero, [0.0]]) * scene.height
-    assert scene.transform is not None
-    a, b, c, d, e, f = Affine(*scene.transform)[:6]
-    xs, ys = a * columns + b * rows + c, d * columns + e * rows + f
-    lon, lat = transform_points(scene.crs, "EPSG:4326", xs.tolist(), ys.tolist())
-    return np.stack([np.unwrap(np.asarray(lon), period=360), np.asarray(lat)], axis=1)
+    positions = np.linspace(0, 4, 4 * _POINTS_PER_SIDE + 1)
+    points = border.lon_lat(positions)
+    for _ in range(_MOST_HALVINGS):
+        turns = np.abs(_turn(np.diff(points[:, 0])))
+        middles = (positions[1:] + positions[:-1]) / 2
+        between = border.lon_lat(middles)
+        straight = points[:-1, 0] + _turn(np.diff(points[:, 0])) / 2
+        guess = np.stack([straight, (points[1:, 1] + points[:-1, 1]) / 2], axis=1)
+        wide = (turns > _LARGEST_TURN) | (_distance(between, guess) > _TOLERANCE * _size(points))
+        wide &= np.diff(positions) > _NEXT
+        if not wide.any():
+            break
+        if len(positions) + wide.sum() > _MOST_POINTS:
+            return None
+        after = np.flatnonzero(wide) + 1
+        positions = np.insert(positions, after, middles[wide])
+        points = np.insert(points, after, between[wide], axis=0)
+    else:
+        return None
+    if not np.isfinite(points).all():
+        return None
+    lon = points[0, 0] + np.concatenate([[0.0], np.cumsum(_turn(np.diff(points[:, 0])))])
+    # Not beside it by a rounding.
+    lon[-1] = lon[0] + 360 * np.round((lon[-1] - lon[0]) / 360)
+    return np.stack([lon, points[:, 1]], axis=1)
 
 
-def _polar_cap(lat: NDArray[np.float64]) -> Footprint:
-    """Everything from the farthest border point to the pole: a box in longitude and latitude."""
-    south, north = (-90.0, float(lat.max())) if lat.mean() < 0 else (float(lat.min()), 90.0)
-    corners = np.array([[-180, south], [180, south], [180, north], [-180, north]])
-    return Footprint(
-        {"type": "Polygon", "coordinates": [_closed(corners)]},
-        _rounded([-180.0, south, 180.0, north]),
+def _turn(degrees: Numbers) -> Numbers:
+    """The same turn, of at most 180 degrees."""
+    return (degrees + 180) % 360 - 180
+
+
+def _distance(points: Numbers, others: Numbers) -> Numbers:
+    """Degrees of a great circle between places that are near to each other."""
+    lon, lat = (points - others).T
+    turn = _turn(lon) * np.cos(np.radians(points[:, 1]))
+    return np.asarray(np.hypot(turn, lat))
+
+
+def _size(points: Numbers) -> float:
+    """Degrees of a great circle from one end of some places to the other, about."""
+    lon, lat = np.radians(points[np.isfinite(points).all(axis=1)]).T
+    places = np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
+    return float(np.degrees(np.linalg.norm(np.ptp(places, axis=1))))
+
+
+def _closed(ring: Numbers, border: _Border, snap: float) -> shapely.Polygon | None:
+    """The polygon of a ring, longitude going on beyond 180; None if there is none."""
+    points = ring.copy()
+    lon, lat = points.T
+    half_turns = np.round(lon / 180) * 180
+    points[:, 0] = np.where(np.abs(lon - half_turns) < snap, half_turns, lon)
+    points[:, 1] = np.where(90 - np.abs(lat) < snap, np.copysign(90, lat), lat)
+    turns = round((lon[-1] - lon[0]) / 360)
+    if turns == 0:
+        return _polygon(points)
+    if abs(turns) > 1:
+        return None
+    places = border.places(_PLACES)
+    for pole in sorted((-90.0, 90.0), key=lambda pole: abs(pole - lat.mean())):
+        ends = np.array([[points[-1, 0], pole], [points[0, 0], pole]])
+        polygon = _polygon(np.concatenate([points, ends]))
+        if polygon is not None and _holds(polygon, places):
+            return polygon
+    return None
+
+
+def _polygon(points: Numbers) -> shapely.Polygon | None:
+    polygon = shapely.Polygon(points)
+    return polygon if polygon.is_valid and not polygon.is_empty else None
+
+
+def _is_of_scene(polygon: shapely.Polygon, border: _Border) -> bool:
+    """Whether all of the scene is inside and little else, as far as some places in it show.
+
+    It is not where an outline can't tell the scene from the rest of the Earth, as on maps of the
+    whole globe on which it has several parts.
+    """
+    # Longitude and sine of latitude are an equal-area map.
+    on_map = shapely.transform(
+        polygon, lambda points: np.stack([np.radians(points[:, 0]), np.sin(np.radians(points[:, 1]))], 1)
     )
+    least, places = border.least_area(), border.places(_PLACES)
+    # A sine doesn't tell a few metres at a pole from none.
+    is_as_large = least < _SMALL or least / 1.05 < on_map.area < least * 1.5
+    return is_as_large and _holds(polygon, places)
 
 
-def _clip(ring: Ring, keep_above: bool) -> Ring:
-    """The part of a polygon on one side of longitude 180 (Sutherland and Hodgman)."""
-    kept: list[Ring] = []
-    for start, end in zip(ring, np.roll(ring, -1, axis=0), strict=True):
-        start_inside, end_inside = ((p[0] >= 180) == keep_above for p in (start, end))
-        if start_inside:
-            kept.append(start)
-        if start_inside != end_inside:
-            share = (180 - start[0]) / (end[0] - start[0])
-            kept.append(np.array([180.0, start[1] + share * (end[1] - start[1])]))
-    return np.array(kept)
+def _holds(polygon: shapely.Polygon, places: Numbers) -> bool:
+    wide = polygon.buffer(2e-3 * _size(places))
+    west = polygon.bounds[0]
+    lon = west + (places[:, 0] - west) % 360
+    inside = shapely.contains_xy(wide, lon, places[:, 1])
+    # A place on the western border may be just beside it.
+    inside |= shapely.contains_xy(wide, lon - 360, places[:, 1])
+    return bool(inside.all())
 
 
-def _closed(ring: Ring) -> list[list[float]]:
-    points = [_rounded(point) for point in ring]
-    return points if points[0] == points[-1] else [*points, points[0]]
+def _footprint(polygon: shapely.Polygon, decimals: int) -> Footprint:
+    snap = 10.0**-decimals
+    west, south, east, north = polygon.bounds
+    shift = 360 * np.floor((west + 180) / 360)
+    polygon = shapely.transform(polygon, lambda points: points - [shift, 0])
+    west, east = west - shift, east - shift
+    if east - west > 360 - 2 * snap:
+        west, east = -180.0, 180.0
+        parts = shapely.union_all(_pieces(polygon), grid_size=snap)
+    elif east <= 180:
+        parts = polygon
+    else:
+        parts = shapely.MultiPolygon(_pieces(polygon))
+        east -= 360
+    geometry = shapely.orient_polygons(parts)
+    coordinates = [
+        [[_rounded(point, decimals) for point in ring.coords] for ring in (part.exterior, *part.interiors)]
+        for part in getattr(geometry, "geoms", [geometry])
+    ]
+    bbox = _rounded([west, south, east, north], decimals)
+    if len(coordinates) == 1:
+        return Footprint({"type": "Polygon", "coordinates": coordinates[0]}, bbox)
+    return Footprint({"type": "MultiPolygon", "coordinates": coordinates}, bbox)
 
 
-def _rounded(numbers: Any) -> list[float]:
-    return [round(float(number), _DECIMALS) for number in numbers]
+def _pieces(polygon: shapely.Polygon) -> list[shapely.Polygon]:
+    """The polygon cut at the antimeridian, each piece moved to longitudes of -180 to 180."""
+    pieces = []
+    for turn in (0, 1):
+        box = shapely.box(-180 + 360 * turn, -90, 180 + 360 * turn, 90)
+        found = shapely.intersection(polygon, box)
+        pieces += [
+            shapely.transform(part, lambda points, turn=turn: points - [360 * turn, 0])
+            for part in getattr(found, "geoms", [found])
+            if part.geom_type == "Polygon" and not part.is_empty
+        ]
+    return pieces
+
+
+def _decimals(ring: Numbers) -> int:
+    wanted = math.ceil(4 - math.log10(max(_size(ring), 1e-9)))
+    return min(max(wanted, _LEAST_DECIMALS), _MOST_DECIMALS)
+
+
+def _rounded(numbers: Any, decimals: int) -> list[float]:
+    return [round(float(number), decimals) + 0.0 for number in numbers]

@@ -29,7 +29,7 @@ ToMap = Callable[[Numbers, Numbers], tuple[Numbers, Numbers]]
 
 _MOST_POINTS = 400
 """A thin-plate spline takes the cube of the number of control points in time."""
-_ROUND_TRIP = 1e-6
+_ROUND_TRIP = 2e-9
 """Share of the Earth's radius by which a point may move on its way to the ground and back."""
 
 
