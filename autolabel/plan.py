@@ -1,13 +1,14 @@
 """Planning: scenes of any size become units of work of even cost, each of which writes its files.
 
-The plan depends on the scenes and the recipe only, never on who does the work, and so do the names
-and bytes of the shards.
+The plan depends on the content of the scenes and the recipe only, never on who does the work, where
+scenes lie or how that is spelt, and so do the names and bytes of the shards (docs/adr/0004).
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -24,6 +25,10 @@ _LEAST_BYTES = 4 * 2**20
 """Units of less cost more to start than to do."""
 _LEAST_BAND_BYTES = 32 * 2**20
 """Bands of less cost more than they gain: a scene in bands is read once more to find its sky."""
+_LONGEST_ID = 80
+"""Characters of an id that go into names of files, which have room for 255 bytes."""
+_DIGITS = 12
+"""Hex digits of a digest that go into names of files."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,8 @@ class Part:
     scene: Scene
     row: int
     height: int
+    digest: str = ""
+    """Of the content of the whole scene."""
 
     @property
     def is_whole(self) -> bool:
@@ -57,7 +64,9 @@ class Unit:
     parts: tuple[Part, ...]
 
 
-def plan_units(scenes: Sequence[Scene], recipe: Recipe) -> list[Unit]:
+def plan_units(
+    scenes: Sequence[Scene], recipe: Recipe, digests: Mapping[str, str] | None = None
+) -> list[Unit]:
     """Divide scenes into units.
 
     Large scenes are cut into bands of whole rows of tiles, small ones put together, so that a file
@@ -66,13 +75,16 @@ def plan_units(scenes: Sequence[Scene], recipe: Recipe) -> list[Unit]:
     Args:
         scenes: In any order.
         recipe: Size of tiles, and whether the filter can do with some rows.
+        digests: Of the content of each scene, by its id; None plans scenes that have none, as in
+            a simulation.
     """
     total = sum(scene.height * scene.width * _BYTES_PER_PIXEL for scene in scenes)
     wanted = min(max(total // _UNITS, _LEAST_BYTES), FILE_BYTES)
     units: list[Unit] = []
     together: list[Part] = []
     for scene in sorted(scenes, key=lambda scene: scene.id):
-        bands = _bands(scene, recipe, wanted)
+        digest = "" if digests is None else digests[scene.id]
+        bands = _bands(scene, digest, recipe, wanted)
         if len(bands) > 1:
             units += [_unit((band,), recipe) for band in bands]
             continue
@@ -92,20 +104,40 @@ def needs_sky(unit: Unit, options: LabelOptions) -> bool:
     )
 
 
-def _bands(scene: Scene, recipe: Recipe, wanted: int) -> list[Part]:
+def _bands(scene: Scene, digest: str, recipe: Recipe, wanted: int) -> list[Part]:
     size, options = recipe.tiles.size, recipe.label
-    whole = Part(scene, 0, scene.height)
+    whole = Part(scene, 0, scene.height, digest)
     if options.method == "published" and options.scope == "scene":
         return [whole]  # It needs medians and thresholds of the whole image at once.
     tile_rows = -(-scene.height // size)
     count = min(max(round(whole.bytes / max(wanted, _LEAST_BAND_BYTES)), 1), tile_rows)
     starts = [tile_rows * i // count * size for i in range(count)] + [scene.height]
-    return [Part(scene, start, end - start) for start, end in pairwise(starts)]
+    return [Part(scene, start, end - start, digest) for start, end in pairwise(starts)]
+
+
+def sky_name(part: Part, recipe: Recipe) -> str:
+    """Name of the file with the sky over the whole scene of a part."""
+    return f"{_shown(part.scene.id)}-{_digest([part.scene.id, part.digest], recipe)}"
 
 
 def _unit(parts: tuple[Part, ...], recipe: Recipe) -> Unit:
-    content = [FORMAT, recipe.labels_digest(), *((p.scene.id, p.row, p.height) for p in parts)]
-    digest = hashlib.sha256(repr(content).encode()).hexdigest()[:8]
     first = parts[0]
     rows = "" if first.is_whole else f".{first.row:05d}"
-    return Unit(f"{first.scene.id}{rows}-{digest}", parts)
+    content = [(p.scene.id, p.digest, p.row, p.height) for p in parts]
+    return Unit(f"{_shown(first.scene.id)}{rows}-{_digest(content, recipe)}", parts)
+
+
+def _digest(content: object, recipe: Recipe) -> str:
+    """Of all that decides the bytes of a file, so that nothing else has its name."""
+    text = repr([FORMAT, recipe.labels_digest(), content])
+    return hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()[:_DIGITS]
+
+
+def _shown(scene_id: str) -> str:
+    """What of an id goes into names of files.
+
+    Spark and PyArrow take names that begin with a dot or an underscore for hidden, and leave them
+    out without a word. The digest beside it tells scenes apart whose ids look alike here.
+    """
+    safe = re.sub(r"[^A-Za-z0-9._-]", "_", scene_id)[:_LONGEST_ID]
+    return safe.lstrip("._-") or "scene"

@@ -2,46 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import typer
 
 from autolabel.engines import Engine, EngineName, open_engine, run_all, worker_died
+from autolabel.found import Found, find_contents
+from autolabel.history import compare, set_aside
 from autolabel.levels import levels_of
-from autolabel.plan import Unit, needs_sky, plan_units
+from autolabel.plan import Unit, needs_sky, plan_units, sky_name
 from autolabel.tasks import (
-    Failure,
     Job,
     PartResult,
     SkyTask,
     find_scene_sky,
     label_unit,
     read_note,
-    tried,
     unit_note,
 )
 from autolabel.thresholds import get_profile
+from polynya.attempt import Failure, attempt
+from polynya.dataset import announce, damaged_files, finish_dataset, foreign_files, open_dataset
 from polynya.errors import ScenesFailedError
 from polynya.grid import tile_grid
-from polynya.manifest import MANIFEST_FILE, SceneResult, read_manifest
-from polynya.progress import console, progress, track
+from polynya.manifest import MANIFEST_FILE, SceneResult, read_manifest, readable
+from polynya.progress import console, progress
 from polynya.recipe import Recipe, load_recipe
-from polynya.scenes import Scene, SceneRef, find_scenes, open_scene, unique_id
-from polynya.shard_writer import WORK_FOLDER, finish_dataset, start_dataset
+from polynya.scenes import SceneRef, find_scenes
 from polynya.storage import Folder, absolute
-from polynya.stores import gdal_path, is_remote
-
-T = TypeVar("T")
-R = TypeVar("R")
-
-_OPENED_AT_ONCE = 16
-"""Scenes whose headers are read at the same time: most of it is waiting."""
 
 
 def run_labelling(
@@ -65,26 +58,35 @@ def run_labelling(
         retries: Times that a scene that fails is tried again.
 
     Returns:
-        The manifest: also of scenes that were there already.
+        What became of the scenes that were asked for, also of those that were there already.
 
     Raises:
         RecipeError: The recipe is wrong.
-        OutputError: The folder can't be used.
+        OutputError: The folder can't be used, or another run uses it.
+        EngineError: The engine can't start.
         ScenesFailedError: Some scenes failed; the others are done and the manifest is written.
     """
     recipe = load_recipe(recipe_file)
     _check_profile(recipe)
-    folder = start_dataset(out, recipe, overwrite)
-    known = {result.scene_id: result for result in read_manifest(folder)}
-    refs = _named_apart(find_scenes(patterns), known)
-    missing = [ref for ref in refs if not _is_done(known.get(ref.id))]
-    if missing:
-        with open_engine(engine, workers) as runner:
-            made = label_scenes(missing, Job(recipe, folder, retries), runner)
-        known |= {result.scene_id: result for result in made}
-        finish_dataset(folder, list(known.values()))
-    results = [known[ref.id] for ref in refs]
-    report(results, len(refs) - len(missing), folder)
+    refs = [SceneRef(ref.id, absolute(ref.uri)) for ref in find_scenes(patterns)]
+    with open_dataset(out, recipe, overwrite) as folder:
+        job = Job(recipe, folder, retries)
+        known = {result.scene_id: result for result in read_manifest(folder)}
+        found = find_contents(refs, recipe.scene, retries)
+        work = compare(found, known, job)
+        made: list[SceneResult] = []
+        if work.to_do:
+            with open_engine(engine, workers) as runner:
+                made = label_found(work.to_do, job, runner)
+        changed = {result.scene_id: result for result in [*work.rows, *made]}
+        if changed:
+            # Merged with what the manifest has by now: in an object store a run that began in the
+            # same moment may have added scenes.
+            there = {result.scene_id: result for result in read_manifest(folder)}
+            finish_dataset(folder, list((there | changed).values()))
+        rows = known | changed
+        results = [work.failed.get(name) or rows[name] for name in work.asked]
+        report(results, folder, work.history(results))
     return results
 
 
@@ -96,23 +98,34 @@ def label_scenes(refs: Sequence[SceneRef], job: Job, engine: Engine) -> list[Sce
         job: Recipe and data set.
         engine: Who runs the tasks.
     """
+    return label_found(find_contents(refs, job.recipe.scene, job.retries), job, engine)
+
+
+def label_found(found: Sequence[Found], job: Job, engine: Engine) -> list[SceneResult]:
+    """Label scenes that were opened; see `label_scenes`."""
     recipe, folder = job.recipe, job.folder
-    scenes, results = _open_scenes(refs, job)
-    units = plan_units(scenes, recipe)
-    notes = {name for name in folder.names() if name.startswith(f"{WORK_FOLDER}/")}
-    noted = {unit: read_note(folder, unit) for unit in units if unit_note(unit) in notes}
-    # What failed may have been mended since.
-    noted = {unit: made for unit, made in noted.items() if not any(part.reason for part in made)}
+    usable = {one.ref.id: one for one in found if one.scene is not None}
+    results = [
+        SceneResult(one.ref.id, one.ref.uri, "failed", one.reason)
+        for one in found
+        if one.scene is None
+    ]
+    scenes = [one.scene for one in usable.values() if one.scene is not None]
+    units = plan_units(scenes, recipe, {name: one.digest for name, one in usable.items()})
+    names = set(folder.names())
+    noted = _noted(units, names, folder)
     parts = [part for made in noted.values() for part in made]
-    waiting = [unit for unit in units if unit not in noted]
-    no_sky = _find_skies(waiting, job, notes, engine)
+    waiting, blocked = _free(units, noted, folder)
+    parts += blocked
+    announce(folder, _stems(waiting, recipe))
+    no_sky = _find_skies(waiting, job, names, engine)
     ready = [unit for unit in waiting if unit.parts[0].scene.id not in no_sky]
     parts += _label_units(ready, job, engine)
     parts += [PartResult(scene_id, 0, reason) for scene_id, reason in no_sky.items()]
-    by_scene: dict[str, list[PartResult]] = {scene.id: [] for scene in scenes}
+    by_scene: dict[str, list[PartResult]] = {name: [] for name in usable}
     for part in parts:
         by_scene[part.scene_id].append(part)
-    return results + [_join(scene, by_scene[scene.id], recipe) for scene in scenes]
+    return results + [_joined(one, by_scene[name], recipe) for name, one in usable.items()]
 
 
 def _check_profile(recipe: Recipe) -> None:
@@ -122,48 +135,60 @@ def _check_profile(recipe: Recipe) -> None:
         levels_of(profile, recipe.classes)
 
 
-def _is_done(result: SceneResult | None) -> bool:
-    return result is not None and result.status == "done"
+def _noted(
+    units: Sequence[Unit], names: Collection[str], folder: Folder
+) -> dict[Unit, list[PartResult]]:
+    """What units of a run that was cut have left, if their shards are all there."""
+    left = {unit: read_note(folder, unit) for unit in units if unit_note(unit) in names}
+    # What failed may have been fixed since.
+    noted = {unit: made for unit, made in left.items() if made and not any(p.reason for p in made)}
+    sums = {
+        name: known
+        for made in noted.values()
+        for part in made
+        for name, known in zip(part.files, part.file_sums, strict=True)
+    }
+    damaged = damaged_files(folder, sums, sums)
+    set_aside(folder, damaged)
+    return {
+        unit: made
+        for unit, made in noted.items()
+        if not any(name in damaged for part in made for name in part.files)
+    }
 
 
-def _named_apart(refs: Sequence[SceneRef], known: Mapping[str, SceneResult]) -> list[SceneRef]:
-    """Scenes by their places for all workers, called as they or no others are in the data set."""
-    ids = {result.uri: result.scene_id for result in known.values()}
-    named = []
-    for ref in refs:
-        uri = absolute(ref.uri)
-        new = unique_id(uri) if ref.id in known else ref.id
-        named.append(SceneRef(ids.get(uri, new), uri))
-    return named
+def _free(
+    units: Sequence[Unit], noted: Mapping[Unit, object], folder: Folder
+) -> tuple[list[Unit], list[PartResult]]:
+    """Units that are to be done, and results of those whose place somebody else's file takes."""
+    waiting = [unit for unit in units if unit not in noted]
+    foreign = foreign_files(folder, [unit.name for unit in waiting])
+    blocked = [
+        PartResult(
+            part.scene.id,
+            part.row,
+            f"{part.scene.uri} could not be written: {folder}/{foreign[unit.name]} is in its place"
+            " and is not Polynya's; move it away and label again.",
+        )
+        for unit in waiting
+        if unit.name in foreign
+        for part in unit.parts
+    ]
+    return [unit for unit in waiting if unit.name not in foreign], blocked
 
 
-def _open_scenes(refs: Sequence[SceneRef], job: Job) -> tuple[list[Scene], list[SceneResult]]:
-    """Describe scenes; those that can't be used are failed rows of the manifest."""
-
-    def describe(ref: SceneRef) -> Scene | SceneResult:
-        # What is not on a disk may have a bad moment.
-        retries = job.retries if is_remote(gdal_path(ref.uri)) else 0
-        scene = tried(partial(open_scene, ref.uri, job.recipe.scene, ref.id), ref.uri, retries)
-        if isinstance(scene, Failure):
-            return SceneResult(ref.id, ref.uri, "failed", scene.reason)
-        return scene
-
-    scenes: list[Scene] = []
-    failed: list[SceneResult] = []
-    with ThreadPoolExecutor(_OPENED_AT_ONCE) as pool:
-        for found in track(pool.map(describe, refs), "Opening scenes", len(refs)):
-            if isinstance(found, Scene):
-                scenes.append(found)
-            else:
-                failed.append(found)
-    return scenes, failed
+def _stems(units: Sequence[Unit], recipe: Recipe) -> list[str]:
+    skies = [sky_name(u.parts[0], recipe) for u in units if needs_sky(u, recipe.label)]
+    return [*(unit.name for unit in units), *skies]
 
 
-def _find_skies(units: Sequence[Unit], job: Job, notes: set[str], engine: Engine) -> dict[str, str]:
+def _find_skies(
+    units: Sequence[Unit], job: Job, names: Collection[str], engine: Engine
+) -> dict[str, str]:
     """Find the sky over scenes that are labelled in bands; why not, for those that failed."""
-    scenes = [u.parts[0].scene for u in units if needs_sky(u, job.recipe.label)]
-    tasks = [SkyTask(scene) for scene in {scene.id: scene for scene in scenes}.values()]
-    tasks = [task for task in tasks if task.note not in notes]
+    parts = [u.parts[0] for u in units if needs_sky(u, job.recipe.label)]
+    tasks = [SkyTask.of(part, job.recipe) for part in {p.scene.id: p for p in parts}.values()]
+    tasks = [task for task in tasks if task.note not in names]
     if not tasks:
         return {}
 
@@ -179,7 +204,7 @@ def _find_skies(units: Sequence[Unit], job: Job, notes: set[str], engine: Engine
 
 def _label_units(units: Sequence[Unit], job: Job, engine: Engine) -> list[PartResult]:
     def again(unit: Unit) -> list[PartResult] | None:
-        return read_note(job.folder, unit) if job.folder.has(unit_note(unit)) else None
+        return read_note(job.folder, unit) or None
 
     with progress("Labelling", len(units)) as advance:
         made = run_all(engine, partial(label_unit, job=job), units, again, advance)
@@ -191,27 +216,46 @@ def _label_units(units: Sequence[Unit], job: Job, engine: Engine) -> list[PartRe
     return results
 
 
-def _join(scene: Scene, parts: Sequence[PartResult], recipe: Recipe) -> SceneResult:
+def _joined(found: Found, parts: Sequence[PartResult], recipe: Recipe) -> SceneResult:
+    """The manifest's row of a scene, whatever it is that it can't be made of."""
+    row = SceneResult(found.ref.id, found.ref.uri, "failed", digest=found.digest)
+    joined = attempt(partial(_join, found, parts, recipe), found.ref.uri, "labelled")
+    return replace(row, reason=joined.reason) if isinstance(joined, Failure) else joined
+
+
+def _join(found: Found, parts: Sequence[PartResult], recipe: Recipe) -> SceneResult:
     """The manifest's row of a scene from what became of its parts."""
+    scene = found.scene
+    assert scene is not None  # Others have no parts.
     tiles = len(tile_grid(scene.height, scene.width, recipe.tiles.size))
     row = SceneResult(
-        scene.id, scene.uri, "done", height=scene.height, width=scene.width, tiles=tiles
+        scene.id,
+        scene.uri,
+        "done",
+        height=scene.height,
+        width=scene.width,
+        tiles=tiles,
+        digest=found.digest,
     )
     ordered = sorted(parts, key=lambda part: part.row)
     reason = next((part.reason for part in ordered if part.reason), "")
-    valid = sum(part.valid_pixels for part in ordered)
-    if not reason and not valid:
-        reason = f"{scene.uri} has no valid pixel, all of it is nodata; leave it out."
     if reason:
         return replace(row, status="failed", reason=reason, failed=tiles)
+    valid = sum(part.valid_pixels for part in ordered)
     labelled = sum(part.labelled for part in ordered)
-    files = dict.fromkeys(file for part in ordered for file in part.files)
+    files = {
+        name: known
+        for part in ordered
+        for name, known in zip(part.files, part.file_sums, strict=True)
+    }
     counts = np.sum([part.class_pixels for part in ordered], axis=0)
     return replace(
         row,
+        status="done" if valid else "nodata",
         labelled=labelled,
         nodata=tiles - labelled,
         files=" ".join(files),
+        file_sums=" ".join(files.values()),
         valid_pixels=valid,
         veiled_pixels=_total(part.veiled_pixels for part in ordered),
         thick_cloud_pixels=_total(part.thick_cloud_pixels for part in ordered),
@@ -227,32 +271,43 @@ def _total(counts: Iterable[int | None]) -> int | None:
     return sum(known) if known else None
 
 
-def report(results: Sequence[SceneResult], already: int, folder: Folder) -> None:
+def report(results: Sequence[SceneResult], folder: Folder, history: str = "") -> None:
     """Print what was done to stdout, and each failure to stderr.
 
     Args:
         results: Of all scenes that were asked for.
-        already: How many of them an earlier run had done.
         folder: The data set.
+        history: What an earlier run had to do with it, for the first words of the summary.
 
     Raises:
         ScenesFailedError: Some scenes failed.
     """
-    done = [r for r in results if r.status == "done"]
-    failed = [r for r in results if r.status == "failed"]
+    counts = Counter(result.status for result in results)
+    failed = [result for result in results if result.status == "failed"]
     for result in sorted(failed, key=lambda r: r.scene_id):
-        console.print(f"Failed: {result.reason}", style="red", markup=False, soft_wrap=True)
+        _say(f"Failed: {result.reason}", "red")
     tiles, labelled, lost = (
         sum(getattr(r, name) for r in results) for name in ("tiles", "labelled", "failed")
     )
-    before = f" ({already} of them before)" if already else ""
+    empty = f", {counts['nodata']} all nodata" if counts["nodata"] else ""
     typer.echo(
-        f"{len(done)} scenes labelled{before}, {len(failed)} failed; {tiles} tiles = {labelled}"
-        f" labelled + {tiles - labelled - lost} nodata + {lost} failed; shards and"
+        f"{counts['done']} scenes labelled{history}, {len(failed)} failed{empty}; {tiles} tiles ="
+        f" {labelled} labelled + {tiles - labelled - lost} nodata + {lost} failed; shards and"
         f" {MANIFEST_FILE} in {folder}"
     )
+    if labelled and not any(result.n_class_pixels for result in results):
+        _say(
+            f"Warning: not one pixel of the {labelled} tiles has a class, so nothing can be trained"
+            " on them; check scene.scale, and the limits in label.profile, with 'polynya look"
+            f" {folder}'.",
+            "yellow",
+        )
     if failed:
         raise ScenesFailedError(
             f"{len(failed)} of {len(results)} scenes failed; {folder}/{MANIFEST_FILE} has the"
             " reasons, the others are done."
         )
+
+
+def _say(text: str, color: str) -> None:
+    console.print(readable(text), style=color, markup=False, soft_wrap=True)

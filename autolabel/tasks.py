@@ -1,38 +1,34 @@
 """What workers do: find the sky over a large scene, label a unit of the plan.
 
-Tasks raise no error that a user can mend: what went wrong with a scene comes back as its reason.
+Tasks raise nothing: whatever goes wrong with a scene comes back as its reason (`polynya.attempt`).
 Each leaves a note in the data set when it is done, so that a run that was cut goes on where it was.
 """
 
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from autolabel.plan import Part, Unit, needs_sky
+from autolabel.plan import Part, Unit, needs_sky, sky_name
 from autolabel.scene_tiles import LabelledScene, cut_tiles, label_pixels
 from autolabel.skies import find_sky, pack_sky, sky_over_rows, unpack_sky
 from autolabel.thresholds import get_profile
-from polynya.errors import PolynyaError
+from polynya.attempt import Failure, attempt
+from polynya.dataset import WORK_FOLDER
+from polynya.errors import OutputError
 from polynya.grid import tile_grid
 from polynya.layers import read_layers
 from polynya.recipe import Recipe
 from polynya.scenes import Scene, read_scene
-from polynya.shard_writer import WORK_FOLDER, ShardWriter, tile_row
+from polynya.shard_writer import ShardWriter, tile_row
 from polynya.storage import Folder
 
-_FIRST_WAIT = 0.5
-"""Seconds before a scene is tried again; doubled each time."""
-
-T = TypeVar("T")
+_DOING = "labelled"
 
 
 @dataclass(frozen=True)
@@ -56,6 +52,8 @@ class PartResult:
     tiles: int = 0
     labelled: int = 0
     files: tuple[str, ...] = ()
+    file_sums: tuple[str, ...] = ()
+    """Of each file what the manifest has of it."""
     valid_pixels: int = 0
     veiled_pixels: int | None = None
     thick_cloud_pixels: int | None = None
@@ -69,11 +67,13 @@ class SkyTask:
     """A scene whose sky is wanted by the units of its bands."""
 
     scene: Scene
+    note: str
+    """Where the sky goes."""
 
-    @property
-    def note(self) -> str:
-        """Where the sky goes."""
-        return f"{WORK_FOLDER}/{self.scene.id}.sky"
+    @classmethod
+    def of(cls, part: Part, recipe: Recipe) -> SkyTask:
+        """For the scene of a part."""
+        return cls(part.scene, f"{WORK_FOLDER}/{sky_name(part, recipe)}.sky")
 
 
 def unit_note(unit: Unit) -> str:
@@ -88,14 +88,12 @@ def find_scene_sky(task: SkyTask, job: Job) -> str:
         Why it failed, one sentence; empty if it is there.
     """
     cv2.setNumThreads(1)
-    sky = tried(partial(find_sky, task.scene, job.recipe), task.scene.uri, job.retries)
-    if isinstance(sky, Failure):
-        return sky.reason
-    try:
-        job.folder.write(task.note, pack_sky(sky))
-    except (PolynyaError, OSError) as error:
-        return str(error)
-    return ""
+
+    def find() -> None:
+        job.folder.write(task.note, pack_sky(find_sky(task.scene, job.recipe)))
+
+    done = attempt(find, task.scene.uri, _DOING, job.retries)
+    return done.reason if isinstance(done, Failure) else ""
 
 
 def label_unit(unit: Unit, job: Job) -> list[PartResult]:
@@ -106,30 +104,84 @@ def label_unit(unit: Unit, job: Job) -> list[PartResult]:
     """
     # One thread per worker: parallelism comes from the workers, and more threads only fight.
     cv2.setNumThreads(1)
-    writer = ShardWriter(job.folder, unit.name)
-    results: list[PartResult] = []
-    try:
-        for part in unit.parts:
-            attempt = partial(_label_part, part, job, needs_sky(unit, job.recipe.label))
-            labelled = tried(attempt, part.scene.uri, job.retries)
-            if isinstance(labelled, Failure):
-                results.append(PartResult(part.scene.id, part.row, labelled.reason))
-            else:
-                results.append(_write_part(part, *labelled, writer, job.recipe))
-        writer.close()
-        note = json.dumps([asdict(result) for result in results])
-        job.folder.write(unit_note(unit), note.encode())
-    except (PolynyaError, OSError) as error:
-        reason = f"{unit.parts[0].scene.uri} could not be written: {error}"
-        return [PartResult(part.scene.id, part.row, reason) for part in unit.parts]
+    first = unit.parts[0].scene.uri
+    results = attempt(partial(_write_unit, unit, job), first, _DOING)
+    if isinstance(results, Failure):
+        return [
+            PartResult(
+                part.scene.id,
+                part.row,
+                f"{part.scene.uri} could not be written: {results.reason}",
+            )
+            for part in unit.parts
+        ]
     return results
 
 
+def _write_unit(unit: Unit, job: Job) -> list[PartResult]:
+    failed: dict[int, PartResult] = {}
+    while True:
+        writer = ShardWriter(job.folder, unit.name)
+        results = _write_parts(unit, job, writer, failed)
+        if results is not None:
+            break
+        # A part broke while its tiles were in the file already: once more, without it.
+    writer.close()
+    results = [_with_sums(result, writer) for result in results]
+    note = json.dumps([asdict(result) for result in results])
+    job.folder.write(unit_note(unit), note.encode())
+    return results
+
+
+def _write_parts(
+    unit: Unit, job: Job, writer: ShardWriter, failed: dict[int, PartResult]
+) -> list[PartResult] | None:
+    """Results of all parts; None where one failed whose tiles must not stay in the file.
+
+    Args:
+        unit: What to label.
+        job: Recipe and data set.
+        writer: Gets the tiles.
+        failed: Parts that are left out, by their number; gets those that fail here.
+
+    Raises:
+        OutputError: The shards can't be written, whatever the part.
+    """
+    with_sky = needs_sky(unit, job.recipe.label)
+    results: list[PartResult] = []
+    for number, part in enumerate(unit.parts):
+        if number in failed:
+            results.append(failed[number])
+            continue
+        work = partial(_label_part, part, job, with_sky)
+        labelled = attempt(work, part.scene.uri, _DOING, job.retries)
+        if isinstance(labelled, Failure):
+            failed[number] = PartResult(part.scene.id, part.row, labelled.reason)
+            results.append(failed[number])
+            continue
+        write = partial(_write_part, part, *labelled, writer, job.recipe)
+        written = attempt(write, part.scene.uri, _DOING)
+        if isinstance(written, Failure):
+            failed[number] = PartResult(part.scene.id, part.row, written.reason)
+            return None
+        if isinstance(written, OutputError):
+            raise written
+        results.append(written)
+    return results
+
+
+def _with_sums(result: PartResult, writer: ShardWriter) -> PartResult:
+    return replace(result, file_sums=tuple(writer.sums[name] for name in result.files))
+
+
 def read_note(folder: Folder, unit: Unit) -> list[PartResult]:
-    """Results that a unit left in the data set."""
-    rows = json.loads(folder.read(unit_note(unit)))
-    sequences = ("files", "class_pixels")
-    return [PartResult(**row | {key: tuple(row[key]) for key in sequences}) for row in rows]
+    """Results that a unit left in the data set; none where the note can't be read."""
+    sequences = ("files", "file_sums", "class_pixels")
+    try:
+        rows = json.loads(folder.read(unit_note(unit)))
+        return [PartResult(**row | {key: tuple(row[key]) for key in sequences}) for row in rows]
+    except (OSError, ValueError, TypeError, KeyError):
+        return []
 
 
 def _label_part(part: Part, job: Job, with_sky: bool) -> tuple[LabelledScene, NDArray[np.bool_]]:
@@ -137,7 +189,7 @@ def _label_part(part: Part, job: Job, with_sky: bool) -> tuple[LabelledScene, ND
     layers = read_layers(part.scene, part.window)
     sky = None
     if with_sky:
-        whole = unpack_sky(job.folder.read(SkyTask(part.scene).note))
+        whole = unpack_sky(job.folder.read(SkyTask.of(part, job.recipe).note))
         sky = sky_over_rows(whole, part.row, image, layers, job.recipe.scene.stretch)
     profile = get_profile(job.recipe.label.profile)
     return label_pixels(image, valid, job.recipe, profile, layers, sky), valid
@@ -149,7 +201,8 @@ def _write_part(
     valid: NDArray[np.bool_],
     writer: ShardWriter,
     recipe: Recipe,
-) -> PartResult:
+) -> PartResult | OutputError:
+    """Put the tiles of a part into the shards; an error of the folder is no fault of the part."""
     source = f"{recipe.label.method}/{recipe.label.scope}/{recipe.label.profile_name}"
     counts = np.zeros(recipe.classes.n_classes, np.int64)
     written, files = 0, []
@@ -158,9 +211,13 @@ def _write_part(
         row = tile_row(part.scene, in_scene, recipe, source)
         written += 1
         counts += row["class_counts"]
-        file = writer.add(row)
+        try:
+            file = writer.add(row)
+        except OutputError as error:
+            return error
         if file not in files:
             files.append(file)
+    writer.end_group()
     return PartResult(
         scene_id=part.scene.id,
         row=part.row,
@@ -177,38 +234,3 @@ def _write_part(
 
 def _count(mask: NDArray[np.bool_] | None, valid: NDArray[np.bool_]) -> int | None:
     return None if mask is None else int((mask & valid).sum())
-
-
-@dataclass(frozen=True)
-class Failure:
-    """What can't be done to a scene."""
-
-    reason: str
-    """Why, one sentence."""
-
-
-def tried(attempt: Callable[[], T], uri: str, retries: int) -> T | Failure:
-    """Do something to a scene, again if it fails: networks and file systems have bad moments.
-
-    Args:
-        attempt: What to do.
-        uri: Of the scene.
-        retries: Times to try again.
-
-    Returns:
-        What `attempt` gave, or why it failed in the end.
-    """
-    reason = ""
-    for trial in range(retries + 1):
-        if trial:
-            time.sleep(_FIRST_WAIT * 2.0 ** (trial - 1))
-        try:
-            return attempt()
-        except PolynyaError as error:
-            reason = str(error)
-        except OSError as error:
-            why = error.strerror or error
-            reason = f"{uri} could not be labelled: {why}; mend that and label again."
-        except MemoryError:
-            reason = f"{uri} could not be labelled: out of memory; use fewer workers a machine."
-    return Failure(reason)

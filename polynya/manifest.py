@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
+from itertools import zip_longest
 from typing import Any
 
 from polynya.errors import ShardError
@@ -21,7 +22,7 @@ class SceneResult:
     scene_id: str
     uri: str
     status: str
-    """'done' or 'failed'."""
+    """'done', 'nodata' (not one of its pixels is valid) or 'failed'."""
     reason: str = ""
     """Why it failed, one sentence."""
     height: int = 0
@@ -37,6 +38,8 @@ class SceneResult:
     labelled."""
     files: str = ""
     """Names of the files that hold its tiles, separated by blanks."""
+    file_sums: str = ""
+    """Of each of these files 'bytes:checksum', the CRC-32C as 8 hex digits, separated by blanks."""
     valid_pixels: int = 0
     veiled_pixels: int | None = None
     """Valid pixels under cloud or shadow; None where the method can't tell."""
@@ -46,11 +49,24 @@ class SceneResult:
     """Valid pixels made nodata because their label is unsure."""
     class_pixels: str = ""
     """Pixels of each class in the written tiles, as 'name=count' separated by blanks."""
+    digest: str = ""
+    """Digest of the scene's content, all files that it depends on included; empty if it could not
+    be read."""
 
     @property
     def file_names(self) -> tuple[str, ...]:
         """Files that hold its tiles, in row order."""
         return tuple(self.files.split())
+
+    @property
+    def sums(self) -> dict[str, str]:
+        """What `file_sums` says of each file; a file that it says nothing of has ''."""
+        return dict(zip_longest(self.file_names, self.file_sums.split(), fillvalue=""))
+
+    @property
+    def n_class_pixels(self) -> int:
+        """Pixels that have a class, in all of its tiles."""
+        return sum(int(pair.rpartition("=")[2]) for pair in self.class_pixels.split())
 
 
 def manifest_text(results: Iterable[SceneResult]) -> str:
@@ -60,7 +76,12 @@ def manifest_text(results: Iterable[SceneResult]) -> str:
     writer = csv.DictWriter(table, names, lineterminator="\n")
     writer.writeheader()
     writer.writerows(asdict(result) for result in sorted(results, key=lambda r: r.scene_id))
-    return table.getvalue()
+    return readable(table.getvalue())
+
+
+def readable(text: str) -> str:
+    r"""Text that any program reads: of names that are not UTF-8, odd bytes become '\\udc..'."""
+    return text.encode("utf-8", errors="backslashreplace").decode()
 
 
 def read_manifest(folder: Folder) -> list[SceneResult]:
@@ -78,14 +99,17 @@ def read_manifest(folder: Folder) -> list[SceneResult]:
 def _parse_manifest(text: str, source: str) -> list[SceneResult]:
     rows = csv.DictReader(io.StringIO(text, newline=""))
     if rows.fieldnames != [field.name for field in fields(SceneResult)]:
-        raise ShardError(f"{source} has other columns than a manifest; label again.")
+        raise ShardError(
+            f"{source} has other columns than a manifest of this version; label"
+            " again with --overwrite."
+        )
     try:
         return [
             SceneResult(**{f.name: _parse(row, f.name, str(f.type)) for f in fields(SceneResult)})
             for row in rows
         ]
     except (ValueError, TypeError):
-        raise ShardError(f"{source} is damaged; label again.") from None
+        raise ShardError(f"{source} is damaged; label again with --overwrite.") from None
 
 
 def _parse(row: dict[str, str], name: str, kind: str) -> Any:

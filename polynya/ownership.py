@@ -184,7 +184,7 @@ def remove_ours(folder: Path) -> list[Path]:
     ledger = _read(folder)
     for inner in _inner_folders(folder, ledger):
         left += remove_ours(inner)
-        _remove_empty(inner)
+        remove_empty(inner)
     try:
         entries = sorted(folder.iterdir())
     except OSError:
@@ -322,7 +322,7 @@ def compact(folder: Path) -> None:
                 (folder / name).unlink()
     for inner in _inner_folders(folder, ledger):
         compact(inner)
-        _remove_empty(inner)
+        remove_empty(inner)
     kept = _Ledger(kinds=ledger.kinds)
     kept.folders = {name for name in ledger.folders if (folder / name).is_dir()}
     for name in ledger.files.keys() & names:
@@ -485,7 +485,7 @@ def _is_partial_ledger(path: Path) -> bool:
         return False
 
 
-def _remove_empty(folder: Path) -> None:
+def remove_empty(folder: Path) -> None:
     """Delete a folder in which nothing is left but a ledger."""
     with suppress(OSError):
         if set(os.listdir(folder)) <= {LEDGER_FILE}:

@@ -1,12 +1,12 @@
 """Shards: labelled tiles on disk or in an object store, as a Parquet data set.
 
     OUT/_dataset.json            recipe, classes, version
-    OUT/_manifest.csv            one row a scene: done or failed, its files, counts that add up
+    OUT/_manifest.csv            one row a scene: its content, status, files and counts that add up
     OUT/NAME-000.parquet         tiles of some rows of a large scene, or of several small scenes
 
-Names and bytes depend on scenes and recipe only, never on who wrote them: a task that is repeated
-replaces its file by the same bytes. Files that the manifest doesn't name don't count. See
-docs/architecture.md, "Shards".
+Names and bytes depend on the content of scenes and the recipe only, never on who wrote them: a task
+that is repeated replaces its file by the same bytes. Files that the manifest doesn't name don't
+count. See docs/architecture.md, "Shards".
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from polynya.scenes import BANDS
 from polynya.storage import Folder
 
 DATASET_FILE = "_dataset.json"
-FORMAT = 2
+FORMAT = 3
 """Of the data set; another one can't be read."""
 
 FILE_BYTES = 128 * 2**20
@@ -270,7 +270,10 @@ def open_shards(place: str | Path | Folder) -> ShardSet:
     try:
         content = json.loads(folder.read(DATASET_FILE))
         if content["format"] != FORMAT:
-            raise ShardError(f"{folder} was made by another version of Polynya; label again.")
+            raise ShardError(
+                f"{folder} was made by another version of Polynya (format {content['format']}, this"
+                f" version reads {FORMAT}); label its scenes again into another folder."
+            )
         recipe = parse_recipe(content["recipe"], source=description)
     except (ValueError, KeyError):
         raise ShardError(f"{description} is damaged; label again.") from None

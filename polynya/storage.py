@@ -1,7 +1,9 @@
 """Folders of products, on a disk or in an object store (s3://, gs://), by one set of calls.
 
 A file appears whole or not at all: on a disk by renaming it when complete, in an object store
-because an object is put there by its last byte.
+because an object is put there by its last byte. On a disk only files of ours are replaced or
+deleted (`polynya.ownership`); an object store keeps no ledger, so whoever writes there must know
+its names.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,7 +22,16 @@ from pyarrow import fs
 
 from polynya.errors import OutputError, reason_of
 from polynya.files import write_bytes
-from polynya.ownership import make_folder
+from polynya.locks import LOCK_FILE
+from polynya.ownership import (
+    LEDGER_FILE,
+    Fingerprint,
+    fingerprint,
+    is_ours,
+    make_folder,
+    remove_empty,
+    remove_file,
+)
 from polynya.stores import file_system
 
 _REQUESTS_AT_ONCE = 16
@@ -56,22 +68,46 @@ class Folder:
     def versions(self) -> dict[str, tuple[int, int]]:
         """Size in bytes and time of change in nanoseconds of all files below.
 
-        By their paths relative to the folder; none if it doesn't exist.
+        Without ledgers and locks, which are no content. By their paths relative to the folder; none
+        if it doesn't exist.
 
         Raises:
             OutputError: It is no folder, or can't be listed.
         """
-        system, root = self._system
-        selector = fs.FileSelector(root, recursive=True, allow_not_found=True)
         try:
-            files = [info for info in system.get_file_info(selector) if info.is_file]
+            files = self._local_files() if self.is_local else self._objects()
         except OSError as error:
             raise OutputError(
                 f"{self.place} can't be used as a folder: {reason_of(error)}; choose another --out."
             ) from None
         return {
+            name: version
+            for name, version in files.items()
+            if name.rpartition("/")[2] not in (LEDGER_FILE, LOCK_FILE)
+        }
+
+    def _local_files(self) -> dict[str, tuple[int, int]]:
+        """Not by PyArrow, which ends at names that are not UTF-8."""
+        if not os.path.lexists(self.place):
+            return {}
+        os.listdir(self.place)  # What is wrong with the folder itself; walking would not say it.
+        files = {}
+        for parent, _, names in os.walk(self.place):
+            for name in names:
+                path = os.path.join(parent, name)
+                with suppress(FileNotFoundError):  # Temporary files of others come and go.
+                    status = os.lstat(path)
+                    version = (status.st_size, status.st_mtime_ns)
+                    files[os.path.relpath(path, self.place)] = version
+        return files
+
+    def _objects(self) -> dict[str, tuple[int, int]]:
+        system, root = self._system
+        selector = fs.FileSelector(root, recursive=True, allow_not_found=True)
+        return {
             info.path[len(root) :].lstrip("/"): (int(info.size), int(info.mtime_ns or 0))
-            for info in files
+            for info in system.get_file_info(selector)
+            if info.is_file
         }
 
     def has(self, name: str) -> bool:
@@ -105,29 +141,68 @@ class Folder:
         if self.is_local:
             path = Path(self.place) / name
             make_folder(path.parent)
-            write_bytes(path, memoryview(content))
+            write_bytes(path, content)
             return
         system, root = self._system
         try:
             with system.open_output_stream(f"{root}/{name}") as stream:
                 stream.write(content)
+            there = system.get_file_info(f"{root}/{name}").size
         except OSError as error:
             raise OutputError(
                 f"{self.place}/{name} can't be written: {reason_of(error)}; choose another --out."
             ) from None
+        if there != len(content):
+            raise OutputError(
+                f"{self.place}/{name} has {there} bytes after {len(content)} were written; check"
+                " the store and run it again."
+            )
+
+    def fingerprint(self, name: str) -> Fingerprint:
+        """Size and checksum of a file on a disk; OSError if it can't be read."""
+        return fingerprint(Path(self.place, name))
+
+    def is_ours(self, name: str) -> bool:
+        """Whether a file on a disk is as Polynya wrote it; in a store its name must say so."""
+        return not self.is_local or is_ours(Path(self.place, name))
+
+    def set_aside(self, name: str, folder: str) -> str:
+        """Move a file on a disk into a sub-folder, under a name that is free there.
+
+        Returns:
+            Its new path, relative to this folder.
+
+        Raises:
+            OutputError: It can't be moved.
+        """
+        source = Path(self.place, name)
+        make_folder(Path(self.place, folder))
+        endings = (f".{n}" if n else "" for n in count())
+        names = (f"{folder}/{source.stem}{ending}{source.suffix}" for ending in endings)
+        target = next(name for name in names if not os.path.lexists(Path(self.place, name)))
+        try:
+            os.rename(source, Path(self.place, target))
+        except OSError as error:
+            raise OutputError(
+                f"{source} can't be moved to {target}: {reason_of(error)}; move it away yourself."
+            ) from None
+        return target
 
     def remove(self, names: Iterable[str]) -> None:
         """Delete files, and on a disk the folders that this leaves empty.
 
-        Those that are gone already don't matter.
+        Those that are gone already don't matter. On a disk those that aren't ours stay.
 
         Raises:
             OutputError: One can't be deleted.
         """
         system, root = self._system
-        names = list(names)
+        names = [name for name in names if self.is_ours(name)]
 
         def delete(name: str) -> None:
+            if self.is_local:
+                remove_file(Path(self.place, name))
+                return
             with suppress(FileNotFoundError):
                 system.delete_file(f"{root}/{name}")
 
@@ -138,13 +213,12 @@ class Folder:
                     pass
         except OSError as error:
             raise OutputError(
-                f"Files in {self.place} can't be replaced: {reason_of(error)}; mend that or choose"
+                f"Files in {self.place} can't be replaced: {reason_of(error)}; fix that or choose"
                 " another --out."
             ) from None
         if self.is_local:
             for folder in {Path(self.place, name).parent for name in names if "/" in name}:
-                with suppress(OSError):  # It holds something else, or is gone.
-                    folder.rmdir()
+                remove_empty(folder)
 
     @cached_property
     def _system(self) -> tuple[fs.FileSystem, str]:

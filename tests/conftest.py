@@ -17,9 +17,9 @@ from spark_cluster import BIN, Cluster
 
 from autolabel.run import label_scenes
 from autolabel.tasks import Job
+from polynya.dataset import finish_dataset, start_dataset
 from polynya.recipe import Recipe
 from polynya.scenes import SceneRef
-from polynya.shard_writer import finish_dataset, start_dataset
 from polynya.storage import Folder
 
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"

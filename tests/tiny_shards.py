@@ -9,11 +9,12 @@ import numpy as np
 import rasterio
 from rasterio.transform import from_origin
 
+from polynya.dataset import finish_dataset, start_dataset
 from polynya.grid import tile_grid
 from polynya.manifest import SceneResult
 from polynya.recipe import Recipe
 from polynya.scenes import open_scene
-from polynya.shard_writer import LabelledTile, ShardWriter, finish_dataset, start_dataset, tile_row
+from polynya.shard_writer import LabelledTile, ShardWriter, tile_row
 
 
 def ice_pixels(size: int, seed: int) -> np.ndarray:

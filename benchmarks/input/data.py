@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from data_samples import GENERATOR_VERSION, SampleScene, make_scene
 from data_samples.write import CRS
+from polynya.dataset import finish_dataset, start_dataset
 from polynya.files import output_folder, whole_file, write_text
 from polynya.grid import tile_grid
 from polynya.manifest import SceneResult
 from polynya.progress import track
 from polynya.recipe import Recipe
 from polynya.scenes import open_scene
-from polynya.shard_writer import LabelledTile, ShardWriter, finish_dataset, start_dataset, tile_row
+from polynya.shard_writer import LabelledTile, ShardWriter, tile_row
 from polynya.storage import Folder
 
 SEED = 5501

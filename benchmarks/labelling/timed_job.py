@@ -17,10 +17,10 @@ from autolabel.run import label_scenes, report
 from autolabel.tasks import Job
 from benchmarks.labelling.timed import TimedEngine
 from polynya.cli import run_script
+from polynya.dataset import finish_dataset, start_dataset
 from polynya.files import write_text
 from polynya.recipe import load_recipe
 from polynya.scenes import find_scenes
-from polynya.shard_writer import finish_dataset, start_dataset
 
 DRIVER_FILE = "driver.json"
 UNITS = "units"
@@ -45,7 +45,7 @@ def job(
         finish_dataset(folder, results)
     counts = {"scenes": len(results), "tiles": sum(result.labelled for result in results)}
     write_text(record / DRIVER_FILE, json.dumps(counts))
-    report(results, 0, folder)
+    report(results, folder)
 
 
 if __name__ == "__main__":

@@ -18,10 +18,10 @@ from moto.server import ThreadedMotoServer
 from safe_products import ground, write_safe
 
 from autolabel.run import run_labelling
+from polynya.dataset import start_dataset
 from polynya.errors import OutputError, SceneError, ShardError
 from polynya.recipe import Recipe
 from polynya.scenes import find_scenes, open_scene, read_scene
-from polynya.shard_writer import start_dataset
 from polynya.shards import open_shards
 from polynya.stores import gdal_options, gdal_path, list_objects, open_object, read_object
 from training.collective import SingleProcess

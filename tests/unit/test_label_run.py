@@ -1,10 +1,14 @@
 """Labelling runs in this process: bands, resuming, failing; real workers are in integration."""
 
+import contextlib
+import importlib
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
 
+import cv2
 import numpy as np
+import pyarrow.dataset as ds
 import pytest
 from conftest import HereEngine, ice_image, label_here
 
@@ -14,11 +18,11 @@ from autolabel.plan import plan_units
 from autolabel.run import label_scenes, run_labelling
 from autolabel.tasks import Job, SkyTask, find_scene_sky, label_unit
 from data_samples import make_scene
+from polynya.dataset import start_dataset
 from polynya.errors import OutputError, ScenesFailedError
 from polynya.manifest import read_manifest
 from polynya.recipe import Recipe
-from polynya.scenes import SceneRef, open_scene
-from polynya.shard_writer import start_dataset
+from polynya.scenes import SceneRef, open_scene, read_scene
 from polynya.shards import open_shards
 from polynya.storage import Folder
 
@@ -98,20 +102,35 @@ def test_a_run_that_was_cut_goes_on_where_it_was(tmp_path, write_scene, small_ba
     assert contents(folder) == contents(undisturbed)
 
 
-def test_what_failed_before_a_run_was_cut_is_tried_again(tmp_path, write_scene, small_bands):
+def test_what_failed_before_a_run_was_cut_is_tried_again(
+    tmp_path, write_scene, small_bands, monkeypatch
+):
     recipe = Recipe.model_validate({"tiles": {"size": 50}, "label": {"method": "none"}})
     path = write_scene("a.tif", ice_image(300, 200))
-    content = path.read_bytes()
-    path.write_bytes(content[:100_000])
     folder = start_dataset(tmp_path / "out", recipe)
     job, refs = Job(recipe, folder, retries=0), [SceneRef("a", str(path))]
-    (failed,) = label_scenes(refs, job, HereEngine())
+    with monkeypatch.context() as patch:
+        patch.setattr("autolabel.tasks.read_scene", sometimes_read(in_vain=1))
+        (failed,) = label_scenes(refs, job, HereEngine())
     assert failed.status == "failed"
-    path.write_bytes(content)
     again = Counting()
     (done,) = label_scenes(refs, job, again)
     assert done.status == "done"
     assert again.done == 1
+
+
+def sometimes_read(in_vain):
+    """A `read_scene` that fails some times first, as over a bad network."""
+    attempts = []
+
+    def read(scene, window=None):
+        attempts.append(scene.id)
+        if len(attempts) <= in_vain:
+            raise OSError(5, "Input/output error")
+        return read_scene(scene, window)
+
+    read.attempts = attempts
+    return read
 
 
 def test_a_second_run_does_what_is_missing_and_nothing_else(tmp_path, write_scene, capsys):
@@ -178,28 +197,16 @@ def test_a_damaged_band_fails_its_scene_and_no_other(tmp_path, write_scene, smal
 
 
 def test_a_scene_that_fails_is_tried_again(tmp_path, write_scene, monkeypatch):
-    from autolabel import tasks
-
-    attempts = []
-    read = tasks.read_scene
-
-    def sometimes(scene, window=None):
-        attempts.append(scene.id)
-        if len(attempts) < 3:
-            raise OSError(5, "Input/output error")
-        return read(scene, window)
-
-    monkeypatch.setattr(tasks, "read_scene", sometimes)
-    monkeypatch.setattr(tasks, "_FIRST_WAIT", 0.001)
+    monkeypatch.setattr("polynya.attempt._FIRST_WAIT", 0.001)
     path = str(write_scene("a.tif", ice_image(64, 64)))
     for retries, status in ((1, "failed"), (2, "done")):
-        attempts.clear()
+        read = sometimes_read(in_vain=2)
+        monkeypatch.setattr("autolabel.tasks.read_scene", read)
         folder = start_dataset(tmp_path / status, Recipe())
         job = Job(Recipe(), folder, retries)
         (result,) = label_scenes([SceneRef("a", path)], job, HereEngine())
         assert result.status == status
-        assert len(attempts) == retries + 1
-    assert status == "done"
+        assert len(read.attempts) == retries + 1
 
 
 @pytest.mark.parametrize("deadly", ["sky", "unit"])
@@ -234,7 +241,7 @@ def test_an_output_that_can_not_be_written_fails_the_scenes(tmp_path, write_scen
     (unit,) = plan_units([scene], Recipe())
     (result,) = label_unit(unit, job)
     assert "a.tif could not be written: " in result.reason
-    assert "choose another --out" in find_scene_sky(SkyTask(scene), job)
+    assert "choose another --out" in find_scene_sky(SkyTask.of(unit.parts[0], Recipe()), job)
 
 
 # === Engines ===
@@ -294,6 +301,141 @@ def test_other_executors_serve_as_engines():
     with ThreadPoolExecutor(2) as pool:
         assert _Pool(pool).run(double, [1, 2, 3], counted.append) == [2, 4, 6]
     assert sum(counted) == 3
+
+
+# === Whatever goes wrong with one scene ===
+
+
+def break_on(monkeypatch, place, error):
+    """Make a function fail for the scene 'bad', wherever its arguments name it."""
+    module, name = place.rsplit(".", 1)
+    works = getattr(importlib.import_module(module), name)
+
+    def breaks(*args, **kwargs):
+        if "bad" in repr(args):
+            raise error
+        return works(*args, **kwargs)
+
+    monkeypatch.setattr(place, breaks)
+
+
+ODD = [
+    MemoryError(), ZeroDivisionError("division by zero"), RecursionError("too deep"),
+    UnicodeEncodeError("utf-8", "\udcf8", 0, 1, "surrogates not allowed"), cv2.error("assertion"),
+    IndexError("index 3 is out of bounds"), KeyError("crs"), AssertionError(), OSError(5, "I/O"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("place", [
+    "autolabel.found.open_scene", "autolabel.found.scene_digest", "autolabel.tasks.read_scene",
+    "autolabel.tasks.tile_row", "autolabel.run._join",
+])  # fmt: skip
+def test_a_scene_with_which_anything_goes_wrong_is_a_row_and_the_others_are_done(
+    tmp_path, write_scene, monkeypatch, place
+):
+    names = ("a", "bad", "c")
+    paths = {name: write_scene(f"{name}.tif", ice_image(64, 64, i)) for i, name in enumerate(names)}
+    recipe = Recipe.model_validate({"label": {"method": "none"}})
+    for number, error in enumerate(ODD):
+        with monkeypatch.context() as patch:
+            break_on(patch, place, error)
+            folder, results = label_here(recipe, tmp_path / str(number), *paths.values())
+        status = {result.scene_id: result.status for result in results}
+        assert status == {"a": "done", "bad": "failed", "c": "done"}, error
+        (reason,) = (result.reason for result in results if result.reason)
+        assert str(paths["bad"]) in reason
+        assert "\n" not in reason
+        # Of a scene that broke when it was half written, nothing is in the shards.
+        tiles = ds.dataset(folder.place).to_table()["scene_id"].to_pylist()
+        assert sorted(tiles) == ["a", "c"] or place.endswith("_join")
+        assert open_shards(folder).scene_ids == ("a", "c")
+
+
+def test_what_goes_wrong_with_a_sky_is_a_row_too(tmp_path, write_scene, small_bands, monkeypatch):
+    paths = [write_scene(f"{name}.tif", ice_image(300, 200)) for name in ("bad", "good")]
+    break_on(monkeypatch, "autolabel.tasks.find_sky", np.linalg.LinAlgError("singular"))
+    recipe = Recipe.model_validate({"tiles": {"size": 50}})
+    _, results = label_here(recipe, tmp_path / "out", *paths)
+    assert {r.scene_id: r.status for r in results} == {"bad": "failed", "good": "done"}
+
+
+# === Names ===
+
+
+NAMES = [
+    "_hidden", ".hidden", "__", "...", "снимок", "图像", "-dash", "n" * 200, "ø" * 60, "a b",
+    "a=b", "100%", "café,1", "COLLECTION", "crc",
+]  # fmt: skip
+
+
+def test_tiles_of_scenes_of_any_name_are_seen_by_pyarrow(tmp_path, write_scene, monkeypatch):
+    monkeypatch.setattr("autolabel.plan._LEAST_BYTES", 1)
+    for number, name in enumerate(NAMES):
+        write_scene(f"in/{name}.tif", ice_image(40, 40, number))
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("label: {method: none}\ntiles: {size: 40}\n")
+    scenes = [str(tmp_path / "in" / f"{name}.tif") for name in NAMES]
+    run_labelling(scenes, str(tmp_path / "out"), recipe, False, "here")
+    table = ds.dataset(tmp_path / "out").to_table()
+    images = {bytes(image) for image in table["image"].to_pylist()}
+    assert images == {ice_image(40, 40, number).tobytes() for number in range(len(NAMES))}
+    assert len(set(table["scene_id"].to_pylist())) == len(NAMES)
+    for path in (tmp_path / "out").glob("*.parquet"):
+        assert path.name[0] not in "._"
+        assert path.name.isascii()
+        assert len(path.name) < 150
+    assert len(open_shards(tmp_path / "out").scene_ids) == len(NAMES)
+
+
+def test_a_name_that_is_not_utf8_keeps_no_other_scene_from_being_done(tmp_path, write_scene):
+    write_scene("in/good.tif", ice_image(40, 40))
+    os.rename(
+        write_scene("in/a.tif", ice_image(40, 40, 1)), os.fsencode(tmp_path) + b"/in/s\xf8.tif"
+    )
+    for _ in range(2):
+        with contextlib.suppress(ScenesFailedError):  # GDAL may not open it, which is a row.
+            run_labelling([str(tmp_path / "in")], str(tmp_path / "out"), None, False, "here")
+        rows = {row.scene_id: row for row in read_manifest(Folder.at(tmp_path / "out"))}
+        assert len(rows) == 2
+        assert rows["good"].status == "done"
+    assert "s\\udcf8.tif" in (tmp_path / "out/_manifest.csv").read_text(encoding="utf-8")
+
+
+# === Nothing to see ===
+
+
+def test_a_scene_without_a_valid_pixel_is_no_failure(tmp_path, write_scene, capsys):
+    empty = write_scene("empty.tif", np.zeros((64, 64, 3), np.uint8))
+    masked = write_scene("masked.tif", ice_image(64, 64), mask=np.zeros((64, 64), np.uint8))
+    full = write_scene("full.tif", ice_image(64, 64))
+    scenes, out = [str(empty), str(masked), str(full)], str(tmp_path / "out")
+    run_labelling(scenes, out, None, False, "here")
+    said = capsys.readouterr().out
+    assert "1 scenes labelled, 0 failed, 2 all nodata; 3 tiles = 1 labelled + 2 nodata + 0" in said
+    rows = {row.scene_id: row for row in read_manifest(Folder.at(out))}
+    assert {name: row.status for name, row in rows.items()} == {
+        "empty": "nodata", "full": "done", "masked": "nodata",
+    }  # fmt: skip
+    for row in rows.values():
+        assert row.tiles == row.labelled + row.nodata + row.failed
+    assert open_shards(out).scene_ids == ("full",)
+    run_labelling(scenes, out, None, False, "here")
+    assert "(3 of them before)" in capsys.readouterr().out
+
+
+def test_labels_of_nothing_are_warned_of(tmp_path, write_scene, capsys):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        "label: {method: none, profile: {name: x, allow_gaps: true, ranges: [{class: open_water,"
+        " value: [0, 1]}, {class: thin_ice, value: [2, 3]}, {class: thick_ice, value: [4, 5]}]}}"
+    )
+    grey = str(write_scene("a.tif", np.full((64, 64, 3), 128, np.uint8)))
+    run_labelling([grey], str(tmp_path / "out"), recipe, False, "here")
+    said = " ".join(capsys.readouterr().err.split())
+    assert "Warning: not one pixel of the 1 tiles has a class" in said
+    dark = str(write_scene("b.tif", np.full((64, 64, 3), 3, np.uint8)))
+    run_labelling([grey, dark], str(tmp_path / "out"), recipe, False, "here")
+    assert "Warning" not in capsys.readouterr().err
 
 
 def test_labels_are_those_of_label_image(tmp_path, write_scene, small_bands):

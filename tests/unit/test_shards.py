@@ -1,6 +1,7 @@
 """Writing and reading shards."""
 
 import csv
+import os
 
 import numpy as np
 import pyarrow.dataset as ds
@@ -9,13 +10,15 @@ import pytest
 from conftest import ice_image
 
 from polynya.classes import ClassScheme
+from polynya.dataset import finish_dataset, start_dataset
 from polynya.errors import OutputError, ShardError
 from polynya.grid import tile_grid
 from polynya.manifest import SceneResult, read_manifest
 from polynya.recipe import Recipe
 from polynya.scenes import open_scene
-from polynya.shard_writer import LabelledTile, ShardWriter, finish_dataset, start_dataset, tile_row
+from polynya.shard_writer import LabelledTile, ShardWriter, tile_row
 from polynya.shards import open_shards
+from polynya.storage import Folder
 
 
 @pytest.fixture
@@ -109,29 +112,48 @@ def test_the_manifest_comes_back_as_it_was_written(tmp_path):
 
 
 def test_files_that_the_manifest_does_not_name_go_at_the_end(dataset):
-    (dataset / "killed-000.parquet").write_bytes(b"half")
-    (dataset / f".killed-001.{'0a' * 16}.parquet").write_bytes(b"half")
-    (dataset / "_work").mkdir()
-    (dataset / "_work" / "killed.json").touch()
     folder = start_dataset(dataset, Recipe.model_validate({"tiles": {"size": 64}}))
+    for left in ("killed-000.parquet", "_work/killed.json", "_work/killed.sky"):
+        folder.write(left, b"half")
     assert len(open_shards(dataset).load(["a"], 64)[0]) == 4
     finish_dataset(folder, read_manifest(folder))
-    names = sorted(path.name for path in dataset.iterdir())
-    assert names == ["_dataset.json", "_manifest.csv", "a-000.parquet"]
+    assert folder.names() == ["_dataset.json", "_manifest.csv", "a-000.parquet"]
+    assert not (dataset / "_work").exists()
 
 
-def test_what_else_is_in_the_folder_is_left_alone(dataset):
-    (dataset / "model" / "empty").mkdir(parents=True)
-    own = [dataset / "notes.txt", dataset / "model" / "model.keras", dataset / "other.parquet"]
-    for path in own:
-        path.write_text("mine")
-    folder = start_dataset(dataset, Recipe.model_validate({"tiles": {"size": 64}}))
+@pytest.mark.parametrize("name", [
+    "notes.txt", "README.md", "model/model.keras", "other.parquet", "x-000.parquet",
+    f".x-001.{'0a' * 16}.parquet", "_work/notes.txt", "_work/x.json", "_pictures/a.png",
+    "_changed/a-000.parquet", "sub/a-000.parquet", os.fsdecode(b"n\xf6.txt"),
+])  # fmt: skip
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_what_else_is_in_the_folder_is_left_alone(dataset, name, overwrite):
+    own = dataset / name
+    own.parent.mkdir(exist_ok=True)
+    own.write_text("mine")
+    folder = start_dataset(dataset, Recipe.model_validate({"tiles": {"size": 64}}), overwrite)
     finish_dataset(folder, read_manifest(folder))
+    assert own.read_text() == "mine"
+    assert (dataset / "a-000.parquet").exists() != overwrite
+
+
+@pytest.mark.parametrize("name", ["_manifest.csv", "_dataset.json"])
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_users_file_in_the_place_of_ours_ends_the_run_before_any_work(dataset, name, overwrite):
+    (dataset / name).write_text("mine")
+    recipe = Recipe.model_validate({"tiles": {"size": 64}})
+    with pytest.raises(OutputError, match=f"{name} is not a file that Polynya wrote"):
+        start_dataset(dataset, recipe, overwrite)
+    assert (dataset / name).read_text() == "mine"
     assert (dataset / "a-000.parquet").exists()
-    start_dataset(dataset, Recipe(), overwrite=True)
-    assert not (dataset / "a-000.parquet").exists()
-    assert all(path.read_text() == "mine" for path in own)
-    assert (dataset / "model" / "empty").is_dir()
+
+
+def test_a_data_set_may_be_a_link(dataset, tmp_path):
+    (tmp_path / "link").symlink_to(dataset, target_is_directory=True)
+    recipe = Recipe.model_validate({"tiles": {"size": 64}})
+    start_dataset(tmp_path / "link", recipe, overwrite=True)
+    assert (tmp_path / "link").is_symlink()
+    assert Folder.at(dataset).names() == ["_dataset.json"]
 
 
 def test_scenes_may_share_a_file(tmp_path, write_scene, monkeypatch):
@@ -163,9 +185,6 @@ def test_a_data_set_is_taken_up_by_its_own_recipe_only(dataset, tmp_path):
     assert (dataset / "a-000.parquet").exists()
     start_dataset(dataset, Recipe(), overwrite=True)
     assert not (dataset / "a-000.parquet").exists()
-    (dataset / "_dataset.json").write_text("{}")
-    with pytest.raises(OutputError, match="shards of another recipe"):
-        start_dataset(dataset, Recipe())
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").touch()
     with pytest.raises(OutputError, match="holds other files"):
@@ -175,6 +194,16 @@ def test_a_data_set_is_taken_up_by_its_own_recipe_only(dataset, tmp_path):
     for place in ("file", "file/below"):
         with pytest.raises(OutputError, match="choose another --out"):
             start_dataset(tmp_path / place, Recipe())
+
+
+def test_shards_of_an_earlier_version_are_one_sentence(dataset, tmp_path):
+    description = dataset / "_dataset.json"
+    description.write_text(description.read_text().replace('"format": 3', '"format": 2'))
+    with pytest.raises(ShardError, match="format 2, this version reads 3"):
+        open_shards(dataset)
+    (dataset / "_polynya.csv").unlink()
+    with pytest.raises(OutputError, match="earlier version of Polynya.*choose another --out"):
+        start_dataset(dataset, Recipe(), overwrite=True)
 
 
 def test_other_classes_and_larger_tiles_are_errors(dataset):
@@ -202,10 +231,6 @@ def test_damage_is_noticed(dataset):
     with pytest.raises(ShardError, match="can't be read"):
         open_shards(dataset).load(["a"], 64)
     description = dataset / "_dataset.json"
-    content = description.read_text()
     description.write_text("{}")
     with pytest.raises(ShardError, match="_dataset.json is damaged"):
-        open_shards(dataset)
-    description.write_text(content.replace('"format": 2', '"format": 1'))
-    with pytest.raises(ShardError, match="another version"):
         open_shards(dataset)

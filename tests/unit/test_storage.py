@@ -43,5 +43,5 @@ def test_what_can_not_be_a_folder_is_one_sentence(tmp_path):
     with pytest.raises(OutputError, match="nowhere://a can't be used as a folder"):
         Folder.at("nowhere://a").names()
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="can't be written.*choose another --out"):
+    with pytest.raises(OutputError, match="file is a file; choose another --out"):
         Folder.at(tmp_path / "file").write("a", b"")

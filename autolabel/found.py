@@ -1,0 +1,69 @@
+"""Scenes as a run finds them: opened, with a digest of their content, or why they can't be used."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+
+from polynya.attempt import Failure, attempt
+from polynya.progress import track
+from polynya.recipe import SceneOptions
+from polynya.scenes import Scene, SceneRef, open_scene
+from polynya.stores import gdal_path, is_remote
+
+_OPENED_AT_ONCE = 16
+"""Scenes that are read at the same time: most of it is waiting."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A scene of a batch."""
+
+    ref: SceneRef
+    scene: Scene | None = None
+    """None if it can't be used."""
+    digest: str = ""
+    """Of its content and of all files that it depends on; empty if it can't be used."""
+    reason: str = ""
+    """Why it can't be used, one sentence."""
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is something at its place, as far as this machine can tell."""
+        return self.scene is not None or os.path.exists(gdal_path(self.ref.uri))
+
+
+def find_contents(refs: Sequence[SceneRef], options: SceneOptions, retries: int) -> list[Found]:
+    """Open scenes and read them once for the digest of their content.
+
+    Args:
+        refs: Scenes of a batch.
+        options: Key 'scene' of the recipe.
+        retries: Times that a scene that isn't on a disk is tried again.
+    """
+    found: list[Found] = []
+    with ThreadPoolExecutor(_OPENED_AT_ONCE) as pool:
+        one = partial(_find_content, options=options, retries=retries)
+        found.extend(track(pool.map(one, refs), "Opening scenes", len(refs)))
+    return found
+
+
+def _find_content(ref: SceneRef, options: SceneOptions, retries: int) -> Found:
+    def look() -> Found:
+        scene = open_scene(ref.uri, options, ref.id)
+        return Found(ref, scene, scene_digest(scene))
+
+    # What is not on a disk may have a bad moment.
+    remote = is_remote(gdal_path(ref.uri))
+    found = attempt(look, ref.uri, "opened", retries if remote else 0)
+    return Found(ref, reason=found.reason) if isinstance(found, Failure) else found
+
+
+def scene_digest(scene: Scene) -> str:
+    import hashlib
+
+    with open(scene.uri, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]

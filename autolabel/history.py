@@ -1,0 +1,217 @@
+"""What a data set already has of the scenes of a run, and what has to be done again.
+
+A scene is its name and its content. One whose content changed is labelled again, and so is one
+whose shards are gone or changed. Scenes that share a file with such a one go with it, or the file
+would keep tiles that don't count.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from autolabel.found import Found, find_contents
+from autolabel.tasks import Job
+from polynya.dataset import CHANGED_FOLDER, damaged_files
+from polynya.manifest import SceneResult, readable
+from polynya.progress import console
+from polynya.scenes import SceneRef, unique_id
+from polynya.storage import Folder
+
+Why = Literal["changed", "lost", "beside"]
+_WHY: dict[Why, str] = {
+    "changed": "changed since and labelled again",
+    "lost": "labelled again because shards were gone or changed",
+    "beside": "labelled again with scenes that share their files",
+}
+_NAMED = 3
+"""Scenes that a line names before it says how many more."""
+
+
+@dataclass
+class Work:
+    """What a run has to do."""
+
+    asked: list[str]
+    """Ids of the scenes that were asked for, in order."""
+    to_do: list[Found] = field(default_factory=list)
+    """Scenes to label."""
+    rows: list[SceneResult] = field(default_factory=list)
+    """New rows of scenes that are not labelled: moved, or without their shards."""
+    failed: dict[str, SceneResult] = field(default_factory=dict)
+    """Scenes that were asked for and can't be looked at; the data set keeps their tiles."""
+    again: dict[str, Why] = field(default_factory=dict)
+    """Why scenes that were done are labelled again."""
+
+    def history(self, results: Sequence[SceneResult]) -> str:
+        """What of the results an earlier run has done, and what was done again: ' (...)' or ''."""
+        again = [self.again.get(result.scene_id) for result in results if result.status != "failed"]
+        new = {found.ref.id for found in self.to_do} | self.failed.keys()
+        before = sum(name not in new for name in self.asked)
+        said = [f"{before} of them before"] if before else []
+        said += [f"{n} {text}" for why, text in _WHY.items() if (n := again.count(why))]
+        return f" ({', '.join(said)})" if said else ""
+
+
+def compare(found: Sequence[Found], known: Mapping[str, SceneResult], job: Job) -> Work:
+    """Compare scenes with the manifest and the shards that it names; says what is remarkable.
+
+    Args:
+        found: The scenes that were asked for.
+        known: Rows of the manifest by the ids of their scenes.
+        job: Recipe and data set.
+    """
+    found = _named(found, known)
+    work = Work([one.ref.id for one in found])
+    same: dict[str, Found] = {}
+    for one in found:
+        row = known.get(one.ref.id)
+        if row is None or row.status == "failed":
+            work.to_do.append(one)
+        elif one.scene is None and not one.is_there:
+            reason = f"{one.reason} What the data set has of it stays."
+            work.failed[one.ref.id] = SceneResult(one.ref.id, one.ref.uri, "failed", reason)
+        elif one.digest != row.digest:
+            work.to_do.append(one)
+            work.again[one.ref.id] = "changed"
+        else:
+            same[one.ref.id] = one
+            if row.uri != readable(one.ref.uri):
+                work.rows.append(replace(row, uri=one.ref.uri))
+    _find_lost(work, same, known, job)
+    _add_neighbours(work, same, known, job)
+    _say_what_is_odd(work, found, known)
+    return work
+
+
+def set_aside(folder: Folder, damaged: Mapping[str, str]) -> None:
+    """Move shards that somebody changed out of the way, on a disk: they aren't ours any more."""
+    for name, what in damaged.items():
+        if what == "changed" and not folder.is_ours(name):
+            _note(
+                f"{folder}/{name} is not as Polynya wrote it; it is now"
+                f" {folder.set_aside(name, CHANGED_FOLDER)} there."
+            )
+
+
+def _named(found: Sequence[Found], known: Mapping[str, SceneResult]) -> list[Found]:
+    """Scenes under the names that the data set has for them, or that no other has there."""
+    at_place = {row.uri: row.scene_id for row in known.values()}
+    asked = {readable(one.ref.uri) for one in found}
+    named = []
+    for one in found:
+        row = known.get(one.ref.id)
+        name = at_place.get(readable(one.ref.uri))
+        if name is None and row is not None:
+            moved = one.digest and one.digest == row.digest and row.uri not in asked
+            name = row.scene_id if moved else unique_id(one.ref.uri)
+        named.append(one if name is None else _called(one, name))
+    return named
+
+
+def _called(one: Found, name: str) -> Found:
+    scene = None if one.scene is None else replace(one.scene, id=name)
+    return replace(one, ref=SceneRef(name, one.ref.uri), scene=scene)
+
+
+def _find_lost(
+    work: Work, same: dict[str, Found], known: Mapping[str, SceneResult], job: Job
+) -> None:
+    """Scenes whose shards are gone or changed are done again; others that can't be are failed."""
+    sums = {name: one for row in known.values() for name, one in row.sums.items()}
+    read = [name for scene in same for name in known[scene].file_names]
+    damaged = damaged_files(job.folder, sums, read)
+    set_aside(job.folder, damaged)
+    to_do = {one.ref.id for one in work.to_do}
+    for row in known.values():
+        lost = next((name for name in row.file_names if name in damaged), None)
+        if lost is None or row.scene_id in to_do:
+            continue
+        if row.scene_id in same:
+            work.to_do.append(same.pop(row.scene_id))
+            work.again[row.scene_id] = "lost"
+            continue
+        what = "is gone" if damaged[lost] == "gone" else "is not as Polynya wrote it"
+        reason = f"{job.folder}/{lost} {what}; label {row.uri} again."
+        _note(reason)
+        work.rows.append(
+            SceneResult(
+                row.scene_id,
+                row.uri,
+                "failed",
+                reason,
+                height=row.height,
+                width=row.width,
+                tiles=row.tiles,
+                failed=row.tiles,
+                digest=row.digest,
+            )
+        )
+
+
+def _add_neighbours(
+    work: Work, same: dict[str, Found], known: Mapping[str, SceneResult], job: Job
+) -> None:
+    """Scenes that share a file with one that is labelled again."""
+    scenes_of = defaultdict(set)
+    for row in known.values():
+        for name in row.file_names:
+            scenes_of[name].add(row.scene_id)
+    left = {row.scene_id for row in work.rows if row.status == "failed"} | work.failed.keys()
+    looked_at = {one.ref.id for one in work.to_do} | left
+    waiting = list(work.again)
+    while waiting:
+        row = known[waiting.pop()]
+        beside = {name for file in row.file_names for name in scenes_of[file]} - looked_at
+        looked_at |= beside
+        others = [SceneRef(name, known[name].uri) for name in sorted(beside - same.keys())]
+        opened = {one.ref.id: one for one in find_contents(others, job.recipe.scene, job.retries)}
+        for name in sorted(beside):
+            one = same.get(name) or opened[name]
+            if one.digest and one.digest == known[name].digest:
+                work.to_do.append(one)
+                work.again[name] = "beside"
+                waiting.append(name)
+
+
+def _say_what_is_odd(work: Work, found: Sequence[Found], known: Mapping[str, SceneResult]) -> None:
+    asked = set(work.asked)
+    moved = {row.scene_id for row in work.rows}
+    gone = [
+        row.uri
+        for row in known.values()
+        if row.scene_id not in asked | moved
+        and row.status == "done"
+        and os.path.isabs(row.uri)
+        and not row.uri.startswith("/vsi")
+        and not os.path.exists(row.uri)
+    ]
+    if gone:
+        _note(
+            f"{len(gone)} other scenes of the data set are no longer where they were"
+            f" ({_some(gone)}); their tiles stay."
+        )
+    places = {row.scene_id: (row.digest, row.uri) for row in known.values()}
+    places |= {one.ref.id: (one.digest, one.ref.uri) for one in found}
+    by_content = defaultdict(list)
+    for digest, uri in places.values():
+        by_content[digest].append(uri)
+    new = {one.digest for one in work.to_do if one.digest}
+    for digest in sorted(new):
+        if len(by_content[digest]) > 1:
+            _note(
+                f"{_some(sorted(by_content[digest]))} have the same content; each has its tiles in"
+                " the data set."
+            )
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _note(text: str) -> None:
+    console.print(f"Note: {readable(text)}", style="yellow", markup=False, soft_wrap=True)
