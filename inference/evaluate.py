@@ -24,12 +24,12 @@ from inference.evaluation import (
     score_scene,
 )
 from inference.maps import map_tags, read_map
-from inference.pictures import draw_confusion, draw_panels, thinning
 from inference.predict import open_model, predict_scene
 from inference.products import prediction_tags
 from inference.truth import NO_SCENES, last_part, read_truth, sky_of, truth_path
 from polynya.errors import SceneError
 from polynya.files import output_folder, whole_file
+from polynya.pictures import draw_confusion, draw_panels, thinning
 from polynya.progress import track
 from polynya.recipe import Recipe
 from polynya.scenes import Scene, find_scenes, open_scene, read_layers, read_scene

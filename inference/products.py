@@ -19,7 +19,6 @@ from inference.maps import source_digest, write_map
 from inference.parts import read_parts
 from inference.paths import ProductPaths
 from inference.photos import check_whole, upright
-from inference.pictures import draw_panels, read_preview, thinning
 from inference.predict import predict_scene, scene_windows
 from inference.stac import finished_summary, remove_products, write_item
 from inference.summary import summarise, summary_columns
@@ -27,6 +26,7 @@ from inference.truth import read_truth, truth_path
 from inference.writers import open_writers
 from polynya.errors import OutputError, PolynyaError, TruthError
 from polynya.inference_options import InferenceOptions
+from polynya.pictures import draw_panels, read_preview, thinning
 from polynya.progress import console
 from polynya.provenance import file_digest, provenance
 from polynya.scenes import Scene, SceneRef, open_scene

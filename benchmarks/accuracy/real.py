@@ -31,9 +31,9 @@ from benchmarks.labels.real import (
 )
 from benchmarks.labels.scenes import BenchScene
 from benchmarks.tables import write_markdown
-from inference.pictures import draw_panels
 from inference.predict import open_model
 from polynya.classes import SEA_ICE
+from polynya.pictures import draw_panels
 
 _MOST_PIXELS = 600_000
 """Of all panels of a picture together."""

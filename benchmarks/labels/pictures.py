@@ -20,8 +20,8 @@ from benchmarks.labels.scoring import (
 )
 from benchmarks.labels.sets import SceneSpec
 from benchmarks.workers import for_each_scene
-from inference.pictures import draw_panels, thinning
 from polynya.classes import SEA_ICE
+from polynya.pictures import draw_panels, thinning
 
 Plan = dict[SceneSpec, list[tuple[Path, str]]]
 """File and heading of each picture of a scene."""

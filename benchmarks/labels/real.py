@@ -18,12 +18,12 @@ from autolabel.labels import Labelled, Method, label_and_filter
 from autolabel.thresholds import ColorRange, Profile
 from benchmarks.labels.methods import METHODS, PUBLISHED, THRESHOLDS, title
 from benchmarks.tables import write_markdown
-from inference.pictures import draw_panels
 from inference.tables import Table
 from polynya.classes import SEA_ICE
 from polynya.errors import PolynyaError, SceneError
 from polynya.files import whole_file
 from polynya.layers import SceneLayers
+from polynya.pictures import draw_panels
 from polynya.rasters import opened_raster
 from polynya.recipe import LabelOptions, SceneOptions
 from polynya.scenes import open_scene, read_scene

@@ -18,10 +18,10 @@ from inference.evaluation import (
     scene_table,
     score_scene,
 )
-from inference.pictures import draw_confusion, draw_panels, read_preview, thinning
 from inference.truth import read_truth, sky_of, truth_path
 from polynya.classes import SEA_ICE
 from polynya.errors import TruthError
+from polynya.pictures import draw_confusion, draw_panels, read_preview, thinning
 from polynya.scenes import open_scene
 
 
