@@ -420,8 +420,10 @@ def _append(folder: Path, *record: object) -> None:
     place = folder / LEDGER_FILE
     if not os.path.lexists(place):
         create_whole(place, _HEADER)
-        if (folder.parent / LEDGER_FILE).is_file():
-            _append(folder.parent, "folder", folder.name)
+        # Where it is, as "." has no name, and what a link leads to isn't in the folder of the link.
+        real = folder.resolve()
+        if real.name and (real.parent / LEDGER_FILE).is_file():
+            _append(real.parent, "folder", real.name)
     # One write, at the end of the file wherever that is by then: records of processes don't mix.
     # It begins with a line end, so that what follows a torn record can be read.
     content = ("\n" + _record(*record)).encode(**_TEXT)

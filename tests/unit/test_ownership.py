@@ -247,3 +247,14 @@ def test_an_error_in_the_block_leaves_the_file_as_it_was(tmp_path: Path) -> None
     assert (tmp_path / "a").read_text() == "1"
     assert is_ours(tmp_path / "a")
     assert sorted(os.listdir(tmp_path)) == [LEDGER_FILE, "a"]
+
+
+def test_a_folder_that_is_called_by_a_dot_is_no_part_of_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with open_output(".", "maps") as folder:
+        write_text(folder / "a.txt", "ours")
+    (tmp_path / "mine.txt").write_text("mine")
+    assert remove_ours(folder) == [Path("mine.txt")]
+    assert not (tmp_path / "a.txt").exists()
