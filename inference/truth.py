@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
+from rasterio import Affine
 from rasterio.crs import CRS
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from polynya.classes import ClassScheme
-from polynya.errors import TruthError
+from polynya.errors import SceneError, TruthError, reason_of
+from polynya.find import COMPANIONS
+from polynya.rasters import opened_raster
 from polynya.scenes import Scene
+from polynya.stores import gdal_path
 
 SKIES = ("clear", "shadow", "cloud", "both")
 """What the last part of a scene's name can say about its sky."""
 
-NO_SCENES = ("truth", "sky")
-"""Last parts of names of rasters that accompany scenes."""
+NO_SCENES = COMPANIONS
 
 
 def last_part(scene_id: str) -> str:
@@ -34,7 +35,7 @@ def sky_of(scene_id: str) -> str:
 
 def truth_path(uri: str) -> Path:
     """Where the truth of a scene is expected."""
-    path = Path(uri)
+    path = Path(gdal_path(uri) if uri.startswith("file://") else uri)
     site = path.stem.rpartition("_")[0] or path.stem
     return path.with_name(f"{site}_truth.tif")
 
@@ -54,13 +55,11 @@ def read_truth(path: Path, scene: Scene, classes: ClassScheme) -> NDArray[np.uin
         TruthError: Missing, unreadable, of another size or place, or with codes that are no class.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(path) as source:
-                _check_place(path, source, scene)
-                codes = source.read(1)
-    except RasterioError:
-        problem = "can't be read" if path.exists() else "is missing"
+        with opened_raster(str(path), scene.references) as source:
+            _check_place(path, source, scene)
+            codes = source.read(1)
+    except SceneError as error:
+        problem = f"can't be used ({reason_of(error)})" if path.exists() else "is missing"
         raise TruthError(
             f"The truth of {scene.uri}, {path}, {problem}; put a raster of class codes there."
         ) from None
@@ -74,7 +73,7 @@ def read_truth(path: Path, scene: Scene, classes: ClassScheme) -> NDArray[np.uin
     return np.asarray(codes, np.uint8)
 
 
-def _check_place(path: Path, source: rasterio.DatasetReader, scene: Scene) -> None:
+def _check_place(path: Path, source: Any, scene: Scene) -> None:
     if (source.height, source.width) != (scene.height, scene.width):
         raise TruthError(
             f"The truth {path} has {source.height} x {source.width} pixels and its scene"
@@ -87,7 +86,7 @@ def _check_place(path: Path, source: rasterio.DatasetReader, scene: Scene) -> No
             " onto the other (gdalwarp)."
         )
     # Identity is what rasterio gives where there is no transform.
-    transform = scene.transform or tuple(rasterio.Affine.identity())[:6]
+    transform = scene.transform or tuple(Affine.identity())[:6]
     if not np.allclose(tuple(source.transform)[:6], transform, rtol=1e-9):
         raise TruthError(
             f"The truth {path} and its scene {scene.uri} don't start at the same place or differ in"

@@ -23,8 +23,10 @@ from rasterio.warp import transform as transform_points
 
 from polynya.errors import SceneError
 from polynya.grid import Tile
-from polynya.rasters import band_number, opened_raster, tile_window
-from polynya.recipe import LayerOptions
+from polynya.rasters import band_number, check_size, opened_raster, tile_window
+from polynya.recipe import LayerOptions, SceneOptions
+from polynya.references import References, is_local_file
+from polynya.stores import gdal_path
 
 if TYPE_CHECKING:
     from polynya.scenes import Scene
@@ -94,23 +96,26 @@ class SceneLayers:
     """Degrees above the horizon."""
 
 
-def find_layers(source: Any, uri: str, dtype: str, options: LayerOptions) -> LayerSources:
+def find_layers(source: Any, uri: str, dtype: str, scene: SceneOptions) -> LayerSources:
     """Find the layers that a recipe asks for.
 
     Args:
         source: The scene, open in rasterio.
         uri: Its path or URI.
         dtype: Type of the colours' digital numbers.
-        options: Key 'scene.layers' of the recipe.
+        scene: Key 'scene' of the recipe, with its 'layers'.
 
     Raises:
         SceneError: A band or file is missing, a band's type differs from the colours', a tag of the
             sun is no number, or the cloud layer doesn't cover the scene.
     """
+    options = scene.layers or LayerOptions()
     bands = {
         key: _find_band(source, uri, dtype, key, getattr(options, key)) for key in _SENTINEL2_NAMES
     }
-    clouds_uri, clouds_band, clouds_on_grid = _find_clouds(source, uri, options.clouds)
+    clouds_uri, clouds_band, clouds_on_grid = _find_clouds(
+        source, uri, options.clouds, scene.references
+    )
     azimuth, elevation = options.sun_azimuth, options.sun_elevation
     if azimuth is None:
         azimuth = _sun_tag(source, uri, _AZIMUTH_TAGS, "sun_azimuth")
@@ -152,7 +157,7 @@ def read_layers(scene: Scene, window: Tile | None = None) -> SceneLayers | None:
     layers = scene.layers
     if layers is None:
         return None
-    with opened_raster(scene.uri) as source:
+    with opened_raster(scene.uri, scene.references) as source:
         nir, swir, cirrus = (
             _read_reflectance(source, scene, band, window)
             for band in (layers.nir, layers.swir, layers.cirrus)
@@ -187,23 +192,36 @@ def _find_band(source: Any, uri: str, dtype: str, key: str, band: int | str | No
     return number
 
 
-def _find_clouds(source: Any, uri: str, clouds: int | str | None) -> tuple[str | None, int, bool]:
+def _find_clouds(
+    source: Any, uri: str, clouds: int | str | None, references: References
+) -> tuple[str | None, int, bool]:
     if clouds is None:
         return None, 1, True
     if isinstance(clouds, int) or _STEM not in clouds:
         return uri, band_number(source, uri, clouds, "scene.layers.clouds"), True
-    folder, name = os.path.split(uri)
-    path = os.path.join(folder, clouds.replace(_STEM, Path(name).stem))
-    if "://" not in path and not path.startswith("/vsi") and not os.path.isfile(path):
+    path = beside(uri, clouds)
+    if is_local_file(path) and not os.path.isfile(path):
         raise SceneError(
-            f"{uri} has no cloud layer {path}; put it there or mend scene.layers.clouds in the"
+            f"{uri} has no cloud layer {path}; put it there or fix scene.layers.clouds in the"
             " recipe."
         )
-    with opened_raster(path) as layer:
+    with opened_raster(path, references) as layer:
+        check_size(layer, path)
         on_grid = _has_pixels_of(layer, source)
         if not on_grid:
             _check_cover(layer, source, path, uri)
     return path, 1, on_grid
+
+
+def beside(uri: str, pattern: str) -> str:
+    """Path of a file that goes with a scene, whose name has '{stem}' for the scene's own.
+
+    Args:
+        uri: Of the scene.
+        pattern: Path, from the scene's folder.
+    """
+    folder, name = os.path.split(gdal_path(uri) if uri.startswith("file://") else uri)
+    return os.path.join(folder, pattern.replace(_STEM, Path(name).stem))
 
 
 def _has_pixels_of(layer: Any, scene: Any) -> bool:
@@ -296,7 +314,7 @@ def _read_clouds(
 ) -> NDArray[np.bool_] | None:
     if layers.clouds_uri is None:
         return None
-    with opened_raster(layers.clouds_uri) as source:
+    with opened_raster(layers.clouds_uri, scene.references) as source:
         if layers.clouds_on_grid or scene.transform is None:
             values = source.read(layers.clouds_band, window=tile_window(window))
         else:

@@ -11,6 +11,6 @@ Positive = Annotated[int, Field(ge=1)]
 
 
 class Options(BaseModel):
-    """A section of the recipe: unknown keys are errors, values don't change."""
+    """A section of the recipe: unknown keys are errors, numbers are finite, values don't change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

@@ -4,29 +4,76 @@ from __future__ import annotations
 
 import glob
 import os
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
+from tempfile import TemporaryDirectory
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
 import rasterio
+from rasterio._err import CPLE_BaseError  # What rasterio.io and rasterio.vrt let through.
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from polynya.errors import SceneError
 from polynya.grid import Tile
-from polynya.stores import gdal_options, gdal_path, is_remote
+from polynya.references import (
+    SETTINGS,
+    References,
+    allowed_drivers,
+    check_references,
+    ending,
+    is_local_file,
+    is_network,
+)
+from polynya.scene_names import printable
+from polynya.stores import gdal_options, gdal_path
 
 EXTENSIONS = (".tif", ".tiff", ".jp2", ".png", ".jpg", ".jpeg", ".vrt")
 """What is taken for a scene in a folder."""
 
+MOST_PIXELS = 2**34
+"""Of a scene; a Sentinel-2 tile has 2**27."""
+MOST_COLUMNS = 2**18
+"""Of a scene, as strips of whole rows are in memory at once."""
+_SMALL = 2**28
+"""Pixels that are read whatever the file's size is."""
+_LARGEST_BLOCK = 2**28
+"""Bytes that GDAL decodes at once, whatever the file's size is."""
+_GREATEST_RATIO = 250
+"""Of pixels to bytes: of a larger file nearly everything would be empty."""
+
+# A PNG is decoded row by row: GDAL's faster way doesn't notice that the end of a file is missing.
+_SETTINGS = {
+    **SETTINGS,
+    "GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO",
+    "GDAL_ERROR_ON_LIBJPEG_WARNING": "YES",
+}
+
+_SILENCE = 60.0
+"""Seconds for which a server that didn't answer isn't asked again by this process."""
+_silent: dict[str, float] = {}
+_TIMEOUTS = ("timed out", "timeout", "too slow", "HTTP error code : 0")
+
+_LONGEST_TRAILER = 65536
+"""Some programs write further bytes after the end of a PNG."""
+
 
 @contextmanager
-def opened_raster(uri: str) -> Iterator[Any]:
+def opened_raster(uri: str, references: References = "inside") -> Iterator[Any]:
     """Open a raster for reading, also on a server or in an object store (`polynya.stores`).
+
+    The file's ending says which drivers may open it, and it may refer to nothing that the user
+    hasn't named (`polynya.references`).
 
     Args:
         uri: Path or URI that GDAL opens.
+        references: Where files may lie that it refers to.
 
     Yields:
         The rasterio data set.
@@ -35,14 +82,72 @@ def opened_raster(uri: str) -> Iterator[Any]:
         SceneError: The file can't be opened or, within the block, read.
     """
     path = gdal_path(uri)
-    options = gdal_options() if is_remote(path) else {}
+    _check_answers(path, uri)
+    elsewhere = check_references(path, uri, references)
+    options = _SETTINGS | _remote_options(path, elsewhere)
     try:
-        with warnings.catch_warnings(), rasterio.Env(**options):
+        with (
+            warnings.catch_warnings(),
+            rasterio.Env(**options),
+            _name_for_gdal(path) as name,
+        ):
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(path) as source:
+            for source_path in elsewhere:
+                _open(source_path, references).close()
+            with _open(name, references) as source:
                 yield source
-    except RasterioError as error:
+    except (RasterioError, CPLE_BaseError) as error:
+        _note_silence(path, error)
         raise SceneError(_why_unreadable(uri, error)) from None
+
+
+def check_size(source: Any, uri: str) -> None:
+    """Refuse a raster that claims more pixels than can be read in good time and memory.
+
+    A few bytes can claim any number of pixels: virtual, sparse and well compressed files.
+
+    Args:
+        source: The open raster.
+        uri: Its name.
+
+    Raises:
+        SceneError: It has too many pixels, in all or for its bytes.
+    """
+    pixels = source.width * source.height
+    shape = f"{source.width:,} columns and {source.height:,} rows"
+    if pixels > MOST_PIXELS or source.width > MOST_COLUMNS:
+        raise SceneError(
+            f"{printable(uri)} has {shape}, and a scene may have {MOST_PIXELS:,} pixels and"
+            f" {MOST_COLUMNS:,} columns; cut it into parts (gdal_translate -srcwin)."
+        )
+    rows, columns = source.block_shapes[0]
+    block = rows * columns * source.count * np.dtype(source.dtypes[0]).itemsize
+    if pixels <= _SMALL and block <= _LARGEST_BLOCK:
+        return
+    size = _bytes_of(source)
+    if size is not None and max(pixels, block) > _GREATEST_RATIO * size:
+        raise SceneError(
+            f"{printable(uri)} has {shape} in only {size:,} bytes, so it is damaged or nearly"
+            " empty; cut out the part that has data (gdal_translate -srcwin)."
+        )
+
+
+def check_whole(uri: str) -> None:
+    """Refuse a PNG whose end is missing, even if no pixel is.
+
+    Raises:
+        SceneError: The file has no end chunk (PNG specification, 5.3 and 11.2.5).
+    """
+    path = gdal_path(uri)
+    if ending(path) != ".png" or not os.path.isfile(path):
+        return
+    with open(path, "rb") as file:
+        file.seek(0, os.SEEK_END)
+        file.seek(max(0, file.tell() - _LONGEST_TRAILER))
+        if b"IEND" not in file.read():
+            raise SceneError(
+                f"{printable(uri)} is truncated (a PNG without its end); fetch it again."
+            )
 
 
 def band_number(source: Any, uri: str, band: int | str, key: str) -> int:
@@ -63,8 +168,8 @@ def band_number(source: Any, uri: str, band: int | str, key: str) -> int:
     elif band in source.descriptions:
         return int(source.descriptions.index(band)) + 1
     raise SceneError(
-        f"{uri} has no band {band!r} (it has {source.count}: {list(source.descriptions)}); mend"
-        f" {key} in the recipe."
+        f"{printable(uri)} has no band {band!r} (it has {source.count}:"
+        f" {list(source.descriptions)}); fix {key} in the recipe."
     )
 
 
@@ -73,15 +178,97 @@ def tile_window(tile: Tile | None) -> Window | None:
     return Window(tile.col, tile.row, tile.width, tile.height) if tile else None
 
 
+def _open(path: str, references: References) -> Any:
+    """Open by the drivers of a path's ending; rasterio.open takes one driver only."""
+    drivers = allowed_drivers(path, references)
+    return DatasetReader(path, driver=None if drivers is None else list(drivers), sharing=False)
+
+
+def _remote_options(path: str, elsewhere: tuple[str, ...]) -> dict[str, Any]:
+    """Settings for what isn't on this machine's disks; local files are found with what is beside.
+
+    A virtual raster here may have a mask or statistics beside it, and other sources here.
+    """
+    if not is_local_file(path):
+        return gdal_options()
+    if not any(is_network(source) for source in elsewhere):
+        return {}
+    options = gdal_options()
+    if any(os.path.exists(path + suffix) for suffix in (".msk", ".aux.xml")):
+        options.pop("GDAL_DISABLE_READDIR_ON_OPEN", None)
+    return options
+
+
+@contextmanager
+def _name_for_gdal(path: str) -> Iterator[str]:
+    """A name of a file that GDAL takes: rasterio has names in UTF-8 only, Linux any bytes."""
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        pass
+    else:
+        yield path
+        return
+    folder, name = os.path.split(path)
+    stem = os.path.splitext(name)[0]
+    with TemporaryDirectory(prefix="polynya-") as links:
+        for entry in os.listdir(folder):
+            if entry.startswith(stem):
+                link = "scene" + entry.removeprefix(stem)
+                if link.isascii():
+                    os.symlink(os.path.join(folder, entry), os.path.join(links, link))
+        yield os.path.join(links, "scene" + name.removeprefix(stem))
+
+
+def _bytes_of(source: Any) -> int | None:
+    """Size of a raster and all files that it consists of; None where some can't be asked."""
+    total = 0
+    for name in source.files:
+        if not is_local_file(name):
+            return None
+        try:
+            total += os.stat(name).st_size
+        except OSError:
+            continue
+    return total
+
+
+def _host(path: str) -> str:
+    """What stands for a server in a path."""
+    if path.startswith("/vsicurl"):
+        return urlsplit("http" + path.partition("http")[2].replace("%3A", ":").replace("%2F", "/")).netloc
+    return "/".join(path.split("/")[:3])
+
+
+def _check_answers(path: str, uri: str) -> None:
+    """Raise SceneError for a server that was silent just now: waiting once is enough."""
+    if is_network(path) and time.monotonic() - _silent.get(_host(path), -_SILENCE) < _SILENCE:
+        raise SceneError(
+            f"{printable(uri)} can't be read, as its server doesn't answer; check the address, or"
+            " try again later."
+        )
+
+
+def _note_silence(path: str, error: Exception) -> None:
+    text = f"{error} {error.__cause__ or ''}"
+    if is_network(path) and any(sign.lower() in text.lower() for sign in _TIMEOUTS):
+        _silent[_host(path)] = time.monotonic()
+
+
 def _why_unreadable(uri: str, error: Exception) -> str:
-    if "://" not in uri and not uri.startswith("/vsi"):
-        if os.path.isdir(uri):
+    path, shown = gdal_path(uri), printable(uri)
+    if is_local_file(path):
+        if os.path.isdir(path):
             endings = ", ".join(EXTENSIONS)
-            return f"{uri} is a folder without scenes; give one with files of type {endings}."
-        if glob.has_magic(uri) and not os.path.exists(uri):
-            return f"No file matches {uri}; check the pattern."
-        if not os.path.exists(uri):
-            return f"{uri} does not exist; check the path."
+            return f"{shown} is a folder without scenes; give one with files of type {endings}."
+        if glob.has_magic(uri) and not os.path.exists(path):
+            return f"No file matches {shown}; check the pattern."
+        if not os.path.exists(path):
+            return f"{shown} does not exist; check the path."
+        if not os.access(path, os.R_OK):
+            return f"{shown} may not be read; check its permissions."
+        if os.path.getsize(path) == 0:
+            return f"{shown} is empty; fetch it again."
     # GDAL's reason is behind rasterio's general sentence, and may take several lines.
-    reason = " ".join(str(error.__cause__ or error).split()).rstrip(".")
-    return f"{uri} can't be read and may be truncated or no image ({reason}); fetch it again."
+    reason = printable(" ".join(str(error.__cause__ or error).split())).rstrip(".")
+    return f"{shown} can't be read and may be truncated or no image ({reason}); fetch it again."

@@ -28,6 +28,8 @@ from polynya.classes import SEA_ICE, ClassScheme
 from polynya.errors import RecipeError
 from polynya.inference_options import InferenceOptions
 from polynya.options import Options, Positive, Share
+from polynya.references import References
+from polynya.scaling import Offset, Scale
 from polynya.sources.options import AcquireOptions
 from polynya.thresholds import Profile
 from polynya.training_options import ModelOptions, TrainingOptions
@@ -62,11 +64,11 @@ class SceneOptions(Options):
     """How a file becomes an 8-bit RGB image."""
 
     bands: tuple[int | str, int | str, int | str] | None = None
-    """Red, green, blue: 1-based band numbers or band descriptions; default: found by colour
-    interpretation or Sentinel-2 band names, else bands 1, 2, 3."""
-    scale: float | None = None
+    """Red, green, blue: 1-based band numbers or band descriptions; default: found by the names of
+    bands, their wavelengths or colours, else bands 1, 2, 3 (`polynya.bands`)."""
+    scale: Scale | None = None
     """Reflectance per digital number; default: the product's own metadata."""
-    offset: float | None = None
+    offset: Offset | None = None
     """Reflectance at digital number 0; default: the product's own metadata."""
     stretch: tuple[float, float] = (0.0, 1.0)
     """Reflectances that become 0 and 255 (uint8 images are taken as they are)."""
@@ -76,6 +78,10 @@ class SceneOptions(Options):
     bands are nodata, as in Sentinel-2 products. Set it to false where black is a real colour."""
     layers: LayerOptions | None = None
     """Other layers of the scene that are read with it; default: none."""
+    references: References = "inside"
+    """Where files may lie that a virtual raster (.vrt) refers to. inside: in its own folder or
+    below, or anywhere if `polynya scenes --in-place` wrote it. anywhere: also elsewhere and on
+    servers, for files that you trust: what they refer to is read."""
 
     @field_validator("stretch")
     @classmethod
@@ -98,6 +104,9 @@ class TileOptions(Options):
 def _profile_tag(content: object) -> str:
     return _RANGES_TAG if isinstance(content, (dict, Profile)) else _NAME_TAG
 
+
+_UNSEEN = {"references"}
+"""Keys of a scene that say what may be read, not what becomes of it: no part of any digest."""
 
 _NAME_TAG, _RANGES_TAG = "<name>", "<ranges>"
 
@@ -240,7 +249,9 @@ class Recipe(Options):
         Args:
             *sections: Only these sections, for example those that shards depend on; default all.
         """
-        content = self.model_dump(mode="json", include=set(sections) or None, exclude={"acquire"})
+        content = self.model_dump(
+            mode="json", include=set(sections) or None, exclude={"acquire": True, "scene": _UNSEEN}
+        )
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 

@@ -11,15 +11,23 @@ import fnmatch
 import os
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from polynya.errors import SceneError, reason_of
 
 _VSI = {"s3": "/vsis3/", "gs": "/vsigs/", "http": "/vsicurl/", "https": "/vsicurl/"}
 _LISTABLE = ("s3://", "gs://")
 _GLOB = re.compile(r"[*?\[]")
+CONNECT_SECONDS = 10
+"""Until a server takes a connection."""
+SILENT_SECONDS = 10
+"""Without an answer, after which a request is given up."""
+REQUEST_SECONDS = 60
+"""For one request in all."""
+_ATTEMPTS = 3
 _REMEDY = "check the address and the credentials in the environment (docs/scenes.md)"
 
 
@@ -33,10 +41,28 @@ def gdal_path(uri: str) -> str:
     if separator and scheme in _VSI:
         return _VSI[scheme] + (uri if scheme.startswith("http") else rest)
     if scheme == "file" and separator:
-        return rest
+        return _path_of_uri(rest)
     if separator or uri.startswith("/vsi"):
         return uri
     return os.path.abspath(uri)
+
+
+def _path_of_uri(rest: str) -> str:
+    """Path in a file URI (RFC 8089) without its scheme, also where nothing is encoded in it."""
+    path = rest.removeprefix("localhost")
+    decoded = os.fsdecode(unquote_to_bytes(path))
+    return path if os.path.exists(path) and not os.path.exists(decoded) else decoded
+
+
+def encodable(uri: str) -> str:
+    """A path or URI as tables, JSON and terminals can hold it, and as `gdal_path` understands it.
+
+    Names of files on Linux are bytes. One with bytes that are no UTF-8, or with characters that
+    can't be seen, becomes a file URI.
+    """
+    if uri.isprintable() or "://" in uri or uri.startswith("/vsi"):
+        return uri
+    return "file://" + quote(os.fsencode(os.path.abspath(uri)))
 
 
 def signed_path(url: str, collection: str) -> str:
@@ -56,14 +82,20 @@ def is_remote(path: str) -> bool:
 def gdal_options(environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
     """GDAL settings for reading remote files that the environment doesn't set itself.
 
-    A request that fails for a passing reason is sent again, and no folder of a server is listed
-    for files beside the wanted one. The variables that SDKs know for servers other than the
-    clouds' own (AWS_ENDPOINT_URL, STORAGE_EMULATOR_HOST) hold for GDAL too.
+    A request that fails for a passing reason is sent again, a server that sends nothing or next to
+    nothing is given up, and no folder of a server is listed for files beside the wanted one. The
+    variables that SDKs know for servers other than the clouds' own (AWS_ENDPOINT_URL,
+    STORAGE_EMULATOR_HOST) hold for GDAL too.
     """
     options: dict[str, Any] = {
         "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
         "GDAL_HTTP_MAX_RETRY": "4",
         "GDAL_HTTP_RETRY_DELAY": "1",
+        # One request: time to connect, without a thousand bytes a second, in all.
+        "GDAL_HTTP_CONNECTTIMEOUT": str(CONNECT_SECONDS),
+        "GDAL_HTTP_LOW_SPEED_LIMIT": "1000",
+        "GDAL_HTTP_LOW_SPEED_TIME": str(SILENT_SECONDS),
+        "GDAL_HTTP_TIMEOUT": str(REQUEST_SECONDS),
     }
     endpoint = _s3_endpoint(environment)
     if endpoint:
@@ -161,6 +193,9 @@ def file_system(scheme: str) -> Any:
             anonymous=os.environ.get("AWS_NO_SIGN_REQUEST", "NO").upper() == "YES",
             endpoint_override=address.netloc if address else None,
             scheme=address.scheme if address else None,
+            connect_timeout=CONNECT_SECONDS,
+            request_timeout=SILENT_SECONDS,
+            retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=_ATTEMPTS),
         )
     if scheme == "gs":
         emulator = os.environ.get("STORAGE_EMULATOR_HOST")
@@ -169,5 +204,6 @@ def file_system(scheme: str) -> Any:
             anonymous=bool(address) or os.environ.get("GS_NO_SIGN_REQUEST", "NO").upper() == "YES",
             endpoint_override=address.netloc if address else None,
             scheme=address.scheme if address else "https",
+            retry_time_limit=timedelta(seconds=REQUEST_SECONDS),
         )
     raise ValueError(f"{scheme}:// is no object store that is known")

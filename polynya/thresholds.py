@@ -107,7 +107,7 @@ class Profile(BaseModel):
             if name not in names:
                 raise RecipeError(
                     f"The profile '{self.name}' labels '{name}', which the classes '{scheme}' don't"
-                    f" have ({', '.join(names)}); mend the recipe's 'label.profile' or 'classes'."
+                    f" have ({', '.join(names)}); fix the recipe's 'label.profile' or 'classes'."
                 )
 
 
@@ -173,7 +173,7 @@ def _check_overlaps(profile: Profile) -> None:
     shared = [(int(a), int(b)) for a, b in zip(lows[one, other], highs[one, other], strict=True)]
     raise RecipeError(
         f"The profile '{profile.name}' has an overlap: {held[one][1]} and {held[other][1]} both"
-        f" hold {_told(shared)}; mend their ranges in the recipe's 'label.profile' so that one ends"
+        f" hold {_told(shared)}; fix their ranges in the recipe's 'label.profile' so that one ends"
         " before the other begins."
     )
 

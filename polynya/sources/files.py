@@ -6,8 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
-from rasterio.enums import ColorInterp, MaskFlags
-
 from polynya.errors import PolynyaError, SceneError
 from polynya.progress import track
 from polynya.rasters import opened_raster
@@ -17,6 +15,7 @@ from polynya.sources import sentinel2
 from polynya.sources.item import ALPHA, Band, Item
 from polynya.sources.options import FilesOptions
 from polynya.stores import gdal_path
+from polynya.validity import find_validity
 
 _COLORS = ("red", "green", "blue")
 
@@ -40,10 +39,10 @@ def _describe(name: str, uri: str, options: FilesOptions) -> Item:
         with opened_raster(uri) as source:
             colors = dict(zip(_COLORS, scene.band_indexes, strict=True))
             bands = [_band(source, uri, wanted, colors, scene) for wanted in options.bands]
-            if ColorInterp.alpha in source.colorinterp:
-                index = source.colorinterp.index(ColorInterp.alpha) + 1
-                bands.append(Band(ALPHA, gdal_path(uri), index, 1.0, 0.0, None))
-            elif MaskFlags.per_dataset in source.mask_flag_enums[0]:
+            validity = find_validity(source, scene.band_indexes)
+            if validity.alpha is not None:
+                bands.append(Band(ALPHA, gdal_path(uri), validity.alpha, 1.0, 0.0, None))
+            elif validity.masks:
                 raise SceneError(
                     f"{uri} has a mask beside its bands; turn it into a nodata value (gdalwarp"
                     " -dstnodata 0) or an alpha band (gdalwarp -dstalpha)."
@@ -77,6 +76,6 @@ def _band_index(source: Any, uri: str, wanted: str, colors: dict[str, int]) -> i
     if known and known.color in colors:
         return colors[known.color]
     raise SceneError(
-        f"{uri} has no band '{wanted}' (it has {source.count}: {list(source.descriptions)}); mend"
+        f"{uri} has no band '{wanted}' (it has {source.count}: {list(source.descriptions)}); fix"
         " acquire.bands in the recipe."
     )

@@ -114,7 +114,7 @@ def test_auto_takes_only_what_is_there_and_a_name_insists(write_scene, numbers):
     assert layers.cirrus is None
     for key, band in [("swir", "B11"), ("cirrus", 9), ("clouds", "SCL")]:
         with pytest.raises(
-            SceneError, match=f"no band {band!r}.*mend scene.layers.{key}"
+            SceneError, match=f"no band {band!r}.*fix scene.layers.{key}"
         ) as caught:
             open_scene(path, options(**{key: band}))
         assert path in str(caught.value)

@@ -108,7 +108,7 @@ def test_hue_ends_at_179_whatever_is_written():
         (
             [WATER, THIN, THICK, colour_range("open_water", hue=[170, 10], value=[200, 220])],
             "can't be used: the profile 'mine' has an overlap: thin_ice and open_water both hold"
-            " hue 0..10, saturation 0..255, value 200..204; mend their ranges in the recipe's"
+            " hue 0..10, saturation 0..255, value 200..204; fix their ranges in the recipe's"
             " 'label.profile'",
         ),
         (
@@ -118,7 +118,7 @@ def test_hue_ends_at_179_whatever_is_written():
         (
             [WATER, THIN, colour_range("slush", value=[205, 255])],
             "can't be used: the profile 'mine' labels 'slush', which the classes 'sea-ice' don't"
-            " have .*; mend the recipe's 'label.profile' or 'classes'",
+            " have .*; fix the recipe's 'label.profile' or 'classes'",
         ),
         ([{"value": [0, 255]}], "lacks the key 'label.profile.ranges.0.class'; add it"),
         (

@@ -1,0 +1,197 @@
+"""What a scene is, whatever it is called: a digest of all the bytes that its pixels come from."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import zipfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from typing import TYPE_CHECKING
+from urllib.error import HTTPError, URLError
+from urllib.parse import unquote
+from urllib.request import Request, urlopen
+
+from polynya.errors import SceneError
+from polynya.rasters import opened_raster
+from polynya.references import References, ending, find_references, is_local_file, is_network
+from polynya.scene_names import printable
+from polynya.stores import SILENT_SECONDS, file_system, gdal_path
+
+if TYPE_CHECKING:
+    from polynya.scenes import Scene
+
+_CHUNK = 4 * 2**20
+_THREADS = 4
+_DEEPEST = 8
+_OVERVIEWS = ".ovr"
+_ARCHIVE = re.compile(r"^/vsizip/(?:\{(?P<braced>.+?)\}|(?P<plain>.+?\.zip))/(?P<member>.+)$", re.I)
+_STORES = {"/vsis3/": "s3", "/vsigs/": "gs"}
+
+
+def scene_digest(scene: Scene) -> str:
+    """Digest of all that a scene's pixels, nodata and layers come from.
+
+    That is the bytes of its file, of what GDAL takes with it (masks, statistics, world files), of
+    the files that a virtual raster refers to, and of its layers' files. It doesn't depend on how a
+    scene is spelt, in which folder it lies or when it was written. Of a file in a store or on a
+    server it is what that says of it without sending it: its size, time of change and entity tag.
+
+    Args:
+        scene: From `polynya.scenes.open_scene`.
+
+    Returns:
+        SHA-256, the first 16 hex digits.
+
+    Raises:
+        SceneError: A file can't be read.
+    """
+    parts = [("scene", scene.uri)]
+    if scene.layers is not None and scene.layers.clouds_uri not in (None, scene.uri):
+        parts.append(("clouds", str(scene.layers.clouds_uri)))
+    total = hashlib.sha256()
+    for role, uri in parts:
+        total.update(f"{role} {raster_digest(uri, scene.references)}\n".encode())
+    return total.hexdigest()[:16]
+
+
+def raster_digest(uri: str, references: References = "inside") -> str:
+    """Digest of a raster and of all files that belong to it, as `scene_digest`; 64 hex digits.
+
+    Args:
+        uri: Path or URI that GDAL opens.
+        references: Where files may lie that it refers to.
+    """
+    path = gdal_path(uri)
+    try:
+        return _raster(path, uri, references, 0)
+    except OSError as error:
+        raise SceneError(
+            f"{printable(uri)} can't be read ({error.strerror or error}); check the path."
+        ) from None
+
+
+def _raster(path: str, uri: str, references: References, depth: int) -> str:
+    if not is_local_file(path):
+        return _elsewhere(path)
+    if ending(path) == ".vrt":
+        if depth >= _DEEPEST:
+            raise SceneError(f"{printable(uri)} refers to itself; make it again (gdalbuildvrt).")
+        main = _virtual(path, uri, references, depth)
+    else:
+        main = _file(path)
+    lines = [main]
+    for companion in _companions(path, uri, references):
+        # The part of a sidecar's name that isn't the scene's: its name may change with the scene's.
+        suffix = companion.removeprefix(os.path.splitext(path)[0])
+        lines.append(f"{suffix if suffix != companion else 'beside'} {_file(companion)}")
+    return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()
+
+
+def _virtual(path: str, uri: str, references: References, depth: int) -> str:
+    """Digest of a virtual raster with the digests of its sources in place of their names."""
+    found = find_references(path)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        digests = list(
+            pool.map(lambda place: _source(place.path, uri, references, depth + 1), found)
+        )
+    with open(path, encoding="utf-8-sig") as file:
+        text = file.read()
+    for place, digest in sorted(
+        zip(found, digests, strict=True), key=lambda pair: -len(pair[0].text)
+    ):
+        text = re.sub(rf">\s*{re.escape(_escaped(place.text))}\s*<", f">{digest}<", text)
+    text = re.sub(r'relativeToVRT="[01]"', "", text, flags=re.IGNORECASE)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _source(path: str, uri: str, references: References, depth: int) -> str:
+    if is_local_file(path) and not os.path.isfile(path):
+        return "missing"
+    return _raster(path, uri, references, depth)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def _companions(path: str, uri: str, references: References) -> Iterator[str]:
+    """Local files that GDAL takes with a raster, sorted: masks, statistics, world files."""
+    if ending(path) == ".vrt":
+        found = [path + suffix for suffix in (".msk", ".aux.xml")]
+    else:
+        with opened_raster(path, references) as source:
+            found = [os.path.abspath(name) for name in source.files if is_local_file(name)]
+    for name in sorted(set(found) - {path}):
+        if not name.endswith(_OVERVIEWS) and os.path.isfile(name):
+            yield name
+
+
+def _file(path: str) -> str:
+    status = os.stat(path)
+    return _content(path, status.st_size, status.st_mtime_ns, status.st_ino)
+
+
+@lru_cache(maxsize=4096)
+def _content(path: str, size: int, changed: int, number: int) -> str:
+    """SHA-256 of a file, read once in a process for each of its states."""
+    digest = hashlib.sha256()
+    buffer = memoryview(bytearray(min(_CHUNK, max(1, size))))
+    with open(path, "rb", buffering=0) as file:
+        while count := file.readinto(buffer):
+            digest.update(buffer[:count])
+    return digest.hexdigest()
+
+
+def _elsewhere(path: str) -> str:
+    """What is known of a file that isn't on this machine's disks, without its pixels."""
+    archive = _ARCHIVE.match(path)
+    if archive:
+        name = archive["braced"] or archive["plain"]
+        if is_local_file(name):
+            return _member(name, archive["member"])
+        return hashlib.sha256(f"{_elsewhere(name)} {archive['member']}".encode()).hexdigest()
+    said = _said_by_store(path) or _said_by_server(path) or path
+    return hashlib.sha256(said.encode(errors="surrogateescape")).hexdigest()
+
+
+def _member(archive: str, member: str) -> str:
+    """Size and checksum of a file in a zip archive, as its directory says."""
+    try:
+        with zipfile.ZipFile(archive) as content:
+            info = content.getinfo(member)
+        said = f"{info.file_size} {info.CRC:08x}"
+    except (KeyError, zipfile.BadZipFile):
+        said = f"{_file(archive)} {member}"
+    return hashlib.sha256(said.encode()).hexdigest()
+
+
+def _said_by_store(path: str) -> str | None:
+    for prefix, scheme in _STORES.items():
+        if path.startswith(prefix):
+            try:
+                info = file_system(scheme).get_file_info(path.removeprefix(prefix))
+            except (OSError, ValueError):
+                return None
+            return f"{info.size} {info.mtime_ns}" if info.is_file else None
+    return None
+
+
+def _said_by_server(path: str) -> str | None:
+    """Size, time of change and entity tag of a file on a web server (RFC 9110, 8.6 and 8.8)."""
+    if not path.startswith("/vsicurl") or not is_network(path):
+        return None
+    address = path.removeprefix("/vsicurl/")
+    if path.startswith("/vsicurl?"):
+        address = unquote(path.rpartition("url=")[2])
+    if not address.startswith(("http://", "https://")):
+        return None
+    try:
+        with urlopen(Request(address, method="HEAD"), timeout=SILENT_SECONDS) as answer:
+            told = [answer.headers.get(key) for key in ("ETag", "Last-Modified", "Content-Length")]
+    except (HTTPError, URLError, OSError, ValueError):
+        return None
+    # A size alone doesn't change with the pixels.
+    return " ".join(map(str, told)) if told[0] or told[1] else None

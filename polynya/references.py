@@ -1,0 +1,345 @@
+"""What a scene's file may refer to: a file from elsewhere must not make Polynya read other files.
+
+GDAL finds out by a file's content what it is. So a virtual raster, whatever it is called, may name
+any file of this machine or any address, and what is read there would end up in shards and maps.
+Here the file's ending says which drivers of GDAL may open it, and what a virtual raster refers to
+is looked at before GDAL is.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+from xml.etree import ElementTree
+
+from polynya.errors import SceneError
+from polynya.ownership import is_ours
+from polynya.scene_names import printable
+
+References = Literal["inside", "anywhere"]
+"""Where what a file refers to may lie: in the file's own folder and below it, or anywhere."""
+
+SETTINGS = {"GDAL_VRT_ENABLE_PYTHON": "NO"}
+"""GDAL settings under which every raster is opened: no code out of files is run."""
+
+_JPEG2000 = ("JP2OpenJPEG", "JP2KAK", "JP2ECW", "JP2MrSID", "JP2Lura")
+_DRIVERS = {
+    ".tif": ("GTiff",),
+    ".tiff": ("GTiff",),
+    ".png": ("PNG",),
+    ".jpg": ("JPEG",),
+    ".jpeg": ("JPEG",),
+    ".jp2": _JPEG2000,
+    ".vrt": ("VRT",),
+}
+_SELF_CONTAINED = ("GTiff", "PNG", "JPEG", *_JPEG2000, "GIF", "BMP", "WEBP")
+"""Drivers that open no other file than the named one and what lies beside it under its name."""
+
+_MAGIC = (
+    b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff",
+    b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51",
+)  # fmt: skip
+"""How TIFF, BigTIFF, PNG, JPEG and JPEG 2000 begin."""
+_TIFF = _MAGIC[:4]
+
+_LONGEST_VRT = 64 * 2**20
+"""Bytes."""
+_DEEPEST = 8
+"""Virtual rasters that refer to virtual rasters."""
+
+# What a virtual raster may consist of, in lower case, as GDAL doesn't distinguish. Elements that
+# are not here may name files in ways that are not looked at (raw bands, pixel functions, ...).
+_PLACES = ("sourcefilename", "sourcedataset")
+_ELEMENTS = frozenset(
+    """vrtdataset srs geotransform gcplist gcp metadata mdi vrtrasterband maskband description
+    nodatavalue hidenodatavalue colorinterp colortable entry offset scale unittype categorynames
+    category histograms histitem histmin histmax bucketcount includeoutofrange approximate
+    histcounts gdalrasterattributetable fielddefn name type usage row f overview overviewlist
+    simplesource complexsource averagedsource kernelfilteredsource kernel size coefs sourceband
+    sourceproperties srcrect dstrect nodata scaleoffset scaleratio lut exponent clamp srcmin srcmax
+    dstmin dstmax colortablecomponent usemaskband openoptions ooi blockxsize blockysize
+    gdalwarpoptions warpmemorylimit resamplealg workingdatatype option transformer
+    approxtransformer maxerror basetransformer genimgprojtransformer srcgeotransform
+    srcinvgeotransform dstgeotransform dstinvgeotransform reprojecttransformer
+    reprojectiontransformer sourcesrs targetsrs options bandlist bandmapping srcnodatareal
+    srcnodataimag dstnodatareal dstnodataimag srcalphaband dstalphaband srcgcptransformer
+    gcptransformer order reversed tpstransformer""".split()
+) | {*_PLACES}
+_ATTRIBUTES = frozenset(
+    """rasterxsize rasterysize subclass dataaxistosrsaxismapping coordinateepoch domain format key
+    datatype band blockxsize blockysize relativetovrt shared xoff yoff xsize ysize c1 c2 c3 c4 id
+    info pixel line x y z projection row0min binsize tabletype index name src dst normalized
+    resampling""".split()
+)
+_SUBCLASSES = ("vrtwarpeddataset", "vrtwarpedrasterband", "vrtsourcedrasterband")
+_FILE_KEYS = ("overview_file", "x_dataset", "y_dataset")
+"""Metadata that GDAL takes for names of files."""
+
+_ARCHIVE = re.compile(r"/vsi(?:zip|tar|gzip|7z|rar)/")
+_NETWORK = re.compile(
+    r"/vsi(?:curl|s3|gs|az|adls|oss|swift|hdfs|webhdfs)(?:_streaming)?[/?]"
+    r"|(?:https?|ftp|s3|gs|az)://"
+)
+
+
+def is_network(path: str) -> bool:
+    """Whether GDAL gets what it calls `path` from a server, also through an archive there."""
+    return bool(_NETWORK.search(path))
+
+
+def is_local_file(path: str) -> bool:
+    """Whether what GDAL opens is a file of this machine's disks."""
+    return "://" not in path and not path.startswith("/vsi")
+
+
+def ending(path: str) -> str:
+    """The ending of a path or address, in lower case; a query of an address is no part of it."""
+    if path.startswith("/vsicurl?"):
+        path = re.sub("%2[fF]", "/", path.rpartition("url=")[2]).partition("%3F")[0]
+    if is_network(path):
+        path = path.partition("?")[0]
+    return os.path.splitext(path)[1].lower()
+
+
+def allowed_drivers(path: str, references: References) -> tuple[str, ...] | None:
+    """Drivers of GDAL that may open a file; None: any."""
+    found = _DRIVERS.get(ending(path))
+    if found is None:
+        return None if references == "anywhere" else _SELF_CONTAINED
+    return found
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A file that a virtual raster refers to."""
+
+    text: str
+    """As it stands in the file."""
+    path: str
+    """What GDAL opens."""
+
+
+def check_references(path: str, uri: str, references: References) -> tuple[str, ...]:
+    """Make sure that opening a raster reads nothing that the user hasn't named.
+
+    Args:
+        path: What GDAL opens.
+        uri: The user's name of it.
+        references: What the recipe allows.
+
+    Returns:
+        What a virtual raster refers to that doesn't lie on this machine's disks.
+
+    Raises:
+        SceneError: The file refers to something else, or can't be looked at.
+    """
+    is_vrt = ending(path) == ".vrt"
+    if not is_local_file(path):
+        if is_vrt and references == "inside":
+            raise SceneError(
+                f"{printable(uri)} is a virtual raster that doesn't lie on this machine's disks and"
+                " may refer to any file; copy it here together with its files, or set"
+                " scene.references to anywhere in the recipe if you trust it."
+            )
+        return ()
+    try:
+        status = os.stat(path)
+    except OSError:
+        return ()  # GDAL's reason for that is as good as any.
+    _check_companions(path, uri)
+    if not is_vrt:
+        return ()
+    return _checked_vrt(path, uri, references, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=4096)
+def _checked_vrt(
+    path: str, uri: str, references: References, size: int, changed: int
+) -> tuple[str, ...]:
+    """As `check_references`, once in a process for each state of a virtual raster."""
+    elsewhere: dict[str, None] = {}
+    _check_vrt(path, uri, references == "anywhere", (), elsewhere)
+    return tuple(elsewhere)
+
+
+def find_references(path: str) -> list[Reference]:
+    """What a local virtual raster refers to, each once, in order; not what these refer to.
+
+    Raises:
+        SceneError: It can't be read, or is no virtual raster.
+    """
+    found = [_resolved(path, place) for place in _places(_read_vrt(path))]
+    return list(dict.fromkeys(found))
+
+
+def _check_vrt(
+    path: str, uri: str, trusted: bool, above: tuple[str, ...], elsewhere: dict[str, None]
+) -> None:
+    """Look at a virtual raster and those that it refers to.
+
+    Args:
+        path: Of the virtual raster.
+        uri: The user's name of the scene.
+        trusted: It may consist of anything, and what it refers to may lie anywhere.
+        above: The virtual rasters that refer to it.
+        elsewhere: Gets what doesn't lie on this machine's disks.
+    """
+    here = os.path.realpath(path)
+    if here in above or len(above) >= _DEEPEST:
+        raise SceneError(
+            f"{printable(uri)} refers to itself, or to virtual rasters more than {_DEEPEST} deep;"
+            " make it again (gdalbuildvrt)."
+        )
+    root = _read_vrt(path)
+    if not trusted:
+        _check_elements(root, path, uri)
+    first = above[0] if above else here
+    for place in _places(root):
+        reference = _resolved(path, place)
+        # One that `polynya scenes --in-place` wrote is ours with these very bytes.
+        if not trusted and not _is_inside(reference, os.path.dirname(first)):
+            if not is_ours(Path(first)):
+                raise SceneError(
+                    f"{printable(uri)} refers to {printable(reference.text)}, which is no file in"
+                    " its own folder or below; put it there and refer to it by a relative path, or"
+                    " set scene.references to anywhere in the recipe if you trust the file."
+                )
+        if not is_local_file(reference.path):
+            elsewhere[reference.path] = None
+        elif ending(reference.path) == ".vrt" and os.path.isfile(reference.path):
+            _check_vrt(reference.path, uri, trusted, (*above, here), elsewhere)
+        elif not trusted:
+            _check_source(reference.path, uri)
+
+
+def _check_source(path: str, uri: str) -> None:
+    """Raise SceneError unless a source of a virtual raster is an image in itself."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(16)
+    except OSError:
+        return  # GDAL's sentence, when its pixels are wanted.
+    if not start.startswith(_MAGIC):
+        raise SceneError(
+            f"{printable(uri)} refers to {printable(path)}, which is no TIFF, PNG, JPEG or JPEG"
+            " 2000 image; convert it (gdal_translate), or set scene.references to anywhere in the"
+            " recipe if you trust the file."
+        )
+    _check_companions(path, uri)
+
+
+def _check_companions(path: str, uri: str) -> None:
+    """Raise SceneError if GDAL would take another file for the mask or overviews of a raster."""
+    for companion in (f"{path}.msk", f"{path}.ovr", f"{path}.msk.ovr"):
+        try:
+            with open(companion, "rb") as file:
+                start = file.read(4)
+        except OSError:
+            continue
+        if not start.startswith(_TIFF):
+            raise SceneError(
+                f"{printable(companion)} lies beside {printable(uri)} and is no TIFF file; make it"
+                " again or move it away."
+            )
+    try:
+        with open(f"{path}.aux.xml", "rb") as file:
+            text = file.read(_LONGEST_VRT).lower()
+    except OSError:
+        return
+    if any(key.encode() in text for key in _FILE_KEYS):
+        raise SceneError(
+            f"{printable(path)}.aux.xml refers to other files; move it away, or make it again"
+            " (gdal_edit.py)."
+        )
+
+
+def _read_vrt(path: str) -> ElementTree.Element:
+    """The XML of a virtual raster; comments stay, as GDAL and this parser see them differently."""
+    try:
+        with open(path, "rb") as file:
+            content = file.read(_LONGEST_VRT + 1)
+        if len(content) > _LONGEST_VRT:
+            raise SceneError(
+                f"{printable(path)} has more than {_LONGEST_VRT // 2**20} MB; make smaller virtual"
+                " rasters of it (gdalbuildvrt)."
+            )
+        text = content.decode("utf-8-sig")
+        if "<!DOCTYPE" in text.upper() or "<!ENTITY" in text.upper():
+            raise ValueError("it declares entities")
+        builder = ElementTree.TreeBuilder(insert_comments=True, insert_pis=True)
+        root = ElementTree.fromstring(text, ElementTree.XMLParser(target=builder))
+        if _name(root) != "vrtdataset":
+            raise ValueError("it is no VRTDataset")
+    except OSError as error:
+        raise SceneError(
+            f"{printable(path)} can't be read ({error.strerror or error}); check the path."
+        ) from None
+    except (ValueError, ElementTree.ParseError) as error:
+        raise SceneError(
+            f"{printable(path)} can't be read as a virtual raster ({error}); make it again"
+            " (gdalbuildvrt)."
+        ) from None
+    return root
+
+
+def _name(element: ElementTree.Element) -> str:
+    """Name of an element in lower case; empty for a comment."""
+    return element.tag.lower() if isinstance(element.tag, str) else ""
+
+
+def _check_elements(root: ElementTree.Element, path: str, uri: str) -> None:
+    """Raise SceneError if a virtual raster has parts that may name files in unknown ways."""
+    for element in _relevant(root):
+        unknown = [name for name in element.attrib if name.lower() not in _ATTRIBUTES]
+        values = {name.lower(): value for name, value in element.attrib.items()}
+        if values.get("subclass", _SUBCLASSES[0]).lower() not in _SUBCLASSES:
+            unknown.append(values["subclass"])
+        if values.get("key", "").lower() in _FILE_KEYS:
+            unknown.append(values["key"])
+        # A comment within a name would end it for GDAL only.
+        if _name(element) in _PLACES and (len(element) or element.text != (element.text or "").strip()):
+            unknown.append(str(element.tag))
+        if isinstance(element.tag, str) and _name(element) not in _ELEMENTS:
+            unknown.append(element.tag)
+        if unknown:
+            raise SceneError(
+                f"{printable(uri)} has the part '{printable(unknown[0])}'"
+                f"{'' if path == uri else f' ({printable(path)})'}, by which a virtual raster may"
+                " read any file; make a GeoTIFF of it (gdal_translate), or set scene.references to"
+                " anywhere in the recipe if you trust the file."
+            )
+
+
+def _relevant(element: ElementTree.Element) -> Iterator[ElementTree.Element]:
+    """An element and those inside, except other people's XML that GDAL only keeps."""
+    yield element
+    foreign = _name(element) == "metadata" and element.attrib.get("format", "").lower() == "xml"
+    for child in () if foreign else element:
+        yield from _relevant(child)
+
+
+def _places(root: ElementTree.Element) -> Iterator[ElementTree.Element]:
+    return (element for element in _relevant(root) if _name(element) in _PLACES)
+
+
+def _resolved(path: str, place: ElementTree.Element) -> Reference:
+    text = (place.text or "").strip()
+    values = {name.lower(): value.strip() for name, value in place.attrib.items()}
+    relative = values.get("relativetovrt", "0").lower() in ("1", "yes", "true", "on")
+    if relative and is_local_file(text) and not os.path.isabs(text):
+        return Reference(text, os.path.join(os.path.dirname(path), text))
+    return Reference(text, text)
+
+
+def _is_inside(reference: Reference, folder: str) -> bool:
+    """Whether a reference is a file in a folder or below, links followed, and nothing else."""
+    # GDAL takes 'PREFIX:...' for a name of some driver, such as GTIFF_DIR:1:file.
+    named = re.match(r"[A-Za-z][A-Za-z0-9_]*:", reference.text) and "/" in reference.text
+    if named or not os.path.isabs(reference.path) or not os.path.isfile(reference.path):
+        return False
+    return Path(os.path.realpath(reference.path)).is_relative_to(folder)

@@ -1,0 +1,54 @@
+"""Names of scenes: ids for files and tables, and texts for people."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from pathlib import Path
+
+from polynya.stores import gdal_path
+
+_LONGEST_ID = 120
+"""Characters; names of products add some, and file systems end at 255 bytes."""
+_DIGITS = 8
+
+
+def printable(text: str | os.PathLike[str]) -> str:
+    """A path, URI or other text as any file, table and terminal takes it.
+
+    Names of files on Linux are bytes. What is no UTF-8, and characters that can't be seen, become
+    escapes such as '\\xf8'.
+    """
+    decoded = os.fsencode(text).decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in decoded)
+
+
+def scene_id(uri: str) -> str:
+    """Id of a scene: its file name without extension, in characters that are safe in paths.
+
+    It begins with a letter or digit, since names that begin with `_` or `.` are hidden from Spark
+    and PyArrow. A name of which nothing or not all is left has a digest of itself in its id.
+    """
+    stem = Path(gdal_path(uri.rstrip("/"))).stem
+    safe = re.sub(r"[^A-Za-z0-9._-]", "_", stem)
+    if not re.search(r"[A-Za-z0-9]", safe):
+        return f"scene-{_digest(stem)}"
+    if len(safe) > _LONGEST_ID:
+        safe = f"{safe[: _LONGEST_ID - _DIGITS - 1]}-{_digest(stem)}"
+    return safe if safe[0].isalnum() else f"scene{safe}"
+
+
+def place_of(uri: str) -> str:
+    """The same text for all spellings of a place: links followed, absolute, without `file://`."""
+    path = gdal_path(uri)
+    return path if "://" in path or path.startswith("/vsi") else os.path.realpath(path)
+
+
+def unique_id(uri: str) -> str:
+    """Id of a scene that no other place gives: its own and a digest of where it is."""
+    return f"{scene_id(uri)}-{_digest(place_of(uri))}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(os.fsencode(text)).hexdigest()[:_DIGITS]

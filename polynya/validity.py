@@ -1,0 +1,132 @@
+"""Which pixels of a scene have data: what the file says of the bands that are used.
+
+A file can say it by an alpha band, by a mask (in it or beside it, `.msk`) and by nodata values. A
+pixel has no data where alpha is 0, where the mask is 0, or where all used bands have their nodata
+value. Bands that aren't used don't count: GDAL's own mask of a data set is the union over all its
+bands (GDAL RFC 15), so a fourth band without holes would hide the holes of the colours. A used band
+that has no nodata value says nothing, and a value that no pixel can have (NaN, or 300 in 8 bits) is
+none.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.windows import Window
+
+_NODATA_TAG = "NODATA_VALUES"
+"""GDAL's tag for a nodata value of each band that counts only where all bands have theirs."""
+
+_ALPHA_NAMES = re.compile(r"alpha|mask|opacity|transparen|valid|^(?:a|band)[ _]?4?$")
+
+
+@dataclass(frozen=True)
+class Validity:
+    """What a file says of its nodata."""
+
+    alpha: int | None
+    """1-based alpha band."""
+    masks: tuple[int, ...]
+    """1-based bands whose masks are not made from nodata values; one for a mask of all bands."""
+    nodata: tuple[int | None, ...]
+    """Nodata value of each used band; None: it has none."""
+
+    @property
+    def says_nothing(self) -> bool:
+        """The file has no word about nodata."""
+        return self.alpha is None and not self.masks and set(self.nodata) == {None}
+
+
+def find_validity(source: Any, indexes: tuple[int, ...]) -> Validity:
+    """What a file says of the nodata of some of its bands.
+
+    Args:
+        source: The open raster.
+        indexes: 1-based bands that are used.
+    """
+    alpha = _alpha(source, indexes)
+    flags = source.mask_flag_enums
+    own = []
+    for index in indexes:
+        of_band = flags[index - 1]
+        if {MaskFlags.all_valid, MaskFlags.nodata, MaskFlags.alpha} & set(of_band):
+            continue
+        own.append(index)
+        if MaskFlags.per_dataset in of_band:
+            break  # The other bands have the same.
+    return Validity(alpha, tuple(own), _values(source, indexes))
+
+
+def read_valid(
+    source: Any, validity: Validity, numbers: NDArray[Any], window: Window | None
+) -> NDArray[np.bool_]:
+    """Where pixels have data.
+
+    Args:
+        source: The open raster.
+        validity: From `find_validity`.
+        numbers: (H, W, bands), digital numbers of the used bands.
+        window: What of the raster they are.
+
+    Returns:
+        bool (H, W).
+    """
+    empty = None
+    # A used band without a nodata value says nothing, so those that have one decide.
+    for band, value in enumerate(validity.nodata):
+        if value is not None:
+            same = numbers[..., band] == value
+            empty = same if empty is None else np.logical_and(empty, same, out=empty)
+    valid = np.ones(numbers.shape[:2], np.bool_) if empty is None else ~empty
+    if validity.alpha is not None:
+        valid &= source.read(validity.alpha, window=window) != 0
+    if validity.masks:
+        some = source.read_masks(validity.masks[0], window=window) != 0
+        for index in validity.masks[1:]:
+            some |= source.read_masks(index, window=window) != 0
+        valid &= some
+    return valid
+
+
+def _alpha(source: Any, indexes: tuple[int, ...]) -> int | None:
+    """1-based alpha band.
+
+    GDAL calls the fourth band of each 8-bit TIFF alpha unless it is told otherwise, so one that has
+    another name is not.
+    """
+    for index, color in enumerate(source.colorinterp, start=1):
+        if color == ColorInterp.alpha and index not in indexes:
+            name = (source.descriptions[index - 1] or "").lower()
+            if not name or _ALPHA_NAMES.search(name):
+                return index
+    return None
+
+
+def _values(source: Any, indexes: tuple[int, ...]) -> tuple[int | None, ...]:
+    """Nodata value of each used band, where its type can have it."""
+    texts = (source.tags().get(_NODATA_TAG) or "").split()
+    if len(texts) == source.count:
+        values = [_number(texts[index - 1]) for index in indexes]
+    else:
+        values = [source.nodatavals[index - 1] for index in indexes]
+    dtypes = [source.dtypes[index - 1] for index in indexes]
+    return tuple(_possible(value, dtype) for value, dtype in zip(values, dtypes, strict=True))
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _possible(value: float | None, dtype: str) -> int | None:
+    if value is None or not np.isfinite(value) or value != int(value):
+        return None
+    limits = np.iinfo(dtype)
+    return int(value) if limits.min <= value <= limits.max else None
