@@ -37,8 +37,10 @@ _OTHER_LIGHT = {
 }  # fmt: skip
 _ONLY_LATER = {8.5, 9, 10, 11, 12}
 """Numbers that Landsat 4, 5 and 7 don't have; 8.5 stands for 8A."""
-_FIRST_SENSORS = re.compile(r"landsat[ _-]?0?([4579])|^l[et]0?([4579])", re.IGNORECASE)
-_LATER_SENSORS = re.compile(r"landsat[ _-]?0?[89]|^lc0?[89]|sentinel[ _-]?2|^s2[abc]", re.IGNORECASE)
+_FIRST_SENSORS = re.compile(r"landsat[ _-]?0?[457]|^l[et]0?[457]", re.IGNORECASE)
+_LATER_SENSORS = re.compile(
+    r"landsat[ _-]?0?[89]|^lc0?[89]|sentinel[ _-]?2|^s2[abc]", re.IGNORECASE
+)
 
 _WAVELENGTHS = {"red": (620.0, 665.0, 690.0), "green": (530.0, 560.0, 590.0),
                 "blue": (440.0, 485.0, 515.0)}  # fmt: skip

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-
 from tempfile import TemporaryDirectory
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote
 
 import numpy as np
 import rasterio
@@ -235,9 +235,8 @@ def _bytes_of(source: Any) -> int | None:
 
 def _host(path: str) -> str:
     """What stands for a server in a path."""
-    if path.startswith("/vsicurl"):
-        return urlsplit("http" + path.partition("http")[2].replace("%3A", ":").replace("%2F", "/")).netloc
-    return "/".join(path.split("/")[:3])
+    address = re.search(r"https?://[^/?]*", unquote(path))
+    return address[0] if address else "/".join(path.split("/")[:3])
 
 
 def _check_answers(path: str, uri: str) -> None:

@@ -11,11 +11,10 @@ import json
 import re
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
-    BaseModel,
     Discriminator,
     Field,
     Tag,
@@ -28,8 +27,11 @@ from polynya.classes import SEA_ICE, ClassScheme
 from polynya.errors import RecipeError
 from polynya.inference_options import InferenceOptions
 from polynya.options import Options, Positive, Share
+from polynya.recipe_errors import describe_errors
+from polynya.recipe_reading import read_yaml
 from polynya.references import References
 from polynya.scaling import Offset, Scale
+from polynya.scene_names import printable
 from polynya.sources.options import AcquireOptions
 from polynya.thresholds import Profile
 from polynya.training_options import ModelOptions, TrainingOptions
@@ -270,22 +272,7 @@ def load_recipe(path: str | Path | None) -> Recipe:
     Raises:
         RecipeError: The file is missing, is no YAML mapping, or has an unknown key or wrong value.
     """
-    if path is None:
-        return Recipe()
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not a text file"
-        raise RecipeError(f"Can't read the recipe {path}: {reason}; give a YAML file.") from None
-    except yaml.YAMLError as error:
-        where = getattr(error, "problem_mark", None)
-        line = f" at line {where.line + 1}" if where else ""
-        raise RecipeError(f"The recipe {path} is not valid YAML{line}; mend it there.") from None
-    if content is None:
-        content = {}
-    if not isinstance(content, dict):
-        raise RecipeError(f"The recipe {path} must be a mapping of keys, such as 'seed: 0'.")
-    return parse_recipe(content, source=str(path))
+    return Recipe() if path is None else parse_recipe(read_yaml(path), source=printable(path))
 
 
 def parse_recipe(content: dict[str, Any], source: str) -> Recipe:
@@ -298,53 +285,6 @@ def parse_recipe(content: dict[str, Any], source: str) -> Recipe:
             f"The recipe {source} can't be used: {message[0].lower()}{message[1:]}"
         ) from None
     except ValidationError as error:
-        first = error.errors()[0]
-        location = first["loc"]
-        key = ".".join(str(part) for part in location if not _is_tag(part))
-        if first["type"] == "extra_forbidden":
-            known = ", ".join(_known_keys(location[:-1]))
-            problem = f"has the unknown key '{key}'; known there: {known}"
-        elif first["type"] == "missing":
-            problem = f"lacks the key '{key}'; add it"
-        else:
-            message = first["msg"].removeprefix("Value error, ")
-            problem = f"has a wrong value for '{key}': {message} (received {first['input']!r})"
-        raise RecipeError(f"The recipe {source} {problem}.") from None
-
-
-def _is_tag(part: int | str) -> bool:
-    """Whether a part of an error's location tells members of a union apart and is no key."""
-    return isinstance(part, str) and part.startswith("<")
-
-
-def _known_keys(location: tuple[int | str, ...]) -> list[str]:
-    model: type[BaseModel] = Recipe
-    members: list[type[BaseModel]] = []
-    for part in location:
-        if isinstance(part, int):  # An element of a sequence whose model is known already.
-            continue
-        if _is_tag(part):
-            model = _member(members, str(part)) or model
-            continue
-        field = next((f for name, f in model.model_fields.items() if part in (name, f.alias)), None)
-        members = _models_in(field.annotation) if field else []
-        if not members:
-            return []
-        model = members[0]
-    return sorted(field.alias or name for name, field in model.model_fields.items())
-
-
-def _member(members: list[type[BaseModel]], tag: str) -> type[BaseModel] | None:
-    """The model of a union that has the key `source` with the value of a tag."""
-    for model in members:
-        source = model.model_fields.get("source")
-        if source is not None and tag.strip("<>") in get_args(source.annotation):
-            return model
-    return None
-
-
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    """The models that an annotation is or has inside: X, X | Y | None, tuple[X, ...]."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for part in get_args(annotation) for model in _models_in(part)]
+        raise RecipeError(
+            f"The recipe {source} {describe_errors(error, content, Recipe)}."
+        ) from None

@@ -55,27 +55,32 @@ _DEEPEST = 8
 # What a virtual raster may consist of, in lower case, as GDAL doesn't distinguish. Elements that
 # are not here may name files in ways that are not looked at (raw bands, pixel functions, ...).
 _PLACES = ("sourcefilename", "sourcedataset")
-_ELEMENTS = frozenset(
-    """vrtdataset srs geotransform gcplist gcp metadata mdi vrtrasterband maskband description
-    nodatavalue hidenodatavalue colorinterp colortable entry offset scale unittype categorynames
-    category histograms histitem histmin histmax bucketcount includeoutofrange approximate
-    histcounts gdalrasterattributetable fielddefn name type usage row f overview overviewlist
-    simplesource complexsource averagedsource kernelfilteredsource kernel size coefs sourceband
-    sourceproperties srcrect dstrect nodata scaleoffset scaleratio lut exponent clamp srcmin srcmax
-    dstmin dstmax colortablecomponent usemaskband openoptions ooi blockxsize blockysize
-    gdalwarpoptions warpmemorylimit resamplealg workingdatatype option transformer
-    approxtransformer maxerror basetransformer genimgprojtransformer srcgeotransform
-    srcinvgeotransform dstgeotransform dstinvgeotransform reprojecttransformer
-    reprojectiontransformer sourcesrs targetsrs options bandlist bandmapping srcnodatareal
-    srcnodataimag dstnodatareal dstnodataimag srcalphaband dstalphaband srcgcptransformer
-    gcptransformer order reversed tpstransformer""".split()
-) | {*_PLACES}
-_ATTRIBUTES = frozenset(
-    """rasterxsize rasterysize subclass dataaxistosrsaxismapping coordinateepoch domain format key
-    datatype band blockxsize blockysize relativetovrt shared xoff yoff xsize ysize c1 c2 c3 c4 id
-    info pixel line x y z projection row0min binsize tabletype index name src dst normalized
-    resampling""".split()
-)
+_ELEMENTS = {
+    "vrtdataset", "srs", "geotransform", "gcplist", "gcp", "metadata", "mdi", "vrtrasterband",
+    "maskband", "description", "nodatavalue", "hidenodatavalue", "colorinterp", "colortable",
+    "entry", "offset", "scale", "unittype", "categorynames", "category", "histograms",
+    "histitem", "histmin", "histmax", "bucketcount", "includeoutofrange", "approximate",
+    "histcounts", "gdalrasterattributetable", "fielddefn", "name", "type", "usage", "row", "f",
+    "overview", "overviewlist", "simplesource", "complexsource", "averagedsource",
+    "kernelfilteredsource", "kernel", "size", "coefs", "sourceband", "sourceproperties",
+    "srcrect", "dstrect", "nodata", "scaleoffset", "scaleratio", "lut", "exponent", "clamp",
+    "srcmin", "srcmax", "dstmin", "dstmax", "colortablecomponent", "usemaskband", "openoptions",
+    "ooi", "blockxsize", "blockysize", "gdalwarpoptions", "warpmemorylimit", "resamplealg",
+    "workingdatatype", "option", "transformer", "approxtransformer", "maxerror",
+    "basetransformer", "genimgprojtransformer", "srcgeotransform", "srcinvgeotransform",
+    "dstgeotransform", "dstinvgeotransform", "reprojecttransformer", "reprojectiontransformer",
+    "sourcesrs", "targetsrs", "options", "bandlist", "bandmapping", "srcnodatareal",
+    "srcnodataimag", "dstnodatareal", "dstnodataimag", "srcalphaband", "dstalphaband",
+    "srcgcptransformer", "gcptransformer", "order", "reversed", "tpstransformer",
+    *_PLACES,
+}  # fmt: skip
+_ATTRIBUTES = {
+    "rasterxsize", "rasterysize", "subclass", "dataaxistosrsaxismapping", "coordinateepoch",
+    "domain", "format", "key", "datatype", "band", "blockxsize", "blockysize", "relativetovrt",
+    "shared", "xoff", "yoff", "xsize", "ysize", "c1", "c2", "c3", "c4", "id", "info", "pixel",
+    "line", "x", "y", "z", "projection", "row0min", "binsize", "tabletype", "index", "name",
+    "src", "dst", "normalized", "resampling",
+}  # fmt: skip
 _SUBCLASSES = ("vrtwarpeddataset", "vrtwarpedrasterband", "vrtsourcedrasterband")
 _FILE_KEYS = ("overview_file", "x_dataset", "y_dataset")
 """Metadata that GDAL takes for names of files."""
@@ -202,13 +207,13 @@ def _check_vrt(
     for place in _places(root):
         reference = _resolved(path, place)
         # One that `polynya scenes --in-place` wrote is ours with these very bytes.
-        if not trusted and not _is_inside(reference, os.path.dirname(first)):
-            if not is_ours(Path(first)):
-                raise SceneError(
-                    f"{printable(uri)} refers to {printable(reference.text)}, which is no file in"
-                    " its own folder or below; put it there and refer to it by a relative path, or"
-                    " set scene.references to anywhere in the recipe if you trust the file."
-                )
+        placed = trusted or _is_inside(reference, os.path.dirname(first))
+        if not placed and not is_ours(Path(first)):
+            raise SceneError(
+                f"{printable(uri)} refers to {printable(reference.text)}, which is no file in its"
+                " own folder or below; put it there and refer to it by a relative path, or set"
+                " scene.references to anywhere in the recipe if you trust the file."
+            )
         if not is_local_file(reference.path):
             elsewhere[reference.path] = None
         elif ending(reference.path) == ".vrt" and os.path.isfile(reference.path):
@@ -301,8 +306,9 @@ def _check_elements(root: ElementTree.Element, path: str, uri: str) -> None:
             unknown.append(values["subclass"])
         if values.get("key", "").lower() in _FILE_KEYS:
             unknown.append(values["key"])
+        text = element.text or ""
         # A comment within a name would end it for GDAL only.
-        if _name(element) in _PLACES and (len(element) or element.text != (element.text or "").strip()):
+        if _name(element) in _PLACES and (len(element) or text != text.strip()):
             unknown.append(str(element.tag))
         if isinstance(element.tag, str) and _name(element) not in _ELEMENTS:
             unknown.append(element.tag)

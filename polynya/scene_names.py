@@ -18,7 +18,7 @@ def printable(text: str | os.PathLike[str]) -> str:
     """A path, URI or other text as any file, table and terminal takes it.
 
     Names of files on Linux are bytes. What is no UTF-8, and characters that can't be seen, become
-    escapes such as '\\xf8'.
+    escapes, a backslash with hexadecimal digits.
     """
     decoded = os.fsencode(text).decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in decoded)

@@ -1,0 +1,95 @@
+"""What is wrong with a recipe's values, with keys as they stand in the file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from polynya.scene_names import printable
+
+_LONGEST_VALUE = 80
+
+
+def describe_errors(error: ValidationError, content: object, model: type[BaseModel]) -> str:
+    """The first error of a validation, to follow 'The recipe X'.
+
+    Args:
+        error: What pydantic found.
+        content: What was validated.
+        model: For what.
+
+    Returns:
+        Half a sentence that names the key.
+    """
+    first = error.errors()[0]
+    keys = _keys(first, content)
+    key = _dotted(keys)
+    if first["type"] == "extra_forbidden":
+        known = ", ".join(_known_keys(keys[:-1], content, model))
+        return f"has the unknown key '{key}'; known there: {known}"
+    if first["type"] == "missing":
+        return f"lacks the key '{key}'; add it"
+    # A key of several types has an error of each.
+    told = [e["msg"] for e in error.errors() if _keys(e, content) == keys]
+    message = " or ".join(dict.fromkeys(text.removeprefix("Value error, ") for text in told))
+    value = repr(first["input"])
+    shown = value if len(value) <= _LONGEST_VALUE else value[:_LONGEST_VALUE] + "..."
+    where = f"a wrong value for '{key}'" if key else "wrong values"
+    return f"has {where}: {printable(message)} (received {printable(shown)})"
+
+
+def _keys(error: Any, content: object) -> list[int | str]:
+    """Keys and places in lists of an error, without what pydantic adds for types of unions."""
+    keys: list[int | str] = []
+    location = error["loc"]
+    for number, part in enumerate(location):
+        last_missing = error["type"] == "missing" and number == len(location) - 1
+        if isinstance(content, dict) and part in content:
+            content = content[part]
+        elif isinstance(content, (list, tuple)) and isinstance(part, int) and part < len(content):
+            content = content[part]
+        elif not last_missing:
+            continue
+        keys.append(part)
+    return keys
+
+
+def _dotted(keys: Sequence[int | str]) -> str:
+    return printable(".".join(str(key)[:_LONGEST_VALUE] for key in keys))
+
+
+def _known_keys(
+    keys: Sequence[int | str], content: Any, model: type[BaseModel]
+) -> list[str]:
+    """Keys of the section that some keys lead to."""
+    members: list[type[BaseModel]] = [model]
+    for key in keys:
+        content = content[key]
+        if isinstance(key, int):  # An element of a sequence whose model is known already.
+            continue
+        members = [
+            inside
+            for member in members
+            for name, field in member.model_fields.items()
+            if key in (name, field.alias)
+            for inside in _models_in(field.annotation)
+        ]
+    source = content.get("source") if isinstance(content, dict) else None
+    chosen = next((m for m in members if source is not None and _is_of_source(m, source)), None)
+    of = chosen or (members[0] if members else None)
+    return sorted(f.alias or name for name, f in of.model_fields.items()) if of else []
+
+
+def _is_of_source(model: type[BaseModel], source: object) -> bool:
+    """Whether a section has the key `source` with this value."""
+    field = model.model_fields.get("source")
+    return field is not None and source in get_args(field.annotation)
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    """The models that an annotation is or has inside: X, X | Y | None, tuple[X, ...]."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models_in(part)]

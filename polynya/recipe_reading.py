@@ -1,0 +1,236 @@
+"""Reading YAML files of users: what isn't plain, small and unambiguous is one sentence.
+
+The values are those of YAML 1.2 (its core schema): only true and false are truth values, so that
+`no` and `on` are texts, and 12:30 and 1_000 are no numbers.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from polynya.errors import RecipeError
+from polynya.scene_names import printable
+
+_LONGEST = 256 * 1024
+"""Bytes of a file."""
+_DEEPEST = 32
+"""Brackets within brackets."""
+_MOST_VALUES = 100_000
+"""Values of a file after all its aliases."""
+_MOST_DIGITS = 40
+_SHOWN = 60
+
+
+class _Loader(yaml.SafeLoader):
+    """Resolves plain values as YAML 1.2 does and constructs no others."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - as PyYAML declares it
+    yaml_constructors = dict(yaml.constructor.BaseConstructor.yaml_constructors)
+
+
+_RESOLVERS = (
+    ("null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
+    ("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", list("tTfF")),
+    ("int", r"^(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)$", list("-+0123456789")),
+    ("float", r"^(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
+              r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$", list("-+.0123456789")),
+    ("merge", r"^(?:<<)$", ["<"]),
+)  # fmt: skip
+for _name, _pattern, _first in _RESOLVERS:
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", re.compile(_pattern), _first)
+
+
+class _ReadingError(Exception):
+    """What is wrong with a file, with the remedy, to follow 'The recipe X'."""
+
+
+def read_yaml(path: str | Path, what: str = "recipe") -> dict[str, Any]:
+    """Read a YAML file that is a mapping.
+
+    Args:
+        path: Of the file.
+        what: What it is, for errors.
+
+    Returns:
+        Its content: mappings, lists, texts, numbers, truth values and None only; {} for an empty
+        file.
+
+    Raises:
+        RecipeError: The file is missing, too large, no text, no YAML, no mapping, or ambiguous (a
+            key given twice).
+    """
+    shown = printable(path)
+    try:
+        with open(path, "rb") as file:
+            content = file.read(_LONGEST + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise RecipeError(f"Can't read the {what} {shown}: {reason}; give a YAML file.") from None
+    try:
+        return parse_yaml(_decoded(content))
+    except _ReadingError as error:
+        raise RecipeError(f"The {what} {shown} {error}.") from None
+
+
+def parse_yaml(text: str) -> dict[str, Any]:
+    """Content of a YAML text, as `read_yaml`; `_ReadingError` says what is wrong with it."""
+    try:
+        _check_events(text)
+        node = _Loader(text).get_single_node()
+        if node is None:
+            return {}
+        _count(node, {}, ())
+        content = _value(node)
+    except yaml.YAMLError as error:
+        raise _ReadingError(_what_yaml_says(error, text)) from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise _ReadingError("must be a mapping of keys, such as 'seed: 0'")
+    return content
+
+
+def _decoded(content: bytes) -> str:
+    if len(content) > _LONGEST:
+        raise _ReadingError(f"has more than {_LONGEST // 1024} KiB; give a shorter file")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise _ReadingError(
+            f"is not a text file in UTF-8 (line {line}); save it with that encoding"
+        ) from None
+
+
+def _what_yaml_says(error: yaml.YAMLError, text: str) -> str:
+    if isinstance(error, yaml.reader.ReaderError):
+        line = text.count("\n", 0, int(error.position)) + 1
+        return f"has a character at line {line} that no text has; remove it there"
+    mark = getattr(error, "problem_mark", None)
+    where = f" at line {mark.line + 1}" if mark else ""
+    if "'\\t'" in str(getattr(error, "problem", "")):
+        return f"is not valid YAML{where} (a tab); indent with blanks there"
+    return f"is not valid YAML{where}; fix it there"
+
+
+def _check_events(text: str) -> None:
+    """Look at a text piece by piece, before anything is built of it."""
+    depth = documents = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        elif isinstance(event, yaml.DocumentStartEvent):
+            documents += 1
+        line = event.start_mark.line + 1
+        if depth > _DEEPEST:
+            raise _ReadingError(
+                f"has more than {_DEEPEST} brackets or levels within each other at line {line};"
+                " remove some"
+            )
+        if documents > 1:
+            raise _ReadingError(f"has a second document at line {line}; remove '---' there")
+
+
+def _count(node: yaml.Node, known: dict[int, int], above: tuple[int, ...]) -> int:
+    """Number of values of a node with all its aliases."""
+    if id(node) in above:
+        raise _ReadingError(f"refers to itself at line {_line(node)}; write the values out")
+    if id(node) not in known:
+        inside: list[yaml.Node] = []
+        if isinstance(node, yaml.MappingNode):
+            inside = [part for pair in node.value for part in pair]
+        elif isinstance(node, yaml.SequenceNode):
+            inside = node.value
+        known[id(node)] = 1 + sum(_count(part, known, (*above, id(node))) for part in inside)
+        if known[id(node)] > _MOST_VALUES:
+            raise _ReadingError(
+                f"has more than {_MOST_VALUES:,} values at line {_line(node)}, as its aliases"
+                " stand for others; write them out"
+            )
+    return known[id(node)]
+
+
+def _value(node: yaml.Node) -> Any:
+    """What a node means."""
+    kind = node.tag.removeprefix("tag:yaml.org,2002:")
+    if isinstance(node, yaml.MappingNode) and kind == "map":
+        return _mapping(node)
+    if isinstance(node, yaml.SequenceNode) and kind == "seq":
+        return [_value(part) for part in node.value]
+    if isinstance(node, yaml.ScalarNode):
+        text = node.value
+        if kind in ("str", "merge"):
+            return str(text)
+        if kind == "null":
+            return None
+        if kind == "bool" and text.lower() in ("true", "false"):
+            return text.lower() == "true"
+        if kind in ("int", "float"):
+            return _number(kind, text, node)
+    raise _ReadingError(f"has the tag '!{_short(kind)}' at line {_line(node)}; remove it there")
+
+
+def _mapping(node: yaml.MappingNode) -> dict[str, Any]:
+    lines: dict[str, int] = {}
+    merged: dict[str, Any] = {}
+    own: dict[str, Any] = {}
+    for key_node, value_node in node.value:
+        key = _value(key_node) if isinstance(key_node, yaml.ScalarNode) else None
+        if not isinstance(key, str):
+            shown = _short(str(key_node.value)) if isinstance(key_node, yaml.ScalarNode) else "["
+            raise _ReadingError(
+                f"has the key '{shown}' at line {_line(key_node)}, which is no text; put it in"
+                " quotes or remove it"
+            )
+        if key in lines:
+            raise _ReadingError(
+                f"has the key '{_short(key)}' twice, at line {lines[key]} and line"
+                f" {_line(key_node)}; put what belongs to it together under one"
+            )
+        lines[key] = _line(key_node)
+        value = _value(value_node)
+        if key_node.tag.endswith(":merge"):
+            for part in value if isinstance(value, list) else [value]:
+                if not isinstance(part, dict):
+                    raise _ReadingError(
+                        f"has '<<' without a mapping at line {_line(key_node)}; remove it there"
+                    )
+                merged = part | merged
+        else:
+            own[key] = value
+    return merged | own
+
+
+def _number(kind: str, text: str, node: yaml.Node) -> int | float:
+    # Conversion of very long numbers takes very long.
+    if len(text) > _MOST_DIGITS:
+        raise _ReadingError(f"has a number of {len(text)} digits at line {_line(node)}; shorten it")
+    plain = text.lower()
+    try:
+        if kind == "int":
+            base = {"0o": 8, "0x": 16}.get(plain[:2], 10)
+            return int(plain, base)
+        if plain.endswith(".nan"):
+            return math.nan
+        if plain.endswith(".inf"):
+            return -math.inf if plain.startswith("-") else math.inf
+        return float(plain)
+    except ValueError:
+        raise _ReadingError(
+            f"has '{_short(text)}' at line {_line(node)}, which is no number; fix it there"
+        ) from None
+
+
+def _line(node: yaml.Node) -> int:
+    return int(node.start_mark.line) + 1
+
+
+def _short(text: str) -> str:
+    return printable(text if len(text) <= _SHOWN else text[:_SHOWN] + "...")
