@@ -23,14 +23,17 @@ import numpy as np
 import rasterio
 from numpy.typing import NDArray
 from rasterio._err import CPLE_BaseError  # What rasterio.shutil lets through.
+from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.rpc import RPC
 from rasterio.shutil import copy
 from rasterio.transform import Affine
 from rasterio.windows import Window
 
 from polynya.errors import OutputError
 from polynya.files import UnreadableError, temporary_file, whole_file
+from polynya.place import ControlPoints
 from polynya.scenes import Scene
 
 _COG_OPTIONS = {"BLOCKSIZE": 512, "COMPRESS": "DEFLATE", "BIGTIFF": "IF_SAFER"}
@@ -53,6 +56,8 @@ class RasterLayout:
     crs: str | None
     transform: tuple[float, ...] | None
     """Affine coefficients (a, b, c, d, e, f); None without georeference."""
+    control: ControlPoints | None = None
+    """What takes the place of a transform."""
     resampling: str = "NEAREST"
     """How GDAL makes overviews: MODE for codes, AVERAGE for measures."""
     scale: float = 1.0
@@ -69,6 +74,7 @@ class RasterLayout:
             bands=tuple(bands),
             crs=scene.crs,
             transform=scene.transform,
+            control=scene.control,
             **rest,
         )
 
@@ -292,5 +298,18 @@ def _describe(target: Any, layout: RasterLayout, tags: Mapping[str, str]) -> Non
     target.descriptions = layout.bands
     if layout.colormap is not None:
         target.write_colormap(1, dict(layout.colormap))
+    if layout.control is not None:
+        _place(target, layout.control)
     if layout.scale != 1.0:
         target.scales = (layout.scale,) * len(layout.bands)
+
+
+def _place(target: Any, control: ControlPoints) -> None:
+    if control.points:
+        points = [
+            GroundControlPoint(row=row, col=column, x=x, y=y, z=z, id=str(number))
+            for number, (column, row, x, y, z) in enumerate(control.points, 1)
+        ]
+        target.gcps = points, CRS.from_user_input(control.crs) if control.crs else CRS()
+    if control.rpcs:
+        target.rpcs = RPC.from_gdal(dict(control.rpcs))

@@ -74,18 +74,19 @@ def concentration_grid(scene: Scene, options: ConcentrationOptions) -> Grid:
 def concentration_layout(scene: Scene, grid: Grid, groups: Iterable[str]) -> RasterLayout:
     """Three bands for each group of classes, and the share of valid pixels."""
     bands = [f"{group}{what}" for group in groups for what in ("", " expected", " uncertainty")]
-    a, b, c, d, e, f = scene.transform or (1.0, 0.0, 0.0, 0.0, -1.0, 0.0)
     n, m = grid.columns, grid.rows
-    transform = (a * n, b * m, c, d * n, e * m, f)
+    # As QGIS shows a scene without transform, and so where its polygons are.
+    a, b, c, d, e, f = scene.transform or (1.0, 0.0, 0.0, 0.0, -1.0, 0.0)
+    control = scene.control.of_cells(m, n) if scene.control and scene.control.points else None
     return RasterLayout(
         height=grid.height,
         width=grid.width,
         bands=(*bands, "valid share"),
         dtype="float32",
         nodata=float("nan"),
-        crs=scene.crs,
-        # As QGIS shows a scene without transform, and so where its polygons are.
-        transform=transform,
+        crs=scene.crs if scene.has_place else None,
+        transform=None if control else (a * n, b * m, c, d * n, e * m, f),
+        control=control,
         resampling="AVERAGE",
     )
 

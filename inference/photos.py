@@ -59,7 +59,7 @@ def upright(scene: Scene, folder: Path) -> Iterator[Scene]:
     Yields:
         The scene itself, or one with the id of the scene and the turned pixels.
     """
-    turn = _TURNS.get(_orientation(scene)) if scene.transform is None else None
+    turn = _TURNS.get(_orientation(scene)) if not _is_placed(scene) else None
     if turn is None:
         yield scene
         return
@@ -78,6 +78,10 @@ def upright(scene: Scene, folder: Path) -> Iterator[Scene]:
             scene, uri=str(file), height=height, width=width, dtype="uint8",
             band_indexes=(1, 2, 3), scale=1.0, offset=0.0, zero_is_nodata=False, layers=None,
         )  # fmt: skip
+
+
+def _is_placed(scene: Scene) -> bool:
+    return scene.transform is not None or scene.control is not None
 
 
 def _orientation(scene: Scene) -> int:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from autolabel import PROFILES, label_image
 from inference.choice import product_tags
 from inference.decision import read_decision
+from inference.ground import why_without_ground
 from inference.maps import source_digest, write_map
 from inference.parts import read_parts
 from inference.paths import ProductPaths
@@ -113,6 +114,12 @@ def _map_scene(
     finished = None if overwrite else _finished(model, paths, options, tags)
     if finished is not None:
         return MapResult(ref.id, ref.uri, "skipped", summary=finished)
+    if missing := why_without_ground(scene):
+        console.print(
+            f"{scene.uri}: areas or footprint can't be known, as {missing}.",
+            markup=False,
+            soft_wrap=True,
+        )
     with (
         upright(scene, paths.folder) as seen,
         open_writers(paths, seen, classes, options, tags) as writers,

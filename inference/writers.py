@@ -101,7 +101,7 @@ class SceneWriters(Writer):
             rows = stack.enter_context(opened)
             writers.append(_ProbabilityWriter(rows))
             if "polygons" in wanted:
-                files = VectorFiles(paths.geopackage, paths.geoparquet, scene.crs, tags)
+                files = VectorFiles(paths.geopackage, paths.geoparquet, _crs_of(scene), tags)
                 writers.append(_PolygonWriter(files, scene, classes, options.polygons, rows))
         if "label-png" in wanted:
             writers.append(_LabelWriter(paths, scene, classes, tags))
@@ -120,6 +120,11 @@ class SceneWriters(Writer):
         for writer in self._writers:
             columns |= writer.finish(codes)
         return columns
+
+
+def _crs_of(scene: Scene) -> str | None:
+    """What the coordinates of polygons are in; None: pixels."""
+    return scene.crs if scene.has_place else None
 
 
 class _ProbabilityWriter(Writer):

@@ -21,6 +21,11 @@ class ControlPoints:
     rpcs: tuple[tuple[str, str], ...] = ()
     """Rational polynomial coefficients, GDAL's names and texts."""
 
+    def of_cells(self, rows: int, columns: int) -> ControlPoints:
+        """The same points on a raster whose cells are this many pixels; polynomials are dropped."""
+        points = tuple((c / columns, r / rows, *place) for c, r, *place in self.points)
+        return ControlPoints(points, self.crs)
+
 
 @dataclass(frozen=True)
 class Place:
