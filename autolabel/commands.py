@@ -31,7 +31,10 @@ Out = Annotated[
 RecipeFile = Annotated[
     Path | None, typer.Option("--recipe", help="Recipe (YAML); default: all of its defaults.")
 ]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Do everything anew.")]
+Overwrite = Annotated[
+    bool,
+    typer.Option("--overwrite", help="Remove the data set that is there, and only that."),
+]
 EngineOption = Annotated[
     EngineName,
     typer.Option(
@@ -43,6 +46,14 @@ EngineOption = Annotated[
 ]
 Workers = Annotated[
     int | None, typer.Option(min=1, help="Workers on this machine; default: one a core.")
+]
+Pictures = Annotated[
+    bool,
+    typer.Option(
+        "--pictures",
+        help="Draw an overview picture of each scene into _pictures/ of the shards: the scene, what"
+        " the filter leaves, the label.",
+    ),
 ]
 Retries = Annotated[int, typer.Option(min=0, help="Times that a scene that fails is tried again.")]
 
@@ -56,7 +67,8 @@ def label(
     engine: EngineOption = "processes",
     workers: Workers = None,
     retries: Retries = 2,
+    pictures: Pictures = False,
 ) -> None:
     """Label scenes by colour thresholds into shards."""
     patterns = [*scenes, *(more_scenes or [])]
-    run_labelling(patterns, out, recipe, overwrite, engine, workers, retries)
+    run_labelling(patterns, out, recipe, overwrite, engine, workers, retries, pictures)

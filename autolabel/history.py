@@ -18,7 +18,7 @@ from autolabel.tasks import Job
 from polynya.dataset import CHANGED_FOLDER, damaged_files
 from polynya.manifest import SceneResult, readable
 from polynya.progress import console
-from polynya.scenes import SceneRef, unique_id
+from polynya.scenes import Scene, SceneRef, unique_id
 from polynya.storage import Folder
 
 Why = Literal["changed", "lost", "beside"]
@@ -37,6 +37,8 @@ class Work:
 
     asked: list[str]
     """Ids of the scenes that were asked for, in order."""
+    scenes: list[Scene]
+    """Those of them that can be used."""
     to_do: list[Found] = field(default_factory=list)
     """Scenes to label."""
     rows: list[SceneResult] = field(default_factory=list)
@@ -65,7 +67,9 @@ def compare(found: Sequence[Found], known: Mapping[str, SceneResult], job: Job) 
         job: Recipe and data set.
     """
     found = _named(found, known)
-    work = Work([one.ref.id for one in found])
+    work = Work(
+        [one.ref.id for one in found], [one.scene for one in found if one.scene is not None]
+    )
     same: dict[str, Found] = {}
     for one in found:
         row = known.get(one.ref.id)

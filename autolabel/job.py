@@ -16,6 +16,7 @@ from autolabel.commands import (
     MoreScenes,
     Out,
     Overwrite,
+    Pictures,
     RecipeFile,
     Retries,
     Scenes,
@@ -34,9 +35,10 @@ def job(
     engine: EngineOption = "spark",
     workers: Workers = None,
     retries: Retries = 2,
+    pictures: Pictures = False,
 ) -> None:
     """Label scenes by colour thresholds into shards, on Spark."""
-    label(scenes, out, more_scenes, recipe, overwrite, engine, workers, retries)
+    label(scenes, out, more_scenes, recipe, overwrite, engine, workers, retries, pictures)
 
 
 if __name__ == "__main__":

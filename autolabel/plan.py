@@ -104,6 +104,21 @@ def needs_sky(unit: Unit, options: LabelOptions) -> bool:
     )
 
 
+def shown_id(scene_id: str) -> str:
+    """What of a scene's id goes into names of files.
+
+    Spark and PyArrow take names that begin with a dot or an underscore for hidden, and leave them
+    out without a word. The digest beside it tells scenes apart whose ids look alike here.
+    """
+    safe = re.sub(r"[^A-Za-z0-9._-]", "_", scene_id)[:_LONGEST_ID]
+    return safe.lstrip("._-") or "scene"
+
+
+def sky_name(part: Part, recipe: Recipe) -> str:
+    """Name of the file with the sky over the whole scene of a part."""
+    return f"{shown_id(part.scene.id)}-{_digest([part.scene.id, part.digest], recipe)}"
+
+
 def _bands(scene: Scene, digest: str, recipe: Recipe, wanted: int) -> list[Part]:
     size, options = recipe.tiles.size, recipe.label
     whole = Part(scene, 0, scene.height, digest)
@@ -115,29 +130,14 @@ def _bands(scene: Scene, digest: str, recipe: Recipe, wanted: int) -> list[Part]
     return [Part(scene, start, end - start, digest) for start, end in pairwise(starts)]
 
 
-def sky_name(part: Part, recipe: Recipe) -> str:
-    """Name of the file with the sky over the whole scene of a part."""
-    return f"{_shown(part.scene.id)}-{_digest([part.scene.id, part.digest], recipe)}"
-
-
 def _unit(parts: tuple[Part, ...], recipe: Recipe) -> Unit:
     first = parts[0]
     rows = "" if first.is_whole else f".{first.row:05d}"
     content = [(p.scene.id, p.digest, p.row, p.height) for p in parts]
-    return Unit(f"{_shown(first.scene.id)}{rows}-{_digest(content, recipe)}", parts)
+    return Unit(f"{shown_id(first.scene.id)}{rows}-{_digest(content, recipe)}", parts)
 
 
 def _digest(content: object, recipe: Recipe) -> str:
     """Of all that decides the bytes of a file, so that nothing else has its name."""
     text = repr([FORMAT, recipe.labels_digest(), content])
     return hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()[:_DIGITS]
-
-
-def _shown(scene_id: str) -> str:
-    """What of an id goes into names of files.
-
-    Spark and PyArrow take names that begin with a dot or an underscore for hidden, and leave them
-    out without a word. The digest beside it tells scenes apart whose ids look alike here.
-    """
-    safe = re.sub(r"[^A-Za-z0-9._-]", "_", scene_id)[:_LONGEST_ID]
-    return safe.lstrip("._-") or "scene"

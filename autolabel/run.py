@@ -13,8 +13,9 @@ import typer
 
 from autolabel.engines import Engine, EngineName, open_engine, run_all, worker_died
 from autolabel.found import Found, find_contents
-from autolabel.history import compare, set_aside
+from autolabel.history import Work, compare, set_aside
 from autolabel.levels import levels_of
+from autolabel.overview import draw_overviews, picture_name
 from autolabel.plan import Unit, needs_sky, plan_units, sky_name
 from autolabel.tasks import (
     Job,
@@ -45,6 +46,7 @@ def run_labelling(
     engine: EngineName,
     workers: int | None = None,
     retries: int = 2,
+    pictures: bool = False,
 ) -> list[SceneResult]:
     """Label scenes into a data set of shards; of one that is there already, what is missing.
 
@@ -56,6 +58,7 @@ def run_labelling(
         engine: Who runs the tasks.
         workers: How many; default the engine's own.
         retries: Times that a scene that fails is tried again.
+        pictures: Draw an overview picture of each scene.
 
     Returns:
         What became of the scenes that were asked for, also of those that were there already.
@@ -74,20 +77,57 @@ def run_labelling(
         known = {result.scene_id: result for result in read_manifest(folder)}
         found = find_contents(refs, recipe.scene, retries)
         work = compare(found, known, job)
-        made: list[SceneResult] = []
-        if work.to_do:
-            with open_engine(engine, workers) as runner:
-                made = label_found(work.to_do, job, runner)
-        changed = {result.scene_id: result for result in [*work.rows, *made]}
-        if changed:
-            # Merged with what the manifest has by now: in an object store a run that began in the
-            # same moment may have added scenes.
-            there = {result.scene_id: result for result in read_manifest(folder)}
-            finish_dataset(folder, list((there | changed).values()))
-        rows = known | changed
+        made, undrawn = _carry_out(work, job, engine, workers, pictures)
+        rows = known | made
         results = [work.failed.get(name) or rows[name] for name in work.asked]
+        for reason in undrawn:
+            _say(f"Failed: {reason}", "red")
         report(results, folder, work.history(results))
+    if undrawn:
+        raise ScenesFailedError(
+            f"{len(undrawn)} pictures could not be drawn, the reasons are above; all shards are"
+            " done."
+        )
     return results
+
+
+def _carry_out(
+    work: Work, job: Job, engine: EngineName, workers: int | None, pictures: bool
+) -> tuple[dict[str, SceneResult], list[str]]:
+    """Label what is to be labelled and draw what is to be drawn.
+
+    Returns:
+        New rows of the manifest, which has them now, and why pictures are missing.
+    """
+    folder = job.folder
+    # Pictures of what is labelled again are no longer true.
+    folder.remove(map(picture_name, work.again))
+    if not work.to_do and not pictures:
+        return _finish(folder, work.rows), []
+    with open_engine(engine, workers) as runner:
+        made = _finish(folder, [*work.rows, *label_found(work.to_do, job, runner)])
+        if not pictures:
+            return made, []
+        there = set(folder.names())
+        with_tiles = {row.scene_id for row in read_manifest(folder) if row.file_names}
+        scenes = [
+            scene
+            for scene in work.scenes
+            if scene.id in with_tiles and picture_name(scene.id) not in there
+        ]
+        return made, draw_overviews(scenes, job, runner)
+
+
+def _finish(folder: Folder, made: Sequence[SceneResult]) -> dict[str, SceneResult]:
+    """Merge new rows with what the manifest has by now; returns the new ones by their scenes.
+
+    In an object store a run that began in the same moment may have added scenes.
+    """
+    changed = {result.scene_id: result for result in made}
+    if changed:
+        there = {result.scene_id: result for result in read_manifest(folder)}
+        finish_dataset(folder, list((there | changed).values()))
+    return changed
 
 
 def label_scenes(refs: Sequence[SceneRef], job: Job, engine: Engine) -> list[SceneResult]:

@@ -12,7 +12,7 @@ count. See docs/architecture.md, "Shards".
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
@@ -69,6 +69,7 @@ pixels under cloud or shadow, null where the label source can't tell."""
 
 _PIXEL_COLUMNS = ["image", "label"]
 _SMALL_COLUMNS = ["height", "width", "image_crc32c", "label_crc32c"]
+_PLACE_COLUMNS = ["row", "col", "veiled_share"]
 _SCENE_COLUMN = SCHEMA.names.index("scene_id")
 _FILES_AT_ONCE = 16
 """Looking at the ends of many files is mostly waiting, at least in an object store."""
@@ -83,6 +84,22 @@ class RowGroup:
     """From 0, in the file."""
     scene_id: str
     tiles: int
+
+
+@dataclass(frozen=True)
+class StoredTile:
+    """One tile as it is in a shard."""
+
+    scene_id: str
+    row: int
+    """Of its upper left corner, in the scene."""
+    col: int
+    image: NDArray[np.uint8]
+    """(H, W, bands), 0 where nodata."""
+    label: NDArray[np.uint8]
+    """(H, W), class codes."""
+    veiled_share: float | None
+    """Share of the valid pixels under cloud or shadow; None where the label source can't tell."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +170,36 @@ class ShardSet:
                     past = first + group.tiles
                     self._decode(table, name, images[first:past], labels[first:past])
                     first = past
+
+    def tiles(self, groups: Sequence[RowGroup]) -> Iterator[StoredTile]:
+        """Tiles one by one, each in its own size and with its place in the scene.
+
+        Args:
+            groups: From `row_groups`.
+
+        Raises:
+            ShardError: A file is missing or damaged.
+        """
+        size = self.recipe.tiles.size
+        for name, of_file in groupby(groups, key=lambda group: group.file):
+            with self._open_file(name) as file:
+                for group in of_file:
+                    columns = _SMALL_COLUMNS + _PLACE_COLUMNS + _PIXEL_COLUMNS
+                    table = self._read(file, group, columns)
+                    images = np.zeros((group.tiles, size, size, len(BANDS)), np.uint8)
+                    labels = np.zeros((group.tiles, size, size), np.uint8)
+                    self._decode(table, name, images, labels)
+                    rows = table.select(["height", "width", *_PLACE_COLUMNS]).to_pylist()
+                    for row, image, label in zip(rows, images, labels, strict=True):
+                        there = np.s_[: row["height"], : row["width"]]
+                        yield StoredTile(
+                            group.scene_id,
+                            row["row"],
+                            row["col"],
+                            image[there],
+                            label[there],
+                            row["veiled_share"],
+                        )
 
     def load(
         self, scene_ids: Sequence[str], size: int

@@ -1,0 +1,188 @@
+"""Overview pictures: a scene, what the filter left of it, and its labels, all made small."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autolabel.engines import Engine, run_all, worker_died
+from autolabel.plan import shown_id
+from autolabel.scene_tiles import filter_scene
+from autolabel.tasks import Job
+from polynya.attempt import Failure, attempt
+from polynya.blocks import Blocks
+from polynya.classes import ClassScheme
+from polynya.dataset import PICTURES_FOLDER
+from polynya.grid import Tile
+from polynya.layers import read_layers
+from polynya.manifest import SceneResult, read_manifest
+from polynya.pictures import draw_panels, thinning
+from polynya.progress import progress
+from polynya.recipe import Recipe
+from polynya.scenes import Scene, read_scene
+from polynya.shards import ShardSet, open_shards
+
+_STRIP_ROWS = 1024
+"""Rows that are read at once, about: of some filters a multiple of the tiles'."""
+
+_LINE = 70
+"""Characters of a line over a picture."""
+
+Panel = tuple[str, NDArray[np.uint8]]
+
+
+@dataclass(frozen=True)
+class Mosaic:
+    """What the shards hold of a scene, made small."""
+
+    image: NDArray[np.uint8]
+    """(h, w, 3), 0 where there is no tile or nodata."""
+    label: NDArray[np.uint8]
+    """(h, w), class codes."""
+    tiles: int
+    class_pixels: tuple[int, ...]
+    """Pixels of each class, in full size."""
+    pixels: int
+    """Pixels of all tiles, nodata included."""
+    veiled_share: float | None
+    """Mean over the tiles; None where the label source can't tell."""
+
+
+def picture_name(scene_id: str) -> str:
+    """Path of the overview picture of a scene in its data set."""
+    stem = shown_id(scene_id)
+    if stem != scene_id:
+        digest = hashlib.sha256(scene_id.encode(errors="backslashreplace")).hexdigest()[:8]
+        stem = f"{stem}-{digest}"
+    return f"{PICTURES_FOLDER}/{stem}.png"
+
+
+def scene_mosaic(shards: ShardSet, row: SceneResult) -> Mosaic:
+    """Put the tiles of a scene together.
+
+    Args:
+        shards: The data set.
+        row: Of the scene, in its manifest.
+
+    Raises:
+        ShardError: A shard is missing or damaged.
+    """
+    blocks = Blocks(row.height, row.width, thinning(row.height, row.width))
+    counts = np.zeros(shards.classes.n_classes, np.int64)
+    tiles, pixels = 0, 0
+    veiled: list[float] = []
+    for tile in shards.tiles(shards.row_groups([row.scene_id])):
+        blocks.add_image(tile.row, tile.col, tile.image)
+        blocks.add_codes(tile.row, tile.col, tile.label)
+        counts += shards.classes.count(tile.label)
+        tiles, pixels = tiles + 1, pixels + tile.label.size
+        veiled += [] if tile.veiled_share is None else [tile.veiled_share]
+    return Mosaic(
+        blocks.image(),
+        blocks.codes(shards.classes.nodata),
+        tiles,
+        tuple(counts.tolist()),
+        pixels,
+        sum(veiled) / len(veiled) if veiled else None,
+    )
+
+
+def describe(mosaic: Mosaic, classes: ClassScheme) -> str:
+    """Counts of a scene in words."""
+    total = max(mosaic.pixels, 1)
+    shares = [
+        f"{title} {count / total:.1%}"
+        for title, count in zip(classes.titles, mosaic.class_pixels, strict=True)
+    ]
+    shares.append(f"no label {1 - sum(mosaic.class_pixels) / total:.1%}")
+    if mosaic.veiled_share is not None:
+        shares.append(f"veiled {mosaic.veiled_share:.1%}")
+    return f"{mosaic.tiles} tiles; {', '.join(shares)}"
+
+
+def title_of(scene_id: str, mosaic: Mosaic, classes: ClassScheme) -> str:
+    """Name and counts of a scene, in lines that fit over narrow pictures too."""
+    return "\n".join([scene_id, *textwrap.wrap(describe(mosaic, classes), _LINE)])
+
+
+def draw_overviews(scenes: Sequence[Scene], job: Job, engine: Engine) -> list[str]:
+    """Draw a picture of each scene into the finished data set.
+
+    Args:
+        scenes: Those that have tiles there.
+        job: Recipe and data set.
+        engine: Who draws.
+
+    Returns:
+        Why pictures could not be drawn, a sentence each.
+    """
+    with progress("Drawing overview pictures", len(scenes)) as advance:
+        task = partial(draw_overview, job=job)
+        made = run_all(engine, task, scenes, lambda scene: None, advance)
+    said = [
+        worker_died(scene.uri) if reason is None else reason
+        for scene, reason in zip(scenes, made, strict=True)
+    ]
+    return [reason for reason in said if reason]
+
+
+def draw_overview(scene: Scene, job: Job) -> str:
+    """Draw the picture of one scene; why that can't be done, or ''."""
+
+    def draw() -> None:
+        shards = open_shards(job.folder)
+        row = next(row for row in read_manifest(job.folder) if row.scene_id == scene.id)
+        mosaic = scene_mosaic(shards, row)
+        panels = [*_scene_panels(scene, job.recipe), ("Label", mosaic.label)]
+        with tempfile.TemporaryDirectory() as place:
+            picture = Path(place, "picture.png")
+            draw_panels(picture, panels, shards.classes, title_of(scene.id, mosaic, shards.classes))
+            job.folder.write(picture_name(scene.id), picture.read_bytes())
+
+    done = attempt(draw, scene.uri, "drawn")
+    return done.reason if isinstance(done, Failure) else ""
+
+
+def _scene_panels(scene: Scene, recipe: Recipe) -> list[Panel]:
+    step = thinning(scene.height, scene.width)
+    seen, left = (Blocks(scene.height, scene.width, step) for _ in range(2))
+    for row, image, filtered in _strips(scene, recipe):
+        seen.add_image(row, 0, image)
+        left.add_image(row, 0, filtered)
+    panels = [("Scene", seen.image())]
+    if recipe.label.method != "none":
+        panels.append((f"Filtered ({recipe.label.method})", left.image()))
+    return panels
+
+
+def _strips(
+    scene: Scene, recipe: Recipe
+) -> Iterator[tuple[int, NDArray[np.uint8], NDArray[np.uint8]]]:
+    """Rows of a scene as it is and as the filter leaves it, which may need all of it at once."""
+    options = recipe.label
+    rows = max(_STRIP_ROWS // recipe.tiles.size, 1) * recipe.tiles.size
+    whole = None
+    if options.method == "illumination" and options.scope == "scene":
+        from autolabel.skies import find_sky
+
+        whole = find_sky(scene, recipe)
+    elif options.method == "published" and options.scope == "scene":
+        rows = scene.height
+    for row in range(0, scene.height, rows):
+        window = Tile(row, 0, min(rows, scene.height - row), scene.width)
+        image, valid = read_scene(scene, window)
+        layers = read_layers(scene, window)
+        sky = None
+        if whole is not None:
+            from autolabel.skies import sky_over_rows
+
+            sky = sky_over_rows(whole, row, image, layers, recipe.scene.stretch)
+        yield row, image, filter_scene(image, valid, recipe, layers, sky)

@@ -1,0 +1,77 @@
+"""Large images made small for pictures: block by block, from parts that come in any order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Blocks:
+    """Means of colours and majorities of codes in blocks of N x N pixels of a large image.
+
+    Only the small image is kept, so it takes parts of an image of any size.
+    """
+
+    def __init__(self, height: int, width: int, step: int) -> None:
+        """`height` and `width` are those of the whole image, `step` is the edge of a block."""
+        self._step = step
+        self._shape = (-(-height // step), -(-width // step))
+        self._sums: NDArray[np.int64] | None = None
+        self._pixels = np.zeros(self._shape, np.int64)
+        self._counts: dict[int, NDArray[np.int64]] = {}
+
+    def add_image(self, row: int, col: int, image: NDArray[np.uint8]) -> None:
+        """Add a part.
+
+        Args:
+            row: Of its upper left corner, in the whole image.
+            col: Likewise.
+            image: uint8 (H, W, bands).
+        """
+        if self._sums is None:
+            self._sums = np.zeros((*self._shape, image.shape[2]), np.int64)
+        part, place = self._reduced(row, col, image)
+        self._sums[place] += part
+        ones, _ = self._reduced(row, col, np.ones(image.shape[:2], np.uint8))
+        self._pixels[place] += ones
+
+    def add_codes(self, row: int, col: int, codes: NDArray[np.uint8]) -> None:
+        """Add a part of a label image: uint8 (H, W); corner as for `add_image`."""
+        for code in np.unique(codes).tolist():
+            count, place = self._reduced(row, col, (codes == code).view(np.uint8))
+            self._counts.setdefault(code, np.zeros(self._shape, np.int64))[place] += count
+
+    def image(self) -> NDArray[np.uint8]:
+        """Mean colours: uint8 (h, w, bands), 0 where nothing was added."""
+        assert self._sums is not None  # A part was added.
+        means = self._sums / np.maximum(self._pixels, 1)[..., None]
+        return np.asarray(np.rint(means), np.uint8)
+
+    def codes(self, nodata: int) -> NDArray[np.uint8]:
+        """The commonest code of each block, the lowest of several: uint8 (h, w).
+
+        Args:
+            nodata: Code where nothing was added.
+        """
+        found = np.full(self._shape, nodata, np.uint8)
+        most = np.zeros(self._shape, np.int64)
+        for code in sorted(self._counts):
+            better = self._counts[code] > most
+            found[better] = code
+            most = np.maximum(most, self._counts[code])
+        return found
+
+    def _reduced(
+        self, row: int, col: int, part: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.int64], tuple[slice, slice]]:
+        """Sums over the blocks that a part touches, and where these are."""
+        result: NDArray[Any] = part
+        place = []
+        for axis, first in enumerate((row, col)):
+            numbers = (first + np.arange(part.shape[axis])) // self._step
+            starts = np.flatnonzero(np.diff(numbers, prepend=-1))
+            result = np.add.reduceat(result, starts, axis=axis, dtype=np.int64)
+            place.append(slice(int(numbers[0]), int(numbers[-1]) + 1))
+        return result, (place[0], place[1])
