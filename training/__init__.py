@@ -1,1 +1,10 @@
 """Stage 2: from labelled tiles to a segmentation model, on one rank or many."""
+
+import sys
+
+from polynya.environment import settle_keras
+
+if "keras" not in sys.modules:
+    # Keras reads its settings once, when it is imported, as most modules here do. Programs that
+    # import it first, on another back end, can use the models and losses there.
+    settle_keras()

@@ -19,7 +19,6 @@ import io
 import json
 import math
 import shutil
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -31,6 +30,7 @@ from polynya.files import whole_file, write_text
 from polynya.recipe import Recipe, load_recipe
 from training import checkpoints
 from training.checkpoints import Checkpoint
+from training.model_file import open_keras_file
 
 if TYPE_CHECKING:
     import keras
@@ -44,10 +44,6 @@ HISTORY_FILE = "history.csv"
 STEPS_FILE = "steps.csv"
 PROVENANCE_FILE = "provenance.json"
 CARD_FILE = "README.md"
-
-
-_UNREADABLE = (ValueError, TypeError, KeyError, OSError, zipfile.BadZipFile)
-"""Keras raises a different one for each kind of damage, and ValueError for code in a file."""
 
 
 @dataclass(frozen=True)
@@ -142,10 +138,8 @@ def load_model(folder: str | Path) -> TrainedModel:
     """Open a model folder.
 
     Raises:
-        ModelError: There is no such folder, no model in it, or Keras can't read it.
+        ModelError: There is no such folder, no model in it, or none that can be used.
     """
-    import keras
-
     folder = Path(folder)
     if not folder.is_dir():
         raise ModelError(f"There is no model folder {folder}; make one with: polynya train.")
@@ -156,19 +150,7 @@ def load_model(folder: str | Path) -> TrainedModel:
                 " 'polynya train' wrote."
             )
     recipe = load_recipe(folder / RECIPE_FILE)
-    try:
-        model = keras.saving.load_model(folder / MODEL_FILE, compile=False, safe_mode=True)
-    except _UNREADABLE as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ModelError(
-            f"{folder / MODEL_FILE} can't be opened as a Keras model ({reason}); train it again."
-        ) from None
-    if model.output_shape[-1] != recipe.classes.n_classes:
-        raise ModelError(
-            f"The model in {folder} has {model.output_shape[-1]} output channels but its recipe"
-            f" {recipe.classes.n_classes} classes; restore the recipe.yaml it was trained with."
-        )
-    return TrainedModel(model, recipe, folder)
+    return TrainedModel(open_keras_file(folder / MODEL_FILE, recipe), recipe, folder)
 
 
 def write_json(path: Path, content: Any) -> None:

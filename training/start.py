@@ -18,6 +18,7 @@ from polynya.shards import ShardSet, open_shards
 from training import ending, model_folder
 from training.checkpoints import Arrays, Checkpoint, Position
 from training.collective import Collective
+from training.devices import import_tensorflow
 from training.loop import Trainer
 from training.prepare import (
     TrainingData,
@@ -69,6 +70,7 @@ def start_run(
     Raises:
         PolynyaError: Shards, recipe or output can't be used; every rank raises the same.
     """
+    import_tensorflow()
 
     def read_recipe() -> tuple[ShardSet, Recipe]:
         shards = open_shards(shards_folder)
