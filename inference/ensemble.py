@@ -6,9 +6,10 @@ know nothing about it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +17,9 @@ from inference.predict import open_model
 from polynya.errors import ModelError
 from polynya.files import write_text
 from polynya.provenance import file_digest, provenance
+
+if TYPE_CHECKING:
+    from training.model_folder import TrainedModel
 
 
 def ensemble(
@@ -59,10 +63,15 @@ def combine(
 
     from training import model_folder
 
-    if len(weights) != len(folders) or min(weights) < 0 or not sum(weights) > 0:
+    total_weight = sum(weights)
+    if (
+        len(weights) != len(folders)
+        or min(weights) < 0
+        or not (total_weight > 0 and math.isfinite(total_weight))
+    ):
         raise ModelError(
-            f"{len(folders)} models need as many weights, none negative and not all 0; given:"
-            f" {', '.join(f'{weight:g}' for weight in weights)}."
+            f"{len(folders)} models need as many weights, all of them finite, none negative and not"
+            f" all 0; given: {', '.join(f'{weight:g}' for weight in weights)}."
         )
     members = [open_model(folder) for folder in folders]
     first = members[0]
@@ -74,28 +83,50 @@ def combine(
                     f" {first.folder}, so they don't see the same images; combine models of the"
                     " same shards."
                 )
-    inputs = keras.Input((None, None, 3), name="image")
+        if member.recipe.inference.filter != first.recipe.inference.filter:
+            raise ModelError(
+                f"{member.folder} has another key 'inference.filter' in its recipe than"
+                f" {first.folder}, so they don't see the same images; combine models that do."
+            )
+    inputs = keras.Input((*_one_size(members), 3), name="image")
     parts = []
     for index, (member, weight) in enumerate(zip(members, weights, strict=True)):
         member.keras_model.name = f"member{index}"
-        share = keras.layers.Rescaling(weight / sum(weights), name=f"share{index}", dtype="float32")
+        share = keras.layers.Rescaling(weight / total_weight, name=f"share{index}", dtype="float32")
         parts.append(share(member.keras_model(inputs)))
     total = keras.layers.Add(name="mean", dtype="float32")(parts) if len(parts) > 1 else parts[0]
     model = keras.Model(inputs, total, name="ensemble")
 
-    model_folder.start_folder(out, overwrite)
-    model_folder.save_model(out, model, first.recipe)
+    # Before `out` is emptied, which may be the folder of a member.
     digests = [file_digest(folder / model_folder.MODEL_FILE) for folder in folders]
+    # Multiples are powers of two, so images that suit the greatest suit all.
+    most = max((member.recipe.model for member in members), key=lambda options: options.multiple)
+    recipe = first.recipe.model_copy(update={"model": most})
     about = provenance(
-        first.recipe,
+        recipe,
         members=", ".join(digests),
         weights=", ".join(f"{weight:g}" for weight in weights),
     )
-    model_folder.write_json(out / model_folder.PROVENANCE_FILE, about)
     members_text = "\n".join(
         f"- {folder.name} ({digest}), weight {weight:g}"
         for folder, digest, weight in zip(folders, digests, weights, strict=True)
     )
     title = f"# Ensemble of {len(members)} models"
     text = f"{title}\n\nProbabilities are the weighted mean of those of\n\n{members_text}\n"
-    write_text(out / model_folder.CARD_FILE, text)
+    with model_folder.claimed(out, overwrite=overwrite):
+        model_folder.clear(out)
+        model_folder.save_model(out, model, recipe)
+        model_folder.write_json(out / model_folder.PROVENANCE_FILE, about)
+        write_text(out / model_folder.CARD_FILE, text)
+
+
+def _one_size(members: Sequence[TrainedModel]) -> tuple[int | None, int | None]:
+    """Height and width of the images that all members take; None for any."""
+    sizes = {member.keras_model.inputs[0].shape[1:3] for member in members} - {(None, None)}
+    if len(sizes) > 1:
+        raise ModelError(
+            "The models want images of different sizes"
+            f" ({', '.join(f'{height} x {width}' for height, width in sorted(sizes))}); combine"
+            " models of one size, or of any."
+        )
+    return sizes.pop() if sizes else (None, None)

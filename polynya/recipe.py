@@ -257,10 +257,13 @@ class Recipe(Options):
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
+    def text(self) -> str:
+        """The complete recipe, defaults included, as YAML."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+
     def save(self, path: str | Path) -> None:
-        """Write the complete recipe, defaults included, as YAML."""
-        content = self.model_dump(mode="json")
-        Path(path).write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+        """Write the complete recipe as YAML."""
+        Path(path).write_text(self.text(), encoding="utf-8")
 
 
 def load_recipe(path: str | Path | None) -> Recipe:

@@ -4,31 +4,38 @@
     _checkpoints/step-00000120.sha256   its checksum, as `sha256sum --check` reads it
 
 The checksum is written last: a checkpoint without one, or with another one, doesn't count, and the
-one before it is taken.
+one before it is taken. A damaged one stays where it is, like anything that isn't as we wrote it; the
+training that comes to its step again writes step-00000120.2.npz.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import shutil
+import os
+import re
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from polynya.errors import ModelError
-from polynya.files import output_folder, whole_file, write_text
+from polynya.errors import ModelError, OutputError, reason_of
+from polynya.files import whole_file, write_text
+from polynya.ownership import is_ours, make_folder, remove_file, remove_ours
 from polynya.progress import console
+from polynya.recipe import Recipe, parse_recipe
 from training.records import EpochRecord, StepRecord
 
 FOLDER = "_checkpoints"
+_NAME = re.compile(r"step-(\d{8,})(?:\.\d+)?\.npz")
 _ABOUT = "about"
 _STEPS = "steps"
-_FORMAT = 1
+_FORMAT = 2
 
 Arrays = list[NDArray[Any]]
 
@@ -60,6 +67,8 @@ class Checkpoint:
     """A training between two steps."""
 
     position: Position
+    recipe: Recipe
+    """Of the training; some sections of another one can't go on."""
     data_digest: str
     """Of what it trains on; another one can't go on."""
     state: Arrays
@@ -76,10 +85,11 @@ def write(folder: Path, checkpoint: Checkpoint, *, keep: int) -> None:
     Raises:
         OutputError: It can't be written.
     """
-    place = output_folder(folder / FOLDER)
+    place = make_folder(checkpoint_folder(folder))
     position = checkpoint.position
     about = {
         "position": asdict(replace(position, steps=[])),
+        "recipe": checkpoint.recipe.model_dump(mode="json"),
         "data_digest": checkpoint.data_digest,
         "ranks": len(checkpoint.random_states),
         "format": _FORMAT,
@@ -93,36 +103,49 @@ def write(folder: Path, checkpoint: Checkpoint, *, keep: int) -> None:
     }
     for rank, states in enumerate(checkpoint.random_states):
         arrays |= _named(f"random-{rank}", states)
-    path = place / f"step-{len(position.steps):08d}.npz"
+    path = _free_path(place, len(position.steps))
     with whole_file(path) as partial:
         np.savez(partial, **arrays)  # type: ignore[arg-type]
         digest = _digest(partial)
-    write_text(path.with_suffix(".sha256"), f"{digest}  {path.name}\n")
-    for old in _paths(folder)[:-keep]:
-        old.with_suffix(".sha256").unlink(missing_ok=True)
-        old.unlink()
-    for partial in place.glob(".step-*"):  # Of a start that was killed.
-        partial.unlink()
+    write_text(_checksum_of(path), f"{digest}  {path.name}\n")
+    older = [old for old in _paths(folder) if old != path and _step(old) <= len(position.steps)]
+    for old in older[: max(len(older) - (keep - 1), 0)]:
+        for part in (_checksum_of(old), old):
+            if is_ours(part):
+                remove_file(part)
 
 
 def latest(folder: Path) -> Checkpoint | None:
-    """The last checkpoint of a model's folder that is whole; None if there is none.
+    """The last checkpoint of a model's folder that is whole; None without any checkpoint.
 
     Raises:
-        ModelError: Another version of Polynya has written it.
+        ModelError: None is whole, or another version of Polynya has written it.
     """
-    for path in reversed(_paths(folder)):
-        checksum = path.with_suffix(".sha256")
-        wanted = checksum.read_text(encoding="utf-8").split(" ")[0] if checksum.is_file() else ""
-        if wanted == _digest(path):
-            return _read(path)
-        console.print(f"{path} is not whole; taking the checkpoint before it", soft_wrap=True)
+    paths = _paths(folder)
+    for path in reversed(paths):
+        try:
+            words = _checksum_of(path).read_text(encoding="utf-8", errors="replace").split()
+            if words[:1] == [_digest(path)]:
+                return _read(path)
+            reason = "its checksum is another one"
+        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+            reason = reason_of(error)
+        console.print(
+            f"{path} is not whole ({reason}); taking the checkpoint before it", soft_wrap=True
+        )
+    if paths:
+        raise ModelError(
+            f"None of the {len(paths)} checkpoints in {folder / FOLDER} is whole, so the training"
+            " can't go on; put a good copy of one and of its .sha256 there, or give another --out,"
+            f" with --start-from {folder} if there is a model.keras, or add --overwrite to begin"
+            " again and lose what is there."
+        )
     return None
 
 
 def last_step(folder: Path) -> int:
     """Steps that the last checkpoint of a model's folder has, whole or not; 0 without one."""
-    return max((int(path.stem.removeprefix("step-")) for path in _paths(folder)), default=0)
+    return max((_step(path) for path in _paths(folder)), default=0)
 
 
 def any_in(folder: Path) -> bool:
@@ -131,8 +154,20 @@ def any_in(folder: Path) -> bool:
 
 
 def remove_all(folder: Path) -> None:
-    """Remove the checkpoints of a finished training."""
-    shutil.rmtree(folder / FOLDER, ignore_errors=True)
+    """Remove the checkpoints of a finished training; all else in their folder stays."""
+    remove_ours(folder / FOLDER)
+
+
+def checkpoint_folder(folder: Path) -> Path:
+    """Where a model's folder has its checkpoints; it need not exist.
+
+    Raises:
+        OutputError: It is a link, which might lead to the checkpoints of another training.
+    """
+    place = folder / FOLDER
+    if place.is_symlink():
+        raise OutputError(f"{place} is a link; remove it, or choose another --out folder.")
+    return place
 
 
 def _read(path: Path) -> Checkpoint:
@@ -140,7 +175,7 @@ def _read(path: Path) -> Checkpoint:
         about = json.loads(str(file[_ABOUT]))
         if about["format"] != _FORMAT:
             raise ModelError(
-                f"{path} was made by another version of Polynya; train anew with --overwrite."
+                f"{path} was made by another version of Polynya; begin again with --overwrite."
             )
         position = about["position"]
         return Checkpoint(
@@ -154,6 +189,7 @@ def _read(path: Path) -> Checkpoint:
                     "history": [EpochRecord(**row) for row in position["history"]],
                 }
             ),
+            recipe=parse_recipe(about["recipe"], source=str(path)),
             data_digest=about["data_digest"],
             state=_of_name(file, "state"),
             best_weights=_of_name(file, "best"),
@@ -170,7 +206,28 @@ def _of_name(file: Mapping[str, NDArray[Any]], name: str) -> Arrays:
 
 
 def _paths(folder: Path) -> list[Path]:
-    return sorted((folder / FOLDER).glob("step-*.npz"))
+    """All checkpoints, the last one last."""
+    found = [p for p in (folder / FOLDER).glob("step-*.npz") if _NAME.fullmatch(p.name)]
+    return sorted(found, key=lambda path: (_step(path), len(path.name), path.name))
+
+
+def _step(path: Path) -> int:
+    match = _NAME.fullmatch(path.name)
+    assert match is not None  # Others are no checkpoints.
+    return int(match[1])
+
+
+def _checksum_of(path: Path) -> Path:
+    return path.with_suffix(".sha256")
+
+
+def _free_path(place: Path, step: int) -> Path:
+    """The name of a new checkpoint; nothing that isn't as we wrote it is replaced."""
+    for number in count(1):
+        path = place / f"step-{step:08d}{'' if number == 1 else f'.{number}'}.npz"
+        if all(is_ours(p) or not os.path.lexists(p) for p in (path, _checksum_of(path))):
+            return path
+    raise AssertionError  # There are more numbers than files.
 
 
 def _digest(path: Path) -> str:

@@ -96,6 +96,10 @@ class Collective(Protocol):
         """Begin Horovod's timeline, if there is Horovod; `set_horovod_environment` allowed it."""
         ...
 
+    def stop_timeline(self) -> None:
+        """End it; the file is whole then."""
+        ...
+
 
 class SingleProcess:
     """One rank, without Horovod."""
@@ -134,6 +138,9 @@ class SingleProcess:
         return 0
 
     def start_timeline(self, path: Path) -> None:
+        return None
+
+    def stop_timeline(self) -> None:
         return None
 
 
@@ -265,6 +272,11 @@ class HorovodRanks:
 
     def start_timeline(self, path: Path) -> None:
         self._hvd.start_timeline(str(path))
+
+    def stop_timeline(self) -> None:
+        self._hvd.stop_timeline()
+        # It ends with a later cycle of Horovod's own thread, of which an exchange takes some.
+        self.barrier()
 
 
 def make_packs(sizes: Sequence[int], most: int) -> list[list[int]]:

@@ -20,8 +20,11 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from polynya.cli import print_error
-from polynya.errors import EXIT_CODE, PolynyaError
-from training.checkpoints import FOLDER
+from polynya.errors import EXIT_CODE, OutputError, PolynyaError
+from polynya.files import temporary_file
+from polynya.locks import create_whole
+from polynya.ownership import is_ours, make_folder, register_file, remove_file
+from training.checkpoints import FOLDER, checkpoint_folder
 
 STOPPED_EXIT_CODE = 75
 """EX_TEMPFAIL of sysexits.h: nothing is wrong, and the same command with --resume goes on."""
@@ -87,30 +90,36 @@ def ending_of(error: PolynyaError) -> Ending:
 
 def leave_note(folder: Path, ending: Ending) -> bool:
     """Note how a training ended; False if another rank has done so already."""
-    path = folder / FOLDER / _NOTE
+    content = json.dumps({"reason": ending.reason, "sentence": ending.sentence})
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
-    except FileExistsError:
-        return False
-    except OSError:  # A disk that is full, say: that is the error to be told.
+        place = make_folder(checkpoint_folder(folder))
+        with temporary_file(place, ".json") as temporary:
+            temporary.write_text(content, encoding="utf-8")
+            register_file(temporary, place / _NOTE)
+        return create_whole(place / _NOTE, content.encode())
+    # A disk that is full, say, or a file that isn't ours: the error before that is to be told.
+    except (OSError, OutputError):
         return True
-    with open(descriptor, "w", encoding="utf-8") as file:
-        json.dump({"reason": ending.reason, "sentence": ending.sentence}, file)
-    return True
 
 
 def read_note(folder: Path) -> Ending | None:
     """How the last start ended; None if it left no note, as processes that are killed do."""
+    path = folder / FOLDER / _NOTE
     try:
-        return Ending(**json.loads((folder / FOLDER / _NOTE).read_text(encoding="utf-8")))
-    except (OSError, ValueError):
+        return Ending(**json.loads(path.read_text(encoding="utf-8"))) if _is_note(path) else None
+    except (OSError, ValueError, TypeError):
         return None
 
 
 def remove_note(folder: Path) -> None:
     """Forget how the start before this one ended."""
-    (folder / FOLDER / _NOTE).unlink(missing_ok=True)
+    path = folder / FOLDER / _NOTE
+    if _is_note(path):
+        remove_file(path)
+
+
+def _is_note(path: Path) -> bool:
+    return not path.parent.is_symlink() and is_ours(path)
 
 
 def leave(folder: Path, error: PolynyaError) -> NoReturn:

@@ -10,6 +10,9 @@ steps.csv         one row a step
 provenance.json   versions, digests, ranks
 README.md         model card; written last, so it says that the training is finished
 _checkpoints/     while it isn't: all that it needs to go on (training/checkpoints.py)
+decision.yaml     what `polynya tune` found (inference/decision.py), and
+tuning.csv        how it found that
+_polynya.csv      which of all these Polynya wrote; it replaces and deletes nothing else
 """
 
 from __future__ import annotations
@@ -18,8 +21,8 @@ import csv
 import io
 import json
 import math
-import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 from polynya.classes import ClassScheme
 from polynya.errors import ModelError, OutputError
 from polynya.files import whole_file, write_text
+from polynya.ownership import check_free, make_folder, open_output, remove_ours
 from polynya.recipe import Recipe, load_recipe
 from training import checkpoints
 from training.checkpoints import Checkpoint
@@ -44,6 +48,22 @@ HISTORY_FILE = "history.csv"
 STEPS_FILE = "steps.csv"
 PROVENANCE_FILE = "provenance.json"
 CARD_FILE = "README.md"
+DECISION_FILE = "decision.yaml"
+TUNING_FILE = "tuning.csv"
+
+_FILES = (
+    MODEL_FILE,
+    RECIPE_FILE,
+    CLASSES_FILE,
+    SPLIT_FILE,
+    METRICS_FILE,
+    HISTORY_FILE,
+    STEPS_FILE,
+    PROVENANCE_FILE,
+    CARD_FILE,
+    DECISION_FILE,
+    TUNING_FILE,
+)
 
 
 @dataclass(frozen=True)
@@ -66,52 +86,58 @@ class TrainedModel:
         return replace(self, recipe=self.recipe.model_copy(update={"inference": section}))
 
 
-def start_folder(
-    folder: str | Path, overwrite: bool = False, *, resume: bool = False
-) -> tuple[Path, Checkpoint | None]:
-    """Make the folder of a new model, or find the checkpoint of one that isn't finished.
-
-    An unfinished model makes way, unless it has checkpoints.
+@contextmanager
+def claimed(
+    folder: str | Path, *, overwrite: bool = False, resume: bool = False
+) -> Iterator[Checkpoint | None]:
+    """Hold the folder of a model for one run; nothing in it is changed yet.
 
     Args:
         folder: Where.
         overwrite: Replace whatever model is in it.
         resume: Go on from the last checkpoint that is whole, if there is one.
 
-    Returns:
-        The folder, and that checkpoint; None begins anew.
+    Yields:
+        That checkpoint; None for a start at the beginning, which calls `clear` first.
 
     Raises:
-        OutputError: It holds a finished model, or checkpoints, and neither argument says what to do
-            with them, or something else, or can't be written.
+        OutputError: It holds something else, a finished model, or checkpoints and neither argument
+            says what to do with them; a file of a model in it isn't ours, or was changed since;
+            another run uses it, or it can't be written.
+        ModelError: None of its checkpoints is whole.
     """
-    folder = Path(folder)
-    try:
-        if folder.exists() and any(folder.iterdir()):
-            if not (folder / RECIPE_FILE).is_file():
-                raise OutputError(
-                    f"{folder} holds other files; give an empty or new folder as --out."
-                )
-            if (folder / CARD_FILE).is_file() and not overwrite:
-                raise OutputError(
-                    f"{folder} holds a finished model; add --overwrite to replace it."
-                )
-            if not overwrite and checkpoints.any_in(folder):
-                if not resume:
-                    raise OutputError(
-                        f"{folder} holds a training that isn't finished; add --resume to go on with"
-                        " it, or --overwrite to begin anew."
-                    )
-                checkpoint = checkpoints.latest(folder)
-                if checkpoint is not None:
-                    return folder, checkpoint
-            shutil.rmtree(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+    with open_output(folder, "model") as place:
+        check_free(place / name for name in _FILES)
+        checkpoints.checkpoint_folder(place)
+        yield None if overwrite else _unfinished(place, resume)
+
+
+def _unfinished(folder: Path, resume: bool) -> Checkpoint | None:
+    """The checkpoint to go on from; OutputError if a start would cost a model or a training."""
+    if (folder / CARD_FILE).is_file():
+        raise OutputError(f"{folder} holds a finished model; add --overwrite to replace it.")
+    if checkpoints.any_in(folder):
+        if not resume:
+            raise OutputError(
+                f"{folder} holds a training that isn't finished; add --resume to go on with it, or"
+                " --overwrite to begin again."
+            )
+        return checkpoints.latest(folder)
+    if (folder / MODEL_FILE).is_file():
         raise OutputError(
-            f"Can't write to {folder}: {error.strerror}; choose another --out."
-        ) from None
-    return folder, None
+            f"{folder} holds a model but no checkpoint to go on from; give another --out, and this"
+            " folder as --start-from to begin with its weights, or add --overwrite to replace it."
+        )
+    return None
+
+
+def clear(folder: Path) -> None:
+    """Delete what Polynya wrote into the folder of a model; all else in it stays.
+
+    Raises:
+        OutputError: A file can't be deleted.
+    """
+    remove_ours(folder)
 
 
 def save_model(folder: str | Path, model: keras.Model, recipe: Recipe) -> None:
@@ -120,8 +146,7 @@ def save_model(folder: str | Path, model: keras.Model, recipe: Recipe) -> None:
     Each file appears complete or not at all; the model comes last, so a reader that finds it finds
     the rest.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = make_folder(Path(folder))
     write_recipe(folder, recipe)
     with whole_file(folder / MODEL_FILE) as partial:
         model.save(partial)
@@ -129,8 +154,7 @@ def save_model(folder: str | Path, model: keras.Model, recipe: Recipe) -> None:
 
 def write_recipe(folder: Path, recipe: Recipe) -> None:
     """Write recipe and classes."""
-    with whole_file(folder / RECIPE_FILE) as partial:
-        recipe.save(partial)
+    write_text(folder / RECIPE_FILE, recipe.text())
     write_json(folder / CLASSES_FILE, recipe.classes.model_dump(mode="json"))
 
 

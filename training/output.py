@@ -11,7 +11,7 @@ from polynya.files import write_text
 from polynya.progress import console
 from polynya.provenance import provenance
 from polynya.recipe import Recipe
-from training import checkpoints, ending, model_folder
+from training import checkpoints, model_folder
 from training.card import model_card
 from training.checkpoints import Position
 from training.prepare import TrainingData
@@ -87,5 +87,4 @@ class ModelWriter:
             self._folder / model_folder.CARD_FILE,
             model_card(self._recipe, split, position.best_metrics, facts),
         )
-        ending.remove_note(self._folder)
         checkpoints.remove_all(self._folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,8 @@ class Run:
         self.trainer = trainer
         self.collective = collective
         self.tile_names = tile_names
+        self.held = ExitStack()
+        """What the run holds until `train` ends, such as the lock of its folder."""
         self.is_first = collective.rank == 0
         self.writer = ModelWriter(folder, recipe, data, trainer.model)
         self.position = Position()
@@ -81,6 +84,10 @@ class Run:
             ModelError: A number was not finite, or the ranks have come apart.
             OutputError: Something can't be written; only this rank raises it.
         """
+        with self.held:
+            return self._train(wants_stop)
+
+    def _train(self, wants_stop: Callable[[], bool]) -> TrainingSummary:
         steps_left = (self.options.epochs - self.position.epoch) * self._steps_of_epoch()
         steps_left -= self.position.epoch_steps
         progress = track(range(steps_left), "Training, steps", enabled=self.is_first)
@@ -231,6 +238,7 @@ class Run:
             self.writer.write_tables(self.position)
             checkpoint = Checkpoint(
                 position=self.position,
+                recipe=self.recipe,
                 data_digest=self.data.digest,
                 state=_values(self.trainer.state()),
                 best_weights=self.best_weights,

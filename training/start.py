@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,8 @@ import keras
 import numpy as np
 
 from polynya.errors import ModelError
+from polynya.files import whole_file
+from polynya.ownership import check_free, make_folder
 from polynya.progress import console
 from polynya.provenance import file_digest
 from polynya.recipe import Recipe, load_recipe
@@ -29,7 +32,7 @@ from training.prepare import (
     rank_seed,
 )
 from training.run import Run
-from training.together import together
+from training.together import gather_results, together
 
 MAY_CHANGE = {"training", "inference", "acquire"}
 """Sections of the recipe that may be others when a training goes on."""
@@ -55,7 +58,7 @@ def start_run(
     overwrite: bool = False,
     resume: bool = False,
 ) -> Run:
-    """Read the data, build the model and make its folder.
+    """Read the data, build the model and take its folder until the run has trained.
 
     Args:
         shards_folder: From `polynya label` or `autolabel/job.py`.
@@ -81,17 +84,23 @@ def start_run(
     def find_first() -> FirstModel | None:
         return None if start_from is None else _first_model(Path(start_from), recipe)
 
-    def find_checkpoint() -> Checkpoint | None:
+    def claim() -> Checkpoint | None:
         if collective.rank > 0:
             return None
-        folder, checkpoint = model_folder.start_folder(out, overwrite, resume=resume)
+        claimed = model_folder.claimed(folder, overwrite=overwrite, resume=resume)
+        return held.enter_context(claimed)
+
+    def make_way() -> None:
+        if collective.rank > 0:
+            return
         if checkpoint is not None:
             _check_same(folder, recipe, data, checkpoint)
-        elif resume:
-            console.print(f"{folder} has no checkpoint; beginning anew", soft_wrap=True)
+        else:
+            model_folder.clear(folder)
+        if resume and checkpoint is None:
+            console.print(f"{folder} has no checkpoint; beginning at the start", soft_wrap=True)
         model_folder.write_recipe(folder, recipe)
         ending.remove_note(folder)
-        return checkpoint
 
     def build() -> Trainer:
         position = checkpoint.position if checkpoint else Position()
@@ -112,19 +121,47 @@ def start_run(
             trainer.model.set_weights(first.weights)
         return trainer
 
+    folder = Path(out)
     shards, recipe = together(collective, read_recipe)
     first = together(collective, find_first)
-    data = load_data(shards, recipe, collective, threads)
-    checkpoint = _shared(together(collective, find_checkpoint), collective)
-    trainer = together(collective, build)
-    timeline = recipe.training.horovod.timeline
-    if timeline is not None:
-        collective.start_timeline(Path(out).absolute() / timeline)
-    names = partial(tile_names, shards, data.split.training)
-    run = Run(Path(out), recipe, data, trainer, collective, checkpoint, names)
-    if first is not None and checkpoint is None:
-        run.position.started_from = first.digest
+    with ExitStack() as held:
+        # Held before the tiles are decoded, which takes long, and emptied only after that.
+        checkpoint = _shared(together(collective, claim), collective)
+        data = load_data(shards, recipe, collective, threads)
+        together(collective, make_way)
+        trainer = together(collective, build)
+        timeline = recipe.training.horovod.timeline
+        if timeline is not None and collective.size > 1:
+            held.enter_context(_recorded(collective, folder.absolute() / timeline))
+        names = partial(tile_names, shards, data.split.training)
+        run = Run(folder, recipe, data, trainer, collective, checkpoint, names)
+        if first is not None and checkpoint is None:
+            run.position.started_from = first.digest
+        run.held = held.pop_all()
     return run
+
+
+@contextmanager
+def _recorded(collective: Collective, path: Path) -> Iterator[None]:
+    """Horovod's timeline of the block, which gets its name when the block ends without an error.
+
+    Raises:
+        OutputError: The file can't be written, or one that isn't ours is there; on every rank.
+    """
+    with ExitStack() as written:
+
+        def begin() -> Path | None:
+            if collective.rank > 0:
+                return None
+            make_folder(path.parent)
+            check_free([path])
+            return written.enter_context(whole_file(path))
+
+        place = gather_results(collective, begin)[0]
+        assert place is not None
+        collective.start_timeline(place)
+        yield
+        collective.stop_timeline()
 
 
 def tile_names(shards: ShardSet, scene_ids: Sequence[str], tiles: Sequence[int]) -> list[str]:
@@ -162,14 +199,13 @@ def _first_model(folder: Path, recipe: Recipe) -> FirstModel:
 
 
 def _check_same(folder: Path, recipe: Recipe, data: TrainingData, checkpoint: Checkpoint) -> None:
-    before = load_recipe(folder / model_folder.RECIPE_FILE)
     sections = sorted(set(Recipe.model_fields) - MAY_CHANGE)
-    changed = [s for s in sections if getattr(before, s) != getattr(recipe, s)]
+    changed = [s for s in sections if getattr(checkpoint.recipe, s) != getattr(recipe, s)]
     if changed or checkpoint.data_digest != data.digest:
         what = f"recipe (section '{changed[0]}')" if changed else "set of tiles"
         raise ModelError(
             f"The training in {folder} had another {what}, so it can't go on with this one; give"
-            " what it had, or --overwrite to begin anew."
+            " what it had, or --overwrite to begin again."
         )
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from polynya.classes import ClassScheme, LabelClass
 from polynya.errors import ModelError, OutputError
+from polynya.ownership import LEDGER_FILE
 from polynya.recipe import Recipe
 from polynya.training_options import ModelOptions
 from training import model_folder
@@ -34,8 +35,7 @@ def test_a_saved_model_comes_back_with_its_recipe_and_classes(tmp_path: Path) ->
     assert trained.folder == tmp_path / "model"
     for one, other in zip(model.get_weights(), trained.keras_model.get_weights(), strict=True):
         assert (one == other).all()
-    names = {path.name for path in (tmp_path / "model").iterdir()}
-    assert names == {"model.keras", "recipe.yaml", "classes.json"}
+    assert _names(tmp_path / "model") == {"model.keras", "recipe.yaml", "classes.json"}
     assert json.loads((tmp_path / "model/classes.json").read_text())["nodata"] == 255
 
 
@@ -69,33 +69,91 @@ def test_code_in_a_model_file_is_refused(tmp_path: Path) -> None:
     assert "can't be opened" in _say(tmp_path / "model")
 
 
-def test_a_folder_is_not_overwritten_by_accident(tmp_path: Path) -> None:
-    other = tmp_path / "other"
-    other.mkdir()
-    (other / "thesis.txt").write_text("mine")
-    for overwrite in (False, True):
-        with pytest.raises(OutputError, match="holds other files"):
-            model_folder.start_folder(other, overwrite)
-
-    finished = tmp_path / "finished"
-    model_folder.save_model(finished, _model(), RECIPE)
-    (finished / "README.md").write_text("card")
-    with pytest.raises(OutputError, match="add --overwrite"):
-        model_folder.start_folder(finished)
-    assert (finished / "model.keras").is_file()
-    model_folder.start_folder(finished, overwrite=True)
-    assert list(finished.iterdir()) == []
+def _finished(folder: Path) -> Path:
+    with model_folder.claimed(folder):
+        model_folder.save_model(folder, _model(), RECIPE)
+        model_folder.write_json(folder / model_folder.CARD_FILE, "card")
+    return folder
 
 
-def test_an_unfinished_model_makes_way(tmp_path: Path) -> None:
-    model_folder.save_model(tmp_path / "model", _model(), RECIPE)
-    assert list(model_folder.start_folder(tmp_path / "model")[0].iterdir()) == []
+def _names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()} - {LEDGER_FILE}
+
+
+@pytest.mark.parametrize("name", ["thesis.txt", "recipe.yaml", "model.keras", "README.md", ".git"])
+def test_a_folder_of_others_is_refused_and_stays(tmp_path: Path, name: str) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / name).write_text("mine")
+    for options in ({}, {"overwrite": True}, {"resume": True}):
+        with (
+            pytest.raises(OutputError, match=f"holds other files .{name}"),
+            model_folder.claimed(tmp_path / "mine", **options),
+        ):
+            pass
+    assert _names(tmp_path / "mine") == {name}
+    assert (tmp_path / "mine" / name).read_text() == "mine"
+
+
+def test_a_finished_model_makes_way_on_request_and_all_else_stays(tmp_path: Path) -> None:
+    finished = _finished(tmp_path / "finished")
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious/data.txt").write_text("mine")
+    (finished / "link").symlink_to(tmp_path / "precious")
+    (finished / "notes").mkdir()
+    (finished / "notes/a.txt").write_text("mine")
+    for options in ({}, {"resume": True}):
+        with (
+            pytest.raises(OutputError, match="add --overwrite"),
+            model_folder.claimed(finished, **options),
+        ):
+            pass
+    with model_folder.claimed(finished, overwrite=True):
+        assert (finished / "model.keras").is_file()
+        model_folder.clear(finished)
+    assert _names(finished) == {"link", "notes"}
+    assert (finished / "notes/a.txt").read_text() == "mine"
+    assert (tmp_path / "precious/data.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["README.md", "model.keras", "decision.yaml", "tuning.csv"])
+def test_a_file_of_the_user_s_is_never_replaced(tmp_path: Path, name: str) -> None:
+    finished = _finished(tmp_path / "finished")
+    (finished / name).write_text("mine")
+    before = _names(finished)
+    with (
+        pytest.raises(OutputError, match=f"{name} is not a file that Polynya wrote"),
+        model_folder.claimed(finished, overwrite=True),
+    ):
+        pass
+    assert _names(finished) == before
+    assert (finished / name).read_text() == "mine"
+
+
+def test_a_link_as_out_is_emptied_where_it_leads(tmp_path: Path) -> None:
+    finished = _finished(tmp_path / "disk/model")
+    (tmp_path / "out").symlink_to(finished)
+    with model_folder.claimed(tmp_path / "out", overwrite=True):
+        model_folder.clear(tmp_path / "out")
+    assert (tmp_path / "out").is_symlink()
+    assert _names(finished) == set()
+
+
+def test_checkpoints_behind_a_link_are_left_alone(tmp_path: Path) -> None:
+    finished = _finished(tmp_path / "model")
+    (tmp_path / "others").mkdir()
+    (finished / "_checkpoints").symlink_to(tmp_path / "others")
+    with (
+        pytest.raises(OutputError, match="_checkpoints is a link"),
+        model_folder.claimed(finished, overwrite=True),
+    ):
+        pass
 
 
 def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="Can't write to"):
-        model_folder.start_folder(tmp_path / "file" / "model")
+    for place in (tmp_path / "file", tmp_path / "file" / "model"):
+        with pytest.raises(OutputError, match="--out"), model_folder.claimed(place):
+            pass
 
 
 def test_json_has_null_for_what_is_undefined(tmp_path: Path) -> None:

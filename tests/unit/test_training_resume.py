@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,8 +75,8 @@ def table(model: Path, name: str) -> list[dict[str, str]]:
     return [{k: v for k, v in row.items() if k not in TIMES} for row in rows]
 
 
-def assert_same(place: Path, summary: TrainingSummary) -> None:
-    """That a model is the undisturbed one, to the last bit."""
+def assert_same(place: Path, summary: TrainingSummary, kept: Sequence[str] = ()) -> None:
+    """That a model is the undisturbed one, to the last bit; `kept` is what is left beside it."""
     whole = place / "whole"
     assert table(summary.folder, "steps.csv") == table(whole, "steps.csv")
     assert table(summary.folder, "history.csv") == table(whole, "history.csv")
@@ -86,7 +86,9 @@ def assert_same(place: Path, summary: TrainingSummary) -> None:
     )
     assert all((a == b).all() for a, b in zip(one, two, strict=True))
     assert summary.weights_digest in (whole / "provenance.json").read_text()
-    assert not (summary.folder / "_checkpoints").exists()
+    left = summary.folder / "_checkpoints"
+    assert [path.name for path in left.glob("*.*") if path.name[0] != "_"] == [*kept]
+    assert left.exists() == bool(kept)
 
 
 def test_told_to_stop_it_leaves_a_checkpoint_and_goes_on_to_the_same_model(place: Path) -> None:
@@ -106,16 +108,91 @@ def test_killed_twice_and_with_a_torn_checkpoint_it_comes_to_the_same_model(plac
         start(place, "killed", resume=True).train(at_step(5, killed))
     torn = place / "killed/_checkpoints/step-00000008.npz"
     torn.write_bytes(torn.read_bytes()[:-100])
-    (place / "killed/_checkpoints/.step-00000010.abc.npz").write_bytes(b"half")
+    half = torn.read_bytes()
     run = start(place, "killed", resume=True)
     assert len(run.position.steps) == 6
-    assert_same(place, run.train())
+    # What was changed since we wrote it may be anything, and stays.
+    assert_same(place, run.train(), kept=[torn.name])
+    assert torn.read_bytes() == half
 
 
-def test_without_a_checkpoint_resuming_begins_anew(place: Path) -> None:
+def test_without_a_checkpoint_resuming_begins_at_the_start(place: Path) -> None:
     with pytest.raises(Killed):
         start(place, "early").train(at_step(1, killed))
     assert_same(place, start(place, "early", resume=True).train())
+
+
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "cut": lambda content: content[:-100],
+    "empty": lambda content: b"",
+    "other bytes": lambda content: content[:5000] + b"?" + content[5001:],
+}
+
+
+@pytest.mark.parametrize("damage", [*DAMAGES, "no checksum", "checksum of odd bytes"])
+def test_when_no_checkpoint_is_whole_nothing_is_lost(place: Path, damage: str) -> None:
+    name = f"damaged {damage}"
+    with pytest.raises(StoppedError):
+        start(place, name).train(at_step(5, lambda: True))
+    for path in (place / name / "_checkpoints").glob("step-*"):
+        if damage in DAMAGES and path.suffix == ".npz":
+            path.write_bytes(DAMAGES[damage](path.read_bytes()))
+        if damage not in DAMAGES and path.suffix == ".sha256":
+            path.unlink() if damage == "no checksum" else path.write_bytes(b"\xff\xfe\x00")
+    before = contents(place / name)
+    with pytest.raises(ModelError, match=r"None of the 3 checkpoints .*--start-from.*--overwrite"):
+        start(place, name, resume=True)
+    assert contents(place / name) == before
+    assert "model.keras" in before
+
+
+def test_a_model_without_a_checkpoint_is_replaced_on_request_only(place: Path) -> None:
+    training = {**RECIPE["training"], "checkpoints": {"every_epochs": None}}
+    with pytest.raises(Killed):
+        start(place, "bare", {"training": training}).train(at_step(5, killed))
+    before = contents(place / "bare")
+    for options in ({}, {"resume": True}):
+        with pytest.raises(OutputError, match=r"no checkpoint to go on from.*--start-from"):
+            start(place, "bare", {"training": training}, **options)
+    assert contents(place / "bare") == before
+    start(place, "bare", {"training": training}, overwrite=True).held.close()
+    assert not (place / "bare/model.keras").exists()
+
+
+@pytest.mark.parametrize("name", ["model.keras", "history.csv", "recipe.yaml"])
+def test_a_file_that_was_changed_is_named_and_stays(place: Path, name: str) -> None:
+    out = f"changed {name}"
+    with pytest.raises(StoppedError):
+        start(place, out).train(at_step(5, lambda: True))
+    whole = (place / out / name).read_bytes()
+    (place / out / name).write_bytes(whole[: len(whole) // 2])
+    before = contents(place / out)
+    for options in ({"resume": True}, {"overwrite": True}):
+        with pytest.raises(OutputError, match=rf"{name} is not a file that Polynya wrote"):
+            start(place, out, **options)
+    assert contents(place / out) == before
+    # The remedy.
+    (place / out / name).rename(place / f"{name} moved")
+    assert_same(place, start(place, out, resume=True).train())
+
+
+def test_a_second_start_is_kept_out_and_a_dead_one_is_taken_over(place: Path) -> None:
+    first = start(place, "twice")
+    for options in ({}, {"resume": True}, {"overwrite": True}):
+        with pytest.raises(OutputError, match="Another run uses"):
+            start(place, "twice", **options)
+    assert_same(place, first.train())
+    with pytest.raises(OutputError, match="finished model"):
+        start(place, "twice")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """All files but the ledgers and the lock, by their paths."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and not path.name.startswith(("_polynya.csv", ".polynya"))
+    }
 
 
 def test_another_model_or_other_data_cannot_go_on(place: Path) -> None:

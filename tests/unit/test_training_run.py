@@ -66,6 +66,7 @@ def test_a_run_writes_a_model_folder_that_opens(tmp_path: Path) -> None:
         "steps.csv",
         "provenance.json",
         "README.md",
+        "_polynya.csv",
     }
     assert load_model(folder).recipe == recipe
     history = list(csv.DictReader((folder / "history.csv").open()))

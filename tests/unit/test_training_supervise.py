@@ -31,7 +31,8 @@ if reason == "signal":
     os.kill(os.getppid(), signal.SIGTERM)
     signal.pause()
 if reason:
-    (folder / "_ended.json").write_text(json.dumps({"reason": reason, "sentence": "."}))
+    from training.ending import Ending, leave_note
+    leave_note(folder.parent, Ending(reason, "."))
 sys.exit(code)
 """
 
