@@ -4,8 +4,8 @@
     _checkpoints/step-00000120.sha256   its checksum, as `sha256sum --check` reads it
 
 The checksum is written last: a checkpoint without one, or with another one, doesn't count, and the
-one before it is taken. A damaged one stays where it is, like anything that isn't as we wrote it; the
-training that comes to its step again writes step-00000120.2.npz.
+one before it is taken. A damaged one stays where it is, like anything that isn't as we wrote it;
+the training that comes to its step again writes step-00000120.2.npz.
 """
 
 from __future__ import annotations

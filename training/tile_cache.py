@@ -23,7 +23,7 @@ from training.tile_file import (
     Contents,
     Tiles,
     description_of,
-    find_contents,
+    find_tiles,
     nameless_file,
     with_checksums,
 )
@@ -63,8 +63,7 @@ def open_tiles(
     def find() -> tuple[Path | None, Contents | None]:
         if not leads or options.cache == "memory":
             return None, None
-        named = _cache_folder(options) / f"{_key(shards, size)}.tiles"
-        return named, find_contents(named, size)
+        return find_tiles(_cache_folder(options), _key(shards, size), size)
 
     found = gather_results(collective, find)
     named, contents = found[leader]

@@ -7,6 +7,8 @@ rank ends. On a disk it gets a name when it is whole, and later runs find it:
 
     FOLDER/KEY.tiles    the pixels
     FOLDER/KEY.json     what is in them, and checksums of some; without it the other doesn't count
+
+No file is ever replaced or deleted: where one isn't whole, the next run takes the name KEY-2.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Literal
 
@@ -176,11 +179,32 @@ def description_of(named: Path) -> Path:
     return named.with_suffix(".json")
 
 
-def find_contents(named: Path, size: int) -> Contents | None:
-    """What a finished file holds; None where there is none, or it is damaged and now removed."""
-    if not description_of(named).is_file():
-        _remove(named)  # If it is there, its maker was killed between the two.
-        return None
+def find_tiles(folder: Path, key: str, size: int) -> tuple[Path, Contents | None]:
+    """The finished file of a key, and what it holds; or the name for a new one, and None.
+
+    What is there under a name and isn't whole stays: it may be somebody else's.
+
+    Args:
+        folder: Of the files; it need not exist.
+        key: Of the tiles.
+        size: Edge of a tile in pixels.
+    """
+    for number in count(1):
+        named = folder / f"{key}{'' if number == 1 else f'-{number}'}.tiles"
+        if not (os.path.lexists(named) or os.path.lexists(description_of(named))):
+            return named, None
+        contents = _whole_contents(named, size)
+        if contents is not None:
+            return named, contents
+        console.print(
+            f"The decoded tiles in {named} are not whole or of another program; they stay there,"
+            " and the tiles are decoded again",
+            soft_wrap=True,
+        )
+    raise AssertionError  # There are more numbers than files.
+
+
+def _whole_contents(named: Path, size: int) -> Contents | None:
     try:
         told = json.loads(description_of(named).read_text(encoding="utf-8"))
         contents = Contents(size, dict(told["counts"]), tuple(tuple(c) for c in told["checksums"]))
@@ -188,20 +212,7 @@ def find_contents(named: Path, size: int) -> Contents | None:
             return contents
     except (OSError, ValueError, KeyError, TypeError):
         pass
-    console.print(f"The decoded tiles in {named} are damaged; they are made anew.")
-    _remove(description_of(named))
-    _remove(named)
     return None
-
-
-def _remove(path: Path) -> None:
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"{path} can't be replaced: {reason_of(error)}; choose another folder as the recipe's"
-            " key 'training.input.folder'."
-        ) from None
 
 
 def _is_right(contents: Contents, tiles: Tiles) -> bool:
