@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polynya.errors import RecipeError, ShardError
+from polynya.progress import console
 from polynya.recipe import Recipe
 from polynya.shards import ShardSet
 from training.augment import augmentation_layers
@@ -38,6 +39,19 @@ MIXED_POLICY = {
 
 
 @dataclass(frozen=True)
+class LabelCounts:
+    """Pixels of each class on both sides of a split: int64 (C,)."""
+
+    training: NDArray[np.int64]
+    validation: NDArray[np.int64]
+
+    @property
+    def can_validate(self) -> bool:
+        """Whether there is anything to score."""
+        return bool(self.validation.any())
+
+
+@dataclass(frozen=True)
 class TrainingData:
     """This rank's view of the shards."""
 
@@ -48,6 +62,8 @@ class TrainingData:
     """The validation tiles of this rank only."""
     shards_digest: str
     """Of all that labels depend on."""
+    counts: LabelCounts
+    """Labelled pixels of both sides."""
 
     @property
     def digest(self) -> str:
@@ -79,20 +95,76 @@ def _window(recipe: Recipe) -> int:
     return recipe.inference.window or recipe.tiles.size
 
 
-def load_data(
-    shards: ShardSet, recipe: Recipe, collective: Collective, threads: int
-) -> TrainingData:
-    """Split the scenes and open their tiles. Every rank must call it.
-
-    Raises:
-        PolynyaError: Of any rank, on every rank: shards that can't be read, no room for tiles.
-    """
-    split = split_scenes(
+def recipe_split(shards: ShardSet, recipe: Recipe) -> Split:
+    """The scenes that train and validate by a recipe; ShardError if there are too few."""
+    return split_scenes(
         shards.scene_ids,
         validation=recipe.split.validation,
         seed=recipe.seed,
         group=recipe.split.group,
     )
+
+
+def count_labels(shards: ShardSet, split: Split, recipe: Recipe) -> LabelCounts:
+    """Count the labelled pixels of both sides, and say what can't be learnt or scored from them.
+
+    Raises:
+        ShardError: No training tile has a labelled pixel, or a file can't be read.
+        RecipeError: The weights of all classes that occur are 0.
+    """
+    counts = LabelCounts(shards.class_counts(split.training), shards.class_counts(split.validation))
+    names = recipe.classes.names
+    told = ", ".join(f"{name} {count}" for name, count in zip(names, counts.training, strict=True))
+    if not counts.training.any():
+        remedy = (
+            f"the {len(split.validation)} validation scenes have some, so change the recipe's key"
+            " 'seed', 'split.validation' or 'split.group'"
+            if counts.can_validate
+            else "usual causes are nodata everywhere, a wrong 'scene.scale', a 'label.profile' with"
+            " gaps, or 'label.uncertain' and 'label.thick_cloud' that make all of it nodata; fix"
+            " that and label again"
+        )
+        raise ShardError(
+            f"Not one pixel of the {len(split.training)} training scenes in {shards.folder} has a"
+            f" label ({told}), so there is nothing to learn; {remedy}."
+        )
+    weights = loss_weights(recipe, counts.training)
+    if weights is not None and not (counts.training * np.asarray(weights)).any():
+        raise RecipeError(
+            "The recipe's key 'training.class_weights' is 0 for every class that occurs in the"
+            f" training scenes ({told}), so there is nothing to learn; give those a weight."
+        )
+    missing = [name for name, count in zip(names, counts.training, strict=True) if not count]
+    if missing:
+        _warn(
+            f"No pixel of the training scenes has the class {' or '.join(missing)}, so the model"
+            " won't find it"
+        )
+    if split.validation and not counts.can_validate:
+        _warn(
+            f"Not one pixel of the {len(split.validation)} validation scenes has a label, so there"
+            " are no scores, and the epoch with the least training loss counts as the best"
+        )
+    return counts
+
+
+def _warn(text: str) -> None:
+    console.print(f"Warning: {text}", style="yellow", markup=False, soft_wrap=True)
+
+
+def load_data(
+    shards: ShardSet,
+    split: Split,
+    counts: LabelCounts,
+    recipe: Recipe,
+    collective: Collective,
+    threads: int,
+) -> TrainingData:
+    """Open the tiles of a split. Every rank must call it.
+
+    Raises:
+        PolynyaError: Of any rank, on every rank: shards that can't be read, no room for tiles.
+    """
     training, validation = open_sources(
         shards, (split.training, split.validation), recipe, collective, threads
     )
@@ -101,6 +173,7 @@ def load_data(
         training,
         ValidationTiles(validation, recipe, collective),
         shards.recipe.labels_digest(),
+        counts,
     )
 
 
@@ -201,7 +274,7 @@ def make_trainer(
     )
 
 
-def loss_weights(recipe: Recipe, counts: NDArray[np.int64] | None) -> tuple[float, ...] | None:
+def loss_weights(recipe: Recipe, counts: NDArray[np.int64]) -> tuple[float, ...] | None:
     """Factor on the loss by class, from the recipe; None for 1.
 
     Balanced: valid pixels / (classes x pixels of the class), as scikit-learn's 'balanced', and 0
@@ -209,13 +282,12 @@ def loss_weights(recipe: Recipe, counts: NDArray[np.int64] | None) -> tuple[floa
 
     Args:
         recipe: Key 'training.class_weights'.
-        counts: int64 (C,), pixels of each class in the training tiles; balanced only needs them.
+        counts: int64 (C,), pixels of each class in the training tiles.
     """
     wanted = recipe.training.class_weights
     if wanted == "none":
         return None
     if wanted == "balanced":
-        assert counts is not None
         balanced = counts.sum() / (len(counts) * np.maximum(counts, 1))
         return tuple(np.where(counts > 0, balanced, 0.0).tolist())
     return wanted

@@ -219,7 +219,7 @@ class Run:
             self._save_checkpoint()
 
     def _scores(self) -> list[float]:
-        monitor = self.options.monitor if self.data.split.validation else "training loss"
+        monitor = self.options.monitor if self.data.counts.can_validate else "training loss"
         return [record.score(monitor) for record in self.position.history]
 
     def _is_over(self) -> bool:

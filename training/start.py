@@ -24,14 +24,18 @@ from training.collective import Collective
 from training.devices import import_tensorflow
 from training.loop import Trainer
 from training.prepare import (
+    LabelCounts,
     TrainingData,
     check_recipe,
+    count_labels,
     load_data,
     loss_weights,
     make_trainer,
     rank_seed,
+    recipe_split,
 )
 from training.run import Run
+from training.split import Split
 from training.together import gather_results, together
 
 MAY_CHANGE = {"training", "inference", "acquire"}
@@ -75,11 +79,14 @@ def start_run(
     """
     import_tensorflow()
 
-    def read_recipe() -> tuple[ShardSet, Recipe]:
+    def read_recipe() -> tuple[ShardSet, Recipe, Split]:
         shards = open_shards(shards_folder)
         recipe = shards.recipe if recipe_file is None else load_recipe(recipe_file)
         check_recipe(recipe, shards)
-        return shards, recipe
+        return shards, recipe, recipe_split(shards, recipe)
+
+    def count_pixels() -> LabelCounts | None:
+        return count_labels(shards, split, recipe) if collective.rank == 0 else None
 
     def find_first() -> FirstModel | None:
         return None if start_from is None else _first_model(Path(start_from), recipe)
@@ -107,13 +114,11 @@ def start_run(
         done_steps = len(position.steps)
         # Each rank draws its own dropout.
         keras.utils.set_random_seed(rank_seed(recipe, collective.rank, done_steps))
-        balanced = recipe.training.class_weights == "balanced"
-        counts = shards.class_counts(data.split.training) if balanced else None
         trainer = make_trainer(
             recipe,
             len(data.training),
             collective,
-            class_weights=loss_weights(recipe, counts),
+            class_weights=loss_weights(recipe, counts.training),
             done_steps=done_steps,
             done_epochs=position.epoch + position.epoch_share,
         )
@@ -122,12 +127,14 @@ def start_run(
         return trainer
 
     folder = Path(out)
-    shards, recipe = together(collective, read_recipe)
+    shards, recipe, split = together(collective, read_recipe)
+    counts = gather_results(collective, count_pixels)[0]
+    assert counts is not None  # Rank 0 has counted.
     first = together(collective, find_first)
     with ExitStack() as held:
         # Held before the tiles are decoded, which takes long, and emptied only after that.
         checkpoint = _shared(together(collective, claim), collective)
-        data = load_data(shards, recipe, collective, threads)
+        data = load_data(shards, split, counts, recipe, collective, threads)
         together(collective, make_way)
         trainer = together(collective, build)
         timeline = recipe.training.horovod.timeline

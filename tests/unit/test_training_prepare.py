@@ -13,18 +13,20 @@ def _recipe(class_weights: object) -> Recipe:
     return parse_recipe({"training": {"class_weights": class_weights}}, source="test")
 
 
+COUNTS = np.array([600, 300, 100])
+
+
 def test_balanced_weights_give_every_class_the_same_share_of_the_loss() -> None:
-    counts = np.array([600, 300, 100])
-    weights = np.array(loss_weights(_recipe("balanced"), counts))
-    assert weights * counts == pytest.approx(np.full(3, 1000 / 3))
+    weights = np.array(loss_weights(_recipe("balanced"), COUNTS))
+    assert weights * COUNTS == pytest.approx(np.full(3, 1000 / 3))
     assert loss_weights(_recipe("balanced"), np.array([50, 50, 0])) == pytest.approx(
         (2 / 3, 2 / 3, 0)
     )
 
 
 def test_weights_may_be_given_or_left() -> None:
-    assert loss_weights(_recipe("none"), None) is None
-    assert loss_weights(_recipe([1, 2, 0.5]), None) == (1, 2, 0.5)
+    assert loss_weights(_recipe("none"), COUNTS) is None
+    assert loss_weights(_recipe([1, 2, 0.5]), COUNTS) == (1, 2, 0.5)
 
 
 def test_ranks_draw_from_seeds_of_their_own_and_new_ones_after_a_change_of_ranks() -> None:

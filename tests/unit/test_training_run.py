@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tiny_shards
 from tiny_shards import write_tiny_shards
 
 from polynya.classes import ClassScheme, LabelClass
@@ -18,6 +19,7 @@ from polynya.recipe import Recipe, parse_recipe
 from training.collective import SingleProcess
 from training.model_folder import load_model
 from training.records import TrainingSummary
+from training.split import split_scenes
 from training.start import start_run
 from training.together import together
 
@@ -217,6 +219,73 @@ def test_a_finished_model_is_replaced_on_request_only(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="--overwrite"):
         _train(tmp_path, recipe)
     _train(tmp_path, recipe, overwrite=True)
+
+
+def _label_only(shares: dict[int, float], tmp_path: Path, recipe: Recipe) -> None:
+    """Shards of four scenes, in which only so much of some scenes has labels."""
+    nodata = [1 - shares.get(index, 0.0) for index in range(4)]
+    write_tiny_shards(tmp_path / "shards", recipe, nodata_shares=nodata)
+
+
+def _held_out(recipe: Recipe) -> int:
+    """The one scene of the four that validates."""
+    ids = [f"scene{index}" for index in range(4)]
+    split = split_scenes(ids, validation=0.25, seed=recipe.seed)
+    return ids.index(split.validation[0])
+
+
+def test_tiles_without_a_label_teach_nothing(tmp_path: Path) -> None:
+    recipe = _recipe()
+    _label_only({}, tmp_path, recipe)
+    with pytest.raises(
+        ShardError, match=r"Not one pixel of the 3 training .*open_water 0.*'label.profile'"
+    ):
+        _train(tmp_path, recipe)
+    assert not (tmp_path / "model").exists()
+
+
+def test_labels_on_the_validation_side_only_teach_nothing(tmp_path: Path) -> None:
+    recipe = _recipe()
+    _label_only({_held_out(recipe): 1.0}, tmp_path, recipe)
+    with pytest.raises(ShardError, match=r"the 1 validation scenes have some, so change .*'seed'"):
+        _train(tmp_path, recipe)
+    assert not (tmp_path / "model").exists()
+
+
+def test_without_labels_to_validate_on_the_training_loss_decides(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = _recipe(training={"epochs": 2})
+    shares = {index: 0.5 for index in range(4) if index != _held_out(recipe)}
+    _label_only(shares, tmp_path, recipe)
+    summary = _train(tmp_path, recipe)
+    assert "Not one pixel of the 1 validation scenes has a label" in capsys.readouterr().err
+    losses = [record.loss for record in summary.history]
+    assert losses[summary.best_epoch - 1] == min(losses)
+    assert np.isnan(summary.history[0].val_mean_iou)
+    metrics = json.loads((summary.folder / "metrics.json").read_text())
+    assert metrics["validation"]["accuracy"] is None
+    assert "Accuracy undefined" in (summary.folder / "README.md").read_text()
+
+
+def test_a_class_that_does_not_occur_is_said_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Thin ice becomes thick.
+    plain = tiny_shards.ice_pixels
+    monkeypatch.setattr(
+        tiny_shards,
+        "ice_pixels",
+        lambda size, seed: np.where(plain(size, seed) > 50, 232, 12).astype(np.uint8),
+    )
+    _train(tmp_path, _recipe(training={"epochs": 2}))
+    assert capsys.readouterr().err.count("has the class thin_ice, so the model won't find it") == 1
+
+
+def test_weights_that_leave_nothing_to_learn_are_refused(tmp_path: Path) -> None:
+    recipe = _recipe(training={"class_weights": [0, 0, 0]})
+    with pytest.raises(RecipeError, match="'training.class_weights' is 0 for every class"):
+        _train(tmp_path, recipe)
 
 
 def test_an_error_of_any_rank_is_everyone_s() -> None:
