@@ -51,6 +51,14 @@ _FILES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE
 _FOLDERS = ("TMPDIR", "TEMP", "TMP")
 
 
+_FOUND: dict[str, str] = {}
+
+
+def found_environment() -> dict[str, str]:
+    """The variables as this process has found them, before they were settled."""
+    return dict(_FOUND or os.environ)
+
+
 def settle_process(*, quiet: bool = False) -> None:
     """Make this process, and those that it starts, independent of settings of other programs.
 
@@ -59,6 +67,7 @@ def settle_process(*, quiet: bool = False) -> None:
     Args:
         quiet: Say nothing of variables that can't be used.
     """
+    _FOUND.update({} if _FOUND else os.environ)
     _use_utf8()
     notes = drop_unusable(os.environ)
     settle_geodata()
@@ -184,23 +193,19 @@ def cache_folder(name: str, environment: Mapping[str, str] = os.environ) -> Path
     return private / name if private is not None and _can_make(private / name) else None
 
 
-def remedy_for(extra: str, *more: str) -> str:
-    """How to install what an extra of setup.cfg brings, as the end of a sentence.
+def install_command(extra: str, *more: str) -> str:
+    """The command that installs an extra of setup.cfg for this Python.
 
-    Polynya is on no index, so the command names the clone.
+    Polynya is on no index, so it names the clone.
 
     Args:
         extra: As in `[options.extras_require]`.
-        more: Other packages that it needs.
+        more: Other packages that are needed with it.
     """
-    words = shlex.join([f"{_source()}[{extra}]", *more])
-    return f"install it with: {shlex.quote(sys.executable)} -m pip install {words}"
-
-
-def _source() -> str:
-    """The clone that this code belongs to; else what stands for one."""
     clone = Path(__file__).resolve().parents[1]
-    return str(clone) if (clone / "setup.cfg").is_file() else "/path/to/the/clone"
+    place = str(clone) if (clone / "setup.cfg").is_file() else "/path/to/the/clone"
+    words = " ".join([f"'{place}[{extra}]'", *more])
+    return f"{shlex.quote(sys.executable)} -m pip install {words}"
 
 
 def spark_environment(environment: Mapping[str, str] = os.environ) -> dict[str, str]:

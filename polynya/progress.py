@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -14,6 +15,9 @@ T = TypeVar("T")
 
 console = Console(stderr=True, highlight=False)
 """Where progress and messages go; stdout stays free for results."""
+
+_WIDEST_TABLE = 1000
+"""Columns of a table in a file or a pipe, where nothing is to be cut."""
 
 _SECONDS_BETWEEN_LINES = 10.0
 
@@ -79,3 +83,9 @@ def track(
         for item in items:
             yield item
             advance(1)
+
+
+def print_table(table: Any) -> None:
+    """Print a table of `rich` to stdout: as wide as a terminal, and whole in a file or a pipe."""
+    width = None if sys.stdout.isatty() else _WIDEST_TABLE
+    Console(file=sys.stdout, width=width, highlight=False, markup=False).print(table)

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from polynya.environment import remedy_for, settle_keras
+from polynya.environment import install_command, settle_keras
 from polynya.errors import MissingDependencyError, reason_of
 
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ def import_tensorflow() -> None:
             import tensorflow  # noqa: F401
         except ImportError as error:
             raise MissingDependencyError(
-                f"TensorFlow can't be imported ({reason_of(error)}); {remedy_for('train')}."
+                f"TensorFlow can't be imported ({reason_of(error)}); install it with:"
+                f" {install_command('train')}"
             ) from None
         finally:
             os.dup2(stderr, 2)

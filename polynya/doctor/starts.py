@@ -1,0 +1,381 @@
+"""Starts of each task in small: what was started is ready, and nothing else is."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from polynya.doctor.components import Check
+from polynya.environment import found_environment
+from polynya.progress import progress
+
+State = Literal["ready", "installed", "not ready", "not installed"]
+
+_SECONDS = 180
+"""Time for one start. All of them together take about 20 on two cores."""
+_LONGEST_LINE = 160
+
+_SCENE = """
+import sys
+import numpy, pyproj, rasterio
+from polynya.environment import settle_process
+settle_process(quiet=True)
+from rasterio.transform import from_origin
+from rasterio.warp import transform
+pixels = numpy.zeros((3, 64, 64), "uint8")
+pixels[:, :, :32], pixels[:, :, 32:] = 12, 228
+profile = dict(driver="GTiff", height=64, width=64, count=3, dtype="uint8", crs="EPSG:3031")
+with rasterio.open(sys.argv[1], "w", transform=from_origin(0, -1e6, 10, 10), **profile) as file:
+    file.write(pixels)
+with rasterio.open(sys.argv[1]) as file:
+    assert (file.read() == pixels).all(), "a GeoTIFF is not read as it was written"
+    (x,), (y,) = transform(file.crs, "EPSG:4326", [0.0], [-1e6])
+u, v = pyproj.Transformer.from_crs(3031, 4326, always_xy=True).transform(0.0, -1e6)
+assert max(abs(x - u), abs(y - v)) < 1e-6 and abs(abs(x) - 180) < 1e-6 and -81 < y < -80, (
+    f"PROJ gives the place ({x}, {y}), and pyproj ({u}, {v})")
+"""
+
+_STEP = """
+from training.devices import import_tensorflow
+import_tensorflow()
+import keras, numpy
+model = keras.Sequential([keras.Input((16, 16, 3)), keras.layers.Conv2D(3, 3, activation="softmax")])
+model.compile("sgd", "sparse_categorical_crossentropy")
+loss = model.train_on_batch(numpy.ones((2, 16, 16, 3)), numpy.zeros((2, 14, 14)))
+assert numpy.isfinite(loss), "a step of training gives no loss"
+import training.start
+"""
+
+_PREDICTION = """
+from training.devices import import_tensorflow
+import_tensorflow()
+import keras, numpy
+model = keras.Sequential([keras.Input((16, 16, 3)), keras.layers.Conv2D(3, 3, activation="softmax")])
+shares = model.predict_on_batch(numpy.ones((2, 16, 16, 3)))
+assert numpy.allclose(shares.sum(-1), 1, atol=1e-5), "probabilities of a model do not sum to 1"
+import inference.run
+from polynya.environment import settle_matplotlib
+settle_matplotlib()
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+"""
+
+_RANK = """
+from importlib.util import find_spec
+from pathlib import Path
+from horovod.common.basics import HorovodBasics
+from horovod.common.process_sets import _setup
+library = Path(find_spec("horovod").origin).parent / "tensorflow" / "mpi_lib"
+ranks = HorovodBasics(str(library), "mpi_lib")
+_setup(ranks)
+ranks.init()
+assert ranks.size() == 2, f"{ranks.size()} ranks instead of 2"
+ranks.shutdown()
+"""
+"""Horovod without TensorFlow, whose import by every rank takes longer than all the rest."""
+
+_OPENVINO = """
+import sys
+sys.modules.setdefault("openvino_telemetry", None)
+import openvino
+assert "CPU" in openvino.Core().available_devices, "OpenVINO finds no processor that it can use"
+"""
+
+
+class _FailedError(Exception):
+    """What was started didn't end well; says the line of its output that tells most."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Whether this machine is ready for a task."""
+
+    state: State
+    found: str
+    """How it was started, or what is wrong."""
+    remedy: str = ""
+    """The one command that fixes it."""
+
+    @property
+    def good(self) -> bool:
+        return self.state in ("ready", "installed")
+
+
+@dataclass
+class _Runner:
+    """Runs programs in a folder of their own, and ends all of them where the user doesn't wait."""
+
+    folder: Path
+    running: set[subprocess.Popen[str]] = field(default_factory=set)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    ended: bool = False
+
+    def run(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        """Run a command to its end; `_FailedError` if it fails, hangs or can't be found."""
+        try:
+            with self.lock:
+                if self.ended:
+                    raise _FailedError("not started")
+                # In a session of its own, so that what it starts ends with it.
+                process = subprocess.Popen(
+                    list(command),
+                    cwd=self.folder,
+                    env=environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    encoding="utf-8",
+                    errors="replace",
+                    start_new_session=True,
+                )
+                self.running.add(process)
+        except OSError as error:
+            raise _FailedError(f"{command[0]}: {error.strerror}") from None
+        try:
+            output, _ = process.communicate(timeout=_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise _FailedError(f"it has not ended after {_SECONDS} s") from None
+        finally:
+            self._kill(process)
+            self.running.discard(process)
+        if process.returncode != 0:
+            raise _FailedError(telling_line(output) or f"exit code {process.returncode}")
+
+    def end(self) -> None:
+        """End what still runs."""
+        with self.lock:
+            self.ended = True
+            for process in list(self.running):
+                self._kill(process)
+
+    def _kill(self, process: subprocess.Popen[str]) -> None:
+        with suppress(OSError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+    def python(self, code: str, environment: Mapping[str, str], *words: str) -> None:
+        self.run([sys.executable, "-c", code, *words], environment)
+
+
+Start = Callable[[_Runner, Mapping[str, str]], str]
+"""Starts a task and returns how; `_FailedError` says why it can't."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """Something that a user does."""
+
+    title: str
+    needs: tuple[str, ...]
+    """Names of checks without which it can't be started."""
+    package: str
+    """The check that says whether the user has installed it at all."""
+    start: Start
+    suspects: tuple[str, ...] = ("PYTHONPATH", "LD_LIBRARY_PATH", "LD_PRELOAD")
+    """Variables that may be of another project; it is started again without them."""
+
+
+def _label(runner: _Runner, environment: Mapping[str, str]) -> str:
+    code = "from polynya.cli import main; main()"
+    scene = str(runner.folder / "scene.tif")
+    runner.python(code, environment, "label", "--scenes", scene, "--out", _new(runner))
+    return "polynya label"
+
+
+def _spark(runner: _Runner, environment: Mapping[str, str]) -> str:
+    submit = shutil.which("spark-submit", path=environment.get("PATH")) or "spark-submit"
+    job = _folder_of("autolabel") / "job.py"
+    scene = str(runner.folder / "scene.tif")
+    # On this machine, whatever master Spark's settings name: a cluster doesn't see the scene.
+    command = [submit, "--master", "local[1]", str(job), "--scenes", scene, "--out", _new(runner)]
+    runner.run(command, environment)
+    return f"spark-submit {job.parent.name}/{job.name}"
+
+
+def _train(runner: _Runner, environment: Mapping[str, str]) -> str:
+    runner.python(_STEP, environment)
+    return "one step of a small model"
+
+
+def _predict(runner: _Runner, environment: Mapping[str, str]) -> str:
+    runner.python(_PREDICTION, environment)
+    return "one batch through a small model"
+
+
+def _ranks(runner: _Runner, environment: Mapping[str, str]) -> str:
+    launchers = (
+        ("horovodrun", "--gloo", "-np", "2"),
+        ("horovodrun", "--gloo", "--disable-cache", "-np", "2"),
+        ("mpirun", "-np", "2"),
+    )
+    troubles = []
+    for launcher in launchers:
+        try:
+            runner.run([*launcher, sys.executable, "-c", _RANK], environment)
+        except _FailedError as failure:
+            troubles.append(str(failure))
+        else:
+            trouble = f"; without --disable-cache: {troubles[0]}" if troubles else ""
+            return " ".join(launcher) + trouble
+    raise _FailedError(f"horovodrun: {troubles[0]}; mpirun: {troubles[-1]}")
+
+
+def _openvino(runner: _Runner, environment: Mapping[str, str]) -> str:
+    runner.python(_OPENVINO, environment)
+    return "OpenVINO has a processor"
+
+
+def _earth_engine(runner: _Runner, environment: Mapping[str, str]) -> str:
+    runner.python("import ee, polynya.sources.earth_engine", environment)
+    return "the package is imported; needs an account as well (docs/scenes.md)"
+
+
+def _stac(runner: _Runner, environment: Mapping[str, str]) -> str:
+    runner.python("import pystac_client, polynya.sources.stac", environment)
+    return "the package is imported"
+
+
+_BASE = ("Python", "GDAL", "Numba")
+_KERAS = (*_BASE, "TensorFlow", "Keras")
+_OF_SPARK = (
+    "SPARK_HOME",
+    "SPARK_CONF_DIR",
+    "SPARK_SUBMIT_OPTS",
+    "PYSPARK_PYTHON",
+    "PYSPARK_DRIVER_PYTHON",
+    "PYSPARK_DRIVER_PYTHON_OPTS",
+    "JAVA_TOOL_OPTIONS",
+    "PYTHONPATH",
+)
+
+TASKS: Mapping[str, Task] = {
+    "label": Task("label scenes", _BASE, "GDAL", _label),
+    "spark": Task("label on Spark", (*_BASE, "Java", "Spark"), "Spark", _spark, _OF_SPARK),
+    "train": Task("train", _KERAS, "TensorFlow", _train),
+    "ranks": Task("train on many ranks", (*_KERAS, "Horovod"), "Horovod", _ranks),
+    "predict": Task("map scenes", _KERAS, "TensorFlow", _predict),
+    "openvino": Task("map with OpenVINO", (*_KERAS, "OpenVINO"), "OpenVINO", _openvino),
+    "earthengine": Task(
+        "scenes of Earth Engine", (*_BASE, "Earth Engine"), "Earth Engine", _earth_engine
+    ),
+    "stac": Task("scenes of STAC catalogues", (*_BASE, "STAC client"), "STAC client", _stac),
+}
+"""What a user can do with Polynya, by the name that `polynya doctor` takes."""
+
+
+def answers_of(
+    names: Sequence[str], checks: Mapping[str, Check], *, start: bool
+) -> dict[str, Answer]:
+    """Whether this machine is ready for tasks.
+
+    Args:
+        names: Of tasks.
+        checks: What is installed.
+        start: Start what is installed; else only look.
+
+    Returns:
+        The answers by name, in the order of the names.
+    """
+    answers: dict[str, Answer] = {}
+    for name in names:
+        task = TASKS[name]
+        missing = [checks[need] for need in task.needs if not checks[need].ok]
+        if missing:
+            found = "; ".join(f"{check.name}: {check.found}" for check in missing)
+            absent = checks[task.package].found == "not installed"
+            state: State = "not installed" if absent else "not ready"
+            answers[name] = Answer(state, found, missing[0].remedy)
+        elif not start:
+            answers[name] = Answer("installed", "not started")
+    left = [name for name in names if name not in answers]
+    if left:
+        answers |= _started(left)
+    return {name: answers[name] for name in names}
+
+
+def _started(names: Sequence[str]) -> dict[str, Answer]:
+    """Start tasks beside each other."""
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="polynya-doctor-", ignore_cleanup_errors=True)
+    except OSError as error:
+        answer = Answer("not ready", f"no folder for temporary files ({error})", "export TMPDIR=")
+        return dict.fromkeys(names, answer)
+    with folder as place, ThreadPoolExecutor(len(names)) as pool:
+        runner = _Runner(Path(place))
+        try:
+            with progress("Starting each task in small", len(names) + 1) as advance:
+                trouble = _write_scene(runner)
+                advance(1)
+                if trouble:
+                    return dict.fromkeys(names, trouble)
+                jobs = {pool.submit(_answer, TASKS[name], runner): name for name in names}
+                answers = {}
+                for job in as_completed(jobs):
+                    answers[jobs[job]] = job.result()
+                    advance(1)
+                return answers
+        finally:
+            runner.end()
+
+
+def _write_scene(runner: _Runner) -> Answer | None:
+    """Write and read a GeoTIFF; what is wrong, if that can't be done."""
+    start = _code_start(_SCENE, str(runner.folder / "scene.tif"))
+    answer = _answer(Task("GDAL and PROJ", (), "GDAL", start), runner)
+    return None if answer.good else answer
+
+
+def _code_start(code: str, *words: str) -> Start:
+    def start(runner: _Runner, environment: Mapping[str, str]) -> str:
+        runner.python(code, environment, *words)
+        return ""
+
+    return start
+
+
+def _answer(task: Task, runner: _Runner) -> Answer:
+    environment = found_environment()
+    try:
+        return Answer("ready", task.start(runner, environment))
+    except _FailedError as failure:
+        found = str(failure)
+    suspects = [name for name in task.suspects if name in environment]
+    if suspects:
+        without = {name: environment[name] for name in environment if name not in suspects}
+        try:
+            task.start(runner, without)
+        except _FailedError:
+            pass
+        else:
+            values = ", ".join(f"{name}={environment[name]}" for name in suspects)
+            return Answer("not ready", f"{found} ({values})", f"unset {' '.join(suspects)}")
+    return Answer("not ready", found, "make setup")
+
+
+def telling_line(output: str) -> str:
+    """The line of a failed program's output that says most of why it failed."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    telling = [line for line in lines if re.search(r"(Error|Exception|error|not found|No such)", line)]
+    of_frames = re.compile(r"^(at |File |\.\.\. )")
+    chosen = [line for line in telling if not of_frames.match(line)] or lines
+    return chosen[-1][:_LONGEST_LINE] if chosen else ""
+
+
+def _folder_of(package: str) -> Path:
+    spec = find_spec(package)
+    return Path(spec.origin).parent if spec and spec.origin else Path(package)
+
+
+def _new(runner: _Runner) -> str:
+    return tempfile.mkdtemp(dir=runner.folder) + "/shards"
