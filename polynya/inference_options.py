@@ -31,7 +31,7 @@ class PolygonOptions(Options):
 class ConcentrationOptions(Options):
     """Share of ice in the cells of a coarser grid."""
 
-    cell: Annotated[float, Field(gt=0.0)] = 1000.0
+    cell: Annotated[float, Field(gt=0.0, le=1e7)] = 1000.0
     """Edge of a cell in metres, brought to the nearest whole number of pixels."""
     cell_pixels: Positive = 100
     """Edge of a cell in pixels, for scenes without coordinate system."""
@@ -43,7 +43,7 @@ class ConcentrationOptions(Options):
 class InferenceOptions(Options):
     """Prediction of whole scenes."""
 
-    window: Positive = 896
+    window: Annotated[int, Field(ge=1, le=65536)] = 896
     """Edge in pixels of the largest windows that the model sees, at least `tiles.size`; smaller
     where that fits a scene better. Larger ones take more memory and less time."""
     overlap: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0625
@@ -56,7 +56,7 @@ class InferenceOptions(Options):
     filter: FirstFilter = "as-trained"
     """What takes thin cloud and shadow out of a scene before the model sees it. as-trained: the
     filter of the images that it learnt from, if any. illumination: that one, for a model that
-    learnt from clear scenes under simulated cloud, and mends what the filter leaves."""
+    learnt from clear scenes under simulated cloud, and fixes what the filter leaves."""
     backend: Backend = "keras"
     """What runs the model; "openvino" (an extra) is for processors."""
     precision: Precision = "float32"

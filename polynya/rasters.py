@@ -58,7 +58,7 @@ _SETTINGS = {
 _SILENCE = 60.0
 """Seconds for which a server that didn't answer isn't asked again by this process."""
 _silent: dict[str, float] = {}
-_TIMEOUTS = ("timed out", "timeout", "too slow", "HTTP error code : 0")
+_TIMEOUTS = ("timed out", "timeout", "too slow")
 
 _LONGEST_TRAILER = 65536
 """Some programs write further bytes after the end of a PNG."""
@@ -248,10 +248,15 @@ def _check_answers(path: str, uri: str) -> None:
         )
 
 
-def _note_silence(path: str, error: Exception) -> None:
-    text = f"{error} {error.__cause__ or ''}"
-    if is_network(path) and any(sign.lower() in text.lower() for sign in _TIMEOUTS):
-        _silent[_host(path)] = time.monotonic()
+def _note_silence(path: str, error: BaseException | None) -> None:
+    """Remember a server that gave no answer, which GDAL says in one of a chain of errors."""
+    if not is_network(path):
+        return
+    while error is not None:
+        if any(sign in str(error).lower() for sign in _TIMEOUTS):
+            _silent[_host(path)] = time.monotonic()
+            return
+        error = error.__cause__ or error.__context__
 
 
 def _why_unreadable(uri: str, error: Exception) -> str:
@@ -270,4 +275,9 @@ def _why_unreadable(uri: str, error: Exception) -> str:
             return f"{shown} is empty; fetch it again."
     # GDAL's reason is behind rasterio's general sentence, and may take several lines.
     reason = printable(" ".join(str(error.__cause__ or error).split())).rstrip(".")
+    if is_network(path):
+        return (
+            f"{shown} can't be read ({reason}); check the address and the credentials in the"
+            " environment (docs/scenes.md), or try again later."
+        )
     return f"{shown} can't be read and may be truncated or no image ({reason}); fetch it again."

@@ -13,7 +13,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
     Discriminator,
     Field,
@@ -26,9 +25,9 @@ from pydantic import (
 from polynya.classes import SEA_ICE, ClassScheme
 from polynya.errors import RecipeError
 from polynya.inference_options import InferenceOptions
-from polynya.options import Options, Positive, Share
+from polynya.options import Options, Share
 from polynya.recipe_errors import describe_errors
-from polynya.recipe_reading import read_yaml
+from polynya.recipe_reading import read_yaml, write_yaml
 from polynya.references import References
 from polynya.scaling import Offset, Scale
 from polynya.scene_names import printable
@@ -96,7 +95,7 @@ class SceneOptions(Options):
 class TileOptions(Options):
     """How scenes are cut."""
 
-    size: Positive = 256
+    size: Annotated[int, Field(ge=1, le=16384)] = 256
     """Edge of a tile in pixels."""
     min_valid: Share = 0.0
     """Tiles with a smaller share of valid pixels are counted as nodata and not written; tiles
@@ -259,7 +258,7 @@ class Recipe(Options):
 
     def text(self) -> str:
         """The complete recipe, defaults included, as YAML."""
-        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+        return write_yaml(self.model_dump(mode="json"))
 
     def save(self, path: str | Path) -> None:
         """Write the complete recipe as YAML."""

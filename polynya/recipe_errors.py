@@ -23,7 +23,8 @@ def describe_errors(error: ValidationError, content: object, model: type[BaseMod
     Returns:
         Half a sentence that names the key.
     """
-    first = error.errors()[0]
+    # A misspelt key lacks under its own name too.
+    first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
     keys = _keys(first, content)
     key = _dotted(keys)
     if first["type"] == "extra_forbidden":
@@ -46,9 +47,9 @@ def _keys(error: Any, content: object) -> list[int | str]:
     location = error["loc"]
     for number, part in enumerate(location):
         last_missing = error["type"] == "missing" and number == len(location) - 1
-        if isinstance(content, dict) and part in content:
-            content = content[part]
-        elif isinstance(content, (list, tuple)) and isinstance(part, int) and part < len(content):
+        if (isinstance(content, dict) and part in content) or (
+            isinstance(content, (list, tuple)) and isinstance(part, int) and part < len(content)
+        ):
             content = content[part]
         elif not last_missing:
             continue
@@ -60,9 +61,7 @@ def _dotted(keys: Sequence[int | str]) -> str:
     return printable(".".join(str(key)[:_LONGEST_VALUE] for key in keys))
 
 
-def _known_keys(
-    keys: Sequence[int | str], content: Any, model: type[BaseModel]
-) -> list[str]:
+def _known_keys(keys: Sequence[int | str], content: Any, model: type[BaseModel]) -> list[str]:
     """Keys of the section that some keys lead to."""
     members: list[type[BaseModel]] = [model]
     for key in keys:

@@ -1,4 +1,4 @@
-"""Reading YAML files of users: what isn't plain, small and unambiguous is one sentence.
+"""Reading and writing YAML files of users: what isn't plain, small and clear is one sentence.
 
 The values are those of YAML 1.2 (its core schema): only true and false are truth values, so that
 `no` and `on` are texts, and 12:30 and 1_000 are no numbers.
@@ -45,6 +45,22 @@ for _name, _pattern, _first in _RESOLVERS:
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", re.compile(_pattern), _first)
 
 
+class _Dumper(yaml.SafeDumper):
+    """Puts in quotes what this module or a reader of YAML 1.1 would take for no text."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012 - as PyYAML declares it
+        first: [
+            *yaml.SafeDumper.yaml_implicit_resolvers.get(first, []),
+            *_Loader.yaml_implicit_resolvers.get(first, []),
+        ]
+        for first in {*yaml.SafeDumper.yaml_implicit_resolvers, *_Loader.yaml_implicit_resolvers}
+    }
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Write out each value: aliases are for programs."""
+        return True
+
+
 class _ReadingError(Exception):
     """What is wrong with a file, with the remedy, to follow 'The recipe X'."""
 
@@ -75,6 +91,20 @@ def read_yaml(path: str | Path, what: str = "recipe") -> dict[str, Any]:
         return parse_yaml(_decoded(content))
     except _ReadingError as error:
         raise RecipeError(f"The {what} {shown} {error}.") from None
+
+
+def write_yaml(content: Any, *, on_one_line: bool = False) -> str:
+    """YAML text of a content, which `read_yaml` takes for just that.
+
+    Args:
+        content: Mappings, lists, texts, numbers, truth values and None.
+        on_one_line: With brackets and without line breaks.
+    """
+    layout: dict[str, Any] = {"default_flow_style": True, "width": math.inf} if on_one_line else {}
+    text: str = yaml.dump(
+        content, Dumper=_Dumper, sort_keys=False, allow_unicode=on_one_line, **layout
+    )
+    return text.removesuffix("...\n") if on_one_line else text
 
 
 def parse_yaml(text: str) -> dict[str, Any]:

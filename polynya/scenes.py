@@ -104,8 +104,8 @@ def open_scene(uri: str, options: SceneOptions | None = None, name: str | None =
             unknown scale.
     """
     options = options or SceneOptions()
-    check_whole(uri)
     with opened_raster(uri, options.references) as source:
+        check_whole(uri)
         check_size(source, uri)
         indexes = _find_bands(source, uri, options)
         dtype = _find_dtype(source, uri, indexes)

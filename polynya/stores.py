@@ -25,7 +25,7 @@ CONNECT_SECONDS = 10
 """Until a server takes a connection."""
 SILENT_SECONDS = 10
 """Without an answer, after which a request is given up."""
-REQUEST_SECONDS = 60
+REQUEST_SECONDS = 90
 """For one request in all."""
 _ATTEMPTS = 3
 _REMEDY = "check the address and the credentials in the environment (docs/scenes.md)"
@@ -204,6 +204,6 @@ def file_system(scheme: str) -> Any:
             anonymous=bool(address) or os.environ.get("GS_NO_SIGN_REQUEST", "NO").upper() == "YES",
             endpoint_override=address.netloc if address else None,
             scheme=address.scheme if address else "https",
-            retry_time_limit=timedelta(seconds=REQUEST_SECONDS),
+            retry_time_limit=timedelta(seconds=CONNECT_SECONDS + SILENT_SECONDS),
         )
     raise ValueError(f"{scheme}:// is no object store that is known")

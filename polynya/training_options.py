@@ -20,7 +20,7 @@ class HorovodOptions(Options):
     ranks (S. Maleki et al., "Scaling distributed training with adaptive summation", 2020)."""
     compression: Literal["none", "fp16", "bf16"] = "none"
     """Gradients on their way between ranks; half the bytes, eight or eleven bits of each number."""
-    fusion_mb: Annotated[float, Field(ge=0.0)] | None = None
+    fusion_mb: Annotated[float, Field(ge=0.0, le=1e6)] | None = None
     """Greatest size of small gradients that travel as one, MB; with 0 each travels alone. Default:
     1 without GPUs (`training/processors.py`), with them Horovod's own."""
     timeline: str | None = None
@@ -52,20 +52,22 @@ class ModelOptions(Options):
 
     name: str = "unet"
     """"unet": the paper's network and leaner ones of its kind."""
-    filters: Annotated[tuple[Positive, ...], Field(min_length=2)] = (16, 32, 64, 128, 256, 512)
+    filters: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=16384)], ...], Field(min_length=2, max_length=12)
+    ] = (16, 32, 64, 128, 256, 512)
     """Filters per level, the bottleneck last."""
     dropout: tuple[Annotated[float, Field(ge=0.0, lt=1.0)], ...] = (0.1, 0.1, 0.2, 0.2, 0.2, 0.3)
     """Dropout between the two convolutions of each level; as many as filters."""
     stem: Literal[1, 2, 4] = 1
     """Edge in pixels of the patches that become one cell of the first level; 1: none, as in the
     paper. Greater is faster: most of the time goes into the levels of full resolution."""
-    head_filters: Positive = 8
+    head_filters: Annotated[int, Field(ge=1, le=16384)] = 8
     """Filters that bring a model with a stem back to full resolution."""
     normalisation: Literal["range", "published"] = "range"
     """What the model does with pixel values first. range: 0..255 to 0..1. published: one grey band,
     each column of a tile divided by its Euclidean norm, as the authors' code does; for comparison
     only, since it leaves streaks and hides how bright a tile is."""
-    brightness_filters: Annotated[int, Field(ge=0)] = 0
+    brightness_filters: Annotated[int, Field(ge=0, le=4096)] = 0
     """0: the model sees the bands, as in the paper. More: it sees brightness, the greatest band of
     a pixel, through this many soft thresholds, and finds classes that thresholds define sooner."""
 
@@ -85,7 +87,7 @@ Zoom = Annotated[float, Field(ge=0.25, le=4.0)]
 
 
 class AugmentOptions(Options):
-    """Random changes of the training tiles, drawn anew for each batch. Off by default."""
+    """Random changes of the training tiles, drawn again for each batch. Off by default."""
 
     dihedral: bool = False
     """Flips and right-angle turns, image and label together."""
@@ -104,7 +106,9 @@ class AugmentOptions(Options):
     """Share of tiles under simulated shadow (multiplicative)."""
     shade_strength: tuple[Share, Share] = (0.1, 0.7)
     """Range of the greatest share of light that a tile's shadow takes away."""
-    cloud_size: tuple[Annotated[float, Field(ge=40.0)], float] = (80.0, 1500.0)
+    cloud_size: tuple[
+        Annotated[float, Field(ge=40.0)], Annotated[float, Field(ge=40.0, le=1e6)]
+    ] = (80.0, 1500.0)
     """Range of the size of clouds and shadows in pixels."""
     cloud_brightness: tuple[GreyLevel, GreyLevel] = (195.0, 255.0)
     """Range of the brightness of cloud that hides the ground."""
@@ -160,22 +164,22 @@ class TrainingOptions(Options):
     accumulate: Positive = 1
     """Batches whose gradients a rank adds up before the ranks exchange them: a step has ranks x
     accumulate x batch_size tiles."""
-    learning_rate: Annotated[float, Field(gt=0.0)] = 1e-3
+    learning_rate: Annotated[float, Field(gt=0.0, le=100.0)] = 1e-3
     """Of one rank; scaled with the number of ranks."""
     learning_rate_scaling: Literal["linear", "sqrt", "none"] = "linear"
     """Factor on the learning rate for N ranks: N, its square root, or 1."""
-    warmup_epochs: Annotated[float, Field(ge=0.0)] = 1.0
+    warmup_epochs: Annotated[float, Field(ge=0.0, le=1e6)] = 1.0
     """Epochs in which the learning rate rises from nothing."""
     schedule: Literal["constant", "cosine", "plateau"] = "constant"
     """Learning rate after the warm-up. cosine falls to zero at the end; plateau is multiplied by
     `plateau_factor` after `plateau_epochs` without a better score."""
     plateau_epochs: Positive = 5
     plateau_factor: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
-    clip_norm: Annotated[float, Field(gt=0.0)] | None = None
+    clip_norm: Annotated[float, Field(gt=0.0, le=1e9)] | None = None
     """Greatest Euclidean norm of all gradients of a step together; longer ones are shortened."""
-    class_weights: Literal["none", "balanced"] | tuple[Annotated[float, Field(ge=0.0)], ...] = (
-        "none"
-    )
+    class_weights: (
+        Literal["none", "balanced"] | tuple[Annotated[float, Field(ge=0.0, le=1e6)], ...]
+    ) = "none"
     """Factor on the loss of a pixel by its class. balanced: valid pixels / (classes x pixels of
     the class), counted on the training scenes. Or one number a class, in the order of codes."""
     shuffle: bool = True
