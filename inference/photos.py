@@ -77,6 +77,7 @@ def upright(scene: Scene, folder: Path) -> Iterator[Scene]:
         yield replace(
             scene, uri=str(file), height=height, width=width, dtype="uint8",
             band_indexes=(1, 2, 3), scale=1.0, offset=0.0, zero_is_nodata=False, layers=None,
+            land=None,
         )  # fmt: skip
 
 

@@ -51,9 +51,14 @@ def scene_digest(scene: Scene) -> str:
     parts = [("scene", scene.uri)]
     if scene.layers is not None and scene.layers.clouds_uri not in (None, scene.uri):
         parts.append(("clouds", str(scene.layers.clouds_uri)))
+    if scene.land is not None and scene.land.is_raster:
+        parts.append(("land", scene.land.path))
     total = hashlib.sha256()
     for role, uri in parts:
         total.update(f"{role} {raster_digest(uri, scene.references)}\n".encode())
+    if scene.land is not None and not scene.land.is_raster:
+        for path in _vector_files(scene.land.path):
+            total.update(f"land {_file(path)}\n".encode())
     return total.hexdigest()[:16]
 
 
@@ -166,6 +171,14 @@ def _member(archive: str, member: str) -> str:
     except (KeyError, zipfile.BadZipFile):
         said = f"{_file(archive)} {member}"
     return hashlib.sha256(said.encode()).hexdigest()
+
+
+def _vector_files(path: str) -> list[str]:
+    """Files of a vector data set: of a Shapefile several."""
+    stem, suffix = os.path.splitext(path)
+    others = (".shx", ".prj") if suffix.lower() == ".shp" else ()
+    found = [path, *(stem + other for other in others)]
+    return [name for name in found if os.path.isfile(name)]
 
 
 def _said_by_store(path: str) -> str | None:

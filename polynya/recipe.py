@@ -79,6 +79,12 @@ class SceneOptions(Options):
     bands are nodata, as in Sentinel-2 products. Set it to false where black is a real colour."""
     layers: LayerOptions | None = None
     """Other layers of the scene that are read with it; default: none."""
+    land: str | None = None
+    """Map of land: its pixels are nodata. Polygons (GeoPackage, GeoJSON, Shapefile) or a raster, in
+    any coordinate system; a path, or one beside the scene with the scene's name in it, such as
+    "{stem}_land.tif". Default: none."""
+    land_values: Annotated[tuple[int, ...], Field(min_length=1)] | None = None
+    """Values of a raster of land that are land; default: all but 0 and its nodata value."""
     references: References = "inside"
     """Where files may lie that a virtual raster (.vrt) refers to. inside: in its own folder or
     below, or anywhere if `polynya scenes --in-place` wrote it. anywhere: also elsewhere and on
@@ -250,8 +256,12 @@ class Recipe(Options):
         Args:
             *sections: Only these sections, for example those that shards depend on; default all.
         """
+        # Keys that came later and are not used leave digests of older recipes as they were.
+        unused = {"land", "land_values"} if self.scene.land is None else set()
         content = self.model_dump(
-            mode="json", include=set(sections) or None, exclude={"acquire": True, "scene": _UNSEEN}
+            mode="json",
+            include=set(sections) or None,
+            exclude={"acquire": True, "scene": _UNSEEN | unused},
         )
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]

@@ -6,6 +6,7 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
@@ -67,7 +68,7 @@ def _notes(model: type[BaseModel]) -> dict[str, str]:
     for cls in reversed(model.__mro__[: model.__mro__.index(BaseModel)]):
         body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
         statements = body.body if isinstance(body, ast.ClassDef) else []
-        for key, text in zip(statements, statements[1:], strict=False):
+        for key, text in pairwise(statements):
             if (
                 isinstance(key, ast.AnnAssign)
                 and isinstance(key.target, ast.Name)

@@ -41,15 +41,14 @@ def describe_errors(error: ValidationError, content: object, model: type[BaseMod
     return f"has {where}: {printable(message)} (received {printable(shown)})"
 
 
-def _keys(error: Any, content: object) -> list[int | str]:
+def _keys(error: Any, content: Any) -> list[int | str]:
     """Keys and places in lists of an error, without what pydantic adds for types of unions."""
     keys: list[int | str] = []
     location = error["loc"]
     for number, part in enumerate(location):
         last_missing = error["type"] == "missing" and number == len(location) - 1
-        if (isinstance(content, dict) and part in content) or (
-            isinstance(content, (list, tuple)) and isinstance(part, int) and part < len(content)
-        ):
+        in_list = isinstance(content, (list, tuple)) and isinstance(part, int)
+        if part in content if isinstance(content, dict) else in_list and part < len(content):
             content = content[part]
         elif not last_missing:
             continue

@@ -27,10 +27,9 @@ _SHOWN = 60
 
 
 class _Loader(yaml.SafeLoader):
-    """Resolves plain values as YAML 1.2 does and constructs no others."""
+    """Resolves plain values as YAML 1.2 does; what they mean is found by `_value` alone."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - as PyYAML declares it
-    yaml_constructors = dict(yaml.constructor.BaseConstructor.yaml_constructors)
 
 
 _RESOLVERS = (
@@ -158,7 +157,7 @@ def _check_events(text: str) -> None:
             depth -= 1
         elif isinstance(event, yaml.DocumentStartEvent):
             documents += 1
-        line = event.start_mark.line + 1
+        line = event.start_mark.line + 1 if event.start_mark else 0
         if depth > _DEEPEST:
             raise _ReadingError(
                 f"has more than {_DEEPEST} brackets or levels within each other at line {line};"

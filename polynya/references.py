@@ -294,7 +294,8 @@ def _read_vrt(path: str) -> ElementTree.Element:
 
 def _name(element: ElementTree.Element) -> str:
     """Name of an element in lower case; empty for a comment."""
-    return element.tag.lower() if isinstance(element.tag, str) else ""
+    tag: object = element.tag
+    return tag.lower() if isinstance(tag, str) else ""
 
 
 def _check_elements(root: ElementTree.Element, path: str, uri: str) -> None:
@@ -310,7 +311,7 @@ def _check_elements(root: ElementTree.Element, path: str, uri: str) -> None:
         # A comment within a name would end it for GDAL only.
         if _name(element) in _PLACES and (len(element) or text != text.strip()):
             unknown.append(str(element.tag))
-        if isinstance(element.tag, str) and _name(element) not in _ELEMENTS:
+        if _name(element) and _name(element) not in _ELEMENTS:
             unknown.append(element.tag)
         if unknown:
             raise SceneError(

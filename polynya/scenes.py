@@ -17,6 +17,7 @@ from polynya.bands import COLORS, find_colors
 from polynya.errors import SceneError
 from polynya.find import SceneRef, find_scenes
 from polynya.grid import Tile
+from polynya.land import LandSource, find_land, read_land
 from polynya.layers import LayerSources, SceneLayers, find_layers, read_layers
 from polynya.place import ControlPoints, read_place
 from polynya.rasters import band_number, check_size, check_whole, opened_raster, tile_window
@@ -75,6 +76,8 @@ class Scene:
     """Ground control points or rational polynomials of a scene without geotransform."""
     place_problem: str = ""
     """What its georeference lacks for a place on the ground, and how to add it; else empty."""
+    land: LandSource | None = None
+    """Where its land is, which is nodata; None if the recipe names none."""
     references: References = "inside"
     """Where files may lie that its file refers to."""
 
@@ -128,6 +131,7 @@ def open_scene(uri: str, options: SceneOptions | None = None, name: str | None =
             layers=find_layers(source, uri, dtype, options) if options.layers else None,
             control=place.control,
             place_problem=place.problem,
+            land=find_land(source, uri, None not in (place.crs, place.transform), options),
             references=options.references,
         )
 
@@ -161,6 +165,8 @@ def read_scene(
         if scene.zero_is_nodata:
             validity = replace(validity, nodata=(0,) * len(scene.band_indexes))
         valid = read_valid(source, validity, numbers, window)
+    if scene.land is not None:
+        valid &= ~read_land(scene, tile)
     image = numbers if numbers.dtype == np.uint8 else _table(scene)[numbers.view(np.uint16)]
     if not valid.all():
         image[~valid] = 0

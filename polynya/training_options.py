@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from polynya.options import Options, Positive, Share
 
+ClassWeight = Annotated[float, Field(ge=0.0, le=1e6)]
 GreyLevel = Annotated[float, Field(ge=0.0, le=255.0)]
 
 

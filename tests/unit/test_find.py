@@ -47,8 +47,11 @@ def test_ids_differ_where_capitals_do_not_count(tmp_path):
     assert "b" in ids
 
 
-@pytest.mark.parametrize("name", ["____.tif", "_x.tif", ".x.tif", "сцена.tif", "海氷.png", "-x.tif",
-                                  "..tif", "x" * 240 + ".tif", "s\udcf8is.tif", "a b/c\nd.tif"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    ["____.tif", "_x.tif", ".x.tif", "сцена.tif", "海氷.png", "-x.tif", "..tif", "x" * 240 + ".tif",
+     "s\udcf8is.tif", "a b/c\nd.tif"],
+)  # fmt: skip
 def test_an_id_is_visible_safe_and_short(name):
     found = scene_id(name)
     assert re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}", found)

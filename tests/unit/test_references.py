@@ -70,7 +70,7 @@ def places(tmp_path, write_scene):
         (lambda d: vrt("link.tif", relative=1), "refers to link.tif, which is no file"),
         (lambda d: vrt("notes.txt", relative=1), "notes.txt, which is no TIFF, PNG, JPEG or JPEG"),
         (lambda d: vrt("wms.tif", relative=1), "wms.tif, which is no TIFF, PNG"),
-        (lambda d: vrt("http://127.0.0.1:9/x.tif"), "refers to http.*, which is no file in its own"),
+        (lambda d: vrt("http://127.0.0.1:9/x.tif"), "refers to http.*, which is no file"),
         (lambda d: vrt("/vsicurl/http://127.0.0.1:9/x.tif"), "refers to /vsicurl"),
         (lambda d: vrt("/vsistdin/"), "refers to /vsistdin/, which"),
         (lambda d: vrt("GTIFF_DIR:1:../outside.tif", relative=1), "refers to GTIFF_DIR"),

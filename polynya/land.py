@@ -1,0 +1,224 @@
+"""Land: pixels of a scene that are no data because a map of land says so.
+
+Polygons or a raster, on any grid and in any coordinate system. Polygons are clipped to the
+neighbourhood of the scene, their long edges divided, and then brought to the scene's system: a
+straight edge there may be an arc here. A pixel is land if its centre is.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pyproj import CRS, Transformer
+from pyproj.exceptions import ProjError
+from rasterio.enums import ColorInterp, Resampling
+from rasterio.features import rasterize
+from rasterio.transform import Affine
+from rasterio.vrt import WarpedVRT
+
+from polynya.errors import SceneError
+from polynya.grid import Tile
+from polynya.layers import beside
+from polynya.native import import_apart
+from polynya.rasters import EXTENSIONS, check_size, opened_raster, tile_window
+from polynya.recipe import SceneOptions
+from polynya.scene_names import printable
+
+if TYPE_CHECKING:
+    from polynya.scenes import Scene
+
+_STEM = "{stem}"
+_MARGIN = 0.1
+"""Of the scene's extent, around it."""
+_EDGES = 400
+"""Parts of the extent into which long edges are divided."""
+
+
+@dataclass(frozen=True)
+class LandSource:
+    """Where the land of a scene is. Small and picklable."""
+
+    path: str
+    """Absolute, or a URI."""
+    is_raster: bool
+    on_grid: bool
+    """A raster with the scene's own pixels."""
+    values: tuple[int, ...] | None
+    """Values of a raster that are land; None: all but 0."""
+
+
+def find_land(source: Any, uri: str, has_place: bool, options: SceneOptions) -> LandSource | None:
+    """Find the land that a recipe asks for.
+
+    Args:
+        source: The scene, open in rasterio.
+        uri: Its path or URI.
+        has_place: It has a coordinate system and a geotransform.
+        options: Key 'scene' of the recipe.
+
+    Returns:
+        None if the recipe asks for none.
+
+    Raises:
+        SceneError: There is no such file, or it can't be related to the scene.
+    """
+    if options.land is None:
+        return None
+    path = beside(uri, options.land) if _STEM in options.land else os.path.abspath(options.land)
+    if "://" in options.land:
+        path = options.land
+    if not os.path.exists(path) and "://" not in path and not path.startswith("/vsi"):
+        raise SceneError(
+            f"{printable(uri)} has no map of land {printable(path)}; put it there or fix scene.land"
+            " in the recipe."
+        )
+    is_raster = path.lower().endswith(EXTENSIONS)
+    on_grid = False
+    if is_raster:
+        with opened_raster(path, options.references) as land:
+            check_size(land, path)
+            same = land.shape == source.shape
+            without = land.crs is None and land.transform.is_identity
+            on_grid = same and (
+                not has_place
+                or without
+                or (land.crs == source.crs and land.transform.almost_equals(source.transform, 1e-6))
+            )
+            if not on_grid and land.crs is None:
+                raise SceneError(
+                    f"The map of land {printable(path)} has no coordinate system and not the size"
+                    f" of {printable(uri)}; give it one (gdal_edit.py -a_srs)."
+                )
+    if not on_grid and not has_place:
+        raise SceneError(
+            f"{printable(uri)} has no place on the ground to which the map of land"
+            f" {printable(path)} could be brought; give it one, or leave scene.land out of the"
+            " recipe."
+        )
+    return LandSource(path, is_raster, on_grid, options.land_values)
+
+
+def read_land(scene: Scene, tile: Tile | None) -> NDArray[np.bool_]:
+    """Where a scene, or a part of it, is land.
+
+    Args:
+        scene: With `land`.
+        tile: Rectangle of it; default the whole scene.
+
+    Returns:
+        bool (H, W).
+
+    Raises:
+        SceneError: The map can't be read.
+    """
+    if scene.land is None:
+        raise ValueError("the scene has no land")
+    window = tile or Tile(0, 0, scene.height, scene.width)
+    if scene.land.is_raster:
+        return _from_raster(scene, scene.land, window)
+    return _from_polygons(scene, scene.land, window)
+
+
+def _from_raster(scene: Scene, land: LandSource, window: Tile) -> NDArray[np.bool_]:
+    with opened_raster(land.path, scene.references) as source:
+        if land.on_grid:
+            return _is_land(source, land, window)
+        # Where the map ends is no land, whatever number stands for it.
+        marked = source.nodata is not None or ColorInterp.alpha in source.colorinterp
+        with WarpedVRT(
+            source, crs=scene.crs, transform=Affine(*(scene.transform or ())),
+            height=scene.height, width=scene.width, resampling=Resampling.nearest,
+            add_alpha=not marked,
+        ) as warped:  # fmt: skip
+            return _is_land(warped, land, window)
+
+
+def _is_land(source: Any, land: LandSource, window: Tile) -> NDArray[np.bool_]:
+    values = source.read(1, window=tile_window(window))
+    known = source.dataset_mask(window=tile_window(window)) != 0
+    found = values != 0 if land.values is None else np.isin(values, land.values)
+    return np.asarray(found & known, np.bool_)
+
+
+def _from_polygons(scene: Scene, land: LandSource, window: Tile) -> NDArray[np.bool_]:
+    import shapely
+
+    shape = (window.height, window.width)
+    status = os.stat(land.path) if os.path.exists(land.path) else None
+    polygons = _polygons(
+        land.path, status.st_mtime_ns if status else 0, scene.crs or "",
+        scene.transform or (), scene.height, scene.width,
+    )  # fmt: skip
+    transform = Affine(*(scene.tile_transform(window) or ()))
+    area = shapely.box(*_extent(transform, window.height, window.width))
+    here = [polygon for polygon in polygons if area.intersects(shapely.box(*polygon.bounds))]
+    if not here:
+        return np.zeros(shape, np.bool_)
+    return np.asarray(rasterize(here, shape, transform=transform, dtype="uint8"), np.bool_)
+
+
+@lru_cache(maxsize=8)
+def _polygons(
+    path: str, changed: int, crs: str, transform: tuple[float, ...], height: int, width: int
+) -> list[Any]:
+    """Polygons of a file near a scene, in the scene's coordinate system."""
+    import shapely
+
+    pyogrio = import_apart("pyogrio")
+    try:
+        info = pyogrio.read_info(path)
+        of_land = CRS.from_user_input(info["crs"]) if info["crs"] else None
+        if of_land is None:
+            raise SceneError(
+                f"The map of land {printable(path)} has no coordinate system; give it one (ogr2ogr"
+                " -a_srs)."
+            )
+        box = _neighbourhood(of_land, CRS.from_user_input(crs), transform, height, width)
+        _, _, geometries, _ = pyogrio.raw.read(path, columns=[], bbox=box)
+    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ProjError) as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise SceneError(
+            f"The map of land {printable(path)} can't be used ({reason}); give polygons as"
+            " GeoPackage, GeoJSON or Shapefile."
+        ) from None
+    shapes = shapely.make_valid(shapely.from_wkb(geometries))
+    shapes = shapely.intersection(shapes, shapely.box(*box))
+    shapes = shapes[shapely.area(shapes) > 0]
+    longest = max(box[2] - box[0], box[3] - box[1]) / _EDGES
+    to_scene = Transformer.from_crs(of_land, crs, always_xy=True)
+
+    def move(points: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.column_stack(to_scene.transform(points[:, 0], points[:, 1]))
+
+    moved = [shapely.transform(shape, move) for shape in shapely.segmentize(shapes, longest)]
+    return [shape for shape in moved if np.isfinite(shapely.get_coordinates(shape)).all()]
+
+
+def _neighbourhood(
+    of_land: CRS, of_scene: CRS, transform: tuple[float, ...], height: int, width: int
+) -> tuple[float, float, float, float]:
+    """West, south, east and north of a scene with a margin, in the system of the land."""
+    left, bottom, right, top = _extent(Affine(*transform), height, width)
+    more_x, more_y = _MARGIN * (right - left), _MARGIN * (top - bottom)
+    west, south, east, north = Transformer.from_crs(
+        of_scene, of_land, always_xy=True
+    ).transform_bounds(
+        left - more_x, bottom - more_y, right + more_x, top + more_y, densify_pts=101
+    )
+    if not np.isfinite([west, south, east, north]).all():
+        raise ProjError("it can't be brought to the place of the scene")
+    # Across the antimeridian, where the west is east of the east.
+    return (-180.0, south, 180.0, north) if west > east else (west, south, east, north)
+
+
+def _extent(transform: Affine, height: int, width: int) -> tuple[float, float, float, float]:
+    """Least x, least y, greatest x and greatest y of a rectangle of pixels."""
+    a, b, c, d, e, f = tuple(transform)[:6]
+    xs = [a * col + b * row + c for col in (0, width) for row in (0, height)]
+    ys = [d * col + e * row + f for col in (0, width) for row in (0, height)]
+    return min(xs), min(ys), max(xs), max(ys)
