@@ -10,11 +10,12 @@ from typing import Any
 
 from inference.assets import CLASSIFICATION, FILE, class_entries, file_fields
 from inference.paths import COLLECTION_FILE, model_file
-from inference.stac import ANY_TIME, collection_id, model_name, read_items, relative
+from inference.stac import ANY_TIME, check_no_item, collection_id, model_name, read_items
 from polynya.classes import ClassScheme
 from polynya.files import write_text
 from polynya.provenance import file_digest
 from polynya.recipe import Recipe
+from polynya.uris import href
 
 _MLM = "https://stac-extensions.github.io/mlm/v1.4.0/schema.json"
 _WORLD = [-180.0, -90.0, 180.0, 90.0]
@@ -28,10 +29,11 @@ def write_collection(folder: Path, classes: ClassScheme) -> None:
         classes: Scheme of their codes.
 
     Raises:
-        OutputError: The file can't be written.
+        OutputError: The file can't be written, or is the item of a scene of that name.
     """
     import pystac
 
+    check_no_item(folder / COLLECTION_FILE)
     items = read_items(folder)
     collection = pystac.Collection(
         id=collection_id(classes),
@@ -98,9 +100,16 @@ def spatial_extent(boxes: Sequence[list[float] | None]) -> list[list[float]]:
 
 def _temporal_extent(items: list[dict[str, Any]]) -> list[datetime | None]:
     """From the first to the last known time; those from start to end where none is known."""
-    texts = [item["properties"]["datetime"] for item in items]
-    known = [text for text in texts if text] or list(ANY_TIME.values())
-    times = [datetime.fromisoformat(text).astimezone(UTC) for text in known]
+    texts: list[str] = []
+    for properties in (item["properties"] for item in items):
+        ends = [properties.get(name) for name in ANY_TIME]
+        if properties["datetime"]:
+            texts.append(properties["datetime"])
+        elif ends != list(ANY_TIME.values()):
+            texts += ends
+    times = [
+        datetime.fromisoformat(text).astimezone(UTC) for text in texts or ANY_TIME.values()
+    ]
     return [min(times), max(times)]
 
 
@@ -120,11 +129,12 @@ def write_model_item(
         framework_version: Version of Keras that runs it.
 
     Raises:
-        OutputError: The file can't be written.
+        OutputError: The file can't be written, or is the item of a scene of that name.
     """
     import pystac
 
     digest = file_digest(model_path)
+    check_no_item(folder / model_file(digest))
     task = "semantic-segmentation"
     channels = ("red", "green", "blue")
     # MLM's schema wants the bands of an input among the properties, STAC's then at an asset too.
@@ -171,7 +181,7 @@ def write_model_item(
     item.add_asset(
         "model",
         pystac.Asset(
-            relative(str(model_path), folder),
+            href(str(model_path), folder),
             title="Weights and architecture",
             media_type="application/octet-stream; framework=keras",
             roles=["mlm:model", "mlm:weights"],

@@ -31,6 +31,7 @@ from polynya.pictures import draw_panels, read_preview, thinning
 from polynya.progress import console
 from polynya.provenance import file_digest, provenance
 from polynya.scenes import Scene, SceneRef, open_scene
+from polynya.uris import file_name
 from training.model_folder import MODEL_FILE
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ def prediction_tags(
     return provenance(
         model.recipe,
         model_digest=file_digest(model.folder / MODEL_FILE),
-        source=Path(scene.uri).name,
+        source=file_name(scene.uri),
         source_digest=source_digest(scene.uri),
         window_size=f"{windows.rows.size} x {windows.columns.size}",
         window_overlap=f"{windows.rows.overlap}, {options.blend}",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -15,11 +14,15 @@ from rasterio.crs import CRS
 from inference.assets import CLASSIFICATION, FILE, product_assets
 from inference.footprint import scene_footprint
 from inference.paths import COLLECTION_FILE, ProductPaths, model_file
+from inference.times import Interval, acquired
 from polynya import __version__
 from polynya.classes import ClassScheme
+from polynya.errors import OutputError
 from polynya.files import write_text
 from polynya.inference_options import ProductName
+from polynya.ownership import is_ours, remove_file
 from polynya.scenes import Scene
+from polynya.uris import href
 
 if TYPE_CHECKING:
     from pystac import Link
@@ -29,7 +32,6 @@ _PROCESSING = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
 _RASTER = "https://stac-extensions.github.io/raster/v2.0.0/schema.json"
 _PREFIX = "polynya:"
 
-_TIME_IN_NAME = re.compile(r"(?<!\d)((?:19|20)\d{6})(?:T(\d{6}))?(?!\d)")
 # STAC wants some time; an interval that holds every scene says "unknown" without making one up.
 ANY_TIME = {
     "start_datetime": "1970-01-01T00:00:00Z",
@@ -71,14 +73,14 @@ def build_item(
     import pystac
 
     footprint = scene_footprint(scene)
-    when = acquisition_time(scene.id)
+    when = acquired(scene)
     item = pystac.Item(
         id=scene.id,
         geometry=footprint.geometry if footprint else None,
         bbox=footprint.bbox if footprint else None,
-        datetime=when,
+        datetime=when.start if when and when.is_moment else None,
         properties={
-            **(ANY_TIME if when is None else {}),
+            **_interval(when),
             "title": f"Classes of {scene.id} ({classes.name})",
             "processing:software": {"polynya": __version__},
             "processing:lineage": "Segmentation of overlapping windows, probabilities blended.",
@@ -88,7 +90,7 @@ def build_item(
         stac_extensions=[CLASSIFICATION, FILE, _PROCESSING, _PROJECTION, _RASTER],
         collection=collection_id(classes),
     )
-    item.add_link(pystac.Link("derived_from", relative(scene.uri, paths.folder), title=scene.id))
+    item.add_link(pystac.Link("derived_from", href(scene.uri, paths.folder), title=scene.id))
     if "model_digest" in tags:
         item.add_link(model_link(tags["model_digest"]))
     for relation in ("collection", "parent", "root"):
@@ -140,15 +142,18 @@ def finished_summary(
 def remove_products(path: Path) -> None:
     """Remove an item and the files that it names as its own.
 
-    So no product of another model or of other options stays beside new ones. A file of another
-    program is left alone.
+    So no product of another model or of other options stays beside new ones. What isn't ours, or
+    was changed since, is left alone.
+
+    Raises:
+        OutputError: A file can't be deleted.
     """
-    for asset in read_item(path).get("assets", {}).values():
-        name = asset["href"]
-        if Path(name).name == name and name.startswith(path.stem):
-            path.with_name(name).unlink(missing_ok=True)
-    if read_item(path):
-        path.unlink()
+    item = read_item(path)
+    names = [asset["href"] for asset in item.get("assets", {}).values()]
+    own = [path.with_name(name) for name in names if Path(name).name == name]
+    for file in (*own, path) if item else ():
+        if is_ours(file):
+            remove_file(file)
 
 
 def read_item(path: Path) -> dict[str, Any]:
@@ -156,9 +161,25 @@ def read_item(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         ours = "polynya" in content["properties"]["processing:software"]
-        return content if ours and "map" in content["assets"] else {}
-    except (OSError, ValueError, KeyError, TypeError):
+        hrefs = [asset["href"] for asset in content["assets"].values()]
+        # A copy under another name is not the item of what it names.
+        complete = content["id"] == path.stem and f"{path.stem}.tif" in hrefs
+        return content if ours and complete and all(isinstance(h, str) for h in hrefs) else {}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
+
+
+def check_no_item(path: Path) -> None:
+    """Refuse to put another document in the place of a map's item.
+
+    Raises:
+        OutputError: There is one, as a scene has the name of that document.
+    """
+    if read_item(path):
+        raise OutputError(
+            f"{path} is the STAC item of a scene called '{path.stem}', which is the name of a file"
+            " of the whole folder; rename the scene and delete its products."
+        )
 
 
 def read_items(folder: Path) -> list[dict[str, Any]]:
@@ -185,19 +206,23 @@ def model_name(digest: str) -> str:
     return f"polynya-{digest}"
 
 
-def acquisition_time(name: str) -> datetime | None:
-    """Time in a scene's name, such as 20190723T150911 or 20220913; None if there is none."""
-    for date, time in _TIME_IN_NAME.findall(name):
-        try:
-            return datetime.strptime(date + (time or "000000"), "%Y%m%d%H%M%S").replace(tzinfo=UTC)
-        except ValueError:  # Eight digits that are no date.
-            continue
-    return None
+def _interval(when: Interval | None) -> dict[str, str]:
+    """STAC's start and end, where no single time is known."""
+    if when is None:
+        return ANY_TIME
+    if when.is_moment:
+        return {}
+    return {"start_datetime": _text(when.start), "end_datetime": _text(when.end)}
+
+
+def _text(time: datetime) -> str:
+    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def _projection(scene: Scene) -> dict[str, Any]:
     properties: dict[str, Any] = {"proj:shape": [scene.height, scene.width]}
-    if scene.crs is None:
+    # Without a geotransform, also with control points, pixels have no coordinates in a CRS.
+    if scene.crs is None or not scene.has_place:
         properties["proj:code"] = None
     elif scene.crs.startswith("EPSG:"):
         properties["proj:code"] = scene.crs
@@ -214,8 +239,3 @@ def _numbers(summary: dict[str, str]) -> dict[str, int | float]:
         key: value for key, value in summary.items() if value and key not in ("height", "width")
     }
     return {key: int(text) if text.isdigit() else float(text) for key, text in kept.items()}
-
-
-def relative(uri: str, folder: Path) -> str:
-    """A local path as seen from the item, so that both can move together; URIs as they are."""
-    return uri if "://" in uri else Path(os.path.relpath(uri, folder)).as_posix()

@@ -53,8 +53,11 @@ def summary_columns(classes: ClassScheme) -> list[str]:
 
 
 def write_table(path: Path, columns: list[str], rows: Iterable[Mapping[str, str]]) -> None:
-    """Write a CSV file; the file is replaced as a whole."""
-    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    """Write a CSV file; the file is replaced as a whole.
+
+    Bytes of file names that are no UTF-8 are written as escapes.
+    """
+    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)

@@ -7,6 +7,8 @@ https://geoparquet.org/releases/v1.1.0/
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,15 +22,21 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pyproj import CRS
 
-from polynya.errors import OutputError
+from polynya.errors import OutputError, reason_of
 from polynya.files import whole_file
 from polynya.native import import_apart
 
 # TensorFlow exports a SQLite without R*Trees, which GDAL would take for its own: the GeoPackages
 # would silently have no spatial index.
 pyogrio = import_apart("pyogrio")
+_PYOGRIO_ERRORS = (pyogrio.errors.DataLayerError, pyogrio.errors.DataSourceError)
 
 _GEOMETRY = "geometry"
+_LAYER = "polygons"
+_TABLE = re.compile(r"(?!gpkg|sqlite_|ogr_|rtree_|idx_)[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", re.IGNORECASE)
+"""Names that neither GDAL nor SQLite keeps for itself, and that queries can have in quotes."""
+_LEAST_ROOM = 16 * 2**20
+"""With fewer bytes free, a full disk is the likely reason."""
 # A GeoPackage says when it was changed; the time of writing would change its bytes.
 _NO_TIME = "1970-01-01T00:00:00.000Z"
 
@@ -59,32 +67,50 @@ class VectorFiles:
         Raises:
             OutputError: A file can't be written.
         """
-        with (
-            whole_file(self.geoparquet) as parquet,
-            whole_file(self.geopackage) as package,
-            pq.ParquetWriter(parquet, schema, compression="zstd") as writer,
-        ):
-            passed = self._to_parquet(writer, schema, batches)
-            with _untimed(self.geopackage):
-                pyogrio.write_arrow(
-                    pa.RecordBatchReader.from_batches(schema, passed),
-                    package,
-                    layer=self.geopackage.stem,
-                    driver="GPKG",
-                    geometry_name=_GEOMETRY,
-                    geometry_type="Polygon",
-                    crs=self.crs,
-                    layer_metadata=dict(self.tags),
-                    # For coordinates of which nothing is known, not GDAL's guess of degrees.
-                    **({} if self.crs else {"SRID": -1}),
-                )
-            self._check_index(package)
+        count = 0
 
-    def _check_index(self, package: Path) -> None:
-        if not pyogrio.read_info(package)["capabilities"]["fast_spatial_filter"]:
+        def counted() -> Iterator[Batch]:
+            nonlocal count
+            for batch, bounds in batches:
+                count += len(batch)
+                yield batch, bounds
+
+        with whole_file(self.geoparquet) as parquet, whole_file(self.geopackage) as package:
+            with pq.ParquetWriter(parquet, schema, compression="zstd") as writer:
+                passed = self._to_parquet(writer, schema, counted())
+                with _untimed(self.geopackage):
+                    pyogrio.write_arrow(
+                        pa.RecordBatchReader.from_batches(schema, passed),
+                        package,
+                        layer=layer_name(self.geopackage.stem),
+                        driver="GPKG",
+                        geometry_name=_GEOMETRY,
+                        geometry_type="Polygon",
+                        crs=self.crs,
+                        layer_metadata=dict(self.tags),
+                        # For coordinates of which nothing is known, not GDAL's guess of degrees.
+                        **({} if self.crs else {"SRID": -1}),
+                    )
+            self._check_package(package, count)
+            self._check_count(self.geoparquet, _rows(parquet), count)
+
+    def _check_package(self, package: Path, count: int) -> None:
+        with _untimed(self.geopackage):
+            info = pyogrio.read_info(package, force_feature_count=True)
+        self._check_count(self.geopackage, info["features"], count)
+        if not info["capabilities"]["fast_spatial_filter"]:
             raise OutputError(
                 f"{self.geopackage} can't get a spatial index: TensorFlow was loaded before pyogrio"
                 " in this program; import inference.vectors before both."
+            )
+
+    @staticmethod
+    def _check_count(path: Path, found: int, count: int) -> None:
+        """GDAL may lose the error of a full disk."""
+        if found != count:
+            raise OutputError(
+                f"{path} can't be written: it has {found} of {count} polygons; is there space left"
+                " on the disk?"
             )
 
     def _to_parquet(
@@ -114,6 +140,19 @@ class VectorFiles:
         return {"version": "1.1.0", "primary_column": _GEOMETRY, "columns": {_GEOMETRY: column}}
 
 
+def layer_name(stem: str) -> str:
+    """Name of the table in a GeoPackage: that of its file, where a table may have such a name."""
+    return stem if _TABLE.fullmatch(stem) else _LAYER
+
+
+def _rows(parquet: Path) -> int:
+    """Rows of a file; 0 of one that is torn."""
+    try:
+        return int(pq.read_metadata(parquet).num_rows)
+    except pa.ArrowException:
+        return 0
+
+
 @contextmanager
 def _untimed(path: Path) -> Iterator[None]:
     before = pyogrio.get_gdal_config_option("OGR_CURRENT_DATE")
@@ -123,9 +162,9 @@ def _untimed(path: Path) -> Iterator[None]:
             # Polygons of a photograph have no CRS, and say so.
             warnings.filterwarnings("ignore", "'crs' was not provided", UserWarning)
             yield
-    except (pyogrio.errors.DataLayerError, pyogrio.errors.DataSourceError) as error:
-        raise OutputError(
-            f"{path} can't be written ({error}); is there space left on the disk?"
-        ) from None
+    except _PYOGRIO_ERRORS as error:
+        room = shutil.disk_usage(path.parent).free > _LEAST_ROOM
+        remedy = "choose another --out folder" if room else "make room on the disk"
+        raise OutputError(f"{path} can't be written ({reason_of(error)}); {remedy}.") from None
     finally:
         pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": before})

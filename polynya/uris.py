@@ -1,0 +1,96 @@
+"""Names and places of files as text that may be published: without secrets, in characters that
+every format takes."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from urllib.parse import parse_qsl, quote, unquote
+
+_WEB = ("http", "https", "ftp")
+_SECRET = re.compile(
+    r"sig(nature)?|.*(token|secret|password|passwd|credential|signature|api_?-?key|access_?key)"
+    r"|key|auth(orization)?|pwd|x-(amz|goog)-.*|googleaccessid|policy|key-pair-id|sas|jwt",
+    re.IGNORECASE,
+)
+"""Names of query parameters that let whoever has them read what is behind a URL."""
+_UNRESERVED = "/~!$&'()*+,;=@"
+_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+
+
+def public_uri(uri: str) -> str:
+    """A URI without user, password, signed query and fragment; paths as they are."""
+    parts = _parts(uri)
+    return uri if parts is None else parts.text(parts.path, parts.query)
+
+
+def href(uri: str, folder: Path) -> str:
+    """A URI reference to a file (RFC 3986): percent-encoded, relative to a folder if it is local.
+
+    Relative, so that both can move together.
+
+    Args:
+        uri: Path or URI of the file.
+        folder: Where the document lies that will hold the reference.
+    """
+    parts = _parts(uri)
+    if parts is None:
+        return _quoted(Path(os.path.relpath(uri, folder)).as_posix())
+    if not parts.is_web:
+        return parts.text(_quoted(parts.path), "")
+    # A URL is encoded already, but for what its author forgot.
+    path, query = (_PERCENT.sub("%25", text) for text in (parts.path, parts.query))
+    return parts.text(_quoted(path, ":%"), _quoted(query, ":%?"))
+
+
+def file_name(uri: str) -> str:
+    """Name of a file, without the query of a URL; bytes that are no UTF-8 become U+FFFD."""
+    parts = _parts(uri)
+    path = uri if parts is None else parts.path
+    name = PurePosixPath(path.rstrip("/")).name
+    return plain_text(unquote(name) if parts is not None and parts.is_web else name)
+
+
+def plain_text(text: str) -> str:
+    """Text that can be encoded: bytes of file names that are no UTF-8 become U+FFFD."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _quoted(path: str, more: str = "") -> str:
+    return quote(path, safe=_UNRESERVED + more, errors="surrogateescape")
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """A URI, without what is secret in it."""
+
+    scheme: str
+    host: str
+    """Or bucket."""
+    path: str
+    query: str
+
+    @property
+    def is_web(self) -> bool:
+        return self.scheme in _WEB
+
+    def text(self, path: str, query: str) -> str:
+        return f"{self.scheme}://{self.host}{path}" + f"?{query}" * bool(query)
+
+
+def _parts(uri: str) -> _Parts | None:
+    """The parts of a URI, also of one that GDAL's /vsicurl/ stands before; None for a path."""
+    found = re.fullmatch(
+        r"(?:/vsi\w+/)?([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)(.*)", uri, re.DOTALL
+    )
+    if not found:
+        return None
+    scheme, host, path, query = found[1].lower(), found[2].rpartition("@")[2], found[3], ""
+    if scheme in _WEB:
+        path, _, query = path.partition("#")[0].partition("?")
+        names = [name for name, _ in parse_qsl(query, keep_blank_values=True)]
+        if any(_SECRET.fullmatch(name) for name in names):
+            query = ""
+    return _Parts(scheme, host, path, query)
