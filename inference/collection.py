@@ -107,9 +107,7 @@ def _temporal_extent(items: list[dict[str, Any]]) -> list[datetime | None]:
             texts.append(properties["datetime"])
         elif ends != list(ANY_TIME.values()):
             texts += ends
-    times = [
-        datetime.fromisoformat(text).astimezone(UTC) for text in texts or ANY_TIME.values()
-    ]
+    times = [datetime.fromisoformat(text).astimezone(UTC) for text in texts or ANY_TIME.values()]
     return [min(times), max(times)]
 
 

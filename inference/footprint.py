@@ -242,7 +242,8 @@ def _is_of_scene(polygon: shapely.Polygon, border: _Border) -> bool:
     """
     # Longitude and sine of latitude are an equal-area map.
     on_map = shapely.transform(
-        polygon, lambda points: np.stack([np.radians(points[:, 0]), np.sin(np.radians(points[:, 1]))], 1)
+        polygon,
+        lambda points: np.stack([np.radians(points[:, 0]), np.sin(np.radians(points[:, 1]))], 1),
     )
     least, places = border.least_area(), border.places(_PLACES)
     # A sine doesn't tell a few metres at a pole from none.
@@ -276,7 +277,10 @@ def _footprint(polygon: shapely.Polygon, decimals: int) -> Footprint:
         east -= 360
     geometry = shapely.orient_polygons(parts)
     coordinates = [
-        [[_rounded(point, decimals) for point in ring.coords] for ring in (part.exterior, *part.interiors)]
+        [
+            [_rounded(point, decimals) for point in ring.coords]
+            for ring in (part.exterior, *part.interiors)
+        ]
         for part in getattr(geometry, "geoms", [geometry])
     ]
     bbox = _rounded([west, south, east, north], decimals)

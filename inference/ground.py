@@ -76,7 +76,7 @@ class Ground:
             return np.stack([lon, np.clip(lat, -90, 90)], axis=1)
         there = _transformer(self.crs, _geographic(self.crs))
         found = np.array(there.transform(x, y), np.float64)
-        back = np.array(there.transform(*found, direction="INVERSE"), np.float64)
+        back = np.array(there.transform(found[0], found[1], direction="INVERSE"), np.float64)
         with np.errstate(invalid="ignore"):
             moved = np.hypot(back[0] - x, back[1] - y) * map_unit(self.crs)
             found[:, ~(moved < _ROUND_TRIP * self.axis)] = np.nan
@@ -203,9 +203,13 @@ def _ground_of_points(control: ControlPoints) -> Ground:
 
 
 def _middle(lon: Numbers, lat: Numbers) -> dict[str, float]:
-    """The middle of some places on the globe, whether the antimeridian or a pole is between them."""
+    """The middle of places on the globe, also if the antimeridian or a pole is between them."""
     along, up = np.radians(lon), np.radians(lat)
-    x, y, z = (np.cos(up) * np.cos(along)).sum(), (np.cos(up) * np.sin(along)).sum(), np.sin(up).sum()
+    x, y, z = (
+        (np.cos(up) * np.cos(along)).sum(),
+        (np.cos(up) * np.sin(along)).sum(),
+        np.sin(up).sum(),
+    )
     return {
         "lon_0": float(np.degrees(np.arctan2(y, x))),
         "lat_0": float(np.degrees(np.arctan2(z, np.hypot(x, y)))),

@@ -91,7 +91,7 @@ class PixelAreas:
         if len(row):
             corners = [
                 self.ground.surface(column + right, start + row + below)
-                for right, below in ((0, 0), (1, 0), (1, 1), (0, 1))
+                for right, below in ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
             ]
             diagonals = corners[2] - corners[0], corners[3] - corners[1]
             areas[row, column] = np.linalg.norm(np.cross(*diagonals), axis=1) / 2
@@ -119,7 +119,10 @@ def pixel_areas(scene: Scene) -> PixelAreas | None:
         return PixelAreas(np.full(height, on_map), None, ground, height, width)
     nodes = _nodes(ground, height, width)
     # Close to a true parallel a map may be so good that its own area is as right.
-    if on_map is not None and _errors(nodes.area, np.full_like(nodes.area, on_map)).max() < _TOLERANCE:
+    if (
+        on_map is not None
+        and _errors(nodes.area, np.full_like(nodes.area, on_map)).max() < _TOLERANCE
+    ):
         return PixelAreas(np.full(height, on_map), None, ground, height, width)
     return PixelAreas(None, nodes, ground, height, width)
 
@@ -162,9 +165,7 @@ def add_areas(
             sums[numbers[row, column]] += areas[row, 0 if of_row else column]
 
 
-def sum_areas(
-    numbers: NDArray[np.int32], areas: PixelAreas, count: int
-) -> NDArray[np.float64]:
+def sum_areas(numbers: NDArray[np.int32], areas: PixelAreas, count: int) -> NDArray[np.float64]:
     """Area of each of `count` regions whose numbers are given, int32 (H, W): float64 (N,)."""
     sums = np.zeros(count)
     for row in range(0, len(numbers), _ROWS):
@@ -327,10 +328,10 @@ def _measured(
     ground: Ground, height: int, width: int, cells: int, step: float
 ) -> tuple[Numbers, Numbers, Numbers]:
     """Across, down and area of a pixel at (cells + 1, cells + 1) nodes."""
-    rows, columns = np.meshgrid(
+    grid = np.meshgrid(
         np.linspace(0, height, cells + 1), np.linspace(0, width, cells + 1), indexing="ij"
     )
-    rows, columns = rows.ravel(), columns.ravel()
+    rows, columns = (positions.ravel() for positions in grid)
 
     def change(right: float, below: float) -> Numbers:
         ahead = ground.surface(columns + right, rows + below)

@@ -103,7 +103,9 @@ def write_polygons(
             if kept.any():
                 name = classes.names[regions.code]
                 means = _mean_probability(regions, probability, step)
-                yield from _batches(regions, kept, name, means, codes, scene, ground, classes.nodata)
+                yield from _batches(
+                    regions, kept, name, means, codes, scene, ground, classes.nodata
+                )
 
     files.write(_COLUMNS, batches())
     return PolygonCounts(*(int(count) for count in counts))
@@ -138,7 +140,9 @@ def _batches(
     ground: _Ground,
     nodata: int,
 ) -> Iterator[Batch]:
-    areas = ground.areas and sum_areas(regions.numbers, ground.areas, len(regions.pixels))
+    areas = None
+    if ground.areas is not None:
+        areas = sum_areas(regions.numbers, ground.areas, len(regions.pixels))
     cut = cut_regions(regions, codes, nodata)
     numbers = np.flatnonzero(kept)
     batch_of = np.cumsum(regions.edges[numbers]) // _EDGES_AT_ONCE

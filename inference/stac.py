@@ -140,20 +140,18 @@ def finished_summary(
 
 
 def remove_products(path: Path) -> None:
-    """Remove an item and the files that it names as its own.
+    """Remove an item of ours and the files that it names, as far as they are ours.
 
-    So no product of another model or of other options stays beside new ones. What isn't ours, or
-    was changed since, is left alone.
-
-    Raises:
-        OutputError: A file can't be deleted.
+    So no product of another model or of other options stays beside new ones.
     """
     item = read_item(path)
-    names = [asset["href"] for asset in item.get("assets", {}).values()]
-    own = [path.with_name(name) for name in names if Path(name).name == name]
-    for file in (*own, path) if item else ():
-        if is_ours(file):
+    for asset in item.get("assets", {}).values():
+        name = asset["href"]
+        file = path.with_name(Path(name).name)
+        if Path(name).name == name and is_ours(file):
             remove_file(file)
+    if item and is_ours(path):
+        remove_file(path)
 
 
 def read_item(path: Path) -> dict[str, Any]:

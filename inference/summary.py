@@ -57,7 +57,10 @@ def write_table(path: Path, columns: list[str], rows: Iterable[Mapping[str, str]
 
     Bytes of file names that are no UTF-8 are written as escapes.
     """
-    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+    with (
+        whole_file(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
         writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)

@@ -99,10 +99,9 @@ def time_of(tags: Mapping[str, str], name: str) -> Interval | None:
             return found
     of_file, of_name = _stamp(known.get(_FILE_TIME, "")), name_time(name)
     given = said[0] if said else of_name
-    if of_file and of_file.is_moment and (given is None or _within(of_file, given)):
-        if given is None or not given.is_moment:
-            return of_file
-    if said and of_name and of_name.is_moment and _within(of_name, said[0]):
+    if of_file and of_file.is_moment and (given is None or _narrows(of_file, given)):
+        return of_file
+    if said and of_name and of_name.is_moment and _narrows(of_name, said[0]):
         return of_name
     return given
 
@@ -116,8 +115,8 @@ def name_time(name: str) -> Interval | None:
     if not found:
         return None
     first = found[0][1]
-    same_day = (time for _, time in found if time.is_moment and _within(time, first))
-    return first if first.is_moment else next(same_day, first)
+    same_day = (time for _, time in found if time.is_moment and _narrows(time, first))
+    return next(same_day, first)
 
 
 def _in_name(name: str) -> Iterator[tuple[int, Interval]]:
@@ -128,8 +127,9 @@ def _in_name(name: str) -> Iterator[tuple[int, Interval]]:
                 yield match.start(), found
 
 
-def _within(time: Interval, day: Interval) -> bool:
-    return day.start <= time.start <= day.end
+def _narrows(time: Interval, given: Interval) -> bool:
+    """Whether a time says more than an interval does, and doesn't contradict it."""
+    return not given.is_moment and given.start <= time.start <= given.end
 
 
 def _stamp(text: str) -> Interval | None:

@@ -33,7 +33,9 @@ _PYOGRIO_ERRORS = (pyogrio.errors.DataLayerError, pyogrio.errors.DataSourceError
 
 _GEOMETRY = "geometry"
 _LAYER = "polygons"
-_TABLE = re.compile(r"(?!gpkg|sqlite_|ogr_|rtree_|idx_)[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", re.IGNORECASE)
+_TABLE = re.compile(
+    r"(?!gpkg|sqlite_|ogr_|rtree_|idx_)[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", re.IGNORECASE
+)
 """Names that neither GDAL nor SQLite keeps for itself, and that queries can have in quotes."""
 _LEAST_ROOM = 16 * 2**20
 """With fewer bytes free, a full disk is the likely reason."""

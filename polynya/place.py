@@ -23,7 +23,7 @@ class ControlPoints:
 
     def of_cells(self, rows: int, columns: int) -> ControlPoints:
         """The same points on a raster whose cells are this many pixels; polynomials are dropped."""
-        points = tuple((c / columns, r / rows, *place) for c, r, *place in self.points)
+        points = tuple((c / columns, r / rows, x, y, z) for c, r, x, y, z in self.points)
         return ControlPoints(points, self.crs)
 
 

@@ -1,5 +1,4 @@
-"""Names and places of files as text that may be published: without secrets, in characters that
-every format takes."""
+"""Names and places of files as text for products: no secrets, only what every format takes."""
 
 from __future__ import annotations
 
@@ -82,9 +81,7 @@ class _Parts:
 
 def _parts(uri: str) -> _Parts | None:
     """The parts of a URI, also of one that GDAL's /vsicurl/ stands before; None for a path."""
-    found = re.fullmatch(
-        r"(?:/vsi\w+/)?([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)(.*)", uri, re.DOTALL
-    )
+    found = re.fullmatch(r"(?:/vsi\w+/)?([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)(.*)", uri, re.DOTALL)
     if not found:
         return None
     scheme, host, path, query = found[1].lower(), found[2].rpartition("@")[2], found[3], ""

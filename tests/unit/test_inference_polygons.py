@@ -13,9 +13,11 @@ import geopandas
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import rasterio
 import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from inference_commands import names
 from pyproj import CRS, Geod
 from rasterio.features import geometry_mask, shapes
 from rasterio.transform import Affine
@@ -27,13 +29,14 @@ from inference.measures import pixel_areas
 from inference.outlines import trace_rings
 from inference.polygons import write_polygons
 from inference.regions import cut_regions, regions_of
-from inference.vectors import VectorFiles
+from inference.vectors import VectorFiles, layer_name
 from polynya.classes import SEA_ICE
 from polynya.errors import OutputError
 from polynya.native import import_apart
 
 pyogrio = import_apart("pyogrio")
 
+AT_POLE = (10.0, 0.0, 0.0, 0.0, -10.0, 0.0)
 DEGREES = (0.01, 0.0, -60.0, 0.0, -0.01, 80.0)
 
 
@@ -100,12 +103,13 @@ def test_only_wanted_regions_are_outlined_and_buffers_grow():
         ("EPSG:3031", (10.0, 0.0, -300000.0, 0.0, 10.0, -1200000.0)),  # Rows go north.
         ("EPSG:4326", DEGREES),
         ("EPSG:2263", (10.0, 0.0, 0.0, 0.0, -10.0, 0.0)),
+        ("EPSG:3857", (1000.0, 0.0, 0.0, 0.0, -1000.0, 1.3e7)),
     ],
 )
 def test_areas_add_up_to_the_map_and_nodata_is_in_no_polygon(tmp_path, crs, transform):
     codes, scene = noise(60, 70), make_scene(60, 70, crs, transform)
     frame, counts = write(tmp_path, codes, scene)
-    areas = pixel_areas(scene)
+    areas = np.broadcast_to(pixel_areas(scene).rows(0, 60), codes.shape)
     assert CRS(frame.crs) == CRS(crs)
     assert frame.geometry.is_valid.all()
     assert shapely.is_ccw(frame.geometry.exterior.values).all()
@@ -113,30 +117,35 @@ def test_areas_add_up_to_the_map_and_nodata_is_in_no_polygon(tmp_path, crs, tran
         of_class = frame[frame["class"] == name]
         assert (of_class["code"] == code).all()
         assert of_class["pixels"].sum() == (codes == code).sum()
-        expected = ((codes == code).sum(axis=1) * areas).sum()
+        expected = areas[codes == code].sum()
         assert of_class["area_m2"].sum() == pytest.approx(expected, rel=1e-12)
         inside = ~geometry_mask(
             of_class.geometry, codes.shape, Affine(*scene.transform), all_touched=False
         )
         np.testing.assert_array_equal(inside, codes == code)
     assert (counts.polygons, counts.dropped_regions, counts.dropped_pixels) == (len(frame), 0, 0)
-    if crs != "EPSG:4326":  # There a polygon's own area is in square degrees.
-        unit = CRS(crs).axis_info[0].unit_conversion_factor
-        assert frame.geometry.area.values * unit**2 == pytest.approx(frame["area_m2"].values)
-        assert frame.geometry.length.values * unit == pytest.approx(frame["perimeter_m"].values)
+    geod = CRS(crs).get_geod()
+    on_ground = frame.geometry.segmentize(1000).to_crs(CRS(crs).geodetic_crs)
+    largest = frame["pixels"].nlargest(20).index
+    for polygon, row in zip(on_ground[largest], frame.loc[largest].itertuples(), strict=True):
+        area, _ = geod.geometry_area_perimeter(polygon)
+        assert row.area_m2 == pytest.approx(area, rel=1e-4)
+        assert row.perimeter_m == pytest.approx(geod.geometry_length(polygon.boundary), rel=1e-4)
 
 
 def test_one_floe_with_a_hole_has_the_numbers_of_paper_and_pencil(tmp_path):
     codes = np.zeros((10, 12), np.uint8)
     codes[2:8, 3:9] = 2
     codes[4:6, 5:6] = 255
-    frame, _ = write(tmp_path, codes, make_scene(10, 12))
+    # An equal-area map: lengths are true at its pole only.
+    frame, _ = write(tmp_path, codes, make_scene(10, 12, "EPSG:6932", AT_POLE))
     floe = frame[frame["class"] == "thick_ice"].iloc[0]
     assert (floe["pixels"], floe["area_m2"]) == (34, 3400)
-    assert (floe["perimeter_px"], floe["perimeter_m"]) == (24 + 6, 300)
+    assert floe["perimeter_px"] == 24 + 6
+    assert floe["perimeter_m"] == pytest.approx(300, rel=1e-6)
     assert len(floe.geometry.interiors) == 1
     assert shapely.is_ccw(floe.geometry.exterior)
-    assert floe.geometry.bounds == (-299970, -1200080, -299910, -1200020)
+    assert floe.geometry.bounds == (30, -80, 90, -20)
     water = frame[frame["class"] == "open_water"].iloc[0]
     assert (floe["cut"], water["cut"]) == (True, True)  # The floe by the missing pixels.
 
@@ -268,6 +277,66 @@ write(folder / "python", codes, make_scene(70, 90), **options)
         assert made[0] == made[1]
 
 
+@pytest.mark.parametrize(
+    "stem",
+    [
+        "gpkg_2020",
+        "GPKG2",
+        "-x",
+        ".x",
+        "sqlite_sequence",
+        "ogr_x",
+        "rtree_x",
+        "ø",
+        "x y",
+        "a" * 200,
+        "",
+    ],
+)
+def test_names_that_no_table_can_have_give_the_layer_a_general_one(stem):
+    assert layer_name(stem) == "polygons"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["gpkg_2020", "-x", ".x", "select", "2020-06-05.x", "sqlite_a", "a" * 200, "sqlite_sequence"],
+)
+def test_polygons_of_scenes_of_any_name_can_be_read(tmp_path, name):
+    for stem in (name, f"{name}_polygons"):
+        files = VectorFiles(tmp_path / f"{stem}.gpkg", tmp_path / f"{stem}.parquet", None, {})
+        counts = write_polygons(files, random_codes(9, 9), make_scene(9, 9, crs=None), SEA_ICE)
+        info = pyogrio.read_info(files.geopackage)
+        assert info["features"] == counts.polygons
+        assert info["layer_name"] in (stem, "polygons")
+        assert len(geopandas.read_parquet(files.geoparquet)) == counts.polygons
+
+
+@pytest.mark.parametrize(
+    ("crs", "transform"),
+    [
+        ('LOCAL_CS["drone",UNIT["metre",1],AXIS["X",EAST],AXIS["Y",NORTH]]', AT_POLE),
+        ("IAU_2015:30100", DEGREES),
+        ("EPSG:7415", (10.0, 0.0, 155000.0, 0.0, -10.0, 463000.0)),
+        ("EPSG:4807", DEGREES),
+    ],
+)
+def test_both_files_keep_every_kind_of_coordinate_system(tmp_path, crs, transform):
+    text = rasterio.crs.CRS.from_user_input(crs).to_string()
+    frame, _ = write(tmp_path, random_codes(20, 24), make_scene(20, 24, text, transform))
+    assert CRS(frame.crs).name == CRS(text).name
+    package = pyogrio.read_info(tmp_path / "p.gpkg")
+    assert CRS(package["crs"]).name.split(" ")[0] == CRS(text).name.split(" ")[0]
+
+
+def test_a_file_that_lost_polygons_is_not_written(tmp_path, monkeypatch):
+    read_info = pyogrio.read_info
+    monkeypatch.setattr(pyogrio, "read_info", lambda *a, **k: {**read_info(*a, **k), "features": 1})
+    files = VectorFiles(tmp_path / "p.gpkg", tmp_path / "p.parquet", None, {})
+    with pytest.raises(OutputError, match="p.gpkg can't be written: it has 1 of 4 polygons"):
+        write_polygons(files, np.array([[0, 1], [1, 0]], np.uint8), make_scene(2, 2), SEA_ICE)
+    assert not names(tmp_path)
+
+
 def test_a_folder_that_can_not_be_written_is_one_sentence(tmp_path, monkeypatch):
     files = VectorFiles(tmp_path / "no" / "p.gpkg", tmp_path / "no" / "p.parquet", None, {})
     with pytest.raises(OutputError, match="can't be written"):
@@ -281,7 +350,7 @@ def test_a_folder_that_can_not_be_written_is_one_sentence(tmp_path, monkeypatch)
     files = VectorFiles(tmp_path / "p.gpkg", tmp_path / "p.parquet", None, {})
     with pytest.raises(OutputError, match="p.gpkg can't be written .disk full."):
         write_polygons(files, random_codes(9, 9), make_scene(9, 9), SEA_ICE)
-    assert not list(tmp_path.iterdir())
+    assert not names(tmp_path)
 
 
 WRITE_BESIDE_TENSORFLOW = """

@@ -101,9 +101,7 @@ def test_probability_and_entropy_are_cogs_of_scaled_bytes(tmp_path, size):
     assert (values[0][~valid] == 255).all()
     if valid.any():
         assert float(summary["mean_entropy"]) == pytest.approx(expected.mean(), abs=1e-5)
-    assert names(tmp_path) == sorted(
-        p.name for p in (paths.probability, paths.entropy)
-    )
+    assert names(tmp_path) == sorted(p.name for p in (paths.probability, paths.entropy))
 
 
 def test_entropy_is_0_for_certainty_and_1_for_none():
@@ -162,9 +160,12 @@ def test_the_uncertainty_bounds_the_deviation_of_dependent_pixels():
 @pytest.mark.parametrize(
     ("crs", "transform", "expected"),
     [
-        ("EPSG:3031", (10.0, 0, 0, 0, -10.0, 0), (100, 100)),
+        # At the pole 10 m on this map are 10.28 m on the ground.
+        ("EPSG:3031", (10.0, 0, 0, 0, -10.0, 0), (97, 97)),
         ("EPSG:32622", tuple(ROTATED)[:6], (100, 100)),
-        ("EPSG:3031", (30.0, 0, 0, 0, -20.0, 0), (50, 33)),
+        ("EPSG:3031", (30.0, 0, 0, 0, -20.0, 0), (49, 32)),
+        # At 73 degrees north 100 m on this map are 29.3 m.
+        ("EPSG:3857", (100.0, 0, 0, 0, -100.0, 12.126e6), (34, 34)),
         ("EPSG:3031", (3000.0, 0, 0, 0, -3000.0, 0), (1, 1)),
         # 0.001 degrees: 111.4 m along the equator, 110.6 m across; at 60 degrees half and 111.4.
         ("EPSG:4326", (0.001, 0, 10, 0, -0.001, 0.03), (9, 9)),
@@ -218,9 +219,7 @@ def test_products_are_chosen_by_command_and_recipe():
 def test_polygons_alone_leave_no_probabilities_behind(tmp_path):
     codes, scene = random_codes(60, 70), make_scene(60, 70)
     paths, probabilities, summary = make(tmp_path, codes, scene, "polygons")
-    assert names(tmp_path) == sorted(
-        p.name for p in (paths.geopackage, paths.geoparquet)
-    )
+    assert names(tmp_path) == sorted(p.name for p in (paths.geopackage, paths.geoparquet))
     import geopandas
 
     frame = geopandas.read_parquet(paths.geoparquet)

@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pystac
 import pytest
+from inference_commands import names
 from rasterio.crs import CRS
 from stac_validator import validate
 from test_inference_maps import TAGS, make_scene, random_codes
@@ -26,6 +27,7 @@ from inference.stac import (
 from inference.summary import summarise, summary_columns
 from inference.writers import open_writers
 from polynya.classes import SEA_ICE
+from polynya.files import write_text
 from polynya.recipe import Recipe
 
 ALL_PRODUCTS = ("probability", "entropy", "polygons", "concentration", "label-png", "overlay")
@@ -103,7 +105,7 @@ def test_every_product_is_an_asset_with_size_checksum_and_bands(tmp_path):
     assert {band["raster:scale"] for band in bands} == {0.004}
     concentration = assets["concentration"]
     assert (concentration["proj:shape"], concentration["nodata"]) == ([2, 2], "nan")
-    assert concentration["proj:transform"][0] == 1000
+    assert concentration["proj:transform"][0] == 980  # 98 pixels of 10.18 m on the ground.
     assert content["properties"]["polynya:polygons"] > 0
 
 
@@ -144,14 +146,17 @@ def test_a_finished_item_gives_its_summary_back_and_only_for_its_tags(tmp_path):
 def test_only_products_of_an_item_of_ours_are_removed(tmp_path):
     paths = write_all(tmp_path, make_scene(), random_codes(40, 60), ("polygons",))
     other = tmp_path / "other.json"
-    other.write_text(json.dumps({"type": "Feature", "assets": {"map": {"href": "other.tif"}}}))
+    other.write_text(paths.item.read_text())
     (tmp_path / "other.tif").write_text("")
     content = json.loads(paths.item.read_text())
     content["assets"]["evil"] = {"href": "../elsewhere.tif"}
-    paths.item.write_text(json.dumps(content))
+    content["assets"]["own"] = {"href": "other.tif"}
+    write_text(paths.item, json.dumps(content))
+    paths.geopackage.write_text("changed by a user")
     for path in (paths.item, other, tmp_path / "none.json"):
         remove_products(path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["other.json", "other.tif"]
+    left = ["other.json", "other.tif", paths.geopackage.name, paths.picture.name]
+    assert names(tmp_path) == sorted(left)
 
 
 def test_the_collection_spans_all_items_and_links_them(tmp_path):
