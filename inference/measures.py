@@ -88,9 +88,10 @@ class PixelAreas:
             )
         ]
         row, column = np.nonzero(rough[np.ix_(*cells)])
+        x, y = column.astype(np.float64), (start + row).astype(np.float64)
         if len(row):
             corners = [
-                self.ground.surface(column + right, start + row + below)
+                self.ground.surface(x + right, y + below)
                 for right, below in ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
             ]
             diagonals = corners[2] - corners[0], corners[3] - corners[1]
