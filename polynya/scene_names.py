@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 from polynya.stores import gdal_path
+from polynya.uris import public_uri
 
 _LONGEST_ID = 120
 """Characters; names of products add some, and file systems end at 255 bytes."""
@@ -30,7 +31,7 @@ def scene_id(uri: str) -> str:
     It begins with a letter or digit, since names that begin with `_` or `.` are hidden from Spark
     and PyArrow. A name of which nothing or not all is left has a digest of itself in its id.
     """
-    stem = Path(gdal_path(uri.rstrip("/"))).stem
+    stem = Path(gdal_path(public_uri(uri).rstrip("/"))).stem
     safe = re.sub(r"[^A-Za-z0-9._-]", "_", stem)
     if not re.search(r"[A-Za-z0-9]", safe):
         return f"scene-{_digest(stem)}"

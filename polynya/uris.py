@@ -1,4 +1,4 @@
-"""Names and places of files as text for products: no secrets, only what every format takes."""
+"""Names and places of files as text for products: without what is secret in them."""
 
 from __future__ import annotations
 
@@ -35,8 +35,9 @@ def href(uri: str, folder: Path) -> str:
         folder: Where the document lies that will hold the reference.
     """
     parts = _parts(uri)
-    if parts is None:
-        return _quoted(Path(os.path.relpath(uri, folder)).as_posix())
+    if parts is None or parts.scheme == "file":
+        path = uri if parts is None else parts.path
+        return _quoted(Path(os.path.relpath(path, folder)).as_posix())
     if not parts.is_web:
         return parts.text(_quoted(parts.path), "")
     # A URL is encoded already, but for what its author forgot.
@@ -45,16 +46,11 @@ def href(uri: str, folder: Path) -> str:
 
 
 def file_name(uri: str) -> str:
-    """Name of a file, without the query of a URL; bytes that are no UTF-8 become U+FFFD."""
+    """Name of a file, without the query of a URL."""
     parts = _parts(uri)
     path = uri if parts is None else parts.path
     name = PurePosixPath(path.rstrip("/")).name
-    return plain_text(unquote(name) if parts is not None and parts.is_web else name)
-
-
-def plain_text(text: str) -> str:
-    """Text that can be encoded: bytes of file names that are no UTF-8 become U+FFFD."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return unquote(name) if parts is not None and parts.is_web else name
 
 
 def _quoted(path: str, more: str = "") -> str:

@@ -63,8 +63,9 @@ def test_references_to_servers_hold_no_secret(uri, expected):
         assert "secret" not in text
 
 
-def test_names_are_text_that_can_be_encoded():
-    assert file_name("/data/s\udcf8is.tif") == "s\ufffdis.tif"
+def test_names_of_files_are_those_on_the_server():
+    assert href("file:///data/in/a b.tif", OUT) == "../in/a%20b.tif"
+    assert file_name("/data/s\udcf8is.tif") == "s\udcf8is.tif"
     assert file_name("https://h.org/a%20b.tif?sig=1") == "a b.tif"
     assert file_name("/data/a%20b?.tif") == "a%20b?.tif"
     assert public_uri("/data/a?sig=1.tif") == "/data/a?sig=1.tif"
