@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.windows import Forward, Image
-from polynya.errors import MissingDependencyError
+from polynya.errors import MissingDependencyError, ModelError
 from polynya.inference_options import InferenceOptions
 
 if TYPE_CHECKING:
@@ -30,15 +30,32 @@ def open_forward(model: keras.Model, options: InferenceOptions) -> Forward:
         options: Back end and precision.
 
     Raises:
-        MissingDependencyError: The back end isn't installed.
+        MissingDependencyError: The back end isn't installed. What is returned raises ModelError
+            where the model answers with something else than finite numbers.
     """
     check_backend(options)
     made = _FORWARDS.setdefault(model, {})
     key = (options.backend, options.precision)
     if key not in made:
         open_one = _openvino if options.backend == "openvino" else _keras
-        made[key] = open_one(model, options.precision)
+        made[key] = _checked(open_one(model, options.precision), options)
     return made[key]
+
+
+def _checked(forward: Forward, options: InferenceOptions) -> Forward:
+    """A model whose answers are numbers: NaN would be class 0 in a map, and nobody would see it."""
+
+    def checked(images: Image) -> NDArray[np.float32]:
+        found = forward(images)
+        if not np.isfinite(found).all():
+            raise ModelError(
+                "The model's probabilities are no finite numbers for a window of this scene, with"
+                f" the arithmetic {options.precision} of {options.backend}; take float32 as the"
+                " recipe's key 'inference.precision', or train the model again."
+            )
+        return found
+
+    return checked
 
 
 def check_backend(options: InferenceOptions) -> None:

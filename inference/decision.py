@@ -21,15 +21,18 @@ from inference.windows import Forward, Image, Probabilities
 from polynya.errors import ModelError
 from polynya.files import write_text
 from polynya.options import Options
-
-DECISION_FILE = "decision.yaml"
+from training.model_folder import DECISION_FILE
 
 _BLOCK_ROWS = 2048
 """Rows of a map that are opened and closed at once; memory depends on it."""
 
 Turns = Literal["none", "flips", "dihedral"]
-PerClass = tuple[Annotated[int, Field(ge=0)], ...]
-"""One number a class, in the order of codes; empty: none for any class."""
+Radii = tuple[Annotated[int, Field(ge=0, le=64)], ...]
+"""One radius a class, in pixels, in the order of codes; empty: none for any class."""
+Pixels = tuple[Annotated[int, Field(ge=0, lt=2**31)], ...]
+"""One number of pixels a class, likewise."""
+Factor = Annotated[float, Field(ge=1e-6, le=1e6, allow_inf_nan=False)]
+"""Times a probability it is neither 0 nor infinite, which would decide by itself."""
 
 
 class Decision(Options):
@@ -38,17 +41,17 @@ class Decision(Options):
     turns: Turns = "none"
     """Test-time augmentation: probabilities are means over the window and its flips (4 calls of
     the model), or over all eight flips and right-angle turns."""
-    smooth: Annotated[float, Field(ge=0.0, le=16.0)] = 0.0
+    smooth: Annotated[float, Field(ge=0.0, le=16.0, allow_inf_nan=False)] = 0.0
     """Standard deviation of a Gaussian over the probabilities of a window, in pixels."""
-    weights: tuple[Annotated[float, Field(gt=0.0)], ...] = ()
+    weights: tuple[Factor, ...] = ()
     """Factor on the probability of each class before the largest decides; empty: 1."""
-    closing: PerClass = ()
+    closing: Radii = ()
     """Radius in pixels of a morphological closing of each class: narrower gaps become the class."""
-    opening: PerClass = ()
+    opening: Radii = ()
     """Radius of an opening: narrower parts of the class become the class that is nearest."""
-    least_hole: PerClass = ()
+    least_hole: Pixels = ()
     """Pixels; smaller holes in a class become the class."""
-    least_region: PerClass = ()
+    least_region: Pixels = ()
     """Pixels; smaller regions of a class become the largest region beside them."""
 
     def check_classes(self, n_classes: int, source: str) -> None:
@@ -72,14 +75,21 @@ def read_decision(folder: Path, n_classes: int) -> Decision:
     if not path.is_file():
         return Decision()
     try:
-        decision = Decision.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
-    except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        raise ModelError(f"{path} can't be read as YAML; mend or remove it.") from None
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    # Brackets that are too deep for it end in a RecursionError, odd dates in a ValueError.
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+        raise ModelError(f"{path} can't be read as YAML; fix or remove it.") from None
+    if not isinstance(content, dict | None):
+        raise ModelError(
+            f"{path} must be a mapping of keys, such as 'smooth: 0'; fix or remove it."
+        )
+    try:
+        decision = Decision.model_validate(content or {})
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         raise ModelError(
-            f"{path} has a wrong value for '{key}': {first['msg']}; mend it."
+            f"{path} has a wrong value for '{key}': {first['msg']}; fix or remove it."
         ) from None
     decision.check_classes(n_classes, str(path))
     return decision

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,17 +18,17 @@ from inference.predict import open_model, predict_scene
 from inference.tables import Table
 from inference.truth import read_truth, truth_path
 from inference.windows import Band, Image, Probabilities
-from polynya.errors import ModelError, SceneError
+from polynya.errors import OutputError, SceneError
+from polynya.locks import locked
+from polynya.ownership import is_ours
 from polynya.progress import track
 from polynya.scenes import Scene
-from training.model_folder import SPLIT_FILE
+from training.model_folder import DECISION_FILE, TUNING_FILE, training_scenes
 
 if TYPE_CHECKING:
     from training.model_folder import TrainedModel
 
 Score = Literal["mean_iou", "accuracy"]
-
-TUNING_FILE = "tuning.csv"
 
 _LEAST_GAIN = 1e-4
 """A change that gains less is not worth it: scenes differ by more."""
@@ -81,14 +81,28 @@ def tune(
     scenes that the model hasn't trained on; those that it has are left out.
     """
     opened = open_model(model)
-    known = known_scenes(opened, [*scenes, *(more_scenes or [])])
-    decision, trials = find_decision(opened, known, score)
-    table = trials_table(trials, score)
-    table.print()
-    table.write_csv(model / TUNING_FILE)
-    write_decision(model, decision)
+    places = [model / DECISION_FILE, model / TUNING_FILE]
+    # Before the search, which takes long, and for as long as it takes.
+    with locked(model):
+        _check_ours(places)
+        known = known_scenes(opened, [*scenes, *(more_scenes or [])])
+        decision, trials = find_decision(opened, known, score)
+        table = trials_table(trials, score)
+        table.print()
+        _check_ours(places)
+        table.write_csv(model / TUNING_FILE)
+        write_decision(model, decision)
     kept = decision.model_dump(exclude_defaults=True) or "the most probable class, as before"
     typer.echo(f"Kept in {model}: {kept}")
+
+
+def _check_ours(paths: Sequence[Path]) -> None:
+    for path in paths:
+        if os.path.lexists(path) and not is_ours(path):
+            raise OutputError(
+                f"{path} was not left by 'polynya tune', or was changed since; move it out of the"
+                " model's folder first."
+            )
 
 
 def known_scenes(model: TrainedModel, patterns: list[str]) -> list[Known]:
@@ -97,7 +111,7 @@ def known_scenes(model: TrainedModel, patterns: list[str]) -> list[Known]:
     Raises:
         SceneError: None is left.
     """
-    trained = _training_scenes(model.folder)
+    trained = training_scenes(model.folder)
     opened = open_scenes(patterns, model.recipe)
     scenes = [scene for scene in opened if scene.id not in trained]
     if not scenes:
@@ -108,16 +122,6 @@ def known_scenes(model: TrainedModel, patterns: list[str]) -> list[Known]:
         )
     classes = model.recipe.classes
     return [Known(scene, read_truth(truth_path(scene.uri), scene, classes)) for scene in scenes]
-
-
-def _training_scenes(folder: Path) -> set[str]:
-    path = folder / SPLIT_FILE
-    if not path.is_file():  # An ensemble, or a model from elsewhere.
-        return set()
-    try:
-        return set(json.loads(path.read_text(encoding="utf-8"))["training"])
-    except (OSError, ValueError, KeyError, TypeError):
-        raise ModelError(f"{path} is damaged; train the model again.") from None
 
 
 def find_decision(

@@ -13,8 +13,8 @@ from polynya.errors import MissingDependencyError, reason_of
 if TYPE_CHECKING:
     from training.collective import Collective
 
-_KERAS = ("tensorflow", "channels_last", "float32")
-"""Back end, order of axes and precision that models are made for."""
+_KERAS = ("tensorflow", "channels_last", "float32", "float32")
+"""Back end, order of axes, precision and policy of layers that models are made for."""
 
 _MALLOC_DEFAULTS: Mapping[int, int] = {
     -3: 1 << 30,  # M_MMAP_THRESHOLD: blocks up to 1 GiB come from what the process has already
@@ -51,7 +51,12 @@ def import_tensorflow() -> None:
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
-    runs = (keras.config.backend(), keras.config.image_data_format(), keras.config.floatx())
+    runs = (
+        keras.config.backend(),
+        keras.config.image_data_format(),
+        keras.config.floatx(),
+        keras.config.dtype_policy().name,
+    )
     if runs != _KERAS:
         raise MissingDependencyError(
             f"Keras was imported with {', '.join(runs)} in this process and Polynya needs"

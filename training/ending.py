@@ -14,22 +14,24 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from polynya.cli import print_error
+from polynya.cli import INTERRUPTED, print_error
 from polynya.errors import EXIT_CODE, OutputError, PolynyaError
 from polynya.files import temporary_file
 from polynya.locks import create_whole
 from polynya.ownership import is_ours, make_folder, register_file, remove_file
+from polynya.progress import console
 from training.checkpoints import FOLDER, checkpoint_folder
 
 STOPPED_EXIT_CODE = 75
 """EX_TEMPFAIL of sysexits.h: nothing is wrong, and the same command with --resume goes on."""
 
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 """SIGUSR1 as well, because mpirun passes it on to its ranks and goes on itself."""
 
 _NOTE = "_ended.json"
@@ -47,13 +49,17 @@ class RankLostError(PolynyaError):
 class StopRequest:
     """Whether this process was told to stop, while the block lasts; only in the main thread.
 
+    Ctrl-C raises KeyboardInterrupt, as ever, until `patient` is set: then it asks for a stop too,
+    and only the second one raises.
+
     Args:
-        pass_on: Called with the number of the signal.
+        pass_on: Called with the number of the signal that asks.
     """
 
     def __init__(self, pass_on: Callable[[int], object] = lambda number: None) -> None:
+        self.patient = False
         self._pass_on = pass_on
-        self._received = False
+        self._received: set[int] = set()
         self._handlers: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> StopRequest:
@@ -66,10 +72,12 @@ class StopRequest:
             signal.signal(number, handler)
 
     def __call__(self) -> bool:
-        return self._received
+        return bool(self._received)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        self._received = True
+        if number == signal.SIGINT and (not self.patient or number in self._received):
+            raise KeyboardInterrupt
+        self._received.add(number)
         self._pass_on(number)
 
 
@@ -136,3 +144,24 @@ def leave(folder: Path, error: PolynyaError) -> NoReturn:
     sys.stdout.flush()
     # Without Horovod's own end, which waits for ranks that may be gone.
     os._exit(STOPPED_EXIT_CODE if ending.reason == "stopped" else EXIT_CODE)
+
+
+def leave_early(is_first: bool, sentence: str) -> NoReturn:
+    """End this process because of Ctrl-C before the first step; the folder may be another's yet.
+
+    Args:
+        is_first: This is rank 0, which says it.
+        sentence: What the user can do.
+    """
+    if is_first:
+        console.print(f"Interrupted; {sentence}", markup=False, soft_wrap=True)
+    else:
+        time.sleep(_SECONDS_TO_SAY_IT)
+    sys.stdout.flush()
+    os._exit(INTERRUPTED)
+
+
+def say_at_once(text: str) -> None:
+    """Write a line to stderr from a signal handler, which may interrupt any other writing."""
+    with suppress(OSError):
+        os.write(2, f"\n{text}\n".encode())

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, MutableMapping
+import shlex
+import sys
+from collections.abc import Mapping, MutableMapping, Sequence
+from pathlib import Path
 
 from polynya.errors import PolynyaError
 from polynya.training_options import HorovodOptions
 
 _SIZE_VARIABLES = ("HOROVOD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
+_STARTERS = ("horovodrun", "mpirun", "mpiexec", "supervise.py")
+"""Programs among whose descendants ranks are, on the machine where they were started."""
+_BEGINNINGS = ("--resume", "--overwrite")
 _RANK_VARIABLES = ("HOROVOD_RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK")
 
 
@@ -54,3 +60,37 @@ def set_horovod_environment(
     if options.timeline is not None:
         # It starts when the model's folder is there: `Collective.start_timeline`.
         environment["HOROVOD_TIMELINE"] = "DYNAMIC"
+
+
+def same_command(beginning: str | None = None) -> str:
+    """The command that started this training, for people to give again; empty if it isn't known.
+
+    Args:
+        beginning: "--resume" or "--overwrite", in place of those that it has; None leaves it.
+    """
+    words = _starter(os.getppid())
+    if words is None:
+        if launched_ranks()[1] > 1:
+            return ""  # By srun, or on another machine than its launcher.
+        words = sys.argv
+    if beginning is not None:
+        words = [*(word for word in words if word not in _BEGINNINGS), beginning]
+    if words[0].endswith(".py"):
+        return shlex.join(["python", *words])
+    return shlex.join([Path(words[0]).name, *words[1:]])
+
+
+def _starter(pid: int) -> Sequence[str] | None:
+    """Arguments of the outermost launcher above a process, from its own name on."""
+    found = None
+    while pid > 1:
+        try:
+            words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")[:-1]
+            status = Path(f"/proc/{pid}/stat").read_text()
+        except (OSError, UnicodeDecodeError):
+            break
+        # A script comes behind its interpreter.
+        at = next((i for i, word in enumerate(words[:2]) if Path(word).name in _STARTERS), None)
+        found = found if at is None else words[at:]
+        pid = int(status.rpartition(")")[2].split()[1])
+    return found

@@ -21,6 +21,7 @@ import csv
 import io
 import json
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -30,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 from polynya.classes import ClassScheme
 from polynya.errors import ModelError, OutputError
 from polynya.files import whole_file, write_text
-from polynya.ownership import check_free, make_folder, open_output, remove_ours
+from polynya.ownership import check_free, is_ours, make_folder, open_output, remove_ours
 from polynya.recipe import Recipe, load_recipe
 from training import checkpoints
 from training.checkpoints import Checkpoint
@@ -107,9 +108,23 @@ def claimed(
         ModelError: None of its checkpoints is whole.
     """
     with open_output(folder, "model") as place:
-        check_free(place / name for name in _FILES)
         checkpoints.checkpoint_folder(place)
-        yield None if overwrite else _unfinished(place, resume)
+        checkpoint = None if overwrite else _unfinished(place, resume)
+        files = [place / name for name in _FILES]
+        check_free(files)
+        if checkpoint is None:
+            _check_unchanged(files)
+        yield checkpoint
+
+
+def _check_unchanged(paths: Sequence[Path]) -> None:
+    """Raise OutputError for a file that stays when a folder is cleared, before anything goes."""
+    for path in paths:
+        if os.path.lexists(path) and not is_ours(path):
+            raise OutputError(
+                f"{path} was changed since Polynya wrote it; move it away, or choose another --out"
+                " folder."
+            )
 
 
 def _unfinished(folder: Path, resume: bool) -> Checkpoint | None:
@@ -175,6 +190,21 @@ def load_model(folder: str | Path) -> TrainedModel:
             )
     recipe = load_recipe(folder / RECIPE_FILE)
     return TrainedModel(open_keras_file(folder / MODEL_FILE, recipe), recipe, folder)
+
+
+def training_scenes(folder: Path) -> set[str]:
+    """Ids of the scenes that trained a model; none where its folder doesn't say, as of ensembles.
+
+    Raises:
+        ModelError: The file that says it is damaged.
+    """
+    path = folder / SPLIT_FILE
+    if not path.is_file():
+        return set()
+    try:
+        return {str(scene) for scene in json.loads(path.read_text(encoding="utf-8"))["training"]}
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ModelError(f"{path} is damaged; train the model again, or remove it.") from None
 
 
 def write_json(path: Path, content: Any) -> None:

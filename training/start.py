@@ -128,8 +128,9 @@ def start_run(
 
     folder = Path(out)
     shards, recipe, split = together(collective, read_recipe)
-    counts = gather_results(collective, count_pixels)[0]
-    assert counts is not None  # Rank 0 has counted.
+    counted = gather_results(collective, count_pixels)[0]
+    assert counted is not None  # By rank 0.
+    counts = counted
     first = together(collective, find_first)
     with ExitStack() as held:
         # Held before the tiles are decoded, which takes long, and emptied only after that.

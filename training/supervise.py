@@ -10,6 +10,7 @@ repeated, nor one that was told to stop.
 from __future__ import annotations
 
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -134,8 +135,16 @@ class Supervisor:
             command += ["-H", hosts.argument]
         command += [sys.executable, str(_TRAIN), *self.arguments, *arguments]
         console.print(f"Starting {ranks} ranks: {shlex.join(command)}", soft_wrap=True)
-        with subprocess.Popen(command) as process, StopRequest(process.send_signal) as told_to_stop:
-            code = process.wait()
+        with subprocess.Popen(command) as process:
+
+            def pass_on(number: int) -> None:
+                # A terminal has sent Ctrl-C to the launcher as well.
+                if number != signal.SIGINT:
+                    process.send_signal(number)
+
+            with StopRequest(pass_on) as told_to_stop:
+                told_to_stop.patient = True
+                code = process.wait()
         console.print(f"{ranks} ranks have ended, exit code {code}", soft_wrap=True)
         return code, told_to_stop()
 

@@ -8,6 +8,7 @@ polynya train --shards DIR --out DIR [--recipe FILE]
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +19,16 @@ from polynya.errors import EXIT_CODE, PolynyaError
 from polynya.recipe import load_recipe
 from polynya.shards import open_shards
 from polynya.training_options import HorovodOptions
-from training.ending import RankLostError, StopRequest, leave
+from training import checkpoints
+from training.ending import (
+    RankLostError,
+    StoppedError,
+    StopRequest,
+    leave,
+    leave_early,
+    say_at_once,
+)
+from training.launchers import same_command
 from training.records import TrainingSummary
 
 
@@ -52,7 +62,8 @@ def train(
     threads = configure_devices(collective)
     from training.start import start_run
 
-    with StopRequest() as wants_stop:
+    is_first = collective.rank == 0
+    with StopRequest(_say_stopping if is_first else _say_nothing) as wants_stop:
         try:
             with exchanging():
                 run = start_run(
@@ -67,19 +78,26 @@ def train(
                 )
         except RankLostError:
             raise
+        except KeyboardInterrupt:
+            leave_early(is_first, f"the same command begins again{_in_full()}.")
         except PolynyaError as error:
             # Every rank has the same error. The first one says it, before any of them ends: a
             # launcher kills the others as soon as one is gone.
-            if collective.rank == 0:
+            if is_first:
                 print_error(error)
             collective.barrier()
             raise typer.Exit(EXIT_CODE) from None
+        wants_stop.patient = True
         try:
             with exchanging():
                 summary = run.train(wants_stop)
+        except KeyboardInterrupt:
+            leave(out, StoppedError(_interrupted(out)))
+        except StoppedError as error:
+            leave(out, StoppedError(f"{str(error).rstrip('.')}{_in_full('--resume')}."))
         except PolynyaError as error:
             leave(out, error)
-    if collective.rank == 0:
+    if is_first:
         _print_summary(summary)
 
 
@@ -90,6 +108,35 @@ def _horovod_options(shards: str, recipe_file: Path | None) -> HorovodOptions | 
     except PolynyaError:
         return None  # They will say so together.
     return recipe.training.horovod
+
+
+def _say_stopping(number: int) -> None:
+    if number == signal.SIGINT:
+        say_at_once("Stopping after this step, with a checkpoint; Ctrl-C again ends at once.")
+
+
+def _say_nothing(number: int) -> None:
+    """Rank 0 says it."""
+
+
+def _interrupted(out: Path) -> str:
+    """What is left of a training that ends in the middle of a step."""
+    step = checkpoints.last_step(out)
+    if step:
+        return (
+            f"Training was interrupted; its last checkpoint is of step {step}, and the same command"
+            f" with --resume goes on from there{_in_full('--resume')}."
+        )
+    return (
+        "Training was interrupted before its first checkpoint, so there is nothing to go on from;"
+        f" the same command with --overwrite begins again{_in_full('--overwrite')}."
+    )
+
+
+def _in_full(beginning: str | None = None) -> str:
+    """The command behind a colon, if it is known."""
+    command = same_command(beginning)
+    return f": {command}" if command else ""
 
 
 def _print_summary(summary: TrainingSummary) -> None:

@@ -10,7 +10,7 @@ from inference_models import make_recipe, save_unet
 
 from inference.backends import open_forward
 from inference.predict import open_model
-from polynya.errors import MissingDependencyError
+from polynya.errors import MissingDependencyError, ModelError
 from polynya.inference_options import InferenceOptions
 
 
@@ -46,3 +46,14 @@ def test_a_missing_back_end_is_an_error_that_says_what_to_install(tmp_path, monk
     monkeypatch.setitem(sys.modules, "openvino", None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'polynya\[openvino\]'"):
         open_forward(other, InferenceOptions(backend="openvino"))
+
+
+@pytest.mark.parametrize(("backend", "precision"), [("keras", "bfloat16"), ("openvino", "float32")])
+def test_an_answer_that_is_no_number_is_an_error(tmp_path, backend, precision):
+    folder = save_unet(tmp_path / "model", make_recipe(32))
+    model = open_model(folder).keras_model
+    kernel, bias = model.get_layer("down0_conv1").get_weights()
+    model.get_layer("down0_conv1").set_weights([kernel * 1e38, bias])
+    forward = open_forward(model, InferenceOptions(backend=backend, precision=precision))
+    with pytest.raises(ModelError, match="no finite numbers for a window"):
+        forward(IMAGES)

@@ -168,6 +168,31 @@ def test_a_decision_is_kept_in_the_models_folder(tmp_path):
     (tmp_path / DECISION_FILE).write_text("smooth: -1")
     with pytest.raises(ModelError, match="wrong value for 'smooth'"):
         read_decision(tmp_path, 3)
-    (tmp_path / DECISION_FILE).write_text("a: [")
-    with pytest.raises(ModelError, match="can't be read as YAML"):
+    for text in ("a: [", "[" * 20_000, "\0", "smooth: 2001-99-99"):
+        (tmp_path / DECISION_FILE).write_text(text)
+        with pytest.raises(ModelError, match="can't be read as YAML"):
+            read_decision(tmp_path, 3)
+    (tmp_path / DECISION_FILE).write_text("- 1")
+    with pytest.raises(ModelError, match="must be a mapping"):
+        read_decision(tmp_path, 3)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("weights", "[1, .inf, 1]"),
+        ("weights", "[1, .nan, 1]"),
+        ("weights", "[1, -1, 1]"),
+        ("weights", "[0, 0, 0]"),
+        ("weights", "[1.0e-50, 1.0e-50, 1.0e-50]"),
+        ("weights", "[1.0e+300, 1, 1]"),
+        ("smooth", ".nan"),
+        ("smooth", ".inf"),
+        ("closing", "[0, 1000000, 0]"),
+        ("least_region", "[0, 99999999999999999999, 0]"),
+    ],
+)
+def test_numbers_that_decide_nothing_are_refused(tmp_path, key, value):
+    (tmp_path / DECISION_FILE).write_text(f"{key}: {value}")
+    with pytest.raises(ModelError, match=f"wrong value for '{key}"):
         read_decision(tmp_path, 3)

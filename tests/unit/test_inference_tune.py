@@ -40,6 +40,7 @@ def test_small_regions_are_removed_where_the_truth_has_none(tmp_path, specked):
     folder = save_threshold_model(tmp_path / "model", make_recipe(32))
     result = run("tune", folder, "--scenes", tmp_path / "s0_clear.tif", tmp_path / "s1_clear.tif")
     assert result.exit_code == 0, result.output
+    assert run("tune", folder, "--scenes", tmp_path / "s0_clear.tif").exit_code == 0  # Its own.
     decision = read_decision(folder, 3)
     assert decision != Decision()
     assert "least_region" in (folder / "tuning.csv").read_text()
@@ -109,4 +110,40 @@ def test_models_that_do_not_go_together_are_an_error(tmp_path):
     assert "another section 'label'" in run("ensemble", one, other, "--out", out).output
     assert "as many weights" in run("ensemble", one, one, "--weights", "1", "--out", out).output
     assert "not numbers" in run("ensemble", one, one, "--weights", "a,b", "--out", out).output
+    for weights in ("inf,1", "nan,1", "-1,2", "0,0", "1e308,1e308"):
+        result = run("ensemble", one, one, "--weights", weights, "--out", out)
+        assert result.exit_code == 1
+        assert "all of them finite" in " ".join(result.output.split())
+    filtered = save_unet(tmp_path / "f", make_recipe(32, inference={"filter": "illumination"}))
+    assert "'inference.filter'" in run("ensemble", one, filtered, "--out", out).output
     assert not out.exists()
+
+
+def test_an_ensemble_may_take_the_place_of_a_member_and_of_nothing_else(tmp_path):
+    one, two = (save_unet(tmp_path / str(seed), make_recipe(32), seed) for seed in range(2))
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "recipe.yaml").write_text("mine")
+    for extra in ([], ["--overwrite"]):
+        result = run("ensemble", one, two, "--out", project, *extra)
+        assert "holds other files (recipe.yaml)" in " ".join(result.output.split())
+    assert [path.name for path in project.iterdir()] == ["recipe.yaml"]
+
+    assert run("ensemble", one, two, "--out", tmp_path / "both").exit_code == 0
+    (tmp_path / "both/notes.txt").write_text("mine")
+    again = ["ensemble", one, tmp_path / "both", "--out", tmp_path / "both"]
+    assert "add --overwrite" in run(*again).output
+    assert run(*again, "--overwrite").exit_code == 0
+    assert (tmp_path / "both/notes.txt").read_text() == "mine"
+    assert open_model(tmp_path / "both").recipe == make_recipe(32)
+
+
+@pytest.mark.parametrize("name", ["decision.yaml", "tuning.csv"])
+def test_what_tune_did_not_write_stays(tmp_path, specked, name):
+    folder = save_threshold_model(tmp_path / "model", make_recipe(32))
+    (folder / name).write_text("# mine\n")
+    result = run("tune", folder, "--scenes", tmp_path / "s0_clear.tif")
+    assert result.exit_code == 1
+    assert f"{name} was not left by 'polynya tune'" in " ".join(result.output.split())
+    assert (folder / name).read_text() == "# mine\n"
+    assert not any(path.name.startswith(".polynya.lock") for path in folder.iterdir())
