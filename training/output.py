@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import keras
+import numpy as np
 
+from polynya.errors import ModelError
 from polynya.files import write_text
 from polynya.progress import console
 from polynya.provenance import provenance
 from polynya.recipe import Recipe
 from training import checkpoints, model_folder
 from training.card import model_card
-from training.checkpoints import Position
+from training.checkpoints import Arrays, Position
 from training.prepare import TrainingData
 from training.records import EpochRecord
 
@@ -63,13 +65,18 @@ class ModelWriter:
             speed += f", {100 * record.waiting_share:.0f} % waiting for other ranks"
         console.print(f"{line}; {speed}", soft_wrap=True)
 
-    def finish(self, position: Position, about: Mapping[str, str]) -> None:
+    def finish(self, position: Position, weights: Arrays, about: Mapping[str, str]) -> None:
         """Write what a finished model has more; its checkpoints go.
 
         Args:
             position: At the end.
+            weights: Of the best epoch.
             about: For provenance.json, beside what every product has.
+
+        Raises:
+            ModelError: The model's file can't be opened, or has other weights; checkpoints stay.
         """
+        _check_model(self._folder, weights)
         split = self._data.split
         model_folder.write_json(
             self._folder / model_folder.SPLIT_FILE,
@@ -88,3 +95,13 @@ class ModelWriter:
             model_card(self._recipe, split, position.best_metrics, facts),
         )
         checkpoints.remove_all(self._folder)
+
+
+def _check_model(folder: Path, weights: Arrays) -> None:
+    """Open a model as everybody will who uses it, and compare its weights with those in memory."""
+    found = model_folder.load_model(folder).keras_model.get_weights()
+    if len(found) != len(weights) or not all(map(np.array_equal, found, weights)):
+        raise ModelError(
+            f"{folder / model_folder.MODEL_FILE} has other weights than were written; look at the"
+            " disk, and start again with --resume."
+        )

@@ -101,7 +101,8 @@ class Run:
             about = {"ranks": str(size), "last_weights_digest": digest}
             if self.position.started_from:
                 about["started_from"] = self.position.started_from
-            self.writer.finish(self.position, {**about, "best_epoch": str(best_epoch)})
+            about["best_epoch"] = str(best_epoch)
+            self.writer.finish(self.position, self.best_weights, about)
         self.collective.barrier()
         return TrainingSummary(self.folder, best_epoch, tuple(history), digest, size)
 

@@ -124,6 +124,8 @@ def start_run(
         )
         if first is not None and checkpoint is None:
             trainer.model.set_weights(first.weights)
+        if checkpoint is not None and collective.rank == 0:
+            _check_fits(trainer, checkpoint)
         return trainer
 
     folder = Path(out)
@@ -214,6 +216,15 @@ def _check_same(folder: Path, recipe: Recipe, data: TrainingData, checkpoint: Ch
         raise ModelError(
             f"The training in {folder} had another {what}, so it can't go on with this one; give"
             " what it had, or --overwrite to begin again."
+        )
+
+
+def _check_fits(trainer: Trainer, checkpoint: Checkpoint) -> None:
+    shapes = [tuple(variable.shape) for variable in trainer.state()]
+    if shapes != [value.shape for value in checkpoint.state]:
+        raise ModelError(
+            "The checkpoint has other variables than the recipe's model, so the training can't go"
+            " on; give --overwrite to begin again."
         )
 
 

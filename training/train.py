@@ -79,7 +79,7 @@ def train(
         except RankLostError:
             raise
         except KeyboardInterrupt:
-            leave_early(is_first, f"the same command begins again{_in_full()}.")
+            leave_early(is_first, f"the same command begins again{_in_full()}")
         except PolynyaError as error:
             # Every rank has the same error. The first one says it, before any of them ends: a
             # launcher kills the others as soon as one is gone.
@@ -88,13 +88,19 @@ def train(
             collective.barrier()
             raise typer.Exit(EXIT_CODE) from None
         wants_stop.patient = True
+        if is_first and collective.size > 1:
+            # Launchers that are told to stop end their ranks before these can say anything.
+            typer.echo(
+                "Should this be interrupted, the same command with --resume goes on from its last"
+                f" checkpoint{_in_full('--resume')}"
+            )
         try:
             with exchanging():
                 summary = run.train(wants_stop)
         except KeyboardInterrupt:
             leave(out, StoppedError(_interrupted(out)))
         except StoppedError as error:
-            leave(out, StoppedError(f"{str(error).rstrip('.')}{_in_full('--resume')}."))
+            leave(out, StoppedError(f"{str(error).rstrip('.')}{_in_full('--resume')}"))
         except PolynyaError as error:
             leave(out, error)
     if is_first:
@@ -111,8 +117,8 @@ def _horovod_options(shards: str, recipe_file: Path | None) -> HorovodOptions | 
 
 
 def _say_stopping(number: int) -> None:
-    if number == signal.SIGINT:
-        say_at_once("Stopping after this step, with a checkpoint; Ctrl-C again ends at once.")
+    again = "; Ctrl-C again ends at once" if number == signal.SIGINT else ""
+    say_at_once(f"Stopping after this step, with a checkpoint{again}.")
 
 
 def _say_nothing(number: int) -> None:
@@ -125,11 +131,11 @@ def _interrupted(out: Path) -> str:
     if step:
         return (
             f"Training was interrupted; its last checkpoint is of step {step}, and the same command"
-            f" with --resume goes on from there{_in_full('--resume')}."
+            f" with --resume goes on from there{_in_full('--resume')}"
         )
     return (
         "Training was interrupted before its first checkpoint, so there is nothing to go on from;"
-        f" the same command with --overwrite begins again{_in_full('--overwrite')}."
+        f" the same command with --overwrite begins again{_in_full('--overwrite')}"
     )
 
 

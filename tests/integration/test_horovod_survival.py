@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from ranks import Job, launch_command, losses, model_arguments
 from tiny_shards import write_tiny_shards
@@ -104,7 +106,7 @@ def test_a_kill_while_a_checkpoint_is_written_loses_that_one_only(folder: Path) 
     command, model = launch_command("alone", 1, *arguments), folder / "caught"
 
     def is_writing() -> bool:
-        return any(model.glob("_checkpoints/.step-*"))
+        return any(model.glob("_checkpoints/.*.npz"))
 
     with Job(command, folder / "caught.log") as job:
         job.wait_for(_has_step(model, 2))
@@ -124,6 +126,74 @@ def test_a_kill_while_a_checkpoint_is_written_loses_that_one_only(folder: Path) 
     assert f"Going on after step {kept}" in job.log.read_text()
     assert not is_writing()
     assert len(losses(model)) == 3 * 5
+
+
+def test_ctrl_c_leaves_a_checkpoint_and_says_the_command_that_goes_on(folder: Path) -> None:
+    arguments, model = _arguments(folder, "ctrl", batch_size=12, epochs=900), folder / "ctrl"
+    with Job(launch_command("alone", 1, *arguments), folder / "ctrl.log") as job:
+        job.wait_for(_has_step(model, 4))
+        job.process.send_signal(signal.SIGINT)
+        assert job.end(60) == 75, job.log.read_text()
+    said = job.log.read_text()
+    assert "Stopping after this step, with a checkpoint; Ctrl-C again ends at once." in said
+    command = f"python training/train.py {' '.join(arguments)} --resume\n"
+    assert f"a checkpoint after step {last_step(model)}; " in said
+    assert f"goes on from there: {command}" in said
+    assert "Traceback" not in said
+
+    # Before the first step there is nothing to wait for.
+    with Job(launch_command("alone", 1, *arguments, "--resume"), folder / "ctrl2.log") as job:
+        job.wait_for(lambda: (model / ".polynya.lock").exists())
+        job.process.send_signal(signal.SIGINT)
+        assert job.end(60) in (75, 130), job.log.read_text()
+    assert f"{' '.join(arguments)} --resume\n" in job.log.read_text()
+    assert "Traceback" not in job.log.read_text()
+
+
+def test_kills_at_any_moment_cost_no_step_and_touch_no_file_of_the_user_s(folder: Path) -> None:
+    options: dict[str, Any] = {"batch_size": 12, "epochs": 6}
+    whole, killed = folder / "calm", folder / "killed"
+    with Job(
+        launch_command("alone", 1, *_arguments(folder, "calm", **options)), folder / "calm.log"
+    ) as job:
+        assert job.end(600) == 0, job.log.read_text()
+    command = launch_command("alone", 1, *_arguments(folder, "killed", **options), "--resume")
+    mine = {killed / name: name.encode() for name in ("notes.txt", "_checkpoints/notes.txt")}
+    random = np.random.default_rng(4)
+    for number in range(3):
+        with Job(command, folder / f"killed{number}.log") as job:
+            job.wait_for(lambda: (killed / ".polynya.lock").exists())
+            begun = last_step(killed)
+            if number:
+                job.wait_for(lambda begun=begun: last_step(killed) > begun)
+            time.sleep(random.uniform(0, 0.5))
+            job.process.kill()
+            job.end(60)
+        for path, content in mine.items():
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(content)
+    with Job(command, folder / "killed.log") as job:
+        assert job.end(600) == 0, job.log.read_text()
+    assert losses(killed) == losses(whole)
+    digests = [_finished(model)["last_weights_digest"] for model in (whole, killed)]
+    assert digests[0] == digests[1]
+    assert all(path.read_bytes() == content for path, content in mine.items())
+    assert [path.name for path in (killed / "_checkpoints").glob("[!_]*")] == ["notes.txt"]
+
+
+def test_two_starts_at_once_get_one_folder(folder: Path) -> None:
+    arguments, model = _arguments(folder, "twice", batch_size=12, epochs=900), folder / "twice"
+    with Job(launch_command("alone", 1, *arguments), folder / "first.log") as first:
+        first.wait_for(_has_step(model, 2))
+        second = launch_command("gloo", 2, *arguments, "--overwrite")
+        with Job(second, folder / "second.log") as job:
+            assert job.end(120) != 0
+        assert job.log.read_text().count("Error: Another run uses the folder") == 1
+        begun = last_step(model)
+        first.wait_for(_has_step(model, begun + 4))
+    # A lock of a dead process holds up nobody.
+    with Job(launch_command("alone", 1, *arguments, "--resume"), folder / "third.log") as job:
+        job.wait_for(_has_step(model, last_step(model) + 2))
 
 
 def test_ranks_that_are_lost_are_done_without_and_new_ones_taken_in(folder: Path) -> None:
