@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from polynya.attempt import Failure, attempt
+from polynya.identity import scene_digest
 from polynya.progress import track
 from polynya.recipe import SceneOptions
 from polynya.scenes import Scene, SceneRef, open_scene
@@ -60,10 +61,3 @@ def _find_content(ref: SceneRef, options: SceneOptions, retries: int) -> Found:
     remote = is_remote(gdal_path(ref.uri))
     found = attempt(look, ref.uri, "opened", retries if remote else 0)
     return Found(ref, reason=found.reason) if isinstance(found, Failure) else found
-
-
-def scene_digest(scene: Scene) -> str:
-    import hashlib
-
-    with open(scene.uri, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]

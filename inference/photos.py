@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,7 +12,6 @@ from numpy.typing import NDArray
 
 from inference.cog import ROWS, RasterLayout, raster_rows
 from polynya.classes import ClassScheme
-from polynya.errors import SceneError
 from polynya.grid import Tile
 from polynya.rasters import opened_raster
 from polynya.scenes import Scene, read_scene
@@ -21,28 +19,10 @@ from polynya.scenes import Scene, read_scene
 _OPACITY = 0.5
 """Share of the class colour in an overlay."""
 
-_LONGEST_TRAILER = 65536
-"""Some programs write further bytes after the end of a PNG."""
-
 # From the stored pixels to the upright image, by the value of EXIF's tag Orientation: mirrored
 # first, then so many quarter turns counterclockwise (CIPA DC-008-2019, 4.6.4 A).
 _TURNS = {2: (True, 0), 3: (False, 2), 4: (True, 2), 5: (True, 1), 6: (False, 3), 7: (True, 3),
           8: (False, 1)}  # fmt: skip
-
-
-def check_whole(uri: str) -> None:
-    """Refuse a PNG whose end is missing: GDAL reads it without complaint, and black from there.
-
-    Raises:
-        SceneError: The file has no end chunk (PNG specification, 5.3 and 11.2.5).
-    """
-    if not uri.lower().endswith(".png") or not os.path.isfile(uri):
-        return
-    with open(uri, "rb") as file:
-        file.seek(0, os.SEEK_END)
-        file.seek(max(0, file.tell() - _LONGEST_TRAILER))
-        if b"IEND" not in file.read():
-            raise SceneError(f"{uri} is truncated (a PNG without its end); fetch it again.")
 
 
 @contextmanager

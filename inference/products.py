@@ -19,7 +19,7 @@ from inference.ground import why_without_ground
 from inference.maps import source_digest, write_map
 from inference.parts import read_parts
 from inference.paths import ProductPaths
-from inference.photos import check_whole, upright
+from inference.photos import upright
 from inference.predict import predict_scene, scene_windows
 from inference.stac import finished_summary, remove_products, write_item
 from inference.summary import summarise, summary_columns
@@ -105,7 +105,6 @@ def _map_scene(
 ) -> MapResult:
     classes = model.recipe.classes
     scene = open_scene(ref.uri, model.recipe.scene, ref.id)
-    check_whole(ref.uri)
     files = paths.of(options.products)
     if any(is_same_file(file, ref.uri) for file in files):
         raise OutputError(

@@ -18,7 +18,7 @@ from test_inference_maps import ROTATED, TAGS, make_scene, random_codes
 from inference.choice import inference_options, parse_products, product_tags
 from inference.concentration import concentration_grid, ice_groups
 from inference.paths import ProductPaths
-from inference.photos import check_whole, upright
+from inference.photos import upright
 from inference.probabilities import entropy, stored
 from inference.windows import Band
 from inference.writers import open_writers
@@ -320,14 +320,6 @@ def test_a_photograph_is_turned_as_its_camera_says(tmp_path, value):
     np.testing.assert_allclose(turned, expected, atol=3)
     assert names(tmp_path) == ["photo.jpg"]
 
-
-def test_a_png_without_its_end_is_refused(tmp_path):
-    path = write_photo(tmp_path / "photo.png", ice_image(50, 70))
-    check_whole(str(path))
-    check_whole(str(tmp_path / "scene.tif"))
-    path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(SceneError, match="photo.png is truncated"):
-        check_whole(str(path))
 
 
 def test_scenes_with_a_place_are_as_they_are(tmp_path):
