@@ -153,7 +153,7 @@ def test_without_its_cloud_layer_a_scene_fails_with_the_reason(tmp_path, write_s
     _, (result,) = label_here(options, tmp_path / "out", path)
     assert result.status == "failed"
     assert result.reason.startswith(f"{path} has no cloud layer")
-    assert "mend scene.layers.clouds" in result.reason
+    assert "fix scene.layers.clouds" in result.reason
 
 
 @pytest.mark.parametrize("method", ["none", "published"])
