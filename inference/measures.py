@@ -27,6 +27,9 @@ _STEP = 50.0
 """Metres over which differences are taken: far above the noise of projections, far below what they
 change in."""
 
+_ONE_SCALE, _ONE_NORTH = 1.1, 0.985
+"""Greatest ratio of pixels' sizes, least cosine (10 degrees) of directions, in one picture."""
+
 _EQUAL_AREA = {
     "Albers Equal Area",
     "Equal Earth",
@@ -236,6 +239,46 @@ def pixel_size(scene: Scene) -> tuple[float, float] | None:
     return (down, across) if np.isfinite([down, across]).all() and down * across > 0 else None
 
 
+@dataclass(frozen=True)
+class MapScale:
+    """How far and which way things are in a picture of a scene."""
+
+    metres: float
+    """Ground under a pixel, from left to right."""
+    north: tuple[float, float] | None
+    """Where north is: to the right and down, a vector of length 1; None where that differs by more
+    than a few degrees in the scene."""
+
+
+def map_scale(scene: Scene) -> MapScale | None:
+    """What a scale bar and an arrow may say of a whole scene.
+
+    Returns:
+        None where nothing is known of the ground, or where pixels in one part of the scene are
+        more than a tenth larger than in another.
+    """
+    ground = ground_of(scene)
+    if ground is None:
+        return None
+    share = np.array([0.02, 0.5, 0.98])
+    rows, columns = np.meshgrid(share * scene.height, share * scene.width, indexing="ij")
+    across, down = _changes(ground, rows.ravel(), columns.ravel(), 0.5)
+    metres = np.linalg.norm(across, axis=1)
+    if not np.isfinite(metres).all() or metres.max() > _ONE_SCALE * metres.min():
+        return None
+    lon, lat = np.radians(ground.lon_lat(columns.ravel(), rows.ravel())).T
+    north = np.stack([-np.sin(lat) * np.cos(lon), -np.sin(lat) * np.sin(lon), np.cos(lat)], axis=1)
+    ways = [
+        np.linalg.lstsq(np.stack(pair, axis=1), up, rcond=None)[0]
+        for *pair, up in zip(across, down, north, strict=True)
+    ]
+    ways = [way / np.linalg.norm(way) for way in ways]
+    middle = ways[len(ways) // 2]
+    is_one = min(float(way @ middle) for way in ways) > _ONE_NORTH
+    of_middle = float(metres[len(metres) // 2])
+    return MapScale(of_middle, (float(middle[0]), float(middle[1])) if is_one else None)
+
+
 def _follows_parallels(ground: Ground) -> bool:
     if ground.affine is None or not ground.is_plain_geographic:
         return False
@@ -334,11 +377,7 @@ def _measured(
     )
     rows, columns = (positions.ravel() for positions in grid)
 
-    def change(right: float, below: float) -> Numbers:
-        ahead = ground.surface(columns + right, rows + below)
-        return (ahead - ground.surface(columns - right, rows - below)) / (2 * step)
-
-    across, down = change(step, 0.0), change(0.0, step)
+    across, down = _changes(ground, rows, columns, step)
     sizes = (
         np.linalg.norm(across, axis=1),
         np.linalg.norm(down, axis=1),
@@ -346,6 +385,18 @@ def _measured(
     )
     shape = (cells + 1, cells + 1)
     return sizes[0].reshape(shape), sizes[1].reshape(shape), sizes[2].reshape(shape)
+
+
+def _changes(
+    ground: Ground, rows: Numbers, columns: Numbers, step: float
+) -> tuple[Numbers, Numbers]:
+    """Which way and how far a pixel goes to the right and down, float64 (N, 3) both, metres."""
+
+    def change(right: float, below: float) -> Numbers:
+        ahead = ground.surface(columns + right, rows + below)
+        return (ahead - ground.surface(columns - right, rows - below)) / (2 * step)
+
+    return change(step, 0.0), change(0.0, step)
 
 
 def _refined(values: Numbers) -> Numbers:

@@ -9,25 +9,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
-from numpy.typing import NDArray
 
-from autolabel import PROFILES, label_image
 from inference.choice import product_tags
 from inference.decision import read_decision
 from inference.ground import why_without_ground
 from inference.maps import source_digest, write_map
+from inference.overview import draw_overview, read_preview
 from inference.parts import read_parts
 from inference.paths import ProductPaths
 from inference.photos import upright
 from inference.predict import predict_scene, scene_windows
 from inference.stac import finished_summary, remove_products, write_item
 from inference.summary import summarise, summary_columns
-from inference.truth import read_truth, truth_path
 from inference.writers import open_writers
-from polynya.errors import OutputError, PolynyaError, TruthError
+from polynya.errors import OutputError, PolynyaError
 from polynya.inference_options import InferenceOptions
-from polynya.pictures import draw_panels, read_preview, thinning
 from polynya.progress import console
 from polynya.provenance import file_digest, provenance
 from polynya.scenes import Scene, SceneRef, open_scene
@@ -125,7 +121,7 @@ def _map_scene(
         open_writers(paths, seen, classes, options, tags) as writers,
         ThreadPoolExecutor(1) as aside,
     ):
-        preview = aside.submit(read_preview, seen)
+        preview = aside.submit(read_preview, seen, model.recipe)
         codes = predict_scene(
             model,
             seen,
@@ -138,7 +134,9 @@ def _map_scene(
         # What an earlier run left is complete no longer.
         remove_products(paths.item)
         summary = summarise(codes, seen, classes) | writers.finish(codes)
-        overview = aside.submit(_draw_overview, paths.picture, preview.result(), seen, codes, model)
+        overview = aside.submit(
+            draw_overview, paths.picture, preview.result(), seen, codes, model.recipe
+        )
         write_map(paths.map, codes, seen, classes, tags)
         overview.result()
     # The item comes last: where it is, with these tags, the others are too.
@@ -189,30 +187,3 @@ def prediction_tags(
         backend=f"{options.backend}, {options.precision}",
         decision=decision.model_dump_json(exclude_defaults=True),
     )
-
-
-def _draw_overview(
-    path: Path,
-    preview: tuple[NDArray[np.uint8], NDArray[np.bool_]],
-    scene: Scene,
-    codes: NDArray[np.uint8],
-    model: TrainedModel,
-) -> None:
-    classes, label = model.recipe.classes, model.recipe.label
-    image, valid = preview
-    step = thinning(scene.height, scene.width)
-    panels = [("Scene", image)]
-    given = label.profile
-    profile = PROFILES.get(given) if isinstance(given, str) else given
-    # A model of other classes than the thresholds' has nothing to be compared with.
-    if profile and set(profile.class_names) <= set(classes.names):
-        labels = label_image(image, method="none", profile=profile, valid=valid, classes=classes)
-        panels.append(("Label by thresholds", labels))
-    panels.append(("Prediction", codes[::step, ::step]))
-    truth = truth_path(scene.uri)
-    if truth.is_file():
-        try:
-            panels.append(("Truth", read_truth(truth, scene, classes)[::step, ::step]))
-        except TruthError as error:  # It is not needed here, and the name may be a coincidence.
-            console.print(f"The picture goes without truth: {error}", markup=False, soft_wrap=True)
-    draw_panels(path, panels, classes, scene.id)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,15 +30,15 @@ class Blocks:
         """
         if self._sums is None:
             self._sums = np.zeros((*self._shape, image.shape[2]), np.int64)
-        part, place = self._reduced(row, col, image)
+        part, place = self._reduced(row, col, image, 255)
         self._sums[place] += part
-        ones, _ = self._reduced(row, col, np.ones(image.shape[:2], np.uint8))
+        ones, _ = self._reduced(row, col, np.ones(image.shape[:2], np.uint8), 1)
         self._pixels[place] += ones
 
     def add_codes(self, row: int, col: int, codes: NDArray[np.uint8]) -> None:
         """Add a part of a label image: uint8 (H, W); corner as for `add_image`."""
         for code in np.unique(codes).tolist():
-            count, place = self._reduced(row, col, (codes == code).view(np.uint8))
+            count, place = self._reduced(row, col, (codes == code).view(np.uint8), 1)
             self._counts.setdefault(code, np.zeros(self._shape, np.int64))[place] += count
 
     def image(self) -> NDArray[np.uint8]:
@@ -64,14 +62,30 @@ class Blocks:
         return found
 
     def _reduced(
-        self, row: int, col: int, part: NDArray[np.uint8]
+        self, row: int, col: int, part: NDArray[np.uint8], greatest: int
     ) -> tuple[NDArray[np.int64], tuple[slice, slice]]:
-        """Sums over the blocks that a part touches, and where these are."""
-        result: NDArray[Any] = part
-        place = []
-        for axis, first in enumerate((row, col)):
-            numbers = (first + np.arange(part.shape[axis])) // self._step
-            starts = np.flatnonzero(np.diff(numbers, prepend=-1))
-            result = np.add.reduceat(result, starts, axis=axis, dtype=np.int64)
-            place.append(slice(int(numbers[0]), int(numbers[-1]) + 1))
-        return result, (place[0], place[1])
+        """Sums over the blocks that a part touches, and where these are.
+
+        Args:
+            row: Of its upper left corner.
+            col: Likewise.
+            part: uint8 (H, W) or (H, W, bands).
+            greatest: Number that may be in it.
+        """
+        starts, place = zip(*map(self._touched, (row, col), part.shape), strict=False)
+        ends = [*starts[0][1:], len(part)]
+        # Rows are added as a whole, in the smallest type that holds the sums: much faster than
+        # `reduceat` over them.
+        small = np.min_scalar_type(greatest * self._step)
+        bands = [
+            part[start:end].sum(axis=0, dtype=small)
+            for start, end in zip(starts[0], ends, strict=True)
+        ]
+        sums = np.add.reduceat(np.stack(bands), starts[1], axis=1, dtype=np.int64)
+        return sums, (place[0], place[1])
+
+    def _touched(self, first: int, size: int) -> tuple[NDArray[np.int64], slice]:
+        """Where blocks begin in a part, along one side, and their numbers."""
+        numbers = (first + np.arange(size)) // self._step
+        starts = np.flatnonzero(np.diff(numbers, prepend=-1))
+        return starts, slice(int(numbers[0]), int(numbers[-1]) + 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from polynya.grid import Tile
 from polynya.scenes import Scene, read_scene
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _MAX_PANEL = 900
@@ -54,6 +56,9 @@ def draw_panels(
     classes: ClassScheme,
     title: str,
     columns: int | None = None,
+    *,
+    metres: float | None = None,
+    north: tuple[float, float] | None = None,
 ) -> None:
     """Draw images side by side over a legend of the classes.
 
@@ -63,6 +68,9 @@ def draw_panels(
         classes: Colours and names.
         title: Above all panels.
         columns: Panels in a row; default: all of them.
+
+        metres: Ground under a pixel, from left to right, for a scale bar; None: no bar.
+        north: Where north is, to the right and down, for an arrow; None: no arrow.
     """
     from matplotlib.patches import Patch
 
@@ -84,6 +92,10 @@ def draw_panels(
         axis.imshow(shown, interpolation="nearest")
         axis.set_title(name, fontsize=11 * zoom)
         axis.set_axis_off()
+    if metres is not None:
+        _draw_bar(axes[0], (height, width), metres, 9 * zoom)
+    if north is not None:
+        _draw_arrow(axes[0], (height, width), north, 9 * zoom)
     figure.suptitle(title, fontsize=12 * zoom)
     entries = [(c.title, _rgb(c.color)) for c in classes.classes] + [("No data", _rgb((0, 0, 0)))]
     figure.legend(
@@ -94,6 +106,64 @@ def draw_panels(
         fontsize=10 * zoom,
     )
     _save(figure, path)
+
+
+def bar_length(metres: float) -> float:
+    """The longest of 1, 2 and 5 times a power of ten that isn't longer than this.
+
+    Args:
+        metres: Greatest length.
+    """
+    power = 10.0 ** math.floor(math.log10(metres))
+    return max(n * power for n in (1, 2, 5) if n * power <= metres)
+
+
+def _draw_bar(axis: Axes, size: tuple[int, int], metres: float, font: float) -> None:
+    """A scale bar in the lower left corner."""
+    from matplotlib.patches import Rectangle
+
+    height, width = size
+    length = bar_length(0.35 * width * metres)
+    text = f"{length / 1000:g} km" if length >= 1000 else f"{length:g} m"
+    left, thick = 0.04 * width - 0.5, 0.012 * height
+    bottom = 0.96 * height - 0.5
+    axis.add_patch(
+        Rectangle(
+            (left, bottom - thick), length / metres, thick, facecolor="white", edgecolor="black",
+            linewidth=0.8,
+        )
+    )  # fmt: skip
+    axis.text(
+        left, bottom - 1.8 * thick, text, fontsize=font, color="white", va="bottom",
+        path_effects=_outlined(),
+    )  # fmt: skip
+
+
+def _draw_arrow(
+    axis: Axes, size: tuple[int, int], north: tuple[float, float], font: float
+) -> None:
+    """An arrow to the north in the lower right corner."""
+    height, width = size
+    length = 0.06 * max(size)
+    x, y = width - 0.5 - 1.6 * length, height - 0.5 - 1.6 * length
+    right, down = (length * part for part in north)
+    axis.annotate(
+        "", (x + right, y + down), (x - right, y - down),
+        arrowprops={
+            "arrowstyle": "simple,head_width=0.5,head_length=0.6,tail_width=0.15",
+            "facecolor": "white", "edgecolor": "black", "linewidth": 0.8,
+        },
+    )  # fmt: skip
+    axis.text(
+        x - 1.5 * right, y - 1.5 * down, "N", fontsize=font, color="white", ha="center",
+        va="center", path_effects=_outlined(),
+    )  # fmt: skip
+
+
+def _outlined() -> list[Any]:
+    from matplotlib.patheffects import withStroke
+
+    return [withStroke(linewidth=2, foreground="black")]
 
 
 def draw_confusion(

@@ -1,0 +1,106 @@
+"""The overview picture of a scene: its colours, labels by thresholds, its map, and the truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autolabel import PROFILES, label_image
+from inference.measures import map_scale
+from inference.truth import read_truth, truth_path
+from polynya.blocks import Blocks
+from polynya.errors import TruthError
+from polynya.grid import Tile
+from polynya.pictures import draw_panels, thinning
+from polynya.progress import console
+from polynya.recipe import Recipe
+from polynya.scenes import Scene, read_scene
+from polynya.thresholds import Profile
+
+_ROWS = 1024
+"""Rows that are read at once."""
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A scene made small."""
+
+    image: NDArray[np.uint8]
+    """(h, w, 3), mean colours of blocks of pixels."""
+    labels: NDArray[np.uint8] | None
+    """(h, w), the commonest class of each block by thresholds; None for other classes."""
+
+
+def read_preview(scene: Scene, recipe: Recipe) -> Preview:
+    """Read a scene, a part at a time, and make it small.
+
+    Thresholds see every pixel, as those of mixed colours would be others.
+    """
+    classes, profile = recipe.classes, _profile(recipe)
+    step = thinning(scene.height, scene.width)
+    blocks = Blocks(scene.height, scene.width, step)
+    for row in range(0, scene.height, _ROWS):
+        tile = Tile(row, 0, min(_ROWS, scene.height - row), scene.width)
+        image, valid = read_scene(scene, tile)
+        blocks.add_image(row, 0, image)
+        if profile is not None:
+            given = label_image(image, method="none", profile=profile, valid=valid, classes=classes)
+            blocks.add_codes(row, 0, given)
+    labels = None if profile is None else blocks.codes(classes.nodata)
+    return Preview(blocks.image(), labels)
+
+
+def draw_overview(
+    path: Path, preview: Preview, scene: Scene, codes: NDArray[np.uint8], recipe: Recipe
+) -> None:
+    """Draw a scene beside its labels, its map and, where there is one that fits, its truth.
+
+    Args:
+        path: PNG file to write.
+        preview: Of the scene.
+        scene: What the map is of.
+        codes: uint8 (H, W), the map.
+        recipe: The model's; gives the classes.
+
+    Raises:
+        OutputError: The file can't be written.
+    """
+    classes = recipe.classes
+    panels = [("Scene", preview.image)]
+    if preview.labels is not None:
+        panels.append(("Label by thresholds", preview.labels))
+    panels.append(("Prediction", _small(codes, classes.nodata)))
+    truth = truth_path(scene.uri)
+    if truth.is_file():
+        try:
+            panels.append(("Truth", _small(read_truth(truth, scene, classes), classes.nodata)))
+        except TruthError as error:  # It is not needed here, and the name may be a coincidence.
+            console.print(f"The picture goes without truth: {error}", markup=False, soft_wrap=True)
+    step = thinning(scene.height, scene.width)
+    scale = map_scale(scene)
+    draw_panels(
+        path,
+        panels,
+        classes,
+        scene.id,
+        metres=None if scale is None else scale.metres * step,
+        north=None if scale is None else scale.north,
+    )
+
+
+def _profile(recipe: Recipe) -> Profile | None:
+    """The thresholds; None for a model of other classes, which they have nothing to do with."""
+    given = recipe.label.profile
+    profile = PROFILES.get(given) if isinstance(given, str) else given
+    return profile if profile and set(profile.class_names) <= set(recipe.classes.names) else None
+
+
+def _small(codes: NDArray[np.uint8], nodata: int) -> NDArray[np.uint8]:
+    """The commonest code of each block of pixels."""
+    blocks = Blocks(*codes.shape, thinning(*codes.shape))
+    for row in range(0, len(codes), _ROWS):
+        blocks.add_codes(row, 0, codes[row : row + _ROWS])
+    return blocks.codes(nodata)
