@@ -12,20 +12,10 @@ PYTHON ?= $(shell for p in python3.11 python3 python; do \
 export VIRTUAL_ENV := $(CURDIR)/.venv
 export PATH := $(VIRTUAL_ENV)/bin:$(PATH)
 export PYTHONUNBUFFERED := 1
-# TensorFlow tells its processor features and oneDNN settings once a process; warnings stay.
-export TF_CPP_MIN_LOG_LEVEL ?= 1
-# Spark on one machine needs no host name that resolves (laptops away from their network have none).
+# What launchers should know: bash reads it before each recipe, as activated shells do.
+export BASH_ENV := $(CURDIR)/deploy/setup/environment.sh
+# Everything here runs on this machine, which needs no name in a network for that.
 export SPARK_LOCAL_HOSTNAME ?= localhost
-# Ranks import TensorFlow for ten seconds each; more ranks than cores need longer than Horovod's 30.
-export HOROVOD_START_TIMEOUT ?= 300
-export HOROVOD_GLOO_TIMEOUT_SECONDS ?= 300
-# Ranks that wait for a message give way to ranks that compute, where they share the cores.
-export OMPI_MCA_mpi_yield_when_idle ?= 1
-# Open MPI refuses root unless told twice, and root is the usual user inside a container.
-ifeq ($(shell id -u),0)
-export OMPI_ALLOW_RUN_AS_ROOT := 1
-export OMPI_ALLOW_RUN_AS_ROOT_CONFIRM := 1
-endif
 
 CODE := polynya autolabel training inference data_samples benchmarks
 DEMO := runs/demo
@@ -161,7 +151,8 @@ MORE_SCENES := 64
 
 $(DEMO)/scenes.done: $(wildcard data_samples/*.py) | environment
 	@echo "== 1/5 Making $(MORE_SCENES) more scenes to train on"
-	@mkdir -p $(DEMO)
+	@mkdir -p $(DEMO) || { echo "Error: The demo writes into $(CURDIR)/$(DEMO): run it in a clone that" \
+		"you can write." >&2; exit 1; }
 	python -m data_samples --out $(basename $@) --count $(MORE_SCENES) --size 512 --seed 11 --sky mixed
 	@touch $@
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
-from polynya.errors import EXIT_CODE, PolynyaError
-from polynya.progress import console, track
+from polynya.cli import run_script
+from polynya.errors import PolynyaError
+from polynya.progress import track
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
-
-@app.command()
 def main(
     out: Annotated[Path, typer.Option(help="Folder for the files; made if missing.")],
     count: Annotated[int, typer.Option(min=1, help="Number of sites.")] = 1,
@@ -36,17 +33,14 @@ def main(
     from data_samples.write import write_scene
     from polynya.ownership import open_output
 
-    try:
-        shape = _shape(size)
-        with open_output(out, "samples"):
-            if shipped:
-                for sample in track(SHIPPED, "Making samples"):
-                    make_shipped(sample, out)
-                return
-            for index in track(range(count), "Making samples"):
-                write_scene(make_scene(seed, index, shape, sky), out)
-    except PolynyaError as error:
-        _fail(str(error))
+    shape = _shape(size)
+    with open_output(out, "samples"):
+        if shipped:
+            for sample in track(SHIPPED, "Making samples"):
+                make_shipped(sample, out)
+            return
+        for index in track(range(count), "Making samples"):
+            write_scene(make_scene(seed, index, shape, sky), out)
 
 
 def _shape(size: str) -> tuple[int, int]:
@@ -56,10 +50,5 @@ def _shape(size: str) -> tuple[int, int]:
     return int(parts[0]), int(parts[-1])
 
 
-def _fail(sentence: str) -> NoReturn:
-    console.print(f"Error: {sentence}", markup=False, soft_wrap=True)
-    sys.exit(EXIT_CODE)
-
-
 if __name__ == "__main__":
-    app()
+    run_script(main)

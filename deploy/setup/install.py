@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import sys
 import time
@@ -147,6 +148,15 @@ def install_polynya() -> None:
     )
 
 
+def extend_activate() -> None:
+    """Let activated shells know what the Makefile's recipes know (`environment.sh`)."""
+    line = f'. "{Path(__file__).resolve().with_name("environment.sh")}"\n'
+    activate = VENV / "bin/activate"
+    text = activate.read_text(encoding="utf-8")
+    if line not in text:
+        activate.write_text(f"{text}\n# Added by `make setup`.\n{line}", encoding="utf-8")
+
+
 def check_horovod() -> None:
     """Load Horovod as `polynya doctor` does; a wheel of another machine may not load here."""
     ask = "from polynya.doctor.components import check_horovod as check; c = check(); print(c.found, not c.ok)"
@@ -173,6 +183,8 @@ def main() -> None:
     state = wanted_state(mpi, java)
     if is_done(state):
         return
+    if not os.access(ROOT, os.W_OK):
+        fail(f"The environment goes into {VENV}: run `make setup` in a clone that you can write.")
     started = time.monotonic()
     cached = build_horovod.cached_wheel(mpi)
     if not cached:
@@ -188,6 +200,7 @@ def main() -> None:
     install_horovod(mpi)
     say("[5/5] Polynya")
     install_polynya()
+    extend_activate()
     check_horovod()
     STAMP.write_text(json.dumps(state, indent=1), encoding="utf-8")
     seconds = time.monotonic() - started

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 import rasterio
 import rasterio.warp
+import typer
 from typer.testing import CliRunner
 
 from data_samples import SkyOptions, make_scene, write_scene
-from data_samples.__main__ import app
+from data_samples.__main__ import main
 from data_samples.check import threshold_accuracy
 from data_samples.fields import random_field, voronoi_cells
 from data_samples.ice import make_ice
@@ -24,7 +25,11 @@ from data_samples.scene import SampleScene
 from data_samples.shipped import SHIPPED, make_shipped
 from data_samples.sky import make_sky
 from polynya.classes import SEA_ICE
+from polynya.cli import one_sentence_errors
 from polynya.errors import PolynyaError
+
+app = typer.Typer()
+app.command()(one_sentence_errors(main))
 
 SCENES = Path(__file__).parents[2] / "data_samples" / "scenes"
 

@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from polynya import doctor
+from polynya.doctor import components
+from polynya.doctor.starts import TASKS, answers_of, telling_line
+
+BIN = Path(sys.executable).parent
 
 
 def executable(path: Path, text: str) -> Path:
@@ -31,7 +34,7 @@ def bare_python(tmp_path: Path) -> list[str]:
         if not entry.name.startswith(taken_away):
             (seen / entry.name).symlink_to(entry)
     if not (seen / "polynya").exists():
-        (seen / "polynya").symlink_to(Path(doctor.__file__).parent)
+        (seen / "polynya").symlink_to(Path(components.__file__).parents[1])
     code = (
         f"import sys; sys.path.insert(0, {str(seen)!r})\n"
         "import typer; from polynya.doctor import doctor; typer.run(doctor)"
@@ -39,22 +42,92 @@ def bare_python(tmp_path: Path) -> list[str]:
     return [sys.executable, "-I", "-S", "-c", code]
 
 
-def test_a_complete_set_up_is_ready() -> None:
-    checks = {check.name: check for check in doctor.all_checks()}
-    assert [name for name, check in checks.items() if check.needed and not check.ok] == []
+def run_doctor(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(
+        [BIN / "polynya", "doctor", *words],
+        env=os.environ | {"PATH": path} | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_complete_set_up_is_complete() -> None:
+    checks = components.all_checks()
+    needed = {name for task in TASKS.values() for name in task.needs}
+    assert [name for name in needed if not checks[name].ok] == []
     assert "Gloo and MPI" in checks["Horovod"].found
     assert checks["Python"].found.startswith(sys.version.split()[0])
 
 
-def test_the_command_prints_every_check_and_exits_with_0() -> None:
-    program = Path(sys.executable).with_name("polynya")
-    done = subprocess.run([program, "doctor"], capture_output=True, text=True, check=False)
+def test_the_command_starts_every_task_and_exits_with_0() -> None:
+    done = run_doctor()
     assert done.returncode == 0, done.stdout + done.stderr
-    for check in doctor.all_checks():
-        assert check.name in done.stdout
-    for name in ("Python", "GDAL", "Numba", "Java", "Spark", "TensorFlow", "Horovod", "MPI", "GPU"):
+    for name in (*components.all_checks(), *TASKS):
         assert name in done.stdout
-    assert "Ready" in done.stdout
+    assert done.stdout.endswith(f"Ready: {', '.join(TASKS)}.\n")
+
+
+def test_a_quick_look_starts_nothing_and_calls_nothing_ready() -> None:
+    done = run_doctor("--quick", "label", "spark", SPARK_HOME="/nowhere")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.endswith("Installed, but not started: label, spark.\n")
+    assert "eady" not in done.stdout
+
+
+def test_an_unknown_task_is_one_sentence() -> None:
+    done = run_doctor("map")
+    assert done.returncode == 1
+    assert done.stderr == f"Error: There is no task map; the tasks are: {', '.join(TASKS)}.\n"
+
+
+def test_another_spark_is_not_ready_and_the_remedy_was_tried(tmp_path: Path) -> None:
+    executable(tmp_path / "bin/spark-class", "echo 'Error: this Spark is 2.4' >&2; exit 3")
+    done = run_doctor("spark", SPARK_HOME=str(tmp_path))
+    assert done.returncode == 1
+    assert f"Error: this Spark is 2.4 (SPARK_HOME={tmp_path})" in done.stdout
+    assert "unset SPARK_HOME" in done.stdout
+    assert done.stdout.endswith("Not ready: spark. Run the command beside each.\n")
+
+
+def test_a_python_that_spark_would_start_instead_of_ours_is_named() -> None:
+    done = run_doctor("spark", PYSPARK_DRIVER_PYTHON="jupyter")
+    assert done.returncode == 1
+    assert "unset PYSPARK_DRIVER_PYTHON" in done.stdout
+
+
+def test_a_package_that_shadows_ours_is_named(tmp_path: Path) -> None:
+    (tmp_path / "cv2.py").write_text("raise ImportError('an OpenCV of another project')")
+    done = run_doctor("label", PYTHONPATH=str(tmp_path))
+    assert done.returncode == 1
+    assert f"an OpenCV of another project (PYTHONPATH={tmp_path})" in done.stdout
+    assert "unset PYTHONPATH" in done.stdout
+
+
+def test_what_nobody_installed_is_not_asked_for() -> None:
+    checks = dict(components.all_checks())
+    absent = components.Check("Horovod", False, "not installed", "make setup")
+    old = components.Check("Java", False, "1.8; Spark needs 17", "apt-get install java")
+    checks |= {"Horovod": absent, "Java": old}
+    answers = answers_of(["label", "spark", "ranks"], checks, start=False)
+    assert [answer.state for answer in answers.values()] == [
+        "installed", "not ready", "not installed",
+    ]  # fmt: skip
+    assert answers["spark"].remedy == "apt-get install java"
+
+
+@pytest.mark.parametrize(
+    ("output", "line"),
+    [
+        ("fine\nValueError: wrong\n  File x\n----\n", "ValueError: wrong"),
+        ("Exception in thread main\n\tat java.Error.f(A.java:1)\n", "Exception in thread main"),
+        ("only this\n====\n", "only this"),
+        ("", ""),
+    ],
+)
+def test_the_line_that_tells_most_is_chosen(output: str, line: str) -> None:
+    assert telling_line(output) == line
 
 
 def test_it_reports_where_no_package_and_no_program_is_installed(
@@ -68,8 +141,7 @@ def test_it_reports_where_no_package_and_no_program_is_installed(
         check=False,
     )
     assert done.returncode == 1, done.stdout + done.stderr
-    needed = "GDAL, Numba, Java, Spark, TensorFlow, Keras, Horovod"
-    assert f"Not ready: {needed}. Run the command beside each." in done.stdout
+    assert "Not ready: label. Run the command beside each. Not installed: spark," in done.stdout
     for row in done.stdout.splitlines():
         if "missing" in row:
             assert "make setup" in row or "pip install" in row or "apt-get" in row, row
@@ -90,7 +162,7 @@ def test_java_is_judged_by_its_version(
     executable(tmp_path / "bin/java", f"echo '{banner}' >&2")
     (tmp_path / "spark-env.sh").write_text(f"JAVA_HOME={tmp_path}\n", encoding="utf-8")
     monkeypatch.setenv("SPARK_CONF_DIR", str(tmp_path))
-    check = doctor.check_java()
+    check = components.check_java()
     assert (check.ok, found in check.found) == (ok, True), check
     assert check.remedy
 
@@ -101,17 +173,17 @@ def test_java_home_is_what_spark_would_start(
     executable(tmp_path / "home/bin/java", "echo 'openjdk version \"23.0.1\"'")
     monkeypatch.setenv("SPARK_HOME", str(tmp_path))
     monkeypatch.setenv("JAVA_HOME", str(tmp_path / "home"))
-    assert doctor.check_java().found == f"23.0.1, {tmp_path}/home/bin/java"
+    assert components.check_java().found == f"23.0.1, {tmp_path}/home/bin/java"
     monkeypatch.delenv("JAVA_HOME")
     monkeypatch.setenv("PATH", f"{tmp_path}/home/bin:{os.environ['PATH']}")
-    assert doctor.check_java().found == f"23.0.1, {tmp_path}/home/bin/java"
+    assert components.check_java().found == f"23.0.1, {tmp_path}/home/bin/java"
 
 
 def test_spark_without_an_activated_environment_names_the_activation(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    check = doctor.check_spark()
+    check = components.check_spark()
     assert not check.ok
     assert check.remedy == f"source {sys.prefix}/bin/activate"
 
@@ -121,8 +193,8 @@ def test_mpi_is_not_needed_and_not_found_where_mpirun_fails(
 ) -> None:
     executable(tmp_path / "mpirun", "exit 3")
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    check = doctor.check_mpi()
-    assert (check.ok, check.needed, bool(check.remedy)) == (False, False, True)
+    check = components.check_mpi()
+    assert (check.ok, bool(check.remedy)) == (False, True)
 
 
 def test_the_title_of_mpi_is_the_line_with_its_version(
@@ -130,7 +202,7 @@ def test_the_title_of_mpi_is_the_line_with_its_version(
 ) -> None:
     executable(tmp_path / "mpirun", "echo 'HYDRA build details:'; echo '    Version:  4.2.1'")
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    assert doctor.check_mpi().found == f"Version:  4.2.1, {tmp_path}/mpirun"
+    assert components.check_mpi().found == f"Version:  4.2.1, {tmp_path}/mpirun"
 
 
 def test_gpus_beside_the_cpu_build_of_tensorflow_are_told_with_a_remedy(
@@ -138,49 +210,22 @@ def test_gpus_beside_the_cpu_build_of_tensorflow_are_told_with_a_remedy(
 ) -> None:
     executable(tmp_path / "nvidia-smi", "echo 'NVIDIA T4, 15360 MiB'")
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    check = doctor.check_gpu()
+    check = components.check_gpu()
     assert check.found.startswith("NVIDIA T4, 15360 MiB")
     assert check.ok or "tensorflow[and-cuda]==" in check.remedy
-
-
-@pytest.mark.parametrize(
-    ("settings", "ok", "found"),
-    [
-        (None, True, "back end tensorflow"),
-        ({"backend": "tensorflow"}, True, "back end tensorflow"),
-        ({"backend": "mxnet"}, False, "back end mxnet, which is not installed"),
-        (["not", "settings"], True, "back end tensorflow"),
-    ],
-)
-def test_the_back_end_is_the_one_of_the_settings_of_keras(
-    settings: object, ok: bool, found: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("KERAS_BACKEND", raising=False)
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    if settings is not None:
-        (tmp_path / "keras.json").write_text(json.dumps(settings), encoding="utf-8")
-    check = doctor.check_keras()
-    assert (check.ok, found in check.found) == (ok, True), check
-
-
-def test_the_environment_decides_the_back_end_before_the_settings(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("KERAS_BACKEND", "mxnet")
-    assert doctor.check_keras().found.endswith("back end mxnet, which is not installed")
 
 
 def test_a_horovod_whose_library_does_not_load_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, tensorflow = doctor._tensorflow()
+    _, tensorflow = components._tensorflow()
     package = tmp_path / "horovod"
     (package / "tensorflow").mkdir(parents=True)
     (package / "__init__.py").touch()
     (package / "metadata.json").write_text(json.dumps({"tensorflow": tensorflow}), encoding="utf-8")
     (package / "tensorflow/mpi_lib.so").write_text("not a library", encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
-    check = doctor.check_horovod()
+    check = components.check_horovod()
     assert (check.ok, check.remedy) == (False, "make setup")
     assert check.found.endswith("but its library doesn't load")
 
@@ -193,7 +238,7 @@ def test_a_horovod_built_for_another_tensorflow_is_told(
     (package / "__init__.py").touch()
     (package / "metadata.json").write_text('{"tensorflow": "1.15.0"}', encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
-    assert "built for TensorFlow 1.15.0 instead of" in doctor.check_horovod().found
+    assert "built for TensorFlow 1.15.0 instead of" in components.check_horovod().found
 
 
 def test_open_mpi_that_refuses_root_is_told(
@@ -202,14 +247,14 @@ def test_open_mpi_that_refuses_root_is_told(
     executable(tmp_path / "mpirun", "echo 'mpirun (Open MPI) 5.0.11'")
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.delenv("OMPI_ALLOW_RUN_AS_ROOT", raising=False)
-    check = doctor.check_mpi()
+    check = components.check_mpi()
     assert check.ok == (os.geteuid() != 0)
     assert ("OMPI_ALLOW_RUN_AS_ROOT=1" in check.remedy) == (os.geteuid() == 0)
 
 
 def horovod_of(features: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A Horovod whose real library, compiled here, says that it has these features."""
-    _, tensorflow = doctor._tensorflow()
+    _, tensorflow = components._tensorflow()
     package = folder / "horovod"
     (package / "tensorflow").mkdir(parents=True)
     (package / "__init__.py").touch()
@@ -227,11 +272,11 @@ def horovod_of(features: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_cpu_build_of_horovod_is_told_from_an_nccl_build(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ours = doctor.check_horovod().found
+    ours = components.check_horovod().found
     assert "CPU build (gradients of GPUs would go through the processors' memory)" in ours
     assert ours.endswith("controllers: Gloo and MPI")
     horovod_of("gloo nccl", tmp_path, monkeypatch)
-    check = doctor.check_horovod()
+    check = components.check_horovod()
     assert check.ok
     assert check.found.endswith("NCCL build (gradients go from GPU to GPU), controllers: Gloo")
 
@@ -243,9 +288,8 @@ def test_gpus_beside_a_cpu_build_of_horovod_are_a_warning(
     horovod_of(features, tmp_path, monkeypatch)
     executable(tmp_path / "bin/nvidia-smi", "echo 'NVIDIA A100-SXM4-80GB, 81920 MiB'")
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setattr(doctor, "_tensorflow", lambda: ("tensorflow", "2.21.0"))
-    check = doctor.check_gpu()
-    assert not check.needed
+    monkeypatch.setattr(components, "_tensorflow", lambda: ("tensorflow", "2.21.0"))
+    check = components.check_gpu()
     if "nccl" in features:
         assert (check.ok, check.found) == (True, "NVIDIA A100-SXM4-80GB, 81920 MiB")
     else:
