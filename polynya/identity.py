@@ -18,7 +18,7 @@ from polynya.errors import SceneError
 from polynya.rasters import opened_raster
 from polynya.references import References, ending, find_references, is_local_file, is_network
 from polynya.scene_names import printable
-from polynya.stores import SILENT_SECONDS, file_system, gdal_path
+from polynya.stores import SILENT_SECONDS, answering_store, gdal_path
 
 if TYPE_CHECKING:
     from polynya.scenes import Scene
@@ -185,7 +185,8 @@ def _said_by_store(path: str) -> str | None:
     for prefix, scheme in _STORES.items():
         if path.startswith(prefix):
             try:
-                info = file_system(scheme).get_file_info(path.removeprefix(prefix))
+                name = path.removeprefix(prefix)
+                info = answering_store(scheme, name).get_file_info(name)
             except (OSError, ValueError):
                 return None
             return f"{info.size} {info.mtime_ns}" if info.is_file else None

@@ -60,6 +60,8 @@ _SILENCE = 60.0
 _silent: dict[str, float] = {}
 _TIMEOUTS = ("timed out", "timeout", "too slow")
 
+_looked_at: set[tuple[str, tuple[str, ...]]] = set()
+
 _LONGEST_TRAILER = 65536
 """Some programs write further bytes after the end of a PNG."""
 
@@ -92,8 +94,7 @@ def opened_raster(uri: str, references: References = "inside") -> Iterator[Any]:
             _name_for_gdal(path) as name,
         ):
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            for source_path in elsewhere:
-                _open(source_path, references).close()
+            _check_drivers(path, elsewhere, references)
             with _open(name, references) as source:
                 yield source
     except (RasterioError, CPLE_BaseError) as error:
@@ -182,6 +183,18 @@ def _open(path: str, references: References) -> Any:
     """Open by the drivers of a path's ending; rasterio.open takes one driver only."""
     drivers = allowed_drivers(path, references)
     return DatasetReader(path, driver=None if drivers is None else list(drivers), sharing=False)
+
+
+def _check_drivers(path: str, elsewhere: tuple[str, ...], references: References) -> None:
+    """Open what a virtual raster refers to elsewhere by the drivers of its ending, once a process.
+
+    GDAL itself would let any driver open it.
+    """
+    if not elsewhere or (path, elsewhere) in _looked_at:
+        return
+    for source in elsewhere:
+        _open(source, references).close()
+    _looked_at.add((path, elsewhere))
 
 
 def _remote_options(path: str, elsewhere: tuple[str, ...]) -> dict[str, Any]:

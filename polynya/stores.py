@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import fnmatch
 import os
+import queue
 import re
+import threading
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -28,6 +30,7 @@ SILENT_SECONDS = 10
 REQUEST_SECONDS = 90
 """For one request in all."""
 _ATTEMPTS = 3
+_answered: set[str] = set()
 _REMEDY = "check the address and the credentials in the environment (docs/scenes.md)"
 
 
@@ -134,7 +137,7 @@ def list_objects(pattern: str, folders: bool = False) -> list[str]:
     # Folders are known by what is in them: few stores have entries of their own for them.
     selector = FileSelector(base, recursive=folders or len(wanted) > 1)
     try:
-        found = file_system(scheme).get_file_info(selector)
+        found = answering_store(scheme, path).get_file_info(selector)
     except (OSError, ValueError) as error:
         raise SceneError(f"{pattern} can't be listed ({reason_of(error)}); {_REMEDY}.") from None
     uris = set()
@@ -153,7 +156,7 @@ def read_object(uri: str) -> bytes:
     try:
         if not separator:
             return Path(uri).read_bytes()
-        with file_system(scheme).open_input_stream(path) as stream:
+        with answering_store(scheme, path).open_input_stream(path) as stream:
             return bytes(stream.read())
     except (OSError, ValueError) as error:
         raise SceneError(f"{uri} can't be read ({reason_of(error)}); {_REMEDY}.") from None
@@ -169,13 +172,50 @@ def open_object(uri: str) -> Any:
     try:
         if not separator:
             return Path(uri).open("rb")
-        return file_system(scheme).open_input_file(path)
+        return answering_store(scheme, path).open_input_file(path)
     except (OSError, ValueError) as error:
         raise SceneError(f"{uri} can't be read ({reason_of(error)}); {_REMEDY}.") from None
 
 
 def _s3_endpoint(environment: Mapping[str, str]) -> str | None:
     return environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
+
+
+def answering_store(scheme: str, path: str) -> Any:
+    """The file system of a scheme, whose server is known to answer.
+
+    Google's library waits two minutes for one that doesn't, and can't be told otherwise. So it is
+    asked one question first, in a thread that is left behind if no answer comes.
+
+    Args:
+        scheme: 's3' or 'gs'.
+        path: Bucket and what is in it.
+
+    Raises:
+        OSError: It doesn't answer.
+        ValueError: It is neither s3 nor gs.
+    """
+    store, bucket = file_system(scheme), path.partition("/")[0]
+    if scheme != "gs" or bucket in _answered:
+        return store
+    answer: queue.Queue[BaseException | None] = queue.Queue()
+
+    def ask() -> None:
+        try:
+            store.get_file_info(bucket)
+            answer.put(None)
+        except OSError as error:
+            answer.put(error)
+
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        error = answer.get(timeout=CONNECT_SECONDS + SILENT_SECONDS)
+    except queue.Empty:
+        raise OSError(f"no answer in {CONNECT_SECONDS + SILENT_SECONDS} seconds") from None
+    if error is not None:
+        raise error
+    _answered.add(bucket)
+    return store
 
 
 def file_system(scheme: str) -> Any:
