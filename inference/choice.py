@@ -65,6 +65,8 @@ def inference_options(
 def product_tags(options: InferenceOptions, recipe: Recipe) -> dict[str, str]:
     """What decides the content of the chosen products, as metadata; empty for the map alone."""
     tags = {}
+    if options.palette != "standard":
+        tags["palette"] = options.palette
     if "polygons" in options.products:
         tags["polygons_min_pixels"] = str(options.polygons.min_pixels)
     if "concentration" in options.products:

@@ -168,7 +168,7 @@ def write_model_item(
                     "name": "Class probabilities",
                     "tasks": [task],
                     "result": _tensor([-1, -1, -1, recipe.classes.n_classes], "class", "float32"),
-                    "classification:classes": class_entries(recipe.classes)[:-1],
+                    "classification:classes": class_entries(recipe.shown_classes)[:-1],
                     "post_processing_function": None,
                 }
             ],

@@ -68,7 +68,7 @@ def draw_overview(
     Raises:
         OutputError: The file can't be written.
     """
-    classes = recipe.classes
+    classes = recipe.shown_classes
     panels = [("Scene", preview.image)]
     if preview.labels is not None:
         panels.append(("Label by thresholds", preview.labels))

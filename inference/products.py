@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-
 from inference.choice import product_tags
 from inference.decision import read_decision
 from inference.ground import why_without_ground
@@ -99,7 +98,7 @@ def _map_scene(
     overlap: float | None,
     parts: Sequence[Path],
 ) -> MapResult:
-    classes = model.recipe.classes
+    classes = model.recipe.shown_classes
     scene = open_scene(ref.uri, model.recipe.scene, ref.id)
     files = paths.of(options.products)
     if any(is_same_file(file, ref.uri) for file in files):

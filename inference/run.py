@@ -92,7 +92,7 @@ def map_scenes(
         ScenesFailedError: Some scenes failed; the others are done.
     """
     recipe = _model_of(options).recipe
-    classes = recipe.classes
+    classes = recipe.shown_classes
     # Before anything is computed: it may not fit the model, or not be there.
     wanted = inference_options(recipe, options.products, options.cell)
     check_backend(wanted)

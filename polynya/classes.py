@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from polynya.errors import RecipeError
+
 Byte = Annotated[int, Field(ge=0, le=255)]
+
+Palette = Literal["standard", "colour-blind"]
+"""Colours of classes in pictures and colour tables: the scheme's own, or `OKABE_ITO`."""
+
+OKABE_ITO = (
+    (0, 114, 178),  # blue
+    (240, 228, 66),  # yellow
+    (213, 94, 0),  # vermilion
+    (0, 158, 115),  # bluish green
+    (204, 121, 167),  # reddish purple
+    (86, 180, 233),  # sky blue
+    (230, 159, 0),  # orange
+)
+"""Colours that people with each kind of colour blindness can tell apart (Okabe and Ito 2008, Color
+Universal Design, https://jfly.uni-koeln.de/color/), without the black, which is nodata."""
 
 
 class LabelClass(BaseModel):
@@ -63,6 +80,26 @@ class ClassScheme(BaseModel):
     @property
     def n_classes(self) -> int:
         return len(self.classes)
+
+    def in_palette(self, palette: Palette) -> ClassScheme:
+        """The same scheme in the colours of a palette.
+
+        Raises:
+            RecipeError: The palette has fewer colours than there are classes.
+        """
+        if palette == "standard":
+            return self
+        if self.n_classes > len(OKABE_ITO):
+            raise RecipeError(
+                f"'inference.palette' colour-blind has {len(OKABE_ITO)} colours and '{self.name}'"
+                f" {self.n_classes} classes; leave the palette out and give the classes colours"
+                " that can be told apart ('classes.classes.color')."
+            )
+        classes = tuple(
+            c.model_copy(update={"color": color})
+            for c, color in zip(self.classes, OKABE_ITO, strict=False)
+        )
+        return self.model_copy(update={"classes": classes})
 
     def colormap(self) -> dict[int, tuple[int, int, int, int]]:
         """Colour table for a GeoTIFF: RGBA per code, nodata fully transparent."""

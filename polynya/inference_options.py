@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from polynya.classes import Palette
 from polynya.options import Options, Positive
 
 Blend = Literal["hann", "trimmed"]
@@ -64,5 +65,8 @@ class InferenceOptions(Options):
     other classes where two are nearly as probable."""
     products: tuple[ProductName, ...] = ()
     """What is written beside class map, overview and STAC item."""
+    palette: Palette = "standard"
+    """Colours of classes in maps and pictures: those of the class scheme, or, as green and red look
+    alike to many people, colours that everybody can tell apart."""
     polygons: PolygonOptions = PolygonOptions()
     concentration: ConcentrationOptions = ConcentrationOptions()

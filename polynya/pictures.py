@@ -12,42 +12,19 @@ from numpy.typing import NDArray
 
 from polynya.classes import ClassScheme
 from polynya.files import whole_file
-from polynya.grid import Tile
-from polynya.scenes import Scene, read_scene
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _MAX_PANEL = 900
-"""Longest side of a panel in pixels; larger scenes are shown with every n-th pixel."""
-_ROWS_PER_READ = 1024
+"""Longest side of a panel in pixels; of larger scenes blocks of pixels are shown."""
 _DPI = 100
 
 
 def thinning(height: int, width: int) -> int:
-    """Show every n-th pixel of a scene of this size."""
+    """Edge in pixels of the blocks that become a pixel of a picture of a scene of this size."""
     return -(-max(height, width) // _MAX_PANEL)
-
-
-def read_preview(scene: Scene) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """A thinned-out scene, read a part at a time.
-
-    Every n-th pixel instead of means, so that thresholds on the preview give the scene's labels.
-
-    Returns:
-        uint8 (h, w, 3) RGB and bool (h, w), True where valid; n = `thinning(H, W)`.
-    """
-    step = thinning(scene.height, scene.width)
-    rows = _ROWS_PER_READ // step * step or step
-    images, masks = [], []
-    for row in range(0, scene.height, rows):
-        tile = Tile(row, 0, min(rows, scene.height - row), scene.width)
-        image, valid = read_scene(scene, tile)
-        # Copies, which don't keep what was left out.
-        images.append(image[::step, ::step].copy())
-        masks.append(valid[::step, ::step].copy())
-    return np.concatenate(images), np.concatenate(masks)
 
 
 def draw_panels(
@@ -93,9 +70,9 @@ def draw_panels(
         axis.set_title(name, fontsize=11 * zoom)
         axis.set_axis_off()
     if metres is not None:
-        _draw_bar(axes[0], (height, width), metres, 9 * zoom)
+        _draw_bar(axes[0], (height, width), metres, 11 * zoom)
     if north is not None:
-        _draw_arrow(axes[0], (height, width), north, 9 * zoom)
+        _draw_arrow(axes[0], (height, width), north, 11 * zoom)
     figure.suptitle(title, fontsize=12 * zoom)
     entries = [(c.title, _rgb(c.color)) for c in classes.classes] + [("No data", _rgb((0, 0, 0)))]
     figure.legend(
@@ -125,7 +102,7 @@ def _draw_bar(axis: Axes, size: tuple[int, int], metres: float, font: float) -> 
     height, width = size
     length = bar_length(0.35 * width * metres)
     text = f"{length / 1000:g} km" if length >= 1000 else f"{length:g} m"
-    left, thick = 0.04 * width - 0.5, 0.012 * height
+    left, thick = 0.04 * width - 0.5, 0.008 * max(size)
     bottom = 0.96 * height - 0.5
     axis.add_patch(
         Rectangle(
@@ -134,28 +111,27 @@ def _draw_bar(axis: Axes, size: tuple[int, int], metres: float, font: float) -> 
         )
     )  # fmt: skip
     axis.text(
-        left, bottom - 1.8 * thick, text, fontsize=font, color="white", va="bottom",
+        left, bottom - 2 * thick, text, fontsize=font, color="white", va="bottom",
         path_effects=_outlined(),
     )  # fmt: skip
 
 
-def _draw_arrow(
-    axis: Axes, size: tuple[int, int], north: tuple[float, float], font: float
-) -> None:
+def _draw_arrow(axis: Axes, size: tuple[int, int], north: tuple[float, float], font: float) -> None:
     """An arrow to the north in the lower right corner."""
     height, width = size
     length = 0.06 * max(size)
-    x, y = width - 0.5 - 1.6 * length, height - 0.5 - 1.6 * length
+    x, y = width - 0.5 - 2 * length, height - 0.5 - 2 * length
     right, down = (length * part for part in north)
     axis.annotate(
         "", (x + right, y + down), (x - right, y - down),
         arrowprops={
-            "arrowstyle": "simple,head_width=0.5,head_length=0.6,tail_width=0.15",
+            "arrowstyle": "simple,head_width=0.8,head_length=0.8,tail_width=0.25",
+            "mutation_scale": 1.4 * font,
             "facecolor": "white", "edgecolor": "black", "linewidth": 0.8,
         },
     )  # fmt: skip
     axis.text(
-        x - 1.5 * right, y - 1.5 * down, "N", fontsize=font, color="white", ha="center",
+        x + 1.6 * right, y + 1.6 * down, "N", fontsize=font, color="white", ha="center",
         va="center", path_effects=_outlined(),
     )  # fmt: skip
 

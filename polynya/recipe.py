@@ -245,6 +245,15 @@ class Recipe(Options):
         """Digest of what shards depend on; training and prediction options don't change labels."""
         return self._labels_digest
 
+    @property
+    def shown_classes(self) -> ClassScheme:
+        """The classes in the colours of maps and pictures.
+
+        Raises:
+            RecipeError: The palette has too few colours.
+        """
+        return self.classes.in_palette(self.inference.palette)
+
     @cached_property
     def _labels_digest(self) -> str:
         # Every tile has it, and finding it takes as long as labelling one.

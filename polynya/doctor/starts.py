@@ -366,7 +366,9 @@ def _answer(task: Task, runner: _Runner) -> Answer:
 def telling_line(output: str) -> str:
     """The line of a failed program's output that says most of why it failed."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    telling = [line for line in lines if re.search(r"(Error|Exception|error|not found|No such)", line)]
+    telling = [
+        line for line in lines if re.search(r"(Error|Exception|error|not found|No such)", line)
+    ]
     of_frames = re.compile(r"^(at |File |\.\.\. )")
     chosen = [line for line in telling if not of_frames.match(line)] or lines
     return chosen[-1][:_LONGEST_LINE] if chosen else ""

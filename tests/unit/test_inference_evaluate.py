@@ -21,7 +21,7 @@ from inference.evaluation import (
 from inference.truth import read_truth, sky_of, truth_path
 from polynya.classes import SEA_ICE
 from polynya.errors import TruthError
-from polynya.pictures import draw_confusion, draw_panels, read_preview, thinning
+from polynya.pictures import draw_confusion, draw_panels
 from polynya.scenes import open_scene
 
 
@@ -139,24 +139,6 @@ def test_truth_must_fit_its_scene(write_scene, tmp_path):
         read_truth(path, scene, SEA_ICE)
     write_scene("a_truth.tif", codes)
     assert (read_truth(path, scene, SEA_ICE) == 1).all()
-
-
-@pytest.mark.parametrize(
-    ("height", "width", "step"), [(1, 1, 1), (900, 900, 1), (901, 5, 2), (5, 2000, 3)]
-)
-def test_previews_take_every_nth_pixel(write_scene, height, width, step):
-    image = np.random.default_rng(0).integers(1, 256, (height, width, 3), dtype=np.uint8)
-    scene = open_scene(str(write_scene("scene.tif", image)))
-    assert thinning(height, width) == step
-    preview, valid = read_preview(scene)
-    np.testing.assert_array_equal(preview, image[::step, ::step])
-    assert valid.all()
-
-
-def test_previews_of_long_scenes_go_on_at_the_right_row(write_scene):
-    image = np.random.default_rng(0).integers(1, 256, (3000, 4, 3), dtype=np.uint8)
-    scene = open_scene(str(write_scene("scene.tif", image)))
-    np.testing.assert_array_equal(read_preview(scene)[0], image[::4, ::4])
 
 
 def test_pictures_show_the_colours_and_have_the_same_bytes_each_time(tmp_path):
