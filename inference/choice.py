@@ -64,7 +64,7 @@ def inference_options(
 
 def product_tags(options: InferenceOptions, recipe: Recipe) -> dict[str, str]:
     """What decides the content of the chosen products, as metadata; empty for the map alone."""
-    tags = {}
+    tags: dict[str, str] = {}
     if options.palette != "standard":
         tags["palette"] = options.palette
     if "polygons" in options.products:

@@ -100,7 +100,8 @@ def _profile(recipe: Recipe) -> Profile | None:
 
 def _small(codes: NDArray[np.uint8], nodata: int) -> NDArray[np.uint8]:
     """The commonest code of each block of pixels."""
-    blocks = Blocks(*codes.shape, thinning(*codes.shape))
+    height, width = codes.shape
+    blocks = Blocks(height, width, thinning(height, width))
     for row in range(0, len(codes), _ROWS):
         blocks.add_codes(row, 0, codes[row : row + _ROWS])
     return blocks.codes(nodata)

@@ -19,14 +19,17 @@ from inference.collection import spatial_extent, write_collection, write_model_i
 from inference.maps import write_map
 from inference.paths import ProductPaths
 from inference.stac import (
+    check_no_item,
     finished_summary,
     read_item,
+    read_items,
     remove_products,
     write_item,
 )
 from inference.summary import summarise, summary_columns
 from inference.writers import open_writers
 from polynya.classes import SEA_ICE
+from polynya.errors import OutputError
 from polynya.files import write_text
 from polynya.recipe import Recipe
 
@@ -225,3 +228,61 @@ def test_the_model_item_describes_input_output_and_file(tmp_path):
     assert np.all(
         [c["name"] in SEA_ICE.names for c in model.output[0].to_dict()["classification:classes"]]
     )
+
+
+def test_times_of_the_collection_are_those_of_its_items_intervals_too(tmp_path):
+    for name in ("a_20190101", "b_20200601T120000", "c"):
+        write_all(tmp_path, replace(make_scene(), id=name), random_codes(40, 60))
+    write_collection(tmp_path, SEA_ICE)
+    interval = json.loads((tmp_path / "collection.json").read_text())["extent"]["temporal"][
+        "interval"
+    ]
+    assert interval == [["2019-01-01T00:00:00Z", "2020-06-01T12:00:00Z"]]
+
+
+@pytest.mark.parametrize("name", ["collection", "model_0123456789abcdef"])
+def test_the_item_of_a_scene_is_never_replaced_by_another_document(tmp_path, name):
+    paths = write_all(tmp_path, replace(make_scene(), id=name), random_codes(40, 60))
+    before = paths.item.read_bytes()
+    (tmp_path / "model.keras").write_bytes(b"weights")
+    digest = hashlib.sha256(b"weights").hexdigest()[:16]
+    if name == "collection":
+        with pytest.raises(OutputError, match="STAC item of a scene called 'collection'"):
+            write_collection(tmp_path, SEA_ICE)
+    else:
+        check_no_item(tmp_path / f"model_{digest}.json")
+        with pytest.raises(OutputError, match="STAC item of a scene called 'model_"):
+            check_no_item(paths.item)
+    assert paths.item.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{", "[]", "null", "3", '{"properties": 1}', "[" * 100_000,
+        '{"id": "x", "properties": {"processing:software": {"polynya": 1}}, "assets": []}',
+        '{"id": "y", "properties": {"processing:software": {"polynya": 1}},'
+        ' "assets": {"map": {"href": "x.tif"}}}',
+        '{"id": "x", "properties": {"processing:software": {"polynya": 1}},'
+        ' "assets": {"map": {"href": 5}}}',
+    ],
+)  # fmt: skip
+def test_what_is_no_item_of_ours_is_taken_for_none(tmp_path, content):
+    (tmp_path / "x.json").write_text(content)
+    assert read_items(tmp_path) == []
+    write_collection(tmp_path, SEA_ICE)
+    validate(json.loads((tmp_path / "collection.json").read_text()))
+
+
+def test_references_of_items_are_encoded_and_hold_no_secret(tmp_path):
+    paths = write_all(
+        tmp_path / "out",
+        replace(make_scene(), id="a_b", uri=str(tmp_path / "a#b?c%20d e.tif")),
+        random_codes(40, 60),
+    )
+    content = json.loads(paths.item.read_text())
+    validate(content)
+    assert content["links"][0]["href"] == "../a%23b%3Fc%2520d%20e.tif"
+    signed = replace(make_scene(), id="x", uri="https://me:pw@h.org/x.tif?sig=secret")
+    paths = write_all(tmp_path / "out", signed, random_codes(40, 60))
+    assert json.loads(paths.item.read_text())["links"][0]["href"] == "https://h.org/x.tif"
