@@ -16,8 +16,9 @@ from typing import Literal
 from autolabel.found import Found, find_contents
 from autolabel.tasks import Job
 from polynya.dataset import CHANGED_FOLDER, damaged_files
-from polynya.manifest import SceneResult, readable
+from polynya.manifest import SceneResult
 from polynya.progress import console
+from polynya.scene_names import printable
 from polynya.scenes import Scene, SceneRef, unique_id
 from polynya.storage import Folder
 
@@ -83,7 +84,7 @@ def compare(found: Sequence[Found], known: Mapping[str, SceneResult], job: Job) 
             work.again[one.ref.id] = "changed"
         else:
             same[one.ref.id] = one
-            if row.uri != readable(one.ref.uri):
+            if row.uri != one.ref.uri:
                 work.rows.append(replace(row, uri=one.ref.uri))
     _find_lost(work, same, known, job)
     _add_neighbours(work, same, known, job)
@@ -104,11 +105,11 @@ def set_aside(folder: Folder, damaged: Mapping[str, str]) -> None:
 def _named(found: Sequence[Found], known: Mapping[str, SceneResult]) -> list[Found]:
     """Scenes under the names that the data set has for them, or that no other has there."""
     at_place = {row.uri: row.scene_id for row in known.values()}
-    asked = {readable(one.ref.uri) for one in found}
+    asked = {one.ref.uri for one in found}
     named = []
     for one in found:
         row = known.get(one.ref.id)
-        name = at_place.get(readable(one.ref.uri))
+        name = at_place.get(one.ref.uri)
         if name is None and row is not None:
             moved = one.digest and one.digest == row.digest and row.uri not in asked
             name = row.scene_id if moved else unique_id(one.ref.uri)
@@ -218,4 +219,4 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _note(text: str) -> None:
-    console.print(f"Note: {readable(text)}", style="yellow", markup=False, soft_wrap=True)
+    console.print(f"Note: {printable(text)}", style="yellow", markup=False, soft_wrap=True)

@@ -13,10 +13,11 @@ import typer
 from autolabel.overview import Mosaic, describe, picture_name, scene_mosaic, title_of
 from polynya.attempt import Failure, attempt
 from polynya.errors import ScenesFailedError, ShardError
-from polynya.manifest import SceneResult, read_manifest, readable
+from polynya.manifest import SceneResult, read_manifest
 from polynya.ownership import make_folder, open_output
 from polynya.pictures import draw_panels
 from polynya.progress import console, track
+from polynya.scene_names import printable
 from polynya.shards import RowGroup, ShardSet, StoredTile, open_shards
 
 TILES_FILE = "tiles.png"
@@ -64,7 +65,7 @@ def look(
                 failed.append(done.reason)
                 _say_failed(done.reason)
             else:
-                typer.echo(readable(f"{row.scene_id}: {describe(done, data.classes)}"))
+                typer.echo(printable(f"{row.scene_id}: {describe(done, data.classes)}"))
         sheet = attempt(partial(_draw_tiles, data, rows, folder, count), TILES_FILE, "drawn")
         if isinstance(sheet, Failure):
             failed.append(sheet.reason)
@@ -147,4 +148,4 @@ def _totals(data: ShardSet, rows: Sequence[SceneResult]) -> str:
 
 
 def _say_failed(reason: str) -> None:
-    console.print(f"Failed: {readable(reason)}", style="red", markup=False, soft_wrap=True)
+    console.print(f"Failed: {printable(reason)}", style="red", markup=False, soft_wrap=True)

@@ -31,9 +31,10 @@ from polynya.attempt import Failure, attempt
 from polynya.dataset import announce, damaged_files, finish_dataset, foreign_files, open_dataset
 from polynya.errors import ScenesFailedError
 from polynya.grid import tile_grid
-from polynya.manifest import MANIFEST_FILE, SceneResult, read_manifest, readable
+from polynya.manifest import MANIFEST_FILE, SceneResult, read_manifest
 from polynya.progress import console, progress
 from polynya.recipe import Recipe, load_recipe
+from polynya.scene_names import printable
 from polynya.scenes import SceneRef, find_scenes
 from polynya.storage import Folder, absolute
 
@@ -350,4 +351,4 @@ def report(results: Sequence[SceneResult], folder: Folder, history: str = "") ->
 
 
 def _say(text: str, color: str) -> None:
-    console.print(readable(text), style=color, markup=False, soft_wrap=True)
+    console.print(printable(text), style=color, markup=False, soft_wrap=True)

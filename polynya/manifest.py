@@ -76,12 +76,8 @@ def manifest_text(results: Iterable[SceneResult]) -> str:
     writer = csv.DictWriter(table, names, lineterminator="\n")
     writer.writeheader()
     writer.writerows(asdict(result) for result in sorted(results, key=lambda r: r.scene_id))
-    return readable(table.getvalue())
-
-
-def readable(text: str) -> str:
-    r"""Text that any program reads: of names that are not UTF-8, odd bytes become '\\udc..'."""
-    return text.encode("utf-8", errors="backslashreplace").decode()
+    # Nothing that a text may hold keeps a manifest from being written.
+    return table.getvalue().encode("utf-8", errors="backslashreplace").decode()
 
 
 def read_manifest(folder: Folder) -> list[SceneResult]:
