@@ -137,10 +137,9 @@ def test_broken_scenes_are_named_and_the_others_done(tmp_path, write_scene, reci
         str(tmp_path / "empty"): "folder without scenes",
         str(cut): "may be truncated",
         str(one_band): "1 band where red, green and blue",
-        str(black): "no valid pixel",
         str(floats): "float32 pixels",
     }
-    arguments = ["--recipe", recipe, "--out", "shards", "--scenes", good, *broken]
+    arguments = ["--recipe", recipe, "--out", "shards", "--scenes", good, str(black), *broken]
     for done in (
         submit(tmp_path, *arguments),
         run("polynya", "label", *arguments, "--overwrite", cwd=tmp_path),
@@ -148,11 +147,12 @@ def test_broken_scenes_are_named_and_the_others_done(tmp_path, write_scene, reci
         # spark-submit passes all that Python says on to its own stdout.
         said = done.stdout + done.stderr
         assert done.returncode == 1
-        assert "1 scenes labelled, 6 failed" in done.stdout
-        assert "6 of 7 scenes failed" in said
+        assert "1 scenes labelled, 5 failed, 1 all nodata" in done.stdout
+        assert "5 of 7 scenes failed" in said
         assert "Traceback" not in said
         rows = manifest(tmp_path / "shards")
         assert rows["good"]["status"] == "done"
+        assert (rows["black"]["status"], rows["black"]["nodata"]) == ("nodata", "1")
         for uri, problem in broken.items():
             row = rows[Path(uri).stem]
             assert row["status"] == "failed"
@@ -160,6 +160,23 @@ def test_broken_scenes_are_named_and_the_others_done(tmp_path, write_scene, reci
             assert uri in row["reason"]
             assert row["reason"] in said
         assert len(open_shards(tmp_path / "shards").load(["good"], 64)[0]) == 4
+
+
+def test_spark_sees_the_tiles_of_scenes_of_any_name(tmp_path, write_scene):
+    names = ["_hidden", ".hidden", "снимок", "n" * 200, "plain"]
+    for seed, name in enumerate(names):
+        write_scene(f"{name}.tif", ice_image(64, 64, seed))
+    (tmp_path / "recipe.yaml").write_text("tiles: {size: 32}\nlabel: {method: none}\n")
+    arguments = ["--scenes", *(f"{name}.tif" for name in names), "--recipe", "recipe.yaml"]
+    done = run("polynya", "label", *arguments, "--out", "shards", cwd=tmp_path)
+    assert "5 scenes labelled, 0 failed; 20 tiles" in done.stdout, done.stderr
+    (tmp_path / "count.py").write_text(
+        "from pyspark.sql import SparkSession\n"
+        "tiles = SparkSession.builder.getOrCreate().read.parquet('shards')\n"
+        "print('TILES', tiles.count(), tiles.select('scene_id').distinct().count())\n"
+    )
+    done = run("spark-submit", "--master", "local[1]", *QUIET, "count.py", cwd=tmp_path)
+    assert "TILES 20 5" in done.stdout, done.stderr
 
 
 def test_a_wrong_recipe_ends_the_run_before_anything_is_written(tmp_path, write_scene):

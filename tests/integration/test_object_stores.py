@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import time
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 from unittest import mock
@@ -18,11 +19,12 @@ from moto.server import ThreadedMotoServer
 from safe_products import ground, write_safe
 
 from autolabel.run import run_labelling
-from polynya.dataset import start_dataset
-from polynya.errors import OutputError, SceneError, ShardError
+from polynya.dataset import announce, open_dataset, start_dataset
+from polynya.errors import OutputError, SceneError, ScenesFailedError, ShardError
 from polynya.recipe import Recipe
 from polynya.scenes import find_scenes, open_scene, read_scene
 from polynya.shards import open_shards
+from polynya.storage import Folder
 from polynya.stores import gdal_options, gdal_path, list_objects, open_object, read_object
 from training.collective import SingleProcess
 from training.prepare import open_sources
@@ -230,6 +232,69 @@ def test_shards_go_to_a_bucket_and_come_back(upload, write_scene, tmp_path, caps
     assert shards.folder.names() == ["_dataset.json"]
     with pytest.raises(ShardError, match="no finished shards"):
         open_shards(out)
+
+
+def test_what_others_keep_in_the_folder_of_a_bucket_stays(upload, write_scene, tmp_path, capsys):
+    files = [str(write_scene(f"{name}.tif", ice_image(40, 40, i))) for i, name in enumerate("ab")]
+    mine = tmp_path / "mine"
+    mine.write_text("mine")
+    out = folder_of(upload(mine, "kept/other/mine.txt")).removesuffix("other/") + "shards"
+    run_labelling(files[:1], out, None, False, "here")
+    names = ("x-000.parquet", "_work/notes.txt", "_work/x.json", "README.md", "sub/a-000.parquet")
+    for name in names:
+        upload(mine, f"kept/shards/{name}")
+    folder = open_shards(out).folder
+    # A run that is killed leaves what its plan names, and nothing else is taken for it.
+    announce(folder, ["killed-0123"])
+    folder.write("killed-0123-000.parquet", b"half")
+    run_labelling(files, out, None, False, "here")
+    assert "2 scenes labelled (1 of them before), 0 failed" in capsys.readouterr().out
+    shards = [name for name in folder.names() if name.startswith(("a-", "b-"))]
+    assert len(shards) == 2
+    assert set(folder.names()) == {*names, *shards, "_dataset.json", "_manifest.csv"}
+    # One of the same name as a shard that is to come is in its way.
+    folder.remove([shards[1], "_manifest.csv"])
+    upload(mine, f"kept/shards/{shards[1]}")
+    with pytest.raises(ScenesFailedError):
+        run_labelling(files[1:], out, None, False, "here")
+    assert "is not Polynya's; move it away" in " ".join(capsys.readouterr().err.split())
+    start_dataset(out, Recipe(), overwrite=True)
+    kept = set(folder.names()) - {"_dataset.json"}
+    assert {*names, shards[1]} <= kept
+    assert all(folder.read(name) == b"mine" for name in [*names, shards[1]])
+    with pytest.raises(OutputError, match="holds other files"):
+        start_dataset(f"{out}/sub", Recipe())
+
+
+def test_one_run_at_a_time_in_a_folder_of_a_bucket(upload, write_scene, monkeypatch):
+    scene = write_scene("a.tif", ice_image(40, 40))
+    out = folder_of(upload(scene, "locked/a.tif")) + "shards"
+    with open_dataset(out, Recipe()), pytest.raises(OutputError, match="Another run uses"):
+        run_labelling([str(scene)], out, None, False, "here")
+    run_labelling([str(scene)], out, None, False, "here")
+    # One that was killed doesn't keep others out for long.
+    folder = open_shards(out).folder
+    dead = {"token": "x", "host": "elsewhere", "pid": 1, "time": time.time() - 300}
+    folder.write("_lock.json", json.dumps(dead).encode())
+    run_labelling([str(scene)], out, None, False, "here")
+    assert not folder.has("_lock.json")
+    folder.write("_lock.json", b"a user's own")
+    with pytest.raises(OutputError, match="is no lock that can be read"):
+        run_labelling([str(scene)], out, None, False, "here")
+    assert folder.read("_lock.json") == b"a user's own"
+
+
+def test_an_object_that_a_store_cut_is_an_error(upload, write_scene, monkeypatch):
+    folder = Folder.at(folder_of(upload(write_scene("a.tif", ice_image(4, 4)), "cut/a.tif")))
+    with pytest.raises(OutputError, match="has 1 bytes after 2 were written"):
+        folder.write("x", Longer(b"x"))
+
+
+class Longer(bytes):
+    """Content of which a store keeps less than it got."""
+
+    def __len__(self):
+        return super().__len__() + 1
 
 
 def test_tiles_of_a_bucket_are_decoded_once_or_streamed(upload, write_scene):
