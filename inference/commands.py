@@ -9,7 +9,8 @@ import typer
 
 from autolabel.commands import EngineOption, Workers
 from inference.choice import parse_products
-from inference.run import MapOptions, map_scenes
+from inference.options import MapOptions
+from inference.run import map_scenes
 from polynya.inference_options import Backend, FirstFilter, Precision
 
 Out = Annotated[Path, typer.Option("--out", help="Folder for the maps.")]

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator, Sequence
+import zipfile
+import zlib
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -19,7 +22,9 @@ import numpy as np
 from inference.decision import read_decision
 from inference.predict import predict_bands, scene_windows
 from inference.windows import Band, Image
-from polynya.files import whole_file
+from polynya.errors import OutputError
+from polynya.files import write_bytes
+from polynya.ownership import remove_file
 from polynya.scenes import Scene
 
 if TYPE_CHECKING:
@@ -30,6 +35,7 @@ WORK_FOLDER = "_work"
 
 _PART_PIXELS = 16_000_000
 """Pixels of a part: minutes of work, so that what a lost worker had done is little."""
+_UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 _OF_BANDS = {"probability", "entropy", "polygons", "concentration"}
 """Products that need probabilities; without them codes are enough, a twelfth of the bytes."""
 
@@ -76,6 +82,20 @@ def part_file(folder: Path, part: Part, tags: dict[str, str]) -> Path:
     return folder / WORK_FOLDER / f"{part.scene_id}.{digest}.{part.first:05d}.npz"
 
 
+def remove_parts(folder: Path, scenes: Collection[str], needed: Collection[Path]) -> None:
+    """Delete the parts of some scenes.
+
+    Args:
+        folder: Folder of maps.
+        scenes: Their ids.
+        needed: Files that stay.
+    """
+    for file in sorted((folder / WORK_FOLDER).glob("*.npz")):
+        if file not in needed and file.name.rsplit(".", 3)[0] in scenes:
+            with suppress(OutputError):  # It isn't ours.
+                remove_file(file)
+
+
 def keeps_probabilities(products: tuple[str, ...]) -> bool:
     """Whether a part must keep more than class codes."""
     return not _OF_BANDS.isdisjoint(products)
@@ -112,20 +132,32 @@ def predict_part(
     target.parent.mkdir(exist_ok=True)
     content = io.BytesIO()
     np.savez(content, allow_pickle=False, **arrays)
-    with whole_file(target) as temporary:
-        temporary.write_bytes(content.getbuffer())
+    write_bytes(target, content.getbuffer())
 
 
 def read_parts(files: Sequence[Path], nodata: int) -> Iterator[Band]:
-    """The bands of a scene from the files of its parts, from the top."""
+    """The bands of a scene from the files of its parts, from the top.
+
+    Raises:
+        OutputError: A file is damaged.
+    """
     for file in files:
-        with np.load(file, allow_pickle=False) as stored:
-            for number in range(sum(name.startswith("row") for name in stored)):
-                codes = stored[f"codes{number}"]
-                row, valid = int(stored[f"row{number}"]), codes != nodata
-                name = f"probabilities{number}"
-                if name in stored:
-                    found = stored[name]
-                else:
-                    found = np.empty((*codes.shape, 0), np.float32)
-                yield CodedBand(row, valid, found, codes)
+        try:
+            yield from _read_part(file, nodata)
+        except _UNREADABLE:
+            raise OutputError(
+                f"{file} is damaged; run the same command again, which makes it again."
+            ) from None
+
+
+def _read_part(file: Path, nodata: int) -> Iterator[Band]:
+    with np.load(file, allow_pickle=False) as stored:
+        for number in range(sum(name.startswith("row") for name in stored)):
+            codes = stored[f"codes{number}"]
+            row, valid = int(stored[f"row{number}"]), codes != nodata
+            name = f"probabilities{number}"
+            if name in stored:
+                found = stored[name]
+            else:
+                found = np.empty((*codes.shape, 0), np.float32)
+            yield CodedBand(row, valid, found, codes)

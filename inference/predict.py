@@ -15,7 +15,6 @@ from inference.backends import open_forward
 from inference.decision import Decision, decided, read_decision, tidy
 from inference.rows import row_reader
 from inference.windows import BAND_ROWS, Axis, Band, Windows, blend_bands, fitted
-from polynya.errors import SceneError
 from polynya.progress import track
 from polynya.scenes import Scene
 
@@ -71,7 +70,7 @@ def predict_scene(
         bands: Finished rows that others predicted; default: they are predicted now.
 
     Raises:
-        SceneError: The scene can't be read, or has no valid pixel.
+        SceneError: The scene can't be read.
     """
     classes = model.recipe.classes
     decision = decision or read_decision(model.folder, classes.n_classes)
@@ -93,13 +92,10 @@ def predict_scene(
             on_band(band)
         if with_probabilities:
             probabilities.append(band.probabilities)
-    prediction = Prediction(
+    return Prediction(
         tidy(codes, decision, nodata),
         np.concatenate(probabilities) if with_probabilities else None,
     )
-    if (prediction.codes == nodata).all():
-        raise SceneError(f"{scene.uri} has no valid pixel, all of it is nodata; leave it out.")
-    return prediction
 
 
 def predict_bands(

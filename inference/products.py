@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -18,11 +19,12 @@ from inference.parts import read_parts
 from inference.paths import ProductPaths
 from inference.photos import upright
 from inference.predict import predict_scene, scene_windows
-from inference.stac import finished_summary, remove_products, write_item
-from inference.summary import summarise, summary_columns
+from inference.stac import finished_summary, mapped_files, read_item, remove_products, write_item
+from inference.summary import has_data, summarise, summary_columns
 from inference.writers import open_writers
-from polynya.errors import OutputError, PolynyaError
+from polynya.errors import OutputError
 from polynya.inference_options import InferenceOptions
+from polynya.ownership import check_free, folder_kinds, remove_file
 from polynya.progress import console
 from polynya.provenance import file_digest, provenance
 from polynya.scenes import Scene, SceneRef, open_scene
@@ -32,7 +34,7 @@ from training.model_folder import MODEL_FILE
 if TYPE_CHECKING:
     from training.model_folder import TrainedModel
 
-Status = Literal["done", "skipped", "failed"]
+Status = Literal["done", "skipped", "nodata", "failed"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,8 @@ class MapResult:
     scene_id: str
     uri: str
     status: Status
-    """done: predicted now; skipped: finished by an earlier run with the same model and scene."""
+    """done: predicted now; skipped: finished by an earlier run with the same model and scene;
+    nodata: likewise one or the other, and it has no valid pixel, so its map is all nodata."""
     reason: str = ""
     """Why it failed, one sentence."""
     summary: dict[str, str] | None = None
@@ -62,8 +65,6 @@ def map_scene(
 ) -> MapResult:
     """Predict one scene and write its products.
 
-    A scene that can't be used doesn't raise: the result says why.
-
     Args:
         model: From `training.model_folder.load_model`.
         ref: Which scene.
@@ -76,79 +77,100 @@ def map_scene(
 
         options: Which products, and how; default from the model's recipe.
         parts: Files of `inference.parts` with all bands of the scene, if others predicted them.
+
+    Raises:
+        SceneError: The scene can't be used.
+        OutputError: A product can't be written, or a file that isn't ours has its name.
     """
     paths = ProductPaths(folder, ref.id)
     options = options or model.recipe.inference
-    try:
-        return _map_scene(model, ref, paths, options, overwrite, batch_size, overlap, parts)
-    except PolynyaError as error:
-        return MapResult(ref.id, ref.uri, "failed", str(error))
-    except MemoryError:
-        reason = f"{ref.uri} needs more memory than this machine has; cut it into parts."
-        return MapResult(ref.id, ref.uri, "failed", reason)
-
-
-def _map_scene(
-    model: TrainedModel,
-    ref: SceneRef,
-    paths: ProductPaths,
-    options: InferenceOptions,
-    overwrite: bool,
-    batch_size: int | None,
-    overlap: float | None,
-    parts: Sequence[Path],
-) -> MapResult:
     classes = model.recipe.shown_classes
     scene = open_scene(ref.uri, model.recipe.scene, ref.id)
-    files = paths.of(options.products)
-    if any(is_same_file(file, ref.uri) for file in files):
-        raise OutputError(
-            f"A product of {ref.uri} would replace the scene; choose another --out folder."
-        )
     tags = prediction_tags(model, scene, overlap) | product_tags(options, model.recipe)
     finished = None if overwrite else _finished(model, paths, options, tags)
     if finished is not None:
-        return MapResult(ref.id, ref.uri, "skipped", summary=finished)
+        status: Status = "skipped" if has_data(finished, classes) else "nodata"
+        return MapResult(ref.id, ref.uri, status, summary=finished)
+    check_products(paths, options, ref.uri)
     if missing := why_without_ground(scene):
         console.print(
             f"{scene.uri}: areas or footprint can't be known, as {missing}.",
             markup=False,
             soft_wrap=True,
         )
-    with (
-        upright(scene, paths.folder) as seen,
-        open_writers(paths, seen, classes, options, tags) as writers,
-        ThreadPoolExecutor(1) as aside,
-    ):
-        preview = aside.submit(read_preview, seen, model.recipe)
-        codes = predict_scene(
-            model,
-            seen,
-            batch_size=batch_size,
-            overlap=overlap,
-            show_progress=True,
-            on_band=writers.add,
-            bands=read_parts(parts, classes.nodata) if parts else None,
-        ).codes
-        # What an earlier run left is complete no longer.
-        remove_products(paths.item)
-        summary = summarise(codes, seen, classes) | writers.finish(codes)
-        overview = aside.submit(
-            draw_overview, paths.picture, preview.result(), seen, codes, model.recipe
+    with ExitStack() as undo:
+        with (
+            upright(scene, paths.folder) as seen,
+            open_writers(paths, seen, classes, options, tags) as writers,
+            ThreadPoolExecutor(1) as aside,
+        ):
+            preview = aside.submit(read_preview, seen, model.recipe)
+            codes = predict_scene(
+                model,
+                seen,
+                batch_size=batch_size,
+                overlap=overlap,
+                show_progress=True,
+                on_band=writers.add,
+                bands=read_parts(parts, classes.nodata) if parts else None,
+            ).codes
+            # What an earlier run left is complete no longer; and what this one writes isn't, until
+            # the item is there.
+            remove_products(paths.item)
+            undo.callback(_remove, paths.of(options.products))
+            summary = summarise(codes, seen, classes) | writers.finish(codes)
+            overview = aside.submit(
+                draw_overview, paths.picture, preview.result(), seen, codes, model.recipe
+            )
+            write_map(paths.map, codes, seen, classes, tags)
+            overview.result()
+        # The item comes last: where it is, with these tags, the others are too.
+        write_item(paths, replace(seen, uri=scene.uri), classes, options.products, tags, summary)
+        undo.pop_all()
+    status = "done" if has_data(summary, classes) else "nodata"
+    return MapResult(ref.id, ref.uri, status, summary=summary)
+
+
+def _remove(files: Sequence[Path]) -> None:
+    """Delete what there is of a scene that failed."""
+    for file in files:
+        with suppress(OutputError):  # The scene's own error says more.
+            remove_file(file)
+
+
+def check_products(paths: ProductPaths, options: InferenceOptions, uri: str) -> None:
+    """Refuse to write where there is a file that isn't a product, before anything is computed.
+
+    Raises:
+        OutputError: There is one.
+    """
+    files = paths.of(options.products)
+    if any(is_same_file(file, uri) for file in files):
+        raise OutputError(
+            f"A product of {uri} would replace the scene; choose another --out folder."
         )
-        write_map(paths.map, codes, seen, classes, tags)
-        overview.result()
-    # The item comes last: where it is, with these tags, the others are too.
-    write_item(paths, replace(seen, uri=scene.uri), classes, options.products, tags, summary)
-    return MapResult(ref.id, ref.uri, "done", summary=summary)
+    check_free(files)
+    # Of a folder that other commands use too, a file may be ours and yet no map's.
+    if folder_kinds(paths.folder) - {"maps"}:
+        known = mapped_files(paths.folder)
+        other = next((file for file in files if file.exists() and file not in known), None)
+        if other is not None:
+            raise OutputError(
+                f"{other} was written by another command; choose another --out folder."
+            )
 
 
 def _finished(
     model: TrainedModel, paths: ProductPaths, options: InferenceOptions, tags: dict[str, str]
 ) -> dict[str, str] | None:
     """Summary of the scene if an earlier run with the same provenance finished it."""
-    if not all(file.is_file() for file in paths.of(options.products)):
-        return None
+    assets = read_item(paths.item).get("assets", {}).values()
+    sizes = {paths.folder / asset["href"]: asset.get("file:size") for asset in assets}
+    sizes[paths.item] = None
+    for file in paths.of(options.products):
+        # Checksums would mean reading everything; a file that was cut is found without.
+        if not file.is_file() or sizes.get(file, 0) not in (None, file.stat().st_size):
+            return None
     return finished_summary(paths.item, tags, summary_columns(model.recipe.classes))
 
 

@@ -46,6 +46,11 @@ def summarise(codes: NDArray[np.uint8], scene: Scene, classes: ClassScheme) -> d
     return row
 
 
+def has_data(row: Mapping[str, str], classes: ClassScheme) -> bool:
+    """Whether a row of `summarise` is of a scene with valid pixels."""
+    return any(row.get(f"{name}_share") for name in classes.names)
+
+
 def summary_columns(classes: ClassScheme) -> list[str]:
     """Keys of a row in their order: those of `summarise`, then those of products."""
     of_classes = [f"{name}_{what}" for name in classes.names for what in ("share", "km2")]

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from itertools import pairwise
 
 import numpy as np
 import pytest
-from conftest import ice_image
+from conftest import HereEngine, ice_image
+from inference_commands import names
 from inference_models import make_recipe, save_unet
 
-from inference import parts
+from inference import large, parts
+from inference.options import MapOptions
 from inference.parts import Part, read_parts, scene_parts
 from inference.predict import open_model, predict_scene
-from inference.run import MapOptions, map_scenes
-from polynya.errors import ScenesFailedError
+from inference.run import map_scenes
+from polynya.errors import OutputError, ScenesFailedError
 from polynya.scenes import open_scene
 
 
@@ -27,8 +30,14 @@ def small_parts(monkeypatch):
     monkeypatch.setattr(parts, "_PART_PIXELS", 4000)
 
 
+def map_as_workers_do(patterns, options, monkeypatch):
+    """Map in this process, but as workers do it: parts first."""
+    monkeypatch.setattr("inference.run.open_engine", lambda *_: nullcontext(HereEngine()))
+    map_scenes(patterns, options, "processes")
+
+
 def files_of(folder):
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    return {name: (folder / name).read_bytes() for name in names(folder)}
 
 
 def test_workers_share_a_scene_and_make_the_same_files(model, write_scene, tmp_path, small_parts):
@@ -50,26 +59,60 @@ def test_parts_that_are_there_are_not_predicted_again(
     model, write_scene, tmp_path, small_parts, monkeypatch
 ):
     scene = write_scene("large.tif", ice_image(210, 130))
-    broken = write_scene("broken.tif", ice_image(210, 130))
-    content = broken.read_bytes()
-    broken.write_bytes(content[: len(content) // 2])
-    options = MapOptions(model, tmp_path / "out")
-    with pytest.raises(ScenesFailedError, match="1 of 2 scenes failed"):
-        map_scenes([str(scene), str(broken)], options, "processes", 1)
-    left = sorted((tmp_path / "out" / "_work").glob("large.*.npz"))
+    options, work = MapOptions(model, tmp_path / "out"), tmp_path / "out" / "_work"
+    with monkeypatch.context() as broken:
+        # As if the run had been stopped when the parts were done.
+        broken.setattr("inference.run.map_scene", None)
+        with pytest.raises(ScenesFailedError, match="1 of 1 scenes"):
+            map_as_workers_do([str(scene)], options, broken)
+    left = sorted(work.glob("large.*.npz"))
     assert len(left) == 7
-    # With its parts in place the map of the scene is made without the model.
-    (tmp_path / "out" / "large.json").unlink()
-    before = (tmp_path / "out" / "large.tif").read_bytes()
-    broken.write_bytes(content)
-    times = [file.stat().st_mtime_ns for file in left]
-    seen = []
-    monkeypatch.setattr("shutil.rmtree", lambda path, **_: seen.extend(
-        file.stat().st_mtime_ns for file in sorted(path.glob("large.*.npz"))
-    ))  # fmt: skip
-    map_scenes([str(scene), str(broken)], options, "processes", 1)
-    assert seen == times
-    assert (tmp_path / "out" / "large.tif").read_bytes() == before
+    content = {file.name: file.read_bytes() for file in left}
+
+    # One was cut since, and one is gone.
+    left[3].write_bytes(content[left[3].name][:5000])
+    left[4].unlink()
+    predicted = []
+
+    def predict_part(*args, **options):
+        predicted.append(args[3].name)
+        return original(*args, **options)
+
+    original = large.predict_part
+    monkeypatch.setattr(large, "predict_part", predict_part)
+    map_as_workers_do([str(scene)], options, monkeypatch)
+    assert predicted == [left[3].name, left[4].name]
+    assert not work.exists()
+    map_scenes([str(scene)], MapOptions(model, tmp_path / "here"), "here")
+    maps = [(tmp_path / name / "large.tif").read_bytes() for name in ("here", "out")]
+    assert maps[0] == maps[1]
+
+
+def test_parts_of_a_scene_that_changed_are_deleted(
+    model, write_scene, tmp_path, small_parts, monkeypatch
+):
+    options = MapOptions(model, tmp_path / "out")
+    with monkeypatch.context() as broken:
+        broken.setattr("inference.run.map_scene", None)
+        for seed in (0, 1):
+            scene = write_scene("large.tif", ice_image(210, 130, seed))
+            with pytest.raises(ScenesFailedError):
+                map_as_workers_do([str(scene)], options, broken)
+            assert len(list((tmp_path / "out" / "_work").glob("*.npz"))) == 7
+    map_as_workers_do([str(scene)], options, monkeypatch)
+    assert not (tmp_path / "out" / "_work").exists()
+
+
+def test_a_damaged_part_is_one_sentence(model, write_scene, tmp_path, small_parts):
+    opened = open_model(model)
+    scene = open_scene(str(write_scene("large.tif", ice_image(210, 130))))
+    file = tmp_path / "part.npz"
+    parts.predict_part(opened, scene, scene_parts(opened, scene)[0], file, with_probabilities=True)
+    content = file.read_bytes()
+    for damaged in (b"", content[:3000], content[:-400], content[:800] + bytes(99) + content[899:]):
+        file.write_bytes(damaged)
+        with pytest.raises(OutputError, match=r"part.npz is damaged; run the same command again"):
+            list(read_parts([file], 255))
 
 
 def test_the_parts_of_a_scene_follow_each_other(model, write_scene, tmp_path, small_parts):

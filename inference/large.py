@@ -1,0 +1,116 @@
+"""Large scenes before others: workers predict their parts, so that one scene keeps all busy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from autolabel.engines import Engine, run_all, worker_died
+from inference.names import NamedScene
+from inference.options import MapOptions, model_of, take_one_core, wanted_of
+from inference.parts import Part, keeps_probabilities, part_file, predict_part, scene_parts
+from inference.paths import ProductPaths
+from inference.products import check_products, is_finished, prediction_tags
+from polynya.attempt import Failure, attempt
+from polynya.ownership import is_whole
+from polynya.progress import progress
+from polynya.scenes import SceneRef, open_scene
+
+
+@dataclass(frozen=True)
+class ReadyScene:
+    """A scene whose map can be made. Small and picklable."""
+
+    ref: SceneRef
+    parts: tuple[Path, ...] = ()
+    """Files with its predicted bands; none: it is predicted on the way."""
+    failure: str = ""
+    """Why it can't."""
+
+
+@dataclass(frozen=True)
+class _PartTask:
+    """A part of a large scene and where it goes."""
+
+    part: Part
+    target: Path
+
+
+def predict_parts(
+    scenes: Sequence[NamedScene], engine: Engine, options: MapOptions
+) -> list[ReadyScene]:
+    """Have workers predict the parts of large scenes that aren't there yet.
+
+    Args:
+        scenes: What is to be mapped.
+        engine: Who predicts.
+        options: Model, products and folder.
+
+    Returns:
+        The scenes in their order; those that aren't large have no parts.
+    """
+    planned = [[] if scene.failure else _plan(scene.ref, options) for scene in scenes]
+    tasks = [task for parts in planned for task in parts]
+    left = [task for task in tasks if options.overwrite or not is_whole(task.target)]
+    reasons: dict[Path, str] = {}
+    with progress("Predicting parts of large scenes", len(left), enabled=bool(left)) as advance:
+        task_of = partial(_predict_on_one_core, options=options)
+        made = run_all(engine, task_of, left, _left_by, advance)
+        for task, reason in zip(left, made, strict=True):
+            reasons[task.target] = worker_died(task.part.uri) if reason is None else reason
+    return [
+        ReadyScene(
+            scene.ref,
+            tuple(task.target for task in parts),
+            scene.failure or next((reasons[t.target] for t in parts if reasons.get(t.target)), ""),
+        )
+        for scene, parts in zip(scenes, planned, strict=True)
+    ]
+
+
+def _plan(ref: SceneRef, options: MapOptions) -> list[_PartTask]:
+    """Parts of a scene that is large and not finished; else none."""
+    planned = attempt(lambda: _parts_of(ref, options), ref.uri, "mapped")
+    # The task that makes its map says what is wrong with it.
+    return [] if isinstance(planned, Failure) else planned
+
+
+def _parts_of(ref: SceneRef, options: MapOptions) -> list[_PartTask]:
+    model, wanted = model_of(options), wanted_of(options)
+    scene = open_scene(ref.uri, model.recipe.scene, ref.id)
+    parts = scene_parts(model, scene, options.overlap)
+    if len(parts) == 1:
+        return []
+    if not options.overwrite and is_finished(model, scene, options.folder, options.overlap, wanted):
+        return []
+    check_products(ProductPaths(options.folder, ref.id), wanted, ref.uri)
+    tags = prediction_tags(model, scene, options.overlap)
+    tags["probabilities"] = str(keeps_probabilities(wanted.products))
+    return [_PartTask(part, part_file(options.folder, part, tags)) for part in parts]
+
+
+def _left_by(task: _PartTask) -> str | None:
+    """A worker that died may have finished its part before."""
+    return "" if is_whole(task.target) else None
+
+
+def _predict_on_one_core(task: _PartTask, options: MapOptions) -> str:
+    """Predict a part; why it failed, or nothing."""
+    take_one_core()
+    made = attempt(lambda: _predict(task, options), task.part.uri, "predicted")
+    return made.reason if isinstance(made, Failure) else ""
+
+
+def _predict(task: _PartTask, options: MapOptions) -> None:
+    model = model_of(options)
+    predict_part(
+        model,
+        open_scene(task.part.uri, model.recipe.scene, task.part.scene_id),
+        task.part,
+        task.target,
+        batch_size=options.batch_size,
+        overlap=options.overlap,
+        with_probabilities=keeps_probabilities(wanted_of(options).products),
+    )
