@@ -31,6 +31,7 @@ from rasterio.shutil import copy
 from rasterio.transform import Affine
 from rasterio.windows import Window
 
+from inference.steps import step
 from polynya.errors import OutputError
 from polynya.files import UnreadableError, temporary_file, whole_file
 from polynya.place import ControlPoints
@@ -157,8 +158,13 @@ class RasterRows:
         Raises:
             OutputError: The file can't be written, or doesn't hold what was written.
         """
+        pixels = self._target.height * self._target.width
         self._close()
-        with gdal_writes(path), whole_file(path, self._check) as temporary:
+        with (
+            step(f"Writing {path.name}", pixels),
+            gdal_writes(path),
+            whole_file(path, self._check) as temporary,
+        ):
             copy(self._file, temporary, driver=driver, **options)
 
     def _close(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,16 +24,20 @@ from inference.evaluation import (
     scene_table,
     score_scene,
 )
-from inference.maps import map_tags, read_map
+from inference.maps import map_tags, read_map, source_digest
+from inference.names import MappedScene, map_name, mapped_scenes
 from inference.predict import open_model, predict_scene
 from inference.products import prediction_tags
 from inference.truth import NO_SCENES, last_part, read_truth, sky_of, truth_path
-from polynya.errors import SceneError
-from polynya.files import output_folder, whole_file
+from polynya.attempt import Failure, attempt
+from polynya.errors import SceneError, ScenesFailedError, TruthError
+from polynya.files import write_text
+from polynya.ownership import check_free, open_output
 from polynya.pictures import draw_confusion, draw_panels, thinning
-from polynya.progress import track
+from polynya.progress import console, track
 from polynya.recipe import Recipe
-from polynya.scenes import Scene, find_scenes, open_scene, read_layers, read_scene
+from polynya.scenes import Scene, SceneRef, find_scenes, open_scene, read_layers, read_scene
+from training.model_folder import training_scenes
 
 if TYPE_CHECKING:
     from training.model_folder import TrainedModel
@@ -43,6 +48,13 @@ FILTERS: dict[LabelMethod, str] = {
     "illumination": "illumination filter",
 }
 MODEL = "model"
+SCENES_FILE = "scenes.csv"
+_TABLES = ("accuracy.csv", "classes.csv", SCENES_FILE, "confusion.csv", "accuracy.md")
+_PICTURES = ("confusion.png", "comparison_best.png", "comparison_worst.png")
+
+# Metadata of a map: what makes it another one, in words, and ways to come to nearly the same.
+_NAMES = {"model_digest": "model", "source_digest": "scene", "decision": "decision of the model"}
+_WAYS = ("window_size", "window_overlap", "filter", "backend")
 
 Codes = NDArray[np.uint8]
 Method = Callable[[Scene, Codes, NDArray[np.bool_]], Codes]
@@ -72,16 +84,25 @@ def evaluate(
     """
     trained = open_model(model) if model else None
     recipe = trained.recipe if trained else Recipe()
-    opened = open_scenes([*scenes, *(more_scenes or [])], recipe)
+    opened, missed = open_each([*scenes, *(more_scenes or [])], recipe)
     methods = {name: _labels_by(method, recipe) for method, name in FILTERS.items()}
     if trained or maps:
-        methods[MODEL] = lambda scene, _, valid: model_codes(trained, maps, scene, valid)
-    folder = output_folder(out)
-    evaluation, comparisons = evaluate_scenes(opened, methods, recipe)
-    write_report(evaluation, folder)
-    for name, comparison in zip(("best", "worst"), comparisons, strict=True):
-        draw_comparison(folder / f"comparison_{name}.png", name, comparison, evaluation)
+        known = MapFolder.of(maps) if maps else None
+        methods[MODEL] = lambda scene, _, valid: model_codes(trained, known, scene, valid)
+    with open_output(out, "evaluation") as folder:
+        check_free(folder / name for name in (*_TABLES, *_PICTURES))
+        evaluation, comparisons = evaluate_scenes(opened, methods, recipe, missed)
+        if trained:
+            evaluation.trained.update(training_scenes(trained.folder))
+        write_report(evaluation, folder)
+        for name, comparison in zip(("best", "worst"), comparisons, strict=True):
+            draw_comparison(folder / f"comparison_{name}.png", name, comparison, evaluation)
     typer.echo(f"Tables and pictures are in {folder}")
+    if evaluation.missed:
+        raise ScenesFailedError(
+            f"{len(evaluation.missed)} of {len(opened) + len(missed)} scenes could not be"
+            f" evaluated; {folder / SCENES_FILE} has the reasons, the others are done."
+        )
 
 
 def _labels_by(method: LabelMethod, recipe: Recipe) -> Method:
@@ -101,14 +122,34 @@ def _labels_by(method: LabelMethod, recipe: Recipe) -> Method:
     return codes
 
 
+@dataclass(frozen=True)
+class MapFolder:
+    """Maps of 'polynya predict'."""
+
+    folder: Path
+    mapped: list[MappedScene]
+    """What they are of."""
+    told: set[str]
+    """How they differ from what the model would make now, as far as that was said."""
+
+    @classmethod
+    def of(cls, folder: Path) -> MapFolder:
+        """Maps of a folder, by their STAC items."""
+        return cls(folder, mapped_scenes(folder), set())
+
+    def path(self, scene: Scene) -> Path:
+        """Where the map of a scene is, or would be."""
+        return self.folder / f"{map_name(SceneRef(scene.id, scene.uri), self.mapped)}.tif"
+
+
 def model_codes(
-    model: TrainedModel | None, maps: Path | None, scene: Scene, valid: NDArray[np.bool_]
+    model: TrainedModel | None, maps: MapFolder | None, scene: Scene, valid: NDArray[np.bool_]
 ) -> Codes:
     """Classes of a scene by the model: from its map if that is this model's, else predicted now.
 
     Args:
-        model: Predicts where there is no map of its own; None takes any map.
-        maps: Folder of maps; None predicts.
+        model: Predicts where there is no map of its own; None takes any map of the scene.
+        maps: Maps that there are; None predicts.
         scene: What to classify.
         valid: bool (H, W), True where the scene has data.
 
@@ -118,8 +159,13 @@ def model_codes(
     Raises:
         SceneError: There is neither a map nor a model, or the map is of another scene.
     """
-    path = maps / f"{scene.id}.tif" if maps else None
-    if path is not None and path.is_file() and _is_map_of(path, scene, model):
+    path = maps.path(scene) if maps else None
+    if (
+        maps is not None
+        and path is not None
+        and path.is_file()
+        and _is_usable(path, maps, scene, model)
+    ):
         codes = read_map(path)
         if codes.shape != valid.shape:
             raise SceneError(f"The map {path} has another size than {scene.uri}; predict it again.")
@@ -129,9 +175,31 @@ def model_codes(
     return predict_scene(model, scene).codes
 
 
-def _is_map_of(path: Path, scene: Scene, model: TrainedModel | None) -> bool:
-    """Whether a map was made by this model from this scene; without a model any map is taken."""
-    return model is None or prediction_tags(model, scene).items() <= map_tags(path).items()
+def _is_usable(path: Path, maps: MapFolder, scene: Scene, model: TrainedModel | None) -> bool:
+    """Whether a map is of this scene by this model, however it was run; says what is different."""
+    found = map_tags(path)
+    if model is None:
+        if found.get("source_digest", digest := source_digest(scene.uri)) != digest:
+            raise SceneError(
+                f"The map {path} is of another scene than {scene.uri}, or it has changed since;"
+                " predict it again."
+            )
+        return True
+    wanted = prediction_tags(model, scene)
+    other = [_NAMES[key] for key in _NAMES if found.get(key) != wanted[key]]
+    if other:
+        _tell(f"{path} is of another {' and '.join(other)}, so {scene.id} is predicted again.")
+        return False
+    for key in _WAYS:
+        difference = f"{key} {found.get(key)} instead of {wanted[key]}"
+        if found.get(key) != wanted[key] and difference not in maps.told:
+            maps.told.add(difference)
+            _tell(f"Maps in {maps.folder} were made with {difference}; they are taken as they are.")
+    return True
+
+
+def _tell(text: str) -> None:
+    console.print(text, markup=False, soft_wrap=True)
 
 
 @dataclass(frozen=True)
@@ -145,33 +213,54 @@ class Comparison:
 
 
 def evaluate_scenes(
-    scenes: list[Scene], methods: dict[str, Method], recipe: Recipe
+    scenes: list[Scene],
+    methods: dict[str, Method],
+    recipe: Recipe,
+    missed: dict[str, str] | None = None,
 ) -> tuple[Evaluation, list[Comparison]]:
-    """Run every method on every scene.
+    """Run every method on every scene. A scene with which something goes wrong is left out.
+
+    Args:
+        scenes: From `open_each`.
+        methods: By name.
+        recipe: Gives the classes.
+        missed: Reasons why other scenes were left out before, by scene.
 
     Returns:
         The scores, and the scenes on which the last method is most and least right.
+
+    Raises:
+        ScenesFailedError: No scene is left.
     """
-    classes = recipe.classes
-    evaluation = Evaluation(classes, tuple(methods))
+    evaluation = Evaluation(recipe.classes, tuple(methods), missed=dict(missed or {}))
     last = evaluation.methods[-1]
     extremes: list[Comparison] = []
     for scene in track(scenes, "Evaluating"):
-        truth = read_truth(truth_path(scene.uri), scene, classes)
-        image, valid = read_scene(scene)
-        results = {name: method(scene, image, valid) for name, method in methods.items()}
-        score = score_scene(scene.id, sky_of(scene.id), truth, valid, results, classes)
-        evaluation.scenes.append(score)
-        step = thinning(scene.height, scene.width)
-        comparison = Comparison(
-            score,
-            image[::step, ::step].copy(),
-            truth[::step, ::step].copy(),
-            {name: codes[::step, ::step].copy() for name, codes in results.items()},
-        )
-        ordered = sorted([*extremes, comparison], key=lambda c: c.score.accuracy(last))
+        made = attempt(partial(_compare, scene, methods, recipe), scene.uri, "evaluated")
+        if isinstance(made, Failure):
+            evaluation.missed[scene.id] = made.reason
+            _tell_missed(made.reason)
+            continue
+        evaluation.scenes.append(made.score)
+        ordered = sorted([*extremes, made], key=lambda c: c.score.accuracy(last))
         extremes = [ordered[-1], ordered[0]]
+    if not evaluation.scenes:
+        raise ScenesFailedError(f"No scene could be evaluated: {_first(evaluation.missed)}")
     return evaluation, extremes
+
+
+def _compare(scene: Scene, methods: dict[str, Method], recipe: Recipe) -> Comparison:
+    classes = recipe.classes
+    truth = read_truth(truth_path(scene.uri), scene, classes)
+    image, valid = read_scene(scene)
+    results = {name: method(scene, image, valid) for name, method in methods.items()}
+    step = thinning(scene.height, scene.width)
+    return Comparison(
+        score_scene(scene.id, sky_of(scene.id), truth, valid, results, classes),
+        image[::step, ::step].copy(),
+        truth[::step, ::step].copy(),
+        {name: codes[::step, ::step].copy() for name, codes in results.items()},
+    )
 
 
 def write_report(evaluation: Evaluation, folder: Path) -> None:
@@ -181,14 +270,21 @@ def write_report(evaluation: Evaluation, folder: Path) -> None:
     accuracy.print()
     class_table(evaluation, [last]).print()
     confusion.print()
+    seen = sorted(
+        score.scene_id for score in evaluation.scenes if score.scene_id in evaluation.trained
+    )
+    if seen:
+        typer.echo(
+            f"{len(seen)} of {len(evaluation.scenes)} scenes trained the model, so its scores on"
+            f" them say little of others: {', '.join(seen)}"
+        )
     by_class, by_scene = class_table(evaluation, evaluation.methods), scene_table(evaluation)
     accuracy.write_csv(folder / "accuracy.csv")
     by_class.write_csv(folder / "classes.csv")
-    by_scene.write_csv(folder / "scenes.csv")
+    by_scene.write_csv(folder / SCENES_FILE)
     confusion.write_csv(folder / "confusion.csv")
-    with whole_file(folder / "accuracy.md") as path:
-        tables = (accuracy, by_class, confusion, by_scene)
-        path.write_text("\n".join(table.markdown() for table in tables), encoding="utf-8")
+    tables = (accuracy, by_class, confusion, by_scene)
+    write_text(folder / "accuracy.md", "\n".join(table.markdown() for table in tables))
     confusions = [(method, evaluation.confusion(method)) for method in evaluation.methods]
     draw_confusion(folder / "confusion.png", confusions, evaluation.classes)
 
@@ -207,11 +303,58 @@ def draw_comparison(path: Path, name: str, comparison: Comparison, evaluation: E
 
 
 def open_scenes(patterns: list[str], recipe: Recipe) -> list[Scene]:
-    """Open every scene with its truth first, so that nothing is computed for a wrong list."""
+    """Open every scene with its truth, for what needs all of them.
+
+    Raises:
+        SceneError: There is none.
+        TruthError: One can't be used, or has no truth.
+    """
+    scenes, missed = open_each(patterns, recipe)
+    if missed:
+        raise TruthError(_first(missed))
+    return scenes
+
+
+def open_each(patterns: list[str], recipe: Recipe) -> tuple[list[Scene], dict[str, str]]:
+    """Open every scene with its truth first, so that nothing is computed for a wrong list.
+
+    Args:
+        patterns: Files, folders, globs or URIs.
+        recipe: How scenes are read.
+
+    Returns:
+        The scenes, and the reasons why others can't be used, by their ids.
+
+    Raises:
+        SceneError: There is no scene.
+        ScenesFailedError: None can be used.
+    """
     refs = [ref for ref in find_scenes(patterns) if last_part(ref.id) not in NO_SCENES]
     if not refs:
         raise SceneError(f"No scene among {', '.join(patterns)}; check the patterns.")
-    scenes = [open_scene(ref.uri, recipe.scene, ref.id) for ref in refs]
-    for scene in scenes:
-        read_truth(truth_path(scene.uri), scene, recipe.classes)
-    return scenes
+    scenes: list[Scene] = []
+    missed: dict[str, str] = {}
+    for ref in refs:
+        opened = attempt(partial(_open, ref, recipe), ref.uri, "opened")
+        if isinstance(opened, Failure):
+            missed[ref.id] = opened.reason
+            _tell_missed(opened.reason)
+        else:
+            scenes.append(opened)
+    if not scenes:
+        raise ScenesFailedError(f"No scene can be evaluated: {_first(missed)}")
+    return scenes, missed
+
+
+def _open(ref: SceneRef, recipe: Recipe) -> Scene:
+    scene = open_scene(ref.uri, recipe.scene, ref.id)
+    read_truth(truth_path(scene.uri), scene, recipe.classes)
+    return scene
+
+
+def _first(missed: dict[str, str]) -> str:
+    return next(iter(missed.values()))
+
+
+def _tell_missed(reason: str) -> None:
+    console.print(f"Failed: {reason}", style="red", markup=False, soft_wrap=True)

@@ -45,6 +45,10 @@ class Evaluation:
     methods: tuple[str, ...]
     """In the order of the tables' rows; the last is the one that is looked at closely."""
     scenes: list[SceneScore] = field(default_factory=list)
+    missed: dict[str, str] = field(default_factory=dict)
+    """Why other scenes have no score, by scene."""
+    trained: set[str] = field(default_factory=set)
+    """Scenes that trained the model."""
 
     @property
     def skies(self) -> list[str]:
@@ -144,17 +148,21 @@ def confusion_table(evaluation: Evaluation, method: str) -> Table:
 
 
 def scene_table(evaluation: Evaluation) -> Table:
-    """Share of pixels right of each scene by each method."""
+    """Share of pixels right of each scene by each method, and why others have none."""
     rows = [
         (
             scene.scene_id,
             scene.sky,
             str(scene.pixels),
             *(_percent(scene.accuracy(method)) for method in evaluation.methods),
+            "yes" if scene.scene_id in evaluation.trained else "",
+            "",
         )
         for scene in evaluation.scenes
     ]
-    columns = ("scene", "sky", "pixels", *evaluation.methods)
+    none = ("",) * len(evaluation.methods)
+    rows += [(name, "", "", *none, "", reason) for name, reason in evaluation.missed.items()]
+    columns = ("scene", "sky", "pixels", *evaluation.methods, "trained the model", "reason")
     return Table("Pixels right by scene, %", columns, tuple(rows))
 
 

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from inference.measures import Lengths, PixelAreas, pixel_areas, sum_areas, to_map
 from inference.outlines import Rings, trace_rings
 from inference.regions import Regions, add_values, cut_regions, regions_of
+from inference.steps import is_large
 from inference.vectors import Batch, VectorFiles
 from polynya.classes import ClassScheme
-from polynya.progress import console
+from polynya.progress import console, track
 from polynya.scenes import Scene
 
 _EDGES_AT_ONCE = 2_000_000
@@ -87,7 +88,9 @@ def write_polygons(
     ground = _Ground(pixel_areas(scene), Lengths.of(scene))
 
     def batches() -> Iterator[Batch]:
-        for regions in regions_of(codes, classes.codes):
+        of_classes = regions_of(codes, classes.codes)
+        title, shown = f"Outlining regions of {scene.id}", is_large(codes.size)
+        for regions in track(of_classes, title, classes.n_classes, enabled=shown):
             tangled = regions.edges > _MOST_EDGES
             kept = (regions.pixels >= min_pixels) & ~tangled
             dropped = (regions.pixels > 0) & ~kept

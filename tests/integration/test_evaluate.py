@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import json
+import shutil
 
 import numpy as np
 import pytest
 import rasterio
 from conftest import ice_image
-from inference_commands import rows, run
+from inference_commands import names, rows, run
 from inference_models import make_recipe, save_threshold_model
 
 from autolabel import label_image
@@ -50,7 +52,7 @@ def test_evaluate_compares_every_method_with_the_truth(model, site, tmp_path):
     assert by_method["illumination filter"][1] >= by_method["thresholds alone"][1]
     for text in ("Pixels right", "Scores by class", "Confusion of model", "Thin/young ice"):
         assert text in result.stdout
-    assert sorted(p.name for p in out.iterdir()) == [
+    assert names(out) == [
         "accuracy.csv", "accuracy.md", "classes.csv", "comparison_best.png",
         "comparison_worst.png", "confusion.csv", "confusion.png", "scenes.csv",
     ]  # fmt: skip
@@ -76,13 +78,21 @@ def test_evaluate_reuses_maps_of_this_model_only(model, site, tmp_path):
     accuracy = (tmp_path / "a" / "accuracy.csv").read_bytes()
     assert (tmp_path / "b" / "accuracy.csv").read_bytes() == accuracy
 
+    # Maps that were made in other windows are this model's too.
+    run("predict", model, site / "s1_clear.tif", site / "s1_cloud.tif", "--out", maps, "--overlap",
+        "0")  # fmt: skip
+    other_windows = run(*options, tmp_path / "o", "--model", model)
+    assert "Predicting" not in other_windows.stderr
+    assert other_windows.stderr.count("were made with window_overlap") == 1
+
     # A map of something else under the same name: the model's own prediction counts.
     with rasterio.open(maps / "s1_clear.tif") as source:
         profile, codes = source.profile, source.read(1)
     codes[codes != 255] = 0
     with rasterio.open(maps / "s1_clear.tif", "w", **profile) as target:
         target.write(codes, 1)
-    run(*options, tmp_path / "c", "--model", model)
+    replaced = run(*options, tmp_path / "c", "--model", model)
+    assert "s1_clear.tif is of another model and scene" in replaced.stderr
     assert (tmp_path / "c" / "accuracy.csv").read_bytes() == accuracy
     run(*options, tmp_path / "d")
     assert (tmp_path / "d" / "accuracy.csv").read_bytes() != accuracy
@@ -93,6 +103,58 @@ def test_evaluate_reuses_maps_of_this_model_only(model, site, tmp_path):
     with rasterio.open(maps / "s1_cloud.tif", "w", **{**profile, "width": 60}) as target:
         target.write(codes[:, :60], 1)
     assert "another size" in run(*options, tmp_path / "f", expect=1).stderr
+
+
+def test_evaluate_takes_no_map_of_another_scene(model, site, tmp_path):
+    maps, scene = tmp_path / "maps", site / "s1_clear.tif"
+    run("predict", model, scene, "--out", maps)
+    with rasterio.open(scene, "r+") as target:
+        target.write(target.read()[:, ::-1])
+    options = ("evaluate", "--scenes", scene, "--maps", maps, "--out")
+    assert "is of another scene than" in run(*options, tmp_path / "a", expect=1).stderr
+    assert "is predicted again" in run(*options, tmp_path / "b", "--model", model).stderr
+
+
+def test_evaluate_does_the_good_scenes_among_bad_ones(model, site, write_scene, tmp_path):
+    for name in ("s2_clear", "s3_clear", "s4_clear"):
+        write_scene(f"site/{name}.tif", ice_image(90, 80), nodata=0)
+        if name != "s2_clear":
+            truth = label_image(ice_image(90, 80), method="none")
+            write_scene(f"site/{name[:2]}_truth.tif", truth, nodata=255)
+    # One whose pixels can't be read, though it can be opened; one without a known pixel.
+    content = (site / "s3_clear.tif").read_bytes()
+    (site / "s3_clear.tif").write_bytes(content[: len(content) // 2])
+    write_scene("site/s4_truth.tif", np.full((90, 80), 255, np.uint8), nodata=255)
+    out = tmp_path / "out"
+    result = run("evaluate", "--scenes", site, "--out", out, "--model", model, expect=1)
+    assert "3 of 5 scenes could not be evaluated" in result.stderr
+    table = rows(out / "scenes.csv")
+    assert [table[name]["reason"] for name in ("s1_clear", "s1_cloud")] == ["", ""]
+    assert "s2_truth.tif, is missing" in table["s2_clear"]["reason"]
+    assert "s3_clear.tif can't be read" in table["s3_clear"]["reason"]
+    assert "no pixel with data and known truth" in table["s4_clear"]["reason"]
+    accuracy = list(csv.reader((out / "accuracy.csv").open()))
+    run("evaluate", "--scenes", site / "s1_clear.tif", site / "s1_cloud.tif", "--out",
+        tmp_path / "good", "--model", model)  # fmt: skip
+    assert list(csv.reader((tmp_path / "good" / "accuracy.csv").open())) == accuracy
+
+
+def test_evaluate_says_which_scenes_trained_the_model(model, site, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(model, copy)
+    split = {"training": ["s1_clear", "elsewhere"], "validation": ["s1_cloud"]}
+    (copy / "split.json").write_text(json.dumps(split))
+    result = run("evaluate", "--scenes", site, "--out", tmp_path / "out", "--model", copy)
+    assert "1 of 2 scenes trained the model" in result.stdout
+    table = rows(tmp_path / "out" / "scenes.csv")
+    assert [table[n]["trained the model"] for n in ("s1_clear", "s1_cloud")] == ["yes", ""]
+
+
+def test_evaluate_leaves_files_of_a_user_alone(site, tmp_path):
+    (tmp_path / "accuracy.csv").write_text("mine")
+    result = run("evaluate", "--scenes", site, "--out", tmp_path, expect=1)
+    assert "accuracy.csv is not a file that Polynya wrote" in result.stderr
+    assert names(tmp_path / "") == sorted(["accuracy.csv", "site"])
 
 
 def test_evaluate_without_truth_or_scenes_is_one_sentence(site, write_scene, tmp_path):

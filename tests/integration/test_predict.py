@@ -62,7 +62,7 @@ def test_predict_writes_map_item_picture_and_summary(model, write_scene, tmp_pat
     assert row["status"] == "done"
     counts = [(label_image(image, method="none") == code).sum() for code in range(3)]
     for name, count in zip(("open_water", "thin_ice", "thick_ice"), counts, strict=True):
-        # 100 m2 of the map plane are 103.6 m2 there (EPSG:3031 is true to scale at 71 degrees south).
+        # EPSG:3031 is true to scale at 71 degrees south only: 100 m2 of it are 103.6 m2 there.
         assert float(row[f"{name}_km2"]) == pytest.approx(count * 1.0362e-4, rel=1e-3)
         assert float(row[f"{name}_share"]) == pytest.approx(count / sum(counts), abs=1e-6)
 

@@ -55,7 +55,13 @@ def test_tables_by_hand():
     assert thick[2:] == ("100.00", "50.00", "66.67", "50.00")
     assert mean[1:] == ("mean", "", "", "75.04", "60.71")
     assert confusion_table(scores, "thresholds alone").rows[0] == ("Open water", "75", "25", "0")
-    assert scene_table(scores).rows[0] == ("a_cloud", "cloud", "100", "55.00", "100.00")
+    scores.missed["b"] = "It is broken."
+    scores.trained.add("a_cloud")
+    assert scene_table(scores).rows == (
+        ("a_cloud", "cloud", "100", "55.00", "100.00", "yes", ""),
+        ("a_clear", "clear", "100", "100.00", "100.00", "", ""),
+        ("b", "", "", "", "", "", "It is broken."),
+    )
 
 
 def test_a_table_is_the_same_everywhere(tmp_path, capsys):
