@@ -139,7 +139,9 @@ class MapFolder:
 
     def path(self, scene: Scene) -> Path:
         """Where the map of a scene is, or would be."""
-        return self.folder / f"{map_name(SceneRef(scene.id, scene.uri), self.mapped)}.tif"
+        return (
+            self.folder / f"{map_name(SceneRef(scene.id, scene.uri), self.folder, self.mapped)}.tif"
+        )
 
 
 def model_codes(

@@ -21,6 +21,7 @@ from inference.stac import read_items
 from polynya.attempt import Failure, attempt
 from polynya.inference_options import ProductName
 from polynya.scenes import SceneRef, unique_id
+from polynya.uris import href
 
 _RESERVED = re.compile(r"collection|catalog|model_[0-9a-f]{16}", re.IGNORECASE)
 """Names of JSON files that are no scene's, here or in any STAC catalogue."""
@@ -32,7 +33,7 @@ class MappedScene:
 
     id: str
     place: str
-    """Its file: an absolute path, or a URI."""
+    """Its file: the real path, or a URI without what is secret in it."""
     digest: str
     """Of its content; empty if the item doesn't say it."""
     files: tuple[str, ...]
@@ -55,9 +56,9 @@ def mapped_scenes(folder: Path) -> list[MappedScene]:
     return [scene for scene in found if not isinstance(scene, Failure)]
 
 
-def map_name(scene: SceneRef, mapped: Sequence[MappedScene]) -> str:
+def map_name(scene: SceneRef, folder: Path, mapped: Sequence[MappedScene]) -> str:
     """Name of a scene's map in a folder; that of the scene if there is no map of it."""
-    place = place_of(scene.uri)
+    place = _place(scene.uri, folder)
     return next((known.id for known in mapped if known.place == place), scene.id)
 
 
@@ -83,7 +84,7 @@ def name_scenes(
     by_place = {scene.place: scene.id for scene in reversed(mapped)}
     named = []
     for ref in refs:
-        place = place_of(ref.uri)
+        place = _place(ref.uri, folder)
         places, known = {place}, by_place.get(place)
         if known is None and ref.id in by_id and _is_same(ref, by_id[ref.id], digest):
             # Its file was moved, or the folder of maps.
@@ -109,9 +110,16 @@ def name_scenes(
     return named
 
 
-def place_of(uri: str) -> str:
-    """What two spellings of one file have in common: its real path; a URI as it is."""
-    return uri if "://" in uri or uri.startswith("/vsi") else os.path.realpath(uri)
+def _place(uri: str, folder: Path) -> str:
+    """What two spellings of one file have in common."""
+    return _resolved(href(uri, folder), folder)
+
+
+def _resolved(reference: str, folder: Path) -> str:
+    """The file that an item in a folder refers to: its real path, or its URI."""
+    if "://" in reference:
+        return reference
+    return os.path.realpath(os.path.join(folder, unquote(reference, errors="surrogateescape")))
 
 
 def _is_same(ref: SceneRef, mapped: MappedScene, digest: Callable[[SceneRef], str]) -> bool:
@@ -122,11 +130,11 @@ def _is_same(ref: SceneRef, mapped: MappedScene, digest: Callable[[SceneRef], st
 
 def _mapped(item: dict[str, Any], folder: Path) -> MappedScene:
     sources = [link for link in item["links"] if link["rel"] == "derived_from"]
-    href = next(link["href"] for link in sources if "mlm:name" not in link)
+    source = next(link["href"] for link in sources if "mlm:name" not in link)
     name = item["id"]
     return MappedScene(
         name,
-        href if "://" in href else place_of(os.path.join(folder, unquote(href))),
+        _resolved(source, folder),
         item["properties"].get("polynya:source_digest", ""),
         (f"{name}.json", *(asset["href"] for asset in item["assets"].values())),
     )

@@ -207,21 +207,6 @@ def training_scenes(folder: Path) -> set[str]:
         raise ModelError(f"{path} is damaged; train the model again, or remove it.") from None
 
 
-def training_scenes(folder: Path) -> set[str]:
-    """Ids of the scenes that trained a model; none where its folder doesn't say, as of ensembles.
-
-    Raises:
-        ModelError: The file that says it is damaged.
-    """
-    path = folder / SPLIT_FILE
-    if not path.is_file():
-        return set()
-    try:
-        return {str(scene) for scene in json.loads(path.read_text(encoding="utf-8"))["training"]}
-    except (OSError, ValueError, KeyError, TypeError):
-        raise ModelError(f"{path} is damaged; train the model again, or remove it.") from None
-
-
 def write_json(path: Path, content: Any) -> None:
     """Write JSON at once; numbers that are not finite become null."""
     write_text(path, json.dumps(_finite(content), indent=2, allow_nan=False) + "\n")
