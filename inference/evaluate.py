@@ -24,7 +24,7 @@ from inference.evaluation import (
     scene_table,
     score_scene,
 )
-from inference.maps import map_tags, read_map, source_digest
+from inference.maps import map_tags, read_map
 from inference.names import MappedScene, map_name, mapped_scenes
 from inference.predict import open_model, predict_scene
 from inference.products import prediction_tags
@@ -32,6 +32,7 @@ from inference.truth import NO_SCENES, last_part, read_truth, sky_of, truth_path
 from polynya.attempt import Failure, attempt
 from polynya.errors import SceneError, ScenesFailedError, TruthError
 from polynya.files import write_text
+from polynya.identity import scene_digest
 from polynya.ownership import check_free, open_output
 from polynya.pictures import draw_confusion, draw_panels, thinning
 from polynya.progress import console, track
@@ -181,7 +182,7 @@ def _is_usable(path: Path, maps: MapFolder, scene: Scene, model: TrainedModel | 
     """Whether a map is of this scene by this model, however it was run; says what is different."""
     found = map_tags(path)
     if model is None:
-        if found.get("source_digest", digest := source_digest(scene.uri)) != digest:
+        if found.get("source_digest", digest := scene_digest(scene)) != digest:
             raise SceneError(
                 f"The map {path} is of another scene than {scene.uri}, or it has changed since;"
                 " predict it again."

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import warnings
 from pathlib import Path
 
@@ -15,7 +13,6 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from inference.cog import RasterLayout, cog_rows
 from polynya.classes import ClassScheme
 from polynya.errors import SceneError
-from polynya.provenance import file_digest
 from polynya.scenes import Scene
 
 
@@ -76,10 +73,3 @@ def map_tags(path: Path) -> dict[str, str]:
                 return dict(source.tags())
     except RasterioError:
         return {}
-
-
-def source_digest(uri: str) -> str:
-    """Digest of a scene's file, or of its URI where reading the content would mean fetching it."""
-    if os.path.isfile(uri):
-        return file_digest(uri)
-    return hashlib.sha256(uri.encode()).hexdigest()[:16]

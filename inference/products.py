@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from inference.choice import product_tags
 from inference.decision import read_decision
 from inference.ground import why_without_ground
-from inference.maps import source_digest, write_map
+from inference.maps import write_map
 from inference.overview import draw_overview, read_preview
 from inference.parts import read_parts
 from inference.paths import ProductPaths
@@ -23,6 +23,7 @@ from inference.stac import finished_summary, mapped_files, read_item, remove_pro
 from inference.summary import has_data, summarise, summary_columns
 from inference.writers import open_writers
 from polynya.errors import OutputError
+from polynya.identity import scene_digest
 from polynya.inference_options import InferenceOptions
 from polynya.ownership import check_free, folder_kinds, remove_file
 from polynya.progress import console
@@ -201,7 +202,7 @@ def prediction_tags(
         model.recipe,
         model_digest=file_digest(model.folder / MODEL_FILE),
         source=file_name(scene.uri),
-        source_digest=source_digest(scene.uri),
+        source_digest=scene_digest(scene),
         window_size=f"{windows.rows.size} x {windows.columns.size}",
         window_overlap=f"{windows.rows.overlap}, {options.blend}",
         filter=options.filter,

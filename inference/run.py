@@ -14,7 +14,6 @@ from autolabel.engines import EngineName, open_engine, run_all, worker_died
 from inference.backends import check_backend
 from inference.collection import write_collection, write_model_item
 from inference.large import ReadyScene, predict_parts
-from inference.maps import source_digest
 from inference.names import NamedScene, name_scenes
 from inference.options import MapOptions, model_of, take_one_core, wanted_of
 from inference.parts import remove_parts
@@ -24,10 +23,11 @@ from inference.summary import summary_columns, write_table
 from polynya.attempt import Failure, attempt
 from polynya.classes import ClassScheme
 from polynya.errors import OutputError, ScenesFailedError
+from polynya.identity import scene_digest
 from polynya.ownership import check_free, open_output
 from polynya.progress import console, progress
 from polynya.provenance import file_digest
-from polynya.scenes import SceneRef, find_scenes
+from polynya.scenes import SceneRef, find_scenes, open_scene
 from polynya.storage import absolute
 from training.model_folder import MODEL_FILE
 
@@ -54,7 +54,8 @@ def map_scenes(
             has the name of one that every run writes.
         ScenesFailedError: Some scenes failed; the others are done.
     """
-    classes = model_of(options).recipe.shown_classes
+    recipe = model_of(options).recipe
+    classes = recipe.shown_classes
     # Before anything is computed: it may not fit the model, or not be there.
     wanted = wanted_of(options)
     check_backend(wanted)
@@ -63,7 +64,12 @@ def map_scenes(
         digest = file_digest(model_path)
         check_free(folder / n for n in (SUMMARY_FILE, COLLECTION_FILE, model_file(digest)))
         refs = [SceneRef(ref.id, absolute(ref.uri)) for ref in find_scenes(patterns)]
-        scenes = name_scenes(refs, folder, wanted.products, lambda ref: source_digest(ref.uri))
+        scenes = name_scenes(
+            refs,
+            folder,
+            wanted.products,
+            lambda ref: scene_digest(open_scene(ref.uri, recipe.scene, ref.id)),
+        )
         results: list[MapResult] = []
         problems: list[str] = []
         for done in _map_each(scenes, options, engine, workers):

@@ -21,7 +21,9 @@ from rio_cogeo import cog_validate
 from stac_validator import validate_folder
 
 from autolabel import label_image
+from polynya.identity import scene_digest
 from polynya.provenance import file_digest
+from polynya.scenes import open_scene
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +54,7 @@ def test_predict_writes_map_item_picture_and_summary(model, write_scene, tmp_pat
         np.testing.assert_array_equal(written.read(1), label_image(image, method="none"))
         tags = written.tags()
     assert tags["source"] == "site_20191104.tif"
-    assert tags["source_digest"] == file_digest(path)
+    assert tags["source_digest"] == scene_digest(open_scene(str(path)))
     assert tags["model_digest"] == file_digest(model / "model.keras")
     assert tags["recipe_digest"] == make_recipe().digest()
     assert len(validate_folder(out)) == 3

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import warnings
 
 import numpy as np
@@ -13,7 +12,7 @@ from inference_commands import names
 from rasterio.transform import Affine
 from rio_cogeo import cog_validate
 
-from inference.maps import map_tags, read_map, source_digest, write_map
+from inference.maps import map_tags, read_map, write_map
 from inference.summary import PRODUCT_COLUMNS, summarise, summary_columns, write_table
 from polynya.classes import SEA_ICE
 from polynya.errors import OutputError, SceneError
@@ -131,15 +130,6 @@ def test_folders_that_can_not_be_written(tmp_path):
         write_map(
             tmp_path / "missing" / "map.tif", random_codes(8, 8), make_scene(8, 8), SEA_ICE, TAGS
         )
-
-
-def test_source_digest_follows_the_content(tmp_path):
-    (tmp_path / "a.tif").write_bytes(b"1")
-    shutil.copy(tmp_path / "a.tif", tmp_path / "b.tif")
-    assert source_digest(str(tmp_path / "a.tif")) == source_digest(str(tmp_path / "b.tif"))
-    (tmp_path / "b.tif").write_bytes(b"2")
-    assert source_digest(str(tmp_path / "a.tif")) != source_digest(str(tmp_path / "b.tif"))
-    assert source_digest("gs://bucket/a.tif") != source_digest("gs://bucket/b.tif")
 
 
 def box_scene(left, top, right, bottom, crs="EPSG:3031"):
