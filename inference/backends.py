@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.windows import Forward, Image
+from polynya.environment import install_command
 from polynya.errors import MissingDependencyError, ModelError
 from polynya.inference_options import InferenceOptions
 
@@ -62,8 +63,8 @@ def check_backend(options: InferenceOptions) -> None:
     """Raise MissingDependencyError if a back end isn't installed."""
     if options.backend == "openvino" and find_spec("openvino") is None:
         raise MissingDependencyError(
-            "OpenVINO is not installed; install it with: pip install 'polynya[openvino]', or take"
-            " 'keras' as --backend or the recipe's key 'inference.backend'."
+            "OpenVINO is not installed; take 'keras' as --backend or the recipe's key"
+            f" 'inference.backend', or install it with: {install_command('openvino')}"
         )
 
 

@@ -7,25 +7,32 @@ One task a scene; a worker loads the model once. The products are those of `poly
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
-import typer
+try:
+    import typer
 
-from autolabel.commands import EngineOption, MoreScenes, Scenes, Workers
-from inference.commands import (
-    BackendOption,
-    BatchSize,
-    Cell,
-    FilterOption,
-    Out,
-    Overlap,
-    Overwrite,
-    PrecisionOption,
-    Products,
-    predict,
-)
-from polynya.cli import run_script
+    from autolabel.commands import EngineOption, MoreScenes, Scenes, Workers
+    from inference.commands import (
+        BackendOption,
+        BatchSize,
+        Cell,
+        FilterOption,
+        Out,
+        Overlap,
+        Overwrite,
+        PrecisionOption,
+        Products,
+        predict,
+    )
+    from polynya.cli import run_script
+except ModuleNotFoundError as error:
+    sys.exit(
+        f"Error: {sys.executable} runs this job and has no module {error.name}; unset"
+        " PYSPARK_PYTHON and PYSPARK_DRIVER_PYTHON, or let them name the Python of Polynya."
+    )
 
 
 def job(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inference.summary import write_table
+from polynya.progress import print_table
 
 
 @dataclass(frozen=True)
@@ -19,10 +20,7 @@ class Table:
 
     def print(self) -> None:
         """Print to stdout."""
-        import sys
-
         import rich.box
-        from rich.console import Console
         from rich.table import Table as RichTable
 
         table = RichTable(
@@ -32,7 +30,7 @@ class Table:
             table.add_column(column, justify="right" if of_numbers else "left")
         for row in self.rows:
             table.add_row(*row)
-        Console(file=sys.stdout, highlight=False).print(table)
+        print_table(table)
 
     def markdown(self) -> str:
         """The table in Markdown, title above."""

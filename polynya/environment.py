@@ -59,16 +59,17 @@ def found_environment() -> dict[str, str]:
     return dict(_FOUND or os.environ)
 
 
-def settle_process(*, quiet: bool = False) -> None:
+def settle_process(*, worker: bool = False) -> None:
     """Make this process, and those that it starts, independent of settings of other programs.
 
     Every command calls it before it imports anything else; so do workers that others start.
 
     Args:
-        quiet: Say nothing of variables that can't be used.
+        worker: Of another program: it goes on as it was started, and says nothing.
     """
     _FOUND.update({} if _FOUND else os.environ)
-    _use_utf8()
+    if not worker:
+        _use_utf8()
     notes = drop_unusable(os.environ)
     settle_geodata()
     settle_keras()
@@ -78,7 +79,7 @@ def settle_process(*, quiet: bool = False) -> None:
         # Packages warn of each other's future; that ends nothing.
         warnings.simplefilter("default")
         os.environ.pop("PYTHONWARNINGS", None)
-    if not quiet and sys.stderr is not None:
+    if not worker and sys.stderr is not None:
         sys.stderr.write("".join(f"{note}\n" for note in notes))
 
 
@@ -168,7 +169,7 @@ def settle_matplotlib(environment: MutableMapping[str, str] = os.environ) -> Non
 def cache_folder(name: str, environment: Mapping[str, str] = os.environ) -> Path | None:
     """A folder for what can be made again, in which only this user writes.
 
-    POLYNYA_CACHE, then XDG_CACHE_HOME, ~/.cache, and a folder of the user's own for temporary files.
+    POLYNYA_CACHE, then XDG_CACHE_HOME, ~/.cache, and a folder of this user among temporary files.
 
     Args:
         name: Of the folder.
@@ -208,6 +209,14 @@ def install_command(extra: str, *more: str) -> str:
     return f"{shlex.quote(sys.executable)} -m pip install {words}"
 
 
+def has_known_name() -> bool:
+    """Whether this machine's name has an address; laptops away from their network have none."""
+    try:
+        return bool(socket.getaddrinfo(socket.gethostname(), None))
+    except OSError:
+        return False
+
+
 def spark_environment(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     """Variables that Spark's Java lacks on this machine; empty where all is well.
 
@@ -218,11 +227,8 @@ def spark_environment(environment: Mapping[str, str] = os.environ) -> dict[str, 
     """
     lacking: dict[str, str] = {}
     if not {"SPARK_LOCAL_HOSTNAME", "SPARK_LOCAL_IP"} & set(environment):
-        try:
-            socket.getaddrinfo(socket.gethostname(), None)
-        except OSError:
-            # Nobody knows the machine's name, so nobody else can be meant to reach it by that.
-            lacking["SPARK_LOCAL_HOSTNAME"] = "localhost"
+        # Where nobody knows the machine's name, nobody can be meant to reach it by that.
+        lacking |= {} if has_known_name() else {"SPARK_LOCAL_HOSTNAME": "localhost"}
     if _user() is None:
         # Hadoop asks the system for a name, Ivy for a home, and both end Java without it.
         name = _name(environment)

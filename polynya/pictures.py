@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 import numpy as np
 from numpy.typing import NDArray
 
 from polynya.classes import ClassScheme
+from polynya.environment import settle_matplotlib
 from polynya.files import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+P = ParamSpec("P")
 
 _MAX_PANEL = 900
 """Longest side of a panel in pixels; of larger scenes blocks of pixels are shown."""
@@ -27,6 +31,21 @@ def thinning(height: int, width: int) -> int:
     return -(-max(height, width) // _MAX_PANEL)
 
 
+def _plain(draw: Callable[P, None]) -> Callable[P, None]:
+    """Draw in matplotlib's own style, whatever the user's matplotlibrc and environment say."""
+
+    @wraps(draw)
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> None:
+        settle_matplotlib()
+        from matplotlib import style
+
+        with style.context("default"):
+            draw(*args, **kwargs)
+
+    return drawn
+
+
+@_plain
 def draw_panels(
     path: Path,
     panels: Sequence[tuple[str, NDArray[np.uint8]]],
@@ -142,6 +161,7 @@ def _outlined() -> list[Any]:
     return [withStroke(linewidth=2, foreground="black")]
 
 
+@_plain
 def draw_confusion(
     path: Path, confusions: Sequence[tuple[str, NDArray[np.int64]]], classes: ClassScheme
 ) -> None:

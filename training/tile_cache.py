@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 
+from polynya.environment import cache_folder
 from polynya.errors import OutputError, reason_of
 from polynya.files import write_text
 from polynya.manifest import MANIFEST_FILE
@@ -154,10 +154,13 @@ def _decode_part(
 def _cache_folder(options: InputOptions) -> Path:
     if options.folder is not None:
         return Path(options.folder).expanduser().absolute()
-    caches = os.environ.get("POLYNYA_CACHE")
-    if caches:
-        return Path(caches).absolute() / "tiles"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "polynya" / "tiles"
+    folder = cache_folder("tiles")
+    if folder is None:
+        raise OutputError(
+            "There is no folder that can be written for decoded tiles; name one with the variable"
+            " POLYNYA_CACHE, or with the recipe's key 'training.input.folder'."
+        )
+    return folder
 
 
 def _key(shards: ShardSet, size: int) -> str:

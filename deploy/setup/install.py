@@ -159,7 +159,10 @@ def extend_activate() -> None:
 
 def check_horovod() -> None:
     """Load Horovod as `polynya doctor` does; a wheel of another machine may not load here."""
-    ask = "from polynya.doctor.components import check_horovod as check; c = check(); print(c.found, not c.ok)"
+    ask = (
+        "from polynya.doctor.components import check_horovod as check; c = check();"
+        " print(c.found, not c.ok)"
+    )
     answer = (output_of([VENV / "bin/python", "-c", ask], env=inside_env()) or "True").strip()
     found, _, broken = answer.splitlines()[-1].rpartition(" ")
     if broken != "False":

@@ -18,8 +18,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
+from polynya.doctor import programs
 from polynya.doctor.components import Check
-from polynya.environment import found_environment
+from polynya.environment import found_environment, has_known_name
 from polynya.progress import progress
 
 State = Literal["ready", "installed", "not ready", "not installed"]
@@ -28,74 +29,18 @@ _SECONDS = 180
 """Time for one start. All of them together take about 20 on two cores."""
 _LONGEST_LINE = 160
 
-_SCENE = """
-import sys
-import numpy, pyproj, rasterio
-from polynya.environment import settle_process
-settle_process(quiet=True)
-from rasterio.transform import from_origin
-from rasterio.warp import transform
-pixels = numpy.zeros((3, 64, 64), "uint8")
-pixels[:, :, :32], pixels[:, :, 32:] = 12, 228
-profile = dict(driver="GTiff", height=64, width=64, count=3, dtype="uint8", crs="EPSG:3031")
-with rasterio.open(sys.argv[1], "w", transform=from_origin(0, -1e6, 10, 10), **profile) as file:
-    file.write(pixels)
-with rasterio.open(sys.argv[1]) as file:
-    assert (file.read() == pixels).all(), "a GeoTIFF is not read as it was written"
-    (x,), (y,) = transform(file.crs, "EPSG:4326", [0.0], [-1e6])
-u, v = pyproj.Transformer.from_crs(3031, 4326, always_xy=True).transform(0.0, -1e6)
-assert max(abs(x - u), abs(y - v)) < 1e-6 and abs(abs(x) - 180) < 1e-6 and -81 < y < -80, (
-    f"PROJ gives the place ({x}, {y}), and pyproj ({u}, {v})")
-"""
-
-_STEP = """
-from training.devices import import_tensorflow
-import_tensorflow()
-import keras, numpy
-model = keras.Sequential([keras.Input((16, 16, 3)), keras.layers.Conv2D(3, 3, activation="softmax")])
-model.compile("sgd", "sparse_categorical_crossentropy")
-loss = model.train_on_batch(numpy.ones((2, 16, 16, 3)), numpy.zeros((2, 14, 14)))
-assert numpy.isfinite(loss), "a step of training gives no loss"
-import training.start
-"""
-
-_PREDICTION = """
-from training.devices import import_tensorflow
-import_tensorflow()
-import keras, numpy
-model = keras.Sequential([keras.Input((16, 16, 3)), keras.layers.Conv2D(3, 3, activation="softmax")])
-shares = model.predict_on_batch(numpy.ones((2, 16, 16, 3)))
-assert numpy.allclose(shares.sum(-1), 1, atol=1e-5), "probabilities of a model do not sum to 1"
-import inference.run
-from polynya.environment import settle_matplotlib
-settle_matplotlib()
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-"""
-
-_RANK = """
-from importlib.util import find_spec
-from pathlib import Path
-from horovod.common.basics import HorovodBasics
-from horovod.common.process_sets import _setup
-library = Path(find_spec("horovod").origin).parent / "tensorflow" / "mpi_lib"
-ranks = HorovodBasics(str(library), "mpi_lib")
-_setup(ranks)
-ranks.init()
-assert ranks.size() == 2, f"{ranks.size()} ranks instead of 2"
-ranks.shutdown()
-"""
-"""Horovod without TensorFlow, whose import by every rank takes longer than all the rest."""
-
-_OPENVINO = """
-import sys
-sys.modules.setdefault("openvino_telemetry", None)
-import openvino
-assert "CPU" in openvino.Core().available_devices, "OpenVINO finds no processor that it can use"
-"""
-
 
 class _FailedError(Exception):
-    """What was started didn't end well; says the line of its output that tells most."""
+    """What was started didn't end well.
+
+    Args:
+        found: The line of its output that tells most.
+        remedy: The command that fixes it.
+    """
+
+    def __init__(self, found: str, remedy: str = "make setup") -> None:
+        super().__init__(found)
+        self.remedy = remedy
 
 
 @dataclass(frozen=True)
@@ -204,12 +149,12 @@ def _spark(runner: _Runner, environment: Mapping[str, str]) -> str:
 
 
 def _train(runner: _Runner, environment: Mapping[str, str]) -> str:
-    runner.python(_STEP, environment)
+    runner.python(programs.STEP, environment)
     return "one step of a small model"
 
 
 def _predict(runner: _Runner, environment: Mapping[str, str]) -> str:
-    runner.python(_PREDICTION, environment)
+    runner.python(programs.PREDICTION, environment)
     return "one batch through a small model"
 
 
@@ -222,17 +167,21 @@ def _ranks(runner: _Runner, environment: Mapping[str, str]) -> str:
     troubles = []
     for launcher in launchers:
         try:
-            runner.run([*launcher, sys.executable, "-c", _RANK], environment)
+            runner.run([*launcher, sys.executable, "-c", programs.RANK], environment)
         except _FailedError as failure:
             troubles.append(str(failure))
         else:
             trouble = f"; without --disable-cache: {troubles[0]}" if troubles else ""
             return " ".join(launcher) + trouble
-    raise _FailedError(f"horovodrun: {troubles[0]}; mpirun: {troubles[-1]}")
+    found = f"horovodrun: {troubles[0]}; mpirun: {troubles[-1]}"
+    if not has_known_name():
+        name = "echo 127.0.1.1 $(uname -n) | sudo tee -a /etc/hosts"
+        raise _FailedError(f"nothing gives an address to this machine's name; {found}", name)
+    raise _FailedError(found)
 
 
 def _openvino(runner: _Runner, environment: Mapping[str, str]) -> str:
-    runner.python(_OPENVINO, environment)
+    runner.python(programs.OPENVINO, environment)
     return "OpenVINO has a processor"
 
 
@@ -331,7 +280,7 @@ def _started(names: Sequence[str]) -> dict[str, Answer]:
 
 def _write_scene(runner: _Runner) -> Answer | None:
     """Write and read a GeoTIFF; what is wrong, if that can't be done."""
-    start = _code_start(_SCENE, str(runner.folder / "scene.tif"))
+    start = _code_start(programs.SCENE, str(runner.folder / "scene.tif"))
     answer = _answer(Task("GDAL and PROJ", (), "GDAL", start), runner)
     return None if answer.good else answer
 
@@ -349,7 +298,7 @@ def _answer(task: Task, runner: _Runner) -> Answer:
     try:
         return Answer("ready", task.start(runner, environment))
     except _FailedError as failure:
-        found = str(failure)
+        found, remedy = str(failure), failure.remedy
     suspects = [name for name in task.suspects if name in environment]
     if suspects:
         without = {name: environment[name] for name in environment if name not in suspects}
@@ -360,12 +309,12 @@ def _answer(task: Task, runner: _Runner) -> Answer:
         else:
             values = ", ".join(f"{name}={environment[name]}" for name in suspects)
             return Answer("not ready", f"{found} ({values})", f"unset {' '.join(suspects)}")
-    return Answer("not ready", found, "make setup")
+    return Answer("not ready", found, remedy)
 
 
 def telling_line(output: str) -> str:
     """The line of a failed program's output that says most of why it failed."""
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    lines = [line.strip() for line in output.splitlines() if re.search("[A-Za-z]", line)]
     telling = [
         line for line in lines if re.search(r"(Error|Exception|error|not found|No such)", line)
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +9,7 @@ from typing import Annotated
 import typer
 
 from polynya.errors import OutputError, ScenesFailedError
-from polynya.progress import console
+from polynya.progress import console, print_table
 from polynya.sources.item import Item
 from polynya.sources.manifest import MANIFEST_FILE
 from polynya.sources.run import Summary, acquire_options, fetch_scenes, list_items
@@ -85,7 +84,6 @@ def scenes(
 
 def print_items(items: Sequence[Item]) -> None:
     """Print a table of items, and how many there are, to stdout."""
-    from rich.console import Console
     from rich.table import Table
 
     table = Table("item", "time (UTC)", "cloud %", "baseline", "bands", "offset", box=None)
@@ -96,8 +94,7 @@ def print_items(items: Sequence[Item]) -> None:
         table.add_row(
             item.id, item.time_text, cloud, item.baseline or "", item.problem or bands, offsets
         )
-    # Wide enough for every name when piped into a file or another program.
-    Console(width=None if sys.stdout.isatty() else 300, highlight=False, markup=False).print(table)
+    print_table(table)
     broken = sum(bool(item.problem) for item in items)
     typer.echo(f"{len(items)} scenes" + (f", {broken} of them can't be used" if broken else ""))
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from polynya.environment import install_command
 from polynya.errors import MissingDependencyError, SceneError, SourceError, reason_of
 from polynya.sources import sentinel2
 from polynya.sources.item import Band, Grid, Item
@@ -168,8 +169,8 @@ def client() -> Any:
         import ee
     except ImportError:
         raise MissingDependencyError(
-            "Scenes from Earth Engine need the package earthengine-api; run 'pip install"
-            " polynya[earthengine]'."
+            "Scenes from Earth Engine need the package earthengine-api; install it with:"
+            f" {install_command('earthengine')}"
         ) from None
     return ee
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from shapely.geometry import mapping
 
+from polynya.environment import install_command
 from polynya.errors import MissingDependencyError, PolynyaError, SourceError, reason_of
 from polynya.progress import track
 from polynya.sources.item import Item
@@ -177,7 +178,8 @@ def _stac_io(options: StacOptions) -> Any:
         from pystac_client.stac_api_io import StacApiIO
     except ImportError:
         raise MissingDependencyError(
-            "Scenes from STAC need the package pystac-client; run 'pip install polynya[stac]'."
+            "Scenes from STAC need the package pystac-client; install it with:"
+            f" {install_command('stac')}"
         ) from None
     from urllib3.util import Retry
 

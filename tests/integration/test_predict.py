@@ -180,7 +180,7 @@ def test_predict_takes_the_back_end_of_the_command(model, write_scene, tmp_path,
     assert item["properties"]["polynya:backend"] == "openvino, bfloat16"
     monkeypatch.setitem(sys.modules, "openvino", None)
     said = run(*words, "--overwrite", expect=1).output
-    assert "OpenVINO is not installed; install it with: pip install" in said
+    assert "OpenVINO is not installed; take 'keras' as --backend" in said
     assert "Failed" not in said
 
 

@@ -277,4 +277,4 @@ def test_what_is_wrong_with_the_account_or_the_service_is_one_sentence(tmp_path,
         assert "earthengine authenticate" in problem(**nobody)
     assert "Earth Engine can't be used" in problem(**options, retries=0)
     monkeypatch.setitem(sys.modules, "ee", None)
-    assert "pip install polynya[earthengine]" in problem(**options)
+    assert "[earthengine]'" in problem(**options)
