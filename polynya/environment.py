@@ -138,7 +138,8 @@ def settle_geodata(environment: MutableMapping[str, str] = os.environ) -> None:
 
 
 def settle_keras(environment: MutableMapping[str, str] = os.environ) -> None:
-    """Set the back end and the defaults of Keras; before it is imported."""
+    """Set the back end and the defaults of Keras; before it is imported. It imports matplotlib."""
+    settle_matplotlib(environment)
     for name in _IGNORED:
         environment.pop(name, None)
     environment.update(_KERAS)

@@ -164,16 +164,16 @@ def _ranks(runner: _Runner, environment: Mapping[str, str]) -> str:
         ("horovodrun", "--gloo", "--disable-cache", "-np", "2"),
         ("mpirun", "-np", "2"),
     )
-    troubles = []
+    troubles: list[str] = []
     for launcher in launchers:
+        title = " ".join(launcher)
         try:
             runner.run([*launcher, sys.executable, "-c", programs.RANK], environment)
         except _FailedError as failure:
-            troubles.append(str(failure))
+            troubles.append(f"{title} fails: {failure}")
         else:
-            trouble = f"; without --disable-cache: {troubles[0]}" if troubles else ""
-            return " ".join(launcher) + trouble
-    found = f"horovodrun: {troubles[0]}; mpirun: {troubles[-1]}"
+            return "; ".join([title, *troubles[:1]])
+    found = "; ".join([troubles[0], troubles[-1]])
     if not has_known_name():
         name = "echo 127.0.1.1 $(uname -n) | sudo tee -a /etc/hosts"
         raise _FailedError(f"nothing gives an address to this machine's name; {found}", name)
@@ -208,11 +208,14 @@ _OF_SPARK = (
     "PYTHONPATH",
 )
 
+_OF_LAUNCHERS = ("MPLBACKEND", "KERAS_BACKEND", "KERAS_HOME", "PYTHONPATH", "LD_LIBRARY_PATH")
+"""`horovodrun` imports Keras by itself, with whatever the user has set."""
+
 TASKS: Mapping[str, Task] = {
     "label": Task("label scenes", _BASE, "GDAL", _label),
     "spark": Task("label on Spark", (*_BASE, "Java", "Spark"), "Spark", _spark, _OF_SPARK),
     "train": Task("train", _KERAS, "TensorFlow", _train),
-    "ranks": Task("train on many ranks", (*_KERAS, "Horovod"), "Horovod", _ranks),
+    "ranks": Task("train on many ranks", (*_KERAS, "Horovod"), "Horovod", _ranks, _OF_LAUNCHERS),
     "predict": Task("map scenes", _KERAS, "TensorFlow", _predict),
     "openvino": Task("map with OpenVINO", (*_KERAS, "OpenVINO"), "OpenVINO", _openvino),
     "earthengine": Task(

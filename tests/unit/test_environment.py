@@ -141,6 +141,7 @@ except Exception as error:
     done = run(
         sys.executable, "-c", code, cwd=ROOT,
         KERAS_BACKEND="torch", KERAS_HOME=str(tmp_path), KERAS_MAX_EPOCHS="few",
+        MPLBACKEND="module://no.such.backend",
     )  # fmt: skip
     first, second = done.stdout.splitlines()
     assert first == "tensorflow float32 1e-07 channels_last"
