@@ -321,7 +321,6 @@ def test_a_photograph_is_turned_as_its_camera_says(tmp_path, value):
     assert names(tmp_path) == ["photo.jpg"]
 
 
-
 def test_scenes_with_a_place_are_as_they_are(tmp_path):
     scene = replace(make_scene(), uri="nowhere.tif")
     with upright(scene, tmp_path) as seen:

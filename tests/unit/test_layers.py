@@ -113,9 +113,7 @@ def test_auto_takes_only_what_is_there_and_a_name_insists(write_scene, numbers):
     assert layers.swir is None
     assert layers.cirrus is None
     for key, band in [("swir", "B11"), ("cirrus", 9), ("clouds", "SCL")]:
-        with pytest.raises(
-            SceneError, match=f"no band {band!r}.*fix scene.layers.{key}"
-        ) as caught:
+        with pytest.raises(SceneError, match=f"no band {band!r}.*fix scene.layers.{key}") as caught:
             open_scene(path, options(**{key: band}))
         assert path in str(caught.value)
 
