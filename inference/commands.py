@@ -11,6 +11,7 @@ from autolabel.commands import EngineOption, Workers
 from inference.choice import parse_products
 from inference.options import MapOptions
 from inference.run import map_scenes
+from polynya.classes import Palette
 from polynya.inference_options import Backend, FirstFilter, Precision
 
 Out = Annotated[Path, typer.Option("--out", help="Folder for the maps.")]
@@ -45,6 +46,11 @@ FilterOption = Annotated[
     typer.Option("--filter", help="Filter before the model sees a scene; default: the recipe's."),
 ]
 
+PaletteOption = Annotated[
+    Palette | None,
+    typer.Option("--palette", help="Colours of classes; default: the recipe's."),
+]
+
 
 def predict(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="Folder of a trained model.")],
@@ -60,6 +66,7 @@ def predict(
     backend: BackendOption = None,
     precision: PrecisionOption = None,
     first_filter: FilterOption = None,
+    palette: PaletteOption = None,
     engine: EngineOption = "here",
     workers: Workers = None,
 ) -> None:
@@ -80,5 +87,6 @@ def predict(
         backend=backend,
         precision=precision,
         first_filter=first_filter,
+        palette=palette,
     )
     map_scenes(scenes, options, engine, workers)

@@ -23,6 +23,7 @@ try:
         Out,
         Overlap,
         Overwrite,
+        PaletteOption,
         PrecisionOption,
         Products,
         predict,
@@ -48,6 +49,7 @@ def job(
     backend: BackendOption = None,
     precision: PrecisionOption = None,
     first_filter: FilterOption = None,
+    palette: PaletteOption = None,
     engine: EngineOption = "spark",
     workers: Workers = None,
 ) -> None:
@@ -65,6 +67,7 @@ def job(
         backend=backend,
         precision=precision,
         first_filter=first_filter,
+        palette=palette,
         engine=engine,
         workers=workers,
     )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from inference.choice import inference_options
 from inference.predict import open_model
+from polynya.classes import Palette
 from polynya.inference_options import (
     Backend,
     FirstFilter,
@@ -46,6 +47,8 @@ class MapOptions:
     """Arithmetic of its layers; default from the recipe."""
     first_filter: FirstFilter | None = None
     """Filter before the model sees a scene; default from the recipe."""
+    palette: Palette | None = None
+    """Colours of classes; default from the recipe."""
 
 
 def model_of(options: MapOptions) -> TrainedModel:
@@ -54,7 +57,13 @@ def model_of(options: MapOptions) -> TrainedModel:
     Raises:
         ModelError: There is no usable model.
     """
-    return _opened(options.model, options.backend, options.precision, options.first_filter)
+    said = {
+        "backend": options.backend,
+        "precision": options.precision,
+        "filter": options.first_filter,
+        "palette": options.palette,
+    }
+    return _opened(options.model, tuple((k, v) for k, v in said.items() if v is not None))
 
 
 def wanted_of(options: MapOptions) -> InferenceOptions:
@@ -67,15 +76,9 @@ def wanted_of(options: MapOptions) -> InferenceOptions:
 
 
 @lru_cache(maxsize=1)
-def _opened(
-    folder: Path,
-    backend: Backend | None,
-    precision: Precision | None,
-    first_filter: FirstFilter | None,
-) -> TrainedModel:
+def _opened(folder: Path, said: tuple[tuple[str, str], ...]) -> TrainedModel:
     """The model of this process: loading takes seconds, so a worker does it once."""
-    said = {"backend": backend, "precision": precision, "filter": first_filter}
-    return open_model(folder).run_with(**{k: v for k, v in said.items() if v is not None})
+    return open_model(folder).run_with(**dict(said))
 
 
 def take_one_core() -> None:

@@ -28,8 +28,9 @@ from polynya.inference_options import InferenceOptions
 from polynya.ownership import check_free, folder_kinds, remove_file
 from polynya.progress import console
 from polynya.provenance import file_digest, provenance
+from polynya.scene_names import printable
 from polynya.scenes import Scene, SceneRef, open_scene
-from polynya.uris import file_name
+from polynya.uris import file_name, public_uri
 from training.model_folder import MODEL_FILE
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def map_scene(
     check_products(paths, options, ref.uri)
     if missing := why_without_ground(scene):
         console.print(
-            f"{scene.uri}: areas or footprint can't be known, as {missing}.",
+            f"{printable(public_uri(scene.uri))}: areas or footprint can't be known, as {missing}.",
             markup=False,
             soft_wrap=True,
         )
@@ -201,7 +202,7 @@ def prediction_tags(
     return provenance(
         model.recipe,
         model_digest=file_digest(model.folder / MODEL_FILE),
-        source=file_name(scene.uri),
+        source=printable(file_name(scene.uri)),
         source_digest=scene_digest(scene),
         window_size=f"{windows.rows.size} x {windows.columns.size}",
         window_overlap=f"{windows.rows.overlap}, {options.blend}",

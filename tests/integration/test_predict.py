@@ -59,7 +59,8 @@ def test_predict_writes_map_item_picture_and_summary(model, write_scene, tmp_pat
     assert tags["recipe_digest"] == make_recipe().digest()
     assert len(validate_folder(out)) == 3
     item = json.loads((out / "site_20191104.json").read_text())
-    assert item["properties"]["datetime"] == "2019-11-04T00:00:00Z"
+    assert item["properties"]["datetime"] is None
+    assert item["properties"]["start_datetime"] == "2019-11-04T00:00:00Z"
     row = rows(out / "summary.csv")["site_20191104"]
     assert row["status"] == "done"
     counts = [(label_image(image, method="none") == code).sum() for code in range(3)]
@@ -67,6 +68,37 @@ def test_predict_writes_map_item_picture_and_summary(model, write_scene, tmp_pat
         # EPSG:3031 is true to scale at 71 degrees south only: 100 m2 of it are 103.6 m2 there.
         assert float(row[f"{name}_km2"]) == pytest.approx(count * 1.0362e-4, rel=1e-3)
         assert float(row[f"{name}_share"]) == pytest.approx(count / sum(counts), abs=1e-6)
+
+
+def test_predict_in_the_second_palette_changes_colours_and_nothing_else(
+    model, write_scene, tmp_path
+):
+    path, out = write_scene("in/site.tif", image_with_wedge(), nodata=0), tmp_path / "maps"
+    run("predict", model, path, "--out", out)
+    with rasterio.open(out / "site.tif") as written:
+        before = written.read(1)
+    result = run("predict", model, path, "--out", out, "--palette", "colour-blind")
+    assert "1 scenes mapped, 0 skipped" in result.stdout
+    with rasterio.open(out / "site.tif") as written:
+        np.testing.assert_array_equal(written.read(1), before)
+        assert written.colormap(1)[2] == (213, 94, 0, 255)
+    validate_folder(out)
+    item = json.loads((out / "site.json").read_text())
+    hints = [c.get("color_hint") for c in item["assets"]["map"]["classification:classes"]]
+    assert hints == ["0072B2", "F0E442", "D55E00", None]
+    again = run("predict", model, path, "--out", out, "--palette", "colour-blind")
+    assert "0 scenes mapped, 1 skipped" in again.stdout
+
+
+def test_predict_tells_what_a_scene_lacks_for_a_place(model, write_scene, tmp_path):
+    path = write_scene("in/site.tif", image_with_wedge(), crs=None, nodata=0)
+    with rasterio.open(path, "r+") as target:
+        target.crs = "EPSG:3031"
+    result = run("predict", model, path, "--out", tmp_path / "maps")
+    assert "areas or footprint can't be known, as it has a coordinate system but no geot" in (
+        " ".join(result.output.split())
+    )
+    assert rows(tmp_path / "maps" / "summary.csv")["site"]["open_water_km2"] == ""
 
 
 def test_predict_does_the_good_scenes_among_bad_ones(model, write_scene, tmp_path):
