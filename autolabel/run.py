@@ -31,12 +31,14 @@ from polynya.attempt import Failure, attempt
 from polynya.dataset import announce, damaged_files, finish_dataset, foreign_files, open_dataset
 from polynya.errors import ScenesFailedError
 from polynya.grid import tile_grid
+from polynya.identity import scene_digest
 from polynya.manifest import MANIFEST_FILE, SceneResult, read_manifest
 from polynya.progress import console, progress
 from polynya.recipe import Recipe, load_recipe
 from polynya.scene_names import printable
 from polynya.scenes import SceneRef, find_scenes
 from polynya.storage import Folder, absolute
+from polynya.stores import gdal_path, is_remote
 
 
 def run_labelling(
@@ -280,6 +282,9 @@ def _join(found: Found, parts: Sequence[PartResult], recipe: Recipe) -> SceneRes
     )
     ordered = sorted(parts, key=lambda part: part.row)
     reason = next((part.reason for part in ordered if part.reason), "")
+    # A local file that is as it was is not read again for that.
+    if not reason and not is_remote(gdal_path(scene.uri)) and scene_digest(scene) != found.digest:
+        reason = f"{scene.uri} changed while it was labelled; label it again when it is complete."
     if reason:
         return replace(row, status="failed", reason=reason, failed=tiles)
     valid = sum(part.valid_pixels for part in ordered)

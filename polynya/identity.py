@@ -136,7 +136,8 @@ def _companions(path: str, uri: str, references: References) -> Iterator[str]:
 
 def _file(path: str) -> str:
     status = os.stat(path)
-    return _content(path, status.st_size, status.st_mtime_ns, status.st_ino)
+    # Not when its content was changed: tools that copy and unpack set that back.
+    return _content(path, status.st_size, status.st_ctime_ns, status.st_ino)
 
 
 @lru_cache(maxsize=4096)

@@ -14,7 +14,7 @@ from polynya.dataset import finish_dataset, open_dataset, start_dataset
 from polynya.errors import OutputError, ScenesFailedError
 from polynya.manifest import read_manifest
 from polynya.recipe import Recipe
-from polynya.scenes import SceneRef
+from polynya.scenes import SceneRef, read_scene
 from polynya.shards import open_shards
 from polynya.storage import Folder
 
@@ -212,6 +212,23 @@ def test_a_scene_that_is_broken_now_loses_its_old_tiles(tmp_path, write_scene, l
     label(*paths, fails=True)
     assert rows(tmp_path)["s1"].status == "failed"
     assert len(shard_bytes(tmp_path)) == 1
+
+
+def test_a_scene_that_changes_while_it_is_labelled_is_a_failure(
+    tmp_path, write_scene, label, monkeypatch
+):
+    path = write_scene("a.tif", ice_image(64, 64))
+
+    def arrives(scene, window=None):
+        write_scene("a.tif", ice_image(64, 64, 5))
+        return read_scene(scene, window)
+
+    monkeypatch.setattr("autolabel.tasks.read_scene", arrives)
+    assert "a.tif changed while it was labelled; label it again" in label(path, fails=True)
+    assert shard_bytes(tmp_path) == {}
+    monkeypatch.undo()
+    label(path)
+    assert (image_in(tmp_path, "a")[:64, :64] == ice_image(64, 64, 5)).all()
 
 
 def test_copies_of_a_scene_are_named(tmp_path, write_scene, label):
