@@ -152,21 +152,21 @@ def _serve(connection: Connection) -> None:
     # Ctrl-C goes to all processes of a terminal; the driver says what becomes of it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_parent, name="parent", daemon=True).start()
-    connection.send(None)
+    answer: tuple[Any, BaseException | None] = (None, None)  # The first one says that it is ready.
     while True:
-        answer: tuple[Any, BaseException | None]
-        try:
-            task, item = connection.recv()
-            answer = (task(item), None)
-        except EOFError:
-            return
-        except Exception as error:  # noqa: BLE001 - all of them are raised again on the driver
-            error.add_note(traceback.format_exc())
-            answer = (None, error)
         try:
             connection.send(answer)
         except OSError:
             return  # Nobody wants it any more.
+        try:
+            try:
+                task, item = connection.recv()
+            except (EOFError, ConnectionError):
+                return
+            answer = (task(item), None)
+        except Exception as error:  # noqa: BLE001 - all of them are raised again on the driver
+            error.add_note(traceback.format_exc())
+            answer = (None, error)
 
 
 def _end_with_parent() -> None:
