@@ -23,7 +23,7 @@ from polynya.locks import locked
 from polynya.ownership import is_ours
 from polynya.progress import track
 from polynya.scenes import Scene
-from training.model_folder import DECISION_FILE, TUNING_FILE, training_scenes
+from training.model_folder import DECISION_FILE, TUNING_FILE, trained_on
 
 if TYPE_CHECKING:
     from training.model_folder import TrainedModel
@@ -111,8 +111,8 @@ def known_scenes(model: TrainedModel, patterns: list[str]) -> list[Known]:
     Raises:
         SceneError: None is left.
     """
-    trained = training_scenes(model.folder)
     opened = open_scenes(patterns, model.recipe)
+    trained = trained_on(model.folder, opened)
     scenes = [scene for scene in opened if scene.id not in trained]
     if not scenes:
         raise SceneError(

@@ -12,8 +12,11 @@ from polynya.errors import PolynyaError
 from polynya.training_options import HorovodOptions
 
 _SIZE_VARIABLES = ("HOROVOD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
-_STARTERS = ("horovodrun", "mpirun", "mpiexec", "supervise.py")
-"""Programs among whose descendants ranks are, on the machine where they were started."""
+_STARTERS = {
+    **{name: name for name in ("horovodrun", "mpirun", "mpiexec", "supervise.py")},
+    "prterun": "mpirun",  # What that of Open MPI 5 becomes.
+}
+"""Programs among whose descendants ranks are, by what runs; their names for people."""
 _BEGINNINGS = ("--resume", "--overwrite")
 _RANK_VARIABLES = ("HOROVOD_RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK")
 
@@ -91,6 +94,8 @@ def _starter(pid: int) -> Sequence[str] | None:
             break
         # A script comes behind its interpreter.
         at = next((i for i, word in enumerate(words[:2]) if Path(word).name in _STARTERS), None)
-        found = found if at is None else words[at:]
+        if at is not None:
+            name = _STARTERS[Path(words[at]).name]
+            found = [words[at] if name.endswith(".py") else name, *words[at + 1 :]]
         pid = int(status.rpartition(")")[2].split()[1])
     return found

@@ -22,17 +22,19 @@ import io
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polynya.classes import ClassScheme
-from polynya.errors import ModelError, OutputError
+from polynya.errors import ModelError, OutputError, SceneError
 from polynya.files import whole_file, write_text
+from polynya.identity import scene_digest
 from polynya.ownership import check_free, is_ours, make_folder, open_output, remove_ours
 from polynya.recipe import Recipe, load_recipe
+from polynya.scenes import Scene
 from training import checkpoints
 from training.checkpoints import Checkpoint
 from training.model_file import open_keras_file
@@ -198,12 +200,40 @@ def training_scenes(folder: Path) -> set[str]:
     Raises:
         ModelError: The file that says it is damaged.
     """
+    return set(_read_split(folder)[0])
+
+
+def trained_on(folder: Path, scenes: Iterable[Scene]) -> set[str]:
+    """Ids of those scenes that trained a model, by their names, or by their content under others.
+
+    A scene that can't be read counts by its name only.
+
+    Raises:
+        ModelError: The file that says it is damaged.
+    """
+    ids, digests = _read_split(folder)
+    return {
+        scene.id for scene in scenes if scene.id in ids or (digests and _digest(scene) in digests)
+    }
+
+
+def _digest(scene: Scene) -> str | None:
+    try:
+        return scene_digest(scene)
+    except SceneError:
+        return None
+
+
+def _read_split(folder: Path) -> tuple[set[str], set[str]]:
+    """Ids and digests of the training scenes; digests are missing in folders of older versions."""
     path = folder / SPLIT_FILE
     if not path.is_file():
-        return set()
+        return set(), set()
     try:
-        return {str(scene) for scene in json.loads(path.read_text(encoding="utf-8"))["training"]}
-    except (OSError, ValueError, KeyError, TypeError):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        digests = content.get("training_digests", {}).values()
+        return set(map(str, content["training"])), set(map(str, digests))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ModelError(f"{path} is damaged; train the model again, or remove it.") from None
 
 

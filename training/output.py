@@ -80,7 +80,11 @@ class ModelWriter:
         split = self._data.split
         model_folder.write_json(
             self._folder / model_folder.SPLIT_FILE,
-            {"training": split.training, "validation": split.validation},
+            {
+                "training": split.training,
+                "validation": split.validation,
+                "training_digests": self._data.digests,
+            },
         )
         facts = provenance(
             self._recipe,

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polynya.errors import RecipeError, ShardError
+from polynya.manifest import read_manifest
 from polynya.progress import console
 from polynya.recipe import Recipe
 from polynya.shards import ShardSet
@@ -64,6 +65,9 @@ class TrainingData:
     """Of all that labels depend on."""
     counts: LabelCounts
     """Labelled pixels of both sides."""
+    digests: dict[str, str]
+    """Of the content of the training scenes, by their ids, as far as the manifest has them; empty
+    but on rank 0."""
 
     @property
     def digest(self) -> str:
@@ -174,7 +178,13 @@ def load_data(
         ValidationTiles(validation, recipe, collective),
         shards.recipe.labels_digest(),
         counts,
+        _digests(shards, split) if collective.rank == 0 else {},
     )
+
+
+def _digests(shards: ShardSet, split: Split) -> dict[str, str]:
+    digests = {row.scene_id: row.digest for row in read_manifest(shards.folder) if row.digest}
+    return {scene: digests[scene] for scene in split.training if scene in digests}
 
 
 def open_sources(

@@ -81,6 +81,9 @@ def test_two_runs_are_the_same_bits_though_one_was_killed_and_told_to_stop(folde
         job.signal_rank(1, signal.SIGKILL)
         assert job.end(60) != 0
     assert not (broken / "README.md").exists()
+    told = (folder / "killed.log").read_text()
+    assert "from its last checkpoint: mpirun --oversubscribe -np 2 " in told
+    assert f"{' '.join(arguments)} --resume\n" in told
 
     command = launch_command("mpirun", 2, *arguments, "--resume")
     with Job(command, folder / "stopped.log") as job:

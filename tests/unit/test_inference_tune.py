@@ -16,6 +16,7 @@ from inference.predict import open_model, predict_scene
 from inference.tune import find_decision, known_scenes
 from polynya.cli import build_app
 from polynya.errors import ModelError, SceneError
+from polynya.identity import scene_digest
 from polynya.scenes import open_scene
 
 
@@ -81,6 +82,10 @@ def test_scenes_that_trained_the_model_are_left_out(tmp_path, specked):
     assert [known.scene.id for known in known_scenes(model, both)] == ["s1_clear"]
     with pytest.raises(SceneError, match="All 1 scenes trained the model"):
         known_scenes(model, both[:1])
+    # One of them under another name.
+    digest = scene_digest(open_scene(both[0]))
+    split.write_text(json.dumps({"training": ["other"], "training_digests": {"other": digest}}))
+    assert [known.scene.id for known in known_scenes(model, both)] == ["s1_clear"]
     split.write_text("{}")
     with pytest.raises(ModelError, match=r"split\.json is damaged"):
         known_scenes(model, both)
