@@ -39,7 +39,7 @@ class Run:
         data: Tiles of this rank.
         trainer: Model, optimizer and step.
         collective: The ranks.
-        checkpoint: Where to go on; its arrays on rank 0 only. None begins anew.
+        checkpoint: Where to go on; its arrays on rank 0 only. None begins at the start.
         tile_names: What to call training tiles in messages, by their indices.
     """
 

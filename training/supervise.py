@@ -13,6 +13,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,8 @@ from typing import Annotated
 import typer
 
 from polynya.cli import run_script
-from polynya.errors import EXIT_CODE, PolynyaError
+from polynya.errors import EXIT_CODE, OutputError, PolynyaError
+from polynya.locks import BEAT, STALE, locked
 from polynya.progress import console
 from training import checkpoints, ending
 from training.ending import STOPPED_EXIT_CODE, RankLostError, StopRequest
@@ -95,8 +97,8 @@ class Supervisor:
         while True:
             ranks, hosts = self._places(ranks)
             ending.remove_note(self.out)
-            anew = "--overwrite" in arguments
-            before = 0 if anew else checkpoints.last_step(self.out)
+            begins = "--overwrite" in arguments
+            before = 0 if begins else checkpoints.last_step(self.out)
             code, told_to_stop = self._start(ranks, hosts, arguments)
             note = ending.read_note(self.out)
             if code == 0:
@@ -108,13 +110,24 @@ class Supervisor:
             failed_at_start = note is None and code == EXIT_CODE and not went_on
             if failed_at_start or (note is not None and note.reason == "error"):
                 return EXIT_CODE
+            self._wait_for_folder()
             failed = 1 if went_on else failed + 1
             if failed == _FAILED_STARTS:
                 raise RankLostError(
-                    f"{failed} starts in a row have lost a rank before their first checkpoint; mend"
+                    f"{failed} starts in a row have lost a rank before their first checkpoint; fix"
                     " the cause, which is above, and start again with --resume."
                 )
             ranks, arguments = ranks - 1, ["--resume"]
+
+    def _wait_for_folder(self) -> None:
+        """Wait until the lock of a rank 0 whose machine is gone counts as a dead one's."""
+        end = time.monotonic() + STALE + 2 * BEAT
+        while self.out.is_dir() and time.monotonic() < end:
+            try:
+                with locked(self.out):
+                    return
+            except OutputError:
+                time.sleep(BEAT)
 
     def _places(self, ranks: int) -> tuple[int, Hosts | None]:
         """How many ranks can be started now, and where."""
@@ -163,7 +176,7 @@ def supervise(
     hosts_script: Annotated[
         str | None, typer.Option(help="Program that prints HOST:SLOTS lines; asked at each start.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option(help="Begin anew, whatever is in --out.")] = False,
+    overwrite: Annotated[bool, typer.Option(help="Begin again, whatever model is in --out.")] = False,
     resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint in --out.")] = False,
 ) -> None:
     """Train on many ranks, and go on where some of them are lost."""
