@@ -38,7 +38,7 @@ from polynya.pictures import draw_confusion, draw_panels, thinning
 from polynya.progress import console, track
 from polynya.recipe import Recipe
 from polynya.scenes import Scene, SceneRef, find_scenes, open_scene, read_layers, read_scene
-from training.model_folder import training_scenes
+from training.model_folder import trained_on
 
 if TYPE_CHECKING:
     from training.model_folder import TrainedModel
@@ -94,7 +94,7 @@ def evaluate(
         check_free(folder / name for name in (*_TABLES, *_PICTURES))
         evaluation, comparisons = evaluate_scenes(opened, methods, recipe, missed)
         if trained:
-            evaluation.trained.update(training_scenes(trained.folder))
+            evaluation.trained.update(trained_on(trained.folder, opened))
         write_report(evaluation, folder)
         for name, comparison in zip(("best", "worst"), comparisons, strict=True):
             draw_comparison(folder / f"comparison_{name}.png", name, comparison, evaluation)

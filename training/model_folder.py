@@ -194,19 +194,11 @@ def load_model(folder: str | Path) -> TrainedModel:
     return TrainedModel(open_keras_file(folder / MODEL_FILE, recipe), recipe, folder)
 
 
-def training_scenes(folder: Path) -> set[str]:
-    """Ids of the scenes that trained a model; none where its folder doesn't say, as of ensembles.
-
-    Raises:
-        ModelError: The file that says it is damaged.
-    """
-    return set(_read_split(folder)[0])
-
-
 def trained_on(folder: Path, scenes: Iterable[Scene]) -> set[str]:
     """Ids of those scenes that trained a model, by their names, or by their content under others.
 
-    A scene that can't be read counts by its name only.
+    None where its folder doesn't say, as of ensembles. A scene that can't be read counts by its
+    name only.
 
     Raises:
         ModelError: The file that says it is damaged.

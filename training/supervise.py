@@ -176,7 +176,7 @@ def supervise(
     hosts_script: Annotated[
         str | None, typer.Option(help="Program that prints HOST:SLOTS lines; asked at each start.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option(help="Begin again, whatever model is in --out.")] = False,
+    overwrite: Annotated[bool, typer.Option(help="Replace the model in --out.")] = False,
     resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint in --out.")] = False,
 ) -> None:
     """Train on many ranks, and go on where some of them are lost."""
