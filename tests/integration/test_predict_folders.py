@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 import pyogrio
 import pytest
+import rasterio
+import rasterio.shutil
 from conftest import ice_image
 from inference_commands import names, rows, run
 from inference_models import make_recipe, save_threshold_model
@@ -138,6 +140,33 @@ def test_a_scene_that_was_delivered_again_is_predicted_again(model, write_scene,
     assert "1 scenes mapped" in run("predict", model, scene, "--out", out).stdout
     assert [path.name for path in out.glob("*.tif")] == ["a.tif"]
     np.testing.assert_array_equal(read_map(out / "a.tif"), codes_of(image))
+
+
+@pytest.mark.parametrize("what", ["mask", "source", "times"])
+def test_a_map_follows_the_files_that_its_scene_depends_on(model, write_scene, tmp_path, what):
+    image = ice_image(70, 70)
+    scene = write_scene("in/a.tif", image)
+    if what == "source":
+        scene = tmp_path / "in" / "b.vrt"
+        rasterio.shutil.copy(tmp_path / "in" / "a.tif", scene, driver="VRT")
+    out = tmp_path / "out"
+    run("predict", model, scene, "--out", out)
+    if what == "mask":
+        valid = np.ones((70, 70), np.bool_)
+        valid[:9] = False
+        with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=False), rasterio.open(scene, "r+") as target:
+            target.write_mask(valid)
+        assert (tmp_path / "in" / "a.tif.msk").exists()
+    if what == "source":
+        write_scene("in/a.tif", ice_image(70, 70, 5))
+    if what == "times":
+        os.utime(scene, (1, 1))
+    said = run("predict", model, scene, "--out", out).stdout
+    assert ("0 scenes mapped, 1 skipped" if what == "times" else "1 scenes mapped") in said
+    codes = read_map(out / f"{scene.stem}.tif")
+    assert (codes[:9] == 255).all() == (what == "mask")
+    if what == "source":
+        np.testing.assert_array_equal(codes, codes_of(ice_image(70, 70, 5)))
 
 
 @pytest.mark.parametrize("moved", ["in", "out", "both"])
