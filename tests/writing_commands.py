@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +16,10 @@ import yaml
 from conftest import ice_image
 from inference_models import make_recipe, save_threshold_model
 from rasterio.transform import from_origin
+from typer.testing import CliRunner
 
 from autolabel import label_image
+from polynya.cli import build_app
 from polynya.recipe import Recipe
 
 SIZE = 96
@@ -62,8 +67,42 @@ class WritingCommand:
     """Arguments of `polynya` that write into a folder."""
     overwrite: bool = True
     """Whether it knows --overwrite."""
+    alone: bool = False
+    """Whether it needs a process of its own (threads of TensorFlow are set once a process)."""
     prepare: Callable[[Inputs, Path], object] = lambda inputs, out: None
     """What must be in the folder before."""
+
+
+PROGRAM = Path(sys.executable).with_name("polynya")
+
+
+def run_command(
+    name: str, inputs: Inputs, out: Path, *more: str, largest_file: int | None = None
+) -> tuple[int, str]:
+    """Run a command to its end: its exit code and what it printed.
+
+    Args:
+        name: Of `COMMANDS`.
+        inputs: What it reads.
+        out: Where it writes.
+        more: Further arguments.
+        largest_file: No file gets larger, in bytes: what a full disk or a quota does.
+    """
+    words = [*COMMANDS[name].words(inputs, out), *more]
+    if COMMANDS[name].alone:
+        limit = ["prlimit", f"--fsize={largest_file}"] if largest_file is not None else []
+        done = subprocess.run(
+            [*limit, PROGRAM, *words], capture_output=True, text=True, check=False
+        )
+        return done.returncode, done.stdout + done.stderr
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    if largest_file is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, before[1]))
+    try:
+        result = CliRunner().invoke(build_app(), words)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    return result.exit_code, result.output
 
 
 def make_inputs(folder: Path) -> Inputs:
@@ -108,7 +147,8 @@ COMMANDS = {
         ]
     ),
     "train": WritingCommand(
-        lambda inputs, out: ["train", "--shards", str(inputs.shards), "--out", str(out)]
+        lambda inputs, out: ["train", "--shards", str(inputs.shards), "--out", str(out)],
+        alone=True,
     ),
     "predict": WritingCommand(
         lambda inputs, out: [

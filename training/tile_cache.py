@@ -168,9 +168,7 @@ def _key(shards: ShardSet, size: int) -> str:
     try:
         texts = [shards.folder.read(name) for name in (DATASET_FILE, MANIFEST_FILE)]
     except OSError as error:
-        raise OutputError(
-            f"{shards.folder} can't be read: {reason_of(error)}; fix that."
-        ) from None
+        raise OutputError(f"{shards.folder} can't be read: {reason_of(error)}; fix that.") from None
     names = {name for names in shards.files.values() for name in names}
     versions = {n: version for n, version in shards.folder.versions().items() if n in names}
     content = [FORMAT, size, [hashlib.sha256(text).hexdigest() for text in texts], versions]

@@ -5,15 +5,12 @@ from __future__ import annotations
 import random
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
-from writing_commands import COMMANDS, Inputs, make_inputs
+from writing_commands import COMMANDS, PROGRAM, Inputs, make_inputs, run_command
 
-from polynya.cli import build_app
 from polynya.ownership import LEDGER_FILE
 
 
@@ -44,8 +41,9 @@ def _prepare(name: str, inputs: Inputs, out: Path) -> list[str]:
 
 
 def _run(name: str, inputs: Inputs, out: Path, *more: str) -> int:
-    words = [*COMMANDS[name].words(inputs, out), *more]
-    return CliRunner().invoke(build_app(), words, catch_exceptions=False).exit_code
+    code, said = run_command(name, inputs, out, *more)
+    assert "Traceback" not in said
+    return code
 
 
 def _lay(rng: random.Random, out: Path, names: list[str], count: int) -> dict[Path, bytes]:
@@ -117,9 +115,8 @@ def test_files_stay_when_a_run_is_killed_and_the_next_makes_all_whole(
     rng, out = random.Random(f"{name} killed"), tmp_path / "out"
     _prepare(name, inputs, out)
     laid: dict[Path, bytes] = {}
-    program = Path(sys.executable).with_name("polynya")
     for how in (signal.SIGKILL, signal.SIGTERM):
-        command = [program, *COMMANDS[name].words(inputs, out)]
+        command = [PROGRAM, *COMMANDS[name].words(inputs, out)]
         running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             _wait_for_a_file(running, out, beside=set(laid), more=rng.uniform(0, 1.0))

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
-from writing_commands import COMMANDS, Inputs, make_inputs
+from writing_commands import COMMANDS, Inputs, make_inputs, run_command
 
-from polynya.cli import build_app
 from polynya.ownership import LEDGER_FILE, is_whole
 
 
@@ -46,22 +42,10 @@ def _contents(out: Path) -> dict[str, bytes]:
     }
 
 
-def _run(name: str, inputs: Inputs, out: Path, *more: str) -> int:
-    words = [*COMMANDS[name].words(inputs, out), *more]
-    result = CliRunner().invoke(build_app(), words, catch_exceptions=False)
-    assert "Traceback" not in result.output
-    return result.exit_code
-
-
-@contextmanager
-def _largest_file(size: int) -> Iterator[None]:
-    """No file of this process gets larger: what a full disk or a quota does."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+def _run(name: str, inputs: Inputs, out: Path, *more: str, largest_file: int | None = None) -> int:
+    code, said = run_command(name, inputs, out, *more, largest_file=largest_file)
+    assert "Traceback" not in said
+    return code
 
 
 def _check_whole(name: str, out: Path, written: dict[str, bytes]) -> None:
@@ -94,8 +78,7 @@ def test_a_limit_of_file_size_ends_in_a_failure_and_the_next_run_is_whole(
     out = tmp_path / "out"
     COMMANDS[name].prepare(inputs, out)
     largest = max(map(len, written[name].values()))
-    with _largest_file(int(share * largest)):
-        assert _run(name, inputs, out) != 0
+    assert _run(name, inputs, out, largest_file=int(share * largest)) != 0
     _check_whole(name, out, written[name])
     _check_next_run(name, inputs, out, written[name])
 
