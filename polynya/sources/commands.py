@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
+from polynya.cli import INTERRUPTED
 from polynya.errors import OutputError, ScenesFailedError
 from polynya.progress import console, print_table
+from polynya.scene_names import printable
 from polynya.sources.item import Item
 from polynya.sources.manifest import MANIFEST_FILE
 from polynya.sources.run import Summary, acquire_options, fetch_scenes, list_items
@@ -67,6 +72,7 @@ def scenes(
     dates: first and last day     max_cloud: percent     limit: scenes
     bands: default red, green, blue     scale, offset: where none is known
     paths: one or a list     at_once, retries: of scenes or requests
+    timeout: seconds that a server may be silent
 
     \b
     Keys and credentials: docs/scenes.md.
@@ -75,11 +81,35 @@ def scenes(
     options = acquire_options(recipe)
     if out is None and not only_list:
         raise OutputError("Where the scenes go is not said; give --out FOLDER, or --list.")
-    items = list_items(options)
-    if only_list:
-        print_items(items)
-    elif out is not None:
-        report(fetch_scenes(items, options, out, in_place, overwrite), out)
+    with _ending_at_once():
+        items = list_items(options)
+        if only_list:
+            print_items(items)
+            return
+        assert out is not None
+        summary = fetch_scenes(items, options, out, in_place, overwrite)
+    report(summary, out)
+
+
+@contextmanager
+def _ending_at_once() -> Iterator[None]:
+    """End the process when it is told to, without waiting for scenes in work.
+
+    The next run deletes what is left of them.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        console.print("Interrupted; the same command goes on where it was.")
+        _end(INTERRUPTED)
+    except SystemExit as end:
+        _end(int(end.code or 0))
+
+
+def _end(code: int) -> NoReturn:
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code)
 
 
 def print_items(items: Sequence[Item]) -> None:
@@ -92,7 +122,8 @@ def print_items(items: Sequence[Item]) -> None:
         bands = " ".join(band.name for band in item.bands)
         offsets = " ".join(sorted({f"{band.offset:g}" for band in item.bands}))
         table.add_row(
-            item.id, item.time_text, cloud, item.baseline or "", item.problem or bands, offsets
+            *map(printable, (item.id, item.time_text, cloud, item.baseline or "")),
+            *map(printable, (item.problem or bands, offsets)),
         )
     print_table(table)
     broken = sum(bool(item.problem) for item in items)
@@ -107,7 +138,7 @@ def report(summary: Summary, out: Path) -> None:
     """
     failed, total = summary.failed, len(summary.results)
     for result in failed:
-        reason = f"Failed: {result.scene}: {result.reason}"
+        reason = printable(f"Failed: {result.scene}: {result.reason}")
         console.print(reason, style="red", markup=False, soft_wrap=True)
     done = total - len(failed)
     typer.echo(

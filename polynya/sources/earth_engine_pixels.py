@@ -12,13 +12,13 @@ from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 from rasterio.errors import RasterioError
 from rasterio.io import MemoryFile
 
 from polynya.errors import SceneError, reason_of
 from polynya.files import whole_file
 from polynya.grid import Tile
+from polynya.ownership import is_whole
 from polynya.sources import sentinel2
 from polynya.sources.earth_engine import AFFINE, URI, client, client_errors
 from polynya.sources.item import Grid, Item
@@ -31,6 +31,17 @@ PART_BYTES = MAX_REQUEST_BYTES * 2 // 3
 MAX_SIDE = 32_768
 
 _BYTES_PER_SAMPLE = 2
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+def part_paths(item: Item, folder: Path) -> dict[Tile, Path]:
+    """Where the parts of an image are kept until its scene is whole."""
+    grid = item.grid
+    if grid is None:
+        raise ValueError(f"`item` must come from list_items. Received: {item}")
+    tiles = split_grid(grid.height, grid.width, len(item.bands) * _BYTES_PER_SAMPLE)
+    stem = item.digest()
+    return {tile: folder / f"{stem}_{tile.row}_{tile.col}.tif" for tile in tiles}
 
 
 def fetch_parts(item: Item, folder: Path, pool: Executor) -> str:
@@ -47,13 +58,10 @@ def fetch_parts(item: Item, folder: Path, pool: Executor) -> str:
     Raises:
         SceneError: A part doesn't come, or isn't what was asked for.
     """
+    paths = part_paths(item, folder)
     grid = item.grid
-    if grid is None:
-        raise ValueError(f"`item` must come from list_items. Received: {item}")
-    folder.mkdir(parents=True, exist_ok=True)
-    tiles = split_grid(grid.height, grid.width, len(item.bands) * _BYTES_PER_SAMPLE)
-    paths = {tile: folder / f"{tile.row}_{tile.col}.tif" for tile in tiles}
-    missing = [tile for tile, path in paths.items() if not path.exists()]
+    assert grid is not None
+    missing = [tile for tile, path in paths.items() if not is_whole(path)]
     requests = [pool.submit(_fetch_part, item, grid, tile, paths[tile]) for tile in missing]
     try:
         # Not `as_completed`, which never wakes up if a run that ends cancels the requests.
@@ -117,16 +125,20 @@ def _fetch_part(item: Item, grid: Grid, tile: Tile, path: Path) -> None:
 
 def _check_part(content: bytes, shape: tuple[int, int, int], what: str) -> None:
     """Raise SceneError unless a part is a GeoTIFF of the right size that can be read to its end."""
+    if not content.startswith(_TIFF):
+        # GDAL would take other content for what it is, and open files that it names.
+        raise SceneError(f"{what} came as no GeoTIFF; run the command again.")
     try:
-        with MemoryFile(content) as memory, memory.open() as source:
-            pixels: np.ndarray = source.read()
+        with MemoryFile(content) as memory, memory.open(driver="GTiff") as source:
+            found = ((source.count, *source.shape), set(source.dtypes))
+            if found != (shape, {"uint16"}):
+                raise SceneError(
+                    f"{what} came with shape {found[0]} and type {', '.join(found[1])} where"
+                    f" {shape} and uint16 were asked for; run the command again."
+                )
+            source.read()
     except RasterioError as error:
         raise SceneError(f"{what} came as no GeoTIFF ({error}); run the command again.") from None
-    if pixels.shape != shape or pixels.dtype != np.uint16:
-        raise SceneError(
-            f"{what} came with shape {pixels.shape} and type {pixels.dtype} where {shape} and"
-            " uint16 were asked for; run the command again."
-        )
 
 
 def _part_transform(grid: Grid, tile: Tile) -> tuple[float, float, float, float, float, float]:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache, partial
 from typing import Any
 
-from polynya.errors import PolynyaError, SceneError
+from polynya.errors import SceneError
 from polynya.progress import track
 from polynya.rasters import opened_raster
 from polynya.recipe import SceneOptions
 from polynya.scenes import Scene, find_scenes, open_scene
 from polynya.sources import sentinel2
-from polynya.sources.item import ALPHA, Band, Item
+from polynya.sources.item import ALPHA, Band, Item, described
 from polynya.sources.options import FilesOptions
+from polynya.sources.parallel import each
+from polynya.sources.versions import file_version
+from polynya.sources.web import Web
 from polynya.stores import gdal_path
 from polynya.validity import find_validity
 
@@ -27,29 +31,38 @@ def list_items(options: FilesOptions) -> list[Item]:
         SceneError: A bucket can't be listed.
     """
     refs = find_scenes(options.paths)
-    with ThreadPoolExecutor(options.at_once) as pool:
-        items = pool.map(lambda ref: _describe(ref.id, ref.uri, options), refs)
-        return list(track(items, "Opening files", len(refs)))
+    web = cache(partial(Web, options.timeout, options.retries))
+    items = each(lambda ref: _describe(ref.id, ref.uri, options, web), refs, options.at_once)
+    return list(track(items, "Opening files", len(refs)))
 
 
-def _describe(name: str, uri: str, options: FilesOptions) -> Item:
+def _describe(name: str, uri: str, options: FilesOptions, web: Callable[[], Web]) -> Item:
     found = Item(id=name, uri=uri)
-    try:
-        scene = open_scene(uri, SceneOptions(scale=options.scale, offset=options.offset))
-        with opened_raster(uri) as source:
-            colors = dict(zip(_COLORS, scene.band_indexes, strict=True))
-            bands = [_band(source, uri, wanted, colors, scene) for wanted in options.bands]
-            validity = find_validity(source, scene.band_indexes)
-            if validity.alpha is not None:
-                bands.append(Band(ALPHA, gdal_path(uri), validity.alpha, 1.0, 0.0, None))
-            elif validity.masks:
-                raise SceneError(
-                    f"{uri} has a mask beside its bands; turn it into a nodata value (gdalwarp"
-                    " -dstnodata 0) or an alpha band (gdalwarp -dstalpha)."
-                )
-            tags = {key: text for key, text in source.tags().items() if key != "AREA_OR_POINT"}
-    except PolynyaError as error:
-        return found.failed(str(error))
+
+    def describe() -> Item:
+        path = gdal_path(uri)
+        if path.startswith("/vsi"):
+            file_version(path, web)  # So that GDAL asks no server that never ends.
+        return _with_bands(found, options)
+
+    return described(describe, found)
+
+
+def _with_bands(found: Item, options: FilesOptions) -> Item:
+    uri = found.uri
+    scene = open_scene(uri, SceneOptions(scale=options.scale, offset=options.offset))
+    with opened_raster(uri) as source:
+        colors = dict(zip(_COLORS, scene.band_indexes, strict=True))
+        bands = [_band(source, uri, wanted, colors, scene) for wanted in options.bands]
+        validity = find_validity(source, scene.band_indexes)
+        if validity.alpha is not None:
+            bands.append(Band(ALPHA, gdal_path(uri), validity.alpha, 1.0, 0.0, None))
+        elif validity.masks:
+            raise SceneError(
+                f"{uri} has a mask beside its bands; turn it into a nodata value (gdalwarp"
+                " -dstnodata 0) or an alpha band (gdalwarp -dstalpha)."
+            )
+        tags = {key: text for key, text in source.tags().items() if key != "AREA_OR_POINT"}
     return replace(found, bands=tuple(bands), properties=tuple(tags.items()))
 
 

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
 
+from polynya.attempt import Failure, attempt
+from polynya.errors import SceneError
+from polynya.scene_names import printable
+
+MOST_PIXELS = 2**32
+"""Of a scene that is fetched: a small file may claim any number, and each is written."""
+_LONGEST_TEXT = 1000
+"""Characters of a text that goes into a scene's metadata."""
 ALPHA = "alpha"
 """Name of the band that says where a scene is valid, in files that have one."""
 
@@ -42,6 +51,9 @@ class Band:
     """Reflectance at digital number 0."""
     nodata: float | None
     """Number of pixels without data; None: the source has none."""
+    version: str = ""
+    """What tells the file from another one delivered at the same place: checksum, ETag, size and
+    date; empty: unknown."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +70,8 @@ class Item:
     """When it was taken, UTC."""
     cloud_cover: float | None = None
     """Percent."""
-    footprint: dict[str, Any] | None = None
-    """GeoJSON geometry, longitude and latitude."""
+    footprint: object = None
+    """GeoJSON geometry, longitude and latitude, as the source has it; None: unknown."""
     product: str | None = None
     """Id of the agency's product."""
     baseline: str | None = None
@@ -72,6 +84,8 @@ class Item:
     """Where it is known without opening a file."""
     properties: tuple[tuple[str, str], ...] = ()
     """More of the source's own metadata, which goes into the scene file."""
+    version: str = ""
+    """When the source last changed it, as the source says; empty: unknown."""
     problem: str = ""
     """Why it can't be used, one sentence; empty if it can."""
 
@@ -102,10 +116,86 @@ class Item:
     def digest(self) -> str:
         """SHA-256 (first 16 hex digits) of all that a scene file depends on."""
         bands = [asdict(band) for band in self.bands]
-        content = [self.tags(), bands, asdict(self.grid) if self.grid else None]
+        content = [self.tags(), bands, asdict(self.grid) if self.grid else None, self.version]
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
     def failed(self, reason: str) -> Item:
         """The same item with a reason why it can't be used."""
         return replace(self, problem=reason)
+
+
+def described(describe: Callable[[], Item], so_far: Item) -> Item:
+    """What a source says of one item; whatever goes wrong with it becomes its problem.
+
+    Args:
+        describe: Makes the item.
+        so_far: What is known of it.
+    """
+    if so_far.problem:
+        return so_far
+    found = attempt(lambda: _checked(describe()), printable(so_far.uri), "understood")
+    return so_far.failed(found.reason) if isinstance(found, Failure) else found
+
+
+def number_of(value: object) -> float | None:
+    """A number that a source gives as such or as text; None if it is none."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def time_of(value: object) -> datetime | None:
+    """A time that a source gives as ISO 8601 or as such; UTC where it names no zone.
+
+    None if it is none.
+    """
+    try:
+        moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def text_of(value: object) -> str | None:
+    """A short text that a source gives; None if it is none. JSON may hold halves of characters."""
+    if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_TEXT:
+        return None
+    return value.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def check_pixels(grid: Grid, uri: str) -> None:
+    """Raise SceneError if a scene claims more pixels than are fetched."""
+    if grid.width * grid.height > MOST_PIXELS:
+        raise SceneError(
+            f"{uri} says that it has {grid.width} x {grid.height} pixels, more than the"
+            f" {MOST_PIXELS} of the largest scene that is fetched; leave it out."
+        )
+
+
+def _checked(item: Item) -> Item:
+    """The item, if its numbers can be used; SceneError if not."""
+    for name in (item.uri, *(band.path for band in item.bands)):
+        if not name.isprintable():
+            raise SceneError(
+                f"{printable(item.uri)} has a name with characters that are no text; rename it"
+                " (convmv -f latin1 -t utf8)."
+            )
+    for band in item.bands:
+        if not (math.isfinite(band.scale) and band.scale > 0):
+            raise SceneError(
+                f"{item.uri} gives its band {band.name} the scale {band.scale:g}, which must be a"
+                " number greater than 0; set acquire.scale in the recipe or leave the item out."
+            )
+        if not math.isfinite(band.offset):
+            raise SceneError(
+                f"{item.uri} gives its band {band.name} the offset {band.offset:g}, which must be a"
+                " number; set acquire.offset in the recipe or leave the item out."
+            )
+    if item.grid is not None:
+        check_pixels(item.grid, item.uri)
+    return item

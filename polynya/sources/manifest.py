@@ -9,9 +9,11 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from polynya.files import write_text
-from polynya.sources.item import Item
+from polynya.scene_names import printable
+from polynya.sources.item import Item, number_of
 
 MANIFEST_FILE = "_scenes.csv"
+"""The leading underscore hides it from Spark and PyArrow."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,9 @@ class ItemResult:
     bands: str
 
 
+_COLUMNS = [field.name for field in fields(ItemResult)]
+
+
 def item_result(item: Item, scene: str, file: str, reason: str = "") -> ItemResult:
     """Row of an item; `reason` says why it failed, if it did."""
     return ItemResult(
@@ -66,10 +71,11 @@ def item_result(item: Item, scene: str, file: str, reason: str = "") -> ItemResu
 def write_manifest(folder: Path, results: Sequence[ItemResult]) -> None:
     """Write the table at once, in order of the scenes; OutputError if that can't be done."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, [field.name for field in fields(ItemResult)], lineterminator="\n")
+    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
     writer.writeheader()
-    for result in sorted(results, key=lambda row: row.scene):
-        writer.writerow(asdict(result))
+    for result in sorted(results, key=lambda row: (row.scene, row.source)):
+        row = asdict(result).items()
+        writer.writerow({key: printable(v) if isinstance(v, str) else v for key, v in row})
     write_text(folder / MANIFEST_FILE, text.getvalue())
 
 
@@ -77,3 +83,12 @@ def read_manifest(folder: Path) -> list[dict[str, str]]:
     """Rows of a manifest."""
     with (folder / MANIFEST_FILE).open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
+
+
+def read_results(folder: Path) -> list[ItemResult]:
+    """Rows of a manifest of ours, as they were written."""
+    return [
+        ItemResult(**{**row, "cloud_cover": number_of(row["cloud_cover"])})  # type: ignore[arg-type]
+        for row in read_manifest(folder)
+        if set(row) == set(_COLUMNS)
+    ]

@@ -29,13 +29,18 @@ class _SourceOptions(Options):
     the key of an asset."""
     limit: Positive | None = None
     """At most so many scenes, the earliest first; default: all."""
-    at_once: Positive = 4
+    at_once: Annotated[int, Field(ge=1, le=64)] = 4
     """Scenes in work at once; of Earth Engine: requests at once."""
     retries: Annotated[int, Field(ge=0, lt=100)] = 5
-    """How often a request that failed for a passing reason is sent again."""
-    scale: float | None = None
+    """How often a request that failed for a passing reason is sent again, within twice the
+    `timeout`."""
+    timeout: Annotated[float, Field(gt=0.0, le=3600.0)] = 30.0
+    """Seconds that a server may be silent, or send less than 1 kB a second."""
+    most_items: Annotated[int, Field(ge=1, le=1_000_000)] = 20_000
+    """A source that lists more is taken for one that never ends."""
+    scale: Annotated[float, Field(gt=0.0, allow_inf_nan=False)] | None = None
     """Reflectance per digital number, where the source doesn't say or is wrong."""
-    offset: float | None = None
+    offset: Annotated[float, Field(allow_inf_nan=False)] | None = None
     """Reflectance at digital number 0, likewise."""
 
     @field_validator("bands")

@@ -7,21 +7,29 @@ few servers agree on what a shape beyond the antimeridian means (RFC 7946, 3.1.9
 from __future__ import annotations
 
 import json
-from pathlib import Path
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from shapely import STRtree, make_valid, segmentize, transform, unary_union
+from shapely import STRtree, get_coordinates, make_valid, segmentize, transform, unary_union
 from shapely.affinity import translate
 from shapely.errors import ShapelyError
-from shapely.geometry import box, mapping, shape
+from shapely.geometry import Polygon, box, mapping, shape
 from shapely.geometry.base import BaseGeometry
 
-from polynya.errors import SourceError
+from polynya.errors import SourceError, reason_of
+from polynya.sources.addresses import read_local
 from polynya.sources.options import Box
 
 _WORLD = box(-180.0, -90.0, 180.0, 90.0)
+_FARTHEST = 540.0
+"""Degrees of longitude that a footprint may have: once around from either end."""
+_NEAR = 1e-6
+"""Degrees that are no difference."""
+_MALFORMED = (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError)
+"""What shapely raises for GeoJSON that is none."""
+_LARGEST_FILE = 256 * 2**20
 _DENSE = 2.5
 """Degrees between the points of an edge. Servers that join points by great circles, as Earth Engine
 does, then stray little from the parallel: at 70 degrees less than 0.01, but 1.1 degrees for the 40
@@ -54,19 +62,62 @@ def dense_geojson(part: BaseGeometry) -> dict[str, Any]:
     return dict(mapping(segmentize(part, _DENSE)))
 
 
-def touches(parts: tuple[BaseGeometry, ...], footprint: dict[str, Any] | None) -> bool:
-    """Whether a scene's footprint (GeoJSON geometry) has a point in common with a region.
+def touches(parts: tuple[BaseGeometry, ...], footprint: object) -> bool:
+    """Whether a scene's footprint has a point in common with a region.
 
-    Edges that jump by more than 180 degrees of longitude go the short way round. A scene without
-    footprint is taken to touch.
+    Polar caps, the whole globe, longitudes of 0..360 and points are taken as they are meant
+    (`_meanings`). A scene whose footprint is missing or means no place on the globe is taken to
+    touch: what is unknown never leaves it out.
+
+    Args:
+        parts: From `region_parts`.
+        footprint: GeoJSON geometry, as a server sent it.
     """
-    if footprint is None:
-        return True
     try:
-        geometry = make_valid(transform(shape(footprint), _unwrapped))
-    except (ShapelyError, ValueError, TypeError, KeyError, AttributeError, IndexError):
+        meanings = [one for part in _simple_parts(shape(footprint)) for one in _meanings(part)]
+    except (ShapelyError, *_MALFORMED):
         return True
-    return len(STRtree(list(parts)).query(_wrapped(geometry), predicate="intersects")[0]) > 0
+    # The region is cut at the antimeridian, a footprint may lie beyond it.
+    turned = [translate(one, turn) for one in meanings for turn in (-360.0, 0.0, 360.0)]
+    try:
+        return not turned or len(STRtree(list(parts)).query(turned, predicate="intersects")[0]) > 0
+    except ShapelyError:
+        return True
+
+
+def _simple_parts(geometry: BaseGeometry) -> list[BaseGeometry]:
+    """Polygons, lines and points of any geometry; those that are empty are left out."""
+    parts = [geometry]
+    while any(hasattr(part, "geoms") for part in parts):
+        parts = [one for part in parts for one in getattr(part, "geoms", (part,))]
+    return [part for part in parts if not part.is_empty]
+
+
+def _meanings(part: BaseGeometry) -> list[BaseGeometry]:
+    """The shapes on an endless map that a polygon, line or point may mean.
+
+    An edge whose longitudes differ by 180 to 360 degrees goes the short way round, across the
+    antimeridian. One of 360 degrees runs along a parallel around the whole globe. A ring that goes
+    round once holds the nearer pole. Polygons with a corner at a pole are written both ways.
+
+    Raises:
+        ValueError: It is not in degrees.
+    """
+    points = get_coordinates(part)
+    if not np.isfinite(points).all() or (abs(points) > (_FARTHEST, 90.0 + _NEAR)).any():
+        raise ValueError("no longitudes and latitudes")
+    if part.geom_type != "Polygon":
+        return [transform(part, _unwrapped)]
+    ring = _unwrapped(get_coordinates(part.exterior))
+    once_round = ring[-1, 0] - ring[0, 0]
+    if abs(once_round) > 180.0:
+        pole = math.copysign(90.0, ring[:, 1].mean())
+        corners = [[ring[-1, 0], pole], [ring[0, 0], pole]]
+        return [Polygon(np.concatenate([ring, corners]))]
+    meanings = [Polygon(ring)]
+    if abs(points[:, 1]).max() > 90.0 - _NEAR:
+        meanings.append(Polygon(get_coordinates(part.exterior)))
+    return meanings
 
 
 def _wrapped(geometry: BaseGeometry) -> tuple[BaseGeometry, ...]:
@@ -76,25 +127,32 @@ def _wrapped(geometry: BaseGeometry) -> tuple[BaseGeometry, ...]:
 
 
 def _unwrapped(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.column_stack([np.unwrap(points[:, 0], period=360.0), points[:, 1]])
+    """Points whose longitudes don't jump, but for edges around the whole globe."""
+    steps = np.diff(points[:, 0])
+    short = np.where(abs(steps) < 360.0 - _NEAR, (steps + 180.0) % 360.0 - 180.0, steps)
+    # Exactly half of the globe has no short way; it stays as it is.
+    steps = np.where(abs(steps) > 180.0, short, steps)
+    longitudes = points[0, 0] + np.concatenate([[0.0], np.cumsum(steps)])
+    return np.column_stack([longitudes, points[:, 1]])
 
 
 def _read_geojson(path: str) -> BaseGeometry:
     remedy = "give a GeoJSON file with a polygon (longitude, latitude) or a box in acquire.region"
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = json.loads(read_local(path, _LARGEST_FILE))
     except OSError as error:
-        raise SourceError(f"The region {path} can't be read: {error.strerror}; {remedy}.") from None
-    except ValueError:
+        reason = reason_of(error)
+        raise SourceError(f"The region {path} can't be read: {reason}; {remedy}.") from None
+    except (ValueError, RecursionError):
         raise SourceError(f"The region {path} is no GeoJSON; {remedy}.") from None
     try:
         features = content["features"] if content.get("type") == "FeatureCollection" else [content]
         shapes = [shape(feature.get("geometry", feature)) for feature in features]
         geometry = unary_union([make_valid(one) for one in shapes])
         west, south, east, north = geometry.bounds
-    except (ShapelyError, ValueError, TypeError, KeyError, AttributeError, IndexError):
+    except (ShapelyError, *_MALFORMED):
         raise SourceError(f"The region {path} is no GeoJSON; {remedy}.") from None
-    if not geometry.area > 0:
+    if not geometry.area > 0 or not np.isfinite(geometry.bounds).all():
         raise SourceError(f"The region {path} has no area; {remedy}.")
     if not (west >= -360 and east <= 360 and south >= -90 and north <= 90):
         raise SourceError(f"The region {path} is not in degrees; {remedy}.")

@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
-import shutil
-from collections import Counter
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from polynya.errors import OutputError, PolynyaError, RecipeError, SceneError, SourceError
-from polynya.files import output_folder
+from polynya.attempt import Failure, attempt
+from polynya.errors import OutputError, RecipeError, SceneError, SourceError
+from polynya.ownership import (
+    check_free,
+    is_ours,
+    is_whole,
+    make_folder,
+    open_output,
+    remove_file,
+    remove_ours,
+)
 from polynya.progress import progress
 from polynya.recipe import load_recipe
-from polynya.scenes import scene_id
 from polynya.sources import earth_engine, files, safe, stac
-from polynya.sources.earth_engine_pixels import fetch_parts
+from polynya.sources.earth_engine_pixels import fetch_parts, part_paths
 from polynya.sources.item import Item
-from polynya.sources.manifest import ItemResult, item_result, write_manifest
+from polynya.sources.manifest import (
+    MANIFEST_FILE,
+    ItemResult,
+    item_result,
+    read_results,
+    write_manifest,
+)
+from polynya.sources.names import scene_names
 from polynya.sources.options import (
     AcquireOptions,
     EarthEngineOptions,
@@ -27,11 +42,17 @@ from polynya.sources.options import (
     StacOptions,
 )
 from polynya.sources.scene_file import made_from, scene_vrt, write_geotiff, write_vrt
+from polynya.sources.versions import with_versions
+from polynya.sources.web import SLOWEST, Web
 from polynya.stores import gdal_options
 
 _WORK = ".unfinished"
 _MERGES_AT_ONCE = 2
 """Earth Engine scenes in work: while one is written, the next one's parts come."""
+_MOST_RETRIES = 5
+"""GDAL doubles its waits: six would already be a minute."""
+_MOST_ATTEMPTS = 2
+_SERVERS = ("/vsicurl", "/vsis3/", "/vsigs/")
 _UNKNOWN = datetime.max.replace(tzinfo=UTC)
 
 
@@ -45,6 +66,8 @@ class _Run:
     overwrite: bool
     requests: Executor
     """Runs requests of Earth Engine."""
+    web: Callable[[], Web]
+    """Gives the session for requests to servers, the same one to all scenes."""
 
     @property
     def ending(self) -> str:
@@ -97,7 +120,7 @@ def list_items(options: AcquireOptions) -> list[Item]:
     if not items:
         raise SourceError(
             f"No scene of the source '{options.source}' fits; widen region, dates or max_cloud"
-            " under 'acquire' in the recipe, or mend its collection."
+            " under 'acquire' in the recipe, or fix its collection."
         )
     return sorted(items, key=lambda i: (i.time or _UNKNOWN, i.id, i.uri))[: options.limit]
 
@@ -116,7 +139,7 @@ def fetch_scenes(
         options: The recipe's section.
         out: Folder of the scenes.
         in_place: Refer to the source's files instead of copying their pixels.
-        overwrite: Make files anew that are there.
+        overwrite: Make files again that are there.
 
     Raises:
         OutputError: The folder can't be used.
@@ -126,103 +149,147 @@ def fetch_scenes(
         raise SourceError(
             "Earth Engine has no files that scenes could refer to; leave out --in-place."
         )
-    output_folder(out)
-    is_earth_engine = isinstance(options, EarthEngineOptions)
-    names = _scene_names(items)
+    with open_output(out, "scenes"):
+        check_free([out / MANIFEST_FILE])
+        names = scene_names(items, lambda name: _owner(out, name))
+        requests = ThreadPoolExecutor(options.at_once)
+        web = cache(partial(Web, options.timeout, options.retries))
+        run = _Run(options, out, in_place, overwrite, requests, web)
+        summary = _fetch_all(items, names, run)
+        _clear_work(out, summary)
+        earlier = _earlier_rows(out, summary.results)
+        write_manifest(out, [*summary.results, *earlier])
+    return summary
+
+
+def _fetch_all(items: Sequence[Item], names: Sequence[str], run: _Run) -> Summary:
     results, kept = [], 0
-    with (
-        ThreadPoolExecutor(options.at_once) as requests,
-        ThreadPoolExecutor(_MERGES_AT_ONCE if is_earth_engine else options.at_once) as pool,
-        progress("Fetching scenes", len(items)) as advance,
-    ):
-        run = _Run(options, out, in_place, overwrite, requests)
-        tasks = [
-            pool.submit(_fetch, item, name, run) for item, name in zip(items, names, strict=True)
-        ]
+    is_earth_engine = isinstance(run.options, EarthEngineOptions)
+    pool = ThreadPoolExecutor(_MERGES_AT_ONCE if is_earth_engine else run.options.at_once)
+    with progress("Fetching scenes", len(items)) as advance:
         try:
+            tasks = [
+                pool.submit(_fetch, item, name, run)
+                for item, name in zip(items, names, strict=True)
+            ]
             for task in as_completed(tasks):
                 result, was_there = task.result()
                 results.append(result)
                 kept += was_there
                 advance(1)
-        except BaseException:
-            for executor in (pool, requests):
-                executor.shutdown(wait=False, cancel_futures=True)
-            raise
-    if not any((out / _WORK).glob("*")):
-        shutil.rmtree(out / _WORK, ignore_errors=True)
-    write_manifest(out, results)
+        finally:
+            for executor in (pool, run.requests):
+                executor.shutdown(wait=len(results) == len(items), cancel_futures=True)
     return Summary(tuple(results), kept)
 
 
 def _fetch(item: Item, name: str, run: _Run) -> tuple[ItemResult, bool]:
     """Make one scene file; what goes wrong becomes the row's reason. Also: was it there?"""
+    if item.problem:
+        return item_result(item, name, "", item.problem), False
     file = name + run.ending
-    try:
-        if item.problem:
-            raise SceneError(item.problem)
-        was_there = _is_finished(run.out / file, item, run.overwrite)
-        if not was_there:
-            _write_scene(item, run.out / file, run)
-        # The same scene in both forms would be labelled twice.
-        other = run.out / (name + (".tif" if run.in_place else ".vrt"))
-        if other.exists() and made_from(other) is not None:
-            other.unlink()
-        return item_result(item, name, file), was_there
-    except PolynyaError as error:
-        return item_result(item, name, file, str(error)), False
-    except OSError as error:
-        reason = f"{file} could not be made: {error.strerror or error}; mend that and run again."
-        return item_result(item, name, file, reason), False
-    except MemoryError:
-        reason = f"{file} could not be made: out of memory; set acquire.at_once lower."
-        return item_result(item, name, file, reason), False
+    was_there = attempt(lambda: _made(item, run.out / file, run), item.uri, "fetched")
+    if isinstance(was_there, Failure):
+        return item_result(item, name, "", was_there.reason), False
+    return item_result(item, name, file), was_there
 
 
-def _is_finished(path: Path, item: Item, overwrite: bool) -> bool:
-    """Whether a scene file is there and made from just this item."""
-    if overwrite or not path.exists():
-        return False
-    digest = made_from(path)
-    if digest is None:
-        raise OutputError(
-            f"{path} is there and not made by 'polynya scenes'; move it or say --overwrite."
-        )
-    return digest == item.digest()
+def _made(item: Item, path: Path, run: _Run) -> bool:
+    """Make a scene file unless it is there, from just this item; was it there?"""
+    if not isinstance(run.options, EarthEngineOptions):
+        item = with_versions(item, run.web)
+    origin = made_from(path)
+    was_there = origin is not None and origin.digest == item.digest() and not run.overwrite
+    if not was_there:
+        if origin is None and path.exists() and not is_ours(path):
+            raise OutputError(
+                f"{path} is there and was not made by 'polynya scenes', or was changed since; move"
+                " it away, or choose another --out folder."
+            )
+        try:
+            _write_again(item, path, run)
+        except MemoryError:
+            raise SceneError(
+                f"{path.name} could not be made: out of memory; set acquire.at_once lower."
+            ) from None
+    # The same scene in both forms would be labelled twice.
+    other = path.with_suffix(".tif" if run.in_place else ".vrt")
+    if made_from(other) is not None:
+        remove_file(other)
+    return was_there
 
 
-def _write_scene(item: Item, path: Path, run: _Run) -> None:
+def _write_again(item: Item, path: Path, run: _Run) -> None:
+    """Write a scene, and again if that fails soon: GDAL gives up if a connection breaks twice."""
+    began = time.monotonic()
     settings = gdal_environment(run.options)
+    left = min(run.options.retries, _MOST_ATTEMPTS) if _is_on_server(item) else 0
+    while True:
+        try:
+            return _write_scene(item, path, run, settings)
+        except SceneError:
+            if left == 0 or time.monotonic() - began > run.options.timeout:
+                raise
+            left -= 1
+            # What GDAL has kept of a cut answer it would take for the whole one.
+            settings["CPL_VSIL_CURL_NON_CACHED"] = "/vsicurl/"
+
+
+def _is_on_server(item: Item) -> bool:
+    return any(band.path.startswith(_SERVERS) for band in item.bands)
+
+
+def _write_scene(item: Item, path: Path, run: _Run, settings: dict[str, Any]) -> None:
     if run.in_place:
         write_vrt(scene_vrt(item, settings), path)
-        return
-    work = run.out / _WORK / f"{path.stem}-{item.digest()}"
-    work.mkdir(parents=True, exist_ok=True)
-    from_parts = isinstance(run.options, EarthEngineOptions)
-    whole = False
-    try:
-        text = fetch_parts(item, work, run.requests) if from_parts else scene_vrt(item, settings)
-        write_geotiff(text, path, work, settings)
-        whole = True
-    finally:
-        # Parts that came wait for the next run; of anything else nothing is worth keeping.
-        if whole or not from_parts:
-            shutil.rmtree(work, ignore_errors=True)
+    elif isinstance(run.options, EarthEngineOptions):
+        work = make_folder(run.out / _WORK)
+        write_geotiff(fetch_parts(item, work, run.requests), path, settings)
+        for part in part_paths(item, work).values():
+            remove_file(part)
+    else:
+        write_geotiff(scene_vrt(item, settings, drivers=True), path, settings)
+
+
+def _owner(out: Path, name: str) -> str | None:
+    """Address of the item that a scene file of ours was made from, whatever its form."""
+    for ending in (".tif", ".vrt"):
+        origin = made_from(out / (name + ending))
+        if origin is not None:
+            return origin.source
+    return None
+
+
+def _clear_work(out: Path, summary: Summary) -> None:
+    """Delete parts that no scene waits for: the image has changed, or another recipe wanted it."""
+    work = out / _WORK
+    if not summary.failed and work.is_dir():
+        remove_ours(work)
+
+
+def _earlier_rows(out: Path, results: Sequence[ItemResult]) -> list[ItemResult]:
+    """Rows of scenes that earlier runs made of other items and that are still there."""
+    if not is_whole(out / MANIFEST_FILE):
+        return []
+    now = {result.scene for result in results} | {result.file for result in results}
+    return [
+        row
+        for row in read_results(out)
+        if row.status == "done" and not {row.scene, row.file} & now and is_whole(out / row.file)
+    ]
 
 
 def gdal_environment(options: AcquireOptions) -> dict[str, Any]:
     """GDAL settings for reading the files of a source."""
-    settings = gdal_options() | {"GDAL_HTTP_MAX_RETRY": str(options.retries)}
+    # Pixels are read in many requests, each of which may be sent again; together they may take no
+    # longer than one of metadata.
+    silence = str(max(1, round(options.timeout / 3)))
+    settings = gdal_options() | {
+        "GDAL_HTTP_MAX_RETRY": str(min(options.retries, _MOST_RETRIES)),
+        "GDAL_HTTP_CONNECTTIMEOUT": silence,
+        "GDAL_HTTP_LOW_SPEED_TIME": silence,
+        "GDAL_HTTP_LOW_SPEED_LIMIT": str(SLOWEST),
+    }
     if isinstance(options, StacOptions) and options.sign_url is not None:
         settings["VSICURL_PC_SAS_TOKEN_URL"] = options.sign_url.rstrip("/") + "/"
     return settings
-
-
-def _scene_names(items: Sequence[Item]) -> list[str]:
-    """File names without ending, each once: ids, with a digest where two are the same."""
-    names = [scene_id(item.id + ".item") for item in items]
-    repeated = {name for name, count in Counter(names).items() if count > 1}
-    return [
-        f"{name}-{item.digest()}" if name in repeated else name
-        for name, item in zip(names, items, strict=True)
-    ]

@@ -10,35 +10,30 @@ from __future__ import annotations
 import glob
 import os
 import re
-import zipfile
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from typing import Any
 from xml.etree import ElementTree
 
-from polynya.errors import PolynyaError, SceneError, SourceError
+from polynya.errors import SceneError, SourceError
 from polynya.progress import track
 from polynya.sources import sentinel2
-from polynya.sources.item import Band, Item
+from polynya.sources.addresses import member_name
+from polynya.sources.item import Band, Item, described, number_of, time_of
 from polynya.sources.options import SafeOptions
+from polynya.sources.parallel import each
+from polynya.sources.safe_product import (
+    DAMAGED,
+    LEVELS,
+    Product,
+    open_product,
+    parse_xml,
+    product_metadata,
+)
 from polynya.sources.selection import Selection
-from polynya.stores import gdal_path, is_listing, list_objects, open_object, read_object
+from polynya.stores import is_listing, list_objects
 
-_LEVELS = ("MSIL1C", "MSIL2A")
 _ENDINGS = (".safe", ".zip")
-
-
-@dataclass(frozen=True)
-class _Product:
-    """A product whose files can be read by their names inside it."""
-
-    uri: str
-    read: Callable[[str], bytes]
-    """Content of a file; KeyError if there is none."""
-    root: str
-    """GDAL path of its folder, without a / at the end."""
 
 
 def list_items(options: SafeOptions) -> list[Item]:
@@ -57,10 +52,8 @@ def list_items(options: SafeOptions) -> list[Item]:
             " (names end in .SAFE or .zip) or globs in acquire.paths."
         )
     uris = sorted(set(products))
-    with ThreadPoolExecutor(options.at_once) as pool:
-        items = pool.map(lambda uri: _describe(uri, names, options), uris)
-        found = track(items, "Reading metadata of products", len(uris))
-        return [item for item in found if selection.holds(item)]
+    items = each(lambda uri: _describe(uri, names, options), uris, options.at_once)
+    return list(selection.chosen(track(items, "Reading metadata of products", len(uris))))
 
 
 def _find_products(path: str) -> list[str]:
@@ -83,7 +76,7 @@ def _is_empty(path: str) -> bool:
 
 
 def _is_folder_product(path: str) -> bool:
-    return any(os.path.isfile(os.path.join(path, f"MTD_{level}.xml")) for level in _LEVELS) or (
+    return any(os.path.isfile(os.path.join(path, f"MTD_{level}.xml")) for level in LEVELS) or (
         path.rstrip("/").lower().endswith(".safe")
     )
 
@@ -91,67 +84,41 @@ def _is_folder_product(path: str) -> bool:
 def _describe(uri: str, names: list[sentinel2.BandName], options: SafeOptions) -> Item:
     stem = os.path.basename(uri.rstrip("/"))
     found = Item(id=re.sub(r"\.(SAFE|zip)$", "", stem, flags=re.IGNORECASE), uri=uri)
-    try:
-        product = _open_product(uri)
-        level, metadata = _metadata(product)
-        found = _with_product(found, metadata)
+    # Each step adds what it finds, so that an item with a problem says what is known of it.
+    opened: list[tuple[Product, str, ElementTree.Element]] = []
+
+    def with_product() -> Item:
+        product = open_product(uri)
+        level, metadata = product_metadata(product)
+        opened.append((product, level, metadata))
+        return _with_product(found, metadata)
+
+    def with_bands() -> Item:
+        product, level, metadata = opened[0]
         images = _images(metadata, product)
-        found = _with_sun(found, product, next(iter(images.values())))
+        item = _with_sun(known, product, next(iter(images.values())))
         bands = (_band(name, images, level, metadata, product, options) for name in names)
-        return replace(found, bands=tuple(bands))
-    except PolynyaError as error:
-        return found.failed(str(error))
-    except (KeyError, ElementTree.ParseError, zipfile.BadZipFile, ValueError, OSError) as error:
-        reason = " ".join(str(error).strip("'\"").split())
-        return found.failed(f"{uri} is no complete SAFE product ({reason}); fetch it again.")
+        return replace(item, bands=tuple(bands))
+
+    known = described(lambda: _understood(with_product, uri), found)
+    return described(lambda: _understood(with_bands, uri), known)
 
 
-def _open_product(uri: str) -> _Product:
-    if not uri.lower().endswith(".zip"):
-        folder = uri.rstrip("/")
-
-        def read_file(name: str) -> bytes:
-            return read_object(f"{folder}/{name}")
-
-        return _Product(uri, read_file, gdal_path(folder))
-
-    with open_object(uri) as file, zipfile.ZipFile(file) as archive:
-        inside = archive.namelist()
-    pattern = re.compile(rf"(?:[^/]+/)?MTD_(?:{'|'.join(_LEVELS)})\.xml")
-    metadata = [name for name in inside if pattern.fullmatch(name)]
-    if not metadata:
-        raise SceneError(f"{uri} holds no MTD_MSIL1C.xml or MTD_MSIL2A.xml; is it a SAFE product?")
-    folder = metadata[0].rpartition("/")[0]
-
-    def read_member(name: str) -> bytes:
-        with open_object(uri) as file, zipfile.ZipFile(file) as archive:
-            return archive.read(f"{folder}/{name}" if folder else name)
-
-    # The braces tell GDAL where the archive's own path ends.
-    return _Product(uri, read_member, f"/vsizip/{{{gdal_path(uri)}}}/{folder}".rstrip("/"))
-
-
-def _metadata(product: _Product) -> tuple[str, ElementTree.Element]:
-    """Level and metadata of a product."""
-    for level in _LEVELS:
-        try:
-            return level, ElementTree.fromstring(product.read(f"MTD_{level}.xml"))
-        except (KeyError, SceneError):
-            continue
-    raise SceneError(
-        f"{product.uri} holds no MTD_MSIL1C.xml or MTD_MSIL2A.xml that can be read; give a SAFE"
-        " product of Level-1C or Level-2A, or fetch it again."
-    )
+def _understood(step: Callable[[], Item], uri: str) -> Item:
+    """What a step finds; what is wrong with the product as one sentence."""
+    try:
+        return step()
+    except DAMAGED as error:
+        reason = " ".join(str(error).strip("'\"").split())[:300]
+        raise SceneError(f"{uri} is no complete SAFE product ({reason}); fetch it again.") from None
 
 
 def _with_product(item: Item, metadata: ElementTree.Element) -> Item:
-    start = _value(metadata, "PRODUCT_START_TIME")
-    cloud = _value(metadata, "Cloud_Coverage_Assessment")
     name = _value(metadata, "PRODUCT_URI") or _value(metadata, "PRODUCT_URI_2A")
     return replace(
         item,
-        time=datetime.fromisoformat(start).astimezone(UTC) if start else None,
-        cloud_cover=float(cloud) if cloud else None,
+        time=time_of(_value(metadata, "PRODUCT_START_TIME")),
+        cloud_cover=number_of(_value(metadata, "Cloud_Coverage_Assessment")),
         product=re.sub(r"\.SAFE$", "", name) if name else None,
         baseline=_value(metadata, "PROCESSING_BASELINE"),
         footprint=_footprint(_value(metadata, "EXT_POS_LIST")),
@@ -162,38 +129,43 @@ def _footprint(positions: str | None) -> dict[str, Any] | None:
     """GeoJSON polygon of 'latitude longitude latitude longitude ...'."""
     if positions is None:
         return None
-    numbers = [float(number) for number in positions.split()]
+    numbers = [number_of(number) for number in positions.split()]
+    if None in numbers:
+        return None
     points = [[x, y] for y, x in zip(numbers[::2], numbers[1::2], strict=False)]
     return {"type": "Polygon", "coordinates": [points]} if len(points) > 3 else None
 
 
-def _images(metadata: ElementTree.Element, product: _Product) -> dict[str, str]:
+def _images(metadata: ElementTree.Element, product: Product) -> dict[str, str]:
     """Image files of a product by their last name parts, such as 'B04' or 'B04_10m'."""
-    paths = [(node.text or "").strip() for node in metadata.iterfind(".//{*}IMAGE_FILE")]
+    texts = ((node.text or "").strip() for node in metadata.iterfind(".//{*}IMAGE_FILE"))
+    paths = [member_name(text, product.uri) for text in texts]
     if len({tuple(path.split("/")[:2]) for path in paths}) != 1:
         raise SceneError(
             f"{product.uri} is of the format before December 2016, with several tiles or none in"
             " one product; fetch it again in the present format, one tile a product."
         )
     named = ((re.search(r"_([A-Z0-9]{3}(?:_\d\dm)?)$", path), path) for path in paths)
-    return {match[1]: path for match, path in named if match}
+    images = {match[1]: path for match, path in named if match}
+    if not images:
+        raise SceneError(f"{product.uri} names no image of a band; fetch it again.")
+    return images
 
 
-def _with_sun(item: Item, product: _Product, image: str) -> Item:
+def _with_sun(item: Item, product: Product, image: str) -> Item:
     granule = "/".join(image.split("/")[:2])
     try:
-        tile = ElementTree.fromstring(product.read(f"{granule}/MTD_TL.xml"))
-    except SceneError:
+        tile = parse_xml(product.read(f"{granule}/MTD_TL.xml"))
+    except (FileNotFoundError, KeyError):
         raise SceneError(
             f"{product.uri} is no complete SAFE product ({granule}/MTD_TL.xml is missing); fetch it"
             " again."
         ) from None
-    zenith = _value(tile, "Mean_Sun_Angle/{*}ZENITH_ANGLE")
-    azimuth = _value(tile, "Mean_Sun_Angle/{*}AZIMUTH_ANGLE")
+    zenith = number_of(_value(tile, "Mean_Sun_Angle/{*}ZENITH_ANGLE"))
     return replace(
         item,
-        sun_azimuth=float(azimuth) if azimuth else None,
-        sun_elevation=round(90.0 - float(zenith), 9) if zenith else None,
+        sun_azimuth=number_of(_value(tile, "Mean_Sun_Angle/{*}AZIMUTH_ANGLE")),
+        sun_elevation=None if zenith is None else round(90.0 - zenith, 9),
     )
 
 
@@ -202,7 +174,7 @@ def _band(
     images: dict[str, str],
     level: str,
     metadata: ElementTree.Element,
-    product: _Product,
+    product: Product,
     options: SafeOptions,
 ) -> Band:
     # Of a band that comes in several resolutions the finest one: their names sort that way.
@@ -215,35 +187,37 @@ def _band(
     scale, offset = 1.0, 0.0
     if name.name != sentinel2.CLASSIFICATION:
         scale, offset = _calibration(name, level, metadata, product, options)
-    path = f"{product.root}/{found[0]}.jp2"
-    return Band(name.name, path, 1, scale, offset, sentinel2.NODATA)
+    member = f"{found[0]}.jp2"
+    product.check(member)
+    return Band(name.name, f"{product.root}/{member}", 1, scale, offset, sentinel2.NODATA)
 
 
 def _calibration(
     name: sentinel2.BandName,
     level: str,
     metadata: ElementTree.Element,
-    product: _Product,
+    product: Product,
     options: SafeOptions,
 ) -> tuple[float, float]:
     """Scale and offset of a band: the recipe's, else the product's."""
     boa = level == "MSIL2A"
     scale = options.scale
     if scale is None:
-        quantification = _value(metadata, ("BOA_" if boa else "") + "QUANTIFICATION_VALUE")
-        if quantification is None or not float(quantification) > 0:
+        key = ("BOA_" if boa else "") + "QUANTIFICATION_VALUE"
+        quantification = number_of(_value(metadata, key))
+        if quantification is None or not quantification > 0:
             raise SceneError(
                 f"{product.uri} doesn't say its QUANTIFICATION_VALUE; fetch it again or set"
                 " acquire.scale in the recipe."
             )
-        scale = 1.0 / float(quantification)
+        scale = 1.0 / quantification
     if options.offset is not None:
         return scale, options.offset
     return scale, _add_offset(name, boa, metadata, product) * scale
 
 
 def _add_offset(
-    name: sentinel2.BandName, boa: bool, metadata: ElementTree.Element, product: _Product
+    name: sentinel2.BandName, boa: bool, metadata: ElementTree.Element, product: Product
 ) -> float:
     """What the product says is to be added to its numbers."""
     tag = "BOA_ADD_OFFSET" if boa else "RADIO_ADD_OFFSET"

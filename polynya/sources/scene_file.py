@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,19 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.shutil import copy
 
 from polynya import __version__
-from polynya.errors import SceneError
-from polynya.files import whole_file, write_text
-from polynya.rasters import opened_raster
-from polynya.sources.item import Grid, Item
+from polynya.errors import SceneError, reason_of
+from polynya.files import UnreadableError, temporary_file, whole_file, write_text
+from polynya.ownership import is_whole
+from polynya.rasters import check_size, check_whole, opened_raster
+from polynya.sources.item import Grid, Item, check_pixels
 from polynya.sources.vrt import Raster, VrtBand, common_grid, vrt_text
 
 DIGEST_TAG = "item_digest"
 """Tag of a scene file: digest of the item it was made from."""
 
+_GDAL = tuple(int(number) for number in rasterio.__gdal_version__.split(".")[:2])
+_NAMES_DRIVERS = (3, 10)
+"""First version of GDAL whose vrt:// names have drivers."""
 _COG_OPTIONS = {
     "BLOCKSIZE": 512,
     "COMPRESS": "DEFLATE",
@@ -44,6 +48,8 @@ def describe_raster(path: str) -> Raster:
         SceneError: It can't be opened.
     """
     with opened_raster(path) as source:
+        check_whole(path)
+        check_size(source, path)
         crs = source.crs.to_wkt() if source.crs else ""
         a, b, c, d, e, f = tuple(source.transform)[:6]
         return Raster(
@@ -51,24 +57,37 @@ def describe_raster(path: str) -> Raster:
             grid=Grid(crs, (a, b, c, d, e, f), source.width, source.height),
             dtype=source.dtypes[0],
             block=source.block_shapes[0],
+            driver=source.driver,
         )
 
 
-def scene_vrt(item: Item, settings: Mapping[str, Any]) -> str:
+def scene_vrt(item: Item, settings: Mapping[str, Any], drivers: bool = False) -> str:
     """Virtual raster of an item whose bands are files; each is opened, so a missing one is found.
 
     Args:
         item: The scene.
         settings: Of GDAL, for reading.
+        drivers: Name the driver of each file, so that no other opens it, whatever it holds by then.
+            Older versions of GDAL can't read that.
 
     Raises:
         SceneError: A band can't be opened, or the bands don't fit together.
     """
     with rasterio.Env(**settings):
         by_path = {band.path: describe_raster(band.path) for band in item.bands}
-    bands = [VrtBand(band, (by_path[band.path],)) for band in item.bands]
     grid = common_grid(list(by_path.values()), item.uri)
+    check_pixels(grid, item.uri)
+    if drivers and _GDAL >= _NAMES_DRIVERS:
+        by_path = {path: _with_driver(raster) for path, raster in by_path.items()}
+    bands = [VrtBand(band, (by_path[band.path],)) for band in item.bands]
     return vrt_text(grid, bands, scene_tags(item))
+
+
+def _with_driver(raster: Raster) -> Raster:
+    """The raster under a name that says its driver (gdal.org/drivers/raster/vrt.html, vrt://)."""
+    if raster.driver == "VRT" or "?" in raster.path:
+        return raster
+    return replace(raster, path=f"vrt://{raster.path}?if={raster.driver}")
 
 
 def mosaic_vrt(item: Item, grid: Grid, parts: Sequence[Raster], index: Mapping[str, int]) -> str:
@@ -89,15 +108,14 @@ def write_vrt(text: str, path: Path) -> None:
     write_text(path, text)
 
 
-def write_geotiff(text: str, path: Path, work: Path, settings: Mapping[str, Any]) -> None:
+def write_geotiff(text: str, path: Path, settings: Mapping[str, Any]) -> None:
     """Copy the pixels of a virtual raster into a Cloud-Optimized GeoTIFF.
 
     Numbers, nodata, scale and offset stay as they are. The same pixels give the same bytes.
 
     Args:
         text: XML of the virtual raster.
-        path: File to write; it is replaced as a whole.
-        work: Folder on the same disk for what is unfinished.
+        path: File to write; one of ours is replaced as a whole.
         settings: Of GDAL, for reading.
 
     Raises:
@@ -107,12 +125,12 @@ def write_geotiff(text: str, path: Path, work: Path, settings: Mapping[str, Any]
     with (
         warnings.catch_warnings(),
         rasterio.Env(**settings, GDAL_PAM_ENABLED=False),
-        whole_file(work / path.name) as temporary,
+        temporary_file(path.parent, ".vrt") as source,
+        whole_file(path, _check_copy) as temporary,
     ):
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        source = temporary.with_suffix(".vrt")
+        source.write_text(text, encoding="utf-8")
         try:
-            source.write_text(text, encoding="utf-8")
             copy(str(source), temporary, driver="COG", **_COG_OPTIONS)
         except (RasterioError, CPLE_BaseError) as error:
             reason = " ".join(str(error.__cause__ or error).split()).rstrip(".")
@@ -120,16 +138,49 @@ def write_geotiff(text: str, path: Path, work: Path, settings: Mapping[str, Any]
                 f"{path.name} can't be copied ({reason}); is the source there, and space left on"
                 " the disk?"
             ) from None
-        finally:
-            source.unlink(missing_ok=True)
-    (work / path.name).replace(path)
 
 
-def made_from(path: Path) -> str | None:
-    """Digest of the item that a scene file was made from; None if it isn't one of ours."""
+def _check_copy(path: Path) -> None:
+    """Read a copied GeoTIFF to its end, its overviews too.
+
+    A block that a full disk kept from being written has no place in the file; GDAL reads nodata
+    there. DEFLATE has a checksum of each block that is there.
+
+    Raises:
+        UnreadableError: A block is missing or damaged.
+    """
     try:
-        with opened_raster(str(path)) as source:
-            digest = source.tags().get(DIGEST_TAG)
-            return None if digest is None else str(digest)
-    except SceneError:
+        with rasterio.open(path, driver="GTiff") as source:
+            factors = source.overviews(1)
+        for level in range(-1, len(factors)):
+            options = {} if level < 0 else {"overview_level": level}
+            with rasterio.open(path, driver="GTiff", **options) as source:
+                for (row, column), window in source.block_windows(1):
+                    place = source.get_tag_item(f"BLOCK_OFFSET_{column}_{row}", "TIFF", bidx=1)
+                    if not place:
+                        raise UnreadableError(f"its block {row}, {column} was not written")
+                    source.read(window=window)
+    except (RasterioError, CPLE_BaseError) as error:
+        raise UnreadableError(reason_of(error.__cause__ or error)) from None
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a scene file was made from."""
+
+    digest: str
+    """Of the item."""
+    source: str
+    """Address of the item."""
+
+
+def made_from(path: Path) -> Origin | None:
+    """What a scene file of ours was made from; None if it isn't ours, or was cut or changed."""
+    if not is_whole(path):
         return None
+    try:
+        with rasterio.open(path) as source:
+            tags = source.tags()
+    except RasterioError:
+        return None
+    return Origin(tags[DIGEST_TAG], tags.get("source", "")) if DIGEST_TAG in tags else None

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, timedelta
+from collections.abc import Iterable, Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 
 from shapely.geometry.base import BaseGeometry
 
+from polynya.attempt import Failure, attempt
 from polynya.sources.item import Item
 from polynya.sources.options import QueryOptions
 from polynya.sources.region import region_parts, touches
@@ -29,7 +32,9 @@ class Selection:
         if options.dates is not None:
             first, last = options.dates
             self.start = datetime.combine(first, time(), UTC)
-            self.end = datetime.combine(last + timedelta(days=1), time(), UTC)
+            # The last day of the calendar has none after it.
+            following = last + timedelta(days=1) if last < date.max else last
+            self.end = datetime.combine(following, time(), UTC)
 
     def holds(self, item: Item) -> bool:
         """Whether an item fits; what is unknown of it never speaks against it."""
@@ -39,3 +44,12 @@ class Selection:
         if self.max_cloud is not None and cloud is not None and cloud > self.max_cloud:
             return False
         return self.parts is None or touches(self.parts, item.footprint)
+
+    def chosen(self, items: Iterable[Item]) -> Iterator[Item]:
+        """Those that fit, and those of which it can't be said."""
+        for item in items:
+            holds = attempt(partial(self.holds, item), item.uri, "chosen")
+            if isinstance(holds, Failure):
+                yield item.failed(holds.reason)
+            elif holds:
+                yield item

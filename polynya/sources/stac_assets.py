@@ -14,7 +14,7 @@ from typing import Any
 
 from polynya.errors import SceneError
 from polynya.sources import sentinel2
-from polynya.sources.item import Band, Item
+from polynya.sources.item import Band, Item, number_of
 from polynya.sources.options import StacOptions
 
 _BASELINES = ("s2:processing_baseline", "sentinel:processing_baseline", "processing:version")
@@ -32,8 +32,8 @@ def find_baseline(properties: Mapping[str, Any]) -> str | None:
     return None
 
 
-def item_band(item: Any, name: str, found: Item, options: StacOptions) -> tuple[Band, str]:
-    """One band of an item and the address of its asset; the band's path is still empty.
+def item_band(item: Any, name: str, found: Item, options: StacOptions) -> tuple[Band, object]:
+    """One band of an item and its asset's address as it stands; the band's path is still empty.
 
     Args:
         item: pystac item.
@@ -51,17 +51,21 @@ def item_band(item: Any, name: str, found: Item, options: StacOptions) -> tuple[
     if known is None or known.name != sentinel2.CLASSIFICATION:
         scale, offset = _calibration(item.properties, info, found, options)
     nodata = info.get("nodata", sentinel2.NODATA if known and found.baseline else None)
-    href = asset.get_absolute_href()
-    if href is None:
-        raise SceneError(f"{found.uri} has no address for its band '{name}'; leave it out.")
     return Band(
         name=known.name if known else name,
         path="",
         index=1,
         scale=scale,
         offset=offset,
-        nodata=None if nodata is None else float(nodata),
-    ), href
+        nodata=number_of(nodata),
+        version=_version(asset.extra_fields),
+    ), asset.href
+
+
+def _version(fields: Mapping[str, Any]) -> str:
+    """What the item says of its file's bytes (file extension); empty if nothing."""
+    said = (fields.get(key) for key in ("file:checksum", "file:size", "updated"))
+    return " ".join(str(one)[:200] for one in said if isinstance(one, (str, int)))
 
 
 def _find_asset(item: Any, name: str, known: sentinel2.BandName | None, uri: str) -> Any:
@@ -107,7 +111,7 @@ def _calibration(
     properties: Mapping[str, Any], info: dict[str, Any], found: Item, options: StacOptions
 ) -> tuple[float, float]:
     """Scale and offset: the recipe's, else the item's."""
-    scale = options.scale if options.scale is not None else info.get("scale")
+    scale = options.scale if options.scale is not None else _number(info, "scale", found)
     if scale is None and found.baseline is not None:
         scale = sentinel2.SCALE
     if scale is None:
@@ -116,21 +120,34 @@ def _calibration(
             " acquire.offset in the recipe."
         )
     if options.offset is not None:
-        return float(scale), options.offset
+        return scale, options.offset
     if any(properties.get(key) is True for key in _OFFSET_APPLIED):
-        return float(scale), 0.0
-    offset = info.get("offset")
+        return scale, 0.0
+    offset = _number(info, "offset", found)
     if found.baseline is None:
         # The raster extension: no offset means 0.
-        return float(scale), float(offset or 0.0)
+        return scale, offset or 0.0
     shifted = sentinel2.has_offset(found.baseline)
     if offset is None:
-        return float(scale), sentinel2.ADD_OFFSET * float(scale) if shifted else 0.0
-    if shifted != (float(offset) != 0.0):
+        return scale, sentinel2.ADD_OFFSET * scale if shifted else 0.0
+    if shifted != (offset != 0.0):
         raise SceneError(
             f"{found.uri} says that its offset is {offset} and its processing baseline"
             f" {found.baseline}, which has {'one' if shifted else 'none'}; set acquire.offset in"
             " the recipe: -0.1 where the numbers are as the agency made them from baseline 04.00"
             " on, 0 where they are older or shifted."
         )
-    return float(scale), float(offset)
+    return scale, offset
+
+
+def _number(info: dict[str, Any], key: str, found: Item) -> float | None:
+    """What an item says; SceneError if that is no number."""
+    if key not in info:
+        return None
+    number = number_of(info[key])
+    if number is None:
+        raise SceneError(
+            f"{found.uri} gives a band the {key} {info[key]!r:.50}, which must be a number; set"
+            f" acquire.{key} in the recipe or leave the item out."
+        )
+    return number

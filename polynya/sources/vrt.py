@@ -28,6 +28,8 @@ class Raster:
     dtype: str
     block: tuple[int, int]
     """Rows and columns of its blocks."""
+    driver: str = ""
+    """GDAL's name of its format."""
 
 
 @dataclass(frozen=True)
