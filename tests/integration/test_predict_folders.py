@@ -261,7 +261,7 @@ def test_a_scene_in_the_folder_of_maps_is_never_replaced(model, write_scene, tmp
 # One scene that goes wrong
 
 
-STEPS = ("open_scene", "predict_scene", "summarise", "_draw_overview", "write_map", "write_item")
+STEPS = ("open_scene", "predict_scene", "summarise", "draw_overview", "write_map", "write_item")
 
 
 @pytest.mark.parametrize("step", STEPS)
