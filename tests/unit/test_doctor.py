@@ -102,7 +102,7 @@ def test_a_package_that_shadows_ours_is_named(tmp_path: Path) -> None:
     done = run_doctor("label", PYTHONPATH=str(tmp_path))
     assert done.returncode == 1
     assert "an OpenCV of another project" in done.stdout
-    assert f"(PYTHONPATH={tmp_path})" in done.stdout
+    assert f"(PYTHONPATH={tmp_path}" in done.stdout
     assert "unset PYTHONPATH" in done.stdout
 
 
