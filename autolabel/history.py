@@ -15,12 +15,11 @@ from typing import Literal
 
 from autolabel.found import Found, find_contents
 from autolabel.tasks import Job
-from polynya.dataset import CHANGED_FOLDER, damaged_files
+from polynya.dataset import damaged_files
 from polynya.manifest import SceneResult
 from polynya.progress import console
 from polynya.scene_names import printable
 from polynya.scenes import Scene, SceneRef, unique_id
-from polynya.storage import Folder
 
 Why = Literal["changed", "lost", "beside"]
 _WHY: dict[Why, str] = {
@@ -92,16 +91,6 @@ def compare(found: Sequence[Found], known: Mapping[str, SceneResult], job: Job) 
     return work
 
 
-def set_aside(folder: Folder, damaged: Mapping[str, str]) -> None:
-    """Move shards that somebody changed out of the way, on a disk: they aren't ours any more."""
-    for name, what in damaged.items():
-        if what == "changed" and not folder.is_ours(name):
-            _note(
-                f"{folder}/{name} is not as Polynya wrote it; it is now"
-                f" {folder.set_aside(name, CHANGED_FOLDER)} there."
-            )
-
-
 def _named(found: Sequence[Found], known: Mapping[str, SceneResult]) -> list[Found]:
     """Scenes under the names that the data set has for them, or that no other has there."""
     at_place = {row.uri: row.scene_id for row in known.values()}
@@ -129,7 +118,6 @@ def _find_lost(
     sums = {name: one for row in known.values() for name, one in row.sums.items()}
     read = [name for scene in same for name in known[scene].file_names]
     damaged = damaged_files(job.folder, sums, read)
-    set_aside(job.folder, damaged)
     to_do = {one.ref.id for one in work.to_do}
     for row in known.values():
         lost = next((name for name in row.file_names if name in damaged), None)

@@ -13,7 +13,7 @@ import typer
 
 from autolabel.engines import Engine, EngineName, open_engine, run_all, worker_died
 from autolabel.found import Found, find_contents
-from autolabel.history import Work, compare, set_aside
+from autolabel.history import Work, compare
 from autolabel.levels import levels_of
 from autolabel.overview import draw_overviews, picture_name
 from autolabel.plan import Unit, needs_sky, plan_units, sky_name
@@ -192,7 +192,6 @@ def _noted(
         for name, known in zip(part.files, part.file_sums, strict=True)
     }
     damaged = damaged_files(folder, sums, sums)
-    set_aside(folder, damaged)
     return {
         unit: made
         for unit, made in noted.items()

@@ -25,8 +25,6 @@ from polynya.store_lock import LOCK_OBJECT, store_locked
 
 WORK_FOLDER = "_work"
 """What tasks leave for each other, in the data set; gone when it is finished."""
-CHANGED_FOLDER = "_changed"
-"""Where shards go that somebody changed or cut, in the data set; nothing reads them."""
 PICTURES_FOLDER = "_pictures"
 """Overview pictures of scenes, in the data set."""
 _PLAN_FILE = f"{WORK_FOLDER}/_plan.json"

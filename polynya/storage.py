@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import count
 from pathlib import Path
 
 import pyarrow as pa
@@ -165,28 +164,6 @@ class Folder:
     def is_ours(self, name: str) -> bool:
         """Whether a file on a disk is as Polynya wrote it; in a store its name must say so."""
         return not self.is_local or is_ours(Path(self.place, name))
-
-    def set_aside(self, name: str, folder: str) -> str:
-        """Move a file on a disk into a sub-folder, under a name that is free there.
-
-        Returns:
-            Its new path, relative to this folder.
-
-        Raises:
-            OutputError: It can't be moved.
-        """
-        source = Path(self.place, name)
-        make_folder(Path(self.place, folder))
-        endings = (f".{n}" if n else "" for n in count())
-        names = (f"{folder}/{source.stem}{ending}{source.suffix}" for ending in endings)
-        target = next(name for name in names if not os.path.lexists(Path(self.place, name)))
-        try:
-            os.rename(source, Path(self.place, target))
-        except OSError as error:
-            raise OutputError(
-                f"{source} can't be moved to {target}: {reason_of(error)}; move it away yourself."
-            ) from None
-        return target
 
     def remove(self, names: Iterable[str]) -> None:
         """Delete files, and on a disk the folders that this leaves empty.

@@ -146,27 +146,35 @@ def flip(path):
     path.write_bytes(content)
 
 
-@pytest.mark.parametrize(
-    ("damage", "is_kept"),
-    [(os.unlink, False), (cut, False), (flip, True), (lambda path: path.write_text("mine"), True)],
-)
-def test_a_shard_that_is_gone_or_changed_is_made_again(
-    tmp_path, write_scene, label, alone, damage, is_kept
+@pytest.mark.parametrize("damage", [flip, lambda path: path.write_text("mine")])
+def test_a_shard_that_somebody_changed_stays_and_its_scenes_fail(
+    tmp_path, write_scene, label, alone, damage
 ):
     paths = [write_scene(f"s{n}.tif", ice_image(64, 64, n)) for n in range(3)]
     label(*paths)
     before = shard_bytes(tmp_path)
     shard = tmp_path / "out" / rows(tmp_path)["s1"].files
     damage(shard)
-    left = shard.read_bytes() if is_kept else None
+    left = shard.read_bytes()
+    said = label(*paths, fails=True)
+    assert f"{shard.name} is in its place and is not Polynya's; move it away" in said
+    assert shard.read_bytes() == left
+    assert [row.status for row in rows(tmp_path).values()] == ["done", "failed", "done"]
+    shard.rename(tmp_path / "mine.parquet")
+    label(*paths)
+    assert shard_bytes(tmp_path) == before
+
+
+@pytest.mark.parametrize("damage", [os.unlink, cut])
+def test_a_shard_that_is_gone_or_cut_is_made_again(tmp_path, write_scene, label, alone, damage):
+    paths = [write_scene(f"s{n}.tif", ice_image(64, 64, n)) for n in range(3)]
+    label(*paths)
+    before = shard_bytes(tmp_path)
+    shard = tmp_path / "out" / rows(tmp_path)["s1"].files
+    damage(shard)
     said = label(*paths)
     assert "(2 of them before, 1 labelled again because shards were gone or changed)" in said
     assert shard_bytes(tmp_path) == before
-    aside = tmp_path / "out" / "_changed" / shard.name
-    assert aside.exists() == is_kept
-    if is_kept:
-        assert aside.read_bytes() == left
-        assert f"{shard.name} is not as Polynya wrote it; it is now _changed/" in said
 
 
 def test_a_shard_of_other_scenes_that_is_gone_leaves_the_manifest(
