@@ -41,7 +41,7 @@ MOST_PIXELS = 2**34
 """Of a scene; a Sentinel-2 tile has 2**27."""
 MOST_COLUMNS = 2**18
 """Of a scene, as strips of whole rows are in memory at once."""
-_SMALL = 2**28
+_SMALL = 2**27
 """Pixels that are read whatever the file's size is."""
 _LARGEST_BLOCK = 2**28
 """Bytes that GDAL decodes at once, whatever the file's size is."""
