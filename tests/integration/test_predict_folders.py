@@ -373,7 +373,8 @@ def test_what_a_killed_run_left_is_gone_after_the_next(model, write_scene, tmp_p
         assert process.poll() is None
         process.send_signal(how)
         process.wait()
-    assert list(out.glob(".*.rows.tif"))
+    if how == signal.SIGKILL:
+        assert list(out.glob(".*.rows.tif"))
     end = time.monotonic() + 60
     while (alive := _in_group(process.pid)) and time.monotonic() < end:
         time.sleep(0.1)
