@@ -384,7 +384,7 @@ def test_processes_are_measured_to_tables_that_add_up(tmp_path):
     page = (tmp_path / "scale.md").read_text()
     assert "8 tiles" in page
     assert "Machine: " in page
-    assert not (tmp_path / "work" / "shards").exists()
+    assert list((tmp_path / "work" / "shards").glob("*.parquet")) == []
 
 
 def test_one_large_scene_is_measured(tmp_path):
