@@ -46,6 +46,8 @@ _STEM = 33
 """Names of temporary files differ in their first characters: a dot and 32 digits."""
 _BESIDE = ("", "-journal", "-wal", "-shm", ".aux.xml", ".msk", ".ovr")
 """What SQLite and GDAL may leave beside a file that they couldn't finish."""
+_OF_THE_SYSTEM = ("lost+found", ".snapshot", ".DS_Store")
+"""What mount points and file managers put into a folder that people call empty."""
 _EDITED_BY_HAND = (".csv", ".json", ".yaml", ".md", ".txt", ".vrt")
 """In such a file, fewer bytes with the same beginning may be a user's work."""
 _PREFIX_BASE = 4
@@ -458,7 +460,8 @@ def _check_kind(folder: Path, kind: Kind) -> None:
         names = sorted(os.listdir(folder))
     except OSError:
         return  # It isn't there yet, or making it will say what is wrong.
-    others = [name for name in names if not name.startswith((LOCK_FILE, LEDGER_FILE))]
+    ours_or_the_systems = (LOCK_FILE, LEDGER_FILE, *_OF_THE_SYSTEM)
+    others = [name for name in names if not name.startswith(ours_or_the_systems)]
     if others or _read(folder).kinds:
         raise OutputError(
             f"{folder} holds other files ({', '.join(others[:3]) or LEDGER_FILE}); give an empty or"

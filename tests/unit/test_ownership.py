@@ -132,6 +132,13 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path, kind: str) -> Non
     assert os.listdir(tmp_path) == ["recipe.yaml"]
 
 
+def test_a_new_mount_point_is_an_empty_folder(tmp_path: Path) -> None:
+    (tmp_path / "lost+found").mkdir()
+    with open_output(tmp_path, "model"):
+        pass
+    assert sorted(os.listdir(tmp_path)) == [LEDGER_FILE, "lost+found"]
+
+
 def test_a_folder_of_another_kind_is_refused(tmp_path: Path) -> None:
     with open_output(tmp_path, "maps"):
         write_text(tmp_path / "x.tif.txt", "")
