@@ -203,9 +203,8 @@ def test_tiles_with_too_little_data_are_counted_not_written(tmp_path, write_scen
     assert [int(n) for n in counts.values()] == [int((labels == code).sum()) for code in (0, 1, 2)]
 
 
-def test_an_unusable_scene_is_a_failed_row_with_the_reason(tmp_path, write_scene):
+def test_a_scene_without_a_valid_pixel_is_nodata_and_no_failure(tmp_path, write_scene):
     black = str(write_scene("black.tif", np.zeros((70, 70, 3), np.uint8)))
     _, (result,) = label_here(recipe(), tmp_path / "out", black)
-    assert result.status == "failed"
-    assert result.reason == f"{black} has no valid pixel, all of it is nodata; leave it out."
-    assert (result.tiles, result.labelled, result.nodata, result.failed) == (4, 0, 0, 4)
+    assert result.status == "nodata"
+    assert (result.tiles, result.labelled, result.nodata, result.failed) == (4, 0, 4, 0)
