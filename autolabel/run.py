@@ -29,16 +29,19 @@ from autolabel.tasks import (
 from autolabel.thresholds import get_profile
 from polynya.attempt import Failure, attempt
 from polynya.dataset import announce, damaged_files, finish_dataset, foreign_files, open_dataset
-from polynya.errors import ScenesFailedError
+from polynya.errors import ScenesFailedError, failed_of
 from polynya.grid import tile_grid
 from polynya.identity import scene_digest
 from polynya.manifest import MANIFEST_FILE, SceneResult, read_manifest
 from polynya.progress import console, progress
 from polynya.recipe import Recipe, load_recipe
 from polynya.scene_names import printable
-from polynya.scenes import SceneRef, find_scenes
+from polynya.scenes import Scene, SceneRef, find_scenes
 from polynya.storage import Folder, absolute
 from polynya.stores import gdal_path, is_remote
+
+_LEAST_SIZE = 256
+"""Pixels along the longer side; with fewer, the filter's cells of 32 pixels are fewer than 8."""
 
 
 def run_labelling(
@@ -79,6 +82,7 @@ def run_labelling(
         job = Job(recipe, folder, retries)
         known = {result.scene_id: result for result in read_manifest(folder)}
         found = find_contents(refs, recipe.scene, retries)
+        _warn_of_small_scenes([one.scene for one in found if one.scene is not None], recipe)
         work = compare(found, known, job)
         made, undrawn = _carry_out(work, job, engine, workers, pictures)
         rows = known | made
@@ -119,6 +123,18 @@ def _carry_out(
             if scene.id in with_tiles and picture_name(scene.id) not in there
         ]
         return made, draw_overviews(scenes, job, runner)
+
+
+def _warn_of_small_scenes(scenes: Sequence[Scene], recipe: Recipe) -> None:
+    """The filter needs many surfaces to tell light from them."""
+    small = [scene for scene in scenes if max(scene.height, scene.width) < _LEAST_SIZE]
+    if small and recipe.label.method == "illumination":
+        _say(
+            f"Warning: {len(small)} of {len(scenes)} scenes have less than {_LEAST_SIZE} pixels a"
+            " side, where the illumination filter may take surfaces for cloud or shadow; give it"
+            " whole scenes, or set label.method to none in the recipe.",
+            "yellow",
+        )
 
 
 def _finish(folder: Folder, made: Sequence[SceneResult]) -> dict[str, SceneResult]:
@@ -334,9 +350,9 @@ def report(results: Sequence[SceneResult], folder: Folder, history: str = "") ->
     tiles, labelled, lost = (
         sum(getattr(r, name) for r in results) for name in ("tiles", "labelled", "failed")
     )
-    empty = f", {counts['nodata']} all nodata" if counts["nodata"] else ""
+    empty = f" and {counts['nodata']} without a valid pixel" if counts["nodata"] else ""
     typer.echo(
-        f"{counts['done']} scenes labelled{history}, {len(failed)} failed{empty}; {tiles} tiles ="
+        f"{counts['done']} scenes labelled{empty}{history}, {len(failed)} failed; {tiles} tiles ="
         f" {labelled} labelled + {tiles - labelled - lost} nodata + {lost} failed; shards and"
         f" {MANIFEST_FILE} in {folder}"
     )
@@ -349,8 +365,7 @@ def report(results: Sequence[SceneResult], folder: Folder, history: str = "") ->
         )
     if failed:
         raise ScenesFailedError(
-            f"{len(failed)} of {len(results)} scenes failed; {folder}/{MANIFEST_FILE} has the"
-            " reasons, the others are done."
+            f"{failed_of(len(failed), len(results))}; {folder}/{MANIFEST_FILE} has the reasons."
         )
 
 

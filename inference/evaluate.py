@@ -30,7 +30,7 @@ from inference.predict import open_model, predict_scene
 from inference.products import prediction_tags
 from inference.truth import NO_SCENES, last_part, read_truth, sky_of, truth_path
 from polynya.attempt import Failure, attempt
-from polynya.errors import SceneError, ScenesFailedError, TruthError
+from polynya.errors import SceneError, ScenesFailedError, TruthError, failed_of
 from polynya.files import write_text
 from polynya.identity import scene_digest
 from polynya.ownership import check_free, open_output
@@ -101,8 +101,8 @@ def evaluate(
     typer.echo(f"Tables and pictures are in {folder}")
     if evaluation.missed:
         raise ScenesFailedError(
-            f"{len(evaluation.missed)} of {len(opened) + len(missed)} scenes could not be"
-            f" evaluated; {folder / SCENES_FILE} has the reasons, the others are done."
+            f"{failed_of(len(evaluation.missed), len(opened) + len(missed))};"
+            f" {folder / SCENES_FILE} has the reasons."
         )
 
 

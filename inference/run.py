@@ -22,7 +22,7 @@ from inference.products import MapResult, map_scene
 from inference.summary import summary_columns, write_table
 from polynya.attempt import Failure, attempt
 from polynya.classes import ClassScheme
-from polynya.errors import OutputError, ScenesFailedError
+from polynya.errors import OutputError, ScenesFailedError, failed_of
 from polynya.identity import scene_digest
 from polynya.ownership import check_free, open_output
 from polynya.progress import console, progress
@@ -221,8 +221,7 @@ def report(results: list[MapResult], problems: Sequence[str], folder: Path) -> N
         for problem in problems:
             _tell_failure(problem)
         raise ScenesFailedError(
-            f"{counts['failed']} of {len(results)} scenes failed; {folder / SUMMARY_FILE} has the"
-            " reasons, the others are done."
+            f"{failed_of(counts['failed'], len(results))}; {folder / SUMMARY_FILE} has the reasons."
         )
     if problems:
         raise OutputError(f"The scenes are done, but not all else: {' '.join(problems)}")

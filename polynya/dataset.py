@@ -168,8 +168,14 @@ def _prepare(folder: Folder, recipe: Recipe, overwrite: bool) -> None:
         if folder.is_local:
             check_free(Path(folder.place, name) for name in (DATASET_FILE, MANIFEST_FILE))
         if folder.has(DATASET_FILE) and not overwrite:
-            _check_same_labels(folder, recipe)
-            return
+            if _has_same_labels(folder, recipe):
+                return
+            # Of runs in which every scene failed, nothing is left that is worth a question.
+            if any(_SHARD.fullmatch(name) for name in folder.names()):
+                raise OutputError(
+                    f"{folder} holds shards of another recipe or version; add --overwrite to"
+                    " replace them, or choose another --out."
+                )
         # The recipe goes last, or a folder that is killed here holds "other files".
         folder.remove(name for name in _written(folder) if name != DATASET_FILE)
         content = {
@@ -185,17 +191,14 @@ def _prepare(folder: Folder, recipe: Recipe, overwrite: bool) -> None:
         ) from None
 
 
-def _check_same_labels(folder: Folder, recipe: Recipe) -> None:
+def _has_same_labels(folder: Folder, recipe: Recipe) -> bool:
     try:
         content = json.loads(folder.read(DATASET_FILE))
-        same = content["format"] == FORMAT and content["recipe_digest"] == recipe.labels_digest()
-    except (ValueError, KeyError, TypeError):
-        same = False
-    if not same:
-        raise OutputError(
-            f"{folder} holds shards of another recipe or version; add --overwrite to replace them,"
-            " or choose another --out."
+        return bool(
+            content["format"] == FORMAT and content["recipe_digest"] == recipe.labels_digest()
         )
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 def _written(folder: Folder) -> set[str]:

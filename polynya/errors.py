@@ -14,6 +14,12 @@ def reason_of(error: BaseException) -> str:
     return " ".join(text.split()).rstrip(".")[:_LONGEST_REASON]
 
 
+def failed_of(failed: int, scenes: int) -> str:
+    """Words on how many scenes of a batch failed, and what is with the others."""
+    others = ", the others are done" if failed < scenes else ""
+    return f"{failed} of {scenes} scene{'s'[: scenes != 1]} failed{others}"
+
+
 class PolynyaError(Exception):
     """Base of all errors that the user, not the developer, can mend."""
 

@@ -464,9 +464,14 @@ def _check_kind(folder: Path, kind: Kind) -> None:
     others = [name for name in names if not name.startswith(ours_or_the_systems)]
     if others or _read(folder).kinds:
         raise OutputError(
-            f"{folder} holds other files ({', '.join(others[:3]) or LEDGER_FILE}); give an empty or"
-            " new folder as --out."
+            f"{folder} holds other files ({_some(others) or LEDGER_FILE}); give an empty or new"
+            " folder as --out."
         )
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
 
 
 def _inner_folders(folder: Path, ledger: _Ledger) -> list[Path]:

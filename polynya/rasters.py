@@ -169,9 +169,14 @@ def band_number(source: Any, uri: str, band: int | str, key: str) -> int:
     elif band in source.descriptions:
         return int(source.descriptions.index(band)) + 1
     raise SceneError(
-        f"{printable(uri)} has no band {band!r} (it has {source.count}:"
-        f" {list(source.descriptions)}); fix {key} in the recipe."
+        f"{printable(uri)} has no band {band!r} (it has {source.count}, {_names_of(source)}); fix"
+        f" {key} in the recipe."
     )
+
+
+def _names_of(source: Any) -> str:
+    named = [f"'{name}'" for name in source.descriptions if name]
+    return f"called {', '.join(named)}" if named else "without names"
 
 
 def tile_window(tile: Tile | None) -> Window | None:

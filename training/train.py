@@ -8,6 +8,7 @@ polynya train --shards DIR --out DIR [--recipe FILE]
 
 from __future__ import annotations
 
+import math
 import signal
 from pathlib import Path
 from typing import Annotated
@@ -151,7 +152,14 @@ def _print_summary(summary: TrainingSummary) -> None:
         f"Weights identical on {summary.ranks} rank{'s'[: summary.ranks != 1]}:"
         f" {summary.weights_digest}"
     )
-    typer.echo(f"Best epoch {best.epoch}, loss {best.loss:.4f}, mean IoU {best.val_mean_iou:.4f}")
+    if math.isnan(best.val_mean_iou):
+        typer.echo(
+            f"Epoch {best.epoch}, loss {best.loss:.4f}; no scene was held out to validate it"
+        )
+    else:
+        typer.echo(
+            f"Best epoch {best.epoch}, loss {best.loss:.4f}, mean IoU {best.val_mean_iou:.4f}"
+        )
     typer.echo(f"Model: {summary.folder}")
 
 

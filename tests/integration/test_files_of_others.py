@@ -63,7 +63,8 @@ def _lay(rng: random.Random, out: Path, names: list[str], count: int) -> dict[Pa
         if path.name in ("", LEDGER_FILE) or any(p in laid for p in path.parents) or path.is_dir():
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
-        laid[path] = rng.randbytes(rng.choice([0, 1, 100, 5000]))
+        # An empty file of a name of ours may be what a crash has left of ours.
+        laid[path] = rng.randbytes(rng.choice([1, 100, 5000]))
         path.write_bytes(laid[path])
     return laid
 

@@ -147,7 +147,7 @@ def test_broken_scenes_are_named_and_the_others_done(tmp_path, write_scene, reci
         # spark-submit passes all that Python says on to its own stdout.
         said = done.stdout + done.stderr
         assert done.returncode == 1
-        assert "1 scenes labelled, 5 failed, 1 all nodata" in done.stdout
+        assert "1 scenes labelled and 1 without a valid pixel, 5 failed" in done.stdout
         assert "5 of 7 scenes failed" in said
         assert "Traceback" not in said
         rows = manifest(tmp_path / "shards")

@@ -410,7 +410,7 @@ def test_a_scene_without_a_valid_pixel_is_no_failure(tmp_path, write_scene, caps
     scenes, out = [str(empty), str(masked), str(full)], str(tmp_path / "out")
     run_labelling(scenes, out, None, False, "here")
     said = capsys.readouterr().out
-    assert "1 scenes labelled, 0 failed, 2 all nodata; 3 tiles = 1 labelled + 2 nodata + 0" in said
+    assert "1 scenes labelled and 2 without a valid pixel, 0 failed; 3 tiles =" in said
     rows = {row.scene_id: row for row in read_manifest(Folder.at(out))}
     assert {name: row.status for name, row in rows.items()} == {
         "empty": "nodata", "full": "done", "masked": "nodata",
