@@ -28,7 +28,14 @@ from autolabel.tasks import (
 )
 from autolabel.thresholds import get_profile
 from polynya.attempt import Failure, attempt
-from polynya.dataset import announce, damaged_files, finish_dataset, foreign_files, open_dataset
+from polynya.dataset import (
+    announce,
+    damaged_files,
+    finish_dataset,
+    foreign_files,
+    labelled_before,
+    open_dataset,
+)
 from polynya.errors import ScenesFailedError, failed_of
 from polynya.grid import tile_grid
 from polynya.identity import scene_digest
@@ -80,7 +87,7 @@ def run_labelling(
     refs = [SceneRef(ref.id, absolute(ref.uri)) for ref in find_scenes(patterns)]
     with open_dataset(out, recipe, overwrite) as folder:
         job = Job(recipe, folder, retries)
-        known = {result.scene_id: result for result in read_manifest(folder)}
+        known = labelled_before(folder)
         found = find_contents(refs, recipe.scene, retries)
         _warn_of_small_scenes([one.scene for one in found if one.scene is not None], recipe)
         work = compare(found, known, job)
@@ -144,8 +151,7 @@ def _finish(folder: Folder, made: Sequence[SceneResult]) -> dict[str, SceneResul
     """
     changed = {result.scene_id: result for result in made}
     if changed:
-        there = {result.scene_id: result for result in read_manifest(folder)}
-        finish_dataset(folder, list((there | changed).values()))
+        finish_dataset(folder, list((labelled_before(folder) | changed).values()))
     return changed
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +17,9 @@ from inference.predict import open_model, predict_scene
 from inference.tables import Table
 from inference.truth import read_truth, truth_path
 from inference.windows import Band, Image, Probabilities
-from polynya.errors import OutputError, SceneError
+from polynya.errors import SceneError
 from polynya.locks import locked
-from polynya.ownership import is_ours
+from polynya.ownership import check_free
 from polynya.progress import track
 from polynya.scenes import Scene
 from training.model_folder import DECISION_FILE, TUNING_FILE, trained_on
@@ -84,25 +83,16 @@ def tune(
     places = [model / DECISION_FILE, model / TUNING_FILE]
     # Before the search, which takes long, and for as long as it takes.
     with locked(model):
-        _check_ours(places)
+        check_free(places)
         known = known_scenes(opened, [*scenes, *(more_scenes or [])])
         decision, trials = find_decision(opened, known, score)
         table = trials_table(trials, score)
         table.print()
-        _check_ours(places)
+        check_free(places)
         table.write_csv(model / TUNING_FILE)
         write_decision(model, decision)
     kept = decision.model_dump(exclude_defaults=True) or "the most probable class, as before"
     typer.echo(f"Kept in {model}: {kept}")
-
-
-def _check_ours(paths: Sequence[Path]) -> None:
-    for path in paths:
-        if os.path.lexists(path) and not is_ours(path):
-            raise OutputError(
-                f"{path} was not left by 'polynya tune', or was changed since; move it out of the"
-                " model's folder first."
-            )
 
 
 def known_scenes(model: TrainedModel, patterns: list[str]) -> list[Known]:

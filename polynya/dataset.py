@@ -17,7 +17,7 @@ from pathlib import Path
 from polynya import __version__
 from polynya.errors import OutputError, ShardError
 from polynya.manifest import MANIFEST_FILE, SceneResult, manifest_text, read_manifest
-from polynya.ownership import check_free, folder_kinds, open_output
+from polynya.ownership import check_free, folder_kinds, is_cut, open_output
 from polynya.recipe import Recipe
 from polynya.shards import DATASET_FILE, FORMAT
 from polynya.storage import Folder
@@ -70,6 +70,17 @@ def start_dataset(place: str | Path | Folder, recipe: Recipe, overwrite: bool = 
     """Make or take up the folder of a data set for a single writer; see `open_dataset`."""
     with open_dataset(place, recipe, overwrite) as folder:
         return folder
+
+
+def labelled_before(folder: Folder) -> dict[str, SceneResult]:
+    """Rows of the manifest by scene; none if it was cut short, so all is done again.
+
+    Raises:
+        ShardError: It can't be read.
+    """
+    if folder.is_local and is_cut(Path(folder.place, MANIFEST_FILE)):
+        return {}
+    return {result.scene_id: result for result in read_manifest(folder)}
 
 
 def finish_dataset(folder: Folder, results: Sequence[SceneResult]) -> None:
@@ -167,6 +178,15 @@ def _prepare(folder: Folder, recipe: Recipe, overwrite: bool) -> None:
     try:
         if folder.is_local:
             check_free(Path(folder.place, name) for name in (DATASET_FILE, MANIFEST_FILE))
+        content = {
+            "format": FORMAT,
+            "polynya_version": __version__,
+            "recipe_digest": recipe.labels_digest(),
+            "recipe": recipe.model_dump(mode="json"),
+        }
+        text = (json.dumps(content, indent=2) + "\n").encode()
+        if folder.is_local and is_cut(Path(folder.place, DATASET_FILE)):
+            folder.write(DATASET_FILE, text)  # Refused unless what is left of it is of this recipe.
         if folder.has(DATASET_FILE) and not overwrite:
             if _has_same_labels(folder, recipe):
                 return
@@ -178,13 +198,7 @@ def _prepare(folder: Folder, recipe: Recipe, overwrite: bool) -> None:
                 )
         # The recipe goes last, or a folder that is killed here holds "other files".
         folder.remove(name for name in _written(folder) if name != DATASET_FILE)
-        content = {
-            "format": FORMAT,
-            "polynya_version": __version__,
-            "recipe_digest": recipe.labels_digest(),
-            "recipe": recipe.model_dump(mode="json"),
-        }
-        folder.write(DATASET_FILE, (json.dumps(content, indent=2) + "\n").encode())
+        folder.write(DATASET_FILE, text)
     except OSError as error:
         raise OutputError(
             f"Can't write to {folder}: {error.strerror or error}; choose another --out."

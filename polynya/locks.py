@@ -86,24 +86,34 @@ def create_whole(path: Path, content: bytes) -> bool:
     """
     partial = path.with_name(f"{path.name}.{uuid4().hex}")
     try:
+        with partial.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
         try:
-            with partial.open("xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
             os.link(partial, path)
         except FileExistsError:
             return False
-        except OSError:
-            # No hard links on this file system; then the content comes a moment after the name.
-            try:
-                with path.open("xb") as file:
-                    file.write(content)
-            except FileExistsError:
-                return False
+        except OSError:  # No hard links on this file system.
+            return _create(path, content)
         return True
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _create(path: Path, content: bytes) -> bool:
+    """The same where the content comes a moment after the name."""
+    try:
+        file = path.open("xb")
+    except FileExistsError:
+        return False
+    try:
+        with file:
+            file.write(content)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+    return True
 
 
 def _acquire(place: Path, me: Holder) -> None:

@@ -133,7 +133,7 @@ def is_ours(path: Path) -> bool:
     One that was cut short, as by a full disk or a crash, is ours too; a text that is shorter now is
     not, because somebody may have edited it. A symbolic link is never ours: we make none.
     """
-    return is_whole(path) or (_is_cut(path) and _was_not_edited(path))
+    return is_whole(path) or (is_cut(path) and _was_not_edited(path))
 
 
 def is_whole(path: Path) -> bool:
@@ -141,6 +141,13 @@ def is_whole(path: Path) -> bool:
     known = _read(path.parent).files.get(path.name, set())
     found = _fingerprint_if(path, lambda size: any(size == one.size for one in known))
     return found is not None and found in known
+
+
+def is_cut(path: Path) -> bool:
+    """Whether a file begins as one that we wrote, and ends before it."""
+    known = _read(path.parent).files.get(path.name, set())
+    found = _fingerprint_if(path, lambda size: any(size < one.size for one in known))
+    return found is not None and any(one.begins(found) for one in known)
 
 
 def check_free(paths: Iterable[Path]) -> None:
@@ -151,7 +158,7 @@ def check_free(paths: Iterable[Path]) -> None:
     """
     for path in paths:
         # Whether a shorter text is ours is known when its successor is there to be compared.
-        if os.path.lexists(path) and not is_ours(path) and not _is_cut(path):
+        if os.path.lexists(path) and not is_ours(path) and not is_cut(path):
             raise _not_ours(path)
 
 
@@ -213,7 +220,7 @@ def register_file(temporary: Path, path: Path) -> None:
         OutputError: There is a file of that name that is not ours.
         OSError: It can't be read, or the ledger can't be written.
     """
-    may_replace = is_ours(path) or (_is_cut(path) and _begins(path, temporary))
+    may_replace = is_ours(path) or (is_cut(path) and _begins(path, temporary))
     if os.path.lexists(path) and not may_replace:
         raise _not_ours(path)
     found = fingerprint(temporary)
@@ -362,13 +369,6 @@ def _not_ours(path: Path) -> OutputError:
         f"{path} is not a file that Polynya wrote, or it was changed since; move it away, or choose"
         " another --out folder."
     )
-
-
-def _is_cut(path: Path) -> bool:
-    """Whether a file begins as one that we wrote, and ends before it."""
-    known = _read(path.parent).files.get(path.name, set())
-    found = _fingerprint_if(path, lambda size: any(size < one.size for one in known))
-    return found is not None and any(one.begins(found) for one in known)
 
 
 def _was_not_edited(path: Path) -> bool:

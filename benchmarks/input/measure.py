@@ -98,7 +98,7 @@ Epoch = Callable[[int], Iterable[tuple[Any, Any]]]
 
 def png_batches(files: InputFiles) -> Epoch:
     """The published way: all files are decoded into memory, then batches are taken from there."""
-    names = sorted(path.name for path in files.images.iterdir())
+    names = sorted(path.name for path in files.images.glob("*.png"))
     images = np.empty((len(names), files.size, files.size, 3), np.uint8)
     labels = np.empty(images.shape[:3], np.uint8)
     for index, name in enumerate(names):

@@ -60,9 +60,9 @@ def _check_next_run(name: str, inputs: Inputs, out: Path, written: dict[str, byt
     assert _run(name, inputs, out, *more) == 0
     found = _contents(out)
     assert set(found) >= set(written)
-    if name != "train":  # Its tables have seconds.
-        different = [file for file in written if found[file] != written[file]]
-        assert different == []
+    # What has seconds, places or other runs in it differs.
+    same = [file for file in written if Path(file).suffix in (".tif", ".png", ".parquet", ".gpkg")]
+    assert [file for file in same if found[file] != written[file]] == []
     assert [file for file in found if Path(file).name.startswith(".")] == []
 
 
@@ -87,12 +87,27 @@ def test_a_limit_of_file_size_ends_in_a_failure_and_the_next_run_is_whole(
 def test_files_that_were_cut_after_a_run_are_whole_after_the_next(
     name: str, inputs: Inputs, written: dict[str, dict[str, bytes]], tmp_path: Path
 ) -> None:
-    for number, file in enumerate(written[name]):
+    files = written[name]
+    if COMMANDS[name].alone:  # A training takes long; its texts are in the next test.
+        files = {file: files[file] for file in files if file.endswith(".keras")}
+    for number, file in enumerate(files):
         out = tmp_path / f"{number}"
         COMMANDS[name].prepare(inputs, out)
         assert _run(name, inputs, out) == 0
         os.truncate(out / file, (out / file).stat().st_size // 2)
         _check_next_run(name, inputs, out, written[name])
+
+
+@pytest.mark.parametrize("name", ["train"])
+def test_a_text_that_is_shorter_than_it_was_may_be_a_users_work(
+    name: str, inputs: Inputs, written: dict[str, dict[str, bytes]], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    assert _run(name, inputs, out) == 0
+    os.truncate(out / "history.csv", 40)
+    code, said = run_command(name, inputs, out, "--overwrite")
+    assert (code, "history.csv" in said) == (1, True)
+    assert (out / "model.keras").is_file()
 
 
 @pytest.fixture

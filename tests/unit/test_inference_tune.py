@@ -149,6 +149,6 @@ def test_what_tune_did_not_write_stays(tmp_path, specked, name):
     (folder / name).write_text("# mine\n")
     result = run("tune", folder, "--scenes", tmp_path / "s0_clear.tif")
     assert result.exit_code == 1
-    assert f"{name} was not left by 'polynya tune'" in " ".join(result.output.split())
+    assert f"{name} is not a file that Polynya wrote" in " ".join(result.output.split())
     assert (folder / name).read_text() == "# mine\n"
     assert not any(path.name.startswith(".polynya.lock") for path in folder.iterdir())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -99,6 +100,18 @@ def test_a_file_system_without_hard_links_has_locks(
     monkeypatch.setattr(os, "link", refuse)
     with locked(tmp_path), pytest.raises(OutputError, match="Another run"), locked(tmp_path):
         pass
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("largest", [0, 50])
+def test_a_full_disk_leaves_no_half_lock(tmp_path: Path, largest: int) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (largest, before[1]))
+    try:
+        with pytest.raises(OutputError, match="can't be written: File too large"):
+            locked(tmp_path).__enter__()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert os.listdir(tmp_path) == []
 
 
