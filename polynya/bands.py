@@ -2,7 +2,8 @@
 
 What the file says wins over what a format says by itself: GDAL calls the bands of each 3-band 8-bit
 TIFF red, green and blue. In this order: names of bands, their wavelengths, an order of colours that
-isn't the usual one, the usual one. Names and colours that contradict each other are an error.
+isn't the usual one, the usual one. Names and colours that contradict each other are an error, and
+so are names of bands that can't be understood.
 """
 
 from __future__ import annotations
@@ -29,22 +30,34 @@ _THREE_TWO_ONE = (3, 2, 1)
 """Landsat 4, 5 and 7."""
 _MODIS = (1, 4, 3)
 
-_NUMBERED = re.compile(r"^(?:(sr|toa|st)[_-]?)?(?:b|band)(0?)(\d{1,2})(a?)(?![0-9a-z])(.*)$")
-_MODIS_NAMES = re.compile(r"^(?:sur_refl_b|nadir_reflectance_band)0?(\d)")
+_NUMBERED = re.compile(
+    r"(?<![0-9a-z])(?:(?P<product>sr|toa|st)[_-]?)?(?P<word>b|band)(?P<zero>0?)(?P<number>\d{1,2})"
+    r"(?P<narrow>a?)(?![0-9a-z])"
+)
+_MODIS_NAMES = re.compile(r"(?:sur_refl_b|nadir_reflectance_band)0?(\d)(?![0-9])")
 _OTHER_LIGHT = {
     "edge", "rededge", "infra", "infrared", "near", "nir", "swir", "coastal", "deep", "pan",
     "index", "mask", "ratio",
 }  # fmt: skip
+_INVISIBLE = {"rededge", "infra", "infrared", "nir", "swir", "coastal", "cirrus"}
+"""Words of light that is none of the three colours, whatever else a name says."""
 _ONLY_LATER = {8.5, 9, 10, 11, 12}
 """Numbers that Landsat 4, 5 and 7 don't have; 8.5 stands for 8A."""
-_FIRST_SENSORS = re.compile(r"landsat[ _-]?0?[457]|^l[et]0?[457]", re.IGNORECASE)
-_LATER_SENSORS = re.compile(
-    r"landsat[ _-]?0?[89]|^lc0?[89]|sentinel[ _-]?2|^s2[abc]", re.IGNORECASE
-)
+_SENSORS = (
+    (_THREE_TWO_ONE, re.compile(r"landsat[ _-]?0?[457]|(?<![0-9a-z])l[et]0?[457]")),
+    (_FOUR_THREE_TWO,
+     re.compile(r"landsat[ _-]?0?[89]|sentinel[ _-]?2|(?<![0-9a-z])(?:l[co]0?[89]|s2[abc_-])")),
+    (_MODIS, re.compile(r"modis|(?<![0-9a-z])m[coy]d(?:09|43)")),
+)  # fmt: skip
+"""Who calls red, green and blue what, and how names of products and satellites say that it is they,
+in lower case."""
 
 _WAVELENGTHS = {"red": (620.0, 665.0, 690.0), "green": (530.0, 560.0, 590.0),
                 "blue": (440.0, 485.0, 515.0)}  # fmt: skip
 """Shortest, preferred and longest, nanometres."""
+
+_WORD_STARTS = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=\d)(?=[A-Z][a-z])")
+"""Where a word begins within a name such as medianB02 or BlueMedian."""
 
 _NAME_TAGS = ("long_name", "standard_name", "band_name", "bandname", "name", "common_name")
 _WAVELENGTH_TAGS = ("central_wavelength_um", "central_wavelength_nm", "center_wavelength",
@@ -64,8 +77,15 @@ def find_colors(source: Any, uri: str) -> tuple[int, int, int]:
     if source.count < 3:
         raise SceneError(_too_few(source, uri))
     marked = _marked(source, uri)
-    named = _by_number(_names(source), source, uri) or _by_word(_names(source), uri)
-    named = named or _by_wavelength(source)
+    names = _names(source)
+    numbered = _by_number(names, source, uri)
+    named = numbered or {}
+    if len(named) < len(COLORS):
+        by_word = _by_word(names, uri)
+        complete = len(by_word) == len(COLORS)
+        named = by_word if complete else _joined(named, by_word, names, uri)
+    if len(named) < len(COLORS):
+        named = _by_wavelength(source) or named
     missing = [color for color in COLORS if color not in named]
     if named and not missing:
         found = (named["red"], named["green"], named["blue"])
@@ -75,6 +95,12 @@ def find_colors(source: Any, uri: str) -> tuple[int, int, int]:
                 f" {found}, by colours {marked}; {_REMEDY}"
             )
         return found
+    if numbered is not None and marked in (None, (1, 2, 3)):
+        said = ", ".join(printable(name) for name in names if name)
+        raise SceneError(
+            f"{printable(uri)} names its bands {said:.200}, and none of them is known to be"
+            f" {' or '.join(missing)}; {_REMEDY}"
+        )
     by_format = marked or ((1, 2, 3) if source.count <= 4 else None)
     if by_format is None:
         raise SceneError(
@@ -87,7 +113,27 @@ def find_colors(source: Any, uri: str) -> tuple[int, int, int]:
                 f"{printable(uri)} names band {index} {color} and no band {' or '.join(missing)};"
                 f" {_REMEDY}"
             )
+    if marked in (None, (1, 2, 3)):
+        _check_others(names, missing, bool(named), uri)
     return by_format
+
+
+def _check_others(names: Sequence[str], missing: Sequence[str], some: bool, uri: str) -> None:
+    """Refuse bands in the usual places of colours whose names say that they are something else.
+
+    Args:
+        names: Of all bands.
+        missing: Colours that no name says.
+        some: Whether there are names that say others.
+        uri: Whose they are.
+    """
+    for color in missing:
+        name = names[COLORS.index(color)]
+        if name and (some or _words(name) & _INVISIBLE):
+            raise SceneError(
+                f"{printable(uri)} names band {COLORS.index(color) + 1} '{printable(name)}' and no"
+                f" band {color}; {_REMEDY}"
+            )
 
 
 def _too_few(source: Any, uri: str) -> str:
@@ -132,57 +178,108 @@ def _names(source: Any) -> list[str]:
         )
         if not found and len(listed) == source.count:
             found = listed[index - 1]
-        names.append((found or tags.get(f"band_{index}", "")).strip().lower())
+        found = found or tags.get(f"band_{index}", "")
+        names.append(_WORD_STARTS.sub("_", found.strip()).lower())
     return names
 
 
-def _by_number(names: Sequence[str], source: Any, uri: str) -> dict[str, int]:
-    """Colours by names such as B04, B4, SR_B4, B04_10m or sur_refl_b01."""
-    modis = [_MODIS_NAMES.match(name) for name in names]
+def _numbers(names: Sequence[str]) -> list[float]:
+    """Numbers in names such as B04, SR_B4, L2A_B04_10m or sur_refl_b01; NaN where there is none.
+
+    Returns:
+        One a band; none if names are no more than places in the file, such as 'Band 1'.
+    """
+    modis = [_MODIS_NAMES.search(name) for name in names]
     if any(modis):
-        return _at(_MODIS, [float(m.group(1)) if m else math.nan for m in modis], names, uri)
-    found = [_NUMBERED.match(name) for name in names]
-    numbers = [int(m.group(3)) + 0.5 * bool(m.group(4)) if m else math.nan for m in found]
-    if not {2, 3} <= set(numbers) or any(m and _words(m.group(5)) & set(COLORS) for m in found):
-        return {}  # 'Band 4 - Red' says more than its number.
-    padded = any(m and m.group(2) for m in found)
-    # 'Band 1' is the first band of anything.
-    if not padded and all(name.startswith("band") for name in names if name):
-        return {}
-    order = _FOUR_THREE_TWO if padded else _order(set(numbers), names, source, uri)
-    return _at(order, numbers, names, uri) if order else {}
+        return [float(m.group(1)) if m else math.nan for m in modis]
+    found = [_numbered(name) for name in names]
+    numbers = [
+        int(m.group("number")) + 0.5 * bool(m.group("narrow")) if m else math.nan for m in found
+    ]
+    sure = any(
+        m and (m.group("product") or m.group("zero") or _sensors(name))
+        for m, name in zip(found, names, strict=True)
+    )
+    # 'band1' is the first band of anything.
+    if not sure and all(m is None or m.group("word") == "band" for m in found):
+        return []
+    return numbers
+
+
+def _numbered(name: str) -> re.Match[str] | None:
+    """The number of a band in its name, whatever stands around it; none in what is made of two."""
+    if _words(name) & set(COLORS):
+        return None  # 'B4 - Red' says more than its number.
+    found = list(_NUMBERED.finditer(re.split(r"[/\\]", name)[-1]))
+    same = len({(m.group("number"), m.group("narrow")) for m in found}) == 1
+    return found[-1] if same else None
+
+
+def _sensors(text: str) -> set[tuple[int, int, int]]:
+    """The numbers of red, green and blue of the sensors that a text names."""
+    return {order for order, pattern in _SENSORS if pattern.search(text.lower())}
+
+
+def _by_number(names: Sequence[str], source: Any, uri: str) -> dict[str, int] | None:
+    """Colours by numbers in names.
+
+    Returns:
+        The bands of those that are there; none if names have numbers of no known meaning. None if
+        names have no numbers, or B1, B2, B3 alone, which may be the bands of anything.
+    """
+    numbers = _numbers(names)
+    there = {number for number in numbers if not math.isnan(number)}
+    if not there:
+        return None
+    order = _order(there, names, source, uri)
+    if order is None:
+        return None if there == {1, 2, 3} else {}
+    return _at(order, numbers, names, uri)
 
 
 def _order(
-    numbers: set[float], names: Sequence[str], source: Any, uri: str
+    there: set[float], names: Sequence[str], source: Any, uri: str
 ) -> tuple[int, int, int] | None:
     """Which numbers are red, green and blue: sensors differ."""
+    if any(_MODIS_NAMES.search(name) for name in names):
+        return _MODIS
+    of_names = _sensors(" ".join(names))
+    found = [m for m in map(_numbered, names) if m]
+    if not of_names and any(m.group("zero") for m in found):
+        return _FOUR_THREE_TWO
     platform = " ".join(
         text
         for key, text in source.tags().items()
         if re.search(r"platform|spacecraft|satellite|sensor|product", key, re.IGNORECASE)
     )
-    name = re.split(r"[/\\]", uri)[-1]
-    for text in (platform, name):
-        if _FIRST_SENSORS.search(text):
-            return _THREE_TWO_ONE
-        if _LATER_SENSORS.search(text):
-            return _FOUR_THREE_TWO
+    for sensors in (of_names, _sensors(platform), _sensors(re.split(r"[/\\]", uri)[-1])):
+        if len(sensors) == 1:
+            return next(iter(sensors))
     if any("b6_vcid" in text for text in names):
         return _THREE_TWO_ONE
-    if numbers & _ONLY_LATER or 1 not in numbers:
-        return _FOUR_THREE_TWO if 4 in numbers else None
-    surface = any(text.startswith("sr") for text in names)
-    if surface and {1, 2, 3, 4, 5, 7} <= numbers:
-        return _FOUR_THREE_TWO if 6 in numbers else _THREE_TWO_ONE
-    if surface and 4 not in numbers:
+    if there & _ONLY_LATER or 1 not in there:
+        return _FOUR_THREE_TWO if 4 in there else None
+    surface = any(m.group("product") == "sr" for m in found)
+    if surface and {1, 2, 3, 4, 5, 7} <= there:
+        return _FOUR_THREE_TWO if 6 in there else _THREE_TWO_ONE
+    if surface and 4 not in there:
         return _THREE_TWO_ONE
-    if 4 not in numbers:
-        return None  # B1, B2, B3 may be the bands of anything.
+    if 4 not in there:
+        return None
     raise SceneError(
         f"{printable(uri)} has bands B1 to B4, of which red is B4 (Sentinel-2, Landsat 8 and 9) or"
         f" B3 (Landsat 4 to 7); {_REMEDY}"
     )
+
+
+def _joined(
+    by_number: dict[str, int], by_word: dict[str, int], names: Sequence[str], uri: str
+) -> dict[str, int]:
+    """Colours by numbers of some bands and words of others."""
+    return by_number | {
+        color: _only(sorted({index, by_number.get(color, index)}), color, names, uri)
+        for color, index in by_word.items()
+    }
 
 
 def _at(
@@ -197,8 +294,10 @@ def _at(
 
 def _by_word(names: Sequence[str], uri: str) -> dict[str, int]:
     """Colours by names such as red, Red (B04) or R."""
-    if {"r", "g", "b"} <= set(names):
-        names = [{"r": "red", "g": "green", "b": "blue"}.get(name, name) for name in names]
+    letters = [re.split(r"[^0-9a-z]+", name)[-1] for name in names]
+    if {"r", "g", "b"} <= set(letters):
+        short = {"r": "red", "g": "green", "b": "blue"}
+        names = [short.get(last, name) for last, name in zip(letters, names, strict=True)]
     found = {}
     for color in COLORS:
         exact = [i for i, name in enumerate(names, 1) if name == color]

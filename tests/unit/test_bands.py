@@ -65,6 +65,79 @@ def test_names_of_bands_say_which_is_red(make, names, expected):
     assert open_scene(make(names)).band_indexes == expected
 
 
+S2_FILE, L1, L2 = "T58CDV_20200605T222803_{}_10m", "LC08_L1TP_1_2_02_T1_{}", "LC09_L2SP_1_SR_{}"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "blue_green_red"),
+    [
+        *((pattern, ("B02", "B03", "B04")) for pattern in (
+            S2_FILE, "T58CDV_20200605T222803_{}", "S2A_MSIL2A_20200605T222801_N0214_{}.jp2",
+            "L2A_{}", "S2_{}", "median_{}", "reflectance_{}", "{}.jp2", "/B12/{}", "{}-median",
+            "{}_mean", "{}_p50", "Median {} (surface)", "median{}", "{}Mean",
+            "HLS.S30.T58CDV.2020157T222803.v2.0.{}", "HLS.L30.T58CDV.2020157.v2.0.{}",
+            "Resize (Band 1:T58CDV_{}.jp2)",
+        )),
+        *((pattern, ("B2", "B3", "B4")) for pattern in (
+            L1, L2, "LC81070352015218LGN00_{}", "S2B_{}", "median_{}", "S2_{}_mean",
+        )),
+        *((pattern, ("B1", "B2", "B3")) for pattern in (
+            "LE07_L1TP_1_2_02_T1_{}", "LT05_L2SP_1_SR_{}", "LT04_{}.TIF", "mean_LE07_{}",
+        )),
+        ("LC08_L1TP_1_sr_{}", ("band2", "band3", "band4")),
+        ("LT05_{}", ("B01", "B02", "B03")),
+        ("MOD09GA.A2020157_{}_1", ("sur_refl_b03", "sur_refl_b04", "sur_refl_b01")),
+        ("MYD09_{}", ("B03", "B04", "B01")),
+        *((pattern, ("blue", "green", "red")) for pattern in (
+            "{}_median", "planet_{}", "{}1", "S2 {} 10m", "/surface/{}.tif",
+        )),
+        ("{}Median", ("Blue", "Green", "Red")),
+        ("S2_{}", ("B", "G", "R")),
+    ],
+)  # fmt: skip
+def test_names_are_understood_whatever_stands_around_them(make, pattern, blue_green_red):
+    names = tuple(map(pattern.format, blue_green_red))
+    assert open_scene(make(names)).band_indexes == (3, 2, 1)
+    assert open_scene(make(names[::-1])).band_indexes == (1, 2, 3)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("band_1", "band_2", "band_3"), ("1", "2", "3"), ("Layer_1", "Layer_2", "Layer_3"),
+        ("Band 4", "Band 2", "Band 3"), ("band4", "band2", "band3"), ("x_band1", "x_band2", "y"),
+        ("mean_B1", "mean_B2", "mean_B3"), ("\u84dd", "\u7eff", "\u7ea2"),
+        ("bleu", "vert", "rouge"), ("VV", "VH", "ratio"), ("HH_B0x4", "ab02c", "sub12"),
+    ],
+)  # fmt: skip
+def test_names_that_are_numbers_of_places_or_no_bands_say_nothing(make, names):
+    assert open_scene(make(names)).band_indexes == (1, 2, 3)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("B04", "B03", "VV"), ("B04", "B03", ""), ("x", "B03", "B04"),
+        ("L2A_B08", "L2A_B04", "L2A_B03"),
+        ("B05", "B06", "B07"), ("SR_B5", "SR_B4", "SR_B3"), ("LC08_B1", "LC08_B2", "LC08_B3"),
+        ("B04", "green", "x"), ("red", "green", "nir08"), ("nir08", "swir16", "rededge1"),
+        ("coastal", "vv", "vh"), ("ndvi_B08_B04", "B03", "B02"), ("B01", "B8A", "B12"),
+    ],
+)  # fmt: skip
+def test_names_of_bands_that_are_not_understood_are_an_error(make, names):
+    with pytest.raises(SceneError, match="names .*; set scene.bands in the recipe") as caught:
+        open_scene(make(names))
+    assert "a.tif" in str(caught.value)
+
+
+def test_names_that_say_colours_by_words_and_numbers_are_put_together(make):
+    assert open_scene(make(("blue", "B03", "B04"))).band_indexes == (3, 2, 1)
+    with pytest.raises(SceneError, match="several bands whose names say blue"):
+        open_scene(make(("blue", "B02", "B04")))
+    with pytest.raises(SceneError, match="red is B4 .* or B3"):
+        open_scene(make(("LC08_B1", "LC08_B2", "LE07_B3", "LE07_B4")))
+
+
 def test_the_satellite_tells_names_of_landsat_apart(make):
     names = ("B1", "B2", "B3", "B4")
     assert open_scene(make(names, tags={"SPACECRAFT_ID": "LANDSAT_5"})).band_indexes == (3, 2, 1)
