@@ -124,11 +124,15 @@ def _carry_out(
             return made, []
         there = set(folder.names())
         with_tiles = {row.scene_id for row in read_manifest(folder) if row.file_names}
-        scenes = [
-            scene
-            for scene in work.scenes
-            if scene.id in with_tiles and picture_name(scene.id) not in there
-        ]
+        wanted = [scene for scene in work.scenes if scene.id in with_tiles]
+        for name in (picture_name(scene.id) for scene in wanted):
+            if name in there and not folder.is_ours(name):
+                _say(
+                    f"Not drawn: {folder}/{name} is in the place of a picture and is not Polynya's;"
+                    " move it away and run it again.",
+                    "yellow",
+                )
+        scenes = [scene for scene in wanted if picture_name(scene.id) not in there]
         return made, draw_overviews(scenes, job, runner)
 
 

@@ -107,6 +107,23 @@ def test_label_draws_a_picture_of_each_scene_if_asked(halves, tmp_path, write_sc
     assert "_pictures" not in " ".join(open_shards(out).files["a"])
 
 
+def test_a_file_in_the_place_of_a_picture_stays_and_is_named(halves, capsys):
+    out = halves()
+    mine = out / picture_name("a")
+    mine.parent.mkdir()
+    mine.write_bytes(b"mine")
+    for _ in range(2):
+        halves(pictures=True)
+        said = [line for line in capsys.readouterr().err.splitlines() if "Not drawn" in line]
+        assert said == [
+            f"Not drawn: {mine} is in the place of a picture and is not Polynya's; move it away and"
+            " run it again."
+        ]
+    assert mine.read_bytes() == b"mine"
+    (drawn,) = set(mine.parent.glob("*.png")) - {mine}
+    assert colors(drawn)[RED] > 10_000
+
+
 def test_a_picture_shows_what_the_filter_leaves(tmp_path, write_scene):
     path = str(write_scene("a.tif", ice_image(200, 200)))
     for method in ("illumination", "published"):
