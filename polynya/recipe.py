@@ -29,7 +29,7 @@ from polynya.options import Options, Share
 from polynya.recipe_errors import describe_errors
 from polynya.recipe_reading import read_yaml, write_yaml
 from polynya.references import References
-from polynya.scaling import Offset, Scale
+from polynya.scaling import FARTHEST_STRETCH, LEAST_STRETCH, Offset, Scale
 from polynya.scene_names import printable
 from polynya.sources.options import AcquireOptions
 from polynya.thresholds import Profile
@@ -95,6 +95,12 @@ class SceneOptions(Options):
     def _stretch_rises(cls, value: tuple[float, float]) -> tuple[float, float]:
         if value[1] <= value[0]:
             raise ValueError("the second value must be greater than the first")
+        if value[1] - value[0] < LEAST_STRETCH:
+            raise ValueError(f"the values must be at least {LEAST_STRETCH:g} apart")
+        if max(map(abs, value)) > FARTHEST_STRETCH:
+            raise ValueError(
+                f"reflectances must be between -{FARTHEST_STRETCH:g} and {FARTHEST_STRETCH:g}"
+            )
         return value
 
 

@@ -14,7 +14,14 @@ from polynya.scene_names import printable
 
 LARGEST_OFFSET = 1e6
 
-Scale = Annotated[float, Field(gt=0.0, le=1.0)]
+SMALLEST_SCALE, LARGEST_SCALE = 1e-6, 0.1
+"""Below, all 65,536 numbers lie within a reflectance of 0.07; above, fewer than 10 of them lie
+between 0 and 1. Products have 1e-5 to 0.01."""
+
+LEAST_STRETCH, FARTHEST_STRETCH = 0.001, 10.0
+"""Least width of a stretch, and how far from 0 its ends may be; reflectances."""
+
+Scale = Annotated[float, Field(ge=SMALLEST_SCALE, le=LARGEST_SCALE)]
 """Reflectance per digital number."""
 Offset = Annotated[float, Field(ge=-LARGEST_OFFSET, le=LARGEST_OFFSET)]
 """Reflectance at digital number 0."""
@@ -25,7 +32,8 @@ def check_scaling(
 ) -> None:
     """Refuse a scale or offset out of a file's or product's metadata that gives no reflectance.
 
-    With a scale of 0, below 0 or that is no number all pixels would silently be of one class.
+    With a scale of nearly 0, below 0 or that is no number all pixels would silently be of one
+    class.
 
     Args:
         scale: Reflectance per digital number.
@@ -34,16 +42,42 @@ def check_scaling(
         keys: Keys of the recipe that give others.
 
     Raises:
-        SceneError: The scale isn't above 0 and at most 1, or the offset is no finite number.
+        SceneError: The scale isn't within its limits, or the offset is no finite number.
     """
-    if not (math.isfinite(scale) and 0.0 < scale <= 1.0):
+    if not SMALLEST_SCALE <= scale <= LARGEST_SCALE:
         raise SceneError(
-            f"{printable(uri)} has the scale {scale:g}, which is no reflectance per number (above 0"
-            f" and at most 1); set {keys[0]} in the recipe."
+            f"{printable(uri)} has the scale {scale:g}, which is no reflectance per number"
+            f" ({SMALLEST_SCALE:g} to {LARGEST_SCALE:g}); set {keys[0]} in the recipe."
         )
     if not (math.isfinite(offset) and abs(offset) <= LARGEST_OFFSET):
         raise SceneError(
             f"{printable(uri)} has the offset {offset:g}, which is no reflectance; set {keys[1]} in"
+            " the recipe."
+        )
+
+
+def check_reach(
+    dtype: str, scale: float, offset: float, stretch: tuple[float, float], uri: str
+) -> None:
+    """Refuse a scale and offset by which all numbers are darker or brighter than the stretch.
+
+    Args:
+        dtype: 'uint16' or 'int16'.
+        scale: Reflectance per digital number.
+        offset: Reflectance at digital number 0.
+        stretch: Reflectances that become 0 and 255.
+        uri: Whose they are.
+
+    Raises:
+        SceneError: All pixels would have one colour.
+    """
+    limits = np.iinfo(dtype)
+    low, high = (float(number) * scale + offset for number in (limits.min, limits.max))
+    if high <= stretch[0] or low >= stretch[1]:
+        raise SceneError(
+            f"{printable(uri)} has the scale {scale:g} and the offset {offset:g}, by which all of"
+            f" its numbers are reflectances of {low:g} to {high:g}, outside of the stretch"
+            f" {stretch[0]:g} to {stretch[1]:g}; set scene.scale, scene.offset or scene.stretch in"
             " the recipe."
         )
 

@@ -23,7 +23,7 @@ from polynya.place import ControlPoints, read_place
 from polynya.rasters import band_number, check_size, check_whole, opened_raster, tile_window
 from polynya.recipe import SceneOptions
 from polynya.references import References
-from polynya.scaling import check_scaling, stretch_table
+from polynya.scaling import check_reach, check_scaling, stretch_table
 from polynya.scene_names import printable, scene_id, unique_id
 from polynya.validity import find_validity, read_valid
 
@@ -222,4 +222,5 @@ def _find_scaling(
             " baseline 04.00, -0.1)."
         )
     check_scaling(scale, offset, uri)
+    check_reach(dtype, scale, offset, options.stretch, uri)
     return scale, offset

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from polynya.options import Options, Positive
+from polynya.scaling import Offset, Scale
 
 Box = tuple[float, float, float, float]
 
@@ -38,9 +39,9 @@ class _SourceOptions(Options):
     """Seconds that a server may be silent, or send less than 1 kB a second."""
     most_items: Annotated[int, Field(ge=1, le=1_000_000)] = 20_000
     """A source that lists more is taken for one that never ends."""
-    scale: Annotated[float, Field(gt=0.0, allow_inf_nan=False)] | None = None
+    scale: Scale | None = None
     """Reflectance per digital number, where the source doesn't say or is wrong."""
-    offset: Annotated[float, Field(allow_inf_nan=False)] | None = None
+    offset: Offset | None = None
     """Reflectance at digital number 0, likewise."""
 
     @field_validator("bands")

@@ -178,3 +178,31 @@ def test_only_the_used_bands_say_what_is_valid(write_scene, nodata, bands):
     assert (valid == expected).all()
     assert (image[valid] == pixels[valid][:, :3]).all()
     assert (image[~valid] == 0).all()
+
+
+@pytest.mark.parametrize("scale", [1e-5, 1 / 65535, 2.75e-5, 1e-4, 1 / 255, 0.01])
+@pytest.mark.parametrize("dtype", [np.int16, np.uint16])
+def test_scales_of_products_are_taken(write_scene, scale, dtype):
+    path = str(write_scene("a.tif", np.ones((4, 4, 3), dtype), scales=scale))
+    assert open_scene(path).scale == scale
+
+
+@pytest.mark.parametrize(
+    ("scale", "offset", "problem"),
+    [
+        (1e-300, 0.0, "the scale 1e-300, which is no reflectance"),
+        (1e-320, 0.0, "which is no reflectance"),
+        (9e-7, 0.0, "the scale 9e-07"),
+        (-1e-4, 0.0, "the scale -0.0001"),
+        (0.5, 0.0, "the scale 0.5"),
+        (1e9, 0.0, "the scale 1e\\+09"),
+        (1e-4, 1.5, "reflectances of 1.5 to 8.05.*, outside of the stretch 0 to 1"),
+        (1e-5, -0.7, "outside of the stretch"),
+        (1e-4, 1e300, "the offset 1e\\+300"),
+    ],
+)
+def test_a_scale_by_which_all_is_one_class_is_an_error(write_scene, scale, offset, problem):
+    path = str(write_scene("a.tif", np.ones((4, 4, 3), np.uint16), scales=scale, offsets=offset))
+    with pytest.raises(SceneError, match=f"{problem}.*set scene.(scale|offset)") as caught:
+        open_scene(path)
+    assert path in str(caught.value)
