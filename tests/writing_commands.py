@@ -172,7 +172,6 @@ COMMANDS = {
         lambda inputs, out: [
             *("ensemble", str(inputs.model), str(inputs.model), "--out", str(out)),
         ],
-        overwrite=False,
     ),
     "scenes": WritingCommand(
         lambda inputs, out: ["scenes", "--recipe", str(inputs.acquire), "--out", str(out)]
