@@ -34,6 +34,11 @@ _NUMBERED = re.compile(
     r"(?<![0-9a-z])(?:(?P<product>sr|toa|st)[_-]?)?(?P<word>b|band)(?P<zero>0?)(?P<number>\d{1,2})"
     r"(?P<narrow>a?)(?![0-9a-z])"
 )
+_GLUED = re.compile(
+    r"(?P<product>)(?P<word>b)(?:(?P<zero>0)(?=[1-9])|(?=1[0-2]|8a))(?P<number>\d{1,2})(?P<narrow>a?)"
+    r"(?![0-9])"
+)
+"""Numbers as only Sentinel-2 and HLS write them, within a word such as 20200605B04."""
 _MODIS_NAMES = re.compile(r"(?:sur_refl_b|nadir_reflectance_band)0?(\d)(?![0-9])")
 _OTHER_LIGHT = {
     "edge", "rededge", "infra", "infrared", "near", "nir", "swir", "coastal", "deep", "pan",
@@ -192,7 +197,7 @@ def _numbers(names: Sequence[str]) -> list[float]:
     modis = [_MODIS_NAMES.search(name) for name in names]
     if any(modis):
         return [float(m.group(1)) if m else math.nan for m in modis]
-    found = [_numbered(name) for name in names]
+    found = _all_numbered(names)
     numbers = [
         int(m.group("number")) + 0.5 * bool(m.group("narrow")) if m else math.nan for m in found
     ]
@@ -204,6 +209,15 @@ def _numbers(names: Sequence[str]) -> list[float]:
     if not sure and all(m is None or m.group("word") == "band" for m in found):
         return []
     return numbers
+
+
+def _all_numbered(names: Sequence[str]) -> list[re.Match[str] | None]:
+    """The number in each name; numbers within words only if all names have one."""
+    found = [_numbered(name) for name in names]
+    if any(found):
+        return found
+    glued = [_GLUED.search(name) for name in names]
+    return glued if all(glued) else found
 
 
 def _numbered(name: str) -> re.Match[str] | None:
@@ -244,7 +258,7 @@ def _order(
     if any(_MODIS_NAMES.search(name) for name in names):
         return _MODIS
     of_names = _sensors(" ".join(names))
-    found = [m for m in map(_numbered, names) if m]
+    found = [m for m in _all_numbered(names) if m]
     if not of_names and any(m.group("zero") for m in found):
         return _FOUR_THREE_TWO
     platform = " ".join(

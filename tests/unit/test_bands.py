@@ -75,6 +75,7 @@ S2_FILE, L1, L2 = "T58CDV_20200605T222803_{}_10m", "LC08_L1TP_1_2_02_T1_{}", "LC
             S2_FILE, "T58CDV_20200605T222803_{}", "S2A_MSIL2A_20200605T222801_N0214_{}.jp2",
             "L2A_{}", "S2_{}", "median_{}", "reflectance_{}", "{}.jp2", "/B12/{}", "{}-median",
             "{}_mean", "{}_p50", "Median {} (surface)", "median{}", "{}Mean",
+            "20200605{}", "S2{}", "{}median", "{}m",
             "HLS.S30.T58CDV.2020157T222803.v2.0.{}", "HLS.L30.T58CDV.2020157.v2.0.{}",
             "Resize (Band 1:T58CDV_{}.jp2)",
         )),
@@ -84,6 +85,7 @@ S2_FILE, L1, L2 = "T58CDV_20200605T222803_{}_10m", "LC08_L1TP_1_2_02_T1_{}", "LC
         *((pattern, ("B1", "B2", "B3")) for pattern in (
             "LE07_L1TP_1_2_02_T1_{}", "LT05_L2SP_1_SR_{}", "LT04_{}.TIF", "mean_LE07_{}",
         )),
+        ("median{}", ("b02", "b03", "b04")),
         ("LC08_L1TP_1_sr_{}", ("band2", "band3", "band4")),
         ("LT05_{}", ("B01", "B02", "B03")),
         ("MOD09GA.A2020157_{}_1", ("sur_refl_b03", "sur_refl_b04", "sur_refl_b01")),
@@ -108,6 +110,7 @@ def test_names_are_understood_whatever_stands_around_them(make, pattern, blue_gr
         ("Band 4", "Band 2", "Band 3"), ("band4", "band2", "band3"), ("x_band1", "x_band2", "y"),
         ("mean_B1", "mean_B2", "mean_B3"), ("\u84dd", "\u7eff", "\u7ea2"),
         ("bleu", "vert", "rouge"), ("VV", "VH", "ratio"), ("HH_B0x4", "ab02c", "sub12"),
+        ("b2c", "b3c", "b4c"),
     ],
 )  # fmt: skip
 def test_names_that_are_numbers_of_places_or_no_bands_say_nothing(make, names):
