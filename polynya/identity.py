@@ -10,15 +10,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import TYPE_CHECKING
-from urllib.error import HTTPError, URLError
-from urllib.parse import unquote
-from urllib.request import Request, urlopen
 
 from polynya.errors import SceneError
 from polynya.rasters import opened_raster
-from polynya.references import References, ending, find_references, is_local_file, is_network
+from polynya.references import References, ending, find_references, is_local_file
 from polynya.scene_names import printable
-from polynya.stores import SILENT_SECONDS, answering_store, gdal_path
+from polynya.stores import answering_store, gdal_path, server_headers
 
 if TYPE_CHECKING:
     from polynya.scenes import Scene
@@ -196,17 +193,11 @@ def _said_by_store(path: str) -> str | None:
 
 def _said_by_server(path: str) -> str | None:
     """Size, time of change and entity tag of a file on a web server (RFC 9110, 8.6 and 8.8)."""
-    if not path.startswith("/vsicurl") or not is_network(path):
-        return None
-    address = path.removeprefix("/vsicurl/")
-    if path.startswith("/vsicurl?"):
-        address = unquote(path.rpartition("url=")[2])
-    if not address.startswith(("http://", "https://")):
-        return None
     try:
-        with urlopen(Request(address, method="HEAD"), timeout=SILENT_SECONDS) as answer:
-            told = [answer.headers.get(key) for key in ("ETag", "Last-Modified", "Content-Length")]
-    except (HTTPError, URLError, OSError, ValueError):
+        headers = server_headers(path)
+    except (OSError, ValueError):
         return None
+    said = {key.lower(): value for key, value in headers.items()}
+    told = [said.get(key) for key in ("etag", "last-modified", "content-length")]
     # A size alone doesn't change with the pixels.
     return " ".join(map(str, told)) if told[0] or told[1] else None

@@ -31,8 +31,9 @@ from polynya.references import (
     is_local_file,
     is_network,
 )
+from polynya.relay import proxy_settings
 from polynya.scene_names import printable
-from polynya.stores import gdal_options, gdal_path
+from polynya.stores import answers, gdal_options, gdal_path
 
 EXTENSIONS = (".tif", ".tiff", ".jp2", ".png", ".jpg", ".jpeg", ".vrt")
 """What is taken for a scene in a folder."""
@@ -56,9 +57,19 @@ _SETTINGS = {
 }
 
 _SILENCE = 60.0
-"""Seconds for which a server that didn't answer isn't asked again by this process."""
+"""Seconds for which a file that a server didn't give isn't asked for again by this process."""
+_QUESTION = 5.0
+_SHORT_QUESTION = 2.0
+"""Seconds for saying anything about a file, from a server that was silent about others; the second
+where these are many, so that a thousand of them end too."""
+_MANY = 3
 _silent: dict[str, float] = {}
 _TIMEOUTS = ("timed out", "timeout", "too slow")
+
+_NO_CONNECTION = (
+    r"(?i)(?:CURL error: )?can(?:not|'t) complete SOCKS5 connection to (\S*[^\s.])\.? \(\d+\)"
+)
+"""What GDAL says where `polynya.relay` can't reach a server."""
 
 _looked_at: set[tuple[str, tuple[str, ...]]] = set()
 
@@ -207,11 +218,11 @@ def _remote_options(path: str, elsewhere: tuple[str, ...]) -> dict[str, Any]:
 
     A virtual raster here may have a mask or statistics beside it, and other sources here.
     """
+    if not any(is_network(source) for source in (path, *elsewhere)):
+        return {} if is_local_file(path) else gdal_options()
+    options = gdal_options() | proxy_settings()
     if not is_local_file(path):
-        return gdal_options()
-    if not any(is_network(source) for source in elsewhere):
-        return {}
-    options = gdal_options()
+        return options
     if any(os.path.exists(path + suffix) for suffix in (".msk", ".aux.xml")):
         options.pop("GDAL_DISABLE_READDIR_ON_OPEN", None)
     return options
@@ -258,21 +269,37 @@ def _host(path: str) -> str:
 
 
 def _check_answers(path: str, uri: str) -> None:
-    """Raise SceneError for a server that was silent just now: waiting once is enough."""
-    if is_network(path) and time.monotonic() - _silent.get(_host(path), -_SILENCE) < _SILENCE:
-        raise SceneError(
-            f"{printable(uri)} can't be read, as its server doesn't answer; check the address, or"
-            " try again later."
-        )
+    """Raise SceneError for a file of which its server just said nothing: waiting once is enough.
+
+    Of the same server's other files, which may well be there, a short question is asked first.
+    """
+    if not is_network(path):
+        return
+    recent = [name for name, when in list(_silent.items()) if time.monotonic() - when < _SILENCE]
+    host = _host(path)
+    silent = [name for name in recent if _host(name) == host]
+    if silent and path not in silent and host not in silent:
+        try:
+            if answers(path, _QUESTION if len(silent) < _MANY else _SHORT_QUESTION):
+                return
+            _silent[path] = time.monotonic()
+        except ConnectionError:
+            _silent[host] = time.monotonic()
+    elif not silent:
+        return
+    raise SceneError(
+        f"{printable(uri)} can't be read, as its server doesn't answer; check the address, or try"
+        " again later."
+    )
 
 
 def _note_silence(path: str, error: BaseException | None) -> None:
-    """Remember a server that gave no answer, which GDAL says in one of a chain of errors."""
+    """Remember a file for which no answer came, which GDAL says in one of a chain of errors."""
     if not is_network(path):
         return
     while error is not None:
         if any(sign in str(error).lower() for sign in _TIMEOUTS):
-            _silent[_host(path)] = time.monotonic()
+            _silent[path] = time.monotonic()
             return
         error = error.__cause__ or error.__context__
 
@@ -294,6 +321,7 @@ def _why_unreadable(uri: str, error: Exception) -> str:
     # GDAL's reason is behind rasterio's general sentence, and may take several lines.
     reason = printable(" ".join(str(error.__cause__ or error).split())).rstrip(".")
     if is_network(path):
+        reason = re.sub(_NO_CONNECTION, r"no connection to \1", reason)
         return (
             f"{shown} can't be read ({reason}); check the address and the credentials in the"
             " environment (docs/scenes.md), or try again later."

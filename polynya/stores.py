@@ -12,15 +12,20 @@ import os
 import queue
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import partial
+from http.client import HTTPException
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote, unquote_to_bytes, urlsplit
+from typing import Any, TypeVar
+from urllib.error import HTTPError, URLError
+from urllib.parse import quote, unquote, unquote_to_bytes, urlsplit
+from urllib.request import Request, urlopen
 
 from polynya.errors import SceneError, reason_of
 
 _VSI = {"s3": "/vsis3/", "gs": "/vsigs/", "http": "/vsicurl/", "https": "/vsicurl/"}
+_STORES = {"/vsis3/": "s3", "/vsigs/": "gs"}
 _LISTABLE = ("s3://", "gs://")
 _GLOB = re.compile(r"[*?\[]")
 CONNECT_SECONDS = 10
@@ -31,6 +36,7 @@ REQUEST_SECONDS = 90
 """For one request in all."""
 _ATTEMPTS = 3
 _answered: set[str] = set()
+T = TypeVar("T")
 _REMEDY = "check the address and the credentials in the environment (docs/scenes.md)"
 
 
@@ -196,26 +202,101 @@ def answering_store(scheme: str, path: str) -> Any:
         ValueError: It is neither s3 nor gs.
     """
     store, bucket = file_system(scheme), path.partition("/")[0]
-    if scheme != "gs" or bucket in _answered:
-        return store
-    answer: queue.Queue[BaseException | None] = queue.Queue()
-
-    def ask() -> None:
-        try:
-            store.get_file_info(bucket)
-            answer.put(None)
-        except OSError as error:
-            answer.put(error)
-
-    threading.Thread(target=ask, daemon=True).start()
-    try:
-        error = answer.get(timeout=CONNECT_SECONDS + SILENT_SECONDS)
-    except queue.Empty:
-        raise OSError(f"no answer in {CONNECT_SECONDS + SILENT_SECONDS} seconds") from None
-    if error is not None:
-        raise error
-    _answered.add(bucket)
+    if scheme == "gs" and bucket not in _answered:
+        _within(CONNECT_SECONDS + SILENT_SECONDS, lambda: store.get_file_info(bucket))
+        _answered.add(bucket)
     return store
+
+
+def server_headers(path: str, seconds: float = SILENT_SECONDS) -> Mapping[str, str]:
+    """What a web server says of a file without sending it (RFC 9110, 9.3.2).
+
+    Args:
+        path: What GDAL opens, of /vsicurl/ or as `signed_path`.
+        seconds: For the answer in all, also if it comes byte by byte.
+
+    Raises:
+        TimeoutError: No answer came in time, or not all of it.
+        OSError: The server can't be reached, or answered with an error (HTTPError).
+        ValueError: It is no file of a web server, or the answer is none of HTTP.
+    """
+    address = path.removeprefix("/vsicurl/")
+    if path.startswith("/vsicurl?"):
+        address = unquote(path.rpartition("url=")[2])
+    if not address.startswith(("http://", "https://")):
+        raise ValueError(f"{path} is no file of a web server")
+
+    def ask() -> Mapping[str, str]:
+        with urlopen(Request(address, method="HEAD"), timeout=seconds) as answer:
+            return dict(answer.headers.items())
+
+    try:
+        return _within(seconds + 1, ask)
+    except HTTPException as error:
+        raise ValueError(f"the answer is none of HTTP ({error!r})") from None
+
+
+def answers(path: str, seconds: float) -> bool:
+    """Whether the server of a remote file says anything about it in time.
+
+    Args:
+        path: What GDAL opens.
+        seconds: For the answer.
+
+    Raises:
+        ConnectionError: The server can't even be reached.
+    """
+    for prefix, scheme in _STORES.items():
+        if path.startswith(prefix):
+            try:
+                _within(seconds, partial(file_system(scheme).get_file_info, path[len(prefix) :]))
+            except TimeoutError:
+                return False
+            except OSError:
+                pass
+            return True
+    try:
+        server_headers(path, seconds)
+    except TimeoutError:
+        return False
+    except (HTTPError, ValueError):
+        return True
+    except URLError as error:
+        raise ConnectionError(str(error.reason)) from None
+    except OSError:
+        return False
+    return True
+
+
+def _within(seconds: float, work: Callable[[], T]) -> T:
+    """What work gives, in a thread that is left behind if that takes longer.
+
+    No library can be told to give up while headers come byte by byte.
+
+    Raises:
+        TimeoutError: It takes longer.
+    """
+    result: queue.Queue[Callable[[], T]] = queue.Queue()
+
+    def run() -> None:
+        try:
+            value = work()
+        except (OSError, ValueError, HTTPException) as caught:
+            error = caught
+
+            def fail() -> T:
+                raise error
+
+            result.put(fail)
+        else:
+            result.put(lambda: value)
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        give = result.get(timeout=seconds)
+    except queue.Empty:
+        raise TimeoutError(f"no answer in {seconds:g} seconds") from None
+    return give()
 
 
 def file_system(scheme: str) -> Any:

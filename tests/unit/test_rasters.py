@@ -154,15 +154,18 @@ def silent_server(monkeypatch):
     rasters._silent.clear()
 
 
-def test_a_silent_server_is_given_up_and_not_asked_for_the_next_scene(silent_server):
+def test_a_silent_server_is_given_up_and_asked_one_short_question_for_the_next_scene(
+    silent_server, monkeypatch
+):
     address, kept = silent_server
+    monkeypatch.setattr(rasters, "_QUESTION", 0.5)
     with pytest.raises(SceneError, match=r"can't be read .*; check the address"):
         open_scene(f"{address}/a.tif")
     asked = len(kept)
-    for name in ("b.tif", "c.png"):
+    for name in ("a.tif", "b.tif", "b.tif", "c.png"):
         with pytest.raises(SceneError, match="its server doesn't answer; check the address"):
             open_scene(f"{address}/{name}")
-    assert len(kept) == asked
+    assert len(kept) == asked + 2
 
 
 def test_limits_of_the_environment_win():

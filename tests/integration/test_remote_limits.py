@@ -1,0 +1,279 @@
+"""Rasters on servers that lie or say nothing: memory and time have limits, others are read."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+import rasterio
+from bad_servers import bad_server, busy, endless_body, gzip_bomb, to_itself, trickle_headers
+from rasterio.transform import from_origin
+
+from polynya import rasters, relay
+from polynya.errors import SceneError
+from polynya.identity import raster_digest
+from polynya.rasters import opened_raster
+from polynya.stores import server_headers
+
+MEBIBYTES = b"\0" * 2**20
+READ = """
+import json, resource, sys
+from polynya.errors import PolynyaError
+from polynya.rasters import opened_raster
+said = ""
+try:
+    with opened_raster(sys.argv[1], "anywhere") as source:
+        source.read()
+except PolynyaError as error:
+    said = str(error)
+print(json.dumps([said, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024]))
+"""
+OPTIONS = {
+    "GDAL_HTTP_MAX_RETRY": "1", "GDAL_HTTP_RETRY_DELAY": "0.1", "GDAL_HTTP_TIMEOUT": "20",
+    "GDAL_HTTP_LOW_SPEED_TIME": "2", "no_proxy": "127.0.0.1", "NO_PROXY": "*",
+}  # fmt: skip
+
+
+def read_in_a_process(uri, **environment):
+    """The sentence of a failed reading, and the MiB that it took at most."""
+    done = subprocess.run(
+        [sys.executable, "-c", READ, uri],
+        env={**os.environ, **OPTIONS, **environment}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    said, most = json.loads(done.stdout)
+    return said, most
+
+
+def chunks(connection):
+    """Lie about the length, and send chunks without an end."""
+    connection.sendall(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nAccept-Ranges: bytes\r\n"
+        b"Content-Length: 40000\r\nConnection: close\r\n\r\n"
+    )
+    while True:
+        connection.sendall(b"100000\r\n" + MEBIBYTES + b"\r\n")
+
+
+def part(connection):
+    """Say that this is the wanted part, and send without an end."""
+    connection.sendall(
+        b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-16383/1000000\r\n"
+        b"Connection: close\r\n\r\n"
+    )
+    while True:
+        connection.sendall(MEBIBYTES)
+
+
+def headers(connection):
+    """Send headers without an end."""
+    connection.sendall(b"HTTP/1.1 200 OK\r\n")
+    while True:
+        connection.sendall(b"X-Long: " + b"x" * 1000 + b"\r\n")
+
+
+@pytest.mark.parametrize(
+    "behave",
+    [chunks, part, headers, endless_body, gzip_bomb, busy, to_itself],
+    ids=lambda one: one.__name__,
+)
+def test_a_lying_server_costs_little_memory_and_is_one_sentence(behave):
+    with bad_server(behave) as url:
+        said, most = read_in_a_process(f"{url}/a.tif")
+    assert f"{url}/a.tif can't be read (" in said
+    assert most < 1000
+
+
+def test_what_virtual_rasters_refer_to_has_the_same_limits(tmp_path):
+    with bad_server(chunks) as url:
+        (tmp_path / "a.vrt").write_text(
+            '<VRTDataset rasterXSize="9" rasterYSize="9"><VRTRasterBand dataType="Byte" band="1">'
+            f"<SimpleSource><SourceFilename>/vsicurl/{url}/a.tif</SourceFilename></SimpleSource>"
+            "</VRTRasterBand></VRTDataset>"
+        )
+        said, most = read_in_a_process(str(tmp_path / "a.vrt"))
+    assert "a.vrt can't be read" in said
+    assert most < 1000
+
+
+def test_an_object_store_has_the_same_limits():
+    with bad_server(chunks) as url:
+        said, most = read_in_a_process(
+            "s3://bucket/a.tif", AWS_ENDPOINT_URL=url, AWS_NO_SIGN_REQUEST="YES"
+        )
+    assert "s3://bucket/a.tif can't be read" in said
+    assert most < 1000
+
+
+class FileServer:
+    """A server of one TIFF file that gives parts; names with 'bad' get no answer."""
+
+    def __init__(self, content, honest=10**9):
+        """Serve content; after `honest` answers with parts each part has no end."""
+        self.content, self.honest, self.asked = content, honest, []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+
+    def serve(self, connection):
+        try:
+            with connection, connection.makefile("rb") as file:
+                while line := file.readline():
+                    method, target, _ = line.split()
+                    fields = dict(
+                        field.strip().lower().split(b": ", 1)
+                        for field in iter(file.readline, b"\r\n")
+                    )
+                    self.answer(connection, method, target, fields.get(b"range"))
+        except OSError:
+            pass
+
+    def answer(self, connection, method, target, wanted):
+        self.asked.append(target.decode())
+        size = len(self.content)
+        if b"bad" in target:
+            threading.Event().wait(30)
+        if method == b"HEAD" or wanted is None:
+            connection.sendall(
+                b"HTTP/1.1 200 OK\r\nAccept-Ranges: bytes\r\nContent-Length: %d\r\n\r\n" % size
+            )
+            if method != b"HEAD":
+                connection.sendall(self.content)
+            return
+        first, _, last = wanted.removeprefix(b"bytes=").partition(b"-")
+        first, last = int(first), min(int(last or size), size - 1)
+        place = b"Content-Range: bytes %d-%d/%d\r\n" % (first, last, size)
+        self.honest -= 1
+        if self.honest < 0:
+            connection.sendall(b"HTTP/1.1 206 Part\r\n" + place + b"\r\n")
+            while True:
+                connection.sendall(MEBIBYTES)
+        body = self.content[first : last + 1]
+        length = b"Content-Length: %d\r\n\r\n" % len(body)
+        connection.sendall(b"HTTP/1.1 206 Part\r\n" + place + length + body)
+
+
+@pytest.fixture
+def serve(tmp_path):
+    """Factory of servers of a large tiled file with noise."""
+    path = tmp_path / "noise.tif"
+    noise = np.random.default_rng(0).integers(1, 255, (3, 512, 512), dtype=np.uint8)
+    with rasterio.open(
+        path, "w", driver="GTiff", height=512, width=512, count=3, dtype="uint8", tiled=True,
+        blockxsize=128, blockysize=128, crs="EPSG:32760", transform=from_origin(5e5, 2e6, 10, 10),
+    ) as file:  # fmt: skip
+        file.write(noise)
+    servers = []
+
+    def start(**details):
+        servers.append(FileServer(path.read_bytes(), **details))
+        return servers[-1]
+
+    start.noise = noise
+    yield start
+    for server in servers:
+        server.listener.close()
+    rasters._silent.clear()
+
+
+def test_an_honest_server_is_read_as_it_is(serve):
+    server = serve()
+    with opened_raster(f"{server.url}/a.tif") as source:
+        assert (source.read() == serve.noise).all()
+
+
+@pytest.mark.parametrize("honest", [1, 3])
+def test_a_server_that_begins_to_lie_later_costs_little_memory(serve, honest):
+    server = serve(honest=honest)
+    _, most = read_in_a_process(f"{server.url}/a.tif")
+    assert server.honest < 0
+    assert most < 1000
+
+
+def test_a_proxy_of_the_user_stays_in_use(serve):
+    # A proxy is asked for whole addresses.
+    proxy = serve()
+    said, _ = read_in_a_process("http://scenes.invalid/a.tif", http_proxy=proxy.url, no_proxy="")
+    said, _ = read_in_a_process(
+        "http://scenes.invalid/a.tif", GDAL_HTTP_PROXY=proxy.url, NO_PROXY=""
+    )
+    assert said == ""
+    assert set(proxy.asked) == {"http://scenes.invalid/a.tif"}
+
+
+def test_one_silent_file_leaves_the_others_of_its_server_readable(serve, monkeypatch):
+    server = serve()
+    monkeypatch.setattr(rasters, "_QUESTION", 0.5)
+    rasters._silent[f"/vsicurl/{server.url}/bad0.tif"] = time.monotonic()
+    with pytest.raises(SceneError, match="bad0.tif can't be read, as its server doesn't answer"):
+        opened_raster(f"{server.url}/bad0.tif").__enter__()
+    assert server.asked == []
+    with pytest.raises(SceneError, match="bad1.tif can't be read, as its server doesn't answer"):
+        opened_raster(f"{server.url}/bad1.tif").__enter__()
+    assert server.asked == ["/bad1.tif"]
+    with opened_raster(f"{server.url}/good.tif") as source:
+        assert (source.read() == serve.noise).all()
+
+
+def test_a_server_that_takes_no_connection_any_more_is_not_asked_for_its_other_files():
+    url = "http://127.0.0.1:1"  # Nothing listens there.
+    rasters._silent[f"/vsicurl/{url}/a.tif"] = time.monotonic()
+    for name in ("b.tif", "c.tif"):
+        with pytest.raises(SceneError, match="its server doesn't answer"):
+            opened_raster(f"{url}/{name}").__enter__()
+    assert url in rasters._silent
+    assert f"/vsicurl/{url}/c.tif" not in rasters._silent
+    rasters._silent.clear()
+
+
+def test_headers_that_come_byte_by_byte_end(monkeypatch):
+    with bad_server(trickle_headers) as url:
+        with pytest.raises(TimeoutError):
+            server_headers(f"/vsicurl/{url}/a.tif", 0.3)
+        monkeypatch.setattr(
+            "polynya.identity.server_headers", lambda path: server_headers(path, 0.3)
+        )
+        assert len(raster_digest(f"{url}/a.tif")) == 64
+
+
+def test_only_who_knows_the_password_uses_the_relay(serve):
+    server = serve()
+    address = relay.proxy_settings({})["GDAL_HTTP_PROXY"]
+    port = int(address.rpartition(":")[2])
+    assert address.startswith("socks5h://polynya:")
+    for greeting in (b"\5\1\0", b"\5\1\2\1\7polynya\5wrong"):
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            target = int(server.url.rpartition(":")[2]).to_bytes(2, "big")
+            connection.sendall(
+                greeting + b"\5\1\0\1\x7f\0\0\1" + target + b"GET / HTTP/1.0\r\n\r\n"
+            )
+            assert b"HTTP" not in connection.makefile("rb").read()
+    assert server.asked == []
+
+
+def test_the_relay_ends_with_its_process():
+    code = (
+        "import os, signal; from polynya.relay import proxy_settings;"
+        "print(proxy_settings({})['GDAL_HTTP_PROXY'], flush=True); os.kill(os.getpid(), 9)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    port = int(done.stdout.rpartition(":")[2])
+    for _ in range(100):
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except ConnectionRefusedError:
+            return
+        time.sleep(0.1)
+    raise AssertionError("the relay still runs")
