@@ -24,6 +24,7 @@ from polynya.ownership import (
 )
 from polynya.progress import progress
 from polynya.recipe import load_recipe
+from polynya.relay import proxy_settings
 from polynya.sources import earth_engine, files, safe, stac
 from polynya.sources.earth_engine_pixels import fetch_parts, part_paths
 from polynya.sources.item import Item
@@ -284,12 +285,16 @@ def gdal_environment(options: AcquireOptions) -> dict[str, Any]:
     # Pixels are read in many requests, each of which may be sent again; together they may take no
     # longer than one of metadata.
     silence = str(max(1, round(options.timeout / 3)))
-    settings = gdal_options() | {
-        "GDAL_HTTP_MAX_RETRY": str(min(options.retries, _MOST_RETRIES)),
-        "GDAL_HTTP_CONNECTTIMEOUT": silence,
-        "GDAL_HTTP_LOW_SPEED_TIME": silence,
-        "GDAL_HTTP_LOW_SPEED_LIMIT": str(SLOWEST),
-    }
+    settings = (
+        gdal_options()
+        | proxy_settings()
+        | {
+            "GDAL_HTTP_MAX_RETRY": str(min(options.retries, _MOST_RETRIES)),
+            "GDAL_HTTP_CONNECTTIMEOUT": silence,
+            "GDAL_HTTP_LOW_SPEED_TIME": silence,
+            "GDAL_HTTP_LOW_SPEED_LIMIT": str(SLOWEST),
+        }
+    )
     if isinstance(options, StacOptions) and options.sign_url is not None:
         settings["VSICURL_PC_SAS_TOKEN_URL"] = options.sign_url.rstrip("/") + "/"
     return settings
