@@ -97,7 +97,10 @@ def opened_raster(uri: str, references: References = "inside") -> Iterator[Any]:
     path = gdal_path(uri)
     _check_answers(path, uri)
     elsewhere = check_references(path, uri, references)
-    options = _SETTINGS | _remote_options(path, elsewhere)
+    try:
+        options = _SETTINGS | _remote_options(path, elsewhere)
+    except OSError as error:
+        raise SceneError(f"{printable(uri)} can't be read ({error}); try again later.") from None
     try:
         with (
             warnings.catch_warnings(),

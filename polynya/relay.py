@@ -70,19 +70,30 @@ def proxy_settings(environment: Mapping[str, str] = os.environ) -> dict[str, str
 def _through(proxy: str | None) -> str:
     """Address of the relay, which stands before a proxy if there is one."""
     if not proxy:
-        port, token = _started(os.getpid(), None, None)
+        port, token = _running(None, None)
         return f"socks5h://{_USER.decode()}:{token}@127.0.0.1:{port}"
     address = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
     if address.scheme == "https" or not address.hostname:
         return proxy
-    port, _ = _started(os.getpid(), address.hostname, address.port or 1080)
+    port, _ = _running(address.hostname, address.port or 1080)
     user, separator, _ = address.netloc.rpartition("@")
     return f"{address.scheme}://{user}{separator}127.0.0.1:{port}"
 
 
+def _running(host: str | None, port: int | None) -> tuple[int, str]:
+    """Port and password of this process's relay, started if none runs."""
+    relay, number, token = _started(os.getpid(), host, port)
+    if relay.poll() is not None:
+        _started.cache_clear()
+        _, number, token = _started(os.getpid(), host, port)
+    return number, token
+
+
 @lru_cache(maxsize=8)
-def _started(process: int, host: str | None, port: int | None) -> tuple[int, str]:
-    """Port and password of a relay of this process, started if there is none yet."""
+def _started(
+    process: int, host: str | None, port: int | None
+) -> tuple[subprocess.Popen[bytes], int, str]:
+    """A new relay of this process, its port and its password."""
     code = pkgutil.get_data("polynya", "relay.py")  # Also out of an archive.
     assert code is not None
     token = secrets.token_hex(16)
@@ -98,7 +109,7 @@ def _started(process: int, host: str | None, port: int | None) -> tuple[int, str
     said = relay.stdout.readline()
     if not said.strip().isdigit():
         raise OSError("the process that limits what servers send can't be started")
-    return int(said), token
+    return relay, int(said), token
 
 
 def _end(relay: subprocess.Popen[bytes], process: int) -> None:

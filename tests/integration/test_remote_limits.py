@@ -276,3 +276,13 @@ def test_the_relay_ends_with_its_process():
             return
         time.sleep(0.1)
     raise AssertionError("the relay still runs")
+
+
+def test_a_relay_that_was_killed_is_started_again(serve):
+    server = serve()
+    relay._running(None, None)
+    killed = relay._started(os.getpid(), None, None)[0]
+    killed.kill()
+    killed.wait()
+    with opened_raster(f"{server.url}/again.tif") as source:
+        assert (source.read() == serve.noise).all()
