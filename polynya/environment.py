@@ -25,6 +25,15 @@ from pathlib import Path
 _GEODATA = ("PROJ_LIB", "PROJ_DATA", "GDAL_DATA", "GDAL_DRIVER_PATH")
 """Where conda and other GDALs keep their files. Those of another version give wrong or no CRS."""
 
+_GDAL_READING = (
+    "GDAL_GEOREF_SOURCES", "GTIFF_SRS_SOURCE", "GTIFF_IMPORT_FROM_EPSG", "GDAL_SKIP",
+    "GDAL_PAM_PROXY_DIR", "GDAL_PAM_MODE", "GDAL_GCPS_TO_GEOTRANSFORM_APPROX_OK",
+    "GDAL_GCPS_TO_GEOTRANSFORM_APPROX_THRESHOLD", "OSR_DEFAULT_AXIS_MAPPING_STRATEGY",
+    "OSR_ADD_TOWGS84_ON_IMPORT_FROM_EPSG", "OSR_STRIP_TOWGS84", "OSR_CT_USE_DEFAULT_EPSG_TOWGS84",
+    "USE_RRD", "GDAL_USE_GEOJP2", "GDAL_USE_GMLJP2", "GTIFF_ALPHA",
+)  # fmt: skip
+"""They change what GDAL reads from the same files: where a scene lies, its CRS, its nodata."""
+
 _KERAS = {
     "KERAS_BACKEND": "tensorflow",  # Horovod, the input and the checkpoints are TensorFlow's.
     "KERAS_HOME": os.devnull,  # Holds no keras.json: float32, channels last, epsilon 1e-7.
@@ -129,8 +138,11 @@ def settle_geodata(environment: MutableMapping[str, str] = os.environ) -> None:
     """Let GDAL and PROJ use their own files where the installed packages bring them.
 
     Packages of conda and of Linux bring none; there the variables are theirs, and stay. It must be
-    called before rasterio is imported, which reads them once.
+    called before rasterio is imported, which reads them once. Other settings of GDAL that change
+    what is read from a file don't count either.
     """
+    for name in _GDAL_READING:
+        environment.pop(name, None)
     spec = find_spec("rasterio")
     if spec and spec.origin and (Path(spec.origin).parent / "proj_data" / "proj.db").is_file():
         for name in _GEODATA:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from polynya.errors import SceneError
 from polynya.rasters import opened_raster
-from polynya.references import References, ending, find_references, is_local_file
+from polynya.references import Decision, ending, find_references, is_local_file, is_network
 from polynya.scene_names import printable
 from polynya.stores import answering_store, gdal_path, server_headers
 
@@ -59,7 +59,7 @@ def scene_digest(scene: Scene) -> str:
     return total.hexdigest()[:16]
 
 
-def raster_digest(uri: str, references: References = "inside") -> str:
+def raster_digest(uri: str, references: Decision = "inside") -> str:
     """Digest of a raster and of all files that belong to it, as `scene_digest`; 64 hex digits.
 
     Args:
@@ -75,7 +75,7 @@ def raster_digest(uri: str, references: References = "inside") -> str:
         ) from None
 
 
-def _raster(path: str, uri: str, references: References, depth: int) -> str:
+def _raster(path: str, uri: str, references: Decision, depth: int) -> str:
     if not is_local_file(path):
         return _elsewhere(path)
     if ending(path) == ".vrt":
@@ -92,7 +92,7 @@ def _raster(path: str, uri: str, references: References, depth: int) -> str:
     return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()
 
 
-def _virtual(path: str, uri: str, references: References, depth: int) -> str:
+def _virtual(path: str, uri: str, references: Decision, depth: int) -> str:
     """Digest of a virtual raster with the digests of its sources in place of their names."""
     found = find_references(path)
     with ThreadPoolExecutor(_THREADS) as pool:
@@ -109,7 +109,7 @@ def _virtual(path: str, uri: str, references: References, depth: int) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _source(path: str, uri: str, references: References, depth: int) -> str:
+def _source(path: str, uri: str, references: Decision, depth: int) -> str:
     if is_local_file(path) and not os.path.isfile(path):
         return "missing"
     return _raster(path, uri, references, depth)
@@ -119,7 +119,7 @@ def _escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def _companions(path: str, uri: str, references: References) -> Iterator[str]:
+def _companions(path: str, uri: str, references: Decision) -> Iterator[str]:
     """Local files that GDAL takes with a raster, sorted: masks, statistics, world files."""
     if ending(path) == ".vrt":
         found = [path + suffix for suffix in (".msk", ".aux.xml")]

@@ -25,7 +25,7 @@ from polynya.errors import SceneError
 from polynya.grid import Tile
 from polynya.rasters import band_number, check_size, opened_raster, tile_window
 from polynya.recipe import LayerOptions, SceneOptions
-from polynya.references import References, is_local_file
+from polynya.references import Decision, is_local_file
 from polynya.stores import gdal_path
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ def _find_band(source: Any, uri: str, dtype: str, key: str, band: int | str | No
 
 
 def _find_clouds(
-    source: Any, uri: str, clouds: int | str | None, references: References
+    source: Any, uri: str, clouds: int | str | None, references: Decision
 ) -> tuple[str | None, int, bool]:
     if clouds is None:
         return None, 1, True

@@ -294,7 +294,8 @@ def make_folder(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
-        raise OutputError(f"{folder} is a file; choose another --out folder.") from None
+        kind = "a link to something that is not there" if folder.is_symlink() else "a file"
+        raise OutputError(f"{folder} is {kind}; choose another --out folder.") from None
     except OSError as error:
         raise OutputError(
             f"The folder {folder} can't be made: {error.strerror or error}; choose another --out"

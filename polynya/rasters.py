@@ -20,11 +20,12 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
+from polynya.companions import check_companions, check_metadata
 from polynya.errors import SceneError
+from polynya.gdal_config import BESIDE, READING, servers
 from polynya.grid import Tile
 from polynya.references import (
-    SETTINGS,
-    References,
+    Decision,
     allowed_drivers,
     check_references,
     ending,
@@ -49,13 +50,6 @@ _LARGEST_BLOCK = 2**28
 _GREATEST_RATIO = 250
 """Of pixels to bytes: of a larger file nearly everything would be empty."""
 
-# A PNG is decoded row by row: GDAL's faster way doesn't notice that the end of a file is missing.
-_SETTINGS = {
-    **SETTINGS,
-    "GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO",
-    "GDAL_ERROR_ON_LIBJPEG_WARNING": "YES",
-}
-
 _SILENCE = 60.0
 """Seconds for which a file that a server didn't give isn't asked for again by this process."""
 _QUESTION = 5.0
@@ -78,7 +72,7 @@ _LONGEST_TRAILER = 65536
 
 
 @contextmanager
-def opened_raster(uri: str, references: References = "inside") -> Iterator[Any]:
+def opened_raster(uri: str, references: Decision = "inside") -> Iterator[Any]:
     """Open a raster for reading, also on a server or in an object store (`polynya.stores`).
 
     The file's ending says which drivers may open it, and it may refer to nothing that the user
@@ -97,19 +91,25 @@ def opened_raster(uri: str, references: References = "inside") -> Iterator[Any]:
     path = gdal_path(uri)
     _check_answers(path, uri)
     elsewhere = check_references(path, uri, references)
+    trusted = references == "anywhere"
     try:
-        options = _SETTINGS | _remote_options(path, elsewhere)
+        options = READING | _options_by_place(path, elsewhere)
     except OSError as error:
         raise SceneError(f"{printable(uri)} can't be read ({error}); try again later.") from None
     try:
         with (
             warnings.catch_warnings(),
             rasterio.Env(**options),
+            servers(allowed=trusted or bool(elsewhere) or not is_local_file(path)),
             _name_for_gdal(path) as name,
         ):
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             _check_drivers(path, elsewhere, references)
+            if is_local_file(path):
+                check_companions(name, uri, trusted)
             with _open(name, references) as source:
+                if not trusted:
+                    check_metadata(source, path, uri)
                 yield source
     except (RasterioError, CPLE_BaseError) as error:
         _note_silence(path, error)
@@ -148,21 +148,40 @@ def check_size(source: Any, uri: str) -> None:
 
 
 def check_whole(uri: str) -> None:
-    """Refuse a PNG whose end is missing, even if no pixel is.
+    """Refuse a PNG or JPEG whose end is missing, even if no pixel is.
 
     Raises:
-        SceneError: The file has no end chunk (PNG specification, 5.3 and 11.2.5).
+        SceneError: The file has no end chunk (PNG specification, 5.3 and 11.2.5) or no end of image
+            (JPEG, ITU-T T.81, B.2.1). Further bytes may follow, as cameras write them.
     """
     path = gdal_path(uri)
-    if ending(path) != ".png" or not os.path.isfile(path):
+    kind = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}.get(ending(path))
+    if kind is None or not os.path.isfile(path):
         return
     with open(path, "rb") as file:
-        file.seek(0, os.SEEK_END)
-        file.seek(max(0, file.tell() - _LONGEST_TRAILER))
-        if b"IEND" not in file.read():
-            raise SceneError(
-                f"{printable(uri)} is truncated (a PNG without its end); fetch it again."
-            )
+        if kind == "JPEG":
+            has_end = _has_end_of_image(file)
+        else:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - _LONGEST_TRAILER))
+            has_end = b"IEND" in file.read()
+    if not has_end:
+        raise SceneError(
+            f"{printable(uri)} is truncated (a {kind} without its end); fetch it again."
+        )
+
+
+def _has_end_of_image(file: Any) -> bool:
+    """Whether an end of image follows where the pixels begin; before, a thumbnail has its own."""
+    content = file.read()
+    position = 2
+    while content[position : position + 1] == b"\xff":
+        marker = content[position + 1]
+        if marker == 0xDA:  # Start of scan: in what follows FF D9 stands for the end only.
+            return content.find(b"\xff\xd9", position) >= 0
+        fill = marker == 0xFF
+        position += 1 if fill else 2 + int.from_bytes(content[position + 2 : position + 4], "big")
+    return False
 
 
 def band_number(source: Any, uri: str, band: int | str, key: str) -> int:
@@ -198,13 +217,13 @@ def tile_window(tile: Tile | None) -> Window | None:
     return Window(tile.col, tile.row, tile.width, tile.height) if tile else None
 
 
-def _open(path: str, references: References) -> Any:
+def _open(path: str, references: Decision) -> Any:
     """Open by the drivers of a path's ending; rasterio.open takes one driver only."""
     drivers = allowed_drivers(path, references)
     return DatasetReader(path, driver=None if drivers is None else list(drivers), sharing=False)
 
 
-def _check_drivers(path: str, elsewhere: tuple[str, ...], references: References) -> None:
+def _check_drivers(path: str, elsewhere: tuple[str, ...], references: Decision) -> None:
     """Open what a virtual raster refers to elsewhere by the drivers of its ending, once a process.
 
     GDAL itself would let any driver open it.
@@ -216,19 +235,18 @@ def _check_drivers(path: str, elsewhere: tuple[str, ...], references: References
     _looked_at.add((path, elsewhere))
 
 
-def _remote_options(path: str, elsewhere: tuple[str, ...]) -> dict[str, Any]:
-    """Settings for what isn't on this machine's disks; local files are found with what is beside.
+def _options_by_place(path: str, elsewhere: tuple[str, ...]) -> dict[str, Any]:
+    """Settings for a file on this machine's disks or elsewhere.
 
-    A virtual raster here may have a mask or statistics beside it, and other sources here.
+    Limits of time are set for all: what is trusted may refer to servers. A virtual raster here may
+    have a mask or statistics beside it, and other sources here.
     """
-    if not any(is_network(source) for source in (path, *elsewhere)):
-        return {} if is_local_file(path) else gdal_options()
-    options = gdal_options() | proxy_settings()
+    on_servers = any(is_network(source) for source in (path, *elsewhere))
+    options = gdal_options() | (proxy_settings() if on_servers else {})
     if not is_local_file(path):
         return options
-    if any(os.path.exists(path + suffix) for suffix in (".msk", ".aux.xml")):
-        options.pop("GDAL_DISABLE_READDIR_ON_OPEN", None)
-    return options
+    beside = any(os.path.exists(path + suffix) for suffix in (".msk", ".aux.xml"))
+    return options if on_servers and not beside else options | BESIDE
 
 
 @contextmanager

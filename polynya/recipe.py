@@ -87,8 +87,8 @@ class SceneOptions(Options):
     """Values of a raster of land that are land; default: all but 0 and its nodata value."""
     references: References = "inside"
     """Where files may lie that a virtual raster (.vrt) refers to. inside: in its own folder or
-    below, or anywhere if `polynya scenes --in-place` wrote it. anywhere: also elsewhere and on
-    servers, for files that you trust: what they refer to is read."""
+    below, or anywhere if `polynya scenes --in-place` wrote it for this user. anywhere: also
+    elsewhere and on servers, for files that you trust: what they refer to is read."""
 
     @field_validator("stretch")
     @classmethod

@@ -11,21 +11,27 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 from xml.etree import ElementTree
 
+from polynya.companions import FILE_KEYS, check_companions, check_image, parse_xml
 from polynya.errors import SceneError
-from polynya.ownership import is_ours
+from polynya.own_references import digest, is_own
 from polynya.scene_names import printable
 
 References = Literal["inside", "anywhere"]
 """Where what a file refers to may lie: in the file's own folder and below it, or anywhere."""
 
-SETTINGS = {"GDAL_VRT_ENABLE_PYTHON": "NO"}
-"""GDAL settings under which every raster is opened: no code out of files is run."""
+Decision = str
+"""What holds for a scene: 'inside', 'anywhere', or 'own ' and a digest.
+
+The last is 'inside', and the virtual raster of this digest may refer to images anywhere, as this
+user asked for it. It is decided where a batch begins (`decide_references`) and goes with the scene,
+so that workers on other machines need not know."""
+_OWN = "own "
 
 _JPEG2000 = ("JP2OpenJPEG", "JP2KAK", "JP2ECW", "JP2MrSID", "JP2Lura")
 _DRIVERS = {
@@ -45,12 +51,13 @@ _MAGIC = (
     b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51",
 )  # fmt: skip
 """How TIFF, BigTIFF, PNG, JPEG and JPEG 2000 begin."""
-_TIFF = _MAGIC[:4]
 
 _LONGEST_VRT = 64 * 2**20
 """Bytes."""
 _DEEPEST = 8
 """Virtual rasters that refer to virtual rasters."""
+_MOST_READ = 10**6
+"""Times that GDAL may have to read files for one virtual raster: in a mosaic thrice each file."""
 
 # What a virtual raster may consist of, in lower case, as GDAL doesn't distinguish. Elements that
 # are not here may name files in ways that are not looked at (raw bands, pixel functions, ...).
@@ -82,9 +89,6 @@ _ATTRIBUTES = {
     "src", "dst", "normalized", "resampling",
 }  # fmt: skip
 _SUBCLASSES = ("vrtwarpeddataset", "vrtwarpedrasterband", "vrtsourcedrasterband")
-_FILE_KEYS = ("overview_file", "x_dataset", "y_dataset")
-"""Metadata that GDAL takes for names of files."""
-
 _ARCHIVE = re.compile(r"/vsi(?:zip|tar|gzip|7z|rar)/")
 _NETWORK = re.compile(
     r"/vsi(?:curl|s3|gs|az|adls|oss|swift|hdfs|webhdfs)(?:_streaming)?[/?]"
@@ -111,7 +115,7 @@ def ending(path: str) -> str:
     return os.path.splitext(path)[1].lower()
 
 
-def allowed_drivers(path: str, references: References) -> tuple[str, ...] | None:
+def allowed_drivers(path: str, references: Decision) -> tuple[str, ...] | None:
     """Drivers of GDAL that may open a file; None: any."""
     found = _DRIVERS.get(ending(path))
     if found is None:
@@ -129,13 +133,31 @@ class Reference:
     """What GDAL opens."""
 
 
-def check_references(path: str, uri: str, references: References) -> tuple[str, ...]:
+def decide_references(path: str, references: References) -> Decision:
+    """What a scene may refer to, by the recipe and by what this user asked for on this machine.
+
+    Args:
+        path: What GDAL opens.
+        references: What the recipe allows.
+    """
+    if references == "inside" and ending(path) == ".vrt" and is_local_file(path):
+        try:
+            with open(path, "rb") as file:
+                found = digest(file.read(_LONGEST_VRT))
+        except OSError:
+            return references  # Opening it says why.
+        if is_own(found):
+            return f"{_OWN}{found}"
+    return references
+
+
+def check_references(path: str, uri: str, references: Decision) -> tuple[str, ...]:
     """Make sure that opening a raster reads nothing that the user hasn't named.
 
     Args:
         path: What GDAL opens.
         uri: The user's name of it.
-        references: What the recipe allows.
+        references: What is decided for the scene.
 
     Returns:
         What a virtual raster refers to that doesn't lie on this machine's disks.
@@ -145,7 +167,7 @@ def check_references(path: str, uri: str, references: References) -> tuple[str, 
     """
     is_vrt = ending(path) == ".vrt"
     if not is_local_file(path):
-        if is_vrt and references == "inside":
+        if is_vrt and references != "anywhere":
             raise SceneError(
                 f"{printable(uri)} is a virtual raster that doesn't lie on this machine's disks and"
                 " may refer to any file; copy it here together with its files, or set"
@@ -156,20 +178,28 @@ def check_references(path: str, uri: str, references: References) -> tuple[str, 
         status = os.stat(path)
     except OSError:
         return ()  # GDAL's reason for that is as good as any.
-    _check_companions(path, uri)
     if not is_vrt:
         return ()
-    return _checked_vrt(path, uri, references, status.st_size, status.st_mtime_ns)
+    elsewhere, images = _checked_vrt(path, uri, references, status.st_size, status.st_mtime_ns)
+    for image in images:
+        check_companions(image, uri, references == "anywhere")
+    return elsewhere
 
 
 @lru_cache(maxsize=4096)
 def _checked_vrt(
-    path: str, uri: str, references: References, size: int, changed: int
-) -> tuple[str, ...]:
-    """As `check_references`, once in a process for each state of a virtual raster."""
-    elsewhere: dict[str, None] = {}
-    _check_vrt(path, uri, references == "anywhere", (), elsewhere)
-    return tuple(elsewhere)
+    path: str, uri: str, references: Decision, size: int, changed: int
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """As `check_references`, once in a process for each state of a virtual raster.
+
+    Returns:
+        What doesn't lie on this machine's disks, and the images that do.
+    """
+    trusted = references == "anywhere"
+    own = references.startswith(_OWN) and f"{_OWN}{digest(_content(path))}" == references
+    walk = _Walk(uri, os.path.dirname(os.path.realpath(path)), trusted, trusted or own)
+    walk.check(path, ())
+    return tuple(walk.elsewhere), tuple(path for path, (_, deep) in walk.known.items() if not deep)
 
 
 def find_references(path: str) -> list[Reference]:
@@ -182,44 +212,79 @@ def find_references(path: str) -> list[Reference]:
     return list(dict.fromkeys(found))
 
 
-def _check_vrt(
-    path: str, uri: str, trusted: bool, above: tuple[str, ...], elsewhere: dict[str, None]
-) -> None:
-    """Look at a virtual raster and those that it refers to.
+@dataclass
+class _Walk:
+    """One look at a virtual raster and all that it refers to; at each file once."""
 
-    Args:
-        path: Of the virtual raster.
-        uri: The user's name of the scene.
-        trusted: It may consist of anything, and what it refers to may lie anywhere.
-        above: The virtual rasters that refer to it.
-        elsewhere: Gets what doesn't lie on this machine's disks.
-    """
-    here = os.path.realpath(path)
-    if here in above or len(above) >= _DEEPEST:
-        raise SceneError(
-            f"{printable(uri)} refers to itself, or to virtual rasters more than {_DEEPEST} deep;"
-            " make it again (gdalbuildvrt)."
-        )
-    root = _read_vrt(path)
-    if not trusted:
-        _check_elements(root, path, uri)
-    first = above[0] if above else here
-    for place in _places(root):
-        reference = _resolved(path, place)
-        # One that `polynya scenes --in-place` wrote is ours with these very bytes.
-        placed = trusted or _is_inside(reference, os.path.dirname(first))
-        if not placed and not is_ours(Path(first)):
+    uri: str
+    """The user's name of the scene."""
+    folder: str
+    """Where it lies, links followed."""
+    trusted: bool
+    """It may consist of anything."""
+    placed: bool
+    """What it refers to may lie anywhere."""
+    elsewhere: dict[str, None] = field(default_factory=dict)
+    """What doesn't lie on this machine's disks."""
+    known: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """By file: how often GDAL reads files for it, and how deep it goes."""
+
+    def check(self, path: str, above: tuple[str, ...]) -> tuple[int, int]:
+        """Look at a virtual raster.
+
+        Args:
+            path: Of it.
+            above: Those that refer to it.
+
+        Returns:
+            How often GDAL reads files for one pixel of it, and how many virtual rasters deep it is.
+        """
+        here = os.path.realpath(path)
+        if here in above or len(above) >= _DEEPEST:
+            raise self._too_deep()
+        if here in self.known:
+            return self.known[here]
+        root = _read_vrt(path)
+        if not self.trusted:
+            _check_elements(root, path, self.uri)
+        reads, levels = 1, 1
+        for place in _places(root):
+            more, deeper = self._check_one(_resolved(path, place), (*above, here))
+            reads, levels = reads + more, max(levels, deeper + 1)
+            if reads > _MOST_READ:
+                raise SceneError(
+                    f"{printable(self.uri)} refers to files more than {_MOST_READ:,} times, with"
+                    " those that they refer to; make it again (gdalbuildvrt)."
+                )
+            if len(above) + levels > _DEEPEST:
+                raise self._too_deep()
+        self.known[here] = reads, levels
+        return reads, levels
+
+    def _check_one(self, reference: Reference, above: tuple[str, ...]) -> tuple[int, int]:
+        if not self.placed and not _is_inside(reference, self.folder):
             raise SceneError(
-                f"{printable(uri)} refers to {printable(reference.text)}, which is no file in its"
-                " own folder or below; put it there and refer to it by a relative path, or set"
-                " scene.references to anywhere in the recipe if you trust the file."
+                f"{printable(self.uri)} refers to {printable(reference.text)}, which is no file in"
+                " its own folder or below; put it there and refer to it by a relative path, make it"
+                " again if 'polynya scenes --in-place' made it, or set scene.references to anywhere"
+                " in the recipe if you trust the file."
             )
-        if not is_local_file(reference.path):
-            elsewhere[reference.path] = None
-        elif ending(reference.path) == ".vrt" and os.path.isfile(reference.path):
-            _check_vrt(reference.path, uri, trusted, (*above, here), elsewhere)
-        elif not trusted:
-            _check_source(reference.path, uri)
+        path = reference.path
+        if not is_local_file(path):
+            self.elsewhere[path] = None
+        elif path not in self.known and os.path.isfile(path):
+            if ending(path) == ".vrt":
+                return self.check(path, above)
+            if not self.trusted:
+                _check_source(path, self.uri)
+            self.known[path] = 1, 0
+        return self.known.get(path, (1, 0))
+
+    def _too_deep(self) -> SceneError:
+        return SceneError(
+            f"{printable(self.uri)} refers to itself, or to virtual rasters more than {_DEEPEST}"
+            " deep; make it again (gdalbuildvrt)."
+        )
 
 
 def _check_source(path: str, uri: str) -> None:
@@ -235,56 +300,32 @@ def _check_source(path: str, uri: str) -> None:
             " 2000 image; convert it (gdal_translate), or set scene.references to anywhere in the"
             " recipe if you trust the file."
         )
-    _check_companions(path, uri)
+    check_image(path, uri, _SELF_CONTAINED)
 
 
-def _check_companions(path: str, uri: str) -> None:
-    """Raise SceneError if GDAL would take another file for the mask or overviews of a raster."""
-    for companion in (f"{path}.msk", f"{path}.ovr", f"{path}.msk.ovr"):
-        try:
-            with open(companion, "rb") as file:
-                start = file.read(4)
-        except OSError:
-            continue
-        if not start.startswith(_TIFF):
-            raise SceneError(
-                f"{printable(companion)} lies beside {printable(uri)} and is no TIFF file; make it"
-                " again or move it away."
-            )
-    try:
-        with open(f"{path}.aux.xml", "rb") as file:
-            text = file.read(_LONGEST_VRT).lower()
-    except OSError:
-        return
-    if any(key.encode() in text for key in _FILE_KEYS):
-        raise SceneError(
-            f"{printable(path)}.aux.xml refers to other files; move it away, or make it again"
-            " (gdal_edit.py)."
-        )
-
-
-def _read_vrt(path: str) -> ElementTree.Element:
-    """The XML of a virtual raster; comments stay, as GDAL and this parser see them differently."""
+def _content(path: str) -> bytes:
     try:
         with open(path, "rb") as file:
             content = file.read(_LONGEST_VRT + 1)
-        if len(content) > _LONGEST_VRT:
-            raise SceneError(
-                f"{printable(path)} has more than {_LONGEST_VRT // 2**20} MB; make smaller virtual"
-                " rasters of it (gdalbuildvrt)."
-            )
-        text = content.decode("utf-8-sig")
-        if "<!DOCTYPE" in text.upper() or "<!ENTITY" in text.upper():
-            raise ValueError("it declares entities")
-        builder = ElementTree.TreeBuilder(insert_comments=True, insert_pis=True)
-        root = ElementTree.fromstring(text, ElementTree.XMLParser(target=builder))
-        if _name(root) != "vrtdataset":
-            raise ValueError("it is no VRTDataset")
     except OSError as error:
         raise SceneError(
             f"{printable(path)} can't be read ({error.strerror or error}); check the path."
         ) from None
-    except (ValueError, ElementTree.ParseError) as error:
+    if len(content) > _LONGEST_VRT:
+        raise SceneError(
+            f"{printable(path)} has more than {_LONGEST_VRT // 2**20} MB; make smaller virtual"
+            " rasters of it (gdalbuildvrt)."
+        )
+    return content
+
+
+def _read_vrt(path: str) -> ElementTree.Element:
+    """The XML of a virtual raster."""
+    try:
+        root = parse_xml(_content(path).decode("utf-8-sig"))
+        if _name(root) != "vrtdataset":
+            raise ValueError("it is no VRTDataset")
+    except ValueError as error:
         raise SceneError(
             f"{printable(path)} can't be read as a virtual raster ({error}); make it again"
             " (gdalbuildvrt)."
@@ -305,7 +346,7 @@ def _check_elements(root: ElementTree.Element, path: str, uri: str) -> None:
         values = {name.lower(): value for name, value in element.attrib.items()}
         if values.get("subclass", _SUBCLASSES[0]).lower() not in _SUBCLASSES:
             unknown.append(values["subclass"])
-        if values.get("key", "").lower() in _FILE_KEYS:
+        if values.get("key", "").lower() in FILE_KEYS:
             unknown.append(values["key"])
         text = element.text or ""
         # A comment within a name would end it for GDAL only.

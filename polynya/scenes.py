@@ -22,9 +22,10 @@ from polynya.layers import LayerSources, SceneLayers, find_layers, read_layers
 from polynya.place import ControlPoints, read_place
 from polynya.rasters import band_number, check_size, check_whole, opened_raster, tile_window
 from polynya.recipe import SceneOptions
-from polynya.references import References
+from polynya.references import Decision, decide_references
 from polynya.scaling import check_reach, check_scaling, stretch_table
 from polynya.scene_names import printable, scene_id, unique_id
+from polynya.stores import gdal_path
 from polynya.validity import find_validity, read_valid
 
 __all__ = [
@@ -78,8 +79,8 @@ class Scene:
     """What its georeference lacks for a place on the ground, and how to add it; else empty."""
     land: LandSource | None = None
     """Where its land is, which is nodata; None if the recipe names none."""
-    references: References = "inside"
-    """Where files may lie that its file refers to."""
+    references: Decision = "inside"
+    """Where files may lie that its file refers to, as decided when it was opened."""
 
     @property
     def has_place(self) -> bool:
@@ -107,7 +108,8 @@ def open_scene(uri: str, options: SceneOptions | None = None, name: str | None =
             unknown scale.
     """
     options = options or SceneOptions()
-    with opened_raster(uri, options.references) as source:
+    references = decide_references(gdal_path(uri), options.references)
+    with opened_raster(uri, references) as source:
         check_whole(uri)
         check_size(source, uri)
         indexes = _find_bands(source, uri, options)
@@ -132,7 +134,7 @@ def open_scene(uri: str, options: SceneOptions | None = None, name: str | None =
             control=place.control,
             place_problem=place.problem,
             land=find_land(source, uri, None not in (place.crs, place.transform), options),
-            references=options.references,
+            references=references,
         )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from polynya.attempt import Failure, attempt
 from polynya.errors import OutputError, RecipeError, SceneError, SourceError
+from polynya.own_references import is_own_file
 from polynya.ownership import (
     check_free,
     is_ours,
@@ -201,6 +202,9 @@ def _made(item: Item, path: Path, run: _Run) -> bool:
         item = with_versions(item, run.web)
     origin = made_from(path)
     was_there = origin is not None and origin.digest == item.digest() and not run.overwrite
+    if run.in_place:
+        # One that came with its folder would not be read.
+        was_there = was_there and is_own_file(path)
     if not was_there:
         if origin is None and path.exists() and not is_ours(path):
             raise OutputError(

@@ -16,6 +16,7 @@ from rasterio.shutil import copy
 from polynya import __version__
 from polynya.errors import SceneError, reason_of
 from polynya.files import UnreadableError, temporary_file, whole_file, write_text
+from polynya.own_references import remember
 from polynya.ownership import is_whole
 from polynya.rasters import check_size, check_whole, opened_raster
 from polynya.sources.item import Grid, Item, check_pixels
@@ -106,6 +107,7 @@ def mosaic_vrt(item: Item, grid: Grid, parts: Sequence[Raster], index: Mapping[s
 def write_vrt(text: str, path: Path) -> None:
     """Write a virtual raster as a scene; OutputError if that can't be done."""
     write_text(path, text)
+    remember(text.encode())
 
 
 def write_geotiff(text: str, path: Path, settings: Mapping[str, Any]) -> None:

@@ -20,6 +20,7 @@ from polynya.ownership import (
     folder_kinds,
     is_ours,
     is_whole,
+    make_folder,
     open_output,
     remove_file,
     remove_ours,
@@ -183,6 +184,15 @@ def test_an_output_folder_inside_another_has_its_own_runs(tmp_path: Path) -> Non
             compact(maps)
             assert remove_ours(maps) == []
         assert is_whole(inner / "b")
+
+
+def test_what_is_in_the_way_of_a_folder_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    with pytest.raises(OutputError, match="file is a file; choose"):
+        make_folder(tmp_path / "file")
+    with pytest.raises(OutputError, match="link is a link to something that is not there; choose"):
+        make_folder(tmp_path / "link")
 
 
 def test_a_link_as_output_folder_stays(tmp_path: Path) -> None:

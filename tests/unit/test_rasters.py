@@ -2,6 +2,8 @@
 
 import os
 import socket
+import subprocess
+import sys
 import threading
 import zlib
 from struct import pack
@@ -9,6 +11,7 @@ from struct import pack
 import numpy as np
 import pytest
 import rasterio
+from affine import Affine
 
 from polynya import rasters, stores
 from polynya.errors import SceneError
@@ -69,6 +72,69 @@ def test_a_png_with_an_end_but_without_half_its_pixels_is_an_error(tmp_path, win
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
     with pytest.raises(SceneError, match="may be truncated"):
         read_scene(open_scene(str(path)), window)
+
+
+@pytest.mark.parametrize("profile", [{}, {"PROGRESSIVE": "YES"}, {"EXIF_THUMBNAIL": "YES"}])
+@pytest.mark.parametrize("cut", [1, 2])
+def test_a_jpeg_without_its_end_is_truncated(whole, profile, cut):
+    path = whole("a.jpg", driver="JPEG", **profile)
+    expected = read_scene(open_scene(str(path)))[0]
+    content = path.read_bytes()
+    path.write_bytes(content[:-cut])
+    with pytest.raises(SceneError, match=r"a\.jpg is truncated \(a JPEG without its end\)"):
+        open_scene(str(path))
+    # Cameras write a video or further images behind it.
+    path.write_bytes(content + bytes(100_000) + b"video")
+    assert (read_scene(open_scene(str(path)))[0] == expected).all()
+
+
+def mask_beside(path):
+    with rasterio.open(
+        f"{path}.msk", "w", driver="GTiff", width=SIZE, height=SIZE, count=1, dtype="uint8"
+    ) as file:
+        file.write(np.repeat([[255], [0]], SIZE // 2, 0).repeat(SIZE, 1).astype(np.uint8)[None])
+        file.update_tags(**{f"INTERNAL_MASK_FLAGS_{i}": 2 for i in (1, 2, 3)})
+
+
+PLACE_AND_VALID = """
+import sys
+from polynya.environment import settle_process
+settle_process()
+from polynya.scenes import open_scene, read_scene
+for path in sys.argv[1:]:
+    scene = open_scene(path)
+    print(scene.transform, scene.crs, read_scene(scene)[1].sum())
+"""
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"},
+        {"GDAL_PAM_ENABLED": "NO", "GDAL_PAM_MODE": "AUX"},
+        {"GDAL_GEOREF_SOURCES": "NONE", "GDAL_SKIP": "GTiff"},
+        {"GTIFF_POINT_GEO_IGNORE": "TRUE", "GTIFF_IGNORE_READ_ERRORS": "YES"},
+        {"CONFIG": "GDAL_DISABLE_READDIR_ON_OPEN=EMPTY_DIR\nGTIFF_POINT_GEO_IGNORE=TRUE\n"},
+    ],
+)
+def test_settings_of_other_programs_change_neither_place_nor_mask(whole, tmp_path, variables):
+    point = whole("a.tif", driver="GTiff", crs="EPSG:32760", transform=Affine(10, 0, 0, 0, -10, 0))
+    with rasterio.open(point, "r+") as file:
+        file.update_tags(AREA_OR_POINT="Point")
+    photo = whole("b.jpg", driver="JPEG")
+    (tmp_path / "b.jgw").write_text("10\n0\n0\n-10\n5\n-5\n")
+    for path in (point, photo):
+        mask_beside(path)
+    settings = dict(variables)
+    if "CONFIG" in settings:
+        (tmp_path / "gdalrc").write_text("[configoptions]\n" + settings.pop("CONFIG"))
+        settings["GDAL_CONFIG_FILE"] = str(tmp_path / "gdalrc")
+    result = subprocess.run(
+        [sys.executable, "-c", PLACE_AND_VALID, point, photo],
+        env=os.environ | settings, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    place, half = "(10.0, 0.0, 0.0, 0.0, -10.0, 0.0)", SIZE * SIZE // 2
+    assert result.stdout.splitlines() == [f"{place} EPSG:32760 {half}", f"{place} None {half}"]
 
 
 def test_a_png_without_its_last_bytes_is_truncated(whole):
