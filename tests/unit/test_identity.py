@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import numpy as np
 import pytest
+import rasterio
 from conftest import ice_image
 
 from polynya.identity import raster_digest, scene_digest
@@ -61,6 +62,8 @@ def test_files_beside_a_scene_belong_to_it(scene, write_scene, tmp_path, suffix)
         beside.write_text("10\n0\n0\n-10\n5\n6\n")
     elif suffix == ".tif.msk":
         shutil.copy(write_scene("m.tif", np.zeros((12, 16), np.uint8)), beside)
+        with rasterio.open(beside, "r+") as file:
+            file.update_tags(INTERNAL_MASK_FLAGS_1=2)
     else:
         beside.write_text("<PAMDataset><PAMRasterBand band='1'/></PAMDataset>")
     assert digest(scene) != before
