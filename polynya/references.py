@@ -29,8 +29,8 @@ Decision = str
 """What holds for a scene: 'inside', 'anywhere', or 'own ' and a digest.
 
 The last is 'inside', and the virtual raster of this digest may refer to images anywhere, as this
-user asked for it. It is decided where a batch begins (`decide_references`) and goes with the scene,
-so that workers on other machines need not know."""
+user asked for it. That is decided where a batch begins (`decide_references`) and goes with the
+scene, so that workers on other machines need not know."""
 _OWN = "own "
 
 _JPEG2000 = ("JP2OpenJPEG", "JP2KAK", "JP2ECW", "JP2MrSID", "JP2Lura")
@@ -196,7 +196,8 @@ def _checked_vrt(
         What doesn't lie on this machine's disks, and the images that do.
     """
     trusted = references == "anywhere"
-    own = references.startswith(_OWN) and f"{_OWN}{digest(_content(path))}" == references
+    found = digest(_content(path))
+    own = references == f"{_OWN}{found}" or is_own(found)
     walk = _Walk(uri, os.path.dirname(os.path.realpath(path)), trusted, trusted or own)
     walk.check(path, ())
     return tuple(walk.elsewhere), tuple(path for path, (_, deep) in walk.known.items() if not deep)
