@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from polynya.errors import SceneError
 from polynya.rasters import opened_raster
-from polynya.references import Decision, ending, find_references, is_local_file, is_network
+from polynya.references import Decision, ending, find_references, is_local_file
 from polynya.scene_names import printable
 from polynya.stores import answering_store, gdal_path, server_headers
 
