@@ -17,7 +17,7 @@ def reason_of(error: BaseException) -> str:
 def failed_of(failed: int, scenes: int) -> str:
     """Words on how many scenes of a batch failed, and what is with the others."""
     others = ", the others are done" if failed < scenes else ""
-    return f"{failed} of {scenes} scene{'s'[: scenes != 1]} failed{others}"
+    return f"{failed} of {scenes} scenes failed{others}"
 
 
 class PolynyaError(Exception):

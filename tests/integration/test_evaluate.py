@@ -127,7 +127,7 @@ def test_evaluate_does_the_good_scenes_among_bad_ones(model, site, write_scene, 
     write_scene("site/s4_truth.tif", np.full((90, 80), 255, np.uint8), nodata=255)
     out = tmp_path / "out"
     result = run("evaluate", "--scenes", site, "--out", out, "--model", model, expect=1)
-    assert "3 of 5 scenes could not be evaluated" in result.stderr
+    assert "3 of 5 scenes failed" in result.stderr
     table = rows(out / "scenes.csv")
     assert [table[name]["reason"] for name in ("s1_clear", "s1_cloud")] == ["", ""]
     assert "s2_truth.tif, is missing" in table["s2_clear"]["reason"]
