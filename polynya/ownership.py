@@ -28,7 +28,7 @@ from uuid import uuid4
 
 import google_crc32c
 
-from polynya.errors import OutputError
+from polynya.errors import OutputError, ScenesFailedError
 from polynya.locks import LOCK_FILE, create_whole, locked
 
 LEDGER_FILE = "_polynya.csv"
@@ -283,10 +283,19 @@ def open_output(folder: str | Path, kind: Kind) -> Iterator[Path]:
                 f"{folder} can't be written: {error.strerror or error}; choose another --out"
                 " folder."
             ) from None
-        yield folder
-        # The run is done; a ledger that can't be made shorter is as good.
-        with suppress(OSError):
-            compact(folder)
+        try:
+            yield folder
+        except ScenesFailedError:
+            # Such a run is done, too: some of its scenes just couldn't be.
+            _finish(folder)
+            raise
+        _finish(folder)
+
+
+def _finish(folder: Path) -> None:
+    """Clean up after a run; a ledger that can't be made shorter is as good."""
+    with suppress(OSError):
+        compact(folder)
 
 
 def make_folder(folder: Path) -> Path:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from polynya.errors import OutputError
+from polynya.errors import OutputError, ScenesFailedError
 from polynya.files import whole_file, write_text
 from polynya.ownership import (
     LEDGER_FILE,
@@ -235,6 +235,22 @@ def test_the_ledger_of_a_finished_run_depends_on_its_files_only(tmp_path: Path) 
         texts.append((out / LEDGER_FILE).read_text())
     assert texts[0] == texts[1]
     assert len(texts[0].splitlines()) == 5
+
+
+def test_a_run_of_which_scenes_failed_leaves_as_little_as_another(tmp_path: Path) -> None:
+    def run() -> None:
+        with open_output(tmp_path, "maps"):
+            (tmp_path / "_work").mkdir()
+            write_text(tmp_path / "_work" / "part", "part")
+            remove_file(tmp_path / "_work" / "part")
+            write_text(tmp_path / "a", "a")
+            raise ScenesFailedError("1 of 2 scenes failed.")
+
+    with pytest.raises(ScenesFailedError):
+        run()
+    assert sorted(os.listdir(tmp_path)) == [LEDGER_FILE, "a"]
+    lines = (tmp_path / LEDGER_FILE).read_text().splitlines()
+    assert [line.split(",")[:2] for line in lines[1:]] == [["kind", "maps"], ["file", "a"]]
 
 
 def test_processes_write_into_one_ledger_at_a_time(tmp_path: Path) -> None:
