@@ -69,8 +69,9 @@ def begin() -> None:
     settle_process()
     sys.excepthook = _say_unexpected
     for number in _ENDING:
-        # A program under nohup is not to notice that its terminal is closed.
-        if signal.getsignal(number) == signal.SIG_DFL:
+        # A program under nohup is not to notice that its terminal is closed. What is not from
+        # Python (None) stays too.
+        if signal.getsignal(number) not in (signal.SIG_IGN, None):
             signal.signal(number, _end)
 
 
