@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.ahead import ahead
+from inference.missing import fill_missing
 from polynya.inference_options import Blend
 
 Image = NDArray[np.uint8]
@@ -171,9 +172,9 @@ def blend_bands(
 ) -> Iterator[Band]:
     """Run a model over a scene, or some rows of it, and blend its windows.
 
-    Windows without a valid pixel are skipped. Scenes smaller than a window are continued by
-    reflection, so the model always sees full windows. The rows of the next windows are read while
-    the model works.
+    Windows without a valid pixel are skipped; in others, pixels without data get the colours
+    beside them. Scenes smaller than a window are continued by reflection, so the model always sees
+    full windows. The rows of the next windows are read while the model works.
 
     Args:
         read_rows: Source of the scene's rows.
@@ -242,7 +243,7 @@ def _add_windows(
     columns = windows.columns
     size = (windows.rows.size, columns.size)
     padding = [(0, max(0, full - side)) for full, side in zip(size, valid.shape, strict=True)]
-    image = np.pad(image, [*padding, (0, 0)], mode="symmetric")
+    image = np.pad(fill_missing(image, valid), [*padding, (0, 0)], mode="symmetric")
     wanted = [left for left in columns.starts if valid[:, left : left + columns.size].any()]
     batches = [
         wanted[first : first + windows.batch_size]

@@ -41,13 +41,6 @@ VALIDATION = (
 """The scenes that the demo labels; those that trained the model are left out later."""
 HELDOUT = tuple(f"data_samples/scenes/heldout/*_{sky}.tif" for sky in SKIES)
 
-VALIDATION = (
-    *(f"data_samples/scenes/train/*_{sky}.tif" for sky in SKIES),
-    *(f"runs/demo/scenes/*_{sky}.tif" for sky in SKIES if sky != "clear"),
-)
-"""The scenes that the demo labels; those that trained the model are left out later."""
-HELDOUT = tuple(f"data_samples/scenes/heldout/*_{sky}.tif" for sky in SKIES)
-
 OutOption = Annotated[Path, typer.Option(help="Folder for tables and runs; made if missing.")]
 
 
@@ -153,6 +146,34 @@ def decisions(
     write_markdown(
         folder / "decisions.md", "Maps: decisions and ensembles", about, _command(), tables
     )
+
+
+@app.command()
+@one_sentence_errors
+def gaps(
+    model: Annotated[Path, typer.Option(help="Folder of a trained model.")] = Path(
+        "runs/demo/model"
+    ),
+    scenes: Annotated[int, typer.Option(min=1, help="Scenes of each generator.")] = 20,
+    size: Annotated[int, typer.Option(min=256, help="Their height and width in pixels.")] = 512,
+    picture: Annotated[
+        list[str] | None, typer.Option(help="A real picture without gaps, to cut holes into.")
+    ] = None,
+    out: OutOption = OUT,
+) -> None:
+    """Count what is wrong beside pixels without data, and what was if they were left black."""
+    from benchmarks.maps.gaps import gaps_table, measure_gaps
+    from inference.predict import open_model
+
+    folder = output_folder(out).absolute()
+    work = output_folder(folder / "work/gaps")
+    opened = open_model(model.absolute())
+    counts = measure_gaps(opened, picture or [], work, scenes=scenes, size=size)
+    table = gaps_table(counts, "Pixels that are wrong, in %, by distance from the nearest gap")
+    table.print()
+    table.write_csv(folder / "gaps.csv")
+    about = f"Model: {model}. Of pictures, what differs from the map of the picture without gaps."
+    write_markdown(folder / "gaps.md", "Maps: beside gaps", about, _command(), [table])
 
 
 def _command() -> str:
