@@ -96,10 +96,11 @@ bench-input: setup ## Measure how fast tiles come to the training step, in runs/
 	python -m benchmarks.input
 
 .PHONY: bench-maps
-bench-maps: demo ## Measure maps: speed and memory on a large scene, seams, decisions; in runs/bench/maps
+bench-maps: demo ## Measure maps: speed and memory on a large scene, seams, decisions, gaps; in runs/bench/maps
 	python -m benchmarks.maps speed --trained $(DEMO)/model
 	python -m benchmarks.maps seams --model $(DEMO)/model
 	python -m benchmarks.maps decisions --model $(DEMO)/model --shards $(DEMO)/shards
+	python -m benchmarks.maps gaps --model $(DEMO)/model
 
 .PHONY: bench-accuracy
 bench-accuracy: setup ## Train models on clear scenes, score them under cloud and shadow, in runs/bench/accuracy
