@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import shutil
 import subprocess
@@ -90,10 +91,12 @@ def run_command(
     """
     words = [*COMMANDS[name].words(inputs, out), *more]
     if COMMANDS[name].alone:
-        limit = ["prlimit", f"--fsize={largest_file}"] if largest_file is not None else []
-        done = subprocess.run(
-            [*limit, PROGRAM, *words], capture_output=True, text=True, check=False
-        )
+        command, environment = [PROGRAM, *words], dict(os.environ)
+        if largest_file is not None:
+            command = ["prlimit", f"--fsize={largest_file}", *command]
+            # What the coverage tool keeps of the program is larger.
+            environment.pop("COVERAGE_PROCESS_CONFIG", None)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         return done.returncode, done.stdout + done.stderr
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     if largest_file is not None:
