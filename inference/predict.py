@@ -15,10 +15,14 @@ from inference.backends import open_forward
 from inference.decision import Decision, decided, read_decision, tidy
 from inference.rows import row_reader
 from inference.windows import BAND_ROWS, Axis, Band, Windows, blend_bands, fitted
+from polynya.classes import ClassScheme
 from polynya.progress import track
 from polynya.scenes import Scene
+from polynya.xarrays import to_xarray
 
 if TYPE_CHECKING:  # Keras takes seconds to load and isn't needed to look at windows or maps.
+    import xarray
+
     from training.model_folder import TrainedModel
 
 
@@ -28,8 +32,16 @@ class Prediction:
 
     codes: NDArray[np.uint8]
     """uint8 (H, W), class codes; the scheme's nodata (255) exactly where the scene has none."""
+    scene: Scene
+    """What was classified."""
+    classes: ClassScheme
+    """What the codes mean."""
     probabilities: NDArray[np.float32] | None = None
     """float32 (H, W, C), if asked for."""
+
+    def to_xarray(self) -> xarray.DataArray:
+        """Class codes with coordinates, CRS and names of classes; see `polynya.to_xarray`."""
+        return to_xarray(self.codes, self.scene, classes=self.classes)
 
 
 def open_model(folder: str | Path) -> TrainedModel:
@@ -94,6 +106,8 @@ def predict_scene(
             probabilities.append(band.probabilities)
     return Prediction(
         tidy(codes, decision, nodata),
+        scene,
+        classes,
         np.concatenate(probabilities) if with_probabilities else None,
     )
 

@@ -6,11 +6,13 @@ command of its own.
 
 from __future__ import annotations
 
+import ast
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from functools import wraps
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from types import FrameType, TracebackType
 from typing import Any, NoReturn
 
@@ -19,7 +21,7 @@ import typer
 from polynya import __version__
 from polynya.attempt import unexpected
 from polynya.environment import settle_process
-from polynya.errors import EXIT_CODE, MissingDependencyError, PolynyaError, reason_of
+from polynya.errors import EXIT_CODE, PolynyaError, not_importable
 from polynya.progress import console
 
 INTERRUPTED = 128 + signal.SIGINT
@@ -93,20 +95,13 @@ def _say_unexpected(
 ) -> None:
     """Say an error that no code expects in one sentence, in place of its traceback."""
     if isinstance(error, ImportError):
-        sentence = str(_not_importable(error))
+        sentence = str(not_importable(error))
     elif isinstance(error, Exception):
         sentence = unexpected(error, "The command could not be finished")
     else:
         sys.__excepthook__(kind, error, trace)
         return
     console.print(f"Error: {sentence}", style="red", markup=False, soft_wrap=True)
-
-
-def _not_importable(error: ImportError) -> MissingDependencyError:
-    return MissingDependencyError(
-        f"A package that Polynya needs can't be imported ({reason_of(error)}); 'polynya doctor'"
-        " says what is missing and how to install it."
-    )
 
 
 def _print_version(wanted: bool) -> None:
@@ -123,35 +118,44 @@ def _root(
     """Satellite scenes in; labelled tiles, a trained model and georeferenced ice maps out."""
 
 
-def build_app(words: Sequence[str] = ()) -> typer.Typer:
+def build_app(words: Sequence[str] | None = None) -> typer.Typer:
     """The Typer application.
 
     Args:
-        words: Of the command line. Where the first is a command, only that one is imported, so one
-            that can't be doesn't keep the others from running; else every installed command is.
+        words: Of the command line; default: the application is whole. Where the first word is a
+            command, only that one is there, so one that can't be imported doesn't keep the others
+            from running. Else there is the list of commands, for which none is imported.
     """
     app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
     app.callback()(_root)
     entries = sorted(entry_points(group="polynya.commands"), key=lambda e: e.name)
-    named = [entry for entry in entries if entry.name in words[:1]]
-    for entry in named or entries:
-        command = entry.load() if named else _listed(entry)
-        app.command(entry.name)(one_sentence_errors(command))
+    if words is None:
+        commands = [(entry.name, entry.load()) for entry in entries]
+    else:
+        named = [(entry.name, entry.load()) for entry in entries if entry.name in words[:1]]
+        commands = named or [(entry.name, _in_list(entry)) for entry in entries]
+    for name, command in commands:
+        app.command(name)(one_sentence_errors(command))
     return app
 
 
-def _listed(entry: EntryPoint) -> Callable[..., Any]:
-    """A command for the list of commands, which is whole also where one can't be imported."""
-    try:
-        return entry.load()
-    except ImportError as error:
-        problem = _not_importable(error)
+def _in_list(entry: EntryPoint) -> Callable[..., Any]:
+    """A stand-in for a command in the list of commands, with the text of its help."""
 
-        def not_importable() -> None:
-            raise problem
+    def command() -> None: ...
 
-        not_importable.__doc__ = f"Can't run here: {reason_of(error)}."
-        return not_importable
+    command.__doc__ = _docstring(entry)
+    return command
+
+
+def _docstring(entry: EntryPoint) -> str | None:
+    """Docstring of a command, read from the source: importing all of them takes seconds."""
+    spec = find_spec(entry.module)
+    source = getattr(spec and spec.loader, "get_source", lambda module: None)(entry.module)
+    for node in ast.walk(ast.parse(source or "")):
+        if isinstance(node, ast.FunctionDef) and node.name == entry.attr:
+            return ast.get_docstring(node)
+    return None
 
 
 def main() -> None:

@@ -56,6 +56,14 @@ class MissingDependencyError(PolynyaError):
     """A package or program that this step needs and that is not installed."""
 
 
+def not_importable(error: ImportError) -> MissingDependencyError:
+    """The error of a module of ours that needs a package which can't be imported."""
+    return MissingDependencyError(
+        f"A package that Polynya needs can't be imported ({reason_of(error)}); 'polynya doctor'"
+        " says what is missing and how to install it."
+    )
+
+
 class EngineError(PolynyaError):
     """Workers that can't be started as asked."""
 

@@ -7,8 +7,10 @@ a mask of valid pixels. Nodata is known per pixel from alpha, masks, nodata valu
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +29,10 @@ from polynya.scaling import check_reach, check_scaling, stretch_table
 from polynya.scene_names import printable, scene_id, unique_id
 from polynya.stores import gdal_path
 from polynya.validity import find_validity, read_valid
+from polynya.xarrays import to_xarray
+
+if TYPE_CHECKING:
+    import xarray
 
 __all__ = [
     "BANDS",
@@ -82,6 +88,10 @@ class Scene:
     references: Decision = "inside"
     """Where files may lie that its file refers to, as decided when it was opened."""
 
+    def to_xarray(self) -> xarray.DataArray:
+        """Its colours, uint8 ("band", "y", "x"), 0 where nodata; see `polynya.to_xarray`."""
+        return to_xarray(read_scene(self)[0], self, bands=BANDS, nodata=0)
+
     @property
     def has_place(self) -> bool:
         """Whether `transform` gives coordinates of `crs`; one without the other is no place."""
@@ -95,7 +105,9 @@ class Scene:
         return (a, b, c + a * tile.col + b * tile.row, d, e, f + d * tile.col + e * tile.row)
 
 
-def open_scene(uri: str, options: SceneOptions | None = None, name: str | None = None) -> Scene:
+def open_scene(
+    uri: str | Path, options: SceneOptions | None = None, name: str | None = None
+) -> Scene:
     """Describe a scene: size, georeference, where its colours are and how they are scaled.
 
     Args:
@@ -107,7 +119,7 @@ def open_scene(uri: str, options: SceneOptions | None = None, name: str | None =
         SceneError: Missing, unreadable, too few bands, unknown bands, float, or 16-bit data of
             unknown scale.
     """
-    options = options or SceneOptions()
+    options, uri = options or SceneOptions(), os.fspath(uri)
     references = decide_references(gdal_path(uri), options.references)
     with opened_raster(uri, references) as source:
         check_whole(uri)

@@ -1,0 +1,85 @@
+"""Images and maps as xarray's labelled arrays: coordinates, CRS and names of classes travel along.
+
+rioxarray keeps the place as GDAL and CF readers know it; classes are CF's flags:
+https://cfconventions.org/cf-conventions/cf-conventions.html#flags
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from affine import Affine
+from numpy.typing import NDArray
+
+from polynya.environment import install_command
+from polynya.errors import MissingDependencyError, reason_of
+
+if TYPE_CHECKING:
+    import xarray
+
+    from polynya.classes import ClassScheme
+    from polynya.scenes import Scene
+
+
+def to_xarray(
+    pixels: NDArray[Any],
+    scene: Scene,
+    *,
+    classes: ClassScheme | None = None,
+    bands: tuple[str, ...] | None = None,
+    nodata: float | None = None,
+) -> xarray.DataArray:
+    """Pixels of a whole scene as an array with dimensions ("y", "x") or ("band", "y", "x").
+
+    Args:
+        pixels: (H, W) or (H, W, C), of any type; not copied.
+        scene: Gives CRS and transform. One without them, or with ground control points only, gets
+            no coordinates; those of a rotated grid are in the transform alone.
+        classes: Of class codes; becomes the attributes flag_values, flag_meanings and nodata.
+        bands: Name of each of the C bands.
+        nodata: Value of pixels without data, for anything but class codes.
+
+    Raises:
+        ValueError: The pixels don't have the height and width of the scene.
+        MissingDependencyError: rioxarray is not installed.
+    """
+    try:
+        import rioxarray  # noqa: F401  It adds `.rio` to arrays.
+        import xarray
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"Labelled arrays need rioxarray ({reason_of(error)}); install it with:"
+            f" {install_command('xarray')}"
+        ) from None
+    if pixels.shape[:2] != (scene.height, scene.width):
+        raise ValueError(f"pixels {pixels.shape} are not of {scene.height} x {scene.width} pixels")
+    dims = ("y", "x") if pixels.ndim == 2 else ("band", "y", "x")
+    coords: dict[str, Any] = {} if bands is None else {"band": list(bands)}
+    if scene.transform is not None and scene.has_place:
+        coords |= _centres(Affine(*scene.transform), scene)
+    array = xarray.DataArray(
+        pixels if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0), coords, dims, name=scene.id
+    )
+    if classes is not None:
+        nodata = classes.nodata
+        array.attrs |= {
+            "long_name": "class",
+            "flag_values": list(classes.codes),
+            "flag_meanings": " ".join(classes.names),
+        }
+    if nodata is not None:
+        array = array.rio.write_nodata(nodata)
+    if scene.transform is not None and scene.has_place:
+        array = array.rio.write_crs(scene.crs).rio.write_transform(Affine(*scene.transform))
+    return array
+
+
+def _centres(transform: Affine, scene: Scene) -> dict[str, NDArray[Any]]:
+    """Coordinates of the centres of pixels; none for a rotated grid, where they aren't one axis."""
+    if transform.b or transform.d:
+        return {}
+    return {
+        "x": transform.c + transform.a * (np.arange(scene.width) + 0.5),
+        "y": transform.f + transform.e * (np.arange(scene.height) + 0.5),
+    }

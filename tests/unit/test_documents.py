@@ -1,0 +1,67 @@
+"""The recipes and programs in README and docs can be used as they stand."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+from conftest import WriteScene, ice_image
+from inference_commands import run
+from inference_models import make_recipe, save_threshold_model
+
+from polynya.recipe import load_recipe
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+
+
+def blocks(language: str, *documents: Path) -> list[str]:
+    """What stands between the fences of a language."""
+    fenced = re.compile(rf"```{language}\n(.*?)```", flags=re.DOTALL)
+    return [text for path in documents for text in fenced.findall(path.read_text("utf-8"))]
+
+
+FIRST_TRY, SIXTEEN_BIT = blocks("yaml", ROOT / "README.md")
+(OWN_COLOURS,) = [text for text in blocks("yaml", *DOCUMENTS) if "blue-thin-ice" in text]
+
+
+@pytest.mark.parametrize("text", [*blocks("yaml", *DOCUMENTS), FIRST_TRY + SIXTEEN_BIT])
+def test_each_recipe_is_one(text: str, tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text(text)
+    load_recipe(tmp_path / "recipe.yaml")
+
+
+@pytest.mark.parametrize("text", [FIRST_TRY, OWN_COLOURS])
+def test_recipes_for_colours_label_a_photograph_and_a_scene(
+    text: str, tmp_path: Path, write_scene: WriteScene
+) -> None:
+    (tmp_path / "recipe.yaml").write_text(text)
+    write_scene("scenes/scene.tif", ice_image(300, 280), nodata=0)
+    write_scene("scenes/chip.tif", ice_image(64, 64), crs=None)
+    words = ["--recipe", tmp_path / "recipe.yaml", "--engine", "here"]
+    run("label", "--scenes", tmp_path / "scenes", "--out", tmp_path / "shards", *words)
+
+
+def test_the_recipe_for_16_bit_labels_a_stack_of_bands(
+    tmp_path: Path, write_scene: WriteScene
+) -> None:
+    (tmp_path / "recipe.yaml").write_text(SIXTEEN_BIT)
+    bands = ice_image(128, 128)[..., [2, 2, 1, 0, 0, 0, 0, 0]].astype("uint16") * 39 + 1000
+    write_scene("scenes/T01.tif", bands)
+    write_scene("scenes/T01_SCL.tif", ice_image(128, 128)[..., 0] * 0)
+    words = ["--recipe", tmp_path / "recipe.yaml", "--engine", "here"]
+    run("label", "--scenes", tmp_path / "scenes/T01.tif", "--out", tmp_path / "shards", *words)
+
+
+@pytest.mark.parametrize("program", blocks("python", *DOCUMENTS))
+def test_each_program_runs(
+    program: str, tmp_path: Path, write_scene: WriteScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_scene("scenes/scene.tif", ice_image(300, 280), nodata=0)
+    save_threshold_model(tmp_path / "model", make_recipe())
+    monkeypatch.chdir(tmp_path)
+    exec(compile(program, "program", "exec"), {})
+    for name in os.listdir(tmp_path):
+        assert name in ("scenes", "model", "labels.tif", "map.tif")
