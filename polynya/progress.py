@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sized
@@ -13,7 +14,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 T = TypeVar("T")
 
-console = Console(stderr=True, highlight=False)
+# A command that a notebook starts has a terminal of its own, of which the notebook would keep every
+# state of a bar. Jupyter's kernels set this variable.
+_IN_NOTEBOOK = "JPY_PARENT_PID" in os.environ
+
+console = Console(stderr=True, highlight=False, force_terminal=False if _IN_NOTEBOOK else None)
 """Where progress and messages go; stdout stays free for results."""
 
 _WIDEST_TABLE = 1000

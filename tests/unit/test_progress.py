@@ -1,7 +1,12 @@
 """Progress on a terminal and in a log."""
 
 import io
+import os
+import pty
+import subprocess
+import sys
 
+import pytest
 from rich.console import Console
 
 from polynya import progress
@@ -32,3 +37,19 @@ def test_a_terminal_gets_a_bar(monkeypatch):
     with progress.progress("Working", 4) as advance:
         advance(4)
     assert "4/4" in text.getvalue()
+
+
+@pytest.mark.parametrize(("variables", "bars"), [({}, True), ({"JPY_PARENT_PID": "1"}, False)])
+def test_a_bar_is_for_terminals_and_not_for_what_a_notebook_starts(variables, bars):
+    code = "from polynya.progress import track; list(track(range(2), 'Counting'))"
+    environment = {**os.environ, "TERM": "xterm-256color", **variables}
+    main, other = pty.openpty()
+    subprocess.run(
+        [sys.executable, "-c", code], env=environment, stdin=other, stdout=other, stderr=other,
+        check=True,
+    )  # fmt: skip
+    said = os.read(main, 100_000).decode()
+    os.close(main)
+    os.close(other)
+    assert ("\x1b" in said) == bars
+    assert bars or said.startswith("Counting: 2/2 in ")
