@@ -31,10 +31,10 @@ from rasterio.shutil import copy
 from rasterio.transform import Affine
 from rasterio.windows import Window
 
-from inference.steps import step
 from polynya.errors import OutputError
 from polynya.files import UnreadableError, temporary_file, whole_file
 from polynya.place import ControlPoints
+from polynya.progress import step
 from polynya.scenes import Scene
 
 _COG_OPTIONS = {"BLOCKSIZE": 512, "COMPRESS": "DEFLATE", "BIGTIFF": "IF_SAFER"}

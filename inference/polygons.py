@@ -18,10 +18,9 @@ from numpy.typing import NDArray
 from inference.measures import Lengths, PixelAreas, pixel_areas, sum_areas, to_map
 from inference.outlines import Rings, trace_rings
 from inference.regions import Regions, add_values, cut_regions, regions_of
-from inference.steps import is_large
 from inference.vectors import Batch, VectorFiles
 from polynya.classes import ClassScheme
-from polynya.progress import console, track
+from polynya.progress import console, is_large, track
 from polynya.scenes import Scene
 
 _EDGES_AT_ONCE = 2_000_000

@@ -19,7 +19,8 @@ from inference.options import MapOptions, model_of, take_one_core, wanted_of
 from inference.parts import remove_parts
 from inference.paths import COLLECTION_FILE, model_file
 from inference.products import MapResult, map_scene
-from inference.summary import summary_columns, write_table
+from inference.summary import summary_columns
+from inference.tables import write_table
 from polynya.attempt import Failure, attempt
 from polynya.classes import ClassScheme
 from polynya.errors import OutputError, ScenesFailedError, failed_of

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inference.measures import class_areas, pixel_areas
 from polynya.classes import ClassScheme
-from polynya.files import whole_file
 from polynya.scenes import Scene
 
 PRODUCT_COLUMNS = ("mean_entropy", "polygons", "dropped_regions", "dropped_pixels")
@@ -55,17 +52,3 @@ def summary_columns(classes: ClassScheme) -> list[str]:
     """Keys of a row in their order: those of `summarise`, then those of products."""
     of_classes = [f"{name}_{what}" for name in classes.names for what in ("share", "km2")]
     return ["height", "width", "valid_share", *of_classes, *PRODUCT_COLUMNS]
-
-
-def write_table(path: Path, columns: list[str], rows: Iterable[Mapping[str, str]]) -> None:
-    """Write a CSV file; the file is replaced as a whole.
-
-    Bytes of file names that are no UTF-8 are written as escapes.
-    """
-    with (
-        whole_file(path) as temporary,
-        temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
-    ):
-        writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from inference.summary import write_table
+from polynya.files import whole_file
 from polynya.progress import print_table
 
 
@@ -48,3 +50,17 @@ class Table:
         """Write the rows, without the title."""
         rows = [dict(zip(self.columns, row, strict=True)) for row in self.rows]
         write_table(path, list(self.columns), rows)
+
+
+def write_table(path: Path, columns: list[str], rows: Iterable[Mapping[str, str]]) -> None:
+    """Write a CSV file; the file is replaced as a whole.
+
+    Bytes of file names that are no UTF-8 are written as escapes.
+    """
+    with (
+        whole_file(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
+        writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)

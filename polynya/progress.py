@@ -26,6 +26,8 @@ _WIDEST_TABLE = 1000
 
 _SECONDS_BETWEEN_LINES = 10.0
 
+_LARGE = 16_000_000
+"""Pixels from which on a step takes seconds; with fewer, its line would only be noise."""
 
 Advance = Callable[[int], None]
 
@@ -88,6 +90,24 @@ def track(
         for item in items:
             yield item
             advance(1)
+
+
+def is_large(pixels: int) -> bool:
+    """Whether the steps of a scene of this size are shown one by one."""
+    return pixels >= _LARGE
+
+
+@contextmanager
+def step(description: str, pixels: int) -> Iterator[None]:
+    """Show that something is being done to a large scene, and how long it took.
+
+    Args:
+        description: A few words.
+        pixels: Of the scene.
+    """
+    with progress(description, 1, enabled=is_large(pixels)) as advance:
+        yield
+        advance(1)
 
 
 def print_table(table: Any) -> None:

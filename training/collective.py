@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from polynya.errors import MissingDependencyError, RecipeError
 from polynya.training_options import HorovodOptions
 from training.devices import has_gpu
-from training.ending import RankLostError
+from training.errors import RankLostError
 from training.launchers import launched_ranks, set_horovod_environment
 from training.processors import set_processor_defaults
 

@@ -27,6 +27,7 @@ from polynya.locks import create_whole
 from polynya.ownership import is_ours, make_folder, register_file, remove_file
 from polynya.progress import console
 from training.checkpoints import FOLDER, checkpoint_folder
+from training.errors import RankLostError, StoppedError
 
 STOPPED_EXIT_CODE = 75
 """EX_TEMPFAIL of sysexits.h: nothing is wrong, and the same command with --resume goes on."""
@@ -36,14 +37,6 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
 _NOTE = "_ended.json"
 _SECONDS_TO_SAY_IT = 1.0
-
-
-class StoppedError(PolynyaError):
-    """A rank was told to stop; every rank raises it after the same step."""
-
-
-class RankLostError(PolynyaError):
-    """Another rank of the job has ended in the middle of an exchange."""
 
 
 class StopRequest:

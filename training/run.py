@@ -20,7 +20,7 @@ from training import checkpoints
 from training.card import scores_record
 from training.checkpoints import Arrays, Checkpoint, Position
 from training.collective import Collective
-from training.ending import StoppedError
+from training.errors import StoppedError
 from training.inputs import steps_per_epoch
 from training.loop import NotFiniteError, StepResult, Trainer, ValidationResult
 from training.metrics import Scores, scores

@@ -26,7 +26,8 @@ from polynya.errors import EXIT_CODE, OutputError, PolynyaError
 from polynya.locks import BEAT, STALE, locked
 from polynya.progress import console
 from training import checkpoints, ending
-from training.ending import STOPPED_EXIT_CODE, RankLostError, StopRequest
+from training.ending import STOPPED_EXIT_CODE, StopRequest
+from training.errors import RankLostError
 
 _TRAIN = Path(__file__).with_name("train.py")
 _FAILED_STARTS = 3

@@ -21,14 +21,8 @@ from polynya.recipe import load_recipe
 from polynya.shards import open_shards
 from polynya.training_options import HorovodOptions
 from training import checkpoints
-from training.ending import (
-    RankLostError,
-    StoppedError,
-    StopRequest,
-    leave,
-    leave_early,
-    say_at_once,
-)
+from training.ending import StopRequest, leave, leave_early, say_at_once
+from training.errors import RankLostError, StoppedError
 from training.launchers import same_command
 from training.records import TrainingSummary
 

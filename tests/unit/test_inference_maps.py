@@ -13,7 +13,8 @@ from rasterio.transform import Affine
 from rio_cogeo import cog_validate
 
 from inference.maps import map_tags, read_map, write_map
-from inference.summary import PRODUCT_COLUMNS, summarise, summary_columns, write_table
+from inference.summary import PRODUCT_COLUMNS, summarise, summary_columns
+from inference.tables import write_table
 from polynya.classes import SEA_ICE
 from polynya.errors import OutputError, SceneError
 from polynya.files import output_folder

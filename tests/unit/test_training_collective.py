@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from polynya.errors import PolynyaError
 from polynya.training_options import HorovodOptions
 from training.collective import SingleProcess, exchanging, make_packs, open_collective
-from training.ending import RankLostError
+from training.errors import RankLostError
 from training.launchers import launched_ranks, set_horovod_environment
 from training.processors import PROCESSOR_DEFAULTS, set_processor_defaults
 

@@ -17,7 +17,7 @@ from polynya.errors import ModelError, OutputError
 from polynya.recipe import Recipe, parse_recipe
 from training import checkpoints
 from training.collective import SingleProcess
-from training.ending import StoppedError
+from training.errors import StoppedError
 from training.records import TrainingSummary
 from training.run import Run
 from training.start import start_run

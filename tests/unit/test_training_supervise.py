@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from polynya.errors import PolynyaError
-from training.ending import Ending, RankLostError, StoppedError, ending_of, leave_note, read_note
+from training.ending import Ending, ending_of, leave_note, read_note
+from training.errors import RankLostError, StoppedError
 from training.supervise import Supervisor, read_hosts
 
 # Notes its arguments, then does what the file `plan` says of this start:
