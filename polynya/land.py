@@ -27,7 +27,10 @@ from polynya.layers import beside
 from polynya.native import import_apart
 from polynya.rasters import EXTENSIONS, check_size, opened_raster, tile_window
 from polynya.recipe import SceneOptions
+from polynya.references import is_network
+from polynya.relay import proxy_settings
 from polynya.scene_names import printable
+from polynya.stores import gdal_options, gdal_path
 
 if TYPE_CHECKING:
     from polynya.scenes import Scene
@@ -170,8 +173,12 @@ def _polygons(
     import shapely
 
     pyogrio = import_apart("pyogrio")
+    name = gdal_path(path)
+    if is_network(name):
+        # It has a GDAL of its own, which opens nothing else from servers.
+        pyogrio.set_gdal_config_options(gdal_options() | proxy_settings())
     try:
-        info = pyogrio.read_info(path)
+        info = pyogrio.read_info(name)
         of_land = CRS.from_user_input(info["crs"]) if info["crs"] else None
         if of_land is None:
             raise SceneError(
@@ -179,7 +186,7 @@ def _polygons(
                 " -a_srs)."
             )
         box = _neighbourhood(of_land, CRS.from_user_input(crs), transform, height, width)
-        _, _, geometries, _ = pyogrio.raw.read(path, columns=[], bbox=box)
+        _, _, geometries, _ = pyogrio.raw.read(name, columns=[], bbox=box)
     except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ProjError) as error:
         reason = " ".join(str(error).split()).rstrip(".")
         raise SceneError(

@@ -11,13 +11,25 @@ import time
 import numpy as np
 import pytest
 import rasterio
-from bad_servers import bad_server, busy, endless_body, gzip_bomb, to_itself, trickle_headers
+import shapely
+from bad_servers import (
+    bad_server,
+    busy,
+    endless_body,
+    gzip_bomb,
+    silent,
+    to_itself,
+    trickle_headers,
+)
 from rasterio.transform import from_origin
 
 from polynya import rasters, relay
 from polynya.errors import SceneError
 from polynya.identity import raster_digest
+from polynya.native import import_apart
 from polynya.rasters import opened_raster
+from polynya.recipe import SceneOptions
+from polynya.scenes import open_scene, read_scene
 from polynya.stores import server_headers
 
 MEBIBYTES = b"\0" * 2**20
@@ -42,10 +54,23 @@ OPTIONS = {
 }  # fmt: skip
 
 
-def read_in_a_process(uri, **environment):
+READ_LAND = READ.replace(
+    """    with opened_raster(sys.argv[1], "anywhere") as source:
+        source.read()
+""",
+    """    options = SceneOptions(land=sys.argv[2])
+    read_scene(open_scene(sys.argv[1], options))
+""",
+).replace(
+    "from polynya.rasters import opened_raster",
+    "from polynya.recipe import SceneOptions\nfrom polynya.scenes import open_scene, read_scene",
+)
+
+
+def read_in_a_process(*uris, program=READ, **environment):
     """The sentence of a failed reading, and the MiB that it took at most."""
     done = subprocess.run(
-        [sys.executable, "-c", READ, uri],
+        [sys.executable, "-c", program, *map(str, uris)],
         env={**os.environ, **OPTIONS, **environment}, capture_output=True, text=True, check=True,
     )  # fmt: skip
     said, most = json.loads(done.stdout)
@@ -109,6 +134,15 @@ def test_an_object_store_has_the_same_limits():
             "s3://bucket/a.tif", AWS_ENDPOINT_URL=url, AWS_NO_SIGN_REQUEST="YES"
         )
     assert "s3://bucket/a.tif can't be read" in said
+    assert most < 1000
+
+
+@pytest.mark.parametrize("behave", [chunks, part, silent], ids=lambda one: one.__name__)
+def test_polygons_of_land_have_the_same_limits(behave, write_scene):
+    scene = write_scene("a.tif", np.full((20, 20, 3), 9, np.uint8))
+    with bad_server(behave) as url:
+        said, most = read_in_a_process(scene, f"{url}/coast.gpkg", program=READ_LAND)
+    assert f"The map of land {url}/coast.gpkg can't be used (" in said
     assert most < 1000
 
 
@@ -195,6 +229,22 @@ def test_an_honest_server_is_read_as_it_is(serve):
     server = serve()
     with opened_raster(f"{server.url}/a.tif") as source:
         assert (source.read() == serve.noise).all()
+
+
+def test_polygons_of_land_come_from_an_honest_server(tmp_path, write_scene):
+    # The left half of a scene of 20 pixels of 10 m.
+    ring = shapely.box(-300_000, -1_201_000, -299_900, -1_199_000)
+    import_apart("pyogrio").raw.write(
+        str(tmp_path / "coast.gpkg"), geometry=shapely.to_wkb(np.array([ring])), field_data=[],
+        fields=[], geometry_type="Polygon", crs="EPSG:3031",
+    )  # fmt: skip
+    server = FileServer((tmp_path / "coast.gpkg").read_bytes())
+    scene = write_scene("a.tif", np.full((20, 20, 3), 9, np.uint8))
+    options = SceneOptions(land=f"{server.url}/coast.gpkg")
+    _, valid = read_scene(open_scene(scene, options))
+    server.listener.close()
+    assert not valid[:, :10].any()
+    assert valid[:, 10:].all()
 
 
 def test_a_server_that_begins_to_lie_later_costs_little_memory(serve):
