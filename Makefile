@@ -137,7 +137,7 @@ LOCK_PACK := uv pip compile --quiet setup.cfg --constraint requirements/lock.txt
 
 .PHONY: clean
 clean: ## Remove what runs and tests made; .venv and the caches stay
-	rm -rf runs .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* \
+	rm -rf build runs .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* \
 		spark-warehouse metastore_db derby.log
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 

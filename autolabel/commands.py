@@ -29,7 +29,11 @@ Out = Annotated[
     ),
 ]
 RecipeFile = Annotated[
-    Path | None, typer.Option("--recipe", help="Recipe (YAML); default: all of its defaults.")
+    Path | None,
+    typer.Option(
+        "--recipe",
+        help="Recipe: a YAML file or the name of one that ships; default: all of its defaults.",
+    ),
 ]
 Overwrite = Annotated[
     bool,

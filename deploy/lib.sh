@@ -46,6 +46,11 @@ need_file() {
     [[ -f $1 ]] || fail "There is no file $1: $2"
 }
 
+# Whether a word is the name of a recipe that ships; jobs find it in Polynya's code.
+ships_recipe() {
+    [[ ! -f $1 && -f $root/polynya/recipes/$1.yaml ]]
+}
+
 # Stop where a setting is empty.
 need_setting() {
     [[ -n ${!1:-} ]] || fail "The setting $1 is empty: $2"

@@ -210,14 +210,15 @@ def cache_folder(name: str, environment: Mapping[str, str] = os.environ) -> Path
 def install_command(extra: str, *more: str) -> str:
     """The command that installs an extra of setup.cfg for this Python.
 
-    Polynya is on no index, so it names the clone.
+    Polynya is on no index, so a clone is named by its folder. Where a wheel was installed, pip
+    finds Polynya in place and adds what the extra needs.
 
     Args:
         extra: As in `[options.extras_require]`.
         more: Other packages that are needed with it.
     """
     clone = Path(__file__).resolve().parents[1]
-    place = str(clone) if (clone / "setup.cfg").is_file() else "/path/to/the/clone"
+    place = str(clone) if (clone / "setup.cfg").is_file() else "polynya"
     words = " ".join([f"'{place}[{extra}]'", *more])
     return f"{shlex.quote(sys.executable)} -m pip install {words}"
 

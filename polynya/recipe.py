@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from functools import cached_property
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -34,6 +36,9 @@ from polynya.scene_names import printable
 from polynya.sources.options import AcquireOptions
 from polynya.thresholds import Profile
 from polynya.training_options import ModelOptions, TrainingOptions
+
+_SHIPPED = files("polynya") / "recipes"
+_NAME = re.compile(r"[\w-]+")
 
 LayerBand = int | str | None
 """1-based band number, band description, or None."""
@@ -294,12 +299,30 @@ def load_recipe(path: str | Path | None) -> Recipe:
     """Read a recipe.
 
     Args:
-        path: YAML file; None gives the defaults.
+        path: YAML file, or the name of a recipe that ships; None gives the defaults.
 
     Raises:
         RecipeError: The file is missing, is no YAML mapping, or has an unknown key or wrong value.
     """
-    return Recipe() if path is None else parse_recipe(read_yaml(path), source=printable(path))
+    return Recipe() if path is None else parse_recipe(_read(path), source=printable(path))
+
+
+def shipped_recipes() -> tuple[str, ...]:
+    """Names of the recipes that ship, each of which stands for its file."""
+    return tuple(sorted(file.name.removesuffix(".yaml") for file in _SHIPPED.iterdir()))
+
+
+def _read(path: str | Path) -> dict[str, Any]:
+    # What could be a name is a file where there is one, so no file of a user's is ever hidden.
+    if not _NAME.fullmatch(str(path)) or os.path.isfile(path):
+        return read_yaml(path)
+    if str(path) not in shipped_recipes():
+        raise RecipeError(
+            f"There is neither a file {path} nor a recipe of that name; give a YAML file or one of:"
+            f" {', '.join(shipped_recipes())}."
+        )
+    with as_file(_SHIPPED / f"{path}.yaml") as file:
+        return read_yaml(file)
 
 
 def parse_recipe(content: dict[str, Any], source: str) -> Recipe:

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from pydantic import BaseModel
 
-from polynya.recipe import load_recipe
+from polynya.recipe import load_recipe, shipped_recipes
 from polynya.recipe_reading import write_yaml
 
 _WIDTH = 100
@@ -21,7 +21,11 @@ _WIDTH = 100
 
 def recipe(
     file: Annotated[
-        Path | None, typer.Argument(help="Recipe to complete; default: all defaults.")
+        Path | None,
+        typer.Argument(
+            help="Recipe to complete: a file or the name of one that ships"
+            f" ({', '.join(shipped_recipes())}); default: all defaults."
+        ),
     ] = None,
 ) -> None:
     """Print a complete recipe: every key, with what it means; it can be used as it is."""

@@ -19,7 +19,8 @@ class Clone:
     """Where the scripts are, and how they are run."""
 
     root: Path
-    """Folder with `deploy`, `autolabel/job.py`, `inference/job.py` and a recipe `my ice.yaml`."""
+    """Folder with `deploy`, `autolabel/job.py`, `inference/job.py` a recipe `my ice.yaml`,
+    and `ice`, which ships."""
 
     def run(self, script: str, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
         """Run a script of deploy/ in the clone, with settings as variables of the environment."""
@@ -58,8 +59,8 @@ def make_clone(folder: Path) -> Clone:
     """Copy deploy/ and what its scripts look for; the packs hold a few bytes."""
     root = folder / "clone"
     shutil.copytree(ROOT / "deploy", root / "deploy")
-    for name in ("autolabel/job.py", "inference/job.py", "my ice.yaml"):
-        (root / name).parent.mkdir(exist_ok=True)
+    for name in ("autolabel/job.py", "inference/job.py", "my ice.yaml", "polynya/recipes/ice.yaml"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).touch()
     (root / "runs/pack").mkdir(parents=True)
     for name in ("polynya-label.pex", "polynya-predict.pex", "polynya.zip"):

@@ -169,7 +169,10 @@ def supervise(
     ranks: Annotated[int, typer.Option(min=1, help="Ranks to train on, if there are as many.")],
     min_ranks: Annotated[int, typer.Option(min=1, help="Ranks without which it ends.")] = 1,
     recipe: Annotated[
-        Path | None, typer.Option(help="Recipe (YAML); default: the recipe of the shards.")
+        Path | None,
+        typer.Option(
+            help="Recipe: a YAML file or the name of one that ships; default: that of the shards."
+        ),
     ] = None,
     launcher: Annotated[
         str, typer.Option(help="Command that starts ranks, without -np.")

@@ -33,7 +33,10 @@ def train(
     ],
     out: Annotated[Path, typer.Option(help="Folder for the model.")],
     recipe: Annotated[
-        Path | None, typer.Option(help="Recipe (YAML); default: the recipe of the shards.")
+        Path | None,
+        typer.Option(
+            help="Recipe: a YAML file or the name of one that ships; default: that of the shards."
+        ),
     ] = None,
     overwrite: Annotated[
         bool, typer.Option(help="Replace a finished model, or one that isn't finished.")

@@ -50,7 +50,7 @@ PUBLISHED = BenchModel(
 THROUGH_CLOUD = BenchModel(
     "model with simulated cloud",
     "through_cloud",
-    ROOT / "recipes/through_cloud.yaml",
+    ROOT / "polynya/recipes/through_cloud.yaml",
     {Kind.CLEAR: 250, Kind.MOSAIC: 250},
     {Kind.CLEAR: 2, Kind.MOSAIC: 2},
 )
@@ -58,7 +58,7 @@ AFTER_FILTER = replace(
     THROUGH_CLOUD,
     name=f"{THROUGH_CLOUD.name}, after our filter",
     slug="after_filter",
-    recipe_file=ROOT / "recipes/after_filter.yaml",
+    recipe_file=ROOT / "polynya/recipes/after_filter.yaml",
     start=THROUGH_CLOUD,
 )
 MODELS = (PUBLISHED, THROUGH_CLOUD, AFTER_FILTER)

@@ -109,9 +109,13 @@ submit() {
         case $1 in
             --recipe)
                 need_value "$@"
-                need_file "$2" "--recipe names a file on this machine."
-                files+=("$2")
-                arguments+=("$1" "$(basename "$2")")
+                if ships_recipe "$2"; then
+                    arguments+=("$1" "$2")
+                else
+                    need_file "$2" "--recipe names a file on this machine."
+                    files+=("$2")
+                    arguments+=("$1" "$(basename "$2")")
+                fi
                 shift 2
                 ;;
             --out)

@@ -39,7 +39,7 @@ submit() {
     for word; do
         case $previous in
             --out | --recipe | --model)
-                [[ $word == "$MOUNT"/* ]] ||
+                [[ $word == "$MOUNT"/* ]] || { [[ $previous == --recipe ]] && ships_recipe "$word"; } ||
                     fail "$previous $word isn't on the volume: name a place below $MOUNT."
                 ;;
         esac

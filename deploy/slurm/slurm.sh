@@ -42,7 +42,7 @@ train() {
         case $previous in
             --shards) shards=$word ;;
             --out) out=$word ;;
-            --recipe) need_file "$word" "name a recipe with --recipe." ;;
+            --recipe) ships_recipe "$word" || need_file "$word" "name a recipe with --recipe." ;;
         esac
         previous=$word
     done

@@ -143,21 +143,21 @@ def check_keras() -> Check:
 
 def check_horovod() -> Check:
     """Horovod: built for the installed TensorFlow, loads, and has a controller."""
-    installed = _version("horovod")
+    installed, remedy = _version("horovod"), _remedy(f"{_MAKE_SETUP}, in a clone of Polynya")
     if not installed:
-        return Check("Horovod", False, "not installed", _MAKE_SETUP)
+        return Check("Horovod", False, "not installed", remedy)
     folder = _folder_of("horovod")
     built_for = _built_for(folder / "metadata.json")
     _, tensorflow = _tensorflow()
     if tensorflow and built_for != tensorflow:
         found = f"{installed}, built for TensorFlow {built_for} instead of {tensorflow}"
-        return Check("Horovod", False, found, _MAKE_SETUP)
+        return Check("Horovod", False, found, remedy)
     features = _horovod_features(folder)
     if features is None:
-        return Check("Horovod", False, f"{installed}, but its library doesn't load", _MAKE_SETUP)
+        return Check("Horovod", False, f"{installed}, but its library doesn't load", remedy)
     controllers = " and ".join(name for name in ("Gloo", "MPI") if name in features) or "none"
     found = f"{installed}, {_horovod_build(features)}, controllers: {controllers}"
-    return Check("Horovod", controllers != "none", found, _MAKE_SETUP)
+    return Check("Horovod", controllers != "none", found, remedy)
 
 
 def check_mpi() -> Check:
@@ -205,7 +205,7 @@ def check_package(title: str, package: str, extra: str) -> Check:
 
 def _remedy(outside_clone: str) -> str:
     """`make setup` in a clone; elsewhere the command for an installed package."""
-    return _MAKE_SETUP if (Path(__file__).parents[1] / "Makefile").is_file() else outside_clone
+    return _MAKE_SETUP if (Path(__file__).parents[2] / "Makefile").is_file() else outside_clone
 
 
 def _activate() -> str:

@@ -22,7 +22,9 @@ from polynya.sources.run import Summary, acquire_options, fetch_scenes, list_ite
 RecipeFile = Annotated[
     Path,
     typer.Option(
-        "--recipe", help="Recipe (YAML) whose section 'acquire' says where scenes come from."
+        "--recipe",
+        help="Recipe, a YAML file or the name of one that ships, whose section 'acquire' says where"
+        " scenes come from.",
     ),
 ]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder for the scenes.")]

@@ -144,8 +144,7 @@ def test_help_names_every_source_and_key():
 
 
 def test_the_papers_query_ships():
-    path = "recipes/ross_sea_2019.yaml"
-    acquire = load_recipe(path).acquire
+    acquire = load_recipe("ross_sea_2019").acquire
     assert acquire.source == "earthengine"
     assert acquire.region == (-180, -78, -140, -70)
     assert [day.isoformat() for day in acquire.dates] == ["2019-11-01", "2019-11-30"]

@@ -99,6 +99,15 @@ def test_a_job_on_the_cluster_brings_its_environment_code_and_recipe(
     )
 
 
+def test_a_recipe_that_ships_goes_by_its_name(clone: Clone) -> None:
+    named = ["--recipe", "ice"]
+    submit = clone.printed(DATAPROC, "label", "--out", "gs://my-bucket/out", *named, **GOOGLE)[-1]
+    assert submit.endswith(" -- --out gs://my-bucket/out --recipe ice")
+    assert "ice.yaml" not in submit
+    (line,) = clone.printed(KUBERNETES, "label", "--out", "/data/out", *named, **KUBE)
+    assert line.endswith("/autolabel/job.py --out /data/out --recipe ice")
+
+
 def test_shards_may_go_to_the_bucket_without_the_mount(clone: Clone) -> None:
     submit = clone.printed(DATAPROC, "label", "--out", "gs://my-bucket/shards", **GOOGLE)[-1]
     assert submit.endswith(" -- --out gs://my-bucket/shards")

@@ -35,6 +35,10 @@ def test_a_training_is_submitted_with_its_size_and_warned_before_its_end(clone: 
     ]
 
 
+def test_a_training_may_name_a_recipe_that_ships(clone: Clone) -> None:
+    assert clone.printed(SLURM, "train", *JOB, "--recipe", "ice")[-1].endswith(" --recipe ice")
+
+
 def test_settings_of_slurm_reach_the_command(clone: Clone) -> None:
     sizes = {"NODES": "4", "RANKS_PER_NODE": "2", "GPUS_PER_NODE": "0", "CPUS_PER_RANK": "32"}
     names = {"PARTITION": "ice", "ACCOUNT": "polar", "MEMORY_PER_NODE": "200G", "JOB_NAME": "x"}

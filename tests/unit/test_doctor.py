@@ -192,6 +192,17 @@ def test_spark_without_an_activated_environment_names_the_activation(
     assert check.remedy == f"source {sys.prefix}/bin/activate"
 
 
+def test_in_a_clone_the_set_up_is_what_fixes_a_missing_package(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(components, "_version", lambda package: None)
+    checks = (components.check_numba(), components.check_spark(), components.check_horovod())
+    assert [check.remedy for check in checks] == ["make setup"] * 3
+    monkeypatch.setattr(components, "__file__", "/site-packages/polynya/doctor/components.py")
+    assert components.check_numba().remedy == "pip install numba"
+    assert components.check_horovod().remedy == "make setup, in a clone of Polynya"
+
+
 def test_mpi_is_not_needed_and_not_found_where_mpirun_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,9 +1,16 @@
 """The recipe file."""
 
+from pathlib import Path
+
 import pytest
 
+import polynya
 from polynya.errors import RecipeError
-from polynya.recipe import Recipe, load_recipe
+from polynya.recipe import Recipe, load_recipe, parse_recipe, shipped_recipes
+from polynya.recipe_command import commented
+from polynya.recipe_reading import parse_yaml
+
+SHIPPED = Path(polynya.__file__).with_name("recipes")
 
 
 def write(tmp_path, text):
@@ -87,6 +94,32 @@ def test_a_wrong_recipe_is_one_sentence_with_file_and_key(tmp_path, text, proble
         load_recipe(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_recipe_that_ships_goes_by_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "after_filter").mkdir()  # a model's folder, for example
+    recipe = load_recipe("after_filter")
+    assert recipe == load_recipe(Path("after_filter")) == load_recipe(SHIPPED / "after_filter.yaml")
+    assert recipe.inference.filter == "illumination"
+    with pytest.raises(RecipeError) as error:
+        load_recipe("after_filters")
+    assert str(error.value) == (
+        "There is neither a file after_filters nor a recipe of that name; give a YAML file or one"
+        " of: after_filter, ross_sea_2019, through_cloud."
+    )
+
+
+def test_a_users_own_file_comes_before_a_recipe_that_ships(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "after_filter").write_text("seed: 7\n")
+    assert load_recipe("after_filter").seed == 7
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_each_recipe_that_ships_can_be_used_and_completed(name):
+    text = commented(load_recipe(name))
+    assert parse_recipe(parse_yaml(text), name) == load_recipe(name)
 
 
 def test_missing_and_binary_recipes_are_errors(tmp_path):
