@@ -123,6 +123,8 @@ def _session(workers: int | None) -> SparkSession:
         # Java is started from here, with what `spark-env.sh` tells it under spark-submit.
         os.environ.update(spark_environment())
         builder = builder.master(f"local[{workers or '*'}]")
+        # Started so, Spark draws a bar of its own over ours.
+        builder = builder.config("spark.ui.showConsoleProgress", "false")
     try:
         spark = builder.getOrCreate()
     except (PySparkException, Py4JError, RuntimeError, OSError) as error:

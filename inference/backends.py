@@ -101,10 +101,14 @@ def _openvino(model: keras.Model, precision: str) -> Forward:
     # Its converter would report its use over the network; without that module it has a stub.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino
+    import tensorflow as tf
 
+    # OpenVINO would trace it with its inputs in a tuple, of which Keras warns.
+    image = tf.TensorSpec(model.inputs[0].shape, model.inputs[0].dtype)
+    traced = tf.function(lambda images: model(images, training=False)).get_concrete_function(image)
     threads = int(os.environ.get("TF_NUM_INTRAOP_THREADS", "0"))
     compiled = openvino.Core().compile_model(
-        openvino.convert_model(model),
+        openvino.convert_model(traced),
         "CPU",
         {
             "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[precision],

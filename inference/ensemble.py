@@ -59,8 +59,6 @@ def combine(
         ModelError: A model can't be opened, or they don't go together, or the weights are wrong.
         OutputError: The folder can't be written.
     """
-    import keras
-
     from training import model_folder
 
     total_weight = sum(weights)
@@ -88,6 +86,9 @@ def combine(
                 f"{member.folder} has another key 'inference.filter' in its recipe than"
                 f" {first.folder}, so they don't see the same images; combine models that do."
             )
+    # After `open_model`, which imports it quietly and with Polynya's settings.
+    import keras
+
     inputs = keras.Input((*_one_size(members), 3), name="image")
     parts = []
     for index, (member, weight) in enumerate(zip(members, weights, strict=True)):

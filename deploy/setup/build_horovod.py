@@ -88,6 +88,22 @@ def changes(mpi: Mpi) -> tuple[Change, ...]:
             "_NO_BINDING_ARGS = ['-bind-to none', '-map-by slot']",
             "_NO_BINDING_ARGS = ['--bind-to none', '--map-by slot']",
         ),
+        # horovodrun asks the library what it was built with, in a process whose output it means to
+        # mute; but TensorFlow writes its notes past Python.
+        Change(
+            "horovod/common/util.py",
+            "            # Suppress output\n",
+            "            # Suppress output\n"
+            "            for stream in (1, 2):\n"
+            "                os.dup2(os.open(os.devnull, os.O_WRONLY), stream)\n",
+        ),
+        # A rank that ends has said why; where horovodrun was when it noticed is of no use.
+        Change(
+            "horovod/runner/launch.py",
+            "    _run(args)\n\n\nif __name__",
+            "    try:\n        _run(args)\n    except RuntimeError as error:\n"
+            "        sys.exit(f'Error: {error}')\n\n\nif __name__",
+        ),
     )
 
 

