@@ -167,10 +167,10 @@ def _opened(path: str, drivers: tuple[str, ...]) -> Iterator[Any]:
         warnings.catch_warnings(),
         rasterio.Env(**READING, **BESIDE),
         servers(allowed=False),
-        DatasetReader(path, driver=list(drivers), sharing=False) as source,
     ):
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        yield source
+        with DatasetReader(path, driver=list(drivers), sharing=False) as source:
+            yield source
 
 
 def _unreadable(companion: str, uri: str, reason: str) -> SceneError:

@@ -38,7 +38,7 @@ def site(write_scene):
 def test_evaluate_compares_every_method_with_the_truth(model, site, tmp_path):
     out = tmp_path / "evaluation"
     result = run("evaluate", "--scenes", site, "--out", out, "--model", model)
-    table = list(csv.reader((out / "accuracy.csv").open()))
+    table = list(csv.reader((out / "accuracy.csv").read_text().splitlines()))
     assert table[0] == ["method", "clear", "cloud", "overall"]
     by_method = {row[0]: [float(cell) for cell in row[1:]] for row in table[1:]}
     assert list(by_method) == [
@@ -57,13 +57,13 @@ def test_evaluate_compares_every_method_with_the_truth(model, site, tmp_path):
         "comparison_worst.png", "confusion.csv", "confusion.png", "scenes.csv",
     ]  # fmt: skip
     assert list(rows(out / "scenes.csv")) == ["s1_clear", "s1_cloud"]
-    assert len(list(csv.reader((out / "classes.csv").open()))) == 1 + 4 * 4
+    assert len(list(csv.reader((out / "classes.csv").read_text().splitlines()))) == 1 + 4 * 4
 
 
 def test_evaluate_without_a_model_and_with_patterns_spread_by_the_shell(site, tmp_path):
     out = tmp_path / "evaluation"
     run("evaluate", "--scenes", site / "s1_clear.tif", site / "s1_cloud.tif", "--out", out)
-    assert [r[0] for r in csv.reader((out / "accuracy.csv").open())] == [
+    assert [r[0] for r in csv.reader((out / "accuracy.csv").read_text().splitlines())] == [
         "method", "thresholds alone", "published filter", "illumination filter",
     ]  # fmt: skip
 
@@ -133,10 +133,12 @@ def test_evaluate_does_the_good_scenes_among_bad_ones(model, site, write_scene, 
     assert "s2_truth.tif, is missing" in table["s2_clear"]["reason"]
     assert "s3_clear.tif can't be read" in table["s3_clear"]["reason"]
     assert "no pixel with data and known truth" in table["s4_clear"]["reason"]
-    accuracy = list(csv.reader((out / "accuracy.csv").open()))
+    accuracy = list(csv.reader((out / "accuracy.csv").read_text().splitlines()))
     run("evaluate", "--scenes", site / "s1_clear.tif", site / "s1_cloud.tif", "--out",
         tmp_path / "good", "--model", model)  # fmt: skip
-    assert list(csv.reader((tmp_path / "good" / "accuracy.csv").open())) == accuracy
+    assert (
+        list(csv.reader((tmp_path / "good" / "accuracy.csv").read_text().splitlines())) == accuracy
+    )
 
 
 def test_evaluate_says_which_scenes_trained_the_model(model, site, tmp_path):

@@ -71,10 +71,10 @@ def test_a_run_writes_a_model_folder_that_opens(tmp_path: Path) -> None:
         "_polynya.csv",
     }
     assert load_model(folder).recipe == recipe
-    history = list(csv.DictReader((folder / "history.csv").open()))
+    history = list(csv.DictReader((folder / "history.csv").read_text().splitlines()))
     assert [row["epoch"] for row in history] == ["1", "2", "3"]
     assert all(float(row["images_per_second"]) > 0 for row in history)
-    steps = list(csv.DictReader((folder / "steps.csv").open()))
+    steps = list(csv.DictReader((folder / "steps.csv").read_text().splitlines()))
     assert len(steps) == 9
     assert sum(int(row["valid_pixels"]) for row in steps[:3]) == 12 * 32 * 32
 

@@ -36,11 +36,12 @@ class RandomDihedral(keras.layers.Layer):
             lambda x: ops.flip(x, axis=1),
             lambda x: ops.flip(x, axis=2),
         )
+        # As one image: codes are exact in floating point, and TensorFlow calls it an error that
+        # oneDNN can't transpose whole numbers.
+        both = ops.concatenate([images, ops.cast(labels, images.dtype)[..., None]], axis=-1)
         for index, change in enumerate(changes):
-            chosen = ops.reshape(coins[index], (batch, 1, 1))
-            labels = ops.where(chosen, change(labels), labels)
-            images = ops.where(chosen[..., None], change(images), images)
-        return images, labels
+            both = ops.where(ops.reshape(coins[index], (batch, 1, 1, 1)), change(both), both)
+        return both[..., :-1], ops.cast(both[..., -1], labels.dtype)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "seed": self.seed}
