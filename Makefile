@@ -135,6 +135,10 @@ LOCKED_EXTRAS := spark train mpi openvino earthengine stac xarray horovod-build 
 LOCK_PACK := uv pip compile --quiet setup.cfg --constraint requirements/lock.txt --python-version 3.11 \
 	--generate-hashes --no-annotate
 
+.PHONY: notebooks
+notebooks: setup ## Run the notebooks of docs/notebooks again and keep their results
+	jupyter execute --inplace docs/notebooks/*.ipynb
+
 .PHONY: clean
 clean: ## Remove what runs and tests made; .venv and the caches stay
 	rm -rf build runs .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage .coverage.* \
