@@ -42,11 +42,22 @@ environment:
 .PHONY: demo
 demo: $(DEMO)/evaluation.done ## Scenes to labels to a trained model to maps to a table, in runs/demo
 
+# Unit tests, beside each other: one on each core, but on no more than there is memory for.
+UNIT_TESTS := pytest tests/unit --numprocesses=logical --maxprocesses=4 --dist=worksteal
+
+.PHONY: check
+check: lint type ## Lint, types and the unit tests that aren't slow; under three minutes on 2 cores
+	$(UNIT_TESTS) --quiet --disable-warnings -m 'not slow'
+
+# What starts ranks, Spark or servers has the machine for itself. Both parts run even where the first
+# one fails, so that the report is of all tests.
 .PHONY: test
 test: setup ## Run all tests, with line and branch coverage
-	COVERAGE_FILE=$(CURDIR)/runs/coverage/data pytest --cov --cov-report=term-missing:skip-covered \
-		--cov-report=json:runs/coverage/report.json
-	@python deploy/setup/coverage_line.py runs/coverage/report.json
+	@export COVERAGE_FILE=$(CURDIR)/runs/coverage/data; failed=0; \
+	$(UNIT_TESTS) --cov --cov-report= || failed=1; \
+	pytest tests/cluster tests/integration --cov --cov-append --cov-report=term-missing:skip-covered \
+		--cov-report=json:runs/coverage/report.json || failed=1; \
+	python deploy/setup/coverage_line.py runs/coverage/report.json; exit $$failed
 
 # Where builds are kept between clones (deploy/setup/build_horovod.py says the same).
 CACHE := $(or $(POLYNYA_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/polynya)

@@ -367,6 +367,7 @@ def call(*arguments: str):
     return CliRunner().invoke(app, list(arguments))
 
 
+@pytest.mark.slow
 def test_processes_are_measured_to_tables_that_add_up(tmp_path):
     sizes = ["--scenes", "2", "--size", "128", "--tile", "64", "--rounds", "1", "--jobs", "1"]
     done = call("scale", *sizes, "--engines", "processes", "--out", str(tmp_path))
@@ -387,6 +388,7 @@ def test_processes_are_measured_to_tables_that_add_up(tmp_path):
     assert list((tmp_path / "work" / "shards").glob("*.parquet")) == []
 
 
+@pytest.mark.slow
 def test_one_large_scene_is_measured(tmp_path):
     arguments = ["--size", "300", "--rounds", "1", "--engines", "processes", "--method"]
     done = call("large", *arguments, "published", "--out", str(tmp_path))

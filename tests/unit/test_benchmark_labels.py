@@ -228,6 +228,7 @@ def test_similarity_sees_windows_on_data_only() -> None:
         structural_similarity(first, first[:-1])
 
 
+@pytest.mark.slow
 def test_a_tiny_run_writes_its_tables_and_pictures(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

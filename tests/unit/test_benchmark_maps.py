@@ -43,6 +43,7 @@ def test_the_default_windows_are_compared_with_one_piece(tmp_path):
     assert cut.mean > blended.mean
 
 
+@pytest.mark.slow
 def test_a_model_over_a_scene_is_timed_both_ways(tmp_path):
     options = ["--size", "256", "--models", "lean", "--ways", "0,1"]
     folders = ["--out", str(tmp_path), "--data", str(tmp_path)]
@@ -71,6 +72,7 @@ def test_a_single_window_has_no_borders(size):
     assert rates[1] > 0
 
 
+@pytest.mark.slow
 def test_decisions_and_an_ensemble_are_scored_on_scenes_with_truth(tmp_path, write_scene):
     sections = {
         "model": {"filters": [4, 8], "dropout": [0, 0]},

@@ -296,6 +296,7 @@ def test_a_workload_can_be_resized():
     assert steps.resized(PAPER, 64, 3) == replace(PAPER, tile=64, batch=3)
 
 
+@pytest.mark.slow
 def test_our_trainer_and_fit_are_timed(tmp_path):
     sizes = ["--seconds", "0.05", "--repetitions", "1", "--tile", "32", "--batch", "1"]
     done = CliRunner().invoke(app, ["overhead", *sizes, "--out", str(tmp_path)])

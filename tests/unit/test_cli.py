@@ -106,7 +106,12 @@ WAITS = """
     ],
 )
 def test_a_command_that_is_told_to_end_cleans_up_and_says_so(tmp_path, number, code, sentence):
-    script = start_script(tmp_path, WAITS)
+    # Under nohup, or behind `&`, these tests and what they start would ignore some signals.
+    before = signal.signal(number, signal.SIG_DFL)
+    try:
+        script = start_script(tmp_path, WAITS)
+    finally:
+        signal.signal(number, before)
     assert script.stdout.readline() == "waits\n"
     script.send_signal(number)
     _, said = script.communicate()

@@ -240,6 +240,7 @@ def test_what_runs_is_word_for_word_what_a_dry_run_prints(
     assert ran == [shlex.split(line) for line in dry.splitlines()]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("gcloud"), reason="the Google Cloud CLI is not installed")
 def test_the_google_cloud_cli_knows_every_command_and_option(clone: Clone, tmp_path: Path) -> None:
     lines = clone.printed(DATAPROC, "create", **GOOGLE, ZONE="europe-west1-b", LOCAL_SSDS="1")

@@ -61,6 +61,7 @@ def test_a_complete_set_up_is_complete() -> None:
     assert checks["Python"].found.startswith(sys.version.split()[0])
 
 
+@pytest.mark.slow
 def test_the_command_starts_every_task_and_exits_with_0() -> None:
     done = run_doctor()
     assert done.returncode == 0, done.stdout + done.stderr
@@ -82,6 +83,7 @@ def test_an_unknown_task_is_one_sentence() -> None:
     assert done.stderr == f"Error: There is no task map; the tasks are: {', '.join(TASKS)}.\n"
 
 
+@pytest.mark.slow
 def test_another_spark_is_not_ready_and_the_remedy_was_tried(tmp_path: Path) -> None:
     executable(tmp_path / "bin/spark-class", "echo 'Error: this Spark is 2.4' >&2; exit 3")
     done = run_doctor("spark", SPARK_HOME=str(tmp_path))
@@ -91,6 +93,7 @@ def test_another_spark_is_not_ready_and_the_remedy_was_tried(tmp_path: Path) -> 
     assert done.stdout.endswith("Not ready: spark. Run the command beside each.\n")
 
 
+@pytest.mark.slow
 def test_a_python_that_spark_would_start_instead_of_ours_is_named() -> None:
     done = run_doctor("spark", PYSPARK_DRIVER_PYTHON="jupyter")
     assert done.returncode == 1

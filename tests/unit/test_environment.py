@@ -121,6 +121,7 @@ def test_a_gdal_that_brings_no_files_keeps_the_variables_that_name_them(
     assert variables == {"PROJ_DATA": "/opt/conda/share/proj"}
 
 
+@pytest.mark.slow
 def test_keras_runs_as_training_needs_it_and_one_that_can_not_is_one_sentence(
     tmp_path: Path,
 ) -> None:
@@ -211,6 +212,7 @@ def test_java_gets_a_host_name_only_where_the_machine_has_none(
     assert environment.spark_environment(own) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("home", ["/", "/nowhere", ""])
 def test_a_user_whom_the_system_does_not_know_labels_from_a_read_only_installation(
     home: str, nobody: tuple[str, ...], write_scene: WriteScene, tmp_path: Path
@@ -224,6 +226,7 @@ def test_a_user_whom_the_system_does_not_know_labels_from_a_read_only_installati
     assert "1 tiles = 1 labelled" in done.stdout
 
 
+@pytest.mark.slow
 def test_spark_runs_for_a_user_whom_the_system_does_not_know(
     nobody: tuple[str, ...], write_scene: WriteScene, tmp_path: Path
 ) -> None:

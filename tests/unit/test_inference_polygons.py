@@ -364,6 +364,7 @@ write(Path({folder!r}), np.zeros((5, 5), np.uint8), make_scene(5, 5))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("imports", "said"),
     [("import tensorflow", None), ("import tensorflow, pyogrio", "can't get a spatial index")],

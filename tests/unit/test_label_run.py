@@ -132,6 +132,7 @@ def sometimes_read(in_vain):
     return read
 
 
+@pytest.mark.slow
 def test_a_second_run_does_what_is_missing_and_nothing_else(tmp_path, write_scene, capsys):
     first = [str(write_scene(f"s{i}.tif", ice_image(70, 70, i))) for i in range(3)]
     out = str(tmp_path / "out")

@@ -79,6 +79,7 @@ def _keras_of(home: Path, how: str, settings: object, **variables: str) -> str:
     return done.stdout.splitlines()[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "variables"),
     [
@@ -93,6 +94,7 @@ def test_keras_is_as_models_need_it_whatever_the_user_has_set(
     assert found == "tensorflow channels_last float32"
 
 
+@pytest.mark.slow
 def test_a_keras_on_another_back_end_is_one_sentence(tmp_path: Path) -> None:
     said = _keras_of(tmp_path, "imported", {"backend": "openvino"})
     assert "Keras" in said

@@ -39,6 +39,7 @@ def _train(tmp_path: Path, out: str, **options: Any) -> TrainingSummary:
     return start_run(shards, tmp_path / out, tmp_path / "recipe.yaml", SingleProcess()).train()
 
 
+@pytest.mark.slow
 def test_where_tiles_are_kept_does_not_change_the_weights(tmp_path: Path) -> None:
     disk = {"cache": "disk", "folder": str(tmp_path / "cache")}
     first = _train(tmp_path, "memory")
@@ -47,6 +48,7 @@ def test_where_tiles_are_kept_does_not_change_the_weights(tmp_path: Path) -> Non
     assert len(list((tmp_path / "cache").glob("[!_]*"))) == 2
 
 
+@pytest.mark.slow
 def test_streams_train_on_as_many_pixels_and_repeat(tmp_path: Path) -> None:
     options = {"cache": "none", "shuffle_buffer": 3}
     first, again = (_train(tmp_path, out, **options) for out in ("one", "two"))

@@ -92,6 +92,7 @@ def assert_same(place: Path, summary: TrainingSummary, kept: Sequence[str] = ())
     assert left.exists() == bool(kept)
 
 
+@pytest.mark.slow
 def test_told_to_stop_it_leaves_a_checkpoint_and_goes_on_to_the_same_model(place: Path) -> None:
     with pytest.raises(StoppedError, match=r"after step 5; .* --resume"):
         start(place, "stopped").train(at_step(5, lambda: True))
@@ -101,6 +102,7 @@ def test_told_to_stop_it_leaves_a_checkpoint_and_goes_on_to_the_same_model(place
     assert_same(place, start(place, "stopped", resume=True).train())
 
 
+@pytest.mark.slow
 def test_killed_twice_and_with_a_torn_checkpoint_it_comes_to_the_same_model(place: Path) -> None:
     with pytest.raises(Killed):
         start(place, "killed").train(at_step(6, killed))
@@ -114,6 +116,7 @@ def test_killed_twice_and_with_a_torn_checkpoint_it_comes_to_the_same_model(plac
     assert_same(place, run.train())
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_was_changed_stays_and_the_one_before_it_is_taken(place: Path) -> None:
     with pytest.raises(Killed):
         start(place, "spoilt").train(at_step(6, killed))

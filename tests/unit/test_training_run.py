@@ -135,6 +135,7 @@ def test_a_model_learns_from_filtered_tiles(tmp_path: Path) -> None:
         _recipe(training=training)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
     recipe = _recipe(training={"augment": {"dihedral": True, "haze": 0.5}})
     one, two = (_train(tmp_path, recipe, out) for out in ("one", "two"))
