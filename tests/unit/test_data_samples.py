@@ -195,6 +195,7 @@ def test_colour_cast_is_the_same_for_all_classes(scenes: list[SampleScene]) -> N
             assert mean / mean.max() == pytest.approx(scene.cast, abs=0.004 + 0.1 / mean.max())
 
 
+@pytest.mark.slow
 def test_texture_has_the_same_relative_strength_on_thin_and_thick_ice() -> None:
     # On water, a texture of 2 % is far below the sensor's noise.
     ratios = []

@@ -65,6 +65,7 @@ def test_fields_are_close_to_the_true_ones(scenes):
     assert np.corrcoef(sky.haze().ravel(), scene.sky.haze.ravel())[0, 1] > 0.8
 
 
+@pytest.mark.slow
 def test_what_is_sure_is_more_often_right():
     sure, correct = [], []
     # One site has too few unsure pixels to say anything; these are twelve.

@@ -92,6 +92,7 @@ def test_scenes_that_trained_the_model_are_left_out(tmp_path, specked):
     assert not (folder / DECISION_FILE).exists()
 
 
+@pytest.mark.slow
 def test_an_ensemble_gives_the_weighted_mean(tmp_path, specked):
     folders = [save_unet(tmp_path / str(seed), make_recipe(32), seed) for seed in range(2)]
     combine(folders, [3, 1], tmp_path / "both")
@@ -124,6 +125,7 @@ def test_models_that_do_not_go_together_are_an_error(tmp_path):
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_an_ensemble_may_take_the_place_of_a_member_and_of_nothing_else(tmp_path):
     one, two = (save_unet(tmp_path / str(seed), make_recipe(32), seed) for seed in range(2))
     project = tmp_path / "project"

@@ -223,6 +223,7 @@ def test_rows_are_asked_for_once_and_in_order():
     assert all(stop == start for (_, stop), (start, _) in pairwise(asked))
 
 
+@pytest.mark.slow
 def test_memory_depends_on_the_width_and_not_on_the_height():
     width = 640
 

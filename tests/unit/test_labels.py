@@ -131,6 +131,7 @@ def stretch(values):
     return np.rint((values - low) * (255 / (high - low))).astype(np.int64)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_the_published_filter_is_the_published_sequence(seed):
     image = ice_image(120, 90, seed)

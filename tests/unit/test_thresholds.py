@@ -284,6 +284,7 @@ def told_box(message):
     return tuple(slice(numbers[i], numbers[i + 1] + 1) for i in (0, 2, 4))
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(COLOUR_RANGES)
 def test_gaps_and_overlaps_are_those_that_brute_force_finds(ranges):

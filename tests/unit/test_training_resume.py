@@ -131,6 +131,7 @@ def test_a_checkpoint_that_was_changed_stays_and_the_one_before_it_is_taken(plac
     assert changed.read_bytes() == content
 
 
+@pytest.mark.slow
 def test_without_a_checkpoint_resuming_begins_at_the_start(place: Path) -> None:
     with pytest.raises(Killed):
         start(place, "early").train(at_step(1, killed))
@@ -220,6 +221,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 def test_another_model_or_other_data_cannot_go_on(place: Path) -> None:
     with pytest.raises(StoppedError):
         start(place, "fixed").train(at_step(2, lambda: True))
@@ -272,6 +274,7 @@ def test_a_learning_rate_that_is_too_high_ends_with_the_last_good_weights(
     assert all(np.isfinite(weight).all() for weight in run.trainer.model.get_weights())
 
 
+@pytest.mark.slow
 def test_early_stopping_and_plateaus_follow_the_monitor(place: Path) -> None:
     training = {
         **RECIPE["training"],

@@ -54,6 +54,7 @@ def _train(tmp_path: Path, recipe: Recipe, out: str = "model", **options: Any) -
     ).train()
 
 
+@pytest.mark.slow
 def test_a_run_writes_a_model_folder_that_opens(tmp_path: Path) -> None:
     recipe = _recipe(training={"augment": {"dihedral": True, "haze": 0.5, "shade": 0.5}})
     summary = _train(tmp_path, recipe)
@@ -94,6 +95,7 @@ def test_a_run_writes_a_model_folder_that_opens(tmp_path: Path) -> None:
     assert "| Open water |" in card
 
 
+@pytest.mark.slow
 def test_a_run_can_begin_with_the_weights_of_a_model(tmp_path: Path) -> None:
     first = _train(tmp_path, _recipe(), "first").folder
     recipe = _recipe(training={"epochs": 1, "learning_rate": 1e-12})
@@ -214,6 +216,7 @@ def test_an_unknown_model_is_refused(tmp_path: Path) -> None:
         _train(tmp_path, _recipe(model={"name": "vnet"}))
 
 
+@pytest.mark.slow
 def test_a_finished_model_is_replaced_on_request_only(tmp_path: Path) -> None:
     recipe = _recipe(training={"epochs": 1})
     _train(tmp_path, recipe)
