@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from launch import launch
 
 from polynya.recipe import load_recipe, parse_recipe
 from polynya.recipe_reading import parse_yaml
+from steps import inside_env
 
 SCENE = ROOT / "data_samples/scenes/heldout/ross0002-0000_clear.tif"
 SMALL = """
@@ -43,9 +45,11 @@ class Environment:
         """Install in locked versions, as hard links to what `make setup` has fetched."""
         words = [UV, "pip", "install", "--quiet", "--python", self.python]
         words += ["--constraint", ROOT / "requirements/lock.txt", *what]
-        # Only what the cache lacks is asked for.
-        if subprocess.run([*words, "--offline"], capture_output=True, check=False).returncode:
-            subprocess.run(words, check=True)
+        env = inside_env()  # where packages come from
+        # Only where the cache lacks something is an index asked.
+        cached = subprocess.run([*words, "--offline"], env=env, capture_output=True, check=False)
+        if cached.returncode:
+            subprocess.run(words, env=env, check=True)
 
     def run(self, *words: str | Path, expect: int = 0) -> str:
         """Run `polynya` with nothing of this machine's environment; its output, both streams."""
@@ -67,15 +71,30 @@ class Environment:
         return {info.name.split("-")[0] for info in self.folder.glob("env/lib/*/*/*.dist-info")}
 
 
-def new_environment(folder: Path, *what: str) -> Environment:
-    subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, folder / "env"], check=True)
-    (folder / "small.yaml").write_text(SMALL)
-    (folder / "java").mkdir()
-    java = shutil.which("java", path=f"{BIN}{os.pathsep}{os.environ['PATH']}")
-    (folder / "java/java").symlink_to(java or "/usr/bin/java")
-    made = Environment(folder)
-    made.install(*what)
-    return made
+NewEnvironment = Callable[..., Environment]
+
+
+@pytest.fixture(scope="module")
+def new_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NewEnvironment]:
+    """Makes a fresh environment in which something is installed."""
+    folders = []
+
+    def make(*what: str) -> Environment:
+        folder = tmp_path_factory.mktemp("user")
+        folders.append(folder)
+        words = [UV, "venv", "--quiet", "--python", sys.executable, folder / "env"]
+        subprocess.run(words, check=True)
+        (folder / "small.yaml").write_text(SMALL)
+        (folder / "java").mkdir()
+        java = shutil.which("java", path=f"{BIN}{os.pathsep}{os.environ['PATH']}")
+        (folder / "java/java").symlink_to(java or "/usr/bin/java")
+        made = Environment(folder)
+        made.install(*what)
+        return made
+
+    yield make
+    for folder in folders:
+        shutil.rmtree(folder)  # a GB each, where the cache is on another disk
 
 
 @pytest.fixture(scope="module")
@@ -95,9 +114,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def plain(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Environment:
+def plain(wheel: Path, new_environment: NewEnvironment) -> Environment:
     """An environment for labels alone."""
-    return new_environment(tmp_path_factory.mktemp("plain"), str(wheel))
+    return new_environment(str(wheel))
 
 
 def test_the_wheel_holds_the_stages_and_the_recipes(wheel: Path) -> None:
@@ -140,17 +159,17 @@ def test_what_an_extra_brings_is_named_in_one_sentence(
     assert sentence.endswith(f"install it with: {plain.python} -m pip install 'polynya[{extra}]'")
 
 
-def test_models_and_maps_need_the_extra_train(wheel: Path, tmp_path: Path) -> None:
-    made = new_environment(tmp_path, f"{wheel}[train]")
+def test_models_and_maps_need_the_extra_train(wheel: Path, new_environment: NewEnvironment) -> None:
+    made = new_environment(f"{wheel}[train]")
     assert not {"pyspark", "pandas", "horovod"} & made.packages()
     made.run("label", "--scenes", SCENE, "--out", "shards", "--recipe", "small.yaml")
     assert "identical on 1 rank" in made.run("train", "--shards", "shards", "--out", "model")
     assert "1 scenes mapped" in made.run("predict", "model", SCENE, "--out", "maps")
-    assert (tmp_path / "maps" / SCENE.name).is_file()
+    assert (made.folder / "maps" / SCENE.name).is_file()
 
 
-def test_labels_on_spark_need_the_extra_spark(wheel: Path, tmp_path: Path) -> None:
-    made = new_environment(tmp_path, str(wheel))
+def test_labels_on_spark_need_the_extra_spark(wheel: Path, new_environment: NewEnvironment) -> None:
+    made = new_environment(str(wheel))
     # As the sentence says that names the extra: Polynya is there and is not asked for again.
     made.install("polynya[spark]")
     assert not {"tensorflow_cpu", "keras", "horovod"} & made.packages()
