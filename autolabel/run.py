@@ -97,6 +97,7 @@ def run_labelling(
         for reason in undrawn:
             _say(f"Failed: {reason}", "red")
         report(results, folder, work.history(results))
+    _say_what_is_black([one.scene for one in found if one.scene is not None], results)
     if undrawn:
         raise ScenesFailedError(
             f"{len(undrawn)} pictures could not be drawn, the reasons are above; all shards are"
@@ -144,6 +145,21 @@ def _warn_of_small_scenes(scenes: Sequence[Scene], recipe: Recipe) -> None:
             f"Warning: {len(small)} of {len(scenes)} scenes have less than {_LEAST_SIZE} pixels a"
             " side, where the illumination filter may take surfaces for cloud or shadow; give it"
             " whole scenes, or set label.method to none in the recipe.",
+            "yellow",
+        )
+
+
+def _say_what_is_black(scenes: Sequence[Scene], results: Sequence[SceneResult]) -> None:
+    """Deep water may be black, where nobody would look for missing pixels."""
+    doubtful = {scene.id for scene in scenes if scene.zero_is_nodata and scene.land is None}
+    sizes = [(r.height * r.width, r.valid_pixels) for r in results if r.scene_id in doubtful]
+    black = [(of, of - valid) for of, valid in sizes if 0 < valid < of]
+    if black:
+        share = 100 * sum(missing for _, missing in black) / sum(of for of, _ in black)
+        _say(
+            f"{len(black)} scenes mark no pixel as nodata: {share:.1f} % of theirs are black and"
+            " are left out. If black is a colour there, as of deep water, set scene.zero_is_nodata"
+            " to false in the recipe.",
             "yellow",
         )
 

@@ -38,8 +38,8 @@ def open_dataset(
 ) -> Iterator[Folder]:
     """Take the folder of a data set for one run: make it, or take up what is there.
 
-    A data set of the same recipe, unfinished or finished, is left as it is: what is missing can be
-    added.
+    A data set of the same labels, unfinished or finished, stays: what is missing can be added. Keys
+    that labels don't depend on, such as those of the split, become those of the new recipe.
 
     Args:
         place: Path or URI.
@@ -189,6 +189,9 @@ def _prepare(folder: Folder, recipe: Recipe, overwrite: bool) -> None:
             folder.write(DATASET_FILE, text)  # Refused unless what is left of it is of this recipe.
         if folder.has(DATASET_FILE) and not overwrite:
             if _has_same_labels(folder, recipe):
+                # What labels don't depend on is as in the last recipe that was given.
+                if recipe != Recipe() and folder.read(DATASET_FILE) != text:
+                    folder.write(DATASET_FILE, text)
                 return
             # Of runs in which every scene failed, nothing is left that is worth a question.
             if any(_SHARD.fullmatch(name) for name in folder.names()):

@@ -19,6 +19,10 @@ from training.checkpoints import Arrays, Position
 from training.prepare import TrainingData
 from training.records import EpochRecord
 
+_FEW_STEPS = 100
+"""Even small networks need some hundreds."""
+_LEAST_RECALL = 0.01
+
 
 class ModelWriter:
     """The files of one model, but for its checkpoints.
@@ -99,6 +103,24 @@ class ModelWriter:
             model_card(self._recipe, split, position.best_metrics, facts),
         )
         checkpoints.remove_all(self._folder)
+        for doubt in doubts(position, self._recipe):
+            console.print(f"Look at this model before you use it: {doubt}.", soft_wrap=True)
+
+
+def doubts(position: Position, recipe: Recipe) -> list[str]:
+    """What makes a finished model one that has hardly learnt, in words; mostly nothing."""
+    found = []
+    validation = position.best_metrics.get("validation", {})
+    recalls = [c["recall"] for c in validation.get("classes", {}).values()]
+    for title, recall in zip(recipe.classes.titles, recalls, strict=False):
+        if recall < _LEAST_RECALL:  # NaN where the class is absent.
+            found.append(f"it finds {100 * recall:.1f} % of the validation pixels of '{title}'")
+    if len(position.steps) < _FEW_STEPS:
+        found.append(
+            f"it was trained for {len(position.steps)} steps; more epochs, a smaller batch_size or"
+            " smaller tiles give more"
+        )
+    return found
 
 
 def _check_model(folder: Path, weights: Arrays) -> None:

@@ -52,7 +52,8 @@ def split_scenes(
     if validation > 0 and len(groups) < 2:
         raise ShardError(
             "A split by scene needs at least two scenes (or groups of 'split.group'), the shards"
-            f" have {len(groups)}; label more scenes or set the key 'split.validation' to 0."
+            f" have {len(groups)}; label more scenes, or set the key 'split.validation' to 0"
+            " in a recipe and give that to the training (--recipe)."
         )
     held_out: set[str] = set()
     if validation > 0:

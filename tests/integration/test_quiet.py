@@ -90,7 +90,7 @@ def test_ranks_say_only_their_own_lines_and_their_errors(tmp_path: Path) -> None
     start = ("--gloo", "-np", 2, "python", "training/train.py")
     done = run("horovodrun", *start, *model_arguments(tmp_path, "model", TRAINING))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert strange(done.stderr, r"\[0\]<stderr>:(Decoding|Epoch|Training)") == []
+    assert strange(done.stderr, r"\[0\]<stderr>:(Decoding|Epoch|Training|Look at this model)") == []
     assert strange(done.stdout, r"\[0\]<stdout>:") == []
     assert "horovodrun --gloo -np 2 python training/train.py" in done.stdout
 

@@ -447,3 +447,20 @@ def test_labels_are_those_of_label_image(tmp_path, write_scene, small_bands):
     assert result.labelled == len(labels)
     counts = [int((expected == code).sum()) for code in (0, 1, 2)]
     assert [int((labels == code).sum()) for code in (0, 1, 2)] == counts
+
+
+def test_black_that_may_be_a_colour_is_said_once(tmp_path, write_scene, capsys):
+    image = ice_image(100, 100)
+    image[:10] = 0
+    for name in ("a.tif", "b.tif"):
+        write_scene(f"in/{name}", image)
+    write_scene("in/marked.tif", image, nodata=0)
+    write_scene("in/whole.tif", ice_image(100, 100))
+    run_labelling([str(tmp_path / "in")], tmp_path / "out", None, False, "here")
+    said = capsys.readouterr().err
+    assert said.count("scenes mark no pixel as nodata: 10.0 % of theirs are black") == 1
+    assert "2 scenes mark no pixel" in said
+    (tmp_path / "recipe.yaml").write_text("scene: {zero_is_nodata: false}")
+    recipe = tmp_path / "recipe.yaml"
+    run_labelling([str(tmp_path / "in")], tmp_path / "new", recipe, False, "here")
+    assert "are black" not in capsys.readouterr().err

@@ -196,6 +196,25 @@ def test_a_data_set_is_taken_up_by_its_own_recipe_only(dataset, tmp_path):
             start_dataset(tmp_path / place, Recipe())
 
 
+def test_keys_that_labels_do_not_depend_on_are_those_of_the_last_recipe(dataset):
+    kept = Recipe.model_validate({"tiles": {"size": 64}, "split": {"validation": 0}})
+    start_dataset(dataset, kept)
+    assert open_shards(dataset).recipe == kept
+    digest = kept.labels_digest()
+    start_dataset(dataset, Recipe.model_validate({"tiles": {"size": 64}, "seed": 7}))
+    found = open_shards(dataset).recipe
+    assert (found.seed, found.split.validation) == (7, Recipe().split.validation)
+    assert found.labels_digest() == digest
+
+
+def test_no_recipe_leaves_the_one_of_the_data_set(tmp_path):
+    asked = Recipe.model_validate({"split": {"validation": 0}})
+    folder = start_dataset(tmp_path / "shards", asked)
+    before = folder.read("_dataset.json")
+    start_dataset(tmp_path / "shards", Recipe())
+    assert folder.read("_dataset.json") == before
+
+
 def test_shards_of_an_earlier_version_are_one_sentence(dataset, tmp_path):
     description = dataset / "_dataset.json"
     description.write_text(description.read_text().replace('"format": 3', '"format": 2'))

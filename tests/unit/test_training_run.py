@@ -16,9 +16,11 @@ from polynya.classes import ClassScheme, LabelClass
 from polynya.errors import ModelError, OutputError, PolynyaError, RecipeError, ShardError
 from polynya.provenance import file_digest
 from polynya.recipe import Recipe, parse_recipe
+from training.checkpoints import Position
 from training.collective import SingleProcess
 from training.model_folder import load_model
-from training.records import TrainingSummary
+from training.output import doubts
+from training.records import StepRecord, TrainingSummary
 from training.split import split_scenes
 from training.start import start_run
 from training.together import together
@@ -284,6 +286,24 @@ def test_a_class_that_does_not_occur_is_said_once(
     )
     _train(tmp_path, _recipe(training={"epochs": 2}))
     assert capsys.readouterr().err.count("has the class thin_ice, so the model won't find it") == 1
+
+
+def test_a_model_that_has_hardly_learnt_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _train(tmp_path, _recipe(training={"epochs": 1}))
+    said = capsys.readouterr().err
+    assert "Look at this model before you use it: it was trained for" in said
+    assert "a smaller batch_size" in said
+
+
+def test_a_model_that_misses_a_class_says_which() -> None:
+    classes = {"open_water": 0.9, "thin_ice": 0.004, "thick_ice": float("nan")}
+    metrics = {"validation": {"classes": {name: {"recall": r} for name, r in classes.items()}}}
+    steps = [StepRecord(n, 1, 0.5, 9) for n in range(100)]
+    (said,) = doubts(Position(steps=steps, best_metrics=metrics), Recipe())
+    assert said == "it finds 0.4 % of the validation pixels of 'Thin/young ice'"
+    assert doubts(Position(steps=steps), Recipe()) == []
 
 
 def test_weights_that_leave_nothing_to_learn_are_refused(tmp_path: Path) -> None:
