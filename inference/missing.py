@@ -24,12 +24,16 @@ def fill_missing(image: NDArray[np.uint8], valid: NDArray[np.bool_]) -> NDArray[
     """
     if valid.all() or not valid.any():
         return image
+    columns = np.flatnonzero(~valid.all(axis=0))
+    # Nothing beyond the whole column on either side is nearer than what is in that column.
+    part = np.s_[:, max(columns[0] - 1, 0) : columns[-1] + 2]
+    there = valid[part]
     _, nearest = cv2.distanceTransformWithLabels(
-        (~valid).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
+        (~there).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
     )
     # Labels are numbers of valid pixels, in an order that OpenCV doesn't promise.
     place = np.zeros(nearest.max() + 1, np.intp)
-    place[nearest[valid]] = np.flatnonzero(valid)
+    place[nearest[there]] = np.flatnonzero(there)
     filled = image.copy()
-    filled[~valid] = image.reshape(-1, 3)[place[nearest[~valid]]]
+    filled[part][~there] = image[part].reshape(-1, 3)[place[nearest[~there]]]
     return filled
