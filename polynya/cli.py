@@ -94,7 +94,9 @@ def _say_unexpected(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
     """Say an error that no code expects in one sentence, in place of its traceback."""
-    if isinstance(error, ImportError):
+    if isinstance(error, PolynyaError):  # While a command is imported.
+        sentence = str(error)
+    elif isinstance(error, ImportError):
         sentence = str(not_importable(error))
     elif isinstance(error, Exception):
         sentence = unexpected(error, "The command could not be finished")

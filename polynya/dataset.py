@@ -18,6 +18,7 @@ from polynya import __version__
 from polynya.errors import OutputError, ShardError
 from polynya.manifest import MANIFEST_FILE, SceneResult, manifest_text, read_manifest
 from polynya.ownership import check_free, folder_kinds, is_cut, open_output
+from polynya.progress import console
 from polynya.recipe import Recipe
 from polynya.shards import DATASET_FILE, FORMAT
 from polynya.storage import Folder
@@ -192,6 +193,11 @@ def _prepare(folder: Folder, recipe: Recipe, overwrite: bool) -> None:
                 # What labels don't depend on is as in the last recipe that was given.
                 if recipe != Recipe() and folder.read(DATASET_FILE) != text:
                     folder.write(DATASET_FILE, text)
+                    console.print(
+                        f"{folder} has the split, model and training of this recipe now",
+                        markup=False,
+                        soft_wrap=True,
+                    )
                 return
             # Of runs in which every scene failed, nothing is left that is worth a question.
             if any(_SHARD.fullmatch(name) for name in folder.names()):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from conftest import ice_image
-from inference_models import make_recipe, save_unet
+from inference_models import make_recipe, save_threshold_model, save_unet
 from tiny_shards import write_tiny_shards
 from typer.testing import CliRunner
 
 from benchmarks.maps.__main__ import app
 from benchmarks.maps.decisions import DecisionRun, decisions_table
+from benchmarks.maps.gaps import gaps_table, measure_gaps
 from benchmarks.maps.seams import border_lines, change_counts, measure_seams
 from benchmarks.maps.speed import SpeedRun, speed_table
 from inference.predict import open_model
@@ -103,3 +104,18 @@ def test_gains_are_over_the_first_row():
     assert decisions_table(runs, "title").rows[1] == (
         "flips", "91.00", "+1.00", "79.00", "-1.00", "4.0"
     )  # fmt: skip
+
+
+def test_a_model_that_sees_each_pixel_alone_sees_no_gap(tmp_path):
+    model = open_model(save_threshold_model(tmp_path / "model", make_recipe()))
+    counts = measure_gaps(model, [], tmp_path, scenes=1, size=256)
+    assert set(counts) == {"standard", "blobs", "mosaic"}
+    for of_ways in counts.values():
+        assert (of_ways == of_ways[0]).all()
+        assert (of_ways[..., 1] > 0).all()
+    # Beside a gap nothing differs from the map of a picture without one.
+    path = tmp_path / "mosaic-2.tif"
+    of_ways = measure_gaps(model, [str(path)], tmp_path, scenes=0, size=256)["pictures"]
+    assert (of_ways[..., 0] == 0).all()
+    table = gaps_table(counts, "Gaps")
+    assert len(table.rows) == 9

@@ -152,13 +152,15 @@ def test_a_command_that_can_not_be_imported_keeps_no_other_from_running(tmp_path
     (tmp_path / "cv2.py").write_text("raise ImportError('broken')")
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
     polynya = Path(sys.executable).with_name("polynya")
-    for words, code in ((["--help"], 0), (["doctor", "--quick"], 0), (["label", "--help"], 1)):
+    said = "Error: A package that Polynya needs can't be imported (broken)"
+    runs = {"--help": 0, "doctor --quick": 0, "label --help": 1, "evaluate --help": 1}
+    for words, code in runs.items():
         done = subprocess.run(
-            [polynya, *words], env=environment, capture_output=True, text=True, check=False
+            [polynya, *words.split()], env=environment, capture_output=True, text=True, check=False
         )
         assert done.returncode == code, done.stderr
         assert "Traceback" not in done.stderr
-    assert done.stderr.startswith("Error: A package that Polynya needs can't be imported (broken)")
+        assert done.stderr.startswith(said) == bool(code)
 
 
 def test_help_and_labelling_load_neither_tensorflow_nor_spark():
