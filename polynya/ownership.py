@@ -220,9 +220,10 @@ def register_file(temporary: Path, path: Path) -> None:
         OutputError: There is a file of that name that is not ours.
         OSError: It can't be read, or the ledger can't be written.
     """
-    may_replace = is_ours(path) or (is_cut(path) and _begins(path, temporary))
-    if os.path.lexists(path) and not may_replace:
-        raise _not_ours(path)
+    # In this order: a file of another process of ours is entered before it appears.
+    if os.path.lexists(path) and not is_ours(path):
+        if not (is_cut(path) and _begins(path, temporary)):
+            raise _not_ours(path)
     found = fingerprint(temporary)
     _append(path.parent, *_file_record(path.name, found))
 

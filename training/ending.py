@@ -98,9 +98,10 @@ def leave_note(folder: Path, ending: Ending) -> bool:
             temporary.write_text(content, encoding="utf-8")
             register_file(temporary, place / _NOTE)
         return create_whole(place / _NOTE, content.encode())
-    # A disk that is full, say, or a file that isn't ours: the error before that is to be told.
+    # A disk that is full, say, or a file that isn't ours: the error before that is to be told,
+    # unless another rank's note lies there.
     except (OSError, OutputError):
-        return True
+        return read_note(folder) is None
 
 
 def read_note(folder: Path) -> Ending | None:

@@ -77,8 +77,8 @@ def _wait_for_workers(page: int, executors: int) -> None:
             with urlopen(f"http://127.0.0.1:{page}/json/", timeout=5) as answer:
                 if json.load(answer)["aliveworkers"] >= executors:
                     return
-        except (URLError, ConnectionError, TimeoutError):
-            pass  # Not listening yet.
+        except (URLError, ConnectionError, TimeoutError, ValueError):
+            pass  # Not listening yet, or its pages are not in place and the answer is empty.
         time.sleep(0.2)
     raise ClusterError(
         f"{executors} Spark workers didn't start in {_SECONDS_TO_START:.0f} s; use fewer, or look"

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import signal
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
@@ -133,3 +135,18 @@ def test_the_first_rank_that_notices_leaves_a_note(tmp_path: Path) -> None:
     assert read_note(tmp_path) == ending
     (tmp_path / "file").write_text("")
     assert leave_note(tmp_path / "file", ending)
+
+
+def test_of_ranks_that_end_together_one_leaves_the_note(tmp_path: Path) -> None:
+    ending = ending_of(StoppedError("told to stop"))
+    with ThreadPoolExecutor(8) as ranks:
+        for number in range(50):
+            folder = tmp_path / str(number)
+            ready = Barrier(8)
+
+            def leave(folder: Path = folder, ready: Barrier = ready) -> bool:
+                ready.wait()
+                return leave_note(folder, ending)
+
+            assert sum(task.result() for task in [ranks.submit(leave) for _ in range(8)]) == 1
+            assert read_note(folder) == ending
