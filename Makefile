@@ -69,7 +69,7 @@ test-spark35: setup ## Run the tests of labelling on Spark 3.5, which Dataproc h
 		pip install --quiet --no-deps --require-hashes --target $$partial \
 			-r requirements/spark35.txt; mv -T $$partial $(SPARK35); fi
 	SPARK_HOME=$(SPARK35)/pyspark PYTHONPATH=$(SPARK35) \
-		pytest tests/cluster tests/integration/test_label_job.py tests/integration/test_label_udf.py
+		pytest tests/cluster tests/integration/autolabel/test_label_job.py tests/integration/autolabel/test_label_udf.py
 
 .PHONY: format
 format: setup ## Rewrite the code in the project's format

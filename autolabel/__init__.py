@@ -6,7 +6,7 @@ from polynya.lazy import lazy_names
 
 if TYPE_CHECKING:
     from autolabel.labels import filter_image, label_image
-    from autolabel.thresholds import PROFILES, ColorRange, Profile
+    from autolabel.thresholds.profiles import PROFILES, ColorRange, Profile
 
 __all__ = ["PROFILES", "ColorRange", "Profile", "filter_image", "label_image"]
 
@@ -14,9 +14,9 @@ __all__ = ["PROFILES", "ColorRange", "Profile", "filter_image", "label_image"]
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "PROFILES": "autolabel.thresholds:PROFILES",
-        "ColorRange": "autolabel.thresholds:ColorRange",
-        "Profile": "autolabel.thresholds:Profile",
+        "PROFILES": "autolabel.thresholds.profiles:PROFILES",
+        "ColorRange": "autolabel.thresholds.profiles:ColorRange",
+        "Profile": "autolabel.thresholds.profiles:Profile",
         "filter_image": "autolabel.labels:filter_image",
         "label_image": "autolabel.labels:label_image",
     },

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from autolabel.engines import EngineName
 from autolabel.run import run_labelling
+from polynya.engines.engines import EngineName
 
 Scenes = Annotated[
     list[str],

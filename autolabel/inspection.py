@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from functools import partial
 
 from polynya.attempt import Failure, attempt
-from polynya.identity import scene_digest
 from polynya.progress import track
-from polynya.recipe import SceneOptions
-from polynya.scenes import Scene, SceneRef, open_scene
-from polynya.stores import gdal_path, is_remote
+from polynya.recipe.recipe import SceneOptions
+from polynya.scenes.finding import SceneRef
+from polynya.scenes.identity import scene_digest
+from polynya.scenes.reading import Scene, open_scene
+from polynya.storage.stores import gdal_path, is_remote
 
 _OPENED_AT_ONCE = 16
 """Scenes that are read at the same time: most of it is waiting."""

@@ -13,22 +13,22 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from autolabel.engines import Engine, run_all, worker_died
 from autolabel.plan import shown_id
 from autolabel.scene_tiles import filter_scene
 from autolabel.tasks import Job
 from polynya.attempt import Failure, attempt
-from polynya.blocks import Blocks
-from polynya.classes import ClassScheme
-from polynya.dataset import PICTURES_FOLDER
+from polynya.engines.engines import Engine, run_all, worker_died
 from polynya.grid import Tile
-from polynya.layers import read_layers
-from polynya.manifest import SceneResult, read_manifest
-from polynya.pictures import draw_panels, thinning
 from polynya.progress import progress
-from polynya.recipe import Recipe
-from polynya.scenes import Scene, read_scene
-from polynya.shards import ShardSet, open_shards
+from polynya.recipe.classes import ClassScheme
+from polynya.recipe.recipe import Recipe
+from polynya.report.blocks import Blocks
+from polynya.report.pictures import draw_panels, thinning
+from polynya.scenes.layers import read_layers
+from polynya.scenes.reading import Scene, read_scene
+from polynya.shards.dataset import ShardSet, open_shards
+from polynya.shards.lifecycle import PICTURES_FOLDER
+from polynya.shards.manifest import SceneResult, read_manifest
 
 _STRIP_ROWS = 1024
 """Rows that are read at once, about: of some filters a multiple of the tiles'."""
@@ -171,7 +171,7 @@ def _strips(
     rows = max(_STRIP_ROWS // recipe.tiles.size, 1) * recipe.tiles.size
     whole = None
     if options.method == "illumination" and options.scope == "scene":
-        from autolabel.skies import find_sky
+        from autolabel.filters.illumination.scene_sky import find_sky
 
         whole = find_sky(scene, recipe)
     elif options.method == "published" and options.scope == "scene":
@@ -182,7 +182,7 @@ def _strips(
         layers = read_layers(scene, window)
         sky = None
         if whole is not None:
-            from autolabel.skies import sky_over_rows
+            from autolabel.filters.illumination.scene_sky import sky_over_rows
 
             sky = sky_over_rows(whole, row, image, layers, recipe.scene.stretch)
         yield row, image, filter_scene(image, valid, recipe, layers, sky)

@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from autolabel.levels import levels_of
-from autolabel.published import published_filter
-from autolabel.thresholds import (
+from autolabel.filters.illumination.levels import levels_of
+from autolabel.filters.published import published_filter
+from autolabel.thresholds.profiles import (
     Profile,
     brightness_steps,
     get_profile,
     label_by_brightness,
     label_by_color,
 )
-from polynya.classes import SEA_ICE, ClassScheme
-from polynya.layers import SceneLayers
+from polynya.recipe.classes import SEA_ICE, ClassScheme
+from polynya.scenes.layers import SceneLayers
 
 if TYPE_CHECKING:  # Numba takes half a second to import; only the illumination filter needs it.
-    from autolabel.illumination import Sky
+    from autolabel.filters.illumination.sky import Sky
 
 Method = Literal["none", "published", "illumination"]
 
@@ -51,9 +51,9 @@ def filter_image(
     Args:
         rgb: uint8 (H, W, 3), RGB, 0 where nodata. Best a whole scene: filters look around.
         method: "none" returns the image as it is; "illumination" finds the light and takes it out
-            (`autolabel.illumination`, which also gives shadow gain, haze opacity and confidence:
-            `estimate_sky`, `confidence`); "published" is the paper's filter
-            (`autolabel.published`).
+            (`autolabel.filters.illumination.sky`, which also gives shadow gain, haze opacity and
+            confidence: `estimate_sky`, `confidence`); "published" is the paper's filter
+            (`autolabel.filters.published`).
         valid: bool (H, W), True where there is data; default: where not all bands are 0.
         layers: More evidence for "illumination", where the scene has it.
         stretch: Reflectances of grey levels 0 and 255, to compare `layers` with the image.
@@ -70,7 +70,7 @@ def filter_image(
     valid = _not_black(rgb) if valid is None else valid
     if method == "published":
         return _published(rgb, valid)
-    from autolabel.illumination import clear_sky, estimate_sky
+    from autolabel.filters.illumination.sky import clear_sky, estimate_sky
 
     return clear_sky(rgb, valid, estimate_sky(rgb, valid, layers=layers, stretch=stretch))
 
@@ -103,7 +103,7 @@ def label_image(
     Raises:
         ValueError: Unknown method, or an image of another shape or type.
         RecipeError: Unknown profile, one with classes that the scheme lacks, or one that the
-            method "illumination" can't use (`autolabel.levels`).
+            method "illumination" can't use (`autolabel.filters.illumination.levels`).
     """
     return label_and_filter(
         rgb,
@@ -168,8 +168,8 @@ def _label_under_sky(
     with_filtered: bool,
     sky: Sky | None,
 ) -> Labelled:
-    from autolabel.brightness import brightness
-    from autolabel.illumination import clear_brightness, clear_sky, estimate_sky
+    from autolabel.filters.illumination.sky import clear_brightness, clear_sky, estimate_sky
+    from autolabel.thresholds.brightness import brightness
 
     value = brightness(rgb)
     if sky is None:
@@ -192,13 +192,13 @@ def _published(rgb: NDArray[np.uint8], valid: NDArray[np.bool_]) -> NDArray[np.u
 
 
 def _not_black(rgb: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    from autolabel.brightness import not_black
+    from autolabel.thresholds.brightness import not_black
 
     return not_black(rgb)
 
 
 def _blank(label: NDArray[np.uint8], valid: NDArray[np.bool_], nodata: int) -> None:
-    from autolabel.brightness import blank
+    from autolabel.thresholds.brightness import blank
 
     blank(label, valid, nodata)
 

@@ -10,15 +10,15 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from autolabel.overview import Mosaic, describe, picture_name, scene_mosaic, title_of
+from autolabel.label_pictures import Mosaic, describe, picture_name, scene_mosaic, title_of
 from polynya.attempt import Failure, attempt
 from polynya.errors import ScenesFailedError, ShardError
-from polynya.manifest import SceneResult, read_manifest
-from polynya.ownership import make_folder, open_output
-from polynya.pictures import draw_panels
+from polynya.names import printable
 from polynya.progress import console, track
-from polynya.scene_names import printable
-from polynya.shards import RowGroup, ShardSet, StoredTile, open_shards
+from polynya.report.pictures import draw_panels
+from polynya.shards.dataset import RowGroup, ShardSet, StoredTile, open_shards
+from polynya.shards.manifest import SceneResult, read_manifest
+from polynya.storage.ownership import make_folder, open_output
 
 TILES_FILE = "tiles.png"
 _COLUMNS = 8

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from polynya.grid import Tile
-from polynya.recipe import LabelOptions, Recipe
-from polynya.scenes import BANDS, Scene
-from polynya.shards import FILE_BYTES, FORMAT
+from polynya.recipe.recipe import LabelOptions, Recipe
+from polynya.scenes.reading import BANDS, Scene
+from polynya.shards.dataset import FILE_BYTES, FORMAT
 
 _BYTES_PER_PIXEL = len(BANDS) + 1
 """Colours and label."""

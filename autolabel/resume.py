@@ -13,13 +13,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from autolabel.found import Found, find_contents
+from autolabel.inspection import Found, find_contents
 from autolabel.tasks import Job
-from polynya.dataset import damaged_files
-from polynya.manifest import SceneResult
+from polynya.names import printable, unique_id
 from polynya.progress import console
-from polynya.scene_names import printable
-from polynya.scenes import Scene, SceneRef, unique_id
+from polynya.scenes.finding import SceneRef
+from polynya.scenes.reading import Scene
+from polynya.shards.lifecycle import damaged_files
+from polynya.shards.manifest import SceneResult
 
 Why = Literal["changed", "lost", "beside"]
 _WHY: dict[Why, str] = {

@@ -11,12 +11,11 @@ from pathlib import Path
 import numpy as np
 import typer
 
-from autolabel.engines import Engine, EngineName, open_engine, run_all, worker_died
-from autolabel.found import Found, find_contents
-from autolabel.history import Work, compare
-from autolabel.levels import levels_of
-from autolabel.overview import draw_overviews, picture_name
+from autolabel.filters.illumination.levels import levels_of
+from autolabel.inspection import Found, find_contents
+from autolabel.label_pictures import draw_overviews, picture_name
 from autolabel.plan import Unit, needs_sky, plan_units, sky_name
+from autolabel.resume import Work, compare
 from autolabel.tasks import (
     Job,
     PartResult,
@@ -26,9 +25,18 @@ from autolabel.tasks import (
     read_note,
     unit_note,
 )
-from autolabel.thresholds import get_profile
+from autolabel.thresholds.profiles import get_profile
 from polynya.attempt import Failure, attempt
-from polynya.dataset import (
+from polynya.engines.engines import Engine, EngineName, open_engine, run_all, worker_died
+from polynya.errors import ScenesFailedError, failed_of
+from polynya.grid import tile_grid
+from polynya.names import printable
+from polynya.progress import console, progress
+from polynya.recipe.recipe import Recipe, load_recipe
+from polynya.scenes.finding import SceneRef, find_scenes
+from polynya.scenes.identity import scene_digest
+from polynya.scenes.reading import Scene
+from polynya.shards.lifecycle import (
     announce,
     damaged_files,
     finish_dataset,
@@ -36,16 +44,9 @@ from polynya.dataset import (
     labelled_before,
     open_dataset,
 )
-from polynya.errors import ScenesFailedError, failed_of
-from polynya.grid import tile_grid
-from polynya.identity import scene_digest
-from polynya.manifest import MANIFEST_FILE, SceneResult, read_manifest
-from polynya.progress import console, progress
-from polynya.recipe import Recipe, load_recipe
-from polynya.scene_names import printable
-from polynya.scenes import Scene, SceneRef, find_scenes
-from polynya.storage import Folder, absolute
-from polynya.stores import gdal_path, is_remote
+from polynya.shards.manifest import MANIFEST_FILE, SceneResult, read_manifest
+from polynya.storage.folder import Folder, absolute
+from polynya.storage.stores import gdal_path, is_remote
 
 _LEAST_SIZE = 256
 """Pixels along the longer side; with fewer, the filter's cells of 32 pixels are fewer than 8."""

@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autolabel.labels import Labelled, label_and_filter
-from autolabel.thresholds import Profile, get_profile
+from autolabel.thresholds.profiles import Profile, get_profile
 from polynya.grid import tile_grid
-from polynya.layers import SceneLayers
-from polynya.recipe import Recipe
-from polynya.shard_writer import LabelledTile
+from polynya.recipe.recipe import Recipe
+from polynya.scenes.layers import SceneLayers
+from polynya.shards.writer import LabelledTile
 
 if TYPE_CHECKING:  # Numba takes half a second to import; only one filter needs it.
-    from autolabel.illumination import Sky
+    from autolabel.filters.illumination.sky import Sky
 
 
 @dataclass(frozen=True)
@@ -107,8 +107,8 @@ def label_pixels(
         result.label[thick_cloud] = recipe.classes.nodata
     uncertain = None
     if options.uncertain == "nodata":
-        from autolabel.brightness import brightness
-        from autolabel.illumination import confidence
+        from autolabel.filters.illumination.sky import confidence
+        from autolabel.thresholds.brightness import brightness
 
         uncertain = confidence(brightness(image), valid, result.sky) < options.least_confidence
         result.label[uncertain] = recipe.classes.nodata

@@ -14,19 +14,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from autolabel.filters.illumination.scene_sky import find_sky, pack_sky, sky_over_rows, unpack_sky
 from autolabel.plan import Part, Unit, needs_sky, sky_name
 from autolabel.scene_tiles import LabelledScene, cut_tiles, label_pixels
-from autolabel.skies import find_sky, pack_sky, sky_over_rows, unpack_sky
-from autolabel.thresholds import get_profile
+from autolabel.thresholds.profiles import get_profile
 from polynya.attempt import Failure, attempt
-from polynya.dataset import WORK_FOLDER
 from polynya.errors import OutputError
 from polynya.grid import tile_grid
-from polynya.layers import read_layers
-from polynya.recipe import Recipe
-from polynya.scenes import Scene, read_scene
-from polynya.shard_writer import ShardWriter, tile_row
-from polynya.storage import Folder
+from polynya.recipe.recipe import Recipe
+from polynya.scenes.layers import read_layers
+from polynya.scenes.reading import Scene, read_scene
+from polynya.shards.lifecycle import WORK_FOLDER
+from polynya.shards.writer import ShardWriter, tile_row
+from polynya.storage.folder import Folder
 
 _DOING = "labelled"
 

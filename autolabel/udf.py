@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from autolabel.labels import Method, label_image
-from autolabel.thresholds import Profile
+from autolabel.thresholds.profiles import Profile
 
 if TYPE_CHECKING:
     from pyspark.sql import Column

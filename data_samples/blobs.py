@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from data_samples import SKY_KINDS
 from data_samples.ice import THICK, THIN, VALUE_RANGES, WATER
-from polynya.classes import SEA_ICE
+from polynya.recipe.classes import SEA_ICE
 
 _LEVELS = {WATER: (4.0, 27.0), THIN: (35.0, 199.0), THICK: (209.0, 252.0)}
 """Lowest and highest V of a patch or floe of each class, before texture."""

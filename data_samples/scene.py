@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from data_samples.fields import random_field
 from data_samples.ice import VALUE_RANGES, make_ice
 from data_samples.sky import PIXEL_SIZE, SKY_KINDS, Sky, SkyOptions, make_sky
-from polynya.classes import SEA_ICE
 from polynya.errors import PolynyaError
+from polynya.recipe.classes import SEA_ICE
 
 GENERATOR_VERSION = "1"
 """Changes whenever the same seed would give other pixels."""
@@ -37,7 +37,7 @@ class SampleScene:
     observed: NDArray[np.uint8]
     """(H, W, 3), RGB through cloud and shadow; its sensor noise is its own."""
     truth: NDArray[np.uint8]
-    """(H, W), class codes of `polynya.classes.SEA_ICE`, 255 where there is no data."""
+    """(H, W), class codes of `polynya.recipe.classes.SEA_ICE`, 255 where there is no data."""
     valid: NDArray[np.bool_]
     """(H, W), False beyond the edge of the swath."""
     sky: Sky

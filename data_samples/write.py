@@ -10,8 +10,8 @@ from affine import Affine
 from numpy.typing import NDArray
 
 from data_samples.scene import GENERATOR_VERSION, SampleScene
-from polynya.classes import SEA_ICE
-from polynya.files import UnreadableError, whole_file
+from polynya.recipe.classes import SEA_ICE
+from polynya.storage.files import UnreadableError, whole_file
 
 CRS = "EPSG:3031"
 """Antarctic polar stereographic."""

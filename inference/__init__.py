@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING
 from polynya.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from inference.predict import Prediction, predict_bands, predict_scene
+    from inference.predict.predict import Prediction, predict_bands, predict_scene
 
 __all__ = ["Prediction", "predict_bands", "predict_scene"]
 
 # Commands that only ask for help needn't wait for OpenCV and GDAL.
-__getattr__, __dir__ = lazy_names(__name__, {name: f"inference.predict:{name}" for name in __all__})
+__getattr__, __dir__ = lazy_names(
+    __name__, {name: f"inference.predict.predict:{name}" for name in __all__}
+)

@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from autolabel.commands import EngineOption, Workers
-from inference.choice import parse_products
-from inference.options import MapOptions
-from inference.run import map_scenes
-from polynya.classes import Palette
-from polynya.inference_options import Backend, FirstFilter, Precision
+from inference.run.options import MapOptions
+from inference.run.product_choice import parse_products
+from inference.run.scenes import map_scenes
+from polynya.recipe.classes import Palette
+from polynya.recipe.inference import Backend, FirstFilter, Precision
 
 Out = Annotated[Path, typer.Option("--out", help="Folder for the maps.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Predict finished scenes again.")]

@@ -7,8 +7,8 @@ import os
 import re
 from pathlib import Path
 
-from polynya.stores import gdal_path
-from polynya.uris import public_uri
+from polynya.storage.stores import gdal_path
+from polynya.storage.uris import public_uri
 
 _LONGEST_ID = 120
 """Characters; names of products add some, and file systems end at 255 bytes."""

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from polynya import __version__
-from polynya.recipe import Recipe
+from polynya.recipe.recipe import Recipe
 
 
 def provenance(recipe: Recipe, **extra: str) -> dict[str, str]:

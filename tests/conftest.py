@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 import rasterio
 from rasterio.transform import from_origin
-from spark_cluster import BIN, Cluster
 
 from autolabel.run import label_scenes
 from autolabel.tasks import Job
-from polynya.dataset import finish_dataset, start_dataset
-from polynya.recipe import Recipe
-from polynya.scenes import SceneRef
-from polynya.storage import Folder
+from polynya.recipe.recipe import Recipe
+from polynya.scenes.finding import SceneRef
+from polynya.shards.lifecycle import finish_dataset, start_dataset
+from polynya.storage.folder import Folder
+from spark_cluster import BIN, Cluster
 
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -90,7 +90,7 @@ def ice_image(height: int, width: int, seed: int = 0) -> np.ndarray:
 
 
 class HereEngine:
-    """Runs tasks one after another in this process (`autolabel.engines.Engine`)."""
+    """Runs tasks one after another in this process (`polynya.engines.engines.Engine`)."""
 
     def run(self, task, items, advance):
         results = []

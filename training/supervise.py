@@ -23,11 +23,12 @@ import typer
 
 from polynya.cli import run_script
 from polynya.errors import EXIT_CODE, OutputError, PolynyaError
-from polynya.locks import BEAT, STALE, locked
 from polynya.progress import console
-from training import checkpoints, ending
-from training.ending import STOPPED_EXIT_CODE, StopRequest
+from polynya.storage.locks import BEAT, STALE, locked
 from training.errors import RankLostError
+from training.model_folder import checkpoints
+from training.run import ending
+from training.run.ending import STOPPED_EXIT_CODE, StopRequest
 
 _TRAIN = Path(__file__).with_name("train.py")
 _FAILED_STARTS = 3

@@ -17,14 +17,14 @@ import typer
 
 from polynya.cli import print_error, run_script
 from polynya.errors import EXIT_CODE, PolynyaError
-from polynya.recipe import load_recipe
-from polynya.shards import open_shards
-from polynya.training_options import HorovodOptions
-from training import checkpoints
-from training.ending import StopRequest, leave, leave_early, say_at_once
+from polynya.recipe.recipe import load_recipe
+from polynya.recipe.training import HorovodOptions
+from polynya.shards.dataset import open_shards
 from training.errors import RankLostError, StoppedError
-from training.launchers import same_command
-from training.records import TrainingSummary
+from training.model_folder import checkpoints
+from training.model_folder.training_log import TrainingSummary
+from training.ranks.launchers import same_command
+from training.run.ending import StopRequest, leave, leave_early, say_at_once
 
 
 def train(
@@ -52,13 +52,13 @@ def train(
     ] = False,
 ) -> None:
     """Train a model on labelled tiles; on many ranks under horovodrun, mpirun or srun."""
-    from training.collective import exchanging, open_collective
-    from training.devices import configure_devices, import_tensorflow
+    from training.ranks.collective import exchanging, open_collective
+    from training.ranks.devices import configure_devices, import_tensorflow
 
     import_tensorflow()
     collective = open_collective(_horovod_options(shards, recipe))
     threads = configure_devices(collective)
-    from training.start import start_run
+    from training.run.start import start_run
 
     is_first = collective.rank == 0
     with StopRequest(_say_stopping if is_first else _say_nothing) as wants_stop:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from autolabel.compiled import compiled
+from polynya.compiled import compiled
 
 Bytes = NDArray[np.uint8]
 

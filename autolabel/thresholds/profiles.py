@@ -15,9 +15,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from polynya.classes import SEA_ICE, ClassScheme
 from polynya.errors import RecipeError
-from polynya.thresholds import ColorRange, Profile, color_grid
+from polynya.recipe.classes import SEA_ICE, ClassScheme
+from polynya.recipe.thresholds import ColorRange, Profile, color_grid
 
 __all__ = ["PROFILES", "ROSS_SEA_SUMMER", "ColorRange", "Profile", "get_profile", "label_by_color"]
 
@@ -80,7 +80,7 @@ def label_by_color(
     labels = np.empty(rgb.shape[:2], np.uint8)
     if isinstance(tables, _ValueSteps):
         # Numba takes half a second to import, too long for whoever only asks for a profile.
-        from autolabel.brightness import codes_by_color
+        from autolabel.thresholds.brightness import codes_by_color
 
         pixels = np.ascontiguousarray(rgb)
         codes_by_color(pixels, tables.base, tables.starts, tables.added, labels)
@@ -110,7 +110,7 @@ def label_by_brightness(
     Returns:
         uint8 (H, W), as `label_by_color`.
     """
-    from autolabel.brightness import codes_by_brightness
+    from autolabel.thresholds.brightness import codes_by_brightness
 
     tables = _tables(profile, classes)
     if not isinstance(tables, _ValueSteps):

@@ -19,8 +19,8 @@ from benchmarks.labels.sets import (
     list_scenes,
 )
 from polynya.errors import EXIT_CODE, PolynyaError
-from polynya.files import output_folder
 from polynya.progress import console
+from polynya.storage.files import output_folder
 
 OUT = Path("runs/bench/accuracy")
 

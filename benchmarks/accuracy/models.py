@@ -11,9 +11,9 @@ from pathlib import Path
 
 from benchmarks.accuracy.training_scenes import Kind, write_training_scenes
 from polynya.errors import PolynyaError
-from polynya.files import output_folder
-from polynya.recipe import Recipe, load_recipe
-from training.model_folder import CARD_FILE, HISTORY_FILE
+from polynya.recipe.recipe import Recipe, load_recipe
+from polynya.storage.files import output_folder
+from training.model_folder.folder import CARD_FILE, HISTORY_FILE
 
 ROOT = Path(__file__).parents[2]
 """The clone, where recipes and entry points are."""

@@ -14,9 +14,9 @@ from benchmarks.labels.methods import title
 from benchmarks.labels.real import use_palette
 from benchmarks.labels.scenes import make_bench_scene
 from benchmarks.labels.scoring import SceneResult, contaminated, label_all, of_set, worst
-from inference.predict import open_model
-from polynya.classes import SEA_ICE
-from polynya.pictures import draw_panels
+from inference.predict.predict import open_model
+from polynya.recipe.classes import SEA_ICE
+from polynya.report.pictures import draw_panels
 
 _PANEL = 512
 """Longest side of a panel in pixels."""

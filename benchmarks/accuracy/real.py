@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from autolabel.labels import Labelled, label_and_filter
 from benchmarks.accuracy.models import BenchModel, Workplace
 from benchmarks.accuracy.scoring import model_labels
+from benchmarks.common.tables import write_markdown
 from benchmarks.labels.methods import METHODS, title
 from benchmarks.labels.real import (
     BRIGHT,
@@ -30,10 +31,9 @@ from benchmarks.labels.real import (
     use_palette,
 )
 from benchmarks.labels.scenes import BenchScene
-from benchmarks.tables import write_markdown
-from inference.predict import open_model
-from polynya.classes import SEA_ICE
-from polynya.pictures import draw_panels
+from inference.predict.predict import open_model
+from polynya.recipe.classes import SEA_ICE
+from polynya.report.pictures import draw_panels
 
 _MOST_PIXELS = 600_000
 """Of all panels of a picture together."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.accuracy.models import AFTER_FILTER, THROUGH_CLOUD, BenchModel, Training
+from benchmarks.common.tables import write_markdown
 from benchmarks.labels.methods import title
 from benchmarks.labels.report import (
     accuracy_rows,
@@ -27,11 +28,10 @@ from benchmarks.labels.scoring import (
     total_counts,
 )
 from benchmarks.labels.sets import CONTAMINATED
-from benchmarks.tables import write_markdown
 from data_samples import SKY_KINDS
-from inference.tables import Table
-from polynya.classes import SEA_ICE
-from training.metrics import scores
+from polynya.recipe.classes import SEA_ICE
+from polynya.report.tables import Table
+from training.metrics.confusion import scores
 
 CLEAR = "clear"
 GOALS = {CLEAR: 0.985, **dict.fromkeys(CONTAMINATED, 0.98)}

@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 
 from benchmarks.accuracy.models import BenchModel, Workplace
 from benchmarks.accuracy.training_scenes import write_image
+from benchmarks.common.workers import for_each_scene
 from benchmarks.labels.scenes import BenchScene, make_bench_scene
 from benchmarks.labels.scoring import Counts, SceneResult, count_labels, score_scene
 from benchmarks.labels.sets import SceneSpec
-from benchmarks.workers import for_each_scene
-from inference.predict import open_model, predict_scene
-from polynya.files import output_folder, write_text
+from inference.predict.predict import open_model, predict_scene
 from polynya.progress import track
-from polynya.scenes import open_scene
-from training.model_folder import MODEL_FILE, TrainedModel
+from polynya.scenes.reading import open_scene
+from polynya.storage.files import output_folder, write_text
+from training.model_folder.folder import MODEL_FILE, TrainedModel
 
 FILTERS = "filters"
 """Folder of the scores of thresholds and filters, beside those of the models."""

@@ -12,10 +12,10 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning
 
-from benchmarks.accuracy.mosaic import make_mosaic
-from benchmarks.workers import for_each_scene
+from benchmarks.common.workers import for_each_scene
 from data_samples import make_scene
-from polynya.files import output_folder, whole_file
+from data_samples.mosaic import make_mosaic
+from polynya.storage.files import output_folder, whole_file
 
 
 class Kind(StrEnum):

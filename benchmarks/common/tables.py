@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.machine import describe_machine
-from inference.tables import Table
-from polynya.files import write_text
+from benchmarks.common.machine import describe_machine
+from polynya.report.tables import Table
+from polynya.storage.files import write_text
 
 
 def write_tables(tables: Sequence[tuple[str, Table]], folder: Path) -> None:

@@ -10,14 +10,14 @@ from typing import Annotated, Any
 
 import typer
 
+from benchmarks.common.tables import write_markdown
 from benchmarks.input.data import InputFiles, make_files
 from benchmarks.input.measure import AUGMENTATIONS, CACHES, PNG, Augmentation, Input
 from benchmarks.input.report import augmentation_table, speed_table, start_table
 from benchmarks.labelling.commands import ROOT, CommandFailedError, environment
-from benchmarks.tables import write_markdown
 from polynya.cli import one_sentence_errors
-from polynya.files import output_folder
 from polynya.progress import track
+from polynya.storage.files import output_folder
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 

@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 
 from data_samples import GENERATOR_VERSION, SampleScene, make_scene
 from data_samples.write import CRS
-from polynya.dataset import finish_dataset, start_dataset
-from polynya.files import output_folder, whole_file, write_text
 from polynya.grid import tile_grid
-from polynya.manifest import SceneResult
 from polynya.progress import track
-from polynya.recipe import Recipe
-from polynya.scenes import open_scene
-from polynya.shard_writer import LabelledTile, ShardWriter, tile_row
-from polynya.storage import Folder
+from polynya.recipe.recipe import Recipe
+from polynya.scenes.reading import open_scene
+from polynya.shards.lifecycle import finish_dataset, start_dataset
+from polynya.shards.manifest import SceneResult
+from polynya.shards.writer import LabelledTile, ShardWriter, tile_row
+from polynya.storage.files import output_folder, whole_file, write_text
+from polynya.storage.folder import Folder
 
 SEED = 5501
 """Of all tiles; no other benchmark has it."""

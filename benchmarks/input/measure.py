@@ -24,10 +24,10 @@ import numpy as np
 import typer
 
 from benchmarks.input.data import InputFiles
-from polynya.recipe import Recipe
-from polynya.training_options import AugmentOptions
-from training.collective import SingleProcess
-from training.devices import configure_devices, import_tensorflow
+from polynya.recipe.recipe import Recipe
+from polynya.recipe.training import AugmentOptions
+from training.ranks.collective import SingleProcess
+from training.ranks.devices import configure_devices, import_tensorflow
 
 BATCH = 32
 """Tiles of a batch, the paper's."""
@@ -116,8 +116,8 @@ def png_batches(files: InputFiles) -> Epoch:
 
 def shard_batches(cache: str, files: InputFiles, threads: int) -> Epoch:
     """The input of a training, with a value of the recipe's key 'training.input.cache'."""
-    from polynya.shards import open_shards
-    from training.prepare import open_sources
+    from polynya.shards.dataset import open_shards
+    from training.run.build import open_sources
 
     recipe = _recipe(files, cache)
     shards = open_shards(files.shards)

@@ -7,7 +7,7 @@ from statistics import median
 
 from benchmarks.input.data import InputFiles, stored_bytes
 from benchmarks.input.measure import BATCH, PNG, Augmentation, Input
-from inference.tables import Table
+from polynya.report.tables import Table
 
 A100_TILES_PER_S = 586
 """Images of 256 x 256 px a second that the paper's U-Net takes on one A100."""

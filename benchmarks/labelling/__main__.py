@@ -12,7 +12,7 @@ from benchmarks.labelling import steps
 from benchmarks.labelling.commands import BenchMethod
 from benchmarks.labelling.estimate import Place
 from polynya.cli import one_sentence_errors
-from polynya.files import output_folder
+from polynya.storage.files import output_folder
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 

@@ -14,7 +14,7 @@ import yaml
 
 from benchmarks.labelling.meter import Cost
 from polynya.errors import PolynyaError
-from polynya.files import output_folder, write_text
+from polynya.storage.files import output_folder, write_text
 
 ROOT = Path(__file__).parents[2]
 """The clone, where the entry points are."""

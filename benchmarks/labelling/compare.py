@@ -17,10 +17,10 @@ from benchmarks.labelling.commands import (
 )
 from benchmarks.labelling.data import SceneFiles
 from benchmarks.labelling.meter import Cost
-from polynya.manifest import read_manifest
-from polynya.ownership import remove_ours
 from polynya.progress import track
-from polynya.storage import Folder
+from polynya.shards.manifest import read_manifest
+from polynya.storage.folder import Folder
+from polynya.storage.ownership import remove_ours
 
 _PUBLISHED_SETTINGS = (
     "spark.driver.memory=6g",

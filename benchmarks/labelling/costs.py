@@ -11,8 +11,8 @@ from statistics import median
 
 from benchmarks.labelling.scaling import ScalingRun
 from benchmarks.labelling.timed import UnitRecord
-from polynya.files import write_text
-from polynya.scenes import Scene
+from polynya.scenes.reading import Scene
+from polynya.storage.files import write_text
 
 _TASK, _SKY_TASK = "label_unit", "find_scene_sky"
 _MEGA = 1e6

@@ -11,11 +11,11 @@ import rasterio
 from affine import Affine
 from numpy.typing import NDArray
 
-from benchmarks.workers import for_each_scene
+from benchmarks.common.workers import for_each_scene
 from data_samples import GENERATOR_VERSION, make_scene
 from data_samples.write import CRS
-from polynya.files import output_folder, whole_file
 from polynya.grid import tile_grid
+from polynya.storage.files import output_folder, whole_file
 
 SEED = 9701
 """Of all scenes; no other benchmark has it."""

@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from autolabel.engines import open_engine
+from polynya.engines.engines import open_engine
 
 
 def nothing(item: int) -> None:

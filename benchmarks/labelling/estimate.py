@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 from benchmarks.labelling.costs import Costs
 from benchmarks.labelling.simulate import Simulated, simulate
-from polynya.recipe import Recipe
-from polynya.scenes import Scene
+from polynya.recipe.recipe import Recipe
+from polynya.scenes.reading import Scene
 
 _SAMPLE = 64
 """Scenes that are planned; units of more scenes are the same."""
 _REQUESTS_AT_ONCE = 16
-"""As `autolabel.run` reads headers and `polynya.storage` removes notes."""
+"""As `autolabel.run` reads headers and `polynya.storage.folder` removes notes."""
 _LISTED = 1000
 """Names that an object store lists in one request."""
 _HOUR = 3600.0

@@ -21,8 +21,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from autolabel.published import published_filter
-from polynya.classes import SEA_ICE
+from autolabel.filters.published import published_filter
+from polynya.recipe.classes import SEA_ICE
 
 _RANGES = {
     "open_water": ((0, 0, 0), (185, 255, 30)),

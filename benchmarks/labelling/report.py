@@ -10,7 +10,7 @@ from benchmarks.labelling.costs import Costs
 from benchmarks.labelling.estimate import Estimate
 from benchmarks.labelling.scaling import ScalingRun, Setup, of_setup, phases, speed_up
 from benchmarks.labelling.simulate import Simulated
-from inference.tables import Table
+from polynya.report.tables import Table
 
 _MIB = 2**20
 

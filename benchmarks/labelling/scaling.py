@@ -13,8 +13,8 @@ from benchmarks.labelling.commands import BenchMethod, run_measured, spark_submi
 from benchmarks.labelling.meter import Cost
 from benchmarks.labelling.timed import RunRecord, read_run
 from benchmarks.labelling.timed_job import DRIVER_FILE, UNITS
-from polynya.ownership import remove_ours
 from polynya.progress import track
+from polynya.storage.ownership import remove_ours
 
 _SCRIPT = "benchmarks/labelling/timed_job.py"
 

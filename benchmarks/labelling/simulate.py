@@ -13,8 +13,8 @@ from itertools import chain, repeat
 
 from autolabel.plan import needs_sky, plan_units
 from benchmarks.labelling.costs import Costs
-from polynya.recipe import Recipe
-from polynya.scenes import Scene
+from polynya.recipe.recipe import Recipe
+from polynya.scenes.reading import Scene
 
 
 @dataclass(frozen=True)

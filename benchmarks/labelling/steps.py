@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
+from benchmarks.common.tables import write_markdown, write_tables
 from benchmarks.labelling import report
 from benchmarks.labelling.commands import BenchMethod, run_measured, spark_submit, write_recipe
 from benchmarks.labelling.compare import compare
@@ -25,12 +26,11 @@ from benchmarks.labelling.scaling import (
     phases,
 )
 from benchmarks.labelling.simulate import Simulated, simulate
-from benchmarks.tables import write_markdown, write_tables
-from inference.tables import Table
 from polynya.errors import PolynyaError
-from polynya.files import output_folder
-from polynya.recipe import Recipe, load_recipe
-from polynya.scenes import Scene, open_scene
+from polynya.recipe.recipe import Recipe, load_recipe
+from polynya.report.tables import Table
+from polynya.scenes.reading import Scene, open_scene
+from polynya.storage.files import output_folder
 
 ENGINES = tuple(dict.fromkeys(setup.engine for setup in (*SPARK_SETUPS, *PLAIN_SETUPS)))
 _EMPTY_TASKS = 300

@@ -1,8 +1,8 @@
 """An engine that notes, for each unit of work, where a worker's time goes.
 
-It wraps any engine of `autolabel.engines`; tasks and their results stay as they are. A worker runs
-its task under Python's own profiler, whose times of a few public functions are the phases: what
-runs below them is compiled code, which a profiler doesn't slow down.
+It wraps any engine of `polynya.engines.engines`; tasks and their results stay as they are. A worker
+runs its task under Python's own profiler, whose times of a few public functions are the phases:
+what runs below them is compiled code, which a profiler doesn't slow down.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from autolabel.engines import Engine
-from polynya.files import output_folder, write_text
+from polynya.engines.engines import Engine
 from polynya.progress import Advance
+from polynya.storage.files import output_folder, write_text
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -12,15 +12,15 @@ from typing import Annotated
 import typer
 
 from autolabel.commands import EngineOption, MoreScenes, Out, RecipeFile, Scenes, Workers
-from autolabel.engines import open_engine
 from autolabel.run import label_scenes, report
 from autolabel.tasks import Job
 from benchmarks.labelling.timed import TimedEngine
 from polynya.cli import run_script
-from polynya.dataset import finish_dataset, start_dataset
-from polynya.files import write_text
-from polynya.recipe import load_recipe
-from polynya.scenes import find_scenes
+from polynya.engines.engines import open_engine
+from polynya.recipe.recipe import load_recipe
+from polynya.scenes.finding import find_scenes
+from polynya.shards.lifecycle import finish_dataset, start_dataset
+from polynya.storage.files import write_text
 
 DRIVER_FILE = "driver.json"
 UNITS = "units"

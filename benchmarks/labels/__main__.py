@@ -12,8 +12,8 @@ import typer
 
 from benchmarks.labels.sets import QUICK_SITES, QUICK_SIZE, SETS, Split, choose_sets, list_scenes
 from polynya.errors import EXIT_CODE, PolynyaError
-from polynya.files import output_folder
 from polynya.progress import console
+from polynya.storage.files import output_folder
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -55,10 +55,10 @@ def accuracy(
     """
     if context.invoked_subcommand is not None:
         return
+    from benchmarks.common.workers import for_each_scene
     from benchmarks.labels.pictures import draw_worst_scenes
     from benchmarks.labels.report import write_report
     from benchmarks.labels.scoring import score_scene
-    from benchmarks.workers import for_each_scene
 
     with _told_errors():
         sites, size = (sites or QUICK_SITES, QUICK_SIZE) if quick else (sites, None)
@@ -79,8 +79,8 @@ def agreement(
     out: OutOption = OUT,
 ) -> None:
     """Measure how label images agree with the truth, as the paper does (SSIM), and by pixel."""
+    from benchmarks.common.workers import for_each_scene
     from benchmarks.labels.agreement import measure_agreement, write_agreement
-    from benchmarks.workers import for_each_scene
 
     with _told_errors():
         sites, size = (sites or QUICK_SITES, QUICK_SIZE) if quick else (sites, None)

@@ -14,15 +14,15 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.common.tables import write_markdown
 from benchmarks.labels.methods import METHODS, THRESHOLDS
 from benchmarks.labels.scenes import make_bench_scene
 from benchmarks.labels.scoring import label_all
 from benchmarks.labels.sets import SceneSpec
 from benchmarks.labels.similarity import structural_similarity
-from benchmarks.tables import write_markdown
 from data_samples import SKY_KINDS
-from inference.tables import Table
-from polynya.classes import SEA_ICE
+from polynya.recipe.classes import SEA_ICE
+from polynya.report.tables import Table
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.common.workers import for_each_scene
 from benchmarks.labels.methods import THRESHOLDS, title
 from benchmarks.labels.scenes import make_bench_scene
 from benchmarks.labels.scoring import (
@@ -19,9 +20,8 @@ from benchmarks.labels.scoring import (
     worst,
 )
 from benchmarks.labels.sets import SceneSpec
-from benchmarks.workers import for_each_scene
-from polynya.classes import SEA_ICE
-from polynya.pictures import draw_panels, thinning
+from polynya.recipe.classes import SEA_ICE
+from polynya.report.pictures import draw_panels, thinning
 
 Plan = dict[SceneSpec, list[tuple[Path, str]]]
 """File and heading of each picture of a scene."""

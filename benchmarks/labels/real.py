@@ -15,18 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autolabel.labels import Labelled, Method, label_and_filter
-from autolabel.thresholds import ColorRange, Profile
+from autolabel.thresholds.profiles import ColorRange, Profile
+from benchmarks.common.tables import write_markdown
 from benchmarks.labels.methods import METHODS, PUBLISHED, THRESHOLDS, title
-from benchmarks.tables import write_markdown
-from inference.tables import Table
-from polynya.classes import SEA_ICE
 from polynya.errors import PolynyaError, SceneError
-from polynya.files import whole_file
-from polynya.layers import SceneLayers
-from polynya.pictures import draw_panels
-from polynya.rasters import opened_raster
-from polynya.recipe import LabelOptions, SceneOptions
-from polynya.scenes import open_scene, read_scene
+from polynya.rasters.opening import opened_raster
+from polynya.recipe.classes import SEA_ICE
+from polynya.recipe.recipe import LabelOptions, SceneOptions
+from polynya.report.pictures import draw_panels
+from polynya.report.tables import Table
+from polynya.scenes.layers import SceneLayers
+from polynya.scenes.reading import open_scene, read_scene
+from polynya.storage.files import whole_file
 
 Mask = NDArray[np.bool_]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.common.tables import write_markdown
 from benchmarks.labels.methods import THRESHOLDS, title
 from benchmarks.labels.scoring import (
     SceneResult,
@@ -22,10 +23,9 @@ from benchmarks.labels.scoring import (
     worst,
 )
 from benchmarks.labels.sets import SETS
-from benchmarks.tables import write_markdown
 from data_samples import SKY_KINDS
-from inference.tables import Table
-from polynya.classes import SEA_ICE
+from polynya.recipe.classes import SEA_ICE
+from polynya.report.tables import Table
 
 Results = Sequence[SceneResult]
 

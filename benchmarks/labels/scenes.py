@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autolabel import label_image
-from benchmarks.labels.blobs import make_blobs
 from benchmarks.labels.sets import SETS, SceneSpec
 from data_samples import SKY_KINDS, make_scene
+from data_samples.blobs import make_blobs
 
 _NOISE_STREAM = 1001
 """Keeps the added noise apart from what the generators draw from the same seed."""
@@ -30,7 +30,7 @@ class BenchScene:
     observed: NDArray[np.uint8]
     """(H, W, 3), RGB; 0 in all bands where there is no data, and nowhere else."""
     truth: NDArray[np.uint8]
-    """(H, W), class codes of `polynya.classes.SEA_ICE`, 255 where there is no data."""
+    """(H, W), class codes of `polynya.recipe.classes.SEA_ICE`, 255 where there is no data."""
     valid: NDArray[np.bool_]
     """(H, W), True where there is data."""
 

@@ -13,8 +13,8 @@ from autolabel import label_image
 from benchmarks.labels.methods import METHODS, THRESHOLDS
 from benchmarks.labels.scenes import BenchScene, make_bench_scene
 from benchmarks.labels.sets import CONTAMINATED, SceneSpec
-from polynya.classes import SEA_ICE
-from training.metrics import confusion_matrix
+from polynya.recipe.classes import SEA_ICE
+from training.metrics.confusion import confusion_matrix
 
 Codes = NDArray[np.uint8]
 Counts = NDArray[np.int64]

@@ -44,7 +44,7 @@ class SceneSet:
     sites: int = 6
     """Number of sites unless another is wanted."""
     generator: Literal["samples", "blobs"] = "samples"
-    """`data_samples.make_scene`, or `benchmarks.labels.blobs.make_blobs`."""
+    """`data_samples.make_scene`, or `data_samples.blobs.make_blobs`."""
     sky: SkyOptions = field(default_factory=SkyOptions)
     """How cloudy; for the generator "samples"."""
     texture: float | None = None

@@ -13,11 +13,11 @@ import numpy as np
 
 from autolabel import label_image
 from autolabel.labels import Method
+from benchmarks.common.tables import write_markdown
 from benchmarks.labels.methods import METHODS, PUBLISHED, THRESHOLDS, title
 from benchmarks.labels.scenes import BenchScene
-from benchmarks.tables import write_markdown
-from inference.tables import Table
 from polynya.progress import track
+from polynya.report.tables import Table
 
 COPY = "copy"
 """What a copy of the image is called among the methods."""

@@ -8,15 +8,15 @@ from typing import Annotated
 
 import typer
 
+from benchmarks.common.tables import write_markdown
 from benchmarks.labelling.data import LARGE_SIZE, SOURCE_SIZE, make_large_scene
 from benchmarks.maps.models import ARCHITECTURES, save_untrained
 from benchmarks.maps.seams import measure_seams, seams_table
 from benchmarks.maps.speed import WAYS, measure_speed, speed_table
-from benchmarks.tables import write_markdown
-from inference.truth import SKIES
 from polynya.cli import one_sentence_errors
-from polynya.files import output_folder
-from polynya.inference_options import Blend
+from polynya.recipe.inference import Blend
+from polynya.scenes.truth import SKIES
+from polynya.storage.files import output_folder
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -89,7 +89,7 @@ def seams(
     out: OutOption = OUT,
 ) -> None:
     """Compare maps made of windows with maps in one piece: probabilities, classes, seams."""
-    from inference.predict import open_model
+    from inference.predict.predict import open_model
 
     folder = output_folder(out).absolute()
     opened = open_model(model)
@@ -122,8 +122,8 @@ def decisions(
 ) -> None:
     """Measure what turns, an ensemble, weights of classes and tidying gain on held-out scenes."""
     from benchmarks.maps.decisions import decisions_table, measure_decisions, train_second
-    from inference.predict import open_model
-    from inference.tune import trials_table
+    from inference.predict.predict import open_model
+    from inference.tune.command import trials_table
 
     folder = output_folder(out).absolute()
     opened = open_model(model.absolute())
@@ -163,7 +163,7 @@ def gaps(
 ) -> None:
     """Count what is wrong beside pixels without data, and what was if they were left black."""
     from benchmarks.maps.gaps import gaps_table, measure_gaps
-    from inference.predict import open_model
+    from inference.predict.predict import open_model
 
     folder = output_folder(out).absolute()
     work = output_folder(folder / "work/gaps")

@@ -15,15 +15,15 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.labelling.commands import ROOT, run_measured
-from inference.decision import Decision
-from inference.ensemble import combine
-from inference.predict import open_model, predict_scene
-from inference.tables import Table
-from inference.tune import Known, Trial, find_decision, known_scenes
-from polynya.files import output_folder
+from inference.predict.decision import Decision
+from inference.predict.ensemble import combine
+from inference.predict.predict import open_model, predict_scene
+from inference.tune.command import Known, Trial, find_decision, known_scenes
 from polynya.progress import track
-from training.metrics import confusion_matrix, scores
-from training.model_folder import CARD_FILE, TrainedModel
+from polynya.report.tables import Table
+from polynya.storage.files import output_folder
+from training.metrics.confusion import confusion_matrix, scores
+from training.model_folder.folder import CARD_FILE, TrainedModel
 
 _BASE = "most probable class"
 

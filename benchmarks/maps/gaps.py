@@ -1,7 +1,7 @@
 """What pixels without data do to the classes beside them: holes are cut into clear scenes.
 
-A model sees the colours beside a gap in its place (`inference.missing`). Compared with that: the
-gap left black, and the scene without the gap.
+A model sees the colours beside a gap in its place (`inference.predict.missing`). Compared with
+that: the gap left black, and the scene without the gap.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autolabel import label_image
-from benchmarks.accuracy.mosaic import make_mosaic
 from benchmarks.accuracy.training_scenes import write_image
-from benchmarks.labels.blobs import make_blobs
 from data_samples import make_scene
-from inference.backends import open_forward
-from inference.decision import decided, read_decision
-from inference.predict import scene_windows
-from inference.rows import row_reader
-from inference.tables import Table
-from inference.windows import blend_bands
+from data_samples.blobs import make_blobs
+from data_samples.mosaic import make_mosaic
+from inference.predict.backends import open_forward
+from inference.predict.decision import decided, read_decision
+from inference.predict.predict import scene_windows
+from inference.predict.rows import row_reader
+from inference.predict.windows import blend_bands
 from polynya.progress import track
-from polynya.scenes import Scene, open_scene, read_scene
-from training.model_folder import TrainedModel
+from polynya.report.tables import Table
+from polynya.scenes.reading import Scene, open_scene, read_scene
+from training.model_folder.folder import TrainedModel
 
 SEED = 9901
 """Of the first scene; no other benchmark has it."""

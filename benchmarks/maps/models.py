@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from polynya.inference_options import InferenceOptions
-from polynya.recipe import Recipe, load_recipe
-from polynya.training_options import ModelOptions
+from polynya.recipe.inference import InferenceOptions
+from polynya.recipe.recipe import Recipe, load_recipe
+from polynya.recipe.training import ModelOptions
 
 _LEAN = Path(__file__).parents[2] / "data_samples/demo.yaml"
 
@@ -21,12 +21,12 @@ def architecture(name: str) -> ModelOptions:
 
 def save_untrained(folder: Path, name: str) -> Path:
     """Write the folder of a model with the weights it begins with, from a fixed seed."""
-    from training.devices import import_tensorflow
+    from training.ranks.devices import import_tensorflow
 
     import_tensorflow()
     import keras
 
-    from training.model_folder import save_model
+    from training.model_folder.folder import save_model
     from training.models import build
 
     keras.utils.set_random_seed(1)
@@ -39,10 +39,10 @@ def save_untrained(folder: Path, name: str) -> Path:
 
 def with_inference(source: Path, folder: Path, options: InferenceOptions) -> Path:
     """The same model with another section `inference` of its recipe."""
-    from training.devices import import_tensorflow
+    from training.ranks.devices import import_tensorflow
 
     import_tensorflow()
-    from training.model_folder import load_model, save_model
+    from training.model_folder.folder import load_model, save_model
 
     model = load_model(source)
     recipe = model.recipe.model_copy(update={"inference": options})

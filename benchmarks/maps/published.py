@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from inference.maps import write_map
-from inference.predict import open_model
+from inference.predict.predict import open_model
+from inference.products.class_map import write_map
 from polynya.grid import tile_grid
-from polynya.scenes import open_scene, read_scene
+from polynya.scenes.reading import open_scene, read_scene
 
 _TILE = 256
 

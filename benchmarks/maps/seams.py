@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from data_samples import make_scene
 from data_samples.write import write_scene
-from inference.predict import Prediction, predict_scene, scene_windows
-from inference.tables import Table
-from inference.windows import Axis, Windows
-from polynya.inference_options import Blend, InferenceOptions
+from inference.predict.predict import Prediction, predict_scene, scene_windows
+from inference.predict.windows import Axis, Windows
 from polynya.progress import track
-from polynya.scenes import Scene, open_scene
-from training.model_folder import TrainedModel
+from polynya.recipe.inference import Blend, InferenceOptions
+from polynya.report.tables import Table
+from polynya.scenes.reading import Scene, open_scene
+from training.model_folder.folder import TrainedModel
 
 SEED = 9801
 """Of the scenes; no other benchmark has it."""

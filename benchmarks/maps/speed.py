@@ -11,11 +11,11 @@ import numpy as np
 
 from benchmarks.labelling.commands import run_measured
 from benchmarks.maps.models import with_inference
-from inference.maps import read_map
-from inference.tables import Table
-from polynya.files import output_folder
-from polynya.inference_options import InferenceOptions
+from inference.products.class_map import read_map
 from polynya.progress import track
+from polynya.recipe.inference import InferenceOptions
+from polynya.report.tables import Table
+from polynya.storage.files import output_folder
 
 WAYS: dict[str, InferenceOptions | None] = {
     "published": None,

@@ -14,7 +14,7 @@ from benchmarks.training.efficiency import SETUPS
 from benchmarks.training.predict import PAPER_BATCH, PAPER_RUNS, from_throughput
 from benchmarks.training.workload import PAPER, Workload
 from polynya.cli import one_sentence_errors
-from polynya.files import output_folder
+from polynya.storage.files import output_folder
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 

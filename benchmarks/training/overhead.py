@@ -17,7 +17,7 @@ from benchmarks.training.workload import (
     make_trainer,
 )
 from polynya.progress import track
-from training.collective import SingleProcess
+from training.ranks.collective import SingleProcess
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def _timed(way: Callable[[int], None], steps: int) -> tuple[float, float]:
 def _fit_model(workload: Workload) -> Any:
     import keras
 
-    from training.losses import masked_crossentropy
+    from training.losses.crossentropy import masked_crossentropy
 
     def loss(labels: Any, probabilities: Any) -> Any:
         total, count = masked_crossentropy(labels, probabilities, nodata=NODATA)

@@ -23,11 +23,11 @@ from benchmarks.training.workload import (
     make_tiles,
     make_trainer,
 )
-from training.collective import Collective, SingleProcess, open_collective
-from training.launchers import launched_ranks
+from training.ranks.collective import Collective, SingleProcess, open_collective
+from training.ranks.launchers import launched_ranks
 
 if TYPE_CHECKING:
-    from training.loop import Trainer
+    from training.step.trainer import Trainer
 
 WARM_UP = 2
 """Steps after a model is made: TensorFlow traces the first, memory grows until the second."""
@@ -81,7 +81,7 @@ def main() -> None:
     alone = launched_ranks()[1] == 1
     # Before TensorFlow starts, so that all its threads stay on the core.
     os.sched_setaffinity(0, {int(cores[0 if alone else _local_rank() % len(cores)])})
-    from training.devices import configure_devices, import_tensorflow
+    from training.ranks.devices import configure_devices, import_tensorflow
 
     import_tensorflow()
     collective = SingleProcess() if alone else open_collective()

@@ -17,7 +17,7 @@ from benchmarks.training.predict import (
     undivided_s,
 )
 from benchmarks.training.table import Row, Traffic
-from inference.tables import Table
+from polynya.report.tables import Table
 
 _TILE_BYTES = 256 * 256 * 4
 """Of a tile of 256 px: three bands and the label, one byte each."""

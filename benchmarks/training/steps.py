@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks.tables import write_markdown, write_tables
+from benchmarks.common.tables import write_markdown, write_tables
 from benchmarks.training import report
 from benchmarks.training.efficiency import SETUPS, measure_efficiency, summarize
 from benchmarks.training.flops import LayerCost, layer_costs
@@ -29,8 +29,8 @@ from benchmarks.training.workload import (
     Workload,
     build_model,
 )
-from inference.tables import Table
-from training.devices import import_tensorflow
+from polynya.report.tables import Table
+from training.ranks.devices import import_tensorflow
 
 WORKLOADS = {"paper": PAPER, "large": LARGE, "largest": LARGEST}
 """By the names that options take."""

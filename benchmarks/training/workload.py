@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from training.collective import Collective
+from training.ranks.collective import Collective
 
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
-    from training.loop import Trainer
+    from training.step.trainer import Trainer
 
 N_CLASSES = 3
 NODATA = 255
@@ -66,7 +66,7 @@ def make_trainer(workload: Workload, collective: Collective) -> Trainer:
     """The project's own trainer, with Adam, all ranks with the weights of rank 0."""
     import keras
 
-    from training.loop import Trainer
+    from training.step.trainer import Trainer
 
     keras.utils.set_random_seed(0)
     model = build_model(workload)

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from autolabel.labels import Method as LabelMethod
 from autolabel.labels import label_and_filter
-from autolabel.thresholds import get_profile
-from inference.evaluation import (
+from autolabel.thresholds.profiles import get_profile
+from inference.evaluate.scores import (
     Evaluation,
     SceneScore,
     accuracy_table,
@@ -24,24 +24,26 @@ from inference.evaluation import (
     scene_table,
     score_scene,
 )
-from inference.maps import map_tags, read_map
-from inference.names import MappedScene, map_name, mapped_scenes
-from inference.predict import open_model, predict_scene
-from inference.products import prediction_tags
-from inference.truth import NO_SCENES, last_part, read_truth, sky_of, truth_path
+from inference.predict.predict import open_model, predict_scene
+from inference.products.class_map import map_tags, read_map
+from inference.run.map_names import MappedScene, map_name, mapped_scenes
+from inference.run.scene import prediction_tags
 from polynya.attempt import Failure, attempt
 from polynya.errors import SceneError, ScenesFailedError, TruthError, failed_of
-from polynya.files import write_text
-from polynya.identity import scene_digest
-from polynya.ownership import check_free, open_output
-from polynya.pictures import draw_confusion, draw_panels, thinning
 from polynya.progress import console, track
-from polynya.recipe import Recipe
-from polynya.scenes import Scene, SceneRef, find_scenes, open_scene, read_layers, read_scene
-from training.model_folder import trained_on
+from polynya.recipe.recipe import Recipe
+from polynya.report.pictures import draw_confusion, draw_panels, thinning
+from polynya.scenes.finding import SceneRef, find_scenes
+from polynya.scenes.identity import scene_digest
+from polynya.scenes.layers import read_layers
+from polynya.scenes.reading import Scene, open_scene, read_scene
+from polynya.scenes.truth import NO_SCENES, last_part, read_truth, sky_of, truth_path
+from polynya.storage.files import write_text
+from polynya.storage.ownership import check_free, open_output
+from training.model_folder.folder import trained_on
 
 if TYPE_CHECKING:
-    from training.model_folder import TrainedModel
+    from training.model_folder.folder import TrainedModel
 
 FILTERS: dict[LabelMethod, str] = {
     "none": "thresholds alone",

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.tables import Table
-from inference.truth import SKIES
-from polynya.classes import ClassScheme
 from polynya.errors import TruthError
-from training.metrics import confusion_matrix, scores
+from polynya.recipe.classes import ClassScheme
+from polynya.report.tables import Table
+from polynya.scenes.truth import SKIES
+from training.metrics.confusion import confusion_matrix, scores
 
 Codes = NDArray[np.uint8]
 Confusion = NDArray[np.int64]

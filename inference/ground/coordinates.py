@@ -21,8 +21,8 @@ from rasterio.control import GroundControlPoint
 from rasterio.errors import RasterioError
 from rasterio.transform import GCPTransformer
 
-from polynya.place import Coefficients, ControlPoints
-from polynya.scenes import Scene
+from polynya.scenes.place import Coefficients, ControlPoints
+from polynya.scenes.reading import Scene
 
 Numbers = NDArray[np.float64]
 ToMap = Callable[[Numbers, Numbers], tuple[Numbers, Numbers]]

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import shapely
 
-from inference.ground import Ground, NoGroundError, Numbers, find_ground, map_unit
-from polynya.scenes import Scene
+from inference.ground.coordinates import Ground, NoGroundError, Numbers, find_ground, map_unit
+from polynya.scenes.reading import Scene
 
 _POINTS_PER_SIDE = 8
 _MOST_POINTS, _MOST_HALVINGS = 4096, 60

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autolabel.compiled import compiled
-from inference.ground import Ground, Numbers, ground_of, map_unit
-from polynya.scenes import Scene
+from inference.ground.coordinates import Ground, Numbers, ground_of, map_unit
+from polynya.compiled import compiled
+from polynya.scenes.reading import Scene
 
 _FIRST_CELLS, _MOST_CELLS = 8, 256
 """Cells between nodes along a side of a scene."""
@@ -109,7 +109,7 @@ def pixel_areas(scene: Scene) -> PixelAreas | None:
     scene.
 
     Returns:
-        None where nothing is known of the ground (`inference.ground.find_ground`).
+        None where nothing is known of the ground (`inference.ground.coordinates.find_ground`).
     """
     ground = ground_of(scene)
     if ground is None:

@@ -11,10 +11,10 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.windows import Forward, Image
+from inference.predict.windows import Forward, Image
 from polynya.environment import install_command
 from polynya.errors import MissingDependencyError, ModelError
-from polynya.inference_options import InferenceOptions
+from polynya.recipe.inference import InferenceOptions
 
 if TYPE_CHECKING:
     import keras

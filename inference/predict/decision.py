@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 from rasterio.features import sieve
 
-from inference.windows import Forward, Image, Probabilities
+from inference.predict.windows import Forward, Image, Probabilities
 from polynya.errors import ModelError
-from polynya.files import write_text
-from polynya.options import Options
-from training.model_folder import DECISION_FILE
+from polynya.recipe.base import Options
+from polynya.storage.files import write_text
+from training.model_folder.folder import DECISION_FILE
 
 _BLOCK_ROWS = 2048
 """Rows of a map that are opened and closed at once; memory depends on it."""

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from inference.predict import open_model
+from inference.predict.predict import open_model
 from polynya.errors import ModelError
-from polynya.files import write_text
 from polynya.provenance import file_digest, provenance
+from polynya.storage.files import write_text
 
 if TYPE_CHECKING:
-    from training.model_folder import TrainedModel
+    from training.model_folder.folder import TrainedModel
 
 
 def ensemble(
@@ -59,7 +59,7 @@ def combine(
         ModelError: A model can't be opened, or they don't go together, or the weights are wrong.
         OutputError: The folder can't be written.
     """
-    from training import model_folder
+    from training.model_folder import folder as model_folder
 
     total_weight = sum(weights)
     if (

@@ -1,7 +1,7 @@
 """Large scenes over several workers: each predicts some bands, one puts them together.
 
 What a worker makes of its bands has the bits that it has in a prediction of the whole scene
-(`inference.windows.blend_bands`), so maps don't depend on who made them.
+(`inference.predict.windows.blend_bands`), so maps don't depend on who made them.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from inference.decision import read_decision
-from inference.predict import predict_bands, scene_windows
-from inference.windows import Band, Image
+from inference.predict.decision import read_decision
+from inference.predict.predict import predict_bands, scene_windows
+from inference.predict.windows import Band, Image
 from polynya.errors import OutputError
-from polynya.files import write_bytes
-from polynya.ownership import remove_file
-from polynya.scenes import Scene
+from polynya.scenes.reading import Scene
+from polynya.storage.files import write_bytes
+from polynya.storage.ownership import remove_file
 
 if TYPE_CHECKING:
-    from training.model_folder import TrainedModel
+    from training.model_folder.folder import TrainedModel
 
 WORK_FOLDER = "_work"
 """Parts that wait for the others, beside the products; gone when a scene is done."""

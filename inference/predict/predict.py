@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.ahead import ahead
-from inference.backends import open_forward
-from inference.decision import Decision, decided, read_decision, tidy
-from inference.rows import row_reader
-from inference.windows import BAND_ROWS, Axis, Band, Windows, blend_bands, fitted
-from polynya.classes import ClassScheme
+from inference.predict.backends import open_forward
+from inference.predict.decision import Decision, decided, read_decision, tidy
+from inference.predict.prefetch import ahead
+from inference.predict.rows import row_reader
+from inference.predict.windows import BAND_ROWS, Axis, Band, Windows, blend_bands, fitted
 from polynya.progress import track
-from polynya.scenes import Scene
-from polynya.xarrays import to_xarray
+from polynya.recipe.classes import ClassScheme
+from polynya.scenes.reading import Scene
+from polynya.scenes.xarrays import to_xarray
 
 if TYPE_CHECKING:  # Keras takes seconds to load and isn't needed to look at windows or maps.
     import xarray
 
-    from training.model_folder import TrainedModel
+    from training.model_folder.folder import TrainedModel
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,10 @@ class Prediction:
 
 def open_model(folder: str | Path) -> TrainedModel:
     """Open a model folder; ModelError if it holds none. Loads Keras, which takes some seconds."""
-    from training.devices import import_tensorflow
+    from training.ranks.devices import import_tensorflow
 
     import_tensorflow()
-    from training.model_folder import load_model
+    from training.model_folder.folder import load_model
 
     return load_model(folder)
 
@@ -69,8 +69,9 @@ def predict_scene(
     """Classify a scene of any size.
 
     Args:
-        model: From `training.model_folder.load_model`.
-        scene: From `polynya.scenes.open_scene`, with the scene options of the model's recipe.
+        model: From `training.model_folder.folder.load_model`.
+        scene: From `polynya.scenes.reading.open_scene`, with the scene options of the model's
+        recipe.
 
         batch_size: Windows per call of the model; default from the model's recipe.
         overlap: Share that neighbouring windows have in common; default from the recipe.

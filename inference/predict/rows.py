@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from autolabel.filters.illumination.scene_sky import find_sky, sky_over_rows
 from autolabel.scene_tiles import filter_scene
-from autolabel.skies import find_sky, sky_over_rows
-from inference.windows import Image, Mask, ReadRows
+from inference.predict.windows import Image, Mask, ReadRows
 from polynya.grid import Tile
-from polynya.layers import read_layers
-from polynya.recipe import Recipe
-from polynya.scenes import Scene, read_scene
+from polynya.recipe.recipe import Recipe
+from polynya.scenes.layers import read_layers
+from polynya.scenes.reading import Scene, read_scene
 
 _ROWS_PER_READ = 1024
 """Files come in blocks of up to about this many rows; with fewer, blocks are decoded repeatedly."""
@@ -26,7 +26,7 @@ def row_reader(scene: Scene, recipe: Recipe, first: int = 0) -> ReadRows:
     its rows have the bits that they have when the scene is filtered whole.
 
     Args:
-        scene: From `polynya.scenes.open_scene`.
+        scene: From `polynya.scenes.reading.open_scene`.
         recipe: Of the model.
         first: First row that will be asked for.
     """

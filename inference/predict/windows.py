@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.ahead import ahead
-from inference.missing import fill_missing
-from polynya.inference_options import Blend
+from inference.predict.missing import fill_missing
+from inference.predict.prefetch import ahead
+from polynya.recipe.inference import Blend
 
 Image = NDArray[np.uint8]
 Mask = NDArray[np.bool_]

@@ -10,10 +10,10 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
-from inference.cog import RasterLayout, cog_rows
-from polynya.classes import ClassScheme
+from inference.products.cog import RasterLayout, cog_rows
 from polynya.errors import SceneError
-from polynya.scenes import Scene
+from polynya.recipe.classes import ClassScheme
+from polynya.scenes.reading import Scene
 
 
 def write_map(

@@ -32,10 +32,10 @@ from rasterio.transform import Affine
 from rasterio.windows import Window
 
 from polynya.errors import OutputError
-from polynya.files import UnreadableError, temporary_file, whole_file
-from polynya.place import ControlPoints
 from polynya.progress import step
-from polynya.scenes import Scene
+from polynya.scenes.place import ControlPoints
+from polynya.scenes.reading import Scene
+from polynya.storage.files import UnreadableError, temporary_file, whole_file
 
 _COG_OPTIONS = {"BLOCKSIZE": 512, "COMPRESS": "DEFLATE", "BIGTIFF": "IF_SAFER"}
 _CACHE_BYTES = 64 * 2**20

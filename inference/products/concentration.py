@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.cog import ROWS, RasterLayout
-from inference.measures import pixel_size
-from inference.windows import Band
-from polynya.classes import ClassScheme
+from inference.ground.measures import pixel_size
+from inference.predict.windows import Band
+from inference.products.cog import ROWS, RasterLayout
 from polynya.errors import RecipeError
-from polynya.inference_options import ConcentrationOptions
-from polynya.scenes import Scene
+from polynya.recipe.classes import ClassScheme
+from polynya.recipe.inference import ConcentrationOptions
+from polynya.scenes.reading import Scene
 
 _SEA_ICE = {
     "total": ("thin_ice", "thick_ice"),

@@ -9,16 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autolabel import PROFILES, label_image
-from inference.measures import map_scale
-from inference.truth import read_truth, truth_path
-from polynya.blocks import Blocks
+from inference.ground.measures import map_scale
 from polynya.errors import TruthError
 from polynya.grid import Tile
-from polynya.pictures import draw_panels, thinning
 from polynya.progress import console
-from polynya.recipe import Recipe
-from polynya.scenes import Scene, read_scene
-from polynya.thresholds import Profile
+from polynya.recipe.recipe import Recipe
+from polynya.recipe.thresholds import Profile
+from polynya.report.blocks import Blocks
+from polynya.report.pictures import draw_panels, thinning
+from polynya.scenes.reading import Scene, read_scene
+from polynya.scenes.truth import read_truth, truth_path
 
 _ROWS = 1024
 """Rows that are read at once."""

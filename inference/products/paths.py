@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from polynya.inference_options import ProductName
+from polynya.recipe.inference import ProductName
 
 COLLECTION_FILE = "collection.json"
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.cog import ROWS, RasterLayout, raster_rows
-from polynya.classes import ClassScheme
+from inference.products.cog import ROWS, RasterLayout, raster_rows
 from polynya.grid import Tile
-from polynya.rasters import opened_raster
-from polynya.scenes import Scene, read_scene
+from polynya.rasters.opening import opened_raster
+from polynya.recipe.classes import ClassScheme
+from polynya.scenes.reading import Scene, read_scene
 
 _OPACITY = 0.5
 """Share of the class colour in an overlay."""

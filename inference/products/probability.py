@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.cog import RasterLayout
-from inference.windows import Probabilities
-from polynya.classes import ClassScheme
-from polynya.scenes import Scene
+from inference.predict.windows import Probabilities
+from inference.products.cog import RasterLayout
+from polynya.recipe.classes import ClassScheme
+from polynya.scenes.reading import Scene
 
 STEP = 0.004
 """What one step of a stored number is worth: 250 is 1."""

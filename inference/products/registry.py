@@ -2,7 +2,7 @@
 
 A product is a `Writer`: it is opened before the first band, gets every band of probabilities and,
 at the end, the class codes of the whole scene. A new one has a class here, a name in
-`polynya.recipe.ProductName` and files in `inference.paths`.
+`polynya.recipe.recipe.ProductName` and files in `inference.products.paths`.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.cog import RasterRows, cog_rows, raster_rows
-from inference.concentration import (
+from inference.predict.windows import Band
+from inference.products.cog import RasterRows, cog_rows, raster_rows
+from inference.products.concentration import (
     Concentration,
     concentration_grid,
     concentration_layout,
     ice_groups,
 )
-from inference.paths import ProductPaths
-from inference.photos import write_label, write_overlay
-from inference.polygons import write_polygons
-from inference.probabilities import STEP, entropy, entropy_layout, probability_layout, stored
-from inference.vectors import VectorFiles
-from inference.windows import Band
-from polynya.classes import ClassScheme
-from polynya.inference_options import InferenceOptions, PolygonOptions
-from polynya.scenes import Scene
+from inference.products.paths import ProductPaths
+from inference.products.photos import write_label, write_overlay
+from inference.products.polygons.polygons import write_polygons
+from inference.products.polygons.vectors import VectorFiles
+from inference.products.probability import STEP, entropy, entropy_layout, probability_layout, stored
+from polynya.recipe.classes import ClassScheme
+from polynya.recipe.inference import InferenceOptions, PolygonOptions
+from polynya.scenes.reading import Scene
 
 Codes = NDArray[np.uint8]
 

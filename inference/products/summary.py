@@ -8,9 +8,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.measures import class_areas, pixel_areas
-from polynya.classes import ClassScheme
-from polynya.scenes import Scene
+from inference.ground.measures import class_areas, pixel_areas
+from polynya.recipe.classes import ClassScheme
+from polynya.scenes.reading import Scene
 
 PRODUCT_COLUMNS = ("mean_entropy", "polygons", "dropped_regions", "dropped_pixels")
 """Columns of products that not every run writes; empty where it doesn't."""

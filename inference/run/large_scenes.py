@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from autolabel.engines import Engine, run_all, worker_died
-from inference.names import NamedScene
-from inference.options import MapOptions, model_of, take_one_core, wanted_of
-from inference.parts import Part, keeps_probabilities, part_file, predict_part, scene_parts
-from inference.paths import ProductPaths
-from inference.products import check_products, is_finished, prediction_tags
+from inference.predict.parts import Part, keeps_probabilities, part_file, predict_part, scene_parts
+from inference.products.paths import ProductPaths
+from inference.run.map_names import NamedScene
+from inference.run.options import MapOptions, model_of, take_one_core, wanted_of
+from inference.run.scene import check_products, is_finished, prediction_tags
 from polynya.attempt import Failure, attempt
-from polynya.ownership import is_whole
+from polynya.engines.engines import Engine, run_all, worker_died
 from polynya.progress import progress
-from polynya.scenes import SceneRef, open_scene
+from polynya.scenes.finding import SceneRef
+from polynya.scenes.reading import open_scene
+from polynya.storage.ownership import is_whole
 
 
 @dataclass(frozen=True)

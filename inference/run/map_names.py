@@ -2,7 +2,7 @@
 
 The STAC items of a folder say which scene each of its maps is of. A scene keeps the name that it
 has there. One whose files would have the names of another scene's gets a name of its own, as scenes
-of one name do in a batch (`polynya.scenes.unique_id`).
+of one name do in a batch (`polynya.scenes.reading.unique_id`).
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from inference.paths import ProductPaths
-from inference.stac import read_items
+from inference.products.paths import ProductPaths
+from inference.stac.item import read_items
 from polynya.attempt import Failure, attempt
-from polynya.inference_options import ProductName
-from polynya.scenes import SceneRef, unique_id
-from polynya.uris import href
+from polynya.names import unique_id
+from polynya.recipe.inference import ProductName
+from polynya.scenes.finding import SceneRef
+from polynya.storage.uris import href
 
 _RESERVED = re.compile(r"collection|catalog|model_[0-9a-f]{16}", re.IGNORECASE)
 """Names of JSON files that are no scene's, here or in any STAC catalogue."""

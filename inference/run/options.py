@@ -8,10 +8,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from inference.choice import inference_options
-from inference.predict import open_model
-from polynya.classes import Palette
-from polynya.inference_options import (
+from inference.predict.predict import open_model
+from inference.run.product_choice import inference_options
+from polynya.recipe.classes import Palette
+from polynya.recipe.inference import (
     Backend,
     FirstFilter,
     InferenceOptions,
@@ -20,7 +20,7 @@ from polynya.inference_options import (
 )
 
 if TYPE_CHECKING:
-    from training.model_folder import TrainedModel
+    from training.model_folder.folder import TrainedModel
 
 
 @dataclass(frozen=True)

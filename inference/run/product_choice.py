@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import get_args
 
-from inference.concentration import ice_groups
+from inference.products.concentration import ice_groups
 from polynya.errors import RecipeError
-from polynya.inference_options import InferenceOptions, ProductName
-from polynya.recipe import Recipe
+from polynya.recipe.inference import InferenceOptions, ProductName
+from polynya.recipe.recipe import Recipe
 
 ALL, NONE = "all", "none"
 

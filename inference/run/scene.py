@@ -10,31 +10,38 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from inference.choice import product_tags
-from inference.decision import read_decision
-from inference.ground import why_without_ground
-from inference.maps import write_map
-from inference.overview import draw_overview, read_preview
-from inference.parts import read_parts
-from inference.paths import ProductPaths
-from inference.photos import upright
-from inference.predict import predict_scene, scene_windows
-from inference.stac import finished_summary, mapped_files, read_item, remove_products, write_item
-from inference.summary import has_data, summarise, summary_columns
-from inference.writers import open_writers
+from inference.ground.coordinates import why_without_ground
+from inference.predict.decision import read_decision
+from inference.predict.parts import read_parts
+from inference.predict.predict import predict_scene, scene_windows
+from inference.products.class_map import write_map
+from inference.products.overview import draw_overview, read_preview
+from inference.products.paths import ProductPaths
+from inference.products.photos import upright
+from inference.products.registry import open_writers
+from inference.products.summary import has_data, summarise, summary_columns
+from inference.run.product_choice import product_tags
+from inference.stac.item import (
+    finished_summary,
+    mapped_files,
+    read_item,
+    remove_products,
+    write_item,
+)
 from polynya.errors import OutputError
-from polynya.identity import scene_digest
-from polynya.inference_options import InferenceOptions
-from polynya.ownership import check_free, folder_kinds, remove_file
+from polynya.names import printable
 from polynya.progress import console
 from polynya.provenance import file_digest, provenance
-from polynya.scene_names import printable
-from polynya.scenes import Scene, SceneRef, open_scene
-from polynya.uris import file_name, public_uri
-from training.model_folder import MODEL_FILE
+from polynya.recipe.inference import InferenceOptions
+from polynya.scenes.finding import SceneRef
+from polynya.scenes.identity import scene_digest
+from polynya.scenes.reading import Scene, open_scene
+from polynya.storage.ownership import check_free, folder_kinds, remove_file
+from polynya.storage.uris import file_name, public_uri
+from training.model_folder.folder import MODEL_FILE
 
 if TYPE_CHECKING:
-    from training.model_folder import TrainedModel
+    from training.model_folder.folder import TrainedModel
 
 Status = Literal["done", "skipped", "nodata", "failed"]
 
@@ -51,7 +58,7 @@ class MapResult:
     reason: str = ""
     """Why it failed, one sentence."""
     summary: dict[str, str] | None = None
-    """Row of `inference.summary.summarise`."""
+    """Row of `inference.products.summary.summarise`."""
 
 
 def map_scene(
@@ -68,7 +75,7 @@ def map_scene(
     """Predict one scene and write its products.
 
     Args:
-        model: From `training.model_folder.load_model`.
+        model: From `training.model_folder.folder.load_model`.
         ref: Which scene.
         folder: Where the products go; it exists.
 
@@ -78,7 +85,8 @@ def map_scene(
         overlap: Share that neighbouring windows have in common; default from the recipe.
 
         options: Which products, and how; default from the model's recipe.
-        parts: Files of `inference.parts` with all bands of the scene, if others predicted them.
+        parts: Files of `inference.predict.parts` with all bands of the scene, if others predicted
+        them.
 
     Raises:
         SceneError: The scene can't be used.

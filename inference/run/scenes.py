@@ -10,27 +10,28 @@ from pathlib import Path
 
 import typer
 
-from autolabel.engines import EngineName, open_engine, run_all, worker_died
-from inference.backends import check_backend
-from inference.collection import write_collection, write_model_item
-from inference.large import ReadyScene, predict_parts
-from inference.names import NamedScene, name_scenes
-from inference.options import MapOptions, model_of, take_one_core, wanted_of
-from inference.parts import remove_parts
-from inference.paths import COLLECTION_FILE, model_file
-from inference.products import MapResult, map_scene
-from inference.summary import summary_columns
-from inference.tables import write_table
+from inference.predict.backends import check_backend
+from inference.predict.parts import remove_parts
+from inference.products.paths import COLLECTION_FILE, model_file
+from inference.products.summary import summary_columns
+from inference.run.large_scenes import ReadyScene, predict_parts
+from inference.run.map_names import NamedScene, name_scenes
+from inference.run.options import MapOptions, model_of, take_one_core, wanted_of
+from inference.run.scene import MapResult, map_scene
+from inference.stac.collection import write_collection, write_model_item
 from polynya.attempt import Failure, attempt
-from polynya.classes import ClassScheme
+from polynya.engines.engines import EngineName, open_engine, run_all, worker_died
 from polynya.errors import OutputError, ScenesFailedError, failed_of
-from polynya.identity import scene_digest
-from polynya.ownership import check_free, open_output
 from polynya.progress import console, progress
 from polynya.provenance import file_digest
-from polynya.scenes import SceneRef, find_scenes, open_scene
-from polynya.storage import absolute
-from training.model_folder import MODEL_FILE
+from polynya.recipe.classes import ClassScheme
+from polynya.report.tables import write_table
+from polynya.scenes.finding import SceneRef, find_scenes
+from polynya.scenes.identity import scene_digest
+from polynya.scenes.reading import open_scene
+from polynya.storage.folder import absolute
+from polynya.storage.ownership import check_free, open_output
+from training.model_folder.folder import MODEL_FILE
 
 SUMMARY_FILE = "summary.csv"
 

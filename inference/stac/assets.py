@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning
 
-from inference.paths import ProductPaths
-from polynya.classes import ClassScheme
-from polynya.inference_options import ProductName
+from inference.products.paths import ProductPaths
+from polynya.recipe.classes import ClassScheme
+from polynya.recipe.inference import ProductName
 
 if TYPE_CHECKING:
     from pystac import Asset

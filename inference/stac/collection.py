@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from inference.assets import CLASSIFICATION, FILE, class_entries, file_fields
-from inference.paths import COLLECTION_FILE, model_file
-from inference.stac import ANY_TIME, check_no_item, collection_id, model_name, read_items
-from polynya.classes import ClassScheme
-from polynya.files import write_text
+from inference.products.paths import COLLECTION_FILE, model_file
+from inference.stac.assets import CLASSIFICATION, FILE, class_entries, file_fields
+from inference.stac.item import ANY_TIME, check_no_item, collection_id, model_name, read_items
 from polynya.provenance import file_digest
-from polynya.recipe import Recipe
-from polynya.uris import href
+from polynya.recipe.classes import ClassScheme
+from polynya.recipe.recipe import Recipe
+from polynya.storage.files import write_text
+from polynya.storage.uris import href
 
 _MLM = "https://stac-extensions.github.io/mlm/v1.4.0/schema.json"
 _WORLD = [-180.0, -90.0, 180.0, 90.0]

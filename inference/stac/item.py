@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 from rasterio.crs import CRS
 
-from inference.assets import CLASSIFICATION, FILE, product_assets
-from inference.footprint import scene_footprint
-from inference.paths import COLLECTION_FILE, ProductPaths, model_file
-from inference.times import Interval, acquired
+from inference.ground.footprint import scene_footprint
+from inference.products.paths import COLLECTION_FILE, ProductPaths, model_file
+from inference.stac.assets import CLASSIFICATION, FILE, product_assets
+from inference.stac.times import Interval, acquired
 from polynya import __version__
-from polynya.classes import ClassScheme
 from polynya.errors import OutputError
-from polynya.files import write_text
-from polynya.inference_options import ProductName
-from polynya.ownership import is_ours, remove_file
-from polynya.scenes import Scene
-from polynya.uris import href
+from polynya.recipe.classes import ClassScheme
+from polynya.recipe.inference import ProductName
+from polynya.scenes.reading import Scene
+from polynya.storage.files import write_text
+from polynya.storage.ownership import is_ours, remove_file
+from polynya.storage.uris import href
 
 if TYPE_CHECKING:
     from pystac import Link
@@ -55,7 +55,7 @@ def write_item(
         classes: Meaning of the codes.
         products: What there is beside the map.
         tags: Provenance of the map.
-        summary: Row of `inference.summary`.
+        summary: Row of `inference.products.summary`.
     """
     item = build_item(paths, scene, classes, products, tags, summary)
     write_text(paths.item, json.dumps(item, indent=2) + "\n")
@@ -121,7 +121,7 @@ def finished_summary(
     Args:
         path: Item of the scene.
         tags: Provenance that the products must have.
-        columns: Names of `inference.summary`.
+        columns: Names of `inference.products.summary`.
 
     Returns:
         Text by column; None if there is no readable item or it has other tags.

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from polynya.errors import SceneError
-from polynya.rasters import opened_raster
-from polynya.scenes import Scene
+from polynya.rasters.opening import opened_raster
+from polynya.scenes.reading import Scene
 
 _TAGS = (
     "ACQUIRED",  # `polynya scenes`

@@ -11,21 +11,21 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from inference.decision import Decision, tidy, write_decision
-from inference.evaluate import open_scenes
-from inference.predict import open_model, predict_scene
-from inference.tables import Table
-from inference.truth import read_truth, truth_path
-from inference.windows import Band, Image, Probabilities
+from inference.evaluate.command import open_scenes
+from inference.predict.decision import Decision, tidy, write_decision
+from inference.predict.predict import open_model, predict_scene
+from inference.predict.windows import Band, Image, Probabilities
 from polynya.errors import SceneError
-from polynya.locks import locked
-from polynya.ownership import check_free
 from polynya.progress import track
-from polynya.scenes import Scene
-from training.model_folder import DECISION_FILE, TUNING_FILE, trained_on
+from polynya.report.tables import Table
+from polynya.scenes.reading import Scene
+from polynya.scenes.truth import read_truth, truth_path
+from polynya.storage.locks import locked
+from polynya.storage.ownership import check_free
+from training.model_folder.folder import DECISION_FILE, TUNING_FILE, trained_on
 
 if TYPE_CHECKING:
-    from training.model_folder import TrainedModel
+    from training.model_folder.folder import TrainedModel
 
 Score = Literal["mean_iou", "accuracy"]
 
@@ -120,7 +120,7 @@ def find_decision(
     """Try one key after the other, each with what was found before; keep what gains.
 
     Args:
-        model: From `training.model_folder.load_model`; what its folder holds isn't used.
+        model: From `training.model_folder.folder.load_model`; what its folder holds isn't used.
         known: Scenes with truth; their probabilities are kept in memory.
         score: What is to be as large as possible, over all pixels of all scenes.
 
@@ -244,7 +244,7 @@ class _Search:
         return self._score_of(np.concatenate(codes), np.concatenate(truth))
 
     def _score_of(self, codes: NDArray[Any], truth: NDArray[np.uint8]) -> float:
-        from training.metrics import confusion_matrix, scores
+        from training.metrics.confusion import confusion_matrix, scores
 
         classes = self._model.recipe.classes
         confusion = confusion_matrix(truth, codes, classes.n_classes, ignore=classes.nodata)

@@ -21,7 +21,7 @@ assert max(abs(x - u), abs(y - v)) < 1e-6 and abs(abs(x) - 180) < 1e-6 and -81 <
 """
 
 STEP = """
-from training.devices import import_tensorflow
+from training.ranks.devices import import_tensorflow
 import_tensorflow()
 import keras, numpy
 layers = [keras.Input((16, 16, 3)), keras.layers.Conv2D(3, 3, activation="softmax")]
@@ -29,18 +29,18 @@ model = keras.Sequential(layers)
 model.compile("sgd", "sparse_categorical_crossentropy")
 loss = model.train_on_batch(numpy.ones((2, 16, 16, 3)), numpy.zeros((2, 14, 14)))
 assert numpy.isfinite(loss), "a step of training gives no loss"
-import training.start
+import training.run.start
 """
 
 PREDICTION = """
-from training.devices import import_tensorflow
+from training.ranks.devices import import_tensorflow
 import_tensorflow()
 import keras, numpy
 layers = [keras.Input((16, 16, 3)), keras.layers.Conv2D(3, 3, activation="softmax")]
 model = keras.Sequential(layers)
 shares = model.predict_on_batch(numpy.ones((2, 16, 16, 3)))
 assert numpy.allclose(shares.sum(-1), 1, atol=1e-5), "probabilities of a model do not sum to 1"
-import inference.run
+import inference.run.scenes
 from polynya.environment import settle_matplotlib
 settle_matplotlib()
 from matplotlib.backends.backend_agg import FigureCanvasAgg

@@ -186,12 +186,12 @@ def _openvino(runner: _Runner, environment: Mapping[str, str]) -> str:
 
 
 def _earth_engine(runner: _Runner, environment: Mapping[str, str]) -> str:
-    runner.python("import ee, polynya.sources.earth_engine", environment)
+    runner.python("import ee, polynya.sources.earth_engine.source", environment)
     return "the package is imported; needs an account as well (docs/scenes.md)"
 
 
 def _stac(runner: _Runner, environment: Mapping[str, str]) -> str:
-    runner.python("import pystac_client, polynya.sources.stac", environment)
+    runner.python("import pystac_client, polynya.sources.stac.source", environment)
     return "the package is imported"
 
 

@@ -10,7 +10,7 @@ from concurrent.futures import Executor, as_completed
 from contextlib import contextmanager
 from typing import Literal, Protocol, TypeVar
 
-from autolabel.processes import Processes
+from polynya.engines.processes import Processes
 from polynya.environment import install_command
 from polynya.errors import EngineError, MissingDependencyError
 from polynya.progress import Advance
@@ -60,7 +60,7 @@ def open_engine(name: EngineName, workers: int | None = None) -> Iterator[Engine
         with _mpi_pool() as pool:
             yield _Pool(pool)
     else:
-        from autolabel.spark import spark_engine
+        from polynya.engines.spark import spark_engine
 
         with spark_engine(workers) as engine:
             yield engine

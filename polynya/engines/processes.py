@@ -35,7 +35,7 @@ class _WorkerLostError(Exception):
 
 
 class Processes:
-    """Runs tasks on worker processes (`autolabel.engines.Engine`)."""
+    """Runs tasks on worker processes (`polynya.engines.engines.Engine`)."""
 
     def __init__(self, workers: int) -> None:
         """`workers` is how many run at the same time."""

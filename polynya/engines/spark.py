@@ -71,7 +71,7 @@ def spark_engine(workers: int | None = None) -> Iterator[SparkEngine]:
 
 
 class SparkEngine:
-    """Runs tasks as one Spark job, one Spark task an item (`autolabel.engines.Engine`)."""
+    """Runs tasks as one Spark job, one Spark task an item (`polynya.engines.engines.Engine`)."""
 
     def __init__(self, spark: SparkSession) -> None:
         self._spark = spark

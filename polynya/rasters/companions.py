@@ -21,8 +21,8 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 
 from polynya.errors import SceneError
-from polynya.gdal_config import BESIDE, READING, servers
-from polynya.scene_names import printable
+from polynya.names import printable
+from polynya.rasters.gdal_config import BESIDE, READING, servers
 
 FILE_KEYS = ("overview_file", "x_dataset", "y_dataset")
 """Metadata that GDAL takes for names of files."""

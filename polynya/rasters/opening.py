@@ -20,11 +20,12 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
-from polynya.companions import check_companions, check_metadata
 from polynya.errors import SceneError
-from polynya.gdal_config import BESIDE, READING, servers
 from polynya.grid import Tile
-from polynya.references import (
+from polynya.names import printable
+from polynya.rasters.companions import check_companions, check_metadata
+from polynya.rasters.gdal_config import BESIDE, READING, servers
+from polynya.rasters.references import (
     Decision,
     allowed_drivers,
     check_references,
@@ -32,9 +33,8 @@ from polynya.references import (
     is_local_file,
     is_network,
 )
-from polynya.relay import proxy_settings
-from polynya.scene_names import printable
-from polynya.stores import answers, gdal_options, gdal_path
+from polynya.rasters.relay import proxy_settings
+from polynya.storage.stores import answers, gdal_options, gdal_path
 
 EXTENSIONS = (".tif", ".tiff", ".jp2", ".png", ".jpg", ".jpeg", ".vrt")
 """What is taken for a scene in a folder."""
@@ -63,7 +63,7 @@ _TIMEOUTS = ("timed out", "timeout", "too slow")
 _NO_CONNECTION = (
     r"(?i)(?:CURL error: )?can(?:not|'t) complete SOCKS5 connection to (\S*[^\s.])\.? \(\d+\)"
 )
-"""What GDAL says where `polynya.relay` can't reach a server."""
+"""What GDAL says where `polynya.rasters.relay` can't reach a server."""
 
 _looked_at: set[tuple[str, tuple[str, ...]]] = set()
 
@@ -73,10 +73,10 @@ _LONGEST_TRAILER = 65536
 
 @contextmanager
 def opened_raster(uri: str, references: Decision = "inside") -> Iterator[Any]:
-    """Open a raster for reading, also on a server or in an object store (`polynya.stores`).
+    """Open a raster for reading, also on a server or in an object store (`polynya.storage.stores`).
 
     The file's ending says which drivers may open it, and it may refer to nothing that the user
-    hasn't named (`polynya.references`).
+    hasn't named (`polynya.rasters.references`).
 
     Args:
         uri: Path or URI that GDAL opens.

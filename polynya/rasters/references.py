@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Literal
 from xml.etree import ElementTree
 
-from polynya.companions import FILE_KEYS, check_companions, check_image, parse_xml
 from polynya.errors import SceneError
-from polynya.own_references import digest, is_own
-from polynya.scene_names import printable
+from polynya.names import printable
+from polynya.rasters.companions import FILE_KEYS, check_companions, check_image, parse_xml
+from polynya.rasters.own_references import digest, is_own
 
 References = Literal["inside", "anywhere"]
 """Where what a file refers to may lie: in the file's own folder and below it, or anywhere."""

@@ -94,7 +94,7 @@ def _started(
     process: int, host: str | None, port: int | None
 ) -> tuple[subprocess.Popen[bytes], int, str]:
     """A new relay of this process, its port and its password."""
-    code = pkgutil.get_data("polynya", "relay.py")  # Also out of an archive.
+    code = pkgutil.get_data("polynya.rasters", "relay.py")  # Also out of an archive.
     assert code is not None
     token = secrets.token_hex(16)
     relay = subprocess.Popen(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from polynya.errors import SceneError
-from polynya.scene_names import printable
+from polynya.names import printable
 
 LARGEST_OFFSET = 1e6
 

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
-from polynya.options import Options, Positive
-from polynya.scaling import Offset, Scale
+from polynya.rasters.scaling import Offset, Scale
+from polynya.recipe.base import Options, Positive
 
 Box = tuple[float, float, float, float]
 

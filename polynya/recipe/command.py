@@ -13,8 +13,8 @@ from typing import Annotated
 import typer
 from pydantic import BaseModel
 
-from polynya.recipe import load_recipe, shipped_recipes
-from polynya.recipe_reading import write_yaml
+from polynya.recipe.recipe import load_recipe, shipped_recipes
+from polynya.recipe.yaml_files import write_yaml
 
 _WIDTH = 100
 

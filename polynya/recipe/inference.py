@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from polynya.classes import Palette
-from polynya.options import Options, Positive
+from polynya.recipe.base import Options, Positive
+from polynya.recipe.classes import Palette
 
 Blend = Literal["hann", "trimmed"]
 """Overlapping windows: averaged with weights that fall towards borders, or without borders."""

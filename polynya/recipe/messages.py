@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from polynya.scene_names import printable
+from polynya.names import printable
 
 _LONGEST_VALUE = 80
 

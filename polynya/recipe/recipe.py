@@ -24,18 +24,18 @@ from pydantic import (
     model_validator,
 )
 
-from polynya.classes import SEA_ICE, ClassScheme
 from polynya.errors import RecipeError
-from polynya.inference_options import InferenceOptions
-from polynya.options import Options, Share
-from polynya.recipe_errors import describe_errors
-from polynya.recipe_reading import read_yaml, write_yaml
-from polynya.references import References
-from polynya.scaling import FARTHEST_STRETCH, LEAST_STRETCH, Offset, Scale
-from polynya.scene_names import printable
-from polynya.sources.options import AcquireOptions
-from polynya.thresholds import Profile
-from polynya.training_options import ModelOptions, TrainingOptions
+from polynya.names import printable
+from polynya.rasters.references import References
+from polynya.rasters.scaling import FARTHEST_STRETCH, LEAST_STRETCH, Offset, Scale
+from polynya.recipe.acquire import AcquireOptions
+from polynya.recipe.base import Options, Share
+from polynya.recipe.classes import SEA_ICE, ClassScheme
+from polynya.recipe.inference import InferenceOptions
+from polynya.recipe.messages import describe_errors
+from polynya.recipe.thresholds import Profile
+from polynya.recipe.training import ModelOptions, TrainingOptions
+from polynya.recipe.yaml_files import read_yaml, write_yaml
 
 _SHIPPED = files("polynya") / "recipes"
 _NAME = re.compile(r"[\w-]+")
@@ -71,7 +71,7 @@ class SceneOptions(Options):
 
     bands: tuple[int | str, int | str, int | str] | None = None
     """Red, green, blue: 1-based band numbers or band descriptions; default: found by the names of
-    bands, their wavelengths or colours, else bands 1, 2, 3 (`polynya.bands`)."""
+    bands, their wavelengths or colours, else bands 1, 2, 3 (`polynya.scenes.bands`)."""
     scale: Scale | None = None
     """Reflectance per digital number; default: the product's own metadata."""
     offset: Offset | None = None
@@ -143,7 +143,7 @@ class LabelOptions(Options):
     paper's, or none."""
     profile: ProfileChoice = "ross-sea-summer"
     """Colour thresholds: the name of a set that comes with the labelling, or a set of its own with
-    the keys name, ranges and allow_gaps (`polynya.thresholds`)."""
+    the keys name, ranges and allow_gaps (`polynya.recipe.thresholds`)."""
     scope: Literal["scene", "tile"] = "scene"
     """What the filter sees at once: the whole scene, or each tile alone as the published job."""
     images: Literal["original", "filtered"] = "original"

@@ -21,8 +21,8 @@ from pydantic import (
     model_validator,
 )
 
-from polynya.classes import Byte
 from polynya.errors import RecipeError
+from polynya.recipe.classes import Byte
 
 AXIS_SIZES = (180, 256, 256)
 """Number of hues, saturations and values."""

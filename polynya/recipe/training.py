@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from polynya.options import Options, Positive, Share
+from polynya.recipe.base import Options, Positive, Share
 
 ClassWeight = Annotated[float, Field(ge=0.0, le=1e6)]
 GreyLevel = Annotated[float, Field(ge=0.0, le=255.0)]
@@ -23,7 +23,7 @@ class HorovodOptions(Options):
     """Gradients on their way between ranks; half the bytes, eight or eleven bits of each number."""
     fusion_mb: Annotated[float, Field(ge=0.0, le=1e6)] | None = None
     """Greatest size of small gradients that travel as one, MB; with 0 each travels alone. Default:
-    1 without GPUs (`training/processors.py`), with them Horovod's own."""
+    1 without GPUs (`training/ranks/cpu_defaults.py`), with them Horovod's own."""
     timeline: str | None = None
     """File for Horovod's timeline (a trace for chrome://tracing), in the model's folder unless it
     is an absolute path."""

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from polynya.errors import RecipeError
-from polynya.scene_names import printable
+from polynya.names import printable
 
 _LONGEST = 256 * 1024
 """Bytes of a file."""

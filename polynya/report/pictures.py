@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 import numpy as np
 from numpy.typing import NDArray
 
-from polynya.classes import ClassScheme
 from polynya.environment import settle_matplotlib
-from polynya.files import whole_file
+from polynya.recipe.classes import ClassScheme
+from polynya.storage.files import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from polynya.files import whole_file
 from polynya.progress import print_table
+from polynya.storage.files import whole_file
 
 
 @dataclass(frozen=True)

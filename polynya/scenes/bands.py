@@ -16,7 +16,7 @@ from typing import Any
 from rasterio.enums import ColorInterp
 
 from polynya.errors import SceneError
-from polynya.scene_names import printable
+from polynya.names import printable
 
 COLORS = ("red", "green", "blue")
 _INTERPRETATIONS = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from polynya.errors import SceneError
-from polynya.ownership import folder_kinds, is_ours
+from polynya.names import place_of, printable, scene_id, unique_id
 from polynya.progress import console
-from polynya.rasters import EXTENSIONS, opened_raster
-from polynya.scene_names import place_of, printable, scene_id, unique_id
-from polynya.stores import encodable, is_listing, list_objects
+from polynya.rasters.opening import EXTENSIONS, opened_raster
+from polynya.storage.ownership import folder_kinds, is_ours
+from polynya.storage.stores import encodable, is_listing, list_objects
 
 COMPANIONS = ("truth", "sky")
 """Last parts of names of rasters that accompany scenes: SITE_truth.tif beside SITE_clear.tif."""
@@ -34,7 +34,7 @@ class SceneRef:
     """Unique within a batch; letters, digits, dot, dash and underscore only, a letter or digit
     first."""
     uri: str
-    """As the user spells it, where tables can hold that (`polynya.stores.encodable`)."""
+    """As the user spells it, where tables can hold that (`polynya.storage.stores.encodable`)."""
 
 
 def find_scenes(patterns: Sequence[str]) -> list[SceneRef]:

@@ -12,13 +12,13 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from polynya.errors import SceneError
-from polynya.rasters import opened_raster
-from polynya.references import Decision, ending, find_references, is_local_file
-from polynya.scene_names import printable
-from polynya.stores import answering_store, gdal_path, server_headers
+from polynya.names import printable
+from polynya.rasters.opening import opened_raster
+from polynya.rasters.references import Decision, ending, find_references, is_local_file
+from polynya.storage.stores import answering_store, gdal_path, server_headers
 
 if TYPE_CHECKING:
-    from polynya.scenes import Scene
+    from polynya.scenes.reading import Scene
 
 _CHUNK = 4 * 2**20
 _THREADS = 4
@@ -37,7 +37,7 @@ def scene_digest(scene: Scene) -> str:
     server it is what that says of it without sending it: its size, time of change and entity tag.
 
     Args:
-        scene: From `polynya.scenes.open_scene`.
+        scene: From `polynya.scenes.reading.open_scene`.
 
     Returns:
         SHA-256, the first 16 hex digits.

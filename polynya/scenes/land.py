@@ -23,17 +23,17 @@ from rasterio.vrt import WarpedVRT
 
 from polynya.errors import SceneError
 from polynya.grid import Tile
-from polynya.layers import beside
+from polynya.names import printable
 from polynya.native import import_apart
-from polynya.rasters import EXTENSIONS, check_size, opened_raster, tile_window
-from polynya.recipe import SceneOptions
-from polynya.references import is_network
-from polynya.relay import proxy_settings
-from polynya.scene_names import printable
-from polynya.stores import gdal_options, gdal_path
+from polynya.rasters.opening import EXTENSIONS, check_size, opened_raster, tile_window
+from polynya.rasters.references import is_network
+from polynya.rasters.relay import proxy_settings
+from polynya.recipe.recipe import SceneOptions
+from polynya.scenes.layers import beside
+from polynya.storage.stores import gdal_options, gdal_path
 
 if TYPE_CHECKING:
-    from polynya.scenes import Scene
+    from polynya.scenes.reading import Scene
 
 _STEM = "{stem}"
 _MARGIN = 0.1

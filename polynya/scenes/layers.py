@@ -23,13 +23,13 @@ from rasterio.warp import transform as transform_points
 
 from polynya.errors import SceneError
 from polynya.grid import Tile
-from polynya.rasters import band_number, check_size, opened_raster, tile_window
-from polynya.recipe import LayerOptions, SceneOptions
-from polynya.references import Decision, is_local_file
-from polynya.stores import gdal_path
+from polynya.rasters.opening import band_number, check_size, opened_raster, tile_window
+from polynya.rasters.references import Decision, is_local_file
+from polynya.recipe.recipe import LayerOptions, SceneOptions
+from polynya.storage.stores import gdal_path
 
 if TYPE_CHECKING:
-    from polynya.scenes import Scene
+    from polynya.scenes.reading import Scene
 
 _AUTO = "auto"
 _SENTINEL2_NAMES = {"nir": ("B08", "B8"), "swir": ("B11",), "cirrus": ("B10",)}
@@ -145,7 +145,7 @@ def read_layers(scene: Scene, window: Tile | None = None) -> SceneLayers | None:
     scene's by its nearest pixels.
 
     Args:
-        scene: From `polynya.scenes.open_scene`.
+        scene: From `polynya.scenes.reading.open_scene`.
         window: Rectangle to read; default the whole scene.
 
     Returns:

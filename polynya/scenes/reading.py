@@ -2,7 +2,8 @@
 
 A scene is described once (`open_scene`) and read by window (`read_scene`) as an 8-bit RGB image and
 a mask of valid pixels. Nodata is known per pixel from alpha, masks, nodata values and zeros
-(`polynya.validity`). What it holds beside its colours is read by `read_layers` (`polynya.layers`).
+(`polynya.scenes.validity`). What it holds beside its colours is read by `read_layers`
+(`polynya.scenes.layers`).
 """
 
 from __future__ import annotations
@@ -15,37 +16,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from polynya.bands import COLORS, find_colors
 from polynya.errors import SceneError
-from polynya.find import SceneRef, find_scenes
 from polynya.grid import Tile
-from polynya.land import LandSource, find_land, read_land
-from polynya.layers import LayerSources, SceneLayers, find_layers, read_layers
-from polynya.place import ControlPoints, read_place
-from polynya.rasters import band_number, check_size, check_whole, opened_raster, tile_window
-from polynya.recipe import SceneOptions
-from polynya.references import Decision, decide_references
-from polynya.scaling import check_reach, check_scaling, stretch_table
-from polynya.scene_names import printable, scene_id, unique_id
-from polynya.stores import gdal_path
-from polynya.validity import find_validity, read_valid
-from polynya.xarrays import to_xarray
+from polynya.names import printable, scene_id
+from polynya.rasters.opening import band_number, check_size, check_whole, opened_raster, tile_window
+from polynya.rasters.references import Decision, decide_references
+from polynya.rasters.scaling import check_reach, check_scaling, stretch_table
+from polynya.recipe.recipe import SceneOptions
+from polynya.scenes.bands import COLORS, find_colors
+from polynya.scenes.land import LandSource, find_land, read_land
+from polynya.scenes.layers import LayerSources, find_layers
+from polynya.scenes.place import ControlPoints, read_place
+from polynya.scenes.validity import find_validity, read_valid
+from polynya.scenes.xarrays import to_xarray
+from polynya.storage.stores import gdal_path
 
 if TYPE_CHECKING:
     import xarray
-
-__all__ = [
-    "BANDS",
-    "Scene",
-    "SceneLayers",
-    "SceneRef",
-    "find_scenes",
-    "open_scene",
-    "read_layers",
-    "read_scene",
-    "scene_id",
-    "unique_id",
-]
 
 BANDS = COLORS
 _INTEGER_TYPES = ("uint8", "uint16", "int16")

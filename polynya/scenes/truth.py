@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from rasterio import Affine
 from rasterio.crs import CRS
 
-from polynya.classes import ClassScheme
 from polynya.errors import SceneError, TruthError, reason_of
-from polynya.find import COMPANIONS
-from polynya.rasters import opened_raster
-from polynya.scenes import Scene
-from polynya.stores import gdal_path
+from polynya.rasters.opening import opened_raster
+from polynya.recipe.classes import ClassScheme
+from polynya.scenes.finding import COMPANIONS
+from polynya.scenes.reading import Scene
+from polynya.storage.stores import gdal_path
 
 SKIES = ("clear", "shadow", "cloud", "both")
 """What the last part of a scene's name can say about its sky."""

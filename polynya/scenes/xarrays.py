@@ -18,8 +18,8 @@ from polynya.errors import MissingDependencyError, reason_of
 if TYPE_CHECKING:
     import xarray
 
-    from polynya.classes import ClassScheme
-    from polynya.scenes import Scene
+    from polynya.recipe.classes import ClassScheme
+    from polynya.scenes.reading import Scene
 
 
 def to_xarray(

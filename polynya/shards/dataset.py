@@ -24,12 +24,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from polynya.classes import ClassScheme
 from polynya.errors import ShardError, reason_of
-from polynya.manifest import MANIFEST_FILE, read_manifest
-from polynya.recipe import Recipe, parse_recipe
-from polynya.scenes import BANDS
-from polynya.storage import Folder
+from polynya.recipe.classes import ClassScheme
+from polynya.recipe.recipe import Recipe, parse_recipe
+from polynya.scenes.reading import BANDS
+from polynya.shards.manifest import MANIFEST_FILE, read_manifest
+from polynya.storage.folder import Folder
 
 DATASET_FILE = "_dataset.json"
 FORMAT = 3

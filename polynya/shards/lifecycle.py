@@ -1,8 +1,8 @@
 """The folder of a data set of shards: made, taken up, finished, with whose files are whose.
 
 Removed or replaced is only what Polynya wrote. On a disk the folder's ledger knows it by its bytes
-(`polynya.ownership`). An object store has no ledger: there it is what the manifest names, and what
-runs announce in `_work/_plan.json` before they write.
+(`polynya.storage.ownership`). An object store has no ledger: there it is what the manifest names,
+and what runs announce in `_work/_plan.json` before they write.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from pathlib import Path
 
 from polynya import __version__
 from polynya.errors import OutputError, ShardError
-from polynya.manifest import MANIFEST_FILE, SceneResult, manifest_text, read_manifest
-from polynya.ownership import check_free, folder_kinds, is_cut, open_output
 from polynya.progress import console
-from polynya.recipe import Recipe
-from polynya.shards import DATASET_FILE, FORMAT
-from polynya.storage import Folder
-from polynya.store_lock import LOCK_OBJECT, store_locked
+from polynya.recipe.recipe import Recipe
+from polynya.shards.dataset import DATASET_FILE, FORMAT
+from polynya.shards.manifest import MANIFEST_FILE, SceneResult, manifest_text, read_manifest
+from polynya.storage.folder import Folder
+from polynya.storage.ownership import check_free, folder_kinds, is_cut, open_output
+from polynya.storage.store_lock import LOCK_OBJECT, store_locked
 
 WORK_FOLDER = "_work"
 """What tasks leave for each other, in the data set; gone when it is finished."""
@@ -49,7 +49,7 @@ def open_dataset(
 
     Yields:
         The folder. No other run uses it: that holds on disks, and nearly in object stores
-        (`polynya.store_lock`).
+        (`polynya.storage.store_lock`).
 
     Raises:
         OutputError: It holds shards of another recipe and `overwrite` is False, or something else,

@@ -10,7 +10,7 @@ from itertools import zip_longest
 from typing import Any
 
 from polynya.errors import ShardError
-from polynya.storage import Folder
+from polynya.storage.folder import Folder
 
 MANIFEST_FILE = "_manifest.csv"
 

@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from polynya.grid import Tile
-from polynya.recipe import Recipe
-from polynya.scenes import BANDS, Scene
-from polynya.shards import FILE_BYTES, ROWS_PER_GROUP, SCHEMA
-from polynya.storage import Folder
+from polynya.recipe.recipe import Recipe
+from polynya.scenes.reading import BANDS, Scene
+from polynya.shards.dataset import FILE_BYTES, ROWS_PER_GROUP, SCHEMA
+from polynya.storage.folder import Folder
 
 
 @dataclass(frozen=True)

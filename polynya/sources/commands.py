@@ -13,9 +13,9 @@ import typer
 
 from polynya.cli import INTERRUPTED
 from polynya.errors import OutputError, ScenesFailedError
+from polynya.names import printable
 from polynya.progress import console, print_table
-from polynya.scene_names import printable
-from polynya.sources.item import Item
+from polynya.sources.items.item import Item
 from polynya.sources.manifest import MANIFEST_FILE
 from polynya.sources.run import Summary, acquire_options, fetch_scenes, list_items
 

@@ -9,17 +9,18 @@ from typing import Any
 
 from polynya.errors import SceneError
 from polynya.progress import track
-from polynya.rasters import opened_raster
-from polynya.recipe import SceneOptions
-from polynya.scenes import Scene, find_scenes, open_scene
-from polynya.sources import sentinel2
-from polynya.sources.item import ALPHA, Band, Item, described
-from polynya.sources.options import FilesOptions
-from polynya.sources.parallel import each
-from polynya.sources.versions import file_version
-from polynya.sources.web import Web
-from polynya.stores import gdal_path
-from polynya.validity import find_validity
+from polynya.rasters.opening import opened_raster
+from polynya.recipe.acquire import FilesOptions
+from polynya.recipe.recipe import SceneOptions
+from polynya.scenes.finding import find_scenes
+from polynya.scenes.reading import Scene, open_scene
+from polynya.scenes.validity import find_validity
+from polynya.sources.access.parallel import each
+from polynya.sources.access.web import Web
+from polynya.sources.items import sentinel2
+from polynya.sources.items.item import ALPHA, Band, Item, described
+from polynya.sources.items.versions import file_version
+from polynya.storage.stores import gdal_path
 
 _COLORS = ("red", "green", "blue")
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from polynya.files import write_text
-from polynya.scene_names import printable
-from polynya.sources.item import Item, number_of
+from polynya.names import printable
+from polynya.sources.items.item import Item, number_of
+from polynya.storage.files import write_text
 
 MANIFEST_FILE = "_scenes.csv"
 """The leading underscore hides it from Spark and PyArrow."""

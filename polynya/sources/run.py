@@ -13,8 +13,34 @@ from typing import Any
 
 from polynya.attempt import Failure, attempt
 from polynya.errors import OutputError, RecipeError, SceneError, SourceError
-from polynya.own_references import is_own_file
-from polynya.ownership import (
+from polynya.progress import progress
+from polynya.rasters.own_references import is_own_file
+from polynya.rasters.relay import proxy_settings
+from polynya.recipe.acquire import (
+    AcquireOptions,
+    EarthEngineOptions,
+    SafeOptions,
+    StacOptions,
+)
+from polynya.recipe.recipe import load_recipe
+from polynya.sources import files
+from polynya.sources.access.web import SLOWEST, Web
+from polynya.sources.earth_engine import source as earth_engine
+from polynya.sources.earth_engine.pixels import fetch_parts, part_paths
+from polynya.sources.items.item import Item
+from polynya.sources.items.names import scene_names
+from polynya.sources.items.scene_file import made_from, scene_vrt, write_geotiff, write_vrt
+from polynya.sources.items.versions import with_versions
+from polynya.sources.manifest import (
+    MANIFEST_FILE,
+    ItemResult,
+    item_result,
+    read_results,
+    write_manifest,
+)
+from polynya.sources.safe import source as safe
+from polynya.sources.stac import source as stac
+from polynya.storage.ownership import (
     check_free,
     is_ours,
     is_whole,
@@ -23,30 +49,7 @@ from polynya.ownership import (
     remove_file,
     remove_ours,
 )
-from polynya.progress import progress
-from polynya.recipe import load_recipe
-from polynya.relay import proxy_settings
-from polynya.sources import earth_engine, files, safe, stac
-from polynya.sources.earth_engine_pixels import fetch_parts, part_paths
-from polynya.sources.item import Item
-from polynya.sources.manifest import (
-    MANIFEST_FILE,
-    ItemResult,
-    item_result,
-    read_results,
-    write_manifest,
-)
-from polynya.sources.names import scene_names
-from polynya.sources.options import (
-    AcquireOptions,
-    EarthEngineOptions,
-    SafeOptions,
-    StacOptions,
-)
-from polynya.sources.scene_file import made_from, scene_vrt, write_geotiff, write_vrt
-from polynya.sources.versions import with_versions
-from polynya.sources.web import SLOWEST, Web
-from polynya.stores import gdal_options
+from polynya.storage.stores import gdal_options
 
 _WORK = ".unfinished"
 _MERGES_AT_ONCE = 2

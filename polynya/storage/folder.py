@@ -2,8 +2,8 @@
 
 A file appears whole or not at all: on a disk by renaming it when complete, in an object store
 because an object is put there by its last byte. On a disk only files of ours are replaced or
-deleted (`polynya.ownership`); an object store keeps no ledger, so whoever writes there must know
-its names.
+deleted (`polynya.storage.ownership`); an object store keeps no ledger, so whoever writes there must
+know its names.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ import pyarrow as pa
 from pyarrow import fs
 
 from polynya.errors import OutputError, reason_of
-from polynya.files import write_bytes
-from polynya.locks import LOCK_FILE
-from polynya.ownership import (
+from polynya.storage.files import write_bytes
+from polynya.storage.locks import LOCK_FILE
+from polynya.storage.ownership import (
     LEDGER_FILE,
     Fingerprint,
     fingerprint,
@@ -31,7 +31,7 @@ from polynya.ownership import (
     remove_empty,
     remove_file,
 )
-from polynya.stores import file_system
+from polynya.storage.stores import file_system
 
 _REQUESTS_AT_ONCE = 16
 

@@ -7,7 +7,8 @@ was only cut short is still ours: checksums of its first bytes tell. Temporary f
 so the next run can delete what a killed one left.
 
 The ledger is only appended to, one record a write, so that several processes can use it. A run
-compacts it when it starts and when it ends, while it holds the folder's lock (`polynya.locks`).
+compacts it when it starts and when it ends, while it holds the folder's lock
+(`polynya.storage.locks`).
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from uuid import uuid4
 import google_crc32c
 
 from polynya.errors import OutputError, ScenesFailedError
-from polynya.locks import LOCK_FILE, create_whole, locked
+from polynya.storage.locks import LOCK_FILE, create_whole, locked
 
 LEDGER_FILE = "_polynya.csv"
 """The leading underscore hides it from Spark and PyArrow in a data set of shards."""
@@ -221,9 +222,9 @@ def register_file(temporary: Path, path: Path) -> None:
         OSError: It can't be read, or the ledger can't be written.
     """
     # In this order: a file of another process of ours is entered before it appears.
-    if os.path.lexists(path) and not is_ours(path):
-        if not (is_cut(path) and _begins(path, temporary)):
-            raise _not_ours(path)
+    is_foreign = os.path.lexists(path) and not is_ours(path)
+    if is_foreign and not (is_cut(path) and _begins(path, temporary)):
+        raise _not_ours(path)
     found = fingerprint(temporary)
     _append(path.parent, *_file_record(path.name, found))
 

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from uuid import uuid4
 
 from polynya.errors import OutputError
-from polynya.storage import Folder
+from polynya.storage.folder import Folder
 
 LOCK_OBJECT = "_lock.json"
 

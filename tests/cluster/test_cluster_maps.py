@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import rasterio
 from conftest import ice_image
+
 from inference_models import make_recipe, save_threshold_model
 from launch import launch
 from spark_cluster import SECONDS, Cluster, wait_for

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import rasterio
 from conftest import ice_image
+
 from shard_files import checksums, manifest
 from spark_cluster import SECONDS, Cluster, wait_for
 

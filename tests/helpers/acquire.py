@@ -12,8 +12,8 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from polynya.cli import build_app
-from polynya.rasters import opened_raster
-from polynya.scenes import open_scene, read_scene
+from polynya.rasters.opening import opened_raster
+from polynya.scenes.reading import open_scene, read_scene
 
 
 def write_recipe(folder: Path, **acquire: Any) -> Path:

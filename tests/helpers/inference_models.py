@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from polynya.recipe import Recipe
+from polynya.recipe.recipe import Recipe
 
 
 def make_recipe(tile_size: int = 64, **sections: Any) -> Recipe:
@@ -24,7 +24,7 @@ def save_threshold_model(folder: Path, recipe: Recipe) -> Path:
     """
     import keras
 
-    from training.model_folder import save_model
+    from training.model_folder.folder import save_model
 
     inputs = keras.Input((None, None, 3))
     x = keras.layers.Rescaling(1 / 255)(inputs)
@@ -42,7 +42,7 @@ def save_unet(folder: Path, recipe: Recipe, seed: int = 0) -> Path:
     """A small U-Net of random weights, with pooling and so a stride of 4."""
     import keras
 
-    from training.model_folder import save_model
+    from training.model_folder.folder import save_model
     from training.models import build
 
     keras.utils.set_random_seed(seed)

@@ -1,6 +1,6 @@
 """One rank of a test: opens the tiles of shards and tells which it sees in an epoch.
 
-python tests/input_ranks.py SHARDS FOLDER CACHE...
+python tests/helpers/input_ranks.py SHARDS FOLDER CACHE...
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ import zlib
 from pathlib import Path
 
 from polynya.errors import PolynyaError
-from polynya.recipe import Recipe
-from polynya.shards import open_shards
-from training.collective import open_collective
-from training.devices import configure_devices, import_tensorflow
+from polynya.recipe.recipe import Recipe
+from polynya.shards.dataset import open_shards
+from training.ranks.collective import open_collective
+from training.ranks.devices import configure_devices, import_tensorflow
 
 
 def main(shards_folder: str, folder: str, *caches: str) -> None:
     import_tensorflow()
     collective = open_collective()
     threads = configure_devices(collective)
-    from training.prepare import open_sources
+    from training.run.build import open_sources
 
     shards = open_shards(shards_folder)
     told: dict[str, object] = {}

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+
 from launch import launch
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 SECONDS = 300.0
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from training.collective import SingleProcess
+from training.ranks.collective import SingleProcess
 
 T = TypeVar("T")
 _SECONDS = 60

@@ -9,12 +9,12 @@ import numpy as np
 import rasterio
 from rasterio.transform import from_origin
 
-from polynya.dataset import finish_dataset, start_dataset
 from polynya.grid import tile_grid
-from polynya.manifest import SceneResult
-from polynya.recipe import Recipe
-from polynya.scenes import open_scene
-from polynya.shard_writer import LabelledTile, ShardWriter, tile_row
+from polynya.recipe.recipe import Recipe
+from polynya.scenes.reading import open_scene
+from polynya.shards.lifecycle import finish_dataset, start_dataset
+from polynya.shards.manifest import SceneResult
+from polynya.shards.writer import LabelledTile, ShardWriter, tile_row
 
 
 def ice_pixels(size: int, seed: int) -> np.ndarray:

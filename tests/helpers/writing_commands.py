@@ -15,13 +15,13 @@ import numpy as np
 import rasterio
 import yaml
 from conftest import ice_image
-from inference_models import make_recipe, save_threshold_model
 from rasterio.transform import from_origin
 from typer.testing import CliRunner
 
 from autolabel import label_image
+from inference_models import make_recipe, save_threshold_model
 from polynya.cli import build_app
-from polynya.recipe import Recipe
+from polynya.recipe.recipe import Recipe
 
 SIZE = 96
 _RECIPE = {

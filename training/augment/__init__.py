@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import keras
 
-from polynya.training_options import AugmentOptions
+from polynya.recipe.training import AugmentOptions
 from training.augment.geometry import geometry_layers
 from training.augment.noise import noise_layers
 from training.augment.sky import sky_layers

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops, random
 
-from polynya.training_options import AugmentOptions
+from polynya.recipe.training import AugmentOptions
 
 
 @keras.saving.register_keras_serializable("polynya")

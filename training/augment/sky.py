@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import ops, random
 
-from polynya.training_options import AugmentOptions
+from polynya.recipe.training import AugmentOptions
 
 CELL = 8
 """Pixels between the points at which a sky is drawn, before it is enlarged to the tile."""

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from polynya.training_options import AugmentOptions
+from polynya.recipe.training import AugmentOptions
 
 Tiles = NDArray[np.float32]
 """float32 (B, H, W, 3), values 0..255, 0 where nodata."""

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polynya.errors import PolynyaError
-from polynya.scenes import BANDS
-from polynya.shards import RowGroup, ShardSet
-from training.inputs import PADDING, PREFETCHED, data_options, steps_per_epoch
+from polynya.scenes.reading import BANDS
+from polynya.shards.dataset import RowGroup, ShardSet
+from training.input.batches import PADDING, PREFETCHED, data_options, steps_per_epoch
 
 _REQUESTS_AT_ONCE = 16
 
@@ -26,7 +26,7 @@ Pixels = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
 
 class StreamedTiles:
-    """Tiles of row groups, decoded when they are asked for (`training.inputs.BatchSource`).
+    """Tiles of row groups, decoded when they are asked for (`training.input.batches.BatchSource`).
 
     A row group stays in memory from its first tile to its last one: with `epoch_indices`, about as
     many tiles as the shuffle buffer.
@@ -70,7 +70,7 @@ class StreamedTiles:
         size: int,
         seen: int = 0,
     ) -> NDArray[np.int64]:
-        """As of `training.inputs.BatchSource`; each rank reads its own row groups.
+        """As of `training.input.batches.BatchSource`; each rank reads its own row groups.
 
         An epoch's set of tiles is the same whatever the number of ranks; which of them come
         together in a batch is not. So `seen` leaves out just the tiles that were seen if batch size
@@ -91,7 +91,7 @@ class StreamedTiles:
         return filled.reshape(steps, batch_size)[seen // (batch_size * size) :]
 
     def batches(self, indices: NDArray[np.int64]) -> Iterator[tuple[object, object]]:
-        """As of `training.inputs.BatchSource`, but to be gone through once."""
+        """As of `training.input.batches.BatchSource`, but to be gone through once."""
         import tensorflow as tf
 
         failed: list[PolynyaError] = []

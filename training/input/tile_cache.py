@@ -12,13 +12,12 @@ from pathlib import Path
 
 from polynya.environment import cache_folder
 from polynya.errors import OutputError, reason_of
-from polynya.files import write_text
-from polynya.manifest import MANIFEST_FILE
 from polynya.progress import progress
-from polynya.shards import DATASET_FILE, RowGroup, ShardSet
-from polynya.training_options import InputOptions
-from training.collective import Collective
-from training.tile_file import (
+from polynya.recipe.training import InputOptions
+from polynya.shards.dataset import DATASET_FILE, RowGroup, ShardSet
+from polynya.shards.manifest import MANIFEST_FILE
+from polynya.storage.files import write_text
+from training.input.tile_file import (
     FORMAT,
     Contents,
     Tiles,
@@ -27,7 +26,8 @@ from training.tile_file import (
     nameless_file,
     with_checksums,
 )
-from training.together import gather_results, together
+from training.ranks.agreement import gather_results, together
+from training.ranks.collective import Collective
 
 _REQUESTS_AT_ONCE = 16
 _BOOT = Path("/proc/sys/kernel/random/boot_id")

@@ -28,8 +28,8 @@ from numpy.typing import NDArray
 
 from polynya.errors import OutputError, reason_of
 from polynya.progress import console
-from polynya.scenes import BANDS
-from training.inputs import TENSOR_ALIGNMENT
+from polynya.scenes.reading import BANDS
+from training.input.batches import TENSOR_ALIGNMENT
 
 FORMAT = 1
 CHECKED_TILES = 64

@@ -9,11 +9,11 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from polynya.recipe import Recipe
+from polynya.recipe.recipe import Recipe
 from training.augment.sky import sky_layers
-from training.collective import Collective
-from training.filtering import filter_tiles
-from training.inputs import PADDING, BatchSource, in_batches
+from training.input.batches import PADDING, BatchSource, in_batches
+from training.input.filtering import filter_tiles
+from training.ranks.collective import Collective
 
 TILES_PER_SKY = 8
 """Tiles under skies that are drawn together, whatever the batch size."""

@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from polynya.classes import ClassScheme
-from polynya.recipe import Recipe
-from training.metrics import Scores
-from training.split import Split
+from polynya.recipe.classes import ClassScheme
+from polynya.recipe.recipe import Recipe
+from training.input.split import Split
+from training.metrics.confusion import Scores
 
 SCORES = ("precision", "recall", "f1", "iou")
 

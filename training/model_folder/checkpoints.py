@@ -25,11 +25,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polynya.errors import ModelError, OutputError, reason_of
-from polynya.files import whole_file, write_text
-from polynya.ownership import is_ours, make_folder, remove_file, remove_ours
 from polynya.progress import console
-from polynya.recipe import Recipe, parse_recipe
-from training.records import EpochRecord, StepRecord
+from polynya.recipe.recipe import Recipe, parse_recipe
+from polynya.storage.files import whole_file, write_text
+from polynya.storage.ownership import is_ours, make_folder, remove_file, remove_ours
+from training.model_folder.training_log import EpochRecord, StepRecord
 
 FOLDER = "_checkpoints"
 _NAME = re.compile(r"step-(\d{8,})(?:\.\d+)?\.npz")

@@ -9,8 +9,8 @@ history.csv       one row an epoch
 steps.csv         one row a step
 provenance.json   versions, digests, ranks
 README.md         model card; written last, so it says that the training is finished
-_checkpoints/     while it isn't: all that it needs to go on (training/checkpoints.py)
-decision.yaml     what `polynya tune` found (inference/decision.py), and
+_checkpoints/     while it isn't: all that it needs to go on (training/model_folder/checkpoints.py)
+decision.yaml     what `polynya tune` found (inference/predict/decision.py), and
 tuning.csv        how it found that
 _polynya.csv      which of all these Polynya wrote; it replaces and deletes nothing else
 """
@@ -28,16 +28,16 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polynya.classes import ClassScheme
 from polynya.errors import ModelError, OutputError, SceneError
-from polynya.files import whole_file, write_text
-from polynya.identity import scene_digest
-from polynya.ownership import check_free, is_ours, make_folder, open_output, remove_ours
-from polynya.recipe import Recipe, load_recipe
-from polynya.scenes import Scene
-from training import checkpoints
-from training.checkpoints import Checkpoint
-from training.model_file import open_keras_file
+from polynya.recipe.classes import ClassScheme
+from polynya.recipe.recipe import Recipe, load_recipe
+from polynya.scenes.identity import scene_digest
+from polynya.scenes.reading import Scene
+from polynya.storage.files import whole_file, write_text
+from polynya.storage.ownership import check_free, is_ours, make_folder, open_output, remove_ours
+from training.model_folder import checkpoints
+from training.model_folder.checkpoints import Checkpoint
+from training.model_folder.model_file import open_keras_file
 
 if TYPE_CHECKING:
     import keras

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from polynya.errors import ModelError
-from polynya.recipe import Recipe
-from polynya.scenes import BANDS
-from training.devices import import_tensorflow
+from polynya.recipe.recipe import Recipe
+from polynya.scenes.reading import BANDS
+from training.ranks.devices import import_tensorflow
 
 if TYPE_CHECKING:
     import keras

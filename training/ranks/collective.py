@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from polynya.errors import MissingDependencyError, RecipeError
-from polynya.training_options import HorovodOptions
-from training.devices import has_gpu
+from polynya.recipe.training import HorovodOptions
 from training.errors import RankLostError
-from training.launchers import launched_ranks, set_horovod_environment
-from training.processors import set_processor_defaults
+from training.ranks.cpu_defaults import set_processor_defaults
+from training.ranks.devices import has_gpu
+from training.ranks.launchers import launched_ranks, set_horovod_environment
 
 _FEW_ELEMENTS = 4096
 """Smaller tensors travel as they are under bf16: each of its exchanges is two operations that

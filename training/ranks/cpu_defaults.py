@@ -14,8 +14,8 @@ PROCESSOR_DEFAULTS: Mapping[str, str] = {
     # Bytes that are packed to travel as one. Packing and unpacking is copying, by the core that
     # computes; it pays for small gradients only.
     "HOROVOD_FUSION_THRESHOLD": str(2**20),
-    # The packs are always the same ones (`training.collective`); Horovod puts none together, which
-    # would depend on timing.
+    # The packs are always the same ones (`training.ranks.collective`); Horovod puts none together,
+    # which would depend on timing.
     "HOROVOD_DISABLE_GROUP_FUSION": "1",
     # Open MPI waits by looking again and again, and takes half a core from the computing. Told to
     # yield, it sleeps between two looks; nanoseconds.

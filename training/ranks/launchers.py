@@ -9,7 +9,7 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from pathlib import Path
 
 from polynya.errors import PolynyaError
-from polynya.training_options import HorovodOptions
+from polynya.recipe.training import HorovodOptions
 
 _SIZE_VARIABLES = ("HOROVOD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
 _STARTERS = {

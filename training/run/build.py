@@ -13,23 +13,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polynya.errors import RecipeError, ShardError
-from polynya.manifest import read_manifest
 from polynya.progress import console
-from polynya.recipe import Recipe
-from polynya.shards import ShardSet
+from polynya.recipe.recipe import Recipe
+from polynya.shards.dataset import ShardSet
+from polynya.shards.manifest import read_manifest
 from training.augment import augmentation_layers
-from training.collective import Collective
-from training.filtering import filter_layers
-from training.inputs import BatchSource, TileSource, steps_per_epoch
-from training.loop import Trainer
+from training.input.batches import BatchSource, TileSource, steps_per_epoch
+from training.input.filtering import filter_layers
+from training.input.split import Split, split_scenes
+from training.input.stream import StreamedTiles
+from training.input.tile_cache import open_tiles
+from training.input.validation import ValidationTiles
 from training.models import build
-from training.schedules import WarmupSchedule, scaled_learning_rate
-from training.split import Split, split_scenes
-from training.step import StepOptions
-from training.stream import StreamedTiles
-from training.tile_cache import open_tiles
-from training.together import together
-from training.validation import ValidationTiles
+from training.optimisation.schedules import WarmupSchedule, scaled_learning_rate
+from training.ranks.agreement import together
+from training.ranks.collective import Collective
+from training.step.graph import StepOptions
+from training.step.trainer import Trainer
 
 MIXED_POLICY = {
     "float32": "float32",

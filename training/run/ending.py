@@ -22,12 +22,12 @@ from typing import Any, NoReturn
 
 from polynya.cli import INTERRUPTED, print_error
 from polynya.errors import EXIT_CODE, OutputError, PolynyaError
-from polynya.files import temporary_file
-from polynya.locks import create_whole
-from polynya.ownership import is_ours, make_folder, register_file, remove_file
 from polynya.progress import console
-from training.checkpoints import FOLDER, checkpoint_folder
+from polynya.storage.files import temporary_file
+from polynya.storage.locks import create_whole
+from polynya.storage.ownership import is_ours, make_folder, register_file, remove_file
 from training.errors import RankLostError, StoppedError
+from training.model_folder.checkpoints import FOLDER, checkpoint_folder
 
 STOPPED_EXIT_CODE = 75
 """EX_TEMPFAIL of sysexits.h: nothing is wrong, and the same command with --resume goes on."""

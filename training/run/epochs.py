@@ -15,19 +15,19 @@ from numpy.typing import NDArray
 
 from polynya.errors import ModelError
 from polynya.progress import console, track
-from polynya.recipe import Recipe
-from training import checkpoints
-from training.card import scores_record
-from training.checkpoints import Arrays, Checkpoint, Position
-from training.collective import Collective
+from polynya.recipe.recipe import Recipe
 from training.errors import StoppedError
-from training.inputs import steps_per_epoch
-from training.loop import NotFiniteError, StepResult, Trainer, ValidationResult
-from training.metrics import Scores, scores
-from training.output import ModelWriter
-from training.prepare import TrainingData
-from training.records import EpochRecord, StepRecord, TrainingSummary
-from training.schedules import epochs_since_best, plateau_drops
+from training.input.batches import steps_per_epoch
+from training.metrics.confusion import Scores, scores
+from training.model_folder import checkpoints
+from training.model_folder.card import scores_record
+from training.model_folder.checkpoints import Arrays, Checkpoint, Position
+from training.model_folder.training_log import EpochRecord, StepRecord, TrainingSummary
+from training.optimisation.schedules import epochs_since_best, plateau_drops
+from training.ranks.collective import Collective
+from training.run.build import TrainingData
+from training.run.model_writer import ModelWriter
+from training.step.trainer import NotFiniteError, StepResult, Trainer, ValidationResult
 
 
 class Run:

@@ -9,15 +9,16 @@ import keras
 import numpy as np
 
 from polynya.errors import ModelError
-from polynya.files import write_text
 from polynya.progress import console
 from polynya.provenance import provenance
-from polynya.recipe import Recipe
-from training import checkpoints, model_folder
-from training.card import model_card
-from training.checkpoints import Arrays, Position
-from training.prepare import TrainingData
-from training.records import EpochRecord
+from polynya.recipe.recipe import Recipe
+from polynya.storage.files import write_text
+from training.model_folder import checkpoints
+from training.model_folder import folder as model_folder
+from training.model_folder.card import model_card
+from training.model_folder.checkpoints import Arrays, Position
+from training.model_folder.training_log import EpochRecord
+from training.run.build import TrainingData
 
 _FEW_STEPS = 100
 """Even small networks need some hundreds."""

@@ -12,18 +12,20 @@ import keras
 import numpy as np
 
 from polynya.errors import ModelError
-from polynya.files import whole_file
-from polynya.ownership import check_free, make_folder
 from polynya.progress import console
 from polynya.provenance import file_digest
-from polynya.recipe import Recipe, load_recipe
-from polynya.shards import ShardSet, open_shards
-from training import ending, model_folder
-from training.checkpoints import Arrays, Checkpoint, Position
-from training.collective import Collective
-from training.devices import import_tensorflow
-from training.loop import Trainer
-from training.prepare import (
+from polynya.recipe.recipe import Recipe, load_recipe
+from polynya.shards.dataset import ShardSet, open_shards
+from polynya.storage.files import whole_file
+from polynya.storage.ownership import check_free, make_folder
+from training.input.split import Split
+from training.model_folder import folder as model_folder
+from training.model_folder.checkpoints import Arrays, Checkpoint, Position
+from training.ranks.agreement import gather_results, together
+from training.ranks.collective import Collective
+from training.ranks.devices import import_tensorflow
+from training.run import ending
+from training.run.build import (
     LabelCounts,
     TrainingData,
     check_recipe,
@@ -34,9 +36,8 @@ from training.prepare import (
     rank_seed,
     recipe_split,
 )
-from training.run import Run
-from training.split import Split
-from training.together import gather_results, together
+from training.run.epochs import Run
+from training.step.trainer import Trainer
 
 MAY_CHANGE = {"training", "inference", "acquire"}
 """Sections of the recipe that may be others when a training goes on."""

@@ -9,8 +9,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from training.collective import Collective
-from training.losses import masked_crossentropy
+from training.losses.crossentropy import masked_crossentropy
+from training.ranks.collective import Collective
 
 FIRST_LOSS_SCALE = 2.0**15
 GREATEST_LOSS_SCALE = 2.0**24

@@ -12,10 +12,10 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from polynya.errors import ModelError
-from training.collective import Collective
-from training.losses import masked_crossentropy
-from training.metrics import confusion_matrix
-from training.step import StepOptions, TrainingStep
+from training.losses.crossentropy import masked_crossentropy
+from training.metrics.confusion import confusion_matrix
+from training.ranks.collective import Collective
+from training.step.graph import StepOptions, TrainingStep
 
 SMALLEST_LOSS_SCALE = 1.0
 """Where gradients overflow float16 even so, it is not the scale's fault."""

@@ -1,7 +1,7 @@
 """Pixels under a known light: the class of each, and its brightness and colour under a clear sky.
 
-Passes over every pixel for `autolabel.illumination`. Most loops do one thing only, so that they are
-vectorised.
+Passes over every pixel for `autolabel.filters.illumination.sky`. Most loops do one thing only, so
+that they are vectorised.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from autolabel.compiled import compiled
-from autolabel.fields import BETWEEN, THICK, WATER
-from autolabel.levels import Levels
-from autolabel.segments import SCALE
-from autolabel.survey import CELL_PIXELS
+from autolabel.filters.illumination.fields import BETWEEN, THICK, WATER
+from autolabel.filters.illumination.levels import Levels
+from autolabel.filters.illumination.segments import SCALE
+from autolabel.filters.illumination.survey import CELL_PIXELS
+from polynya.compiled import compiled
 
 CLEAR_GAIN, CLEAR_HAZE = np.float32(0.94), np.float32(0.03)
 """Pixels with more gain, or less haze, are left as they are."""

@@ -3,8 +3,9 @@
 Image model: I = R g (1 - h) + W h, with R the scene under a clear sky, g the gain that a shadow
 leaves, h the opacity of thin cloud and W the brightness of cloud.
 
-Both fields live on the cells of `autolabel.segments`. Three kinds of evidence are weighed by least
-squares, linear in small changes of g and h, and solved again as the classes become clearer:
+Both fields live on the cells of `autolabel.filters.illumination.segments`. Three kinds of evidence
+are weighed by least squares, linear in small changes of g and h, and solved again as the classes
+become clearer:
 
 - inside one segment, what changes from cell to cell is light;
 - segments of thick ice are at least as bright as thick ice is under a clear sky, segments of open
@@ -21,9 +22,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from autolabel.compiled import compiled
-from autolabel.levels import Levels
-from autolabel.segments import CellParts
+from autolabel.filters.illumination.levels import Levels
+from autolabel.filters.illumination.segments import CellParts
+from polynya.compiled import compiled
 
 WATER, BETWEEN, THICK = 0, 1, 2
 """What a segment is: open water, thick ice, or something between."""

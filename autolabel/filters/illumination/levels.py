@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from autolabel.thresholds import Profile, brightness_steps
-from polynya.classes import SEA_ICE, ClassScheme
+from autolabel.thresholds.profiles import Profile, brightness_steps
 from polynya.errors import RecipeError
+from polynya.recipe.classes import SEA_ICE, ClassScheme
 
 _BRIGHTEST_WATER, _DARKEST_ICE = 80, 150
 """Limits beyond which the darkest and the brightest class can't stand for water and snow."""

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from autolabel.levels import Levels, levels_of
-from autolabel.thresholds import get_profile
+from autolabel.filters.illumination.levels import Levels, levels_of
+from autolabel.thresholds.profiles import get_profile
 from polynya.grid import Tile
-from polynya.layers import SceneLayers, read_layers
-from polynya.recipe import Recipe
-from polynya.scenes import Scene, read_scene
+from polynya.recipe.recipe import Recipe
+from polynya.scenes.layers import SceneLayers, read_layers
+from polynya.scenes.reading import Scene, read_scene
 
 if TYPE_CHECKING:  # Numba takes half a second to import; only one filter needs it.
-    from autolabel.illumination import Sky
+    from autolabel.filters.illumination.sky import Sky
 
 _ARRAYS = ("cell_gain", "cell_haze", "kind", "surface", "cloud_color")
 _STRIP_ROWS = 1024
@@ -34,8 +34,8 @@ def find_sky(scene: Scene, recipe: Recipe) -> Sky:
     Raises:
         SceneError: The scene can't be read.
     """
-    from autolabel.illumination import solve_sky
-    from autolabel.survey import Strip, survey_scene
+    from autolabel.filters.illumination.sky import solve_sky
+    from autolabel.filters.illumination.survey import Strip, survey_scene
 
     def strips() -> Iterator[Strip]:
         for row in range(0, scene.height, _STRIP_ROWS):
@@ -64,7 +64,7 @@ def sky_over_rows(
         layers: Of the rows.
         stretch: Reflectances of grey levels 0 and 255.
     """
-    from autolabel.survey import opaque_cloud
+    from autolabel.filters.illumination.survey import opaque_cloud
 
     return whole.rows(row, len(image), opaque_cloud(image, layers, stretch))
 
@@ -79,7 +79,7 @@ def pack_sky(sky: Sky) -> bytes:
 
 def unpack_sky(content: bytes) -> Sky:
     """What `pack_sky` made."""
-    from autolabel.illumination import Sky
+    from autolabel.filters.illumination.sky import Sky
 
     with np.load(io.BytesIO(content), allow_pickle=False) as stored:
         height, width = stored["shape"].tolist()

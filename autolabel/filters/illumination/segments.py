@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from autolabel.compiled import compiled
+from polynya.compiled import compiled
 
 SCALE = 2
 """Pixels of the image across one pixel of the segments."""

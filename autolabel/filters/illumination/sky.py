@@ -1,13 +1,13 @@
 """The filter for thin cloud and shadow: find the light, take it out, leave the ice.
 
 `estimate_sky` cuts an image into segments along its sharp edges, solves for two smooth fields of
-light (`autolabel.fields`) and says what each segment is; `clear_sky` brings every pixel to the
-brightness that it would have under a clear sky. Where the sky is found clear the image comes back
-as it is, to the bit.
+light (`autolabel.filters.illumination.fields`) and says what each segment is; `clear_sky` brings
+every pixel to the brightness that it would have under a clear sky. Where the sky is found clear the
+image comes back as it is, to the bit.
 
 The sky needs a whole scene: a tile sees too few surfaces to tell light from ice. It is found from
-what strips of the scene tell (`autolabel.survey`), and clearing needs only its rows (`Sky.rows`),
-so scenes of any size are filtered in parts, to the same bits.
+what strips of the scene tell (`autolabel.filters.illumination.survey`), and clearing needs only its
+rows (`Sky.rows`), so scenes of any size are filtered in parts, to the same bits.
 """
 
 from __future__ import annotations
@@ -18,13 +18,25 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from autolabel.brightness import brightness
-from autolabel.clearing import CLEAR_GAIN, CLEAR_HAZE, NO_KIND, clear_rows, recolor
-from autolabel.fields import Light, Weights, solve_light
-from autolabel.levels import Levels
-from autolabel.segments import SCALE, cell_parts, find_segments
-from autolabel.survey import CELL_PIXELS, Strip, Survey, opaque_cloud, survey_scene
-from polynya.layers import SceneLayers
+from autolabel.filters.illumination.clearing import (
+    CLEAR_GAIN,
+    CLEAR_HAZE,
+    NO_KIND,
+    clear_rows,
+    recolor,
+)
+from autolabel.filters.illumination.fields import Light, Weights, solve_light
+from autolabel.filters.illumination.levels import Levels
+from autolabel.filters.illumination.segments import SCALE, cell_parts, find_segments
+from autolabel.filters.illumination.survey import (
+    CELL_PIXELS,
+    Strip,
+    Survey,
+    opaque_cloud,
+    survey_scene,
+)
+from autolabel.thresholds.brightness import brightness
+from polynya.scenes.layers import SceneLayers
 
 _SHADOW_LIMITS = (0.03, 0.12)
 _HAZE_LIMITS = (0.02, 0.1)
@@ -59,8 +71,8 @@ class Sky:
     cell_haze: Field
     """Likewise, opacity h of thin cloud: 0 in clear air."""
     kind: NDArray[np.int8]
-    """What each segment is, at half resolution: WATER, BETWEEN or THICK of `autolabel.fields`,
-    NO_KIND where none is large enough."""
+    """What each segment is, at half resolution: WATER, BETWEEN or THICK of
+    `autolabel.filters.illumination.fields`, NO_KIND where none is large enough."""
     surface: Image
     """V of each segment under a clear sky, likewise."""
     levels: Levels
@@ -75,7 +87,8 @@ class Sky:
         Args:
             top: First row.
             height: How many.
-            opaque: bool (height, W), opaque cloud there (`autolabel.survey.opaque_cloud`).
+            opaque: bool (height, W), opaque cloud there
+            (`autolabel.filters.illumination.survey.opaque_cloud`).
         """
         first, last = top // SCALE, (top + height - 1) // SCALE
         offset = self.top // SCALE

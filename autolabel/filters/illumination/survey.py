@@ -13,11 +13,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from autolabel.brightness import brightness
-from autolabel.fields import MAX_HAZE
-from autolabel.levels import Levels
-from autolabel.segments import CELL, SCALE, halve, without_specks
-from polynya.layers import SceneLayers
+from autolabel.filters.illumination.fields import MAX_HAZE
+from autolabel.filters.illumination.levels import Levels
+from autolabel.filters.illumination.segments import CELL, SCALE, halve, without_specks
+from autolabel.thresholds.brightness import brightness
+from polynya.scenes.layers import SceneLayers
 
 CELL_PIXELS = CELL * SCALE
 """Pixels of the image across a cell of the fields."""

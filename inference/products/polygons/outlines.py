@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from autolabel.compiled import compiled
+from polynya.compiled import compiled
 
 _FIRST_CAPACITY = 4096
 

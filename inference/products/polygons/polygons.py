@@ -15,13 +15,13 @@ import pyarrow as pa
 import shapely
 from numpy.typing import NDArray
 
-from inference.measures import Lengths, PixelAreas, pixel_areas, sum_areas, to_map
-from inference.outlines import Rings, trace_rings
-from inference.regions import Regions, add_values, cut_regions, regions_of
-from inference.vectors import Batch, VectorFiles
-from polynya.classes import ClassScheme
+from inference.ground.measures import Lengths, PixelAreas, pixel_areas, sum_areas, to_map
+from inference.products.polygons.outlines import Rings, trace_rings
+from inference.products.polygons.regions import Regions, add_values, cut_regions, regions_of
+from inference.products.polygons.vectors import Batch, VectorFiles
 from polynya.progress import console, is_large, track
-from polynya.scenes import Scene
+from polynya.recipe.classes import ClassScheme
+from polynya.scenes.reading import Scene
 
 _EDGES_AT_ONCE = 2_000_000
 """Regions with so many edges of pixels together are outlined at once."""

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from autolabel.compiled import compiled
+from polynya.compiled import compiled
 
 Codes = NDArray[np.uint8]
 

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from pyproj import CRS
 
 from polynya.errors import OutputError, reason_of
-from polynya.files import whole_file
 from polynya.native import import_apart
+from polynya.storage.files import whole_file
 
 # TensorFlow exports a SQLite without R*Trees, which GDAL would take for its own: the GeoPackages
 # would silently have no spatial index.
@@ -103,7 +103,7 @@ class VectorFiles:
         if not info["capabilities"]["fast_spatial_filter"]:
             raise OutputError(
                 f"{self.geopackage} can't get a spatial index: TensorFlow was loaded before pyogrio"
-                " in this program; import inference.vectors before both."
+                " in this program; import inference.products.polygons.vectors before both."
             )
 
     @staticmethod

@@ -16,13 +16,13 @@ from rasterio.errors import RasterioError
 from rasterio.io import MemoryFile
 
 from polynya.errors import SceneError, reason_of
-from polynya.files import whole_file
 from polynya.grid import Tile
-from polynya.ownership import is_whole
-from polynya.sources import sentinel2
-from polynya.sources.earth_engine import AFFINE, URI, client, client_errors
-from polynya.sources.item import Grid, Item
-from polynya.sources.scene_file import describe_raster, mosaic_vrt
+from polynya.sources.earth_engine.source import AFFINE, URI, client, client_errors
+from polynya.sources.items import sentinel2
+from polynya.sources.items.item import Grid, Item
+from polynya.sources.items.scene_file import describe_raster, mosaic_vrt
+from polynya.storage.files import whole_file
+from polynya.storage.ownership import is_whole
 
 MAX_REQUEST_BYTES = 50_331_648
 """Of the pixels of one request, before compression."""

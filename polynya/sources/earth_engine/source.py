@@ -1,7 +1,7 @@
 """Google Earth Engine: the session and the listing of a collection's images.
 
-Through the client `ee`, which sends its requests by `polynya.sources.web`: with limits, and again
-for status 429 and 5xx and for cut connections. `polynya.sources.earth_engine_pixels` fetches.
+Through the client `ee`, which sends its requests by `polynya.sources.access.web`: with limits, and
+again for status 429 and 5xx and for cut connections. `polynya.sources.earth_engine.pixels` fetches.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from typing import Any
 
 from polynya.environment import install_command
 from polynya.errors import MissingDependencyError, SceneError, SourceError, reason_of
-from polynya.sources import sentinel2
-from polynya.sources.item import Band, Grid, Item, described, number_of, text_of, time_of
-from polynya.sources.options import EarthEngineOptions
-from polynya.sources.region import dense_geojson
-from polynya.sources.selection import Selection
-from polynya.sources.web import Web
+from polynya.recipe.acquire import EarthEngineOptions
+from polynya.sources.access.web import Web
+from polynya.sources.items import sentinel2
+from polynya.sources.items.item import Band, Grid, Item, described, number_of, text_of, time_of
+from polynya.sources.items.region import dense_geojson
+from polynya.sources.items.selection import Selection
 
 _MOST_PAGES = 2000
 _LARGEST_LISTING = 256 * 2**20

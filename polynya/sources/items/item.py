@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from polynya.attempt import Failure, attempt
 from polynya.errors import SceneError
-from polynya.scene_names import printable
+from polynya.names import printable
 
 MOST_PIXELS = 2**32
 """Of a scene that is fetched: a small file may claim any number, and each is written."""
@@ -90,7 +90,7 @@ class Item:
     """Why it can't be used, one sentence; empty if it can."""
 
     def tags(self) -> dict[str, str]:
-        """Metadata for the scene file; the names of the sun's are those `polynya.layers` reads."""
+        """Metadata for the scene file; `polynya.scenes.layers` reads those of the sun."""
         known = {
             "source": self.uri,
             "item": self.id,

@@ -7,8 +7,8 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from polynya.scene_names import scene_id
-from polynya.sources.item import Item
+from polynya.names import scene_id
+from polynya.sources.items.item import Item
 
 _RESERVED = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGNORECASE)
 """Names that Windows keeps for devices, whatever their ending."""

@@ -19,8 +19,8 @@ from shapely.geometry import Polygon, box, mapping, shape
 from shapely.geometry.base import BaseGeometry
 
 from polynya.errors import SourceError, reason_of
-from polynya.sources.addresses import read_local
-from polynya.sources.options import Box
+from polynya.recipe.acquire import Box
+from polynya.sources.access.addresses import read_local
 
 _WORLD = box(-180.0, -90.0, 180.0, 90.0)
 _FARTHEST = 540.0

@@ -15,12 +15,12 @@ from rasterio.shutil import copy
 
 from polynya import __version__
 from polynya.errors import SceneError, reason_of
-from polynya.files import UnreadableError, temporary_file, whole_file, write_text
-from polynya.own_references import remember
-from polynya.ownership import is_whole
-from polynya.rasters import check_size, check_whole, opened_raster
-from polynya.sources.item import Grid, Item, check_pixels
-from polynya.sources.vrt import Raster, VrtBand, common_grid, vrt_text
+from polynya.rasters.opening import check_size, check_whole, opened_raster
+from polynya.rasters.own_references import remember
+from polynya.sources.items.item import Grid, Item, check_pixels
+from polynya.sources.items.vrt import Raster, VrtBand, common_grid, vrt_text
+from polynya.storage.files import UnreadableError, temporary_file, whole_file, write_text
+from polynya.storage.ownership import is_whole
 
 DIGEST_TAG = "item_digest"
 """Tag of a scene file: digest of the item it was made from."""

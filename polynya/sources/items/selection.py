@@ -9,9 +9,9 @@ from functools import partial
 from shapely.geometry.base import BaseGeometry
 
 from polynya.attempt import Failure, attempt
-from polynya.sources.item import Item
-from polynya.sources.options import QueryOptions
-from polynya.sources.region import region_parts, touches
+from polynya.recipe.acquire import QueryOptions
+from polynya.sources.items.item import Item
+from polynya.sources.items.region import region_parts, touches
 
 
 class Selection:

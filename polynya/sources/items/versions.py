@@ -14,10 +14,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from polynya.errors import SceneError, reason_of
-from polynya.ownership import fingerprint
-from polynya.sources.item import Item
-from polynya.sources.web import Web
-from polynya.stores import file_system, open_object
+from polynya.sources.access.web import Web
+from polynya.sources.items.item import Item
+from polynya.storage.ownership import fingerprint
+from polynya.storage.stores import file_system, open_object
 
 _ARCHIVE = re.compile(r"/vsizip/\{(.+)\}/(.+)")
 _STORES = {"/vsis3/": "s3", "/vsigs/": "gs"}
@@ -105,7 +105,7 @@ def _of_object(scheme: str, path: str) -> str:
 
 
 def _uri_of(path: str) -> str:
-    """What `polynya.stores` calls what GDAL opens."""
+    """What `polynya.storage.stores` calls what GDAL opens."""
     for prefix, scheme in _STORES.items():
         if path.startswith(prefix):
             return f"{scheme}://{path.removeprefix(prefix)}"

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from xml.etree import ElementTree
 
 from polynya.errors import SceneError
-from polynya.sources.item import ALPHA, Band, Grid
-from polynya.sources.sentinel2 import find_band
+from polynya.sources.items.item import ALPHA, Band, Grid
+from polynya.sources.items.sentinel2 import find_band
 
 _TYPES = {"uint8": "Byte", "uint16": "UInt16", "int16": "Int16"}
 _TOLERANCE = 1e-6

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from xml.etree import ElementTree
 
 from polynya.errors import SceneError
-from polynya.sources.addresses import check_inside, member_name, read_local
-from polynya.stores import file_system, gdal_path, open_object, read_object
+from polynya.sources.access.addresses import check_inside, member_name, read_local
+from polynya.storage.stores import file_system, gdal_path, open_object, read_object
 
 LEVELS = ("MSIL1C", "MSIL2A")
 DAMAGED = (
@@ -125,7 +125,7 @@ def _read_stored(uri: str) -> bytes:
     size = file_system(scheme).get_file_info(path).size
     if size is None:
         raise FileNotFoundError(f"{uri} is not there")
-    # Whole, because reading a part of an object of gs:// isn't reliable (`polynya.storage`).
+    # Whole, because reading a part of an object of gs:// isn't reliable (`polynya.storage.folder`).
     if size > _LARGEST_METADATA:
         raise _too_large(uri)
     return read_object(uri)

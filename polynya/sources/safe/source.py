@@ -17,12 +17,13 @@ from xml.etree import ElementTree
 
 from polynya.errors import SceneError, SourceError
 from polynya.progress import track
-from polynya.sources import sentinel2
-from polynya.sources.addresses import member_name
-from polynya.sources.item import Band, Item, described, number_of, time_of
-from polynya.sources.options import SafeOptions
-from polynya.sources.parallel import each
-from polynya.sources.safe_product import (
+from polynya.recipe.acquire import SafeOptions
+from polynya.sources.access.addresses import member_name
+from polynya.sources.access.parallel import each
+from polynya.sources.items import sentinel2
+from polynya.sources.items.item import Band, Item, described, number_of, time_of
+from polynya.sources.items.selection import Selection
+from polynya.sources.safe.product import (
     DAMAGED,
     LEVELS,
     Product,
@@ -30,8 +31,7 @@ from polynya.sources.safe_product import (
     parse_xml,
     product_metadata,
 )
-from polynya.sources.selection import Selection
-from polynya.stores import is_listing, list_objects
+from polynya.storage.stores import is_listing, list_objects
 
 _ENDINGS = (".safe", ".zip")
 

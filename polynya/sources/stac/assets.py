@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from polynya.errors import SceneError
-from polynya.sources import sentinel2
-from polynya.sources.item import Band, Item, number_of
-from polynya.sources.options import StacOptions
+from polynya.recipe.acquire import StacOptions
+from polynya.sources.items import sentinel2
+from polynya.sources.items.item import Band, Item, number_of
 
 _BASELINES = ("s2:processing_baseline", "sentinel:processing_baseline", "processing:version")
 _OFFSET_APPLIED = ("earthsearch:boa_offset_applied", "sentinel:boa_offset_applied")

@@ -18,13 +18,13 @@ from shapely.geometry import mapping
 from polynya.attempt import Failure, attempt
 from polynya.environment import install_command
 from polynya.errors import MissingDependencyError, SceneError, SourceError, reason_of
-from polynya.sources.addresses import is_remote, read_local, resolve
-from polynya.sources.item import Item
-from polynya.sources.options import StacOptions
-from polynya.sources.region import is_box
-from polynya.sources.selection import Selection
-from polynya.sources.web import LARGEST_DOCUMENT, Web
-from polynya.stores import read_object
+from polynya.recipe.acquire import StacOptions
+from polynya.sources.access.addresses import is_remote, read_local, resolve
+from polynya.sources.access.web import LARGEST_DOCUMENT, Web
+from polynya.sources.items.item import Item
+from polynya.sources.items.region import is_box
+from polynya.sources.items.selection import Selection
+from polynya.storage.stores import read_object
 
 _PAGE = 250
 _MOST_PAGES = 2000

@@ -1,7 +1,7 @@
 """STAC: APIs and static catalogues, in the layouts of Earth Search, Planetary Computer and others.
 
-https://stacspec.org. How catalogues are read is in `polynya.sources.stac_catalogue`; which asset is
-a band, and what its numbers mean, in `polynya.sources.stac_assets`.
+https://stacspec.org. How catalogues are read is in `polynya.sources.stac.catalogue`; which asset is
+a band, and what its numbers mean, in `polynya.sources.stac.assets`.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from typing import Any
 
 from polynya.attempt import Failure, attempt
 from polynya.errors import SceneError, SourceError, reason_of
+from polynya.names import printable
 from polynya.progress import track
-from polynya.scene_names import printable
-from polynya.sources.addresses import REFERRING, is_remote, resolve
-from polynya.sources.item import Item, described, number_of, text_of, time_of
-from polynya.sources.options import StacOptions
-from polynya.sources.parallel import each
-from polynya.sources.selection import Selection
-from polynya.sources.stac_assets import find_baseline, item_band
-from polynya.sources.stac_catalogue import Catalogue, Document, malformed, name_of, search, walk
-from polynya.stores import gdal_path, signed_path
+from polynya.recipe.acquire import StacOptions
+from polynya.sources.access.addresses import REFERRING, is_remote, resolve
+from polynya.sources.access.parallel import each
+from polynya.sources.items.item import Item, described, number_of, text_of, time_of
+from polynya.sources.items.selection import Selection
+from polynya.sources.stac.assets import find_baseline, item_band
+from polynya.sources.stac.catalogue import Catalogue, Document, malformed, name_of, search, walk
+from polynya.storage.stores import gdal_path, signed_path
 
 
 def list_items(options: StacOptions) -> list[Item]:

@@ -14,6 +14,7 @@ from uuid import uuid4
 import psutil
 import pytest
 from conftest import ice_image
+
 from launch import launch
 from shard_files import checksums, manifest
 
@@ -178,11 +179,11 @@ def test_spark_without_java_is_one_sentence(tmp_path, write_scene, mark):
 def test_workers_that_can_not_start_are_one_sentence(tmp_path, write_scene, mark):
     write_scene("s.tif", ice_image(64, 64))
     (tmp_path / "unguarded.py").write_text(
-        "from autolabel.engines import open_engine\n"
+        "from polynya.engines.engines import open_engine\n"
         "with open_engine('processes', 1) as engine:\n"
         "    engine.run(abs, [1, 2], lambda n: None)\n"
     )
-    root = str(Path(__file__).parents[2])
+    root = str(Path(__file__).parents[3])
     done = launch(
         [sys.executable, "unguarded.py"],
         cwd=tmp_path,
@@ -193,7 +194,7 @@ def test_workers_that_can_not_start_are_one_sentence(tmp_path, write_scene, mark
 
 
 def test_threads_that_wait_for_workers_end_with_an_error_of_one(tmp_path):
-    from autolabel.engines import open_engine
+    from polynya.engines.engines import open_engine
 
     began = threading.active_count()
     with open_engine("processes", 2) as engine, pytest.raises(TypeError):

@@ -12,12 +12,12 @@ import numpy as np
 import pyarrow.dataset as ds
 import pytest
 from conftest import ice_image
+
 from launch import launch
+from polynya.shards.dataset import open_shards
 from shard_files import checksums, manifest
 
-from polynya.shards import open_shards
-
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 BIN = Path(sys.executable).parent
 # A worker that waits for more tasks is killed in the end, and what coverage measured is lost.
 SETTINGS = ["spark.log.level=WARN", "spark.ui.enabled=false", "spark.python.worker.reuse=false"]
@@ -83,7 +83,7 @@ def test_work_that_ends_its_spark_worker_is_left_out_and_the_rest_done(tmp_path)
     (tmp_path / "fatal.py").write_text(
         """
 import os, signal
-from autolabel.engines import open_engine, run_all
+from polynya.engines.engines import open_engine, run_all
 
 def task(number):
     if number == 5:

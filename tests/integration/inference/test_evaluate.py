@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import rasterio
 from conftest import ice_image
-from inference_commands import names, rows, run
-from inference_models import make_recipe, save_threshold_model
 
 from autolabel import label_image
+from inference_commands import names, rows, run
+from inference_models import make_recipe, save_threshold_model
 
 
 @pytest.fixture(scope="module")

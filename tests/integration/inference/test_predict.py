@@ -14,16 +14,16 @@ import pystac
 import pytest
 import rasterio
 from conftest import ice_image
+from rio_cogeo import cog_validate
+
+from autolabel import label_image
 from inference_commands import names, rows, run
 from inference_models import make_recipe, save_threshold_model
 from launch import launch
-from rio_cogeo import cog_validate
-from stac_validator import validate_folder
-
-from autolabel import label_image
-from polynya.identity import scene_digest
 from polynya.provenance import file_digest
-from polynya.scenes import open_scene
+from polynya.scenes.identity import scene_digest
+from polynya.scenes.reading import open_scene
+from stac_validator import validate_folder
 
 
 @pytest.fixture(scope="module")
@@ -301,7 +301,7 @@ def test_the_spark_job_makes_the_same_maps_and_names_broken_scenes(model, write_
     (tmp_path / "in" / "torn.tif").write_bytes(b"no image")
     scenes = str(tmp_path / "in" / "*.tif")
     run("predict", model, scenes, "--out", tmp_path / "here", expect=1)
-    root, programs = Path(__file__).parents[2], Path(sys.executable).parent
+    root, programs = Path(__file__).parents[3], Path(sys.executable).parent
     environment = os.environ | {
         "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
         "SPARK_LOCAL_IP": "127.0.0.1",

@@ -16,16 +16,16 @@ import pytest
 import rasterio
 import rasterio.shutil
 from conftest import ice_image
-from inference_commands import names, rows, run
-from inference_models import make_recipe, save_threshold_model
 
 from autolabel import label_image
-from inference import products
-from inference.maps import read_map
-from polynya.files import write_text
-from polynya.locks import LOCK_FILE, locked
+from inference.products.class_map import read_map
+from inference.run import scene as products
+from inference_commands import names, rows, run
+from inference_models import make_recipe, save_threshold_model
 from polynya.native import import_apart
-from polynya.ownership import open_output
+from polynya.storage.files import write_text
+from polynya.storage.locks import LOCK_FILE, locked
+from polynya.storage.ownership import open_output
 
 
 @pytest.fixture(scope="module")
@@ -301,7 +301,7 @@ def test_what_goes_wrong_beside_the_scenes_loses_none(
 
     for name in ("a", "b"):
         write_scene(f"in/{name}.tif", ice_image(70, 70))
-    monkeypatch.setattr(f"inference.run.{step}", fail)
+    monkeypatch.setattr(f"inference.run.scenes.{step}", fail)
     result = run("predict", model, tmp_path / "in", "--out", tmp_path / "out", expect=1)
     assert "2 scenes mapped, 0 skipped (finished before), 0 failed" in result.stdout
     assert "could not be written: No space left on device" in result.stderr

@@ -8,16 +8,17 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from conftest import HereEngine, ice_image
+
+from inference.predict import parts
+from inference.predict.parts import Part, read_parts, scene_parts
+from inference.predict.predict import open_model, predict_scene
+from inference.run import large_scenes as large
+from inference.run.options import MapOptions
+from inference.run.scenes import map_scenes
 from inference_commands import names
 from inference_models import make_recipe, save_unet
-
-from inference import large, parts
-from inference.options import MapOptions
-from inference.parts import Part, read_parts, scene_parts
-from inference.predict import open_model, predict_scene
-from inference.run import map_scenes
 from polynya.errors import OutputError, ScenesFailedError
-from polynya.scenes import open_scene
+from polynya.scenes.reading import open_scene
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def small_parts(monkeypatch):
 
 def map_as_workers_do(patterns, options, monkeypatch):
     """Map in this process, but as workers do it: parts first."""
-    monkeypatch.setattr("inference.run.open_engine", lambda *_: nullcontext(HereEngine()))
+    monkeypatch.setattr("inference.run.scenes.open_engine", lambda *_: nullcontext(HereEngine()))
     map_scenes(patterns, options, "processes")
 
 
@@ -62,7 +63,7 @@ def test_parts_that_are_there_are_not_predicted_again(
     options, work = MapOptions(model, tmp_path / "out"), tmp_path / "out" / "_work"
     with monkeypatch.context() as broken:
         # As if the run had been stopped when the parts were done.
-        broken.setattr("inference.run.map_scene", None)
+        broken.setattr("inference.run.scenes.map_scene", None)
         with pytest.raises(ScenesFailedError, match="1 of 1 scenes"):
             map_as_workers_do([str(scene)], options, broken)
     left = sorted(work.glob("large.*.npz"))
@@ -93,7 +94,7 @@ def test_parts_of_a_scene_that_changed_are_deleted(
 ):
     options = MapOptions(model, tmp_path / "out")
     with monkeypatch.context() as broken:
-        broken.setattr("inference.run.map_scene", None)
+        broken.setattr("inference.run.scenes.map_scene", None)
         for seed in (0, 1):
             scene = write_scene("large.tif", ice_image(210, 130, seed))
             with pytest.raises(ScenesFailedError):

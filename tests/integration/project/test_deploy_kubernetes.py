@@ -20,6 +20,7 @@ from typing import Any
 import kubernetes_validate
 import pyspark
 import pytest
+
 from deploy_clone import BIN, ROOT, make_clone
 from launch import launch
 

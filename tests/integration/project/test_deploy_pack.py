@@ -13,12 +13,12 @@ from pathlib import Path
 import psutil
 import pyspark
 import pytest
-from deploy_clone import BIN, ROOT, make_clone
-from launch import launch
 
 import build_horovod
 import pack
-from polynya.shards import open_shards
+from deploy_clone import BIN, ROOT, make_clone
+from launch import launch
+from polynya.shards.dataset import open_shards
 
 SPARK_HOME = str(Path(pyspark.__file__).parent)
 SCENE = ROOT / "data_samples/scenes/heldout/ross0002-0000_clear.tif"

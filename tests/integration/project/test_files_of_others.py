@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
-from writing_commands import COMMANDS, PROGRAM, Inputs, make_inputs, run_command
 
-from polynya.ownership import LEDGER_FILE
+from polynya.storage.ownership import LEDGER_FILE
+from writing_commands import COMMANDS, PROGRAM, Inputs, make_inputs, run_command
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from writing_commands import COMMANDS, Inputs, make_inputs, run_command
 
-from polynya.ownership import LEDGER_FILE, is_whole
+from polynya.storage.ownership import LEDGER_FILE, is_whole
+from writing_commands import COMMANDS, Inputs, make_inputs, run_command
 
 
 @pytest.fixture(scope="module")

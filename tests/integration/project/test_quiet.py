@@ -15,12 +15,12 @@ import cv2
 import numpy as np
 import pytest
 from conftest import WriteScene, ice_image
+
 from inference_models import make_recipe, save_threshold_model, save_unet
 from launch import launch
+from polynya.recipe.recipe import parse_recipe
 from ranks import BIN, ROOT, model_arguments
 from tiny_shards import write_tiny_shards
-
-from polynya.recipe import parse_recipe
 
 TRAINING = {
     "tiles": {"size": 32},

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from deploy_clone import BIN, ROOT
 from launch import launch
-
-from polynya.recipe import load_recipe, parse_recipe
-from polynya.recipe_reading import parse_yaml
+from polynya.recipe.recipe import load_recipe, parse_recipe
+from polynya.recipe.yaml_files import parse_yaml
 from steps import inside_env
 
 SCENE = ROOT / "data_samples/scenes/heldout/ross0002-0000_clear.tif"

@@ -12,22 +12,23 @@ from urllib.request import Request, urlopen
 import boto3
 import numpy as np
 import pytest
-from acquire import get_scenes, image_of, reflectance_of, run_scenes, write_recipe
 from conftest import ice_image, label_here
 from gcp_storage_emulator.server import create_server
 from moto.server import ThreadedMotoServer
-from safe_products import ground, write_safe
 
+from acquire import get_scenes, image_of, reflectance_of, run_scenes, write_recipe
 from autolabel.run import run_labelling
-from polynya.dataset import announce, open_dataset, start_dataset
 from polynya.errors import OutputError, SceneError, ScenesFailedError, ShardError
-from polynya.recipe import Recipe
-from polynya.scenes import find_scenes, open_scene, read_scene
-from polynya.shards import open_shards
-from polynya.storage import Folder
-from polynya.stores import gdal_options, gdal_path, list_objects, open_object, read_object
-from training.collective import SingleProcess
-from training.prepare import open_sources
+from polynya.recipe.recipe import Recipe
+from polynya.scenes.finding import find_scenes
+from polynya.scenes.reading import open_scene, read_scene
+from polynya.shards.dataset import open_shards
+from polynya.shards.lifecycle import announce, open_dataset, start_dataset
+from polynya.storage.folder import Folder
+from polynya.storage.stores import gdal_options, gdal_path, list_objects, open_object, read_object
+from safe_products import ground, write_safe
+from training.ranks.collective import SingleProcess
+from training.run.build import open_sources
 
 BUCKET = "ice-scenes"
 

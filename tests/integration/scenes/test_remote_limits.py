@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import rasterio
 import shapely
+from rasterio.transform import from_origin
+
 from bad_servers import (
     bad_server,
     busy,
@@ -21,14 +23,13 @@ from bad_servers import (
     to_itself,
     trickle_headers,
 )
-from rasterio.transform import from_origin
-
-from polynya import rasters, relay
 from polynya.errors import SceneError
-from polynya.identity import raster_digest
 from polynya.native import import_apart
-from polynya.rasters import opened_raster
-from polynya.stores import server_headers
+from polynya.rasters import opening as rasters
+from polynya.rasters import relay
+from polynya.rasters.opening import opened_raster
+from polynya.scenes.identity import raster_digest
+from polynya.storage.stores import server_headers
 
 MEBIBYTES = b"\0" * 2**20
 # Linux counts in ru_maxrss what the parent had when it started the process; VmHWM is its own.
@@ -36,7 +37,7 @@ READ = """
 import json, sys
 from pathlib import Path
 from polynya.errors import PolynyaError
-from polynya.rasters import opened_raster
+from polynya.rasters.opening import opened_raster
 said = ""
 try:
     with opened_raster(sys.argv[1], "anywhere") as source:
@@ -60,8 +61,9 @@ READ_LAND = READ.replace(
     read_scene(open_scene(sys.argv[1], options))
 """,
 ).replace(
-    "from polynya.rasters import opened_raster",
-    "from polynya.recipe import SceneOptions\nfrom polynya.scenes import open_scene, read_scene",
+    "from polynya.rasters.opening import opened_raster",
+    "from polynya.recipe.recipe import SceneOptions\n"
+    "from polynya.scenes.reading import open_scene, read_scene",
 )
 
 
@@ -244,8 +246,8 @@ def test_polygons_of_land_come_from_an_honest_server(tmp_path, write_scene):
     scene = write_scene("a.tif", np.full((20, 20, 3), 9, np.uint8))
     # In a process of its own, as pyogrio lets no other thread run while it waits.
     code = (
-        "import sys; from polynya.recipe import SceneOptions;"
-        "from polynya.scenes import open_scene, read_scene;"
+        "import sys; from polynya.recipe.recipe import SceneOptions;"
+        "from polynya.scenes.reading import open_scene, read_scene;"
         "scene = open_scene(sys.argv[1], SceneOptions(land=sys.argv[2]));"
         "print(*read_scene(scene)[1].sum(axis=0))"
     )
@@ -305,7 +307,7 @@ def test_headers_that_come_byte_by_byte_end(monkeypatch):
         with pytest.raises(TimeoutError):
             server_headers(f"/vsicurl/{url}/a.tif", 0.3)
         monkeypatch.setattr(
-            "polynya.identity.server_headers", lambda path: server_headers(path, 0.3)
+            "polynya.scenes.identity.server_headers", lambda path: server_headers(path, 0.3)
         )
         assert len(raster_digest(f"{url}/a.tif")) == 64
 
@@ -327,7 +329,7 @@ def test_only_who_knows_the_password_uses_the_relay(serve):
 
 def test_the_relay_ends_with_its_process():
     code = (
-        "import os, signal; from polynya.relay import proxy_settings;"
+        "import os, signal; from polynya.rasters.relay import proxy_settings;"
         "print(proxy_settings({})['GDAL_HTTP_PROXY'], flush=True); os.kill(os.getpid(), 9)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 import rasterio
 import yaml
-from acquire import get_scenes, image_of, run_scenes, scene_files, write_recipe
 from conftest import ice_image
-from safe_products import write_safe
 from typer.testing import CliRunner
 
+from acquire import get_scenes, image_of, run_scenes, scene_files, write_recipe
 from polynya.cli import build_app
 from polynya.errors import OutputError
-from polynya.recipe import load_recipe
-from polynya.scenes import find_scenes
+from polynya.recipe.acquire import SafeOptions
+from polynya.recipe.recipe import load_recipe
+from polynya.scenes.finding import find_scenes
 from polynya.sources import run
 from polynya.sources.manifest import read_manifest, write_manifest
-from polynya.sources.options import SafeOptions
+from safe_products import write_safe
 
 
 @pytest.fixture(scope="module")

@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rasterio
-from acquire import get_scenes, image_of, run_scenes, scene_files, write_recipe
 from rasterio.shutil import copy
 from rasterio.transform import from_origin
-from web_server import Answer, file_answer, serving
 
-from polynya.rasters import opened_raster
-from polynya.scenes import open_scene
+from acquire import get_scenes, image_of, run_scenes, scene_files, write_recipe
+from polynya.rasters.opening import opened_raster
+from polynya.scenes.reading import open_scene
 from polynya.sources.manifest import read_manifest
-from polynya.stores import signed_path
+from polynya.storage.stores import signed_path
+from web_server import Answer, file_answer, serving
 
 EDGE = 1024
 EARTH_SEARCH = {"B04": "red", "B03": "green", "B02": "blue"}

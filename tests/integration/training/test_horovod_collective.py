@@ -9,16 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from launch import launch
 
 # What each rank does; rank 0 prints what every rank saw.
 SCRIPT = """
 import json
-from training.devices import configure_devices, import_tensorflow
+from training.ranks.devices import configure_devices, import_tensorflow
 import_tensorflow()
 import keras, numpy as np, tensorflow as tf
-from polynya.training_options import HorovodOptions
-from training.collective import HorovodRanks, open_collective
+from polynya.recipe.training import HorovodOptions
+from training.ranks.collective import HorovodRanks, open_collective
 ranks = open_collective()
 threads = configure_devices(ranks)
 me = ranks.rank

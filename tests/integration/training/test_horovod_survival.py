@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+from polynya.recipe.recipe import parse_recipe
 from ranks import Job, launch_command, losses, model_arguments
 from tiny_shards import write_tiny_shards
-
-from polynya.recipe import parse_recipe
-from training.checkpoints import last_step
+from training.model_folder.checkpoints import last_step
 
 # 14 of 18 scenes train: 56 tiles, 3 global batches of 24.
 NODATA_SHARES = (0.0, 0.9, 0.5, 0.0, 0.97, 0.2) * 3

@@ -10,13 +10,13 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+
 from launch import launch
+from polynya.recipe.recipe import Recipe
+from polynya.shards.dataset import open_shards
 from tiny_shards import write_tiny_shards
 
-from polynya.recipe import Recipe
-from polynya.shards import open_shards
-
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 BIN = Path(sys.executable).parent
 CACHES = ("memory", "disk", "none")
 
@@ -25,7 +25,7 @@ def _told(shards: Path, folder: Path) -> list[dict[str, list[list[int]] | str]]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("OMPI_", "HOROVOD_"))}
     environment["PATH"] = f"{BIN}{os.pathsep}{environment['PATH']}"
     environment["PYTHONPATH"] = str(ROOT)
-    command = [sys.executable, "tests/input_ranks.py", str(shards), str(folder), *CACHES]
+    command = [sys.executable, "tests/helpers/input_ranks.py", str(shards), str(folder), *CACHES]
     done = launch(
         ["horovodrun", "--gloo", "-np", "2", *command], cwd=ROOT, env=environment, timeout=600
     )
@@ -34,7 +34,7 @@ def _told(shards: Path, folder: Path) -> list[dict[str, list[list[int]] | str]]:
 
 
 def test_ranks_see_every_tile_once_and_fail_together(tmp_path, monkeypatch):
-    monkeypatch.setattr("polynya.shard_writer.ROWS_PER_GROUP", 4)
+    monkeypatch.setattr("polynya.shards.writer.ROWS_PER_GROUP", 4)
     recipe = Recipe.model_validate({"tiles": {"size": 32}})
     place = write_tiny_shards(tmp_path / "shards", recipe, size=96, nodata_shares=[0, 0.3, 0, 0])
     shards = open_shards(place)

@@ -12,23 +12,23 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from autolabel import filter_image, label_image
-from autolabel.brightness import brightness
-from autolabel.fields import BETWEEN, THICK, WATER
-from autolabel.illumination import (
+from autolabel.filters.illumination.fields import BETWEEN, THICK, WATER
+from autolabel.filters.illumination.levels import Levels
+from autolabel.filters.illumination.sky import (
     clear_brightness,
     clear_sky,
     confidence,
     estimate_sky,
     solve_sky,
 )
+from autolabel.filters.illumination.survey import Strip, opaque_cloud, survey_scene
 from autolabel.labels import label_and_filter
-from autolabel.levels import Levels
-from autolabel.survey import Strip, opaque_cloud, survey_scene
-from autolabel.thresholds import ROSS_SEA_SUMMER
+from autolabel.thresholds.brightness import brightness
+from autolabel.thresholds.profiles import ROSS_SEA_SUMMER
 from data_samples import SKY_KINDS, make_scene
 from polynya.errors import RecipeError
-from polynya.layers import SceneLayers
-from polynya.thresholds import ColorRange, Profile
+from polynya.recipe.thresholds import ColorRange, Profile
+from polynya.scenes.layers import SceneLayers
 
 NODATA = 255
 
@@ -284,9 +284,9 @@ def test_compiled_loops_do_what_python_does(tmp_path):
     program = f"""
 import numpy as np
 from autolabel import label_image
-from autolabel.brightness import brightness
-from autolabel.illumination import clear_sky, confidence, estimate_sky
-from polynya.layers import SceneLayers
+from autolabel.thresholds.brightness import brightness
+from autolabel.filters.illumination.sky import clear_sky, confidence, estimate_sky
+from polynya.scenes.layers import SceneLayers
 expected = np.load({str(tmp_path / "compiled.npz")!r})
 image, valid = expected["image"], expected["valid"]
 shape = valid.shape

@@ -10,13 +10,14 @@ from conftest import HereEngine, ice_image
 
 from autolabel.run import label_scenes, run_labelling
 from autolabel.tasks import Job
-from polynya.dataset import finish_dataset, open_dataset, start_dataset
 from polynya.errors import OutputError, ScenesFailedError
-from polynya.manifest import read_manifest
-from polynya.recipe import Recipe
-from polynya.scenes import SceneRef, read_scene
-from polynya.shards import open_shards
-from polynya.storage import Folder
+from polynya.recipe.recipe import Recipe
+from polynya.scenes.finding import SceneRef
+from polynya.scenes.reading import read_scene
+from polynya.shards.dataset import open_shards
+from polynya.shards.lifecycle import finish_dataset, open_dataset, start_dataset
+from polynya.shards.manifest import read_manifest
+from polynya.storage.folder import Folder
 
 
 @pytest.fixture

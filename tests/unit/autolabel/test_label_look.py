@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from PIL import Image
 from typer.testing import CliRunner
 
-from autolabel.overview import draw_overview, picture_name, scene_mosaic
+from autolabel.label_pictures import draw_overview, picture_name, scene_mosaic
 from autolabel.run import run_labelling
-from polynya.blocks import Blocks
 from polynya.cli import build_app
-from polynya.manifest import read_manifest
-from polynya.shards import open_shards
+from polynya.report.blocks import Blocks
+from polynya.shards.dataset import open_shards
+from polynya.shards.manifest import read_manifest
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
@@ -137,8 +137,8 @@ def test_a_picture_shows_what_the_filter_leaves(tmp_path, write_scene):
 
 def test_a_picture_that_can_not_be_drawn_is_a_reason(halves, tmp_path):
     from autolabel.tasks import Job
-    from polynya.recipe import load_recipe
-    from polynya.scenes import open_scene
+    from polynya.recipe.recipe import load_recipe
+    from polynya.scenes.reading import open_scene
 
     out = halves()
     job = Job(load_recipe(tmp_path / "recipe.yaml"), open_shards(out).folder, 0)

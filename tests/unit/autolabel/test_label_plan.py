@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autolabel.plan import needs_sky, plan_units
-from polynya.recipe import Recipe
-from polynya.scenes import Scene
-from polynya.shards import FILE_BYTES
+from polynya.recipe.recipe import Recipe
+from polynya.scenes.reading import Scene
+from polynya.shards.dataset import FILE_BYTES
 
 
 def scene(name, height, width):

@@ -12,18 +12,19 @@ import pytest
 from conftest import HereEngine, ice_image, label_here
 
 from autolabel import label_image
-from autolabel.engines import open_engine, run_all
 from autolabel.plan import plan_units
 from autolabel.run import label_scenes, run_labelling
 from autolabel.tasks import Job, SkyTask, find_scene_sky, label_unit
 from data_samples import make_scene
-from polynya.dataset import start_dataset
+from polynya.engines.engines import open_engine, run_all
 from polynya.errors import OutputError, ScenesFailedError
-from polynya.manifest import read_manifest
-from polynya.recipe import Recipe
-from polynya.scenes import SceneRef, open_scene, read_scene
-from polynya.shards import open_shards
-from polynya.storage import Folder
+from polynya.recipe.recipe import Recipe
+from polynya.scenes.finding import SceneRef
+from polynya.scenes.reading import open_scene, read_scene
+from polynya.shards.dataset import open_shards
+from polynya.shards.lifecycle import start_dataset
+from polynya.shards.manifest import read_manifest
+from polynya.storage.folder import Folder
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def test_bands_have_the_labels_of_the_whole_scene(tmp_path, write_scene, monkeyp
     whole, (expected,) = label_here(recipe, tmp_path / "whole", path)
     monkeypatch.setattr("autolabel.plan._LEAST_BYTES", 2**14)
     monkeypatch.setattr("autolabel.plan._LEAST_BAND_BYTES", 2**17)
-    monkeypatch.setattr("autolabel.skies._STRIP_ROWS", 96)
+    monkeypatch.setattr("autolabel.filters.illumination.scene_sky._STRIP_ROWS", 96)
     cut, (result,) = label_here(recipe, tmp_path / "cut", path)
     in_bands = options != {"method": "published"}
     assert (len(contents(cut)) > 3) == in_bands
@@ -295,7 +296,7 @@ def test_work_lost_with_a_worker_is_repeated_until_the_fatal_item_is_alone():
 
 
 def test_other_executors_serve_as_engines():
-    from autolabel.engines import _Pool
+    from polynya.engines.engines import _Pool
 
     counted = []
     with ThreadPoolExecutor(2) as pool:
@@ -327,8 +328,8 @@ ODD = [
 
 
 @pytest.mark.parametrize("place", [
-    "autolabel.found.open_scene", "autolabel.found.scene_digest", "autolabel.tasks.read_scene",
-    "autolabel.tasks.tile_row", "autolabel.run._join",
+    "autolabel.inspection.open_scene", "autolabel.inspection.scene_digest",
+    "autolabel.tasks.read_scene", "autolabel.tasks.tile_row", "autolabel.run._join",
 ])  # fmt: skip
 def test_a_scene_with_which_anything_goes_wrong_is_a_row_and_the_others_are_done(
     tmp_path, write_scene, monkeypatch, place

@@ -9,9 +9,9 @@ from scipy import ndimage
 
 from autolabel import PROFILES, ColorRange, Profile, filter_image, label_image
 from autolabel.labels import Method
-from polynya.classes import ClassScheme
 from polynya.errors import RecipeError
-from polynya.recipe import Recipe
+from polynya.recipe.classes import ClassScheme
+from polynya.recipe.recipe import Recipe
 
 
 @pytest.mark.parametrize(

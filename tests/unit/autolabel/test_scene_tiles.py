@@ -9,15 +9,15 @@ import pytest
 from conftest import ice_image, label_here
 
 from autolabel import filter_image, label_image
-from autolabel.brightness import brightness
-from autolabel.illumination import confidence, estimate_sky
+from autolabel.filters.illumination.sky import confidence, estimate_sky
 from autolabel.labels import Method
 from autolabel.scene_tiles import cut_tiles, label_pixels
-from autolabel.thresholds import get_profile
+from autolabel.thresholds.brightness import brightness
+from autolabel.thresholds.profiles import get_profile
 from data_samples import make_scene
-from polynya.layers import SceneLayers
-from polynya.recipe import Recipe
-from polynya.shards import open_shards
+from polynya.recipe.recipe import Recipe
+from polynya.scenes.layers import SceneLayers
+from polynya.shards.dataset import open_shards
 
 
 def recipe(**label):

@@ -13,18 +13,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autolabel import label_image
-from autolabel.thresholds import (
+from autolabel.thresholds.profiles import (
     PROFILES,
     brightness_steps,
     get_profile,
     label_by_brightness,
     label_by_color,
 )
-from polynya.classes import ClassScheme
 from polynya.errors import RecipeError
-from polynya.recipe import Recipe, load_recipe, parse_recipe
-from polynya.shards import open_shards
-from polynya.thresholds import ColorRange, Profile, color_grid
+from polynya.recipe.classes import ClassScheme
+from polynya.recipe.recipe import Recipe, load_recipe, parse_recipe
+from polynya.recipe.thresholds import ColorRange, Profile, color_grid
+from polynya.shards.dataset import open_shards
 
 NAMES = ("open_water", "thin_ice", "thick_ice", "slush")
 FOUR = ClassScheme.model_validate(

@@ -21,7 +21,6 @@ from benchmarks.accuracy.models import (
     quick_recipe,
     read_training,
 )
-from benchmarks.accuracy.mosaic import make_mosaic
 from benchmarks.accuracy.report import f1_rows, goal_table, training_table, write_report
 from benchmarks.accuracy.scoring import score_all
 from benchmarks.accuracy.training_scenes import (
@@ -33,9 +32,10 @@ from benchmarks.accuracy.training_scenes import (
 )
 from benchmarks.labels.scoring import SceneResult
 from benchmarks.labels.sets import SETS, SceneSpec, Split, choose_sets
-from polynya.recipe import SceneOptions, load_recipe
-from polynya.scenes import open_scene, read_scene
-from training.model_folder import HISTORY_FILE
+from data_samples.mosaic import make_mosaic
+from polynya.recipe.recipe import SceneOptions, load_recipe
+from polynya.scenes.reading import open_scene, read_scene
+from training.model_folder.folder import HISTORY_FILE
 
 SKIES = ("clear", "shadow", "cloud", "both")
 

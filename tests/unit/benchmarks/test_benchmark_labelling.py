@@ -37,8 +37,8 @@ from benchmarks.labelling.scaling import ScalingRun, Setup, phases, speed_up
 from benchmarks.labelling.simulate import schedule, simulate
 from benchmarks.labelling.timed import RunRecord, Timed, UnitRecord, read_run
 from data_samples import make_scene
-from polynya.classes import SEA_ICE
-from polynya.recipe import Recipe, load_recipe
+from polynya.recipe.classes import SEA_ICE
+from polynya.recipe.recipe import Recipe, load_recipe
 
 COSTS = Costs(
     start_s=4.0, warm_up_s=2.0, gap_s=0.0, unit_s=0.5, read_s=0.1, label_s=0.2, write_s=0.3,

@@ -15,8 +15,8 @@ import pytest
 
 from autolabel import label_image
 from autolabel.labels import Method
+from benchmarks.common.workers import for_each_scene
 from benchmarks.labels.agreement import measure_agreement, write_agreement
-from benchmarks.labels.blobs import make_blobs
 from benchmarks.labels.pictures import draw_worst_scenes
 from benchmarks.labels.report import write_report
 from benchmarks.labels.scenes import BenchScene, blurred, make_bench_scene, noisy
@@ -39,8 +39,8 @@ from benchmarks.labels.sets import (
 )
 from benchmarks.labels.similarity import structural_similarity
 from benchmarks.labels.speed import COPY, best_times, measure_speed, one_core, speed_table
-from benchmarks.workers import for_each_scene
 from data_samples import SKY_KINDS
+from data_samples.blobs import make_blobs
 from polynya.errors import PolynyaError
 
 SIZE = 128
@@ -313,7 +313,7 @@ def test_the_command_tells_what_is_wrong_in_a_sentence() -> None:
         capture_output=True,
         text=True,
         check=False,
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
     )
     assert run.returncode == 1
     assert run.stderr.startswith('Error: there is no set "fog" for --sets: use standard,')

@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 import pytest
 import rasterio
-from inference_models import make_recipe, save_threshold_model
 from rasterio.transform import from_origin
 from typer.testing import CliRunner
 
@@ -26,6 +25,7 @@ from benchmarks.labels.real import (
     sea_areas,
     write_real,
 )
+from inference_models import make_recipe, save_threshold_model
 from polynya.errors import EXIT_CODE, PolynyaError
 
 SHAPE = (64, 160)

@@ -46,10 +46,10 @@ from benchmarks.training.report import efficiency_table, scaling_table, traffic_
 from benchmarks.training.sockets import sent_bytes
 from benchmarks.training.table import Row, Traffic
 from benchmarks.training.workload import LARGE, PAPER, Workload, build_model, gradient_bytes
-from training.collective import SingleProcess
+from training.ranks.collective import SingleProcess
 
 TINY = Workload("tiny", (4, 8), batch=2, tile=32)
-DOCS = Path(__file__).parents[2] / "docs"
+DOCS = Path(__file__).parents[3] / "docs"
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:

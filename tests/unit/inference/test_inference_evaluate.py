@@ -9,7 +9,7 @@ import pytest
 import rasterio
 from matplotlib.image import imread
 
-from inference.evaluation import (
+from inference.evaluate.scores import (
     Evaluation,
     SceneScore,
     accuracy_table,
@@ -18,11 +18,11 @@ from inference.evaluation import (
     scene_table,
     score_scene,
 )
-from inference.truth import read_truth, sky_of, truth_path
-from polynya.classes import SEA_ICE
 from polynya.errors import TruthError
-from polynya.pictures import draw_confusion, draw_panels
-from polynya.scenes import open_scene
+from polynya.recipe.classes import SEA_ICE
+from polynya.report.pictures import draw_confusion, draw_panels
+from polynya.scenes.reading import open_scene
+from polynya.scenes.truth import read_truth, sky_of, truth_path
 
 
 def evaluation():

@@ -9,16 +9,16 @@ from dataclasses import replace
 import numpy as np
 import pystac
 import pytest
-from inference_commands import names
 from rasterio.crs import CRS
-from stac_validator import validate
 from test_inference_maps import TAGS, make_scene, random_codes
 from test_inference_products import fabricated_bands, options_of
 
-from inference.collection import spatial_extent, write_collection, write_model_item
-from inference.maps import write_map
-from inference.paths import ProductPaths
-from inference.stac import (
+from inference.products.class_map import write_map
+from inference.products.paths import ProductPaths
+from inference.products.registry import open_writers
+from inference.products.summary import summarise, summary_columns
+from inference.stac.collection import spatial_extent, write_collection, write_model_item
+from inference.stac.item import (
     check_no_item,
     finished_summary,
     read_item,
@@ -26,12 +26,12 @@ from inference.stac import (
     remove_products,
     write_item,
 )
-from inference.summary import summarise, summary_columns
-from inference.writers import open_writers
-from polynya.classes import SEA_ICE
+from inference_commands import names
 from polynya.errors import OutputError
-from polynya.files import write_text
-from polynya.recipe import Recipe
+from polynya.recipe.classes import SEA_ICE
+from polynya.recipe.recipe import Recipe
+from polynya.storage.files import write_text
+from stac_validator import validate
 
 ALL_PRODUCTS = ("probability", "entropy", "polygons", "concentration", "label-png", "overlay")
 MODEL_TAGS = {**TAGS, "model_digest": "0123456789abcdef"}

@@ -9,16 +9,16 @@ from dataclasses import replace
 import pytest
 from pystac.errors import STACValidationError
 from rasterio.crs import CRS
-from stac_validator import EXTENSIONS, LocalValidator, validate, validate_folder
 from test_inference_maps import ROTATED, box_scene, make_scene, random_codes
 from test_inference_products import OTHER
 from test_inference_stac import ALL_PRODUCTS, write_all, write_readable
 
-from inference.assets import class_entries
-from inference.collection import write_collection, write_model_item
-from inference.paths import COLLECTION_FILE
-from polynya.classes import SEA_ICE
-from polynya.recipe import Recipe
+from inference.products.paths import COLLECTION_FILE
+from inference.stac.assets import class_entries
+from inference.stac.collection import write_collection, write_model_item
+from polynya.recipe.classes import SEA_ICE
+from polynya.recipe.recipe import Recipe
+from stac_validator import EXTENSIONS, LocalValidator, validate, validate_folder
 
 OF_MAPS = {"classification", "file", "processing", "projection", "raster"}
 OF_MODELS = {"classification", "file", "mlm"}

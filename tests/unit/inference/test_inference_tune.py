@@ -7,17 +7,17 @@ import json
 import numpy as np
 import pytest
 from conftest import ice_image
-from inference_models import make_recipe, save_threshold_model, save_unet
 from typer.testing import CliRunner
 
-from inference.decision import DECISION_FILE, Decision, read_decision
-from inference.ensemble import combine
-from inference.predict import open_model, predict_scene
-from inference.tune import find_decision, known_scenes
+from inference.predict.decision import DECISION_FILE, Decision, read_decision
+from inference.predict.ensemble import combine
+from inference.predict.predict import open_model, predict_scene
+from inference.tune.command import find_decision, known_scenes
+from inference_models import make_recipe, save_threshold_model, save_unet
 from polynya.cli import build_app
 from polynya.errors import ModelError, SceneError
-from polynya.identity import scene_digest
-from polynya.scenes import open_scene
+from polynya.scenes.identity import scene_digest
+from polynya.scenes.reading import open_scene
 
 
 def run(*words):

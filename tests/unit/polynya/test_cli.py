@@ -14,7 +14,7 @@ from polynya import __version__
 from polynya.cli import build_app, one_sentence_errors
 from polynya.errors import SceneError
 from polynya.provenance import file_digest, provenance
-from polynya.recipe import Recipe
+from polynya.recipe.recipe import Recipe
 
 COMMANDS = ("doctor", "evaluate", "label", "predict", "scenes", "train")
 

@@ -14,11 +14,11 @@ import pytest
 from conftest import WriteScene, ice_image
 
 from polynya import environment
-from polynya.classes import SEA_ICE
-from polynya.pictures import draw_panels
+from polynya.recipe.classes import SEA_ICE
+from polynya.report.pictures import draw_panels
 
 BIN = Path(sys.executable).parent
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def run(
@@ -103,7 +103,7 @@ def test_coordinates_are_right_beside_a_proj_of_another_version(
 ) -> None:
     (tmp_path / "proj.db").write_bytes(b"SQLite format 3, of another version")
     code = (
-        "import polynya.scenes; from rasterio.warp import transform;"
+        "import polynya.scenes.reading; from rasterio.warp import transform;"
         "print(transform('EPSG:3031', 'EPSG:4326', [0.0], [-1e6])[1])"
     )
     done = run(sys.executable, "-c", code, **{variable: str(tmp_path)})
@@ -128,7 +128,7 @@ def test_keras_runs_as_training_needs_it_and_one_that_can_not_is_one_sentence(
     settings = {"backend": "jax", "floatx": "float16", "epsilon": 1, "image_data_format": "x"}
     (tmp_path / "keras.json").write_text(json.dumps(settings))
     code = """
-from training.devices import import_tensorflow
+from training.ranks.devices import import_tensorflow
 import_tensorflow()
 import keras
 print(keras.config.backend(), keras.config.floatx(), keras.config.epsilon(),
@@ -159,8 +159,8 @@ def test_pictures_look_the_same_under_a_users_own_style(tmp_path: Path) -> None:
 import sys
 from pathlib import Path
 import numpy as np
-from polynya.classes import SEA_ICE
-from polynya.pictures import draw_panels
+from polynya.recipe.classes import SEA_ICE
+from polynya.report.pictures import draw_panels
 draw_panels(Path(sys.argv[1]), [("Codes", np.zeros((40, 40), np.uint8))], SEA_ICE, "Title")
 """
     theirs, ours = tmp_path / "theirs.png", tmp_path / "ours.png"

@@ -15,8 +15,8 @@ from affine import Affine
 from conftest import ice_image
 
 import polynya
-from polynya.classes import SEA_ICE
 from polynya.errors import MissingDependencyError
+from polynya.recipe.classes import SEA_ICE
 
 HEAVY = ("tensorflow", "keras", "pyspark", "rasterio", "numpy", "cv2", "numba", "pydantic")
 
@@ -73,7 +73,8 @@ def test_an_unknown_name_is_an_attribute_error():
 
 
 def test_a_name_whose_package_is_missing_says_what_to_do(monkeypatch):
-    monkeypatch.delitem(sys.modules, "training.losses", raising=False)
+    for module in ("training.losses", "training.losses.crossentropy"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.delattr(polynya, "losses", raising=False)
     monkeypatch.setitem(sys.modules, "keras", None)
     with pytest.raises(MissingDependencyError, match="polynya doctor"):

@@ -24,14 +24,14 @@ from data_samples.ice import make_ice
 from data_samples.scene import SampleScene
 from data_samples.shipped import SHIPPED, make_shipped
 from data_samples.sky import make_sky
-from polynya.classes import SEA_ICE
 from polynya.cli import one_sentence_errors
 from polynya.errors import PolynyaError
+from polynya.recipe.classes import SEA_ICE
 
 app = typer.Typer()
 app.command()(one_sentence_errors(main))
 
-SCENES = Path(__file__).parents[2] / "data_samples" / "scenes"
+SCENES = Path(__file__).parents[3] / "data_samples" / "scenes"
 
 
 @pytest.fixture(scope="module")

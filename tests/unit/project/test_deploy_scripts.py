@@ -12,6 +12,7 @@ from pathlib import Path
 import kubernetes_validate
 import pytest
 import yaml
+
 from deploy_clone import BIN, ROOT, Clone, make_clone
 
 DATAPROC = "dataproc/dataproc.sh"

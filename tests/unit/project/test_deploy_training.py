@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from deploy_clone import BIN, ROOT, Clone, make_clone
 
 SLURM = "slurm/slurm.sh"

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 from conftest import WriteScene, ice_image
+
 from inference_commands import run
 from inference_models import make_recipe, save_threshold_model
+from polynya.recipe.recipe import load_recipe
 
-from polynya.recipe import load_recipe
-
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 
 

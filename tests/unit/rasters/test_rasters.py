@@ -13,10 +13,11 @@ import pytest
 import rasterio
 from affine import Affine
 
-from polynya import rasters, stores
 from polynya.errors import SceneError
 from polynya.grid import Tile
-from polynya.scenes import open_scene, read_scene
+from polynya.rasters import opening as rasters
+from polynya.scenes.reading import open_scene, read_scene
+from polynya.storage import stores
 
 SIZE = 200
 
@@ -100,7 +101,7 @@ PLACE_AND_VALID = """
 import sys
 from polynya.environment import settle_process
 settle_process()
-from polynya.scenes import open_scene, read_scene
+from polynya.scenes.reading import open_scene, read_scene
 for path in sys.argv[1:]:
     scene = open_scene(path)
     print(scene.transform, scene.crs, read_scene(scene)[1].sum())

@@ -16,14 +16,14 @@ from rasterio.errors import RasterioIOError
 from rasterio.vrt import WarpedVRT
 
 from polynya.errors import SceneError
-from polynya.files import write_text
-from polynya.identity import raster_digest, scene_digest
-from polynya.own_references import remember
-from polynya.ownership import open_output
-from polynya.rasters import opened_raster
-from polynya.recipe import LayerOptions, SceneOptions
-from polynya.references import allowed_drivers, ending
-from polynya.scenes import open_scene, read_scene
+from polynya.rasters.opening import opened_raster
+from polynya.rasters.own_references import remember
+from polynya.rasters.references import allowed_drivers, ending
+from polynya.recipe.recipe import LayerOptions, SceneOptions
+from polynya.scenes.identity import raster_digest, scene_digest
+from polynya.scenes.reading import open_scene, read_scene
+from polynya.storage.files import write_text
+from polynya.storage.ownership import open_output
 
 ANYWHERE = SceneOptions(references="anywhere")
 
@@ -211,7 +211,7 @@ def test_a_ledger_that_came_with_the_data_proves_nothing(places, caches):
 
 
 def test_without_a_place_for_caches_the_recipe_decides(places, monkeypatch):
-    monkeypatch.setattr("polynya.own_references.cache_folder", lambda name: None)
+    monkeypatch.setattr("polynya.rasters.own_references.cache_folder", lambda name: None)
     text = vrt(places.parent / "outside.tif")
     (places / "a.vrt").write_text(text)
     remember(text.encode())

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from polynya.classes import SEA_ICE, ClassScheme, LabelClass
+from polynya.recipe.classes import SEA_ICE, ClassScheme, LabelClass
 
 
 def test_sea_ice_has_the_papers_codes_and_colours():

@@ -6,9 +6,9 @@ import pytest
 
 import polynya
 from polynya.errors import RecipeError
-from polynya.recipe import Recipe, load_recipe, parse_recipe, shipped_recipes
-from polynya.recipe_command import commented
-from polynya.recipe_reading import parse_yaml
+from polynya.recipe.command import commented
+from polynya.recipe.recipe import Recipe, load_recipe, parse_recipe, shipped_recipes
+from polynya.recipe.yaml_files import parse_yaml
 
 SHIPPED = Path(polynya.__file__).with_name("recipes")
 

@@ -5,9 +5,9 @@ import math
 import pytest
 
 from polynya.errors import RecipeError
-from polynya.recipe import Recipe, load_recipe, parse_recipe
-from polynya.recipe_command import commented
-from polynya.recipe_reading import read_yaml, write_yaml
+from polynya.recipe.command import commented
+from polynya.recipe.recipe import Recipe, load_recipe, parse_recipe
+from polynya.recipe.yaml_files import read_yaml, write_yaml
 
 BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"{chr(98 + i)}: &{chr(98 + i)} [" + ",".join([f"*{chr(97 + i)}"] * 9) + "]\n" for i in range(9)

@@ -6,7 +6,7 @@ import rasterio
 from rasterio.enums import ColorInterp
 
 from polynya.errors import SceneError
-from polynya.scenes import open_scene
+from polynya.scenes.reading import open_scene
 
 R, G, B, GREY = ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.gray
 

@@ -8,11 +8,11 @@ import pytest
 import rasterio
 from conftest import ice_image
 
-from polynya.find import find_scenes
-from polynya.ownership import open_output, register_file
-from polynya.scene_names import printable, scene_id, unique_id
-from polynya.scenes import open_scene, read_scene
-from polynya.stores import encodable, gdal_path
+from polynya.names import printable, scene_id, unique_id
+from polynya.scenes.finding import find_scenes
+from polynya.scenes.reading import open_scene, read_scene
+from polynya.storage.ownership import open_output, register_file
+from polynya.storage.stores import encodable, gdal_path
 
 
 def test_a_scene_is_found_once_however_it_is_spelt(tmp_path, monkeypatch):

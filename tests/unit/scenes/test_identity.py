@@ -11,9 +11,9 @@ import pytest
 import rasterio
 from conftest import ice_image
 
-from polynya.identity import raster_digest, scene_digest
-from polynya.recipe import LayerOptions, SceneOptions
-from polynya.scenes import open_scene
+from polynya.recipe.recipe import LayerOptions, SceneOptions
+from polynya.scenes.identity import raster_digest, scene_digest
+from polynya.scenes.reading import open_scene
 
 
 def digest(path, **options):

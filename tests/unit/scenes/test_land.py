@@ -12,10 +12,10 @@ from rasterio.transform import from_origin
 
 from polynya.errors import SceneError
 from polynya.grid import Tile
-from polynya.identity import scene_digest
 from polynya.native import import_apart
-from polynya.recipe import Recipe, SceneOptions
-from polynya.scenes import open_scene, read_scene
+from polynya.recipe.recipe import Recipe, SceneOptions
+from polynya.scenes.identity import scene_digest
+from polynya.scenes.reading import open_scene, read_scene
 
 WEST, NORTH = -300_000, -1_200_000  # As in the fixture write_scene, EPSG:3031, 10 m.
 ISLAND = (slice(5, 15), slice(10, 30))

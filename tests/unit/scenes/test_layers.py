@@ -11,8 +11,9 @@ from rasterio.warp import transform_bounds
 
 from polynya.errors import RecipeError, SceneError
 from polynya.grid import Tile
-from polynya.recipe import LayerOptions, Recipe, SceneOptions, parse_recipe
-from polynya.scenes import open_scene, read_layers, read_scene
+from polynya.recipe.recipe import LayerOptions, Recipe, SceneOptions, parse_recipe
+from polynya.scenes.layers import read_layers
+from polynya.scenes.reading import open_scene, read_scene
 
 NAMES = ("B02", "B03", "B04", "B08", "B11", "B10", "SCL")
 SCALE, OFFSET = 1e-4, -0.1

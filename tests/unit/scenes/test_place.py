@@ -14,14 +14,14 @@ from conftest import ice_image
 from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 from rasterio.rpc import RPC
-from stac_validator import validate
 from test_inference_maps import random_codes
 from test_inference_products import make
 from test_inference_stac import write_all
 
-from inference.maps import write_map
-from polynya.classes import SEA_ICE
-from polynya.scenes import open_scene
+from inference.products.class_map import write_map
+from polynya.recipe.classes import SEA_ICE
+from polynya.scenes.reading import open_scene
+from stac_validator import validate
 
 POINTS = [
     GroundControlPoint(row=row, col=column, x=170 + column / 3200, y=-70 - row / 10_000, z=3.0)

@@ -7,8 +7,9 @@ from conftest import ice_image
 
 from polynya.errors import SceneError
 from polynya.grid import Tile
-from polynya.recipe import SceneOptions
-from polynya.scenes import find_scenes, open_scene, read_scene
+from polynya.recipe.recipe import SceneOptions
+from polynya.scenes.finding import find_scenes
+from polynya.scenes.reading import open_scene, read_scene
 
 
 def test_find_scenes_expands_files_folders_and_globs_once_and_in_order(tmp_path):

@@ -6,8 +6,8 @@ import rasterio
 from conftest import ice_image
 from rasterio.enums import ColorInterp
 
-from polynya.recipe import SceneOptions
-from polynya.scenes import open_scene, read_scene
+from polynya.recipe.recipe import SceneOptions
+from polynya.scenes.reading import open_scene, read_scene
 
 HOLE = np.zeros((12, 16), bool)
 HOLE[:5, :7] = True

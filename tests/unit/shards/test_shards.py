@@ -9,16 +9,16 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import ice_image
 
-from polynya.classes import ClassScheme
-from polynya.dataset import finish_dataset, start_dataset
 from polynya.errors import OutputError, ShardError
 from polynya.grid import tile_grid
-from polynya.manifest import SceneResult, read_manifest
-from polynya.recipe import Recipe
-from polynya.scenes import open_scene
-from polynya.shard_writer import LabelledTile, ShardWriter, tile_row
-from polynya.shards import open_shards
-from polynya.storage import Folder
+from polynya.recipe.classes import ClassScheme
+from polynya.recipe.recipe import Recipe
+from polynya.scenes.reading import open_scene
+from polynya.shards.dataset import open_shards
+from polynya.shards.lifecycle import finish_dataset, start_dataset
+from polynya.shards.manifest import SceneResult, read_manifest
+from polynya.shards.writer import LabelledTile, ShardWriter, tile_row
+from polynya.storage.folder import Folder
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_rows_carry_georeference_counts_and_recipe(dataset):
 def test_files_are_split_by_size_and_nothing_partial_remains(
     tmp_path, write_scene, image, monkeypatch
 ):
-    monkeypatch.setattr("polynya.shard_writer.FILE_BYTES", 20_000)
+    monkeypatch.setattr("polynya.shards.writer.FILE_BYTES", 20_000)
     folder = make_dataset(tmp_path / "small", write_scene("a.tif", image), image)
     assert sorted(path.name for path in folder.glob("*.parquet")) == [
         "a-000.parquet",
@@ -157,7 +157,7 @@ def test_a_data_set_may_be_a_link(dataset, tmp_path):
 
 
 def test_scenes_may_share_a_file(tmp_path, write_scene, monkeypatch):
-    monkeypatch.setattr("polynya.shard_writer.ROWS_PER_GROUP", 3)
+    monkeypatch.setattr("polynya.shards.writer.ROWS_PER_GROUP", 3)
     images = {name: ice_image(100, 70, seed) for seed, name in enumerate("abc")}
     recipe = Recipe.model_validate({"tiles": {"size": 64}})
     folder = start_dataset(tmp_path / "out", recipe)

@@ -9,14 +9,14 @@ import rasterio
 from shapely.geometry import box
 
 from polynya.errors import RecipeError, SceneError, SourceError
-from polynya.recipe import parse_recipe
-from polynya.sources import sentinel2
-from polynya.sources.item import Band, Grid, Item
-from polynya.sources.options import SafeOptions, StacOptions
-from polynya.sources.region import dense_geojson, is_box, region_parts, touches
-from polynya.sources.selection import Selection
-from polynya.sources.stac_assets import find_baseline, item_band
-from polynya.sources.vrt import Raster, VrtBand, common_grid, vrt_text
+from polynya.recipe.acquire import SafeOptions, StacOptions
+from polynya.recipe.recipe import parse_recipe
+from polynya.sources.items import sentinel2
+from polynya.sources.items.item import Band, Grid, Item
+from polynya.sources.items.region import dense_geojson, is_box, region_parts, touches
+from polynya.sources.items.selection import Selection
+from polynya.sources.items.vrt import Raster, VrtBand, common_grid, vrt_text
+from polynya.sources.stac.assets import find_baseline, item_band
 
 # === Regions ===
 

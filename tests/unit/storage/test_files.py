@@ -17,8 +17,8 @@ import rasterio
 from PIL import Image
 
 from polynya.errors import OutputError
-from polynya.files import whole_file, write_bytes
-from polynya.ownership import LEDGER_FILE
+from polynya.storage.files import whole_file, write_bytes
+from polynya.storage.ownership import LEDGER_FILE
 
 _NOISE = np.random.default_rng(0).integers(1, 255, (3, 200, 200), np.uint8)
 

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from polynya import locks
 from polynya.errors import OutputError
-from polynya.locks import LOCK_FILE, STALE, locked
+from polynya.storage import locks
+from polynya.storage.locks import LOCK_FILE, STALE, locked
 
 _HOLD = (
-    "import sys, time; from pathlib import Path; from polynya.locks import locked\n"
+    "import sys, time; from pathlib import Path; from polynya.storage.locks import locked\n"
     "with locked(Path(sys.argv[1])): print('held', flush=True); time.sleep(600)"
 )
 
@@ -118,7 +118,7 @@ def test_a_full_disk_leaves_no_half_lock(tmp_path: Path, largest: int) -> None:
 def test_of_many_that_find_a_dead_lock_one_gets_it(tmp_path: Path) -> None:
     _hold_and_kill(tmp_path)
     code = (
-        "import sys, time; from pathlib import Path; from polynya.locks import locked\n"
+        "import sys, time; from pathlib import Path; from polynya.storage.locks import locked\n"
         "from polynya.errors import OutputError\n"
         "folder = Path(sys.argv[1]); time.sleep(max(0, float(sys.argv[2]) - time.time()))\n"
         "try:\n"

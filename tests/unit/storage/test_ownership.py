@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from polynya.errors import OutputError, ScenesFailedError
-from polynya.files import whole_file, write_text
-from polynya.ownership import (
+from polynya.storage.files import whole_file, write_text
+from polynya.storage.ownership import (
     LEDGER_FILE,
     check_free,
     compact,
@@ -208,8 +208,9 @@ def test_a_link_as_output_folder_stays(tmp_path: Path) -> None:
 def test_temporary_files_of_a_killed_run_go_with_the_next(tmp_path: Path) -> None:
     (tmp_path / ("." + "0" * 32 + ".tif")).write_text("the user's, of a name like ours")
     code = (
-        "import os, signal, sys; from pathlib import Path; from polynya.files import whole_file\n"
-        "from polynya.ownership import open_output; out = Path(sys.argv[1])\n"
+        "import os, signal, sys; from pathlib import Path\n"
+        "from polynya.storage.files import whole_file\n"
+        "from polynya.storage.ownership import open_output; out = Path(sys.argv[1])\n"
         "with open_output(out, 'maps'), whole_file(out / 'x.gpkg') as partial:\n"
         "    partial.write_text('half'); Path(str(partial) + '-journal').write_text('half')\n"
         "    os.kill(os.getpid(), signal.SIGKILL)"
@@ -255,7 +256,7 @@ def test_a_run_of_which_scenes_failed_leaves_as_little_as_another(tmp_path: Path
 
 def test_processes_write_into_one_ledger_at_a_time(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from polynya.files import write_text\n"
+        "import sys; from pathlib import Path; from polynya.storage.files import write_text\n"
         "for i in range(40): write_text(Path(sys.argv[1]) / f'{sys.argv[2]}{i}', 'x')"
     )
     running = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path), who]) for who in "abc"]

@@ -5,7 +5,7 @@ import pickle
 import pytest
 
 from polynya.errors import OutputError
-from polynya.storage import Folder, absolute
+from polynya.storage.folder import Folder, absolute
 
 
 def test_files_are_written_whole_listed_read_and_removed(tmp_path):

@@ -8,8 +8,8 @@ from urllib.parse import unquote_to_bytes, urljoin, urlsplit
 
 import pytest
 
-from polynya.scenes import scene_id
-from polynya.uris import file_name, href, public_uri
+from polynya.names import scene_id
+from polynya.storage.uris import file_name, href, public_uri
 
 OUT = Path("/data/out")
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from polynya.errors import RecipeError
-from polynya.recipe import parse_recipe
-from polynya.training_options import AugmentOptions
+from polynya.recipe.recipe import parse_recipe
+from polynya.recipe.training import AugmentOptions
 from training.augment import augmentation_layers
 from training.augment.geometry import RandomAffine, RandomDihedral
 from training.augment.noise import RandomNoise

@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polynya.errors import PolynyaError
-from polynya.training_options import HorovodOptions
-from training.collective import SingleProcess, exchanging, make_packs, open_collective
+from polynya.recipe.training import HorovodOptions
 from training.errors import RankLostError
-from training.launchers import launched_ranks, set_horovod_environment
-from training.processors import PROCESSOR_DEFAULTS, set_processor_defaults
+from training.ranks.collective import SingleProcess, exchanging, make_packs, open_collective
+from training.ranks.cpu_defaults import PROCESSOR_DEFAULTS, set_processor_defaults
+from training.ranks.launchers import launched_ranks, set_horovod_environment
 
 
 def test_alone_every_exchange_is_the_value_itself() -> None:
@@ -130,7 +130,7 @@ def test_ranks_without_horovod_say_how_to_get_it() -> None:
     code = (
         "import sys; sys.modules['horovod'] = None\n"
         "from polynya.errors import MissingDependencyError\n"
-        "from training.collective import open_collective\n"
+        "from training.ranks.collective import open_collective\n"
         "try: open_collective()\n"
         "except MissingDependencyError as error: print(error)\n"
     )

@@ -9,12 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from ranks import ROOT
 
 # A block as large as a great layer's gradient, made and freed again and again.
 STEPS = """
 import ctypes, resource, sys
-from training.devices import keep_freed_memory
+from training.ranks.devices import keep_freed_memory
 if sys.argv[1] == "keep":
     keep_freed_memory()
 libc = ctypes.CDLL(None)
@@ -53,9 +54,9 @@ from pathlib import Path
 if sys.argv[1] == "imported":
     import keras
 try:
-    from training.start import start_run
-    from training.model_folder import load_model
-    from training.devices import import_tensorflow
+    from training.run.start import start_run
+    from training.model_folder.folder import load_model
+    from training.ranks.devices import import_tensorflow
     import_tensorflow()
     import keras
     print(keras.config.backend(), keras.config.image_data_format(), keras.config.floatx())

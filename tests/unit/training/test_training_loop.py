@@ -11,14 +11,14 @@ import pytest
 import tensorflow as tf
 
 from polynya.errors import ModelError
-from polynya.training_options import AugmentOptions
+from polynya.recipe.training import AugmentOptions
 from training.augment import augmentation_layers
-from training.collective import SingleProcess
-from training.inputs import TileSource
-from training.loop import Trainer
-from training.metrics import scores
+from training.input.batches import TileSource
+from training.metrics.confusion import scores
 from training.models import build
-from training.step import StepOptions
+from training.ranks.collective import SingleProcess
+from training.step.graph import StepOptions
+from training.step.trainer import Trainer
 
 TINY = {"filters": (4, 8), "dropout": (0.0, 0.0)}
 

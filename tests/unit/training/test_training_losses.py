@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from training.losses import SMALLEST_PROBABILITY, masked_crossentropy
+from training.losses.crossentropy import SMALLEST_PROBABILITY, masked_crossentropy
 
 
 def _case(seed: int, batch: int, nodata_share: float) -> tuple[np.ndarray, np.ndarray]:

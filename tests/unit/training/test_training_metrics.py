@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from training.metrics import confusion_matrix, scores
+from training.metrics.confusion import confusion_matrix, scores
 
 
 def test_rows_are_truth_and_columns_prediction() -> None:

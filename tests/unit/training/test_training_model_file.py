@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from polynya.errors import ModelError
-from polynya.recipe import Recipe
-from polynya.training_options import ModelOptions
-from training.model_file import open_keras_file
+from polynya.recipe.recipe import Recipe
+from polynya.recipe.training import ModelOptions
+from training.model_folder.model_file import open_keras_file
 from training.models import build
 
 RECIPE = Recipe(model=ModelOptions(filters=(4, 8), dropout=(0.0, 0.0)))

@@ -9,12 +9,12 @@ import keras
 import numpy as np
 import pytest
 
-from polynya.classes import ClassScheme, LabelClass
 from polynya.errors import ModelError, OutputError
-from polynya.ownership import LEDGER_FILE
-from polynya.recipe import Recipe
-from polynya.training_options import ModelOptions
-from training import model_folder
+from polynya.recipe.classes import ClassScheme, LabelClass
+from polynya.recipe.recipe import Recipe
+from polynya.recipe.training import ModelOptions
+from polynya.storage.ownership import LEDGER_FILE
+from training.model_folder import folder as model_folder
 from training.models import build
 
 RECIPE = Recipe(model=ModelOptions(filters=(4, 8), dropout=(0.0, 0.0)))

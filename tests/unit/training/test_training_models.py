@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from polynya.errors import ModelError
-from polynya.training_options import ModelOptions
+from polynya.recipe.training import ModelOptions
 from training.models import build
 from training.models.unet import RAMP_SLOPE
 

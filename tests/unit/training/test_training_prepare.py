@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from polynya.recipe import Recipe, parse_recipe
-from training.prepare import loss_weights, rank_seed
+from polynya.recipe.recipe import Recipe, parse_recipe
+from training.run.build import loss_weights, rank_seed
 
 
 def _recipe(class_weights: object) -> Recipe:

@@ -11,16 +11,16 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from tiny_shards import write_tiny_shards
 
 from polynya.errors import ModelError, OutputError
-from polynya.recipe import Recipe, parse_recipe
-from training import checkpoints
-from training.collective import SingleProcess
+from polynya.recipe.recipe import Recipe, parse_recipe
+from tiny_shards import write_tiny_shards
 from training.errors import StoppedError
-from training.records import TrainingSummary
-from training.run import Run
-from training.start import start_run
+from training.model_folder import checkpoints
+from training.model_folder.training_log import TrainingSummary
+from training.ranks.collective import SingleProcess
+from training.run.epochs import Run
+from training.run.start import start_run
 
 RECIPE: dict[str, Any] = {
     "seed": 1,
@@ -266,7 +266,7 @@ def test_a_learning_rate_that_is_too_high_ends_with_the_last_good_weights(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Higher than recipes may have it, so that the first steps are enough.
-    monkeypatch.setattr("training.prepare.scaled_learning_rate", lambda *_: 1e25)
+    monkeypatch.setattr("training.run.build.scaled_learning_rate", lambda *_: 1e25)
     training = {**RECIPE["training"], "warmup_epochs": 0}
     run = start(place, "high", {"training": training})
     with pytest.raises(ModelError, match=r"'training.learning_rate'"):

@@ -9,21 +9,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tiny_shards
-from tiny_shards import write_tiny_shards
 
-from polynya.classes import ClassScheme, LabelClass
+import tiny_shards
 from polynya.errors import ModelError, OutputError, PolynyaError, RecipeError, ShardError
 from polynya.provenance import file_digest
-from polynya.recipe import Recipe, parse_recipe
-from training.checkpoints import Position
-from training.collective import SingleProcess
-from training.model_folder import load_model
-from training.output import doubts
-from training.records import StepRecord, TrainingSummary
-from training.split import split_scenes
-from training.start import start_run
-from training.together import together
+from polynya.recipe.classes import ClassScheme, LabelClass
+from polynya.recipe.recipe import Recipe, parse_recipe
+from tiny_shards import write_tiny_shards
+from training.input.split import split_scenes
+from training.model_folder.checkpoints import Position
+from training.model_folder.folder import load_model
+from training.model_folder.training_log import StepRecord, TrainingSummary
+from training.ranks.agreement import together
+from training.ranks.collective import SingleProcess
+from training.run.model_writer import doubts
+from training.run.start import start_run
 
 TINY: dict[str, Any] = {
     "seed": 1,

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from training.schedules import (
+from training.optimisation.schedules import (
     WarmupSchedule,
     epochs_since_best,
     plateau_drops,

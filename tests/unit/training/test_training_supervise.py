@@ -12,8 +12,8 @@ from threading import Barrier
 import pytest
 
 from polynya.errors import PolynyaError
-from training.ending import Ending, ending_of, leave_note, read_note
 from training.errors import RankLostError, StoppedError
+from training.run.ending import Ending, ending_of, leave_note, read_note
 from training.supervise import Supervisor, read_hosts
 
 # Notes its arguments, then does what the file `plan` says of this start:
@@ -34,7 +34,7 @@ if reason == "signal":
     os.kill(os.getppid(), signal.SIGTERM)
     signal.pause()
 if reason:
-    from training.ending import Ending, leave_note
+    from training.run.ending import Ending, leave_note
     leave_note(folder.parent, Ending(reason, "."))
 sys.exit(code)
 """

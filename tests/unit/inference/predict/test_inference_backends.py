@@ -6,12 +6,12 @@ import sys
 
 import numpy as np
 import pytest
-from inference_models import make_recipe, save_unet
 
-from inference.backends import open_forward
-from inference.predict import open_model
+from inference.predict.backends import open_forward
+from inference.predict.predict import open_model
+from inference_models import make_recipe, save_unet
 from polynya.errors import MissingDependencyError, ModelError
-from polynya.inference_options import InferenceOptions
+from polynya.recipe.inference import InferenceOptions
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from inference import decision as module
-from inference.decision import (
+from inference.predict import decision as module
+from inference.predict.decision import (
     DECISION_FILE,
     Decision,
     decided,
@@ -19,7 +19,7 @@ from inference.decision import (
     turned,
     write_decision,
 )
-from inference.windows import Band
+from inference.predict.windows import Band
 from polynya.errors import ModelError
 
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.missing import fill_missing
-from inference.windows import Axis, Windows, blend_bands
+from inference.predict.missing import fill_missing
+from inference.predict.windows import Axis, Windows, blend_bands
 
 
 def test_each_gap_gets_the_colours_of_the_nearest_pixel():

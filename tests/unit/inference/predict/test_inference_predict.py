@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from conftest import ice_image
-from inference_models import make_recipe, save_threshold_model, save_unet
 
 from autolabel import filter_image, label_image
 from autolabel.scene_tiles import filter_scene
 from data_samples import make_scene
 from inference import predict_bands, predict_scene
-from inference.predict import open_model, scene_windows
+from inference.predict.predict import open_model, scene_windows
+from inference_models import make_recipe, save_threshold_model, save_unet
 from polynya.errors import ModelError
-from polynya.layers import read_layers
-from polynya.scenes import open_scene, read_scene
+from polynya.scenes.layers import read_layers
+from polynya.scenes.reading import open_scene, read_scene
 
 
 @pytest.fixture(scope="module")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from conftest import ice_image
-from inference_models import make_recipe
 
 from autolabel.scene_tiles import filter_scene
 from data_samples import make_scene
-from inference import rows
-from inference.rows import row_reader
-from polynya.scenes import open_scene, read_scene
+from inference.predict import rows
+from inference.predict.rows import row_reader
+from inference_models import make_recipe
+from polynya.scenes.reading import open_scene, read_scene
 
 FILTERED = [
     {"images": "original", "method": "illumination"},
@@ -27,7 +27,7 @@ FILTERED = [
 @pytest.mark.parametrize("first", [0, 130])
 def test_rows_read_in_parts_are_those_of_the_whole_scene(write_scene, monkeypatch, label, first):
     monkeypatch.setattr(rows, "_ROWS_PER_READ", 64)
-    monkeypatch.setattr("autolabel.skies._STRIP_ROWS", 64)
+    monkeypatch.setattr("autolabel.filters.illumination.scene_sky._STRIP_ROWS", 64)
     recipe = make_recipe(64, label=label)
     sample = make_scene(13, 3, (300, 200), "both", wedge=0.2)
     scene = open_scene(str(write_scene("scene.tif", sample.observed, nodata=0)))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from inference.windows import Axis, Windows, blend_bands, fitted
+from inference.predict.windows import Axis, Windows, blend_bands, fitted
 
 SIZES = st.integers(1, 700)
 OVERLAPS = st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.6, 0.75, 0.9])

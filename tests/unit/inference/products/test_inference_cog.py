@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from test_inference_maps import make_scene, random_codes
 
-from inference import cog
-from inference.cog import RasterLayout, cog_rows, raster_rows
-from inference.maps import read_map, write_map
-from inference.photos import write_label
-from polynya.classes import SEA_ICE
+from inference.products import cog
+from inference.products.class_map import read_map, write_map
+from inference.products.cog import RasterLayout, cog_rows, raster_rows
+from inference.products.photos import write_label
 from polynya.errors import OutputError
-from polynya.ownership import LEDGER_FILE
+from polynya.recipe.classes import SEA_ICE
+from polynya.storage.ownership import LEDGER_FILE
 
 NOISE = np.random.default_rng(0).integers(0, 255, (700, 1300), np.uint8)
 LAYOUT = RasterLayout(700, 1300, ("noise",), "uint8", 255, None, None)

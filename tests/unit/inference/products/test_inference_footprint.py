@@ -10,9 +10,9 @@ import shapely
 from shapely.geometry import shape
 from test_inference_maps import box_scene, make_scene
 
-from inference.footprint import scene_footprint
-from inference.measures import pixel_areas
-from polynya.place import ControlPoints
+from inference.ground.footprint import scene_footprint
+from inference.ground.measures import pixel_areas
+from polynya.scenes.place import ControlPoints
 
 MERCATOR = 20037508.342789244
 SINUSOIDAL = "+proj=sinu +R=6371007.181"

@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 import rasterio
 from conftest import ice_image
-from inference_commands import names
 from rasterio.transform import Affine
 from rio_cogeo import cog_validate
 
-from inference.maps import map_tags, read_map, write_map
-from inference.summary import PRODUCT_COLUMNS, summarise, summary_columns
-from inference.tables import write_table
-from polynya.classes import SEA_ICE
+from inference.products.class_map import map_tags, read_map, write_map
+from inference.products.summary import PRODUCT_COLUMNS, summarise, summary_columns
+from inference_commands import names
 from polynya.errors import OutputError, SceneError
-from polynya.files import output_folder
-from polynya.scenes import Scene, open_scene
+from polynya.recipe.classes import SEA_ICE
+from polynya.report.tables import write_table
+from polynya.scenes.reading import Scene, open_scene
+from polynya.storage.files import output_folder
 
 TAGS = {"polynya_version": "0", "recipe_digest": "abc", "model_digest": "def", "source": "s.tif"}
 ROTATED = Affine(8, 6, 1000, 6, -8, 2000)

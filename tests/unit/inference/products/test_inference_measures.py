@@ -11,11 +11,11 @@ from pyproj import CRS, Geod
 from test_inference_footprint import LOCAL, ROTATED_POLE
 from test_inference_maps import ROTATED, make_scene
 
-from inference.ground import ground_of, why_without_ground
-from inference.measures import Lengths, class_areas, pixel_areas, pixel_size, sum_areas
-from inference.summary import summarise
-from polynya.classes import SEA_ICE
-from polynya.place import ControlPoints, is_usable
+from inference.ground.coordinates import ground_of, why_without_ground
+from inference.ground.measures import Lengths, class_areas, pixel_areas, pixel_size, sum_areas
+from inference.products.summary import summarise
+from polynya.recipe.classes import SEA_ICE
+from polynya.scenes.place import ControlPoints, is_usable
 
 ED50 = "+proj=utm +zone=31 +ellps=intl +towgs84=-87,-98,-121"
 KILOMETRES = "+proj=stere +lat_0=90 +lat_ts=70 +datum=WGS84 +units=km"

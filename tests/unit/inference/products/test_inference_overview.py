@@ -11,15 +11,15 @@ from matplotlib.image import imread
 from test_inference_maps import box_scene, make_scene, random_codes
 
 from autolabel import label_image
-from inference.assets import class_entries
-from inference.choice import product_tags
-from inference.measures import map_scale
-from inference.overview import draw_overview, read_preview
-from polynya.classes import OKABE_ITO, SEA_ICE, ClassScheme, LabelClass
+from inference.ground.measures import map_scale
+from inference.products.overview import draw_overview, read_preview
+from inference.run.product_choice import product_tags
+from inference.stac.assets import class_entries
 from polynya.errors import RecipeError
-from polynya.pictures import bar_length, draw_panels, thinning
-from polynya.recipe import Recipe
-from polynya.scenes import open_scene
+from polynya.recipe.classes import OKABE_ITO, SEA_ICE, ClassScheme, LabelClass
+from polynya.recipe.recipe import Recipe
+from polynya.report.pictures import bar_length, draw_panels, thinning
+from polynya.scenes.reading import open_scene
 
 COLOUR_BLIND = Recipe.model_validate({"inference": {"palette": "colour-blind"}})
 

@@ -17,22 +17,22 @@ import rasterio
 import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from inference_commands import names
 from pyproj import CRS, Geod
 from rasterio.features import geometry_mask, shapes
 from rasterio.transform import Affine
 from shapely.geometry import shape
 from test_inference_maps import ROTATED, make_scene, random_codes
 
-from inference import polygons as polygons_module
-from inference.measures import pixel_areas
-from inference.outlines import trace_rings
-from inference.polygons import write_polygons
-from inference.regions import cut_regions, regions_of
-from inference.vectors import VectorFiles, layer_name
-from polynya.classes import SEA_ICE
+from inference.ground.measures import pixel_areas
+from inference.products.polygons import polygons as polygons_module
+from inference.products.polygons.outlines import trace_rings
+from inference.products.polygons.polygons import write_polygons
+from inference.products.polygons.regions import cut_regions, regions_of
+from inference.products.polygons.vectors import VectorFiles, layer_name
+from inference_commands import names
 from polynya.errors import OutputError
 from polynya.native import import_apart
+from polynya.recipe.classes import SEA_ICE
 
 pyogrio = import_apart("pyogrio")
 
@@ -254,11 +254,12 @@ def test_compiled_loops_do_what_python_does(tmp_path):
     write(tmp_path / "compiled", codes, scene, probability=lambda code: [(0, values)])
     np.savez(tmp_path / "given.npz", codes=codes, values=values)
     root = Path(__file__).parent
+    tests = root.parents[2]
     program = f"""
 import sys
 from pathlib import Path
 import numpy as np
-sys.path[:0] = [{str(root)!r}, {str(root.parent)!r}]
+sys.path[:0] = [{str(root)!r}, {str(tests)!r}, {str(tests / "helpers")!r}]
 from test_inference_polygons import make_scene, write
 folder = Path({str(tmp_path)!r})
 given = np.load(folder / "given.npz")
@@ -372,8 +373,9 @@ write(Path({folder!r}), np.zeros((5, 5), np.uint8), make_scene(5, 5))
 def test_tensorflow_does_not_cost_the_spatial_index(tmp_path, imports, said):
     """It exports a SQLite that can't make one."""
     root = Path(__file__).parent
+    tests = root.parents[2]
     program = WRITE_BESIDE_TENSORFLOW.format(
-        imports=imports, path=[str(root), str(root.parent)], folder=str(tmp_path)
+        imports=imports, path=[str(root), str(tests), str(tests / "helpers")], folder=str(tmp_path)
     )
     ended = subprocess.run(
         [sys.executable, "-c", program], check=False, capture_output=True, text=True, timeout=300

@@ -10,23 +10,23 @@ import numpy as np
 import pytest
 import rasterio
 from conftest import ice_image
-from inference_commands import names
 from rasterio.transform import Affine
 from rio_cogeo import cog_validate
 from test_inference_maps import ROTATED, TAGS, make_scene, random_codes
 
-from inference.choice import inference_options, parse_products, product_tags
-from inference.concentration import concentration_grid, ice_groups
-from inference.paths import ProductPaths
-from inference.photos import upright
-from inference.probabilities import entropy, stored
-from inference.windows import Band
-from inference.writers import open_writers
-from polynya.classes import SEA_ICE, ClassScheme, LabelClass
+from inference.predict.windows import Band
+from inference.products.concentration import concentration_grid, ice_groups
+from inference.products.paths import ProductPaths
+from inference.products.photos import upright
+from inference.products.probability import entropy, stored
+from inference.products.registry import open_writers
+from inference.run.product_choice import inference_options, parse_products, product_tags
+from inference_commands import names
 from polynya.errors import OutputError, RecipeError, SceneError
-from polynya.inference_options import ConcentrationOptions, InferenceOptions
-from polynya.recipe import Recipe
-from polynya.scenes import open_scene, read_scene
+from polynya.recipe.classes import SEA_ICE, ClassScheme, LabelClass
+from polynya.recipe.inference import ConcentrationOptions, InferenceOptions
+from polynya.recipe.recipe import Recipe
+from polynya.scenes.reading import open_scene, read_scene
 
 OTHER = ClassScheme(
     name="ponds",

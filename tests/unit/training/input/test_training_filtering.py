@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from autolabel import filter_image
 from data_samples import make_scene
-from polynya.training_options import AugmentOptions
-from training.filtering import TileFilter, filter_layers
+from polynya.recipe.training import AugmentOptions
+from training.input.filtering import TileFilter, filter_layers
 
 TILES = np.stack([make_scene(13, sky, (256, 256), "both").observed for sky in (3, 5)])
 FILTERED = np.stack([filter_image(tile) for tile in TILES])

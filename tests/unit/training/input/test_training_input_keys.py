@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_shards import write_tiny_shards
 
 from polynya.errors import RecipeError
-from polynya.recipe import Recipe, parse_recipe
-from training.collective import SingleProcess
-from training.records import TrainingSummary
-from training.start import start_run
+from polynya.recipe.recipe import Recipe, parse_recipe
+from tiny_shards import write_tiny_shards
+from training.model_folder.training_log import TrainingSummary
+from training.ranks.collective import SingleProcess
+from training.run.start import start_run
 
 
 def _recipe(**options: Any) -> Recipe:

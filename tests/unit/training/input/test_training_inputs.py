@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.inputs import (
+from training.input.batches import (
     PADDING,
     TENSOR_ALIGNMENT,
     TileSource,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from polynya.errors import ShardError
-from training.split import group_of, split_scenes
+from training.input.split import group_of, split_scenes
 
 SCENES = [f"site{i}_{sky}" for i in range(10) for sky in ("clear", "cloud")]
 TWINS = r"^(site\d+)_"

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny_shards import write_tiny_shards
 
 from polynya.errors import ShardError
-from polynya.recipe import Recipe
-from polynya.shards import ShardSet, open_shards
-from training.inputs import PADDING
-from training.stream import StreamedTiles
+from polynya.recipe.recipe import Recipe
+from polynya.shards.dataset import ShardSet, open_shards
+from tiny_shards import write_tiny_shards
+from training.input.batches import PADDING
+from training.input.stream import StreamedTiles
 
 RECIPE = Recipe.model_validate({"tiles": {"size": 32}})
 OPTIONS: dict[str, Any] = {"epoch": 0, "seed": 1, "shuffle": True}
@@ -23,7 +23,7 @@ OPTIONS: dict[str, Any] = {"epoch": 0, "seed": 1, "shuffle": True}
 @pytest.fixture
 def shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ShardSet:
     """Six scenes of 3 x 3 tiles (one with less), in row groups of 4, 4 and 1."""
-    monkeypatch.setattr("polynya.shard_writer.ROWS_PER_GROUP", 4)
+    monkeypatch.setattr("polynya.shards.writer.ROWS_PER_GROUP", 4)
     return open_shards(
         write_tiny_shards(tmp_path / "shards", RECIPE, size=96, nodata_shares=[0] * 6)
     )

@@ -11,18 +11,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from thread_ranks import ThreadRank, on_ranks
-from tiny_shards import write_tiny_shards
 
 from polynya.errors import OutputError, ShardError
-from polynya.ownership import LEDGER_FILE
-from polynya.recipe import Recipe
-from polynya.shards import ShardSet, open_shards
-from polynya.training_options import InputOptions
-from training import tile_cache
-from training.collective import SingleProcess
-from training.tile_cache import open_tiles
-from training.tile_file import Contents, Tiles
+from polynya.recipe.recipe import Recipe
+from polynya.recipe.training import InputOptions
+from polynya.shards.dataset import ShardSet, open_shards
+from polynya.storage.ownership import LEDGER_FILE
+from thread_ranks import ThreadRank, on_ranks
+from tiny_shards import write_tiny_shards
+from training.input import tile_cache
+from training.input.tile_cache import open_tiles
+from training.input.tile_file import Contents, Tiles
+from training.ranks.collective import SingleProcess
 
 RECIPE = Recipe.model_validate({"tiles": {"size": 30}})
 MEMORY = InputOptions()
@@ -31,7 +31,7 @@ MEMORY = InputOptions()
 @pytest.fixture
 def shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ShardSet:
     """Five scenes of 4 x 4 tiles, some at the edge and smaller, in row groups of 3."""
-    monkeypatch.setattr("polynya.shard_writer.ROWS_PER_GROUP", 3)
+    monkeypatch.setattr("polynya.shards.writer.ROWS_PER_GROUP", 3)
     folder = write_tiny_shards(
         tmp_path / "shards", RECIPE, size=96, nodata_shares=[0, 0.4, 0, 0, 0]
     )
@@ -216,7 +216,7 @@ def test_no_room_is_one_sentence(
     with pytest.raises(OutputError, match=r"0.00 GB of decoded tiles can't be kept in .*No space"):
         _open(shards, _disk(tmp_path))
     (tmp_path / "meminfo").write_text("MemTotal: 2 kB\nMemAvailable: 1 kB\n")
-    monkeypatch.setattr("training.tile_file._MEMORY_INFO", tmp_path / "meminfo")
+    monkeypatch.setattr("training.input.tile_file._MEMORY_INFO", tmp_path / "meminfo")
     with pytest.raises(OutputError, match="'training.input.cache' to 'disk' or 'none'"):
         _open(shards)
 

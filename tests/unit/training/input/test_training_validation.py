@@ -9,10 +9,10 @@ import pytest
 
 from autolabel import filter_image
 from data_samples import make_scene
-from polynya.recipe import Recipe
-from training.collective import SingleProcess
-from training.inputs import TileSource
-from training.validation import ValidationTiles
+from polynya.recipe.recipe import Recipe
+from training.input.batches import TileSource
+from training.input.validation import ValidationTiles
+from training.ranks.collective import SingleProcess
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(1, 256, (19, 32, 32, 3)).astype(np.uint8)

@@ -1,0 +1,1 @@
+"""Filters that take thin cloud and shadow out of a scene."""

@@ -1,0 +1,1 @@
+"""Colour thresholds: profiles that ship, and labels from them."""

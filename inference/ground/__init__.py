@@ -1,0 +1,1 @@
+"""Where pixels of a map lie on the ground: coordinates, areas, the footprint."""

@@ -1,0 +1,1 @@
+"""Polygons of a map's regions, in a GeoPackage."""

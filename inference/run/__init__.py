@@ -1,0 +1,1 @@
+"""Many scenes to maps: which products, under which names, with which engine."""

@@ -1,0 +1,1 @@
+"""STAC items and a collection of the products."""

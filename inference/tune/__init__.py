@@ -1,0 +1,1 @@
+"""Decision rules that suit labelled scenes."""

@@ -1,0 +1,1 @@
+"""Who runs tasks: processes, MPI or Spark, for labelling and maps alike."""

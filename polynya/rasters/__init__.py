@@ -1,0 +1,1 @@
+"""Opening rasters safely, with GDAL's settings, companions and references under control."""

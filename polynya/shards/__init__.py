@@ -1,0 +1,1 @@
+"""Shards: labelled tiles as a Parquet data set."""

@@ -1,0 +1,1 @@
+"""Requests to servers and addresses in catalogues, each within limits."""

@@ -1,0 +1,1 @@
+"""Scenes from Google Earth Engine."""

@@ -1,0 +1,1 @@
+"""What every source says of a scene, and the scene file that comes of it."""

@@ -1,0 +1,1 @@
+"""Scenes from Sentinel-2 SAFE products."""

@@ -1,0 +1,1 @@
+"""A model's folder: the saved model, checkpoints, log and card."""

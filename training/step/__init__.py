@@ -1,0 +1,1 @@
+"""One step: the graph that each rank runs and what ranks exchange."""
