@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,8 +98,22 @@ def stretch_table(
     """
     bits = np.arange(65536, dtype=np.uint16)
     numbers = bits.view(np.int16) if dtype == "int16" else bits
+    return stretched(numbers, scale, offset, stretch)
+
+
+def stretched(
+    numbers: NDArray[Any], scale: float, offset: float, stretch: tuple[float, float]
+) -> NDArray[np.uint8]:
+    """8-bit values of numbers of any type: uint8 of the same shape, 1..255; 1 for NaN.
+
+    Args:
+        numbers: Any shape.
+        scale: Reflectance per number.
+        offset: Reflectance at 0.
+        stretch: Reflectances that become 0 and 255.
+    """
     low, high = stretch
-    reflectance = numbers * scale + offset
+    reflectance = np.nan_to_num(numbers * scale + offset, nan=low)
     # Halves are told from float noise first, so that equal reflectance gives equal colours whether
     # a product has an offset or not.
     levels = np.round((reflectance - low) / (high - low) * 255, 6)

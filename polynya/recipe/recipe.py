@@ -72,6 +72,10 @@ class SceneOptions(Options):
     bands: tuple[int | str, int | str, int | str] | None = None
     """Red, green, blue: 1-based band numbers or band descriptions; default: found by the names of
     bands, their wavelengths or colours, else bands 1, 2, 3 (`polynya.scenes.bands`)."""
+    inputs: Annotated[tuple[int | str, ...], Field(min_length=1, max_length=64)] | None = None
+    """Bands that go into the shards and that a model sees, in this order: common names (nir,
+    swir16 ..), names in the file, numbers of the sensor (B08) or 1-based numbers. They keep the
+    type of the file, with what is missing in each band. Default: the 8-bit colours."""
     scale: Scale | None = None
     """Reflectance per digital number; default: the product's own metadata."""
     offset: Offset | None = None
@@ -278,6 +282,7 @@ class Recipe(Options):
         """
         # Keys that came later and are not used leave digests of older recipes as they were.
         unused = {"land", "land_values"} if self.scene.land is None else set()
+        unused |= {"inputs"} if self.scene.inputs is None else set()
         content = self.model_dump(
             mode="json",
             include=set(sections) or None,

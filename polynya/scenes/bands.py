@@ -82,7 +82,7 @@ def find_colors(source: Any, uri: str) -> tuple[int, int, int]:
     if source.count < 3:
         raise SceneError(_too_few(source, uri))
     marked = _marked(source, uri)
-    names = _names(source)
+    names = names_of(source)
     numbered = _by_number(names, source, uri)
     named = numbered or {}
     if len(named) < len(COLORS):
@@ -169,8 +169,8 @@ def _marked(source: Any, uri: str) -> tuple[int, int, int] | None:
     return red, green, blue
 
 
-def _names(source: Any) -> list[str]:
-    """What the file calls its bands, in lower case; empty where it doesn't say."""
+def names_of(source: Any) -> list[str]:
+    """What a file calls its bands, in lower case; empty where it doesn't say."""
     tags = {key.lower(): text for key, text in source.tags().items()}
     # A tuple written as text, as programs do that keep one attribute for all bands.
     listed = re.findall(r"[^,;()\[\]'\"]+", tags.get("long_name", ""))
@@ -340,7 +340,7 @@ def _only(indexes: Sequence[int], color: str, names: Sequence[str], uri: str) ->
 
 def _by_wavelength(source: Any) -> dict[str, int]:
     """Colours by the wavelengths in the metadata of bands; none unless all three are there."""
-    lengths = [_wavelength(source, index) for index in range(1, source.count + 1)]
+    lengths = [wavelength_of(source, index) for index in range(1, source.count + 1)]
     found = {}
     for color, (shortest, preferred, longest) in _WAVELENGTHS.items():
         inside = [i for i, nm in enumerate(lengths, 1) if shortest <= nm <= longest]
@@ -350,7 +350,7 @@ def _by_wavelength(source: Any) -> dict[str, int]:
     return found
 
 
-def _wavelength(source: Any, index: int) -> float:
+def wavelength_of(source: Any, index: int) -> float:
     """Nanometres; NaN where the file doesn't say."""
     tags = {key.lower(): text for key, text in source.tags(index).items()}
     tags |= {key.lower(): text for key, text in source.tags(index, ns="IMAGERY").items()}

@@ -21,8 +21,15 @@ from polynya.grid import Tile
 from polynya.names import printable, scene_id
 from polynya.rasters.opening import band_number, check_size, check_whole, opened_raster, tile_window
 from polynya.rasters.references import Decision, decide_references
-from polynya.rasters.scaling import check_reach, check_scaling, stretch_table
+from polynya.rasters.scaling import (
+    FARTHEST_STRETCH,
+    check_reach,
+    check_scaling,
+    stretch_table,
+    stretched,
+)
 from polynya.recipe.recipe import SceneOptions
+from polynya.scenes.band_set import DTYPES, BandSet, find_band_set
 from polynya.scenes.bands import COLORS, find_colors
 from polynya.scenes.land import LandSource, find_land, read_land
 from polynya.scenes.layers import LayerSources, find_layers
@@ -35,7 +42,8 @@ if TYPE_CHECKING:
     import xarray
 
 BANDS = COLORS
-_INTEGER_TYPES = ("uint8", "uint16", "int16")
+_MOST_BEYOND = 0.5
+"""Share of numbers above what any stretch reaches; glints are few."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +82,8 @@ class Scene:
     """Where its land is, which is nodata; None if the recipe names none."""
     references: Decision = "inside"
     """Where files may lie that its file refers to, as decided when it was opened."""
+    inputs: BandSet | None = None
+    """Bands that go into shards and models; None: the 8-bit colours."""
 
     def to_xarray(self) -> xarray.DataArray:
         """Its colours, uint8 ("band", "y", "x"), 0 where nodata; see `polynya.to_xarray`."""
@@ -103,8 +113,8 @@ def open_scene(
         name: Id of the scene; default from the file name.
 
     Raises:
-        SceneError: Missing, unreadable, too few bands, unknown bands, float, or 16-bit data of
-            unknown scale.
+        SceneError: Missing, unreadable, too few bands, unknown bands, 64-bit numbers, or 16-bit
+            data of unknown scale.
     """
     options, uri = options or SceneOptions(), os.fspath(uri)
     references = decide_references(gdal_path(uri), options.references)
@@ -134,6 +144,7 @@ def open_scene(
             place_problem=place.problem,
             land=find_land(source, uri, None not in (place.crs, place.transform), options),
             references=references,
+            inputs=find_band_set(source, uri, options),
         )
 
 
@@ -166,16 +177,35 @@ def read_scene(
         if scene.zero_is_nodata:
             validity = replace(validity, nodata=(0,) * len(scene.band_indexes))
         valid = read_valid(source, validity, numbers, window)
+    if numbers.dtype.kind == "f":
+        valid &= np.isfinite(numbers).all(axis=-1)
     if scene.land is not None:
         valid &= ~read_land(scene, tile)
-    image = numbers if numbers.dtype == np.uint8 else _table(scene)[numbers.view(np.uint16)]
+    image = _stretched(numbers, scene)
     if not valid.all():
         image[~valid] = 0
     return image, valid
 
 
-def _table(scene: Scene) -> NDArray[np.uint8]:
-    return stretch_table(scene.dtype, scene.scale, scene.offset, scene.stretch)
+def _stretched(numbers: NDArray[Any], scene: Scene) -> NDArray[np.uint8]:
+    """8-bit colours of numbers; those of pixels without data mean nothing."""
+    if numbers.dtype == np.uint8:
+        return numbers
+    if numbers.dtype == np.float32:
+        _check_reflectance(numbers, scene)
+        return stretched(numbers, scene.scale, scene.offset, scene.stretch)
+    table = stretch_table(scene.dtype, scene.scale, scene.offset, scene.stretch)
+    return table[numbers.view(np.uint16)]
+
+
+def _check_reflectance(numbers: NDArray[np.float32], scene: Scene) -> None:
+    """Refuse floats that are digital numbers: nearly all of them would become white."""
+    beyond = numbers * scene.scale + scene.offset > FARTHEST_STRETCH
+    if beyond.mean() > _MOST_BEYOND:
+        raise SceneError(
+            f"{printable(scene.uri)} has numbers up to {np.nanmax(numbers):g}, which are no"
+            " reflectances; set scene.scale and scene.offset in the recipe."
+        )
 
 
 def _find_bands(source: Any, uri: str, options: SceneOptions) -> tuple[int, ...]:
@@ -192,11 +222,11 @@ def _find_dtype(source: Any, uri: str, indexes: tuple[int, ...]) -> str:
             f"{printable(uri)} has colours of different types ({', '.join(dtypes)}); convert them"
             " to one (gdal_translate -ot UInt16)."
         )
-    if dtypes[0] not in _INTEGER_TYPES:
+    if dtypes[0] not in DTYPES:
         raise SceneError(
-            f"{printable(uri)} has {dtypes[0]} pixels; convert reflectance 0..1 to 16-bit numbers"
-            " that say their scale (gdal_translate -ot UInt16 -scale 0 1 0 10000 -a_scale 0.0001"
-            " -a_offset 0 -a_nodata 0)."
+            f"{printable(uri)} has {dtypes[0]} pixels; convert them to reflectance as 32-bit floats"
+            " (gdal_translate -ot Float32), or to 16-bit numbers that say their scale"
+            " (gdal_translate -ot UInt16 -scale 0 1 0 10000 -a_scale 0.0001 -a_offset 0)."
         )
     return dtypes[0]
 
@@ -216,6 +246,8 @@ def _find_scaling(
         )
     scale = options.scale if options.scale is not None else scales.pop()
     offset = options.offset if options.offset is not None else offsets.pop()
+    if dtype == "float32":
+        return scale, offset  # Reflectance as it is, unless somebody says otherwise.
     if scale == 1.0:
         raise SceneError(
             f"{printable(uri)} has {dtype} pixels and doesn't say what reflectance they mean; set"

@@ -11,7 +11,7 @@ none.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,13 +33,17 @@ class Validity:
     """1-based alpha band."""
     masks: tuple[int, ...]
     """1-based bands whose masks are not made from nodata values; one for a mask of all bands."""
-    nodata: tuple[int | None, ...]
+    nodata: tuple[float | None, ...]
     """Nodata value of each used band; None: it has none."""
 
     @property
     def says_nothing(self) -> bool:
         """The file has no word about nodata."""
         return self.alpha is None and not self.masks and set(self.nodata) == {None}
+
+    def without_values(self) -> Validity:
+        """Alpha and masks alone, for whoever looks at the nodata value of each band."""
+        return replace(self, nodata=(None,) * len(self.nodata))
 
 
 def find_validity(source: Any, indexes: tuple[int, ...]) -> Validity:
@@ -80,7 +84,8 @@ def read_valid(
     # A used band without a nodata value says nothing, so those that have one decide.
     for band, value in enumerate(validity.nodata):
         if value is not None:
-            same = numbers[..., band] == value
+            # A nodata value is written with more digits than a float32 has.
+            same = numbers[..., band] == np.asarray(value, numbers.dtype)
             empty = same if empty is None else np.logical_and(empty, same, out=empty)
     valid = np.ones(numbers.shape[:2], np.bool_) if empty is None else ~empty
     if validity.alpha is not None:
@@ -107,7 +112,12 @@ def _alpha(source: Any, indexes: tuple[int, ...]) -> int | None:
     return None
 
 
-def _values(source: Any, indexes: tuple[int, ...]) -> tuple[int | None, ...]:
+def nodata_value(source: Any, index: int) -> float | None:
+    """Nodata value of one band, where its type can have it; None for none, and for NaN."""
+    return _values(source, (index,))[0]
+
+
+def _values(source: Any, indexes: tuple[int, ...]) -> tuple[float | None, ...]:
     """Nodata value of each used band, where its type can have it."""
     texts = (source.tags().get(_NODATA_TAG) or "").split()
     if len(texts) == source.count:
@@ -125,8 +135,12 @@ def _number(text: str) -> float | None:
         return None
 
 
-def _possible(value: float | None, dtype: str) -> int | None:
-    if value is None or not np.isfinite(value) or value != int(value):
+def _possible(value: float | None, dtype: str) -> float | None:
+    if value is None or not np.isfinite(value):
+        return None
+    if np.dtype(dtype).kind == "f":
+        return value
+    if value != int(value):
         return None
     limits = np.iinfo(dtype)
     return int(value) if limits.min <= value <= limits.max else None

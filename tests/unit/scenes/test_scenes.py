@@ -132,7 +132,7 @@ def test_bands_are_found_by_name_number_and_colour(write_scene):
     [
         (np.ones((4, 4, 1), np.uint8), "1 band where red, green and blue are needed"),
         (np.ones((4, 4, 2), np.uint8), "2 bands where"),
-        (np.ones((4, 4, 3), np.float32), "float32 pixels; convert reflectance 0..1"),
+        (np.ones((4, 4, 3), np.float64), "float64 pixels; convert them to reflectance"),
         (np.ones((4, 4, 3), np.uint16), "set scene.scale and scene.offset"),
     ],
 )

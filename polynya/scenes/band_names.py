@@ -1,0 +1,148 @@
+"""Which band of a file a recipe means by a name such as 'nir', 'B08' or 'SR_B5'.
+
+Names are the common names of STAC's eo extension
+(https://github.com/stac-extensions/eo#common-band-names) or what the file itself calls its bands.
+Numbers of bands mean different light on different sensors, so they are read by the sensor that the
+file names; where it names none, a common name is found by words and wavelengths only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from polynya.errors import SceneError
+from polynya.names import printable
+from polynya.rasters.opening import band_number
+from polynya.scenes.bands import names_of, wavelength_of
+
+_SENTINEL_2 = {
+    "1": "coastal", "2": "blue", "3": "green", "4": "red", "5": "rededge1", "6": "rededge2",
+    "7": "rededge3", "8": "nir", "8a": "nir08", "9": "nir09", "10": "cirrus", "11": "swir16",
+    "12": "swir22",
+}  # fmt: skip
+_LANDSAT_8 = {
+    "1": "coastal", "2": "blue", "3": "green", "4": "red", "5": "nir", "6": "swir16",
+    "7": "swir22", "8": "pan", "9": "cirrus", "10": "lwir11", "11": "lwir12",
+}  # fmt: skip
+_LANDSAT_4 = {"1": "blue", "2": "green", "3": "red", "4": "nir", "5": "swir16", "6": "lwir",
+              "7": "swir22"}  # fmt: skip
+_MODIS = {"1": "red", "2": "nir", "3": "blue", "4": "green", "6": "swir16", "7": "swir22"}
+_SENSORS = (
+    (_MODIS, re.compile(r"modis|sur_refl_b|nadir_reflectance|(?<![0-9a-z])m[coy]d(?:09|43)")),
+    (_LANDSAT_8, re.compile(r"landsat[ _-]?0?[89]|(?<![0-9a-z])l[co]0?[89]")),
+    (_LANDSAT_4, re.compile(r"landsat[ _-]?0?[457]|(?<![0-9a-z])l[et]0?[457]")),
+    (_SENTINEL_2, re.compile(r"sentinel[ _-]?2|(?<![0-9a-z])s2[abc_-]")),
+)
+"""What bands of a sensor are called by number, and how files say that they are of it."""
+
+COMMON_NAMES = frozenset(
+    {*_SENTINEL_2.values(), *_LANDSAT_8.values(), *_LANDSAT_4.values(), "pan", "yellow", "rededge"}
+)
+_SAME = {
+    "near_infrared": "nir", "nearinfrared": "nir", "swir1": "swir16", "swir_1": "swir16",
+    "swir2": "swir22", "swir_2": "swir22", "r": "red", "g": "green", "b": "blue", "n": "nir",
+}  # fmt: skip
+"""Other words that files and people use."""
+
+_NANOMETRES = {
+    "coastal": (400, 450), "blue": (450, 530), "green": (510, 600), "yellow": (600, 620),
+    "red": (620, 690), "rededge": (690, 790), "nir": (750, 1000), "swir16": (1550, 1750),
+    "swir22": (2050, 2450),
+}  # fmt: skip
+"""Ranges of the eo extension, narrowed where two of them overlap."""
+
+_NUMBER = re.compile(r"(?<![0-9a-z])(?:b|band)[ _-]?0?(\d{1,2}a?)(?![0-9a-z])")
+_PADDED = re.compile(r"(?<![0-9a-z])b0[1-9]|(?<![0-9a-z])b(?:8a|1[012])(?![0-9a-z])")
+"""Numbers as only Sentinel-2 writes them."""
+
+
+def find_band(source: Any, uri: str, band: int | str, key: str) -> int:
+    """1-based number of the band that a recipe names.
+
+    Args:
+        source: The open raster.
+        uri: Its name.
+        band: Number, name in the file, common name, or number of the sensor such as 'B08'.
+        key: Key of the recipe that names it.
+
+    Raises:
+        SceneError: There is no such band, or there are several.
+    """
+    if isinstance(band, int) or band in source.descriptions:
+        return band_number(source, uri, band, key)
+    wanted = band.strip().lower()
+    names = names_of(source)
+    common = _common_names(source, names, uri)
+    meant = _SAME.get(wanted, wanted)
+    number = _number(wanted)
+    for found in (
+        [i for i, name in enumerate(names, 1) if name == wanted],
+        [i for i, name in enumerate(common, 1) if name == meant],
+        [i for i, name in enumerate(names, 1) if number and _number(name) == number],
+        [] if any(common) else _by_wavelength(source, meant),
+    ):
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise SceneError(
+                f"{printable(uri)} has several bands that may be '{band}' (numbers"
+                f" {', '.join(map(str, found))}); give one by its number in the recipe's key"
+                f" '{key}'."
+            )
+    called = ", ".join(
+        f"{i} '{name}'" + (f" ({known})" if known and known != name else "")
+        for i, (name, known) in enumerate(zip(names, common, strict=True), 1)
+        if name
+    )
+    raise SceneError(
+        f"{printable(uri)} has no band '{band}' (it has {source.count}:"
+        f" {called or 'without names'}); correct the recipe's key '{key}', or name the file's bands"
+        " (gdal_edit.py, or rasterio's set_band_description)."
+    )
+
+
+def common_name(source: Any, index: int, uri: str) -> str | None:
+    """Common name of a band, as far as the file says it."""
+    return _common_names(source, names_of(source), uri)[index - 1]
+
+
+def _common_names(source: Any, names: Sequence[str], uri: str) -> list[str | None]:
+    by_number = _sensor(source, names, uri) or {}
+    found: list[str | None] = []
+    for name in names:
+        word = _SAME.get(name, name)
+        words = [w for w in re.split(r"[^0-9a-z]+", name) if w in COMMON_NAMES]
+        if word in COMMON_NAMES:
+            found.append(word)
+        elif len(words) == 1:
+            found.append(words[0])
+        else:
+            found.append(by_number.get(_number(name) or ""))
+    return found
+
+
+def _number(name: str) -> str | None:
+    match = _NUMBER.search(name.replace("sur_refl_b", "b"))
+    return match[1] if match else None
+
+
+def _sensor(source: Any, names: Sequence[str], uri: str) -> dict[str, str] | None:
+    """Names by number of the sensor that the file is of; None where it doesn't say."""
+    platform = " ".join(
+        text
+        for key, text in source.tags().items()
+        if re.search(r"platform|spacecraft|satellite|sensor|product", key, re.IGNORECASE)
+    )
+    for text in (" ".join(names), platform, re.split(r"[/\\]", uri)[-1]):
+        found = [table for table, pattern in _SENSORS if pattern.search(text.lower())]
+        if len(found) == 1:
+            return found[0]
+    return _SENTINEL_2 if any(_PADDED.search(name) for name in names) else None
+
+
+def _by_wavelength(source: Any, wanted: str) -> list[int]:
+    low, high = _NANOMETRES.get(wanted, (0, 0))
+    lengths = [wavelength_of(source, index) for index in range(1, source.count + 1)]
+    return [i for i, length in enumerate(lengths, 1) if low <= length < high]

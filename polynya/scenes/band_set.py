@@ -1,0 +1,188 @@
+"""The bands of a scene that go into shards and into a model: names, type, scale, missing values.
+
+A scene has two faces. Its colours, 8-bit red, green and blue, are what thresholds, filters and
+pictures work on (`polynya.scenes.reading`). A model sees these too, unless the recipe's key
+`scene.inputs` names bands: then shards keep those in the type of the file, with scale, offset and
+what is missing in each band, and a model sees their physical values (reflectance, mostly).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polynya.errors import SceneError
+from polynya.grid import Tile
+from polynya.names import printable
+from polynya.rasters.opening import opened_raster, tile_window
+from polynya.scenes.band_names import common_name, find_band
+from polynya.scenes.land import read_land
+from polynya.scenes.validity import find_validity, nodata_value, read_valid
+
+if TYPE_CHECKING:
+    from polynya.recipe.recipe import SceneOptions
+    from polynya.scenes.reading import Scene
+
+DTYPES = ("uint8", "uint16", "int16", "float32")
+_KEY = "scene.inputs"
+
+
+@dataclass(frozen=True)
+class InputBand:
+    """One band of a file. Value = number * scale + offset."""
+
+    name: str
+    """As the recipe names it; for one that it gives by number, the common name or the name in the
+    file, or 'band_3'."""
+    index: int
+    """1-based, in the file."""
+    scale: float = 1.0
+    offset: float = 0.0
+    nodata: float | None = None
+    """Number that means missing; None: the file gives none."""
+
+
+@dataclass(frozen=True)
+class BandSet:
+    """Bands of one file, in the order in which a model sees them."""
+
+    bands: tuple[InputBand, ...]
+    dtype: str
+    """Type of their numbers, one of `DTYPES`."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(band.name for band in self.bands)
+
+    @property
+    def indexes(self) -> tuple[int, ...]:
+        return tuple(band.index for band in self.bands)
+
+    def values(self, numbers: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """Physical values of numbers; see `physical_values`."""
+        scales, offsets = ([getattr(b, key) for b in self.bands] for key in ("scale", "offset"))
+        return physical_values(numbers, valid, scales, offsets)
+
+
+@dataclass(frozen=True)
+class BandPixels:
+    """Numbers of some bands as they are in the file."""
+
+    numbers: NDArray[Any]
+    """(H, W, B), in the type of the file; 0 where missing."""
+    valid: NDArray[np.bool_]
+    """(H, W, B), False where a pixel has no value in a band."""
+
+
+def physical_values(
+    numbers: NDArray[Any], valid: NDArray[np.bool_], scales: Any, offsets: Any
+) -> NDArray[np.float32]:
+    """Values of numbers: number * scale + offset, NaN where missing.
+
+    Args:
+        numbers: (..., B).
+        valid: bool (..., B).
+        scales: B numbers.
+        offsets: B numbers.
+
+    Returns:
+        float32 (..., B).
+    """
+    scale, offset = np.asarray(scales, np.float32), np.asarray(offsets, np.float32)
+    values = numbers.astype(np.float32)
+    if not ((scale == 1).all() and (offset == 0).all()):
+        values = values * scale + offset
+    values[~valid] = np.nan
+    return values
+
+
+def find_band_set(source: Any, uri: str, options: SceneOptions) -> BandSet | None:
+    """The bands that a recipe's key `scene.inputs` names; None if it names none.
+
+    Args:
+        source: The open raster.
+        uri: Its name.
+        options: Names, and scale and offset where they aren't the file's.
+
+    Raises:
+        SceneError: A band is missing, occurs twice, or bands have types that don't go together.
+    """
+    if options.inputs is None:
+        return None
+    found = []
+    for wanted in options.inputs:
+        index = find_band(source, uri, wanted, _KEY)
+        name = wanted if isinstance(wanted, str) else _name_of(source, index, uri)
+        found.append(
+            InputBand(
+                name,
+                index,
+                float(source.scales[index - 1]) if options.scale is None else options.scale,
+                float(source.offsets[index - 1]) if options.offset is None else options.offset,
+                nodata_value(source, index),
+            )
+        )
+    _check_once([band.index for band in found], options.inputs, uri)
+    dtypes = {str(source.dtypes[band.index - 1]) for band in found}
+    if len(dtypes) > 1:
+        raise SceneError(
+            f"{printable(uri)} has inputs of different types ({', '.join(sorted(dtypes))}); convert"
+            " them to one (gdal_translate -ot Float32)."
+        )
+    dtype = dtypes.pop()
+    if dtype not in DTYPES:
+        raise SceneError(
+            f"{printable(uri)} has {dtype} pixels; inputs may be {', '.join(DTYPES)}; convert them"
+            " (gdal_translate -ot Float32)."
+        )
+    return BandSet(tuple(found), dtype)
+
+
+def _check_once(indexes: list[int], wanted: Any, uri: str) -> None:
+    for place, index in enumerate(indexes):
+        if index in indexes[:place]:
+            first = wanted[indexes.index(index)]
+            raise SceneError(
+                f"{printable(uri)}: '{first}' and '{wanted[place]}' of the recipe's key '{_KEY}'"
+                f" are the same band ({index}); name it once."
+            )
+
+
+def _name_of(source: Any, index: int, uri: str) -> str:
+    known = common_name(source, index, uri)
+    return known or source.descriptions[index - 1] or f"band_{index}"
+
+
+def read_inputs(scene: Scene, tile: Tile | None = None) -> BandPixels:
+    """Read the bands of a scene that go into shards and models, as they are in the file.
+
+    A pixel is missing in a band where the band has its nodata value, is no finite number, or where
+    the file's mask or alpha, or the map of land, says so of all bands.
+
+    Args:
+        scene: From `open_scene`, with `scene.inputs`.
+        tile: Rectangle to read; default the whole scene.
+
+    Raises:
+        SceneError: The pixels can't be read.
+    """
+    assert scene.inputs is not None
+    band_set, window = scene.inputs, tile_window(tile)
+    with opened_raster(scene.uri, scene.references) as source:
+        shape = (source.height, source.width) if tile is None else (tile.height, tile.width)
+        numbers = np.zeros((*shape, len(band_set.bands)), band_set.dtype)
+        source.read(list(band_set.indexes), window=window, out=np.moveaxis(numbers, -1, 0))
+        whole = find_validity(source, band_set.indexes).without_values()
+        seen = read_valid(source, whole, numbers, window)
+    if scene.land is not None:
+        seen &= ~read_land(scene, tile)
+    valid = np.isfinite(numbers) if band_set.dtype == "float32" else np.ones(numbers.shape, bool)
+    valid &= seen[..., None]
+    for place, band in enumerate(band_set.bands):
+        if band.nodata is not None:
+            valid[..., place] &= numbers[..., place] != np.asarray(band.nodata, numbers.dtype)
+    numbers[~valid] = 0
+    return BandPixels(numbers, valid)
