@@ -20,13 +20,15 @@ from polynya.attempt import Failure, attempt
 from polynya.engines.engines import Engine, run_all, worker_died
 from polynya.grid import Tile
 from polynya.progress import progress
+from polynya.rasters.scaling import stretched
 from polynya.recipe.classes import ClassScheme
 from polynya.recipe.recipe import Recipe
 from polynya.report.blocks import Blocks
 from polynya.report.pictures import draw_panels, thinning
+from polynya.scenes.bands import COLORS
 from polynya.scenes.layers import read_layers
 from polynya.scenes.reading import Scene, read_scene
-from polynya.shards.dataset import ShardSet, open_shards
+from polynya.shards.dataset import ShardSet, StoredTile, open_shards
 from polynya.shards.lifecycle import PICTURES_FOLDER
 from polynya.shards.manifest import SceneResult, read_manifest
 
@@ -80,7 +82,7 @@ def scene_mosaic(shards: ShardSet, row: SceneResult) -> Mosaic:
     tiles, pixels = 0, 0
     veiled: list[float] = []
     for tile in shards.tiles(shards.row_groups([row.scene_id])):
-        blocks.add_image(tile.row, tile.col, tile.image)
+        blocks.add_image(tile.row, tile.col, tile_picture(tile, shards))
         blocks.add_codes(tile.row, tile.col, tile.label)
         counts += shards.classes.count(tile.label)
         tiles, pixels = tiles + 1, pixels + tile.label.size
@@ -93,6 +95,22 @@ def scene_mosaic(shards: ShardSet, row: SceneResult) -> Mosaic:
         pixels,
         sum(veiled) / len(veiled) if veiled else None,
     )
+
+
+def tile_picture(tile: StoredTile, shards: ShardSet) -> NDArray[np.uint8]:
+    """Colours of a tile for people: uint8 (H, W, 3), 0 where nodata.
+
+    Of named bands red, green and blue are shown if they are all there, else the first one in grey,
+    stretched as the recipe says.
+    """
+    if shards.recipe.scene.inputs is None:
+        return tile.image
+    shown = [name for name in COLORS if name in shards.bands]
+    chosen = shown if len(shown) == len(COLORS) else [shards.bands[0]] * len(COLORS)
+    values = tile.image[..., [shards.bands.index(name) for name in chosen]]
+    image = stretched(values, 1.0, 0.0, shards.recipe.scene.stretch)
+    image[np.isnan(values).any(axis=-1)] = 0
+    return image
 
 
 def describe(mosaic: Mosaic, classes: ClassScheme) -> str:

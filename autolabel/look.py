@@ -10,7 +10,14 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from autolabel.label_pictures import Mosaic, describe, picture_name, scene_mosaic, title_of
+from autolabel.label_pictures import (
+    Mosaic,
+    describe,
+    picture_name,
+    scene_mosaic,
+    tile_picture,
+    title_of,
+)
 from polynya.attempt import Failure, attempt
 from polynya.errors import ScenesFailedError, ShardError
 from polynya.names import printable
@@ -113,7 +120,9 @@ def _draw_tiles(data: ShardSet, rows: Sequence[SceneResult], folder: Path, count
     wanted = np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(int))
     panels = []
     for tile in _chosen(data, groups, set(wanted.tolist())):
-        panels.append((f"{tile.scene_id[:24]}\nrow {tile.row}, col {tile.col}", tile.image))
+        panels.append(
+            (f"{tile.scene_id[:24]}\nrow {tile.row}, col {tile.col}", tile_picture(tile, data))
+        )
         panels.append(("label", tile.label))
     title = f"{len(wanted)} of {total} tiles in {data.folder.place.rpartition('/')[2]}"
     draw_panels(folder / TILES_FILE, panels, data.classes, title, min(_COLUMNS, len(panels)))

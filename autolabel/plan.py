@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
+
 from polynya.grid import Tile
 from polynya.recipe.recipe import LabelOptions, Recipe
 from polynya.scenes.reading import BANDS, Scene
 from polynya.shards.dataset import FILE_BYTES, FORMAT
 
-_BYTES_PER_PIXEL = len(BANDS) + 1
-"""Colours and label."""
 _UNITS = 64
 """Units wanted of a set too small for files of `FILE_BYTES`: enough for several workers."""
 _LEAST_BYTES = 4 * 2**20
@@ -29,6 +29,13 @@ _LONGEST_ID = 80
 """Characters of an id that go into names of files, which have room for 255 bytes."""
 _DIGITS = 12
 """Hex digits of a digest that go into names of files."""
+
+
+def _pixel_bytes(scene: Scene) -> int:
+    """Of the bands and the label of a pixel; bits of what is missing hardly count."""
+    if scene.inputs is None:
+        return len(BANDS) + 1
+    return len(scene.inputs.bands) * np.dtype(scene.inputs.dtype).itemsize + 1
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,7 @@ class Part:
     @property
     def bytes(self) -> int:
         """Uncompressed pixels and labels."""
-        return self.height * self.scene.width * _BYTES_PER_PIXEL
+        return self.height * self.scene.width * _pixel_bytes(self.scene)
 
 
 @dataclass(frozen=True)
@@ -78,7 +85,7 @@ def plan_units(
         digests: Of the content of each scene, by its id; None plans scenes that have none, as in
             a simulation.
     """
-    total = sum(scene.height * scene.width * _BYTES_PER_PIXEL for scene in scenes)
+    total = sum(scene.height * scene.width * _pixel_bytes(scene) for scene in scenes)
     wanted = min(max(total // _UNITS, _LEAST_BYTES), FILE_BYTES)
     units: list[Unit] = []
     together: list[Part] = []

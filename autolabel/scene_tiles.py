@@ -13,6 +13,7 @@ from autolabel.labels import Labelled, label_and_filter
 from autolabel.thresholds.profiles import Profile, get_profile
 from polynya.grid import tile_grid
 from polynya.recipe.recipe import Recipe
+from polynya.scenes.band_set import BandPixels
 from polynya.scenes.layers import SceneLayers
 from polynya.shards.writer import LabelledTile
 
@@ -143,7 +144,10 @@ def _filtered(labelled: Labelled) -> NDArray[np.uint8]:
 
 
 def cut_tiles(
-    scene: LabelledScene, valid: NDArray[np.bool_], recipe: Recipe
+    scene: LabelledScene,
+    valid: NDArray[np.bool_],
+    recipe: Recipe,
+    inputs: BandPixels | None = None,
 ) -> Iterator[LabelledTile]:
     """Cut a labelled scene into tiles.
 
@@ -151,6 +155,7 @@ def cut_tiles(
         scene: Labels and image.
         valid: bool (H, W).
         recipe: Tile size, and how much of a tile must be valid.
+        inputs: Bands of the scene, if the recipe names some.
 
     Yields:
         Tiles with enough valid pixels, in row-major order.
@@ -165,4 +170,5 @@ def cut_tiles(
             np.ascontiguousarray(scene.image[tile.slices]),
             np.ascontiguousarray(scene.label[tile.slices]),
             veiled,
+            None if inputs is None else inputs.part(tile),
         )

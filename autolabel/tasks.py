@@ -22,6 +22,7 @@ from polynya.attempt import Failure, attempt
 from polynya.errors import OutputError
 from polynya.grid import tile_grid
 from polynya.recipe.recipe import Recipe
+from polynya.scenes.band_set import BandPixels, read_inputs
 from polynya.scenes.layers import read_layers
 from polynya.scenes.reading import Scene, read_scene
 from polynya.shards.lifecycle import WORK_FOLDER
@@ -184,7 +185,9 @@ def read_note(folder: Folder, unit: Unit) -> list[PartResult]:
         return []
 
 
-def _label_part(part: Part, job: Job, with_sky: bool) -> tuple[LabelledScene, NDArray[np.bool_]]:
+def _label_part(
+    part: Part, job: Job, with_sky: bool
+) -> tuple[LabelledScene, NDArray[np.bool_], BandPixels | None]:
     image, valid = read_scene(part.scene, part.window)
     layers = read_layers(part.scene, part.window)
     sky = None
@@ -192,13 +195,15 @@ def _label_part(part: Part, job: Job, with_sky: bool) -> tuple[LabelledScene, ND
         whole = unpack_sky(job.folder.read(SkyTask.of(part, job.recipe).note))
         sky = sky_over_rows(whole, part.row, image, layers, job.recipe.scene.stretch)
     profile = get_profile(job.recipe.label.profile)
-    return label_pixels(image, valid, job.recipe, profile, layers, sky), valid
+    inputs = None if part.scene.inputs is None else read_inputs(part.scene, part.window)
+    return label_pixels(image, valid, job.recipe, profile, layers, sky), valid, inputs
 
 
 def _write_part(
     part: Part,
     labelled: LabelledScene,
     valid: NDArray[np.bool_],
+    inputs: BandPixels | None,
     writer: ShardWriter,
     recipe: Recipe,
 ) -> PartResult | OutputError:
@@ -206,7 +211,7 @@ def _write_part(
     source = f"{recipe.label.method}/{recipe.label.scope}/{recipe.label.profile_name}"
     counts = np.zeros(recipe.classes.n_classes, np.int64)
     written, files = 0, []
-    for tile in cut_tiles(labelled, valid, recipe):
+    for tile in cut_tiles(labelled, valid, recipe, inputs):
         in_scene = replace(tile, tile=replace(tile.tile, row=tile.tile.row + part.row))
         row = tile_row(part.scene, in_scene, recipe, source)
         written += 1

@@ -239,6 +239,30 @@ class Recipe(Options):
         return self
 
     @model_validator(mode="after")
+    def _what_needs_colours_has_them(self) -> Recipe:
+        if self.scene.inputs is None:
+            return self
+        augment = self.training.augment
+        wrong = {
+            "label.images": (self.label.images == "filtered", "original"),
+            "training.augment.filter": (augment.filter != "none", "none"),
+            "inference.filter": (self.inference.filter not in ("as-trained", "none"), "as-trained"),
+            **{
+                f"training.augment.{key}": (bool(getattr(augment, key)), 0)
+                for key in ("haze", "shade", "noise")
+            },
+            "model.normalisation": (self.model.normalisation == "published", "range"),
+            "model.brightness_filters": (self.model.brightness_filters > 0, 0),
+        }
+        for key, (is_set, instead) in wrong.items():
+            if is_set:
+                raise RecipeError(
+                    f"The recipe key '{key}' is for 8-bit colours, and 'scene.inputs' names bands;"
+                    f" set '{key}' to {instead}, or leave 'scene.inputs' out."
+                )
+        return self
+
+    @model_validator(mode="after")
     def _own_profile_has_known_classes(self) -> Recipe:
         if isinstance(self.label.profile, Profile):
             self.label.profile.check_classes(self.classes.names, self.classes.name)

@@ -76,6 +76,13 @@ class BandPixels:
     valid: NDArray[np.bool_]
     """(H, W, B), False where a pixel has no value in a band."""
 
+    def part(self, tile: Tile) -> BandPixels:
+        """The pixels of a tile."""
+        return BandPixels(
+            np.ascontiguousarray(self.numbers[tile.slices]),
+            np.ascontiguousarray(self.valid[tile.slices]),
+        )
+
 
 def physical_values(
     numbers: NDArray[Any], valid: NDArray[np.bool_], scales: Any, offsets: Any

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import google_crc32c
 import numpy as np
@@ -27,13 +28,16 @@ from numpy.typing import NDArray
 from polynya.errors import ShardError, reason_of
 from polynya.recipe.classes import ClassScheme
 from polynya.recipe.recipe import Recipe, parse_recipe
+from polynya.scenes.band_set import physical_values
 from polynya.scenes.reading import BANDS
 from polynya.shards.manifest import MANIFEST_FILE, read_manifest
 from polynya.storage.folder import Folder
 
 DATASET_FILE = "_dataset.json"
-FORMAT = 3
-"""Of the data set; another one can't be read."""
+FORMAT = 4
+"""Of the data sets that are written."""
+READABLE_FORMATS = (2, 3, 4)
+"""2 has no digests of scenes and files in its manifest; before 4 there were 8-bit colours only."""
 
 FILE_BYTES = 128 * 2**20
 """Pixels and labels of one file before compression: large enough for object stores, small enough
@@ -61,14 +65,29 @@ SCHEMA = pa.schema(
         ("recipe_digest", pa.string()),
         ("image_crc32c", pa.uint32()),
         ("label_crc32c", pa.uint32()),
+        ("valid", pa.binary()),
+        ("valid_crc32c", pa.uint32()),
+        ("scales", pa.list_(pa.float64())),
+        ("offsets", pa.list_(pa.float64())),
+        ("band_pixels", pa.list_(pa.int64())),
+        ("band_minima", pa.list_(pa.float64())),
+        ("band_maxima", pa.list_(pa.float64())),
+        ("band_means", pa.list_(pa.float64())),
+        ("band_deviations", pa.list_(pa.float64())),
     ]
 )
-"""One row a tile. `image` is uint8 (height, width, bands) and `label` uint8 (height, width), both
-in C order; `transform` the affine coefficients of the tile; `veiled_share` the share of valid
-pixels under cloud or shadow, null where the label source can't tell."""
+"""One row a tile. `image` is (height, width, bands) of the type `dtype` and `label` uint8 (height,
+width), both in C order; `transform` the affine coefficients of the tile; `veiled_share` the share
+of valid pixels under cloud or shadow, null where the label source can't tell.
+
+8-bit colours are 0 where nodata, and the columns after `label_crc32c` are null. Of other bands
+value = number * scale + offset; `valid` has a bit for each number, in the order of `image` (NumPy's
+packbits), null where all are there; the last columns are statistics of the values that are there,
+null for a band without any."""
 
 _PIXEL_COLUMNS = ["image", "label"]
 _SMALL_COLUMNS = ["height", "width", "image_crc32c", "label_crc32c"]
+_BAND_COLUMNS = ["dtype", "scales", "offsets", "valid", "valid_crc32c"]
 _PLACE_COLUMNS = ["row", "col", "veiled_share"]
 _SCENE_COLUMN = SCHEMA.names.index("scene_id")
 _FILES_AT_ONCE = 16
@@ -94,8 +113,9 @@ class StoredTile:
     row: int
     """Of its upper left corner, in the scene."""
     col: int
-    image: NDArray[np.uint8]
-    """(H, W, bands), 0 where nodata."""
+    image: NDArray[Any]
+    """(H, W, bands): uint8 colours, 0 where nodata; or float32 values of bands, NaN where
+    missing."""
     label: NDArray[np.uint8]
     """(H, W), class codes."""
     veiled_share: float | None
@@ -120,14 +140,25 @@ class ShardSet:
     def scene_ids(self) -> tuple[str, ...]:
         return tuple(self.files)
 
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """Names of the bands of its images."""
+        inputs = self.recipe.scene.inputs
+        return BANDS if inputs is None else tuple(map(str, inputs))
+
+    @property
+    def image_dtype(self) -> np.dtype[Any]:
+        """uint8 for colours; float32, values with NaN where missing, for other bands."""
+        return np.dtype(np.uint8 if self.recipe.scene.inputs is None else np.float32)
+
     def check_scheme(self, classes: ClassScheme) -> None:
         """Raise ShardError unless the labels are of these classes."""
         if self.classes != classes:
             raise ShardError(
                 f"The shards in {self.folder} have the classes of '{self.classes.name}'"
                 f" ({', '.join(self.classes.names)}), the recipe those of '{classes.name}'"
-                f" ({', '.join(classes.names)}); label again with this recipe or mend its key"
-                " 'classes'."
+                f" ({', '.join(classes.names)}); label again with this recipe or correct its"
+                " key 'classes'."
             )
 
     def row_groups(self, scene_ids: Sequence[str]) -> list[RowGroup]:
@@ -150,13 +181,14 @@ class ShardSet:
         ]
 
     def read_groups(
-        self, groups: Sequence[RowGroup], images: NDArray[np.uint8], labels: NDArray[np.uint8]
+        self, groups: Sequence[RowGroup], images: NDArray[Any], labels: NDArray[np.uint8]
     ) -> None:
         """Decode tiles into arrays and check their sums; edge tiles are filled up with nodata.
 
         Args:
             groups: From `row_groups`; those of one file one after another open it once.
-            images: uint8 (N, size, size, bands), N the tiles of all groups; gets 0 where nodata.
+            images: (N, size, size, bands) of `image_dtype`, N the tiles of all groups; gets 0 where
+                nodata, or NaN where a value is missing.
             labels: uint8 (N, size, size); gets the scheme's nodata code where nodata.
 
         Raises:
@@ -166,7 +198,7 @@ class ShardSet:
         for name, of_file in groupby(groups, key=lambda group: group.file):
             with self._open_file(name) as file:
                 for group in of_file:
-                    table = self._read(file, group, _SMALL_COLUMNS + _PIXEL_COLUMNS)
+                    table = self._read(file, group, self._pixel_columns)
                     past = first + group.tiles
                     self._decode(table, name, images[first:past], labels[first:past])
                     first = past
@@ -184,9 +216,9 @@ class ShardSet:
         for name, of_file in groupby(groups, key=lambda group: group.file):
             with self._open_file(name) as file:
                 for group in of_file:
-                    columns = _SMALL_COLUMNS + _PLACE_COLUMNS + _PIXEL_COLUMNS
-                    table = self._read(file, group, columns)
-                    images = np.zeros((group.tiles, size, size, len(BANDS)), np.uint8)
+                    table = self._read(file, group, _PLACE_COLUMNS + self._pixel_columns)
+                    shape = (group.tiles, size, size, len(self.bands))
+                    images = np.zeros(shape, self.image_dtype)
                     labels = np.zeros((group.tiles, size, size), np.uint8)
                     self._decode(table, name, images, labels)
                     rows = table.select(["height", "width", *_PLACE_COLUMNS]).to_pylist()
@@ -201,9 +233,7 @@ class ShardSet:
                             row["veiled_share"],
                         )
 
-    def load(
-        self, scene_ids: Sequence[str], size: int
-    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    def load(self, scene_ids: Sequence[str], size: int) -> tuple[NDArray[Any], NDArray[np.uint8]]:
         """Tiles of some scenes as new arrays; see `read_groups`.
 
         Args:
@@ -211,11 +241,11 @@ class ShardSet:
             size: Edge of a tile in pixels, at least that of the shards.
 
         Returns:
-            uint8 (N, size, size, bands) images and uint8 (N, size, size) labels.
+            Images (N, size, size, bands) of `image_dtype` and uint8 (N, size, size) labels.
         """
         groups = self.row_groups(scene_ids)
         tiles = sum(group.tiles for group in groups)
-        images = np.empty((tiles, size, size, len(BANDS)), np.uint8)
+        images = np.empty((tiles, size, size, len(self.bands)), self.image_dtype)
         labels = np.empty((tiles, size, size), np.uint8)
         self.read_groups(groups, images, labels)
         return images, labels
@@ -238,33 +268,66 @@ class ShardSet:
             zero = np.zeros(self.classes.n_classes, np.int64)
             return sum(pool.map(count, by_file), start=zero)
 
+    @property
+    def _pixel_columns(self) -> list[str]:
+        of_bands = [] if self.recipe.scene.inputs is None else _BAND_COLUMNS
+        return [*_SMALL_COLUMNS, *_PIXEL_COLUMNS, *of_bands]
+
     def _decode(
-        self, table: pa.Table, file: str, images: NDArray[np.uint8], labels: NDArray[np.uint8]
+        self, table: pa.Table, file: str, images: NDArray[Any], labels: NDArray[np.uint8]
     ) -> None:
         size = labels.shape[1]
-        rows = table.select(_SMALL_COLUMNS).to_pylist()
+        is_colors = self.recipe.scene.inputs is None
+        rows = table.drop_columns([*_PIXEL_COLUMNS, *([] if is_colors else ["valid"])]).to_pylist()
         # Buffers are looked at where they are; as Python bytes they would be copied once more.
-        for index, (row, image, label) in enumerate(
-            zip(rows, table["image"], table["label"], strict=True)
-        ):
+        for index, row in enumerate(rows):
             height, width = row["height"], row["width"]
             if max(height, width) > size:
                 raise ShardError(
                     f"{self.folder}/{file} has tiles of {height} x {width} pixels, the recipe asks"
-                    f" for {size}; label again or mend its key 'tiles.size'."
+                    f" for {size}; label again or correct its key 'tiles.size'."
                 )
             if (height, width) != (size, size):
-                images[index] = 0
+                images[index] = 0 if is_colors else np.nan
                 labels[index] = self.classes.nodata
-            for part, cell, target in (("image", image, images), ("label", label, labels)):
-                content, shape = cell.as_buffer(), (height, width, *target.shape[3:])
-                right_size = len(content) == np.prod(shape)
-                if not right_size or google_crc32c.value(content) != row[f"{part}_crc32c"]:
-                    raise ShardError(
-                        f"{self.folder}/{file} is damaged (checksum of {part}); label again."
-                    )
-                pixels = np.frombuffer(content, np.uint8).reshape(shape)
-                target[index, :height, :width] = pixels
+
+            def cell(
+                column: str, dtype: Any, shape: tuple[int, ...], row: Any = row, index: int = index
+            ) -> NDArray[Any]:
+                return self._checked(table[column][index], row, column, file, dtype, shape)
+
+            there = np.s_[index, :height, :width]
+            labels[there] = cell("label", np.uint8, (height, width))
+            shape = (height, width, len(self.bands))
+            if is_colors:
+                images[there] = cell("image", np.uint8, shape)
+                continue
+            numbers = cell("image", row["dtype"], shape)
+            valid = np.ones(shape, np.bool_)
+            if table["valid"][index].is_valid:
+                bits = cell("valid", np.uint8, (-(-valid.size // 8),))
+                valid = np.unpackbits(bits, count=valid.size).view(np.bool_).reshape(shape)
+            images[there] = physical_values(numbers, valid, row["scales"], row["offsets"])
+
+    def _checked(
+        self,
+        cell: pa.BinaryScalar,
+        row: dict[str, Any],
+        column: str,
+        file: str,
+        dtype: Any,
+        shape: tuple[int, ...],
+    ) -> NDArray[Any]:
+        """Content of a cell as an array; ShardError unless its checksum is right."""
+        content = cell.as_buffer()
+        right_size = (
+            content is not None and len(content) == np.prod(shape) * np.dtype(dtype).itemsize
+        )
+        if not right_size or google_crc32c.value(content) != row[f"{column}_crc32c"]:
+            raise ShardError(
+                f"{self.folder}/{file} is damaged (checksum of {column}); label again."
+            )
+        return np.frombuffer(content, dtype).reshape(shape)
 
     def _groups_of(self, name: str) -> list[RowGroup]:
         with self._open_file(name) as file:
@@ -316,10 +379,11 @@ def open_shards(place: str | Path | Folder) -> ShardSet:
     description = f"{folder}/{DATASET_FILE}"
     try:
         content = json.loads(folder.read(DATASET_FILE))
-        if content["format"] != FORMAT:
+        if content["format"] not in READABLE_FORMATS:
             raise ShardError(
                 f"{folder} was made by another version of Polynya (format {content['format']}, this"
-                f" version reads {FORMAT}); label its scenes again into another folder."
+                f" version reads {', '.join(map(str, READABLE_FORMATS))}); label its scenes again"
+                " into another folder."
             )
         recipe = parse_recipe(content["recipe"], source=description)
     except (ValueError, KeyError):

@@ -94,15 +94,18 @@ def read_manifest(folder: Folder) -> list[SceneResult]:
 
 def _parse_manifest(text: str, source: str) -> list[SceneResult]:
     rows = csv.DictReader(io.StringIO(text, newline=""))
-    if rows.fieldnames != [field.name for field in fields(SceneResult)]:
+    names = set(rows.fieldnames or ())
+    known = [field for field in fields(SceneResult) if field.name in names]
+    missing = {field.name for field in fields(SceneResult)} - names
+    # Manifests of format 2 lack these.
+    if len(known) != len(rows.fieldnames or ()) or not missing <= {"digest", "file_sums"}:
         raise ShardError(
             f"{source} has other columns than a manifest of this version; label"
             " again with --overwrite."
         )
     try:
         return [
-            SceneResult(**{f.name: _parse(row, f.name, str(f.type)) for f in fields(SceneResult)})
-            for row in rows
+            SceneResult(**{f.name: _parse(row, f.name, str(f.type)) for f in known}) for row in rows
         ]
     except (ValueError, TypeError):
         raise ShardError(f"{source} is damaged; label again with --overwrite.") from None

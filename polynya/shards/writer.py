@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from polynya.grid import Tile
 from polynya.recipe.recipe import Recipe
+from polynya.scenes.band_set import BandPixels, BandSet
 from polynya.scenes.reading import BANDS, Scene
 from polynya.shards.dataset import FILE_BYTES, ROWS_PER_GROUP, SCHEMA
 from polynya.storage.folder import Folder
@@ -29,12 +30,17 @@ class LabelledTile:
     """(H, W), class codes."""
     veiled_share: float | None = None
     """Share of the valid pixels under cloud or shadow; None where the label source can't tell."""
+    inputs: BandPixels | None = None
+    """What is written in the place of the colours, if the recipe names bands."""
 
 
 def tile_row(scene: Scene, labelled: LabelledTile, recipe: Recipe, source: str) -> dict[str, Any]:
     """Row of `SCHEMA` for one tile; `source` says how the label was made."""
     tile, classes = labelled.tile, recipe.classes
-    image, label = labelled.image.tobytes(), labelled.label.tobytes()
+    label = labelled.label.tobytes()
+    pixels = _color_cells(labelled.image)
+    if labelled.inputs is not None and scene.inputs is not None:
+        pixels = _band_cells(labelled.inputs, scene.inputs)
     transform = scene.tile_transform(tile)
     return {
         "scene_id": scene.id,
@@ -42,9 +48,6 @@ def tile_row(scene: Scene, labelled: LabelledTile, recipe: Recipe, source: str) 
         "col": tile.col,
         "height": tile.height,
         "width": tile.width,
-        "bands": list(BANDS),
-        "dtype": "uint8",
-        "image": image,
         "label": label,
         "crs": scene.crs,
         "transform": None if transform is None else list(transform),
@@ -53,9 +56,50 @@ def tile_row(scene: Scene, labelled: LabelledTile, recipe: Recipe, source: str) 
         "veiled_share": labelled.veiled_share,
         "label_source": source,
         "recipe_digest": recipe.labels_digest(),
-        "image_crc32c": google_crc32c.value(image),
         "label_crc32c": google_crc32c.value(label),
+        **pixels,
     }
+
+
+def _color_cells(image: NDArray[np.uint8]) -> dict[str, Any]:
+    content = image.tobytes()
+    return {
+        "bands": list(BANDS),
+        "dtype": "uint8",
+        "image": content,
+        "image_crc32c": google_crc32c.value(content),
+    }
+
+
+def _band_cells(inputs: BandPixels, band_set: BandSet) -> dict[str, Any]:
+    content = inputs.numbers.tobytes()
+    bits = None if inputs.valid.all() else np.packbits(inputs.valid).tobytes()
+    there = inputs.valid.sum(axis=(0, 1))
+    values = band_set.values(inputs.numbers, inputs.valid).astype(np.float64)
+    found = {"minima": np.fmin.reduce, "maxima": np.fmax.reduce}
+    extremes = {name: reduce(values, axis=(0, 1)) for name, reduce in found.items()}
+    means = np.nansum(values, axis=(0, 1)) / np.maximum(there, 1)
+    deviations = np.sqrt(np.nansum((values - means) ** 2, axis=(0, 1)) / np.maximum(there, 1))
+    return {
+        "bands": list(band_set.names),
+        "dtype": band_set.dtype,
+        "image": content,
+        "image_crc32c": google_crc32c.value(content),
+        "valid": bits,
+        "valid_crc32c": None if bits is None else google_crc32c.value(bits),
+        "scales": [band.scale for band in band_set.bands],
+        "offsets": [band.offset for band in band_set.bands],
+        "band_pixels": there.tolist(),
+        "band_minima": _where(there, extremes["minima"]),
+        "band_maxima": _where(there, extremes["maxima"]),
+        "band_means": _where(there, means),
+        "band_deviations": _where(there, deviations),
+    }
+
+
+def _where(there: NDArray[np.int64], numbers: NDArray[np.float64]) -> list[float | None]:
+    """Numbers of bands that have pixels; None for others."""
+    return [float(n) if count else None for count, n in zip(there, numbers, strict=True)]
 
 
 class ShardWriter:

@@ -217,8 +217,8 @@ def test_no_recipe_leaves_the_one_of_the_data_set(tmp_path):
 
 def test_shards_of_an_earlier_version_are_one_sentence(dataset, tmp_path):
     description = dataset / "_dataset.json"
-    description.write_text(description.read_text().replace('"format": 3', '"format": 2'))
-    with pytest.raises(ShardError, match="format 2, this version reads 3"):
+    description.write_text(description.read_text().replace('"format": 4', '"format": 1'))
+    with pytest.raises(ShardError, match="format 1, this version reads 2, 3, 4"):
         open_shards(dataset)
     (dataset / "_polynya.csv").unlink()
     with pytest.raises(OutputError, match="earlier version of Polynya.*choose another --out"):
@@ -233,7 +233,7 @@ def test_other_classes_and_larger_tiles_are_errors(dataset):
         ShardError, match="have the classes of 'sea-ice'.*the recipe those of 'two'"
     ):
         shards.check_scheme(two)
-    with pytest.raises(ShardError, match="label again or mend its key 'tiles.size'"):
+    with pytest.raises(ShardError, match="label again or correct its key 'tiles.size'"):
         shards.load(["a"], size=32)
 
 
