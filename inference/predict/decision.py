@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 from rasterio.features import sieve
 
-from inference.predict.windows import Forward, Image, Probabilities
+from inference.predict.windows import Codes, Forward, Image, Probabilities
 from polynya.errors import ModelError
 from polynya.recipe.base import Options
 from polynya.storage.files import write_text
@@ -144,7 +144,7 @@ def smoothed(forward: Forward, sigma: float) -> Forward:
     return blurred
 
 
-def tidy(codes: Image, decision: Decision, nodata: int) -> Image:
+def tidy(codes: Codes, decision: Decision, nodata: int) -> Codes:
     """Open and close classes, fill holes, remove small regions; see `Decision`.
 
     Args:
@@ -175,7 +175,7 @@ def tidy(codes: Image, decision: Decision, nodata: int) -> Image:
     return codes
 
 
-def _sieved(codes: Image, pixels: int, valid: NDArray[np.bool_]) -> Image:
+def _sieved(codes: Codes, pixels: int, valid: NDArray[np.bool_]) -> Codes:
     """Regions of fewer pixels become the largest one beside them."""
     if codes.size < 3:
         return codes  # GDAL wants regions smaller than the image.
@@ -183,11 +183,11 @@ def _sieved(codes: Image, pixels: int, valid: NDArray[np.bool_]) -> Image:
     return np.asarray(sieve(codes, least, mask=valid, connectivity=4), np.uint8)
 
 
-Change = Callable[[Image, int, int, NDArray[np.bool_]], Image]
+Change = Callable[[Codes, int, int, NDArray[np.bool_]], Codes]
 
 
 def _by_blocks(
-    codes: Image, code: int, radius: int, valid: NDArray[np.bool_], change: Change
+    codes: Codes, code: int, radius: int, valid: NDArray[np.bool_], change: Change
 ) -> None:
     """Change a map block of rows by block; each sees as far around it as the change reaches."""
     halo = 4 * radius + 2
@@ -199,12 +199,12 @@ def _by_blocks(
         codes[row:stop] = changed[row - seen.start : stop - seen.start]
 
 
-def _disk(radius: int) -> Image:
+def _disk(radius: int) -> Codes:
     size = 2 * radius + 1
     return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size)), np.uint8)
 
 
-def _close(codes: Image, code: int, radius: int, valid: NDArray[np.bool_]) -> Image:
+def _close(codes: Codes, code: int, radius: int, valid: NDArray[np.bool_]) -> Codes:
     of_class = (codes == code).astype(np.uint8)
     closed = cv2.morphologyEx(of_class, cv2.MORPH_CLOSE, _disk(radius))
     result = codes.copy()
@@ -212,7 +212,7 @@ def _close(codes: Image, code: int, radius: int, valid: NDArray[np.bool_]) -> Im
     return result
 
 
-def _open(codes: Image, code: int, radius: int, valid: NDArray[np.bool_]) -> Image:
+def _open(codes: Codes, code: int, radius: int, valid: NDArray[np.bool_]) -> Codes:
     # Nodata is no edge: what lies beyond may be of the class.
     maybe = ((codes == code) | ~valid).astype(np.uint8)
     opened = cv2.morphologyEx(maybe, cv2.MORPH_OPEN, _disk(radius))

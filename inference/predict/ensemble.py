@@ -89,7 +89,8 @@ def combine(
     # After `open_model`, which imports it quietly and with Polynya's settings.
     import keras
 
-    inputs = keras.Input((*_one_size(members), 3), name="image")
+    bands = first.keras_model.input_shape[-1]
+    inputs = keras.Input((*_one_size(members), bands), name="image")
     parts = []
     for index, (member, weight) in enumerate(zip(members, weights, strict=True)):
         member.keras_model.name = f"member{index}"

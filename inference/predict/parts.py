@@ -21,7 +21,7 @@ import numpy as np
 
 from inference.predict.decision import read_decision
 from inference.predict.predict import predict_bands, scene_windows
-from inference.predict.windows import Band, Image
+from inference.predict.windows import Band, Codes
 from polynya.errors import OutputError
 from polynya.scenes.reading import Scene
 from polynya.storage.files import write_bytes
@@ -55,10 +55,10 @@ class Part:
 class CodedBand(Band):
     """Finished rows whose probabilities nobody needs any more: they have no channel."""
 
-    known: Image
+    known: Codes
     """uint8 (N, W), class codes."""
 
-    def codes(self, nodata: int, weights: object = ()) -> Image:
+    def codes(self, nodata: int, weights: object = ()) -> Codes:
         return self.known
 
 

@@ -11,8 +11,9 @@ from autolabel.scene_tiles import filter_scene
 from inference.predict.windows import Image, Mask, ReadRows
 from polynya.grid import Tile
 from polynya.recipe.recipe import Recipe
+from polynya.scenes.band_set import BandSet, read_inputs
 from polynya.scenes.layers import read_layers
-from polynya.scenes.reading import Scene, read_scene
+from polynya.scenes.reading import BANDS, Scene, read_scene
 
 _ROWS_PER_READ = 1024
 """Files come in blocks of up to about this many rows; with fewer, blocks are decoded repeatedly."""
@@ -20,6 +21,9 @@ _ROWS_PER_READ = 1024
 
 def row_reader(scene: Scene, recipe: Recipe, first: int = 0) -> ReadRows:
     """Rows of a scene, filtered where the model learnt from filtered images or the recipe says so.
+
+    Colours are uint8, 0 where nodata; bands that the recipe names are float32 values, NaN where
+    missing.
 
     Memory depends on the scene's width, except for the published filter of whole scenes, which
     needs all pixels at once. The illumination filter goes through the scene once more before, and
@@ -50,7 +54,7 @@ class _Rows:
     def __init__(self, scene: Scene, blocks: Iterator[tuple[Image, Mask]], start: int) -> None:
         self._blocks = blocks
         self._start = start
-        self._image = np.zeros((0, scene.width, 3), np.uint8)
+        self._image = _no_rows(scene)
         self._valid = np.zeros((0, scene.width), np.bool_)
 
     def __call__(self, start: int, stop: int) -> tuple[Image, Mask]:
@@ -70,6 +74,13 @@ class _Rows:
         self._start += count
 
 
+def _no_rows(scene: Scene) -> Image:
+    """(0, W, bands), of the type in which rows are read."""
+    if scene.inputs is None:
+        return np.zeros((0, scene.width, len(BANDS)), np.uint8)
+    return np.zeros((0, scene.width, len(scene.inputs.bands)), np.float32)
+
+
 def _needs_whole(recipe: Recipe) -> bool:
     label = recipe.label
     return (label.images, label.method, label.scope) == ("filtered", "published", "scene")
@@ -82,6 +93,9 @@ def _block_rows(recipe: Recipe) -> int:
 
 def _blocks(scene: Scene, recipe: Recipe, start: int) -> Iterator[tuple[Image, Mask]]:
     """What a scene holds from a row on, block by block."""
+    if scene.inputs is not None:
+        yield from _band_blocks(scene, scene.inputs, _block_rows(recipe), start)
+        return
     label = recipe.label
     filtered = label.images == "filtered" and label.method != "none"
     of_scene = filtered and label.method == "illumination" and label.scope == "scene"
@@ -95,3 +109,14 @@ def _blocks(scene: Scene, recipe: Recipe, start: int) -> Iterator[tuple[Image, M
             sky = whole_sky and sky_over_rows(whole_sky, row, image, layers, recipe.scene.stretch)
             image = filter_scene(image, valid, recipe, layers, sky)
         yield image, valid
+
+
+def _band_blocks(
+    scene: Scene, band_set: BandSet, step: int, start: int
+) -> Iterator[tuple[Image, Mask]]:
+    """Values of named bands, NaN where missing; a pixel counts if any of its bands has a value."""
+    for row in range(start, scene.height, step):
+        window = Tile(row, 0, min(step, scene.height - row), scene.width)
+        pixels = read_inputs(scene, window)
+        valid: Mask = pixels.valid.any(axis=-1)
+        yield band_set.values(pixels.numbers, pixels.valid), valid

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,9 @@ from inference.predict.missing import fill_missing
 from inference.predict.prefetch import ahead
 from polynya.recipe.inference import Blend
 
-Image = NDArray[np.uint8]
+Codes = NDArray[np.uint8]
+Image = NDArray[Any]
+"""uint8, 8-bit colours, 0 where nodata; or float32, values of bands, NaN where missing."""
 Mask = NDArray[np.bool_]
 Probabilities = NDArray[np.float32]
 
@@ -26,10 +29,10 @@ BAND_ROWS = 256
 """Most rows of a band; of the bands in use at a time there are several."""
 
 ReadRows = Callable[[int, int], tuple[Image, Mask]]
-"""Rows from start up to stop: uint8 (N, W, 3) and bool (N, W); each row is asked for once."""
+"""Rows from start up to stop: (N, W, bands) and bool (N, W); each row is asked for once."""
 
 Forward = Callable[[Image], Probabilities]
-"""Class probabilities of a batch of windows: uint8 (B, S, S, 3) to float32 (B, S, S, C)."""
+"""Class probabilities of a batch of windows: (B, S, S, bands) to float32 (B, S, S, C)."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +150,7 @@ class Band:
     probabilities: Probabilities
     """float32 (N, W, C), adding up to 1 where valid; 0 where no window was needed."""
 
-    def codes(self, nodata: int, weights: Sequence[float] = ()) -> Image:
+    def codes(self, nodata: int, weights: Sequence[float] = ()) -> Codes:
         """Most probable class of each valid pixel, `nodata` elsewhere: uint8 (N, W).
 
         Args:
@@ -157,7 +160,7 @@ class Band:
         weighted = self.probabilities
         if weights:
             weighted = weighted * np.asarray(weights, np.float32)
-        codes: Image = weighted.argmax(axis=2).astype(np.uint8)
+        codes: Codes = weighted.argmax(axis=2).astype(np.uint8)
         codes[~self.valid] = nodata
         return codes
 
@@ -173,8 +176,9 @@ def blend_bands(
     """Run a model over a scene, or some rows of it, and blend its windows.
 
     Windows without a valid pixel are skipped; in others, pixels without data get the colours
-    beside them. Scenes smaller than a window are continued by reflection, so the model always sees
-    full windows. The rows of the next windows are read while the model works.
+    beside them (a model of named bands fills what is missing by itself). Scenes smaller than a
+    window are continued by reflection, so the model always sees full windows. The rows of the next
+    windows are read while the model works.
 
     Args:
         read_rows: Source of the scene's rows.
@@ -196,12 +200,13 @@ def blend_bands(
     row_sums, column_sums = rows.weight_sums(), columns.weight_sums()
 
     top = spans[begin][0]
-    image = np.zeros((0, columns.length, 3), np.uint8)
+    image: Image | None = None
     valid = np.zeros((0, columns.length), np.bool_)
     sums = np.zeros((rows.size, max(columns.length, columns.size), n_classes), np.float32)
     blocks = ahead(_new_rows(read_rows, rows, begin, wanted.stop))
     for index, (new_image, new_valid) in zip(range(begin, wanted.stop), blocks, strict=True):
-        image, valid = np.concatenate([image, new_image]), np.concatenate([valid, new_valid])
+        image = new_image if image is None else np.concatenate([image, new_image])
+        valid = np.concatenate([valid, new_valid])
         top, next_top = spans[index]
         _add_windows(sums, image, valid, rows.weights(top), forward, windows)
 
@@ -243,7 +248,9 @@ def _add_windows(
     columns = windows.columns
     size = (windows.rows.size, columns.size)
     padding = [(0, max(0, full - side)) for full, side in zip(size, valid.shape, strict=True)]
-    image = np.pad(fill_missing(image, valid), [*padding, (0, 0)], mode="symmetric")
+    if image.dtype == np.uint8:
+        image = fill_missing(image, valid)
+    image = np.pad(image, [*padding, (0, 0)], mode="symmetric")
     wanted = [left for left in columns.starts if valid[:, left : left + columns.size].any()]
     batches = [
         wanted[first : first + windows.batch_size]

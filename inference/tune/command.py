@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from inference.evaluate.command import open_scenes
 from inference.predict.decision import Decision, tidy, write_decision
 from inference.predict.predict import open_model, predict_scene
-from inference.predict.windows import Band, Image, Probabilities
+from inference.predict.windows import Band, Codes, Probabilities
 from polynya.errors import SceneError
 from polynya.progress import track
 from polynya.report.tables import Table
@@ -59,7 +59,7 @@ class Known:
     """A scene with its truth."""
 
     scene: Scene
-    truth: Image
+    truth: Codes
     """uint8 (H, W), class codes."""
 
 

@@ -31,6 +31,7 @@ from polynya.rasters.scaling import FARTHEST_STRETCH, LEAST_STRETCH, Offset, Sca
 from polynya.recipe.acquire import AcquireOptions
 from polynya.recipe.base import Options, Share
 from polynya.recipe.classes import SEA_ICE, ClassScheme
+from polynya.recipe.features import FeatureOptions
 from polynya.recipe.inference import InferenceOptions
 from polynya.recipe.messages import describe_errors
 from polynya.recipe.thresholds import Profile
@@ -211,6 +212,7 @@ class Recipe(Options):
     tiles: TileOptions = TileOptions()
     label: LabelOptions = LabelOptions()
     split: SplitOptions = SplitOptions()
+    features: FeatureOptions = FeatureOptions()
     model: ModelOptions = ModelOptions()
     training: TrainingOptions = TrainingOptions()
     inference: InferenceOptions = InferenceOptions()
@@ -312,6 +314,8 @@ class Recipe(Options):
             include=set(sections) or None,
             exclude={"acquire": True, "scene": _UNSEEN | unused},
         )
+        if self.features == FeatureOptions():
+            content.pop("features", None)
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 

@@ -63,6 +63,8 @@ class RandomAffine(keras.layers.Layer):
         zoom: Range of the factor by which things grow, drawn evenly in its logarithm.
         shift: Greatest shift along rows and columns, as a share of the tile's edge.
         seed: Of the drawing.
+        has_gaps: Images are NaN where a band has no value, instead of 0 where a pixel is nodata:
+            each band is interpolated between its own values.
 
     Source: normalised convolution of incomplete data, H. Knutsson and C.-F. Westin, "Normalized
     and differential convolution", CVPR 1993.
@@ -76,10 +78,12 @@ class RandomAffine(keras.layers.Layer):
         zoom: Sequence[float],
         shift: float,
         seed: int,
+        has_gaps: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.nodata = nodata
+        self.has_gaps = has_gaps
         self.rotation = rotation
         self.zoom = tuple(zoom)
         self.shift = shift
@@ -89,16 +93,23 @@ class RandomAffine(keras.layers.Layer):
     def call(self, images: Any, labels: Any) -> tuple[Any, Any]:
         batch, height, width = ops.shape(labels)
         warp = self._draw(batch, height, width)
-        is_valid = ops.any(images != 0, axis=-1) | (labels != self.nodata)
-        weights = ops.cast(is_valid, images.dtype)[..., None]
+        if self.has_gaps:
+            finite = ops.isfinite(images)
+            weights, images = ops.cast(finite, images.dtype), ops.where(finite, images, 0.0)
+        else:
+            is_valid = ops.any(images != 0, axis=-1) | (labels != self.nodata)
+            weights = ops.cast(is_valid, images.dtype)[..., None]
+        bands = images.shape[-1]
         # What a warp brings in from outside is 0: no weight, not valid, and as a code (codes are
         # counted from nodata here) nodata.
         smooth = _warp(ops.concatenate([images * weights, weights], axis=-1), warp, "bilinear")
         codes = ops.cast(labels - self.nodata, images.dtype)[..., None]
         nearest = _warp(ops.concatenate([codes, weights], axis=-1), warp, "nearest")
         # The nearest pixel has at least a quarter of the weight; the bound is for the others.
-        pixels = smooth[..., :-1] / ops.maximum(smooth[..., -1:], 0.125)
-        pixels = ops.where(nearest[..., 1:] > 0.5, ops.clip(pixels, 0.0, 255.0), 0.0)
+        pixels = smooth[..., :bands] / ops.maximum(smooth[..., bands:], 0.125)
+        if not self.has_gaps:
+            pixels = ops.clip(pixels, 0.0, 255.0)
+        pixels = ops.where(nearest[..., 1:] > 0.5, pixels, float("nan") if self.has_gaps else 0.0)
         return pixels, ops.cast(ops.round(nearest[..., 0]), labels.dtype) + self.nodata
 
     def _draw(self, batch: int, height: int, width: int) -> Any:
@@ -132,6 +143,7 @@ class RandomAffine(keras.layers.Layer):
             "zoom": self.zoom,
             "shift": self.shift,
             "seed": self.seed,
+            "has_gaps": self.has_gaps,
         }
 
 
@@ -146,7 +158,9 @@ def _warp(layers: Any, warp: Any, interpolation: str) -> Any:
     )
 
 
-def geometry_layers(options: AugmentOptions, *, nodata: int, seed: int) -> list[keras.layers.Layer]:
+def geometry_layers(
+    options: AugmentOptions, *, nodata: int, seed: int, has_gaps: bool = False
+) -> list[keras.layers.Layer]:
     """The layers that move pixels; none where the recipe asks for none."""
     layers: list[keras.layers.Layer] = []
     if options.dihedral:
@@ -160,6 +174,7 @@ def geometry_layers(options: AugmentOptions, *, nodata: int, seed: int) -> list[
                 shift=options.shift,
                 # One of its own: the sky of a seed stays the same with and without it.
                 seed=seed + 2,
+                has_gaps=has_gaps,
             )
         )
     return layers

@@ -102,7 +102,8 @@ class BatchSource(Protocol):
             indices: int64 (steps, batch), indices of tiles or `PADDING`.
 
         Returns:
-            Pairs of uint8 (batch, H, W, bands) and uint8 (batch, H, W).
+            Pairs of images (batch, H, W, bands), uint8 colours or float32 values with NaN where
+            missing, and uint8 (batch, H, W).
 
         Raises:
             ShardError: While it is gone through: a tile can't be read.
@@ -114,8 +115,8 @@ class TileSource:
     """Tiles in memory, or in a file that is mapped into it (`BatchSource`).
 
     Args:
-        images: uint8 (M, H, W, bands), in C order; used where they are if they start at a multiple
-            of `TENSOR_ALIGNMENT`.
+        images: uint8 or float32 (M, H, W, bands), in C order; used where they are if they start at
+            a multiple of `TENSOR_ALIGNMENT`.
         labels: uint8 (M, H, W), class codes or `nodata`.
         nodata: Code for the labels of padding.
         threads: For the gathering of batches.
@@ -124,7 +125,7 @@ class TileSource:
 
     def __init__(
         self,
-        images: NDArray[np.uint8],
+        images: NDArray[Any],
         labels: NDArray[np.uint8],
         *,
         nodata: int,
@@ -167,7 +168,9 @@ class TileSource:
 
         def blank(gathered: Any, is_tile: Any, value: int) -> Any:
             shape = [-1, *[1] * (len(gathered.shape) - 1)]
-            return tf.where(tf.reshape(is_tile, shape), gathered, tf.constant(value, tf.uint8))
+            return tf.where(
+                tf.reshape(is_tile, shape), gathered, tf.constant(value, gathered.dtype)
+            )
 
         @tf.autograph.experimental.do_not_convert  # There is nothing to convert.
         def gather(position: Any) -> tuple[Any, Any]:
@@ -187,7 +190,7 @@ class TileSource:
         return dataset.prefetch(PREFETCHED).with_options(data_options(self._threads))
 
 
-def _as_tensor(array: NDArray[np.uint8]) -> tf.Tensor:
+def _as_tensor(array: NDArray[Any]) -> tf.Tensor:
     """An array for TensorFlow, where it is; a copy only if that isn't where it takes tensors.
 
     It stays in the host's memory, also where a GPU is: only batches go to the device, as uint8.

@@ -10,18 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import count
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from polynya.errors import PolynyaError
-from polynya.scenes.reading import BANDS
 from polynya.shards.dataset import RowGroup, ShardSet
 from training.input.batches import PADDING, PREFETCHED, data_options, steps_per_epoch
 
 _REQUESTS_AT_ONCE = 16
 
-Pixels = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+Pixels = tuple[NDArray[Any], NDArray[np.uint8]]
 """Images and labels."""
 
 
@@ -105,7 +105,7 @@ class StreamedTiles:
 
         shape = (indices.shape[1], self._size, self._size)
         signature = (
-            tf.TensorSpec((*shape, len(BANDS)), tf.uint8),
+            tf.TensorSpec((*shape, len(self._shards.bands)), self._shards.image_dtype),
             tf.TensorSpec(shape, tf.uint8),
         )
         dataset = tf.data.Dataset.from_generator(generate, output_signature=signature)
@@ -162,7 +162,7 @@ class StreamedTiles:
 
     def _empty(self, tiles: int, *, blank: bool) -> Pixels:
         shape = (tiles, self._size, self._size)
-        images = np.empty((*shape, len(BANDS)), np.uint8)
+        images = np.empty((*shape, len(self._shards.bands)), self._shards.image_dtype)
         labels = np.empty(shape, np.uint8)
         if blank:
             images[:], labels[:] = 0, self._shards.classes.nodata

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import groupby
 from pathlib import Path
 
@@ -60,10 +60,12 @@ def open_tiles(
     leads = collective.rank == leader
     leaders = {machines.index(machine) for machine in machines}
 
+    empty = Contents(size, {}, len(shards.bands), shards.image_dtype.name)
+
     def find() -> tuple[Path | None, Contents | None]:
         if not leads or options.cache == "memory":
             return None, None
-        return find_tiles(_cache_folder(options), _key(shards, size), size)
+        return find_tiles(_cache_folder(options), _key(shards, size), empty)
 
     found = gather_results(collective, find)
     named, contents = found[leader]
@@ -76,7 +78,7 @@ def open_tiles(
     groups = gather_results(
         collective, lambda: shards.row_groups(shards.scene_ids) if collective.rank == 0 else []
     )[0]
-    wanted = Contents(size, _counts(groups))
+    wanted = replace(empty, counts=_counts(groups))
     with nameless_file() as file:
 
         def start() -> str | None:

@@ -1,6 +1,7 @@
 """The file of decoded tiles that ranks of a machine share: what is in it, how it is made and found.
 
-It holds the images of all tiles and then their labels, uint8 in C order, to be mapped into memory.
+It holds the images of all tiles and then their labels in C order, to be mapped into memory: labels
+and colours as uint8, other bands as float32.
 While it is being made it has no name (`memfd_create(2)`, or O_TMPFILE of `open(2)` on a disk), so
 nothing is left of it if its makers are killed. In memory it stays so, and is gone when the last
 rank ends. On a disk it gets a name when it is whole, and later runs find it:
@@ -20,7 +21,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import google_crc32c
 import numpy as np
@@ -28,7 +29,6 @@ from numpy.typing import NDArray
 
 from polynya.errors import OutputError, reason_of
 from polynya.progress import console
-from polynya.scenes.reading import BANDS
 from training.input.batches import TENSOR_ALIGNMENT
 
 FORMAT = 1
@@ -41,8 +41,8 @@ _MEMORY_INFO = Path("/proc/meminfo")
 class Tiles:
     """All tiles of a data set, scenes one after another."""
 
-    images: NDArray[np.uint8]
-    """(N, size, size, bands), 0 where nodata."""
+    images: NDArray[Any]
+    """(N, size, size, bands): uint8 colours, 0 where nodata, or float32, NaN where missing."""
     labels: NDArray[np.uint8]
     """(N, size, size), class codes."""
     counts: dict[str, int]
@@ -63,6 +63,9 @@ class Contents:
     """Edge of a tile in pixels."""
     counts: dict[str, int]
     """Tiles of each scene, in order."""
+    bands: int = 3
+    dtype: str = "uint8"
+    """Of the images."""
     checksums: tuple[tuple[int, int, int], ...] = ()
     """Of some tiles: index, CRC-32C of the image and of the label."""
     format: int = FORMAT
@@ -78,8 +81,11 @@ class Contents:
     @property
     def _labels_start(self) -> int:
         """At a multiple of `TENSOR_ALIGNMENT`, so that TensorFlow can use them where they are."""
-        images = self.tiles * self.size**2 * len(BANDS)
-        return -(-images // TENSOR_ALIGNMENT) * TENSOR_ALIGNMENT
+        return -(-self._image_bytes // TENSOR_ALIGNMENT) * TENSOR_ALIGNMENT
+
+    @property
+    def _image_bytes(self) -> int:
+        return self.tiles * self.size**2 * self.bands * np.dtype(self.dtype).itemsize
 
     def map(self, path: str | Path, *, writable: bool = False) -> Tiles:
         """The file's content as arrays.
@@ -91,7 +97,7 @@ class Contents:
         # Without the subclass, each slice of which would keep books of the file.
         flat = np.asarray(np.memmap(path, np.uint8, mode, shape=(self.bytes,)))
         shape = (self.tiles, self.size, self.size)
-        images = flat[: np.prod(shape) * len(BANDS)].reshape(*shape, len(BANDS))
+        images = flat[: self._image_bytes].view(self.dtype).reshape(*shape, self.bands)
         return Tiles(images, flat[self._labels_start :].reshape(shape), self.counts)
 
 
@@ -179,7 +185,7 @@ def description_of(named: Path) -> Path:
     return named.with_suffix(".json")
 
 
-def find_tiles(folder: Path, key: str, size: int) -> tuple[Path, Contents | None]:
+def find_tiles(folder: Path, key: str, wanted: Contents) -> tuple[Path, Contents | None]:
     """The finished file of a key, and what it holds; or the name for a new one, and None.
 
     What is there under a name and isn't whole stays: it may be somebody else's.
@@ -187,13 +193,13 @@ def find_tiles(folder: Path, key: str, size: int) -> tuple[Path, Contents | None
     Args:
         folder: Of the files; it need not exist.
         key: Of the tiles.
-        size: Edge of a tile in pixels.
+        wanted: Their size, bands and type.
     """
     for number in count(1):
         named = folder / f"{key}{'' if number == 1 else f'-{number}'}.tiles"
         if not (os.path.lexists(named) or os.path.lexists(description_of(named))):
             return named, None
-        contents = _whole_contents(named, size)
+        contents = _whole_contents(named, wanted)
         if contents is not None:
             return named, contents
         console.print(
@@ -204,10 +210,11 @@ def find_tiles(folder: Path, key: str, size: int) -> tuple[Path, Contents | None
     raise AssertionError  # There are more numbers than files.
 
 
-def _whole_contents(named: Path, size: int) -> Contents | None:
+def _whole_contents(named: Path, wanted: Contents) -> Contents | None:
     try:
         told = json.loads(description_of(named).read_text(encoding="utf-8"))
-        contents = Contents(size, dict(told["counts"]), tuple(tuple(c) for c in told["checksums"]))
+        checksums = tuple(tuple(c) for c in told["checksums"])
+        contents = replace(wanted, counts=dict(told["counts"]), checksums=checksums)
         if named.stat().st_size == contents.bytes and _is_right(contents, contents.map(named)):
             return contents
     except (OSError, ValueError, KeyError, TypeError):

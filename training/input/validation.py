@@ -18,7 +18,7 @@ from training.ranks.collective import Collective
 TILES_PER_SKY = 8
 """Tiles under skies that are drawn together, whatever the batch size."""
 
-Pixels = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+Pixels = tuple[NDArray[Any], NDArray[np.uint8]]
 """Images and labels."""
 
 
@@ -53,7 +53,7 @@ class ValidationTiles:
         return len(self._own)
 
     def all_batches(self, batch_size: int) -> Iterator[tuple[Any, Any]]:
-        """Pairs of uint8 (batch, H, W, bands) and uint8 (batch, H, W), filled up with nodata."""
+        """Pairs of images (batch, H, W, bands) and uint8 (batch, H, W), filled up with nodata."""
         for images, labels in self._tiles.batches(in_batches(self._own, batch_size)):
             yield self._filtered(images), labels
         if self._layers(0):

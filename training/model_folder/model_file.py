@@ -122,10 +122,11 @@ def _check_shapes(model: Any, path: Path, recipe: Recipe) -> None:
             " train' wrote."
         )
     (_, height, width, bands), (*_, channels) = shapes
-    if bands != len(BANDS):
+    names = BANDS if recipe.scene.inputs is None else tuple(map(str, recipe.scene.inputs))
+    if bands != len(names):
         raise ModelError(
-            f"The model in {path} wants images of {bands} bands, but scenes are read as"
-            f" {len(BANDS)} ({', '.join(BANDS)}); give a model that 'polynya train' wrote."
+            f"The model in {path} wants images of {bands} bands, but by its recipe scenes are read"
+            f" as {len(names)} ({', '.join(names)}); give a model that 'polynya train' wrote."
         )
     if channels != recipe.classes.n_classes:
         raise ModelError(
@@ -145,6 +146,8 @@ def _check_answer(model: keras.Model, path: Path, recipe: Recipe) -> None:
     edge = -(-_TRIED_EDGE // recipe.model.multiple) * recipe.model.multiple
     shape = (1, height or edge, width or edge, bands)
     image = (np.arange(np.prod(shape)) % 256).reshape(shape).astype(np.float32)
+    if recipe.scene.inputs is not None:
+        image[:, 0] = np.nan  # A model of bands fills what is missing.
     try:
         answer = np.asarray(model(image, training=False), np.float32)
     except _errors() as error:

@@ -9,6 +9,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from training.models.features import Features
+
 PAPER_FILTERS = (16, 32, 64, 128, 256, 512)
 PAPER_DROPOUT = (0.1, 0.1, 0.2, 0.2, 0.2, 0.3)
 
@@ -29,6 +31,7 @@ def unet(
     head_filters: int = 8,
     normalisation: str = "range",
     brightness_filters: int = 0,
+    features: Features | None = None,
     dtype: str | None = None,
     name: str = "unet",
 ) -> keras.Model:
@@ -61,6 +64,8 @@ def unet(
             one (ITU-R BT.601) and each column of it is divided by its Euclidean norm, as in the
             authors' code; the result depends on what else is in the tile.
         brightness_filters: 0 to see the bands, or the number of ramps on brightness.
+        features: What stands before the first layer in the place of `normalisation`
+            (`training.models.features`); the model is then of values as that takes them.
         dtype: Keras dtype policy of the layers, such as "mixed_bfloat16"; default: Keras' own.
         name: Of the model.
 
@@ -107,7 +112,10 @@ def unet(
     inputs = keras.Input(shape=input_shape, name="image")
     # Half precision knows brightness near a threshold to one or two grey levels only.
     exact = "float32" if brightness_filters else dtype
-    pixels = keras.layers.Rescaling(1.0 / 255.0, name="rescale", dtype=exact)(inputs)
+    if features is not None:
+        pixels = features(inputs)
+    else:
+        pixels = keras.layers.Rescaling(1.0 / 255.0, name="rescale", dtype=exact)(inputs)
     if normalisation == "published":
         grey = sum(weight * inputs[..., i : i + 1] for i, weight in enumerate(_GREY))
         pixels = keras.layers.UnitNormalization(axis=1, name="columns", dtype="float32")(grey)

@@ -25,6 +25,7 @@ from training.input.stream import StreamedTiles
 from training.input.tile_cache import open_tiles
 from training.input.validation import ValidationTiles
 from training.models import build
+from training.models.features import FeaturePlan, FeatureStatistics, make_features
 from training.optimisation.schedules import WarmupSchedule, scaled_learning_rate
 from training.ranks.agreement import together
 from training.ranks.collective import Collective
@@ -77,8 +78,9 @@ class TrainingData:
 
 
 def check_recipe(recipe: Recipe, shards: ShardSet) -> None:
-    """Raise ShardError or RecipeError unless this recipe can train on these shards."""
+    """Raise a PolynyaError unless this recipe can train on these shards."""
     shards.check_scheme(recipe.classes)
+    FeaturePlan.of(recipe)
     for section in ("scene", "tiles", "label"):
         if getattr(recipe, section) != getattr(shards.recipe, section):
             raise ShardError(
@@ -227,6 +229,7 @@ def make_trainer(
     collective: Collective,
     *,
     class_weights: tuple[float, ...] | None = None,
+    statistics: FeatureStatistics | None = None,
     done_steps: int = 0,
     done_epochs: float = 0.0,
 ) -> Trainer:
@@ -237,13 +240,16 @@ def make_trainer(
         training_tiles: Number of tiles in an epoch, for the schedule.
         collective: The ranks.
         class_weights: From `loss_weights`.
+        statistics: Of the training tiles, where the recipe's features need them.
         done_steps: Steps that were made before this start.
         done_epochs: Epochs that they were; the schedule goes on from there.
     """
     options = recipe.training
+    plan = FeaturePlan.of(recipe)
     model = build(
         recipe.model.name,
-        input_shape=(None, None, 3),
+        input_shape=(None, None, len(plan.bands)),
+        features=make_features(plan, statistics),
         n_classes=recipe.classes.n_classes,
         dtype=MIXED_POLICY[options.precision],
         **recipe.model.model_dump(exclude={"name"}),
@@ -269,7 +275,9 @@ def make_trainer(
         collective,
         nodata=nodata,
         augmentation=[
-            *augmentation_layers(options.augment, nodata=nodata, seed=seed),
+            *augmentation_layers(
+                options.augment, nodata=nodata, seed=seed, has_gaps=not plan.is_colors
+            ),
             *filter_layers(options.augment, seed=seed + 3),
         ],
         options=StepOptions(

@@ -19,8 +19,10 @@ from polynya.shards.dataset import ShardSet, open_shards
 from polynya.storage.files import whole_file
 from polynya.storage.ownership import check_free, make_folder
 from training.input.split import Split
+from training.input.statistics import find_statistics
 from training.model_folder import folder as model_folder
 from training.model_folder.checkpoints import Arrays, Checkpoint, Position
+from training.models.features import FeaturePlan
 from training.ranks.agreement import gather_results, together
 from training.ranks.collective import Collective
 from training.ranks.devices import import_tensorflow
@@ -120,6 +122,7 @@ def start_run(
             len(data.training),
             collective,
             class_weights=loss_weights(recipe, counts.training),
+            statistics=statistics,
             done_steps=done_steps,
             done_epochs=position.epoch + position.epoch_share,
         )
@@ -139,6 +142,10 @@ def start_run(
         # Held before the tiles are decoded, which takes long, and emptied only after that.
         checkpoint = _shared(together(collective, claim), collective)
         data = load_data(shards, split, counts, recipe, collective, threads)
+        plan = FeaturePlan.of(recipe)
+        statistics = None
+        if plan.needs_statistics:
+            statistics = find_statistics(data.training, plan, collective)
         together(collective, make_way)
         trainer = together(collective, build)
         timeline = recipe.training.horovod.timeline

@@ -1,0 +1,137 @@
+"""Spectral indices by name, such as NDVI: formulas over named bands.
+
+The formulas are those of Awesome Spectral Indices (D. Montero et al., "A standardized catalogue of
+spectral indices to advance the use of remote sensing in Earth system research", Scientific Data
+10, 197, 2023), from its Python package spyndex. They are sums, products, quotients and powers, so
+the same formula is computed on NumPy arrays and, within a model, on tensors.
+"""
+
+from __future__ import annotations
+
+import ast
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from polynya.environment import install_command
+from polynya.errors import MissingDependencyError, RecipeError, reason_of
+
+_OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.Pow: operator.pow,
+    ast.UAdd: operator.pos,
+    ast.USub: operator.neg,
+}
+_KEY = "features.indices"
+
+
+@dataclass(frozen=True)
+class SpectralIndex:
+    """An index whose bands are known."""
+
+    name: str
+    expression: str
+    """Over the keys of `bands` and `constants`."""
+    bands: dict[str, str]
+    """Symbol in the expression to name of the band."""
+    constants: dict[str, float]
+
+    def compute(self, values: Mapping[str, Any]) -> Any:
+        """The index of the values of bands.
+
+        Args:
+            values: By name of the band: NumPy arrays, or tensors of any Keras back end.
+
+        Returns:
+            As the values are. What is divided by 0 is not finite.
+        """
+        known = {symbol: values[band] for symbol, band in self.bands.items()}
+        return _value(ast.parse(self.expression, mode="eval").body, {**self.constants, **known})
+
+
+def find_index(name: str, bands: Sequence[str]) -> SpectralIndex:
+    """An index over some bands.
+
+    Args:
+        name: In Awesome Spectral Indices, such as 'NDVI'.
+        bands: Names of the bands that there are: common names such as 'nir', or those of Sentinel-2
+            such as 'B08'.
+
+    Raises:
+        RecipeError: There is no such index, or a band that it needs is missing.
+        MissingDependencyError: spyndex is not installed.
+    """
+    spyndex = _spyndex()
+    if name not in spyndex.indices:
+        similar = get_close_matches(name, list(spyndex.indices), n=3)
+        hint = f"; similar ones are {', '.join(similar)}" if similar else ""
+        raise RecipeError(
+            f"The recipe's key '{_KEY}' has '{name}', which is no index of Awesome Spectral"
+            f" Indices{hint}."
+        )
+    found = spyndex.indices[name]
+    there = _by_symbol(spyndex, bands)
+    constants = {
+        symbol: float(constant.default)
+        for symbol, constant in spyndex.constants.items()
+        if symbol in found.bands and constant.default is not None
+    }
+    needed = [symbol for symbol in found.bands if symbol not in constants]
+    missing = [symbol for symbol in needed if symbol not in there]
+    if missing:
+        words = ", ".join(_described(spyndex, symbol) for symbol in missing)
+        raise RecipeError(
+            f"The recipe's key '{_KEY}' has '{name}', which needs {words}; 'scene.inputs' names"
+            f" {', '.join(bands)}."
+        )
+    return SpectralIndex(
+        name, found.formula, {symbol: there[symbol] for symbol in needed}, constants
+    )
+
+
+def _by_symbol(spyndex: Any, bands: Sequence[str]) -> dict[str, str]:
+    """Spyndex' symbol of each band that it knows, to the band's name here."""
+    found: dict[str, str] = {}
+    for symbol, band in spyndex.bands.items():
+        product = getattr(getattr(band, "sentinel2a", None), "band", "")
+        for name in bands:
+            plain = name.lower().replace("b0", "b")
+            if plain == band.common_name.lower() or (product and plain == product.lower()):
+                found.setdefault(symbol, name)
+    return found
+
+
+def _described(spyndex: Any, symbol: str) -> str:
+    if symbol in spyndex.bands:
+        return f"the band {spyndex.bands[symbol].common_name} ({symbol})"
+    return f"{symbol}, which is no band"
+
+
+def _spyndex() -> Any:
+    try:
+        import spyndex
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"Spectral indices need spyndex ({reason_of(error)}); install it with:"
+            f" {install_command('indices')}"
+        ) from None
+    return spyndex
+
+
+def _value(node: ast.AST, values: Mapping[str, Any]) -> Any:
+    match node:
+        case ast.Constant(value=int() | float()):
+            return node.value
+        case ast.Name():
+            return values[node.id]
+        case ast.BinOp() if type(node.op) in _OPERATORS:
+            left, right = _value(node.left, values), _value(node.right, values)
+            return _OPERATORS[type(node.op)](left, right)
+        case ast.UnaryOp() if type(node.op) in _OPERATORS:
+            return _OPERATORS[type(node.op)](_value(node.operand, values))
+    raise ValueError(f"a formula may not have {ast.dump(node)}")

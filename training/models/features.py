@@ -1,0 +1,211 @@
+"""What a model does with its bands first: indices, missing values, scaling.
+
+All of it is made of Keras' own operations on the model's input, so it is saved with the model, runs
+on every back end, and a map is made with what the training used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from polynya.recipe.features import FeatureOptions
+from polynya.recipe.recipe import Recipe
+from polynya.scenes.bands import COLORS
+from polynya.scenes.indices import SpectralIndex, find_index
+
+Features = Callable[[Any], Any]
+"""From the model's input, float32 (B, H, W, bands), to features, float32 (B, H, W, F)."""
+
+_LEAST_WIDTH = 1e-6
+"""Of a range or deviation: a band that is the same everywhere has none."""
+
+
+@dataclass(frozen=True)
+class FeatureStatistics:
+    """Of each feature over the valid pixels of the training tiles, float64 (F,)."""
+
+    mean: NDArray[np.float64]
+    deviation: NDArray[np.float64]
+    minimum: NDArray[np.float64]
+    maximum: NDArray[np.float64]
+    low: NDArray[np.float64]
+    """The lower quantile of the recipe."""
+    high: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class FeaturePlan:
+    """What a recipe wants of the bands of its scenes."""
+
+    bands: tuple[str, ...]
+    indices: tuple[SpectralIndex, ...]
+    options: FeatureOptions
+    is_colors: bool
+    """8-bit colours, whose black is nodata; else float32 values, NaN where missing."""
+    fixed_range: tuple[float, float]
+    """Of the bands, for the scaling "range"."""
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> FeaturePlan:
+        """RecipeError for an index that there isn't, or whose bands are missing."""
+        inputs = recipe.scene.inputs
+        bands = COLORS if inputs is None else tuple(map(str, inputs))
+        return cls(
+            bands,
+            tuple(find_index(name, bands) for name in recipe.features.indices),
+            recipe.features,
+            inputs is None,
+            (0.0, 255.0) if inputs is None else recipe.scene.stretch,
+        )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Bands, then indices."""
+        return (*self.bands, *(index.name for index in self.indices))
+
+    @property
+    def scaling(self) -> str:
+        return self.options.scaling or ("range" if self.is_colors else "z_score")
+
+    @property
+    def needs_statistics(self) -> bool:
+        """Whether something of the data set must be known to build the model."""
+        if self.options.statistics == "image" or self.is_plain:
+            return False
+        return self.scaling not in ("range", "none") or isinstance(self.options.fill, str)
+
+    @property
+    def is_plain(self) -> bool:
+        """8-bit colours in their fixed range, without anything else: what models had at first."""
+        return self.is_colors and self.scaling == "range" and not self.indices
+
+    def raw(self, images: Any) -> Any:
+        """Bands and indices, (B, H, W, F): not finite where missing."""
+        if self.is_colors:
+            # Black is what scenes have in the place of nodata.
+            seen = ops.any(ops.not_equal(images, 0), axis=-1, keepdims=True)
+            images = ops.where(seen, images, float("nan"))
+        layers = [images[..., place : place + 1] for place in range(len(self.bands))]
+        values = dict(zip(self.bands, layers, strict=True))
+        parts = [images, *(index.compute(values) for index in self.indices)]
+        return ops.concatenate(parts, axis=-1) if len(parts) > 1 else images
+
+
+def make_features(plan: FeaturePlan, statistics: FeatureStatistics | None) -> Features | None:
+    """What stands before a model's first layer.
+
+    Args:
+        plan: Of the recipe.
+        statistics: Of the data set, if the plan needs them.
+
+    Returns:
+        None for 8-bit colours in their fixed range, which models scale by themselves.
+    """
+    if plan.is_plain:
+        return None
+    options = plan.options
+
+    def features(images: Any) -> Any:
+        raw = plan.raw(images)
+        finite = ops.isfinite(raw)
+        known = ops.where(finite, raw, 0.0)
+        found = _Found.of_image(known, finite) if options.statistics == "image" else None
+        fill = _fill(plan, statistics, found)
+        filled = ops.where(finite, raw, fill)
+        low, width = _scale(plan, statistics, found, filled)
+        scaled = (filled - low) / width
+        if options.clip and plan.scaling in ("min_max", "quantile"):
+            scaled = ops.clip(scaled, 0.0, 1.0)
+        return scaled
+
+    return features
+
+
+@dataclass(frozen=True)
+class _Found:
+    """Statistics of each image, (B, 1, 1, F), over its finite values."""
+
+    mean: Any
+    deviation: Any
+    minimum: Any
+    maximum: Any
+
+    @classmethod
+    def of_image(cls, known: Any, finite: Any) -> _Found:
+        axes = (1, 2)
+        weight = ops.cast(finite, "float32")
+        count = ops.maximum(ops.sum(weight, axis=axes, keepdims=True), 1.0)
+        mean = ops.sum(known, axis=axes, keepdims=True) / count
+        square = ops.sum(weight * ops.square(known - mean), axis=axes, keepdims=True)
+        some = ops.any(finite, axis=axes, keepdims=True)
+
+        def extreme(reduce: Any, beyond: float) -> Any:
+            found = reduce(ops.where(finite, known, beyond), axis=axes, keepdims=True)
+            return ops.where(some, found, 0.0)
+
+        return cls(
+            mean,
+            ops.sqrt(square / count),
+            extreme(ops.min, float("inf")),
+            extreme(ops.max, float("-inf")),
+        )
+
+
+def _fixed(plan: FeaturePlan) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Ends of the fixed range of each feature; indices stay as they are."""
+    low, high = plan.fixed_range
+    bands, indices = len(plan.bands), len(plan.indices)
+    return (
+        np.array([low] * bands + [0.0] * indices, np.float32),
+        np.array([high] * bands + [1.0] * indices, np.float32),
+    )
+
+
+def _fill(plan: FeaturePlan, statistics: FeatureStatistics | None, found: _Found | None) -> Any:
+    fill = plan.options.fill
+    if not isinstance(fill, str):
+        return float(fill)
+    if found is not None:
+        return getattr(found, fill)
+    if statistics is not None:
+        return np.asarray(getattr(statistics, fill), np.float32)
+    low, high = _fixed(plan)
+    return {"minimum": low, "maximum": high, "mean": (low + high) / 2}[fill]
+
+
+def _scale(
+    plan: FeaturePlan, statistics: FeatureStatistics | None, found: _Found | None, filled: Any
+) -> tuple[Any, Any]:
+    """What becomes 0, and how much becomes 1."""
+    match plan.scaling:
+        case "none":
+            return 0.0, 1.0
+        case "range":
+            low, high = _fixed(plan)
+        case "z_score" if found is not None:
+            return found.mean, ops.maximum(found.deviation, _LEAST_WIDTH)
+        case "min_max" if found is not None:
+            return found.minimum, ops.maximum(found.maximum - found.minimum, _LEAST_WIDTH)
+        case "quantile" if found is not None:
+            # Of the filled image: what is missing there is not many pixels, or tells nothing.
+            low, high = (
+                ops.quantile(filled, share, axis=(1, 2), keepdims=True)
+                for share in plan.options.quantiles
+            )
+            return low, ops.maximum(high - low, _LEAST_WIDTH)
+        case "z_score":
+            assert statistics is not None
+            width = np.maximum(statistics.deviation, _LEAST_WIDTH)
+            return np.asarray(statistics.mean, np.float32), width.astype(np.float32)
+        case kind:
+            assert statistics is not None
+            ends = ("minimum", "maximum") if kind == "min_max" else ("low", "high")
+            low, high = (getattr(statistics, end) for end in ends)
+    width = np.maximum(np.asarray(high) - np.asarray(low), _LEAST_WIDTH)
+    return np.asarray(low, np.float32), width.astype(np.float32)
