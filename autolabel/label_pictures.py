@@ -22,10 +22,9 @@ from polynya.grid import Tile
 from polynya.progress import progress
 from polynya.rasters.scaling import stretched
 from polynya.recipe.classes import ClassScheme
-from polynya.recipe.recipe import Recipe
+from polynya.recipe.recipe import COLORS, Recipe
 from polynya.report.blocks import Blocks
 from polynya.report.pictures import draw_panels, thinning
-from polynya.scenes.bands import COLORS
 from polynya.scenes.layers import read_layers
 from polynya.scenes.reading import Scene, read_scene
 from polynya.shards.dataset import ShardSet, StoredTile, open_shards

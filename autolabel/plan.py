@@ -15,8 +15,8 @@ from itertools import pairwise
 import numpy as np
 
 from polynya.grid import Tile
-from polynya.recipe.recipe import LabelOptions, Recipe
-from polynya.scenes.reading import BANDS, Scene
+from polynya.recipe.recipe import COLORS, LabelOptions, Recipe
+from polynya.scenes.reading import Scene
 from polynya.shards.dataset import FILE_BYTES, FORMAT
 
 _UNITS = 64
@@ -34,7 +34,7 @@ _DIGITS = 12
 def _pixel_bytes(scene: Scene) -> int:
     """Of the bands and the label of a pixel; bits of what is missing hardly count."""
     if scene.inputs is None:
-        return len(BANDS) + 1
+        return len(COLORS) + 1
     return len(scene.inputs.bands) * np.dtype(scene.inputs.dtype).itemsize + 1
 
 

@@ -10,10 +10,10 @@ from autolabel.filters.illumination.scene_sky import find_sky, sky_over_rows
 from autolabel.scene_tiles import filter_scene
 from inference.predict.windows import Image, Mask, ReadRows
 from polynya.grid import Tile
-from polynya.recipe.recipe import Recipe
+from polynya.recipe.recipe import COLORS, Recipe
 from polynya.scenes.band_set import BandSet, read_inputs
 from polynya.scenes.layers import read_layers
-from polynya.scenes.reading import BANDS, Scene, read_scene
+from polynya.scenes.reading import Scene, read_scene
 
 _ROWS_PER_READ = 1024
 """Files come in blocks of up to about this many rows; with fewer, blocks are decoded repeatedly."""
@@ -77,7 +77,7 @@ class _Rows:
 def _no_rows(scene: Scene) -> Image:
     """(0, W, bands), of the type in which rows are read."""
     if scene.inputs is None:
-        return np.zeros((0, scene.width, len(BANDS)), np.uint8)
+        return np.zeros((0, scene.width, len(COLORS)), np.uint8)
     return np.zeros((0, scene.width, len(scene.inputs.bands)), np.float32)
 
 
@@ -118,5 +118,5 @@ def _band_blocks(
     for row in range(start, scene.height, step):
         window = Tile(row, 0, min(step, scene.height - row), scene.width)
         pixels = read_inputs(scene, window)
-        valid: Mask = pixels.valid.any(axis=-1)
+        valid = np.asarray(pixels.valid.any(axis=-1), np.bool_)
         yield band_set.values(pixels.numbers, pixels.valid), valid

@@ -134,7 +134,8 @@ def write_model_item(
     digest = file_digest(model_path)
     check_no_item(folder / model_file(digest))
     task = "semantic-segmentation"
-    channels = ("red", "green", "blue")
+    channels = recipe.scene.seen_bands
+    is_colors = recipe.scene.sees_colors
     # MLM's schema wants the bands of an input among the properties, STAC's then at an asset too.
     bands = [{"name": name} for name in channels]
     item = pystac.Item(
@@ -155,9 +156,11 @@ def write_model_item(
             "bands": bands,
             "mlm:input": [
                 {
-                    "name": "8-bit RGB image",
+                    "name": "8-bit RGB image" if is_colors else "Values of bands, NaN if missing",
                     "bands": list(channels),
-                    "input": _tensor([-1, -1, -1, 3], "channel", "uint8"),
+                    "input": _tensor(
+                        [-1, -1, -1, len(channels)], "channel", "uint8" if is_colors else "float32"
+                    ),
                     "value_scaling": None,
                     "resize_type": None,
                     "pre_processing_function": None,

@@ -41,6 +41,9 @@ from polynya.recipe.yaml_files import read_yaml, write_yaml
 _SHIPPED = files("polynya") / "recipes"
 _NAME = re.compile(r"[\w-]+")
 
+COLORS = ("red", "green", "blue")
+"""What thresholds, filters and pictures look at, as 8-bit numbers."""
+
 LayerBand = int | str | None
 """1-based band number, band description, or None."""
 
@@ -99,6 +102,16 @@ class SceneOptions(Options):
     """Where files may lie that a virtual raster (.vrt) refers to. inside: in its own folder or
     below, or anywhere if `polynya scenes --in-place` wrote it for this user. anywhere: also
     elsewhere and on servers, for files that you trust: what they refer to is read."""
+
+    @property
+    def sees_colors(self) -> bool:
+        """Whether models see the 8-bit colours, and no bands by name."""
+        return self.inputs is None
+
+    @property
+    def seen_bands(self) -> tuple[str, ...]:
+        """Names of what shards hold and models see, in order."""
+        return COLORS if self.inputs is None else tuple(map(str, self.inputs))
 
     @field_validator("stretch")
     @classmethod

@@ -17,8 +17,8 @@ from rasterio.enums import ColorInterp
 
 from polynya.errors import SceneError
 from polynya.names import printable
+from polynya.recipe.recipe import COLORS
 
-COLORS = ("red", "green", "blue")
 _INTERPRETATIONS = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 
 _REMEDY = "set scene.bands in the recipe, such as [4, 3, 2] or [B04, B03, B02]."

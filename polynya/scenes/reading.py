@@ -28,9 +28,9 @@ from polynya.rasters.scaling import (
     stretch_table,
     stretched,
 )
-from polynya.recipe.recipe import SceneOptions
+from polynya.recipe.recipe import COLORS, SceneOptions
 from polynya.scenes.band_set import DTYPES, BandSet, find_band_set
-from polynya.scenes.bands import COLORS, find_colors
+from polynya.scenes.bands import find_colors
 from polynya.scenes.land import LandSource, find_land, read_land
 from polynya.scenes.layers import LayerSources, find_layers
 from polynya.scenes.place import ControlPoints, read_place
@@ -41,7 +41,6 @@ from polynya.storage.stores import gdal_path
 if TYPE_CHECKING:
     import xarray
 
-BANDS = COLORS
 _MOST_BEYOND = 0.5
 """Share of numbers above what any stretch reaches; glints are few."""
 
@@ -87,7 +86,7 @@ class Scene:
 
     def to_xarray(self) -> xarray.DataArray:
         """Its colours, uint8 ("band", "y", "x"), 0 where nodata; see `polynya.to_xarray`."""
-        return to_xarray(read_scene(self)[0], self, bands=BANDS, nodata=0)
+        return to_xarray(read_scene(self)[0], self, bands=COLORS, nodata=0)
 
     @property
     def has_place(self) -> bool:

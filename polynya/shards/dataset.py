@@ -29,7 +29,6 @@ from polynya.errors import ShardError, reason_of
 from polynya.recipe.classes import ClassScheme
 from polynya.recipe.recipe import Recipe, parse_recipe
 from polynya.scenes.band_set import physical_values
-from polynya.scenes.reading import BANDS
 from polynya.shards.manifest import MANIFEST_FILE, read_manifest
 from polynya.storage.folder import Folder
 
@@ -143,13 +142,12 @@ class ShardSet:
     @property
     def bands(self) -> tuple[str, ...]:
         """Names of the bands of its images."""
-        inputs = self.recipe.scene.inputs
-        return BANDS if inputs is None else tuple(map(str, inputs))
+        return self.recipe.scene.seen_bands
 
     @property
     def image_dtype(self) -> np.dtype[Any]:
         """uint8 for colours; float32, values with NaN where missing, for other bands."""
-        return np.dtype(np.uint8 if self.recipe.scene.inputs is None else np.float32)
+        return np.dtype(np.uint8 if self.recipe.scene.sees_colors else np.float32)
 
     def check_scheme(self, classes: ClassScheme) -> None:
         """Raise ShardError unless the labels are of these classes."""
@@ -270,14 +268,14 @@ class ShardSet:
 
     @property
     def _pixel_columns(self) -> list[str]:
-        of_bands = [] if self.recipe.scene.inputs is None else _BAND_COLUMNS
+        of_bands = [] if self.recipe.scene.sees_colors else _BAND_COLUMNS
         return [*_SMALL_COLUMNS, *_PIXEL_COLUMNS, *of_bands]
 
     def _decode(
         self, table: pa.Table, file: str, images: NDArray[Any], labels: NDArray[np.uint8]
     ) -> None:
         size = labels.shape[1]
-        is_colors = self.recipe.scene.inputs is None
+        is_colors = self.recipe.scene.sees_colors
         rows = table.drop_columns([*_PIXEL_COLUMNS, *([] if is_colors else ["valid"])]).to_pylist()
         # Buffers are looked at where they are; as Python bytes they would be copied once more.
         for index, row in enumerate(rows):

@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from polynya.grid import Tile
-from polynya.recipe.recipe import Recipe
+from polynya.recipe.recipe import COLORS, Recipe
 from polynya.scenes.band_set import BandPixels, BandSet
-from polynya.scenes.reading import BANDS, Scene
+from polynya.scenes.reading import Scene
 from polynya.shards.dataset import FILE_BYTES, ROWS_PER_GROUP, SCHEMA
 from polynya.storage.folder import Folder
 
@@ -64,7 +64,7 @@ def tile_row(scene: Scene, labelled: LabelledTile, recipe: Recipe, source: str) 
 def _color_cells(image: NDArray[np.uint8]) -> dict[str, Any]:
     content = image.tobytes()
     return {
-        "bands": list(BANDS),
+        "bands": list(COLORS),
         "dtype": "uint8",
         "image": content,
         "image_crc32c": google_crc32c.value(content),

@@ -47,12 +47,17 @@ def model_card(
     names = ("dihedral", "rotation", "shift", "haze", "shade", "noise")
     changes = [name for name in names if getattr(augment, name)]
     about = "\n".join(f"- {key}: {value}" for key, value in sorted(provenance.items()))
+    scene = recipe.scene
+    values = "values 0..255" if scene.sees_colors else "float32 values with NaN where missing"
+    derived = f" Indices: {', '.join(recipe.features.indices)}." if recipe.features.indices else ""
+    kind = "8-bit RGB" if scene.sees_colors else "satellite"
     return f"""# {recipe.model.name} for {classes.name}
 
-Segments 8-bit RGB scenes into {classes.n_classes} classes: {", ".join(classes.titles)}.
+Segments {kind} scenes into {classes.n_classes} classes: {", ".join(classes.titles)}.
 Open it with `polynya predict FOLDER SCENE --out DIR`, or in Keras with
-`keras.saving.load_model("model.keras")`: images (B, H, W, 3) with values 0..255 in,
-probabilities out. It sees {_seen_text(recipe)}.
+`keras.saving.load_model("model.keras")`: images (B, H, W, {len(scene.seen_bands)}) in, {values},
+of the bands {", ".join(scene.seen_bands)}; probabilities out.{derived}
+It sees {_seen_text(recipe)}.
 
 ## Data
 

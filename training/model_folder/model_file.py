@@ -14,7 +14,6 @@ import numpy as np
 
 from polynya.errors import ModelError
 from polynya.recipe.recipe import Recipe
-from polynya.scenes.reading import BANDS
 from training.ranks.devices import import_tensorflow
 
 if TYPE_CHECKING:
@@ -122,7 +121,7 @@ def _check_shapes(model: Any, path: Path, recipe: Recipe) -> None:
             " train' wrote."
         )
     (_, height, width, bands), (*_, channels) = shapes
-    names = BANDS if recipe.scene.inputs is None else tuple(map(str, recipe.scene.inputs))
+    names = recipe.scene.seen_bands
     if bands != len(names):
         raise ModelError(
             f"The model in {path} wants images of {bands} bands, but by its recipe scenes are read"
@@ -146,7 +145,7 @@ def _check_answer(model: keras.Model, path: Path, recipe: Recipe) -> None:
     edge = -(-_TRIED_EDGE // recipe.model.multiple) * recipe.model.multiple
     shape = (1, height or edge, width or edge, bands)
     image = (np.arange(np.prod(shape)) % 256).reshape(shape).astype(np.float32)
-    if recipe.scene.inputs is not None:
+    if not recipe.scene.sees_colors:
         image[:, 0] = np.nan  # A model of bands fills what is missing.
     try:
         answer = np.asarray(model(image, training=False), np.float32)

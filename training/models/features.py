@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from polynya.recipe.features import FeatureOptions
 from polynya.recipe.recipe import Recipe
-from polynya.scenes.bands import COLORS
 from polynya.scenes.indices import SpectralIndex, find_index
 
 Features = Callable[[Any], Any]
@@ -54,14 +53,13 @@ class FeaturePlan:
     @classmethod
     def of(cls, recipe: Recipe) -> FeaturePlan:
         """RecipeError for an index that there isn't, or whose bands are missing."""
-        inputs = recipe.scene.inputs
-        bands = COLORS if inputs is None else tuple(map(str, inputs))
+        scene = recipe.scene
         return cls(
-            bands,
-            tuple(find_index(name, bands) for name in recipe.features.indices),
+            scene.seen_bands,
+            tuple(find_index(name, scene.seen_bands) for name in recipe.features.indices),
             recipe.features,
-            inputs is None,
-            (0.0, 255.0) if inputs is None else recipe.scene.stretch,
+            scene.sees_colors,
+            (0.0, 255.0) if scene.sees_colors else scene.stretch,
         )
 
     @property
