@@ -13,7 +13,8 @@ from polynya.progress import track
 from polynya.recipe.recipe import SceneOptions
 from polynya.scenes.finding import SceneRef
 from polynya.scenes.identity import scene_digest
-from polynya.scenes.reading import Scene, open_scene
+from polynya.scenes.reading import open_scene
+from polynya.scenes.scene import Scene
 from polynya.storage.stores import gdal_path, is_remote
 
 _OPENED_AT_ONCE = 16

@@ -26,7 +26,8 @@ from polynya.recipe.recipe import COLORS, Recipe
 from polynya.report.blocks import Blocks
 from polynya.report.pictures import draw_panels, thinning
 from polynya.scenes.layers import read_layers
-from polynya.scenes.reading import Scene, read_scene
+from polynya.scenes.reading import read_scene
+from polynya.scenes.scene import Scene
 from polynya.shards.dataset import ShardSet, StoredTile, open_shards
 from polynya.shards.lifecycle import PICTURES_FOLDER
 from polynya.shards.manifest import SceneResult, read_manifest

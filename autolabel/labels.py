@@ -18,7 +18,7 @@ from autolabel.thresholds.profiles import (
     label_by_color,
 )
 from polynya.recipe.classes import SEA_ICE, ClassScheme
-from polynya.scenes.layers import SceneLayers
+from polynya.scenes.scene import SceneLayers
 
 if TYPE_CHECKING:  # Numba takes half a second to import; only the illumination filter needs it.
     from autolabel.filters.illumination.sky import Sky

@@ -16,7 +16,7 @@ import numpy as np
 
 from polynya.grid import Tile
 from polynya.recipe.recipe import COLORS, LabelOptions, Recipe
-from polynya.scenes.reading import Scene
+from polynya.scenes.scene import Scene
 from polynya.shards.dataset import FILE_BYTES, FORMAT
 
 _UNITS = 64

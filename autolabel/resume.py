@@ -18,7 +18,7 @@ from autolabel.tasks import Job
 from polynya.names import printable, unique_id
 from polynya.progress import console
 from polynya.scenes.finding import SceneRef
-from polynya.scenes.reading import Scene
+from polynya.scenes.scene import Scene
 from polynya.shards.lifecycle import damaged_files
 from polynya.shards.manifest import SceneResult
 

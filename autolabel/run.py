@@ -35,7 +35,7 @@ from polynya.progress import console, progress
 from polynya.recipe.recipe import Recipe, load_recipe
 from polynya.scenes.finding import SceneRef, find_scenes
 from polynya.scenes.identity import scene_digest
-from polynya.scenes.reading import Scene
+from polynya.scenes.scene import Scene
 from polynya.shards.lifecycle import (
     announce,
     damaged_files,

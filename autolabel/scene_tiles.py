@@ -14,7 +14,7 @@ from autolabel.thresholds.profiles import Profile, get_profile
 from polynya.grid import tile_grid
 from polynya.recipe.recipe import Recipe
 from polynya.scenes.band_set import BandPixels
-from polynya.scenes.layers import SceneLayers
+from polynya.scenes.scene import SceneLayers
 from polynya.shards.writer import LabelledTile
 
 if TYPE_CHECKING:  # Numba takes half a second to import; only one filter needs it.

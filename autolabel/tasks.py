@@ -24,7 +24,8 @@ from polynya.grid import tile_grid
 from polynya.recipe.recipe import Recipe
 from polynya.scenes.band_set import BandPixels, read_inputs
 from polynya.scenes.layers import read_layers
-from polynya.scenes.reading import Scene, read_scene
+from polynya.scenes.reading import read_scene
+from polynya.scenes.scene import Scene
 from polynya.shards.lifecycle import WORK_FOLDER
 from polynya.shards.writer import ShardWriter, tile_row
 from polynya.storage.folder import Folder

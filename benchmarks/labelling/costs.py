@@ -11,7 +11,7 @@ from statistics import median
 
 from benchmarks.labelling.scaling import ScalingRun
 from benchmarks.labelling.timed import UnitRecord
-from polynya.scenes.reading import Scene
+from polynya.scenes.scene import Scene
 from polynya.storage.files import write_text
 
 _TASK, _SKY_TASK = "label_unit", "find_scene_sky"

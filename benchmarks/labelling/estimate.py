@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from benchmarks.labelling.costs import Costs
 from benchmarks.labelling.simulate import Simulated, simulate
 from polynya.recipe.recipe import Recipe
-from polynya.scenes.reading import Scene
+from polynya.scenes.scene import Scene
 
 _SAMPLE = 64
 """Scenes that are planned; units of more scenes are the same."""

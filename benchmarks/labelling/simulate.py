@@ -14,7 +14,7 @@ from itertools import chain, repeat
 from autolabel.plan import needs_sky, plan_units
 from benchmarks.labelling.costs import Costs
 from polynya.recipe.recipe import Recipe
-from polynya.scenes.reading import Scene
+from polynya.scenes.scene import Scene
 
 
 @dataclass(frozen=True)

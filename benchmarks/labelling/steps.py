@@ -29,7 +29,8 @@ from benchmarks.labelling.simulate import Simulated, simulate
 from polynya.errors import PolynyaError
 from polynya.recipe.recipe import Recipe, load_recipe
 from polynya.report.tables import Table
-from polynya.scenes.reading import Scene, open_scene
+from polynya.scenes.reading import open_scene
+from polynya.scenes.scene import Scene
 from polynya.storage.files import output_folder
 
 ENGINES = tuple(dict.fromkeys(setup.engine for setup in (*SPARK_SETUPS, *PLAIN_SETUPS)))

@@ -24,8 +24,8 @@ from polynya.recipe.classes import SEA_ICE
 from polynya.recipe.recipe import LabelOptions, SceneOptions
 from polynya.report.pictures import draw_panels
 from polynya.report.tables import Table
-from polynya.scenes.layers import SceneLayers
 from polynya.scenes.reading import open_scene, read_scene
+from polynya.scenes.scene import SceneLayers
 from polynya.storage.files import whole_file
 
 Mask = NDArray[np.bool_]

@@ -26,7 +26,8 @@ from inference.predict.rows import row_reader
 from inference.predict.windows import blend_bands
 from polynya.progress import track
 from polynya.report.tables import Table
-from polynya.scenes.reading import Scene, open_scene, read_scene
+from polynya.scenes.reading import open_scene, read_scene
+from polynya.scenes.scene import Scene
 from training.model_folder.folder import TrainedModel
 
 SEED = 9901

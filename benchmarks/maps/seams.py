@@ -21,7 +21,8 @@ from inference.predict.windows import Axis, Windows
 from polynya.progress import track
 from polynya.recipe.inference import Blend, InferenceOptions
 from polynya.report.tables import Table
-from polynya.scenes.reading import Scene, open_scene
+from polynya.scenes.reading import open_scene
+from polynya.scenes.scene import Scene
 from training.model_folder.folder import TrainedModel
 
 SEED = 9801

@@ -79,7 +79,7 @@ def pack_code(folder: Path) -> Path:
     with tempfile.TemporaryDirectory(prefix="polynya-code-") as work:
         # Built from a copy, because setuptools leaves a folder `build` and takes what lies there.
         source = Path(work) / "source"
-        ignored = shutil.ignore_patterns("__pycache__", "scenes")
+        ignored = shutil.ignore_patterns("__pycache__")
         for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
             source.mkdir(exist_ok=True)
             shutil.copy(ROOT / name, source)

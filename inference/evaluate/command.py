@@ -36,7 +36,8 @@ from polynya.report.pictures import draw_confusion, draw_panels, thinning
 from polynya.scenes.finding import SceneRef, find_scenes
 from polynya.scenes.identity import scene_digest
 from polynya.scenes.layers import read_layers
-from polynya.scenes.reading import Scene, open_scene, read_scene
+from polynya.scenes.reading import open_scene, read_scene
+from polynya.scenes.scene import Scene
 from polynya.scenes.truth import NO_SCENES, last_part, read_truth, sky_of, truth_path
 from polynya.storage.files import write_text
 from polynya.storage.ownership import check_free, open_output

@@ -22,7 +22,7 @@ from rasterio.errors import RasterioError
 from rasterio.transform import GCPTransformer
 
 from polynya.scenes.place import Coefficients, ControlPoints
-from polynya.scenes.reading import Scene
+from polynya.scenes.scene import Scene
 
 Numbers = NDArray[np.float64]
 ToMap = Callable[[Numbers, Numbers], tuple[Numbers, Numbers]]

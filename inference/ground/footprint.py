@@ -16,7 +16,7 @@ import numpy as np
 import shapely
 
 from inference.ground.coordinates import Ground, NoGroundError, Numbers, find_ground, map_unit
-from polynya.scenes.reading import Scene
+from polynya.scenes.scene import Scene
 
 _POINTS_PER_SIDE = 8
 _MOST_POINTS, _MOST_HALVINGS = 4096, 60

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from inference.ground.coordinates import Ground, Numbers, ground_of, map_unit
 from polynya.compiled import compiled
-from polynya.scenes.reading import Scene
+from polynya.scenes.scene import Scene
 
 _FIRST_CELLS, _MOST_CELLS = 8, 256
 """Cells between nodes along a side of a scene."""

@@ -23,7 +23,7 @@ from inference.predict.decision import read_decision
 from inference.predict.predict import predict_bands, scene_windows
 from inference.predict.windows import Band, Codes
 from polynya.errors import OutputError
-from polynya.scenes.reading import Scene
+from polynya.scenes.scene import Scene
 from polynya.storage.files import write_bytes
 from polynya.storage.ownership import remove_file
 

@@ -17,7 +17,7 @@ from inference.predict.rows import row_reader
 from inference.predict.windows import BAND_ROWS, Axis, Band, Windows, blend_bands, fitted
 from polynya.progress import track
 from polynya.recipe.classes import ClassScheme
-from polynya.scenes.reading import Scene
+from polynya.scenes.scene import Scene
 from polynya.scenes.xarrays import to_xarray
 
 if TYPE_CHECKING:  # Keras takes seconds to load and isn't needed to look at windows or maps.

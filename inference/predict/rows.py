@@ -11,9 +11,10 @@ from autolabel.scene_tiles import filter_scene
 from inference.predict.windows import Image, Mask, ReadRows
 from polynya.grid import Tile
 from polynya.recipe.recipe import COLORS, Recipe
-from polynya.scenes.band_set import BandSet, read_inputs
+from polynya.scenes.band_set import read_inputs
 from polynya.scenes.layers import read_layers
-from polynya.scenes.reading import Scene, read_scene
+from polynya.scenes.reading import read_scene
+from polynya.scenes.scene import BandSet, Scene
 
 _ROWS_PER_READ = 1024
 """Files come in blocks of up to about this many rows; with fewer, blocks are decoded repeatedly."""

@@ -13,7 +13,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from inference.products.cog import RasterLayout, cog_rows
 from polynya.errors import SceneError
 from polynya.recipe.classes import ClassScheme
-from polynya.scenes.reading import Scene
+from polynya.scenes.scene import Scene
 
 
 def write_map(

@@ -34,7 +34,7 @@ from rasterio.windows import Window
 from polynya.errors import OutputError
 from polynya.progress import step
 from polynya.scenes.place import ControlPoints
-from polynya.scenes.reading import Scene
+from polynya.scenes.scene import Scene
 from polynya.storage.files import UnreadableError, temporary_file, whole_file
 
 _COG_OPTIONS = {"BLOCKSIZE": 512, "COMPRESS": "DEFLATE", "BIGTIFF": "IF_SAFER"}

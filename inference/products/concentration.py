@@ -15,7 +15,7 @@ from inference.products.cog import ROWS, RasterLayout
 from polynya.errors import RecipeError
 from polynya.recipe.classes import ClassScheme
 from polynya.recipe.inference import ConcentrationOptions
-from polynya.scenes.reading import Scene
+from polynya.scenes.scene import Scene
 
 _SEA_ICE = {
     "total": ("thin_ice", "thick_ice"),

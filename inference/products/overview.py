@@ -17,7 +17,8 @@ from polynya.recipe.recipe import Recipe
 from polynya.recipe.thresholds import Profile
 from polynya.report.blocks import Blocks
 from polynya.report.pictures import draw_panels, thinning
-from polynya.scenes.reading import Scene, read_scene
+from polynya.scenes.reading import read_scene
+from polynya.scenes.scene import Scene
 from polynya.scenes.truth import read_truth, truth_path
 
 _ROWS = 1024

@@ -14,7 +14,8 @@ from inference.products.cog import ROWS, RasterLayout, raster_rows
 from polynya.grid import Tile
 from polynya.rasters.opening import opened_raster
 from polynya.recipe.classes import ClassScheme
-from polynya.scenes.reading import Scene, read_scene
+from polynya.scenes.reading import read_scene
+from polynya.scenes.scene import Scene
 
 _OPACITY = 0.5
 """Share of the class colour in an overlay."""

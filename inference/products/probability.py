@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from inference.predict.windows import Probabilities
 from inference.products.cog import RasterLayout
 from polynya.recipe.classes import ClassScheme
-from polynya.scenes.reading import Scene
+from polynya.scenes.scene import Scene
 
 STEP = 0.004
 """What one step of a stored number is worth: 250 is 1."""

@@ -29,7 +29,7 @@ from inference.products.polygons.vectors import VectorFiles
 from inference.products.probability import STEP, entropy, entropy_layout, probability_layout, stored
 from polynya.recipe.classes import ClassScheme
 from polynya.recipe.inference import InferenceOptions, PolygonOptions
-from polynya.scenes.reading import Scene
+from polynya.scenes.scene import Scene
 
 Codes = NDArray[np.uint8]
 

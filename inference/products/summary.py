@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from inference.ground.measures import class_areas, pixel_areas
 from polynya.recipe.classes import ClassScheme
-from polynya.scenes.reading import Scene
+from polynya.scenes.scene import Scene
 
 PRODUCT_COLUMNS = ("mean_entropy", "polygons", "dropped_regions", "dropped_pixels")
 """Columns of products that not every run writes; empty where it doesn't."""

@@ -19,7 +19,7 @@ from polynya import __version__
 from polynya.errors import OutputError
 from polynya.recipe.classes import ClassScheme
 from polynya.recipe.inference import ProductName
-from polynya.scenes.reading import Scene
+from polynya.scenes.scene import Scene
 from polynya.storage.files import write_text
 from polynya.storage.ownership import is_ours, remove_file
 from polynya.storage.uris import href

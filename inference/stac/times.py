@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from polynya.errors import SceneError
 from polynya.rasters.opening import opened_raster
-from polynya.scenes.reading import Scene
+from polynya.scenes.scene import Scene
 
 _TAGS = (
     "ACQUIRED",  # `polynya scenes`

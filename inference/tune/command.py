@@ -18,7 +18,7 @@ from inference.predict.windows import Band, Codes, Probabilities
 from polynya.errors import SceneError
 from polynya.progress import track
 from polynya.report.tables import Table
-from polynya.scenes.reading import Scene
+from polynya.scenes.scene import Scene
 from polynya.scenes.truth import read_truth, truth_path
 from polynya.storage.locks import locked
 from polynya.storage.ownership import check_free

@@ -118,3 +118,25 @@ def stretched(
     # a product has an offset or not.
     levels = np.round((reflectance - low) / (high - low) * 255, 6)
     return np.clip(np.rint(levels), 1, 255).astype(np.uint8)
+
+
+def physical_values(
+    numbers: NDArray[Any], valid: NDArray[np.bool_], scales: Any, offsets: Any
+) -> NDArray[np.float32]:
+    """Values of numbers: number * scale + offset, NaN where missing.
+
+    Args:
+        numbers: (..., B).
+        valid: bool (..., B).
+        scales: B numbers.
+        offsets: B numbers.
+
+    Returns:
+        float32 (..., B).
+    """
+    scale, offset = np.asarray(scales, np.float32), np.asarray(offsets, np.float32)
+    values = numbers.astype(np.float32)
+    if not ((scale == 1).all() and (offset == 0).all()):
+        values = values * scale + offset
+    values[~valid] = np.nan
+    return values

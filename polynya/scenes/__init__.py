@@ -7,7 +7,8 @@ from polynya.lazy import lazy_names
 if TYPE_CHECKING:
     from polynya.names import scene_id
     from polynya.scenes.finding import SceneRef, find_scenes
-    from polynya.scenes.reading import Scene, open_scene, read_scene
+    from polynya.scenes.reading import open_scene, read_scene
+    from polynya.scenes.scene import Scene
 
 __all__ = ["Scene", "SceneRef", "find_scenes", "open_scene", "read_scene", "scene_id"]
 
@@ -15,7 +16,7 @@ __all__ = ["Scene", "SceneRef", "find_scenes", "open_scene", "read_scene", "scen
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "Scene": "polynya.scenes.reading:Scene",
+        "Scene": "polynya.scenes.scene:Scene",
         "SceneRef": "polynya.scenes.finding:SceneRef",
         "find_scenes": "polynya.scenes.finding:find_scenes",
         "open_scene": "polynya.scenes.reading:open_scene",

@@ -9,7 +9,7 @@ what is missing in each band, and a model sees their physical values (reflectanc
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,53 +18,13 @@ from polynya.errors import SceneError
 from polynya.grid import Tile
 from polynya.names import printable
 from polynya.rasters.opening import opened_raster, tile_window
+from polynya.recipe.recipe import SceneOptions
 from polynya.scenes.band_names import common_name, find_band
 from polynya.scenes.land import read_land
+from polynya.scenes.scene import DTYPES, BandSet, InputBand, Scene
 from polynya.scenes.validity import find_validity, nodata_value, read_valid
 
-if TYPE_CHECKING:
-    from polynya.recipe.recipe import SceneOptions
-    from polynya.scenes.reading import Scene
-
-DTYPES = ("uint8", "uint16", "int16", "float32")
 _KEY = "scene.inputs"
-
-
-@dataclass(frozen=True)
-class InputBand:
-    """One band of a file. Value = number * scale + offset."""
-
-    name: str
-    """As the recipe names it; for one that it gives by number, the common name or the name in the
-    file, or 'band_3'."""
-    index: int
-    """1-based, in the file."""
-    scale: float = 1.0
-    offset: float = 0.0
-    nodata: float | None = None
-    """Number that means missing; None: the file gives none."""
-
-
-@dataclass(frozen=True)
-class BandSet:
-    """Bands of one file, in the order in which a model sees them."""
-
-    bands: tuple[InputBand, ...]
-    dtype: str
-    """Type of their numbers, one of `DTYPES`."""
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(band.name for band in self.bands)
-
-    @property
-    def indexes(self) -> tuple[int, ...]:
-        return tuple(band.index for band in self.bands)
-
-    def values(self, numbers: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
-        """Physical values of numbers; see `physical_values`."""
-        scales, offsets = ([getattr(b, key) for b in self.bands] for key in ("scale", "offset"))
-        return physical_values(numbers, valid, scales, offsets)
 
 
 @dataclass(frozen=True)
@@ -82,28 +42,6 @@ class BandPixels:
             np.ascontiguousarray(self.numbers[tile.slices]),
             np.ascontiguousarray(self.valid[tile.slices]),
         )
-
-
-def physical_values(
-    numbers: NDArray[Any], valid: NDArray[np.bool_], scales: Any, offsets: Any
-) -> NDArray[np.float32]:
-    """Values of numbers: number * scale + offset, NaN where missing.
-
-    Args:
-        numbers: (..., B).
-        valid: bool (..., B).
-        scales: B numbers.
-        offsets: B numbers.
-
-    Returns:
-        float32 (..., B).
-    """
-    scale, offset = np.asarray(scales, np.float32), np.asarray(offsets, np.float32)
-    values = numbers.astype(np.float32)
-    if not ((scale == 1).all() and (offset == 0).all()):
-        values = values * scale + offset
-    values[~valid] = np.nan
-    return values
 
 
 def find_band_set(source: Any, uri: str, options: SceneOptions) -> BandSet | None:

@@ -18,7 +18,7 @@ from polynya.rasters.references import Decision, ending, find_references, is_loc
 from polynya.storage.stores import answering_store, gdal_path, server_headers
 
 if TYPE_CHECKING:
-    from polynya.scenes.reading import Scene
+    from polynya.scenes.scene import Scene
 
 _CHUNK = 4 * 2**20
 _THREADS = 4

@@ -8,9 +8,8 @@ straight edge there may be an arc here. A pixel is land if its centre is.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,29 +29,14 @@ from polynya.rasters.references import is_network
 from polynya.rasters.relay import proxy_settings
 from polynya.recipe.recipe import SceneOptions
 from polynya.scenes.layers import beside
+from polynya.scenes.scene import LandSource, Scene
 from polynya.storage.stores import gdal_options, gdal_path
-
-if TYPE_CHECKING:
-    from polynya.scenes.reading import Scene
 
 _STEM = "{stem}"
 _MARGIN = 0.1
 """Of the scene's extent, around it."""
 _EDGES = 400
 """Parts of the extent into which long edges are divided."""
-
-
-@dataclass(frozen=True)
-class LandSource:
-    """Where the land of a scene is. Small and picklable."""
-
-    path: str
-    """Absolute, or a URI."""
-    is_raster: bool
-    on_grid: bool
-    """A raster with the scene's own pixels."""
-    values: tuple[int, ...] | None
-    """Values of a raster that are land; None: all but 0."""
 
 
 def find_land(source: Any, uri: str, has_place: bool, options: SceneOptions) -> LandSource | None:

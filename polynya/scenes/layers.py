@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,10 +25,8 @@ from polynya.grid import Tile
 from polynya.rasters.opening import band_number, check_size, opened_raster, tile_window
 from polynya.rasters.references import Decision, is_local_file
 from polynya.recipe.recipe import LayerOptions, SceneOptions
+from polynya.scenes.scene import LayerSources, Scene, SceneLayers
 from polynya.storage.stores import gdal_path
-
-if TYPE_CHECKING:
-    from polynya.scenes.reading import Scene
 
 _AUTO = "auto"
 _SENTINEL2_NAMES = {"nir": ("B08", "B8"), "swir": ("B11",), "cirrus": ("B10",)}
@@ -54,46 +51,6 @@ _Numbers = NDArray[np.float64]
 _BORDER_POINTS = 21
 _TOLERANCE = 0.5
 """Pixels of the cloud layer by which it may end before the scene."""
-
-
-@dataclass(frozen=True)
-class LayerSources:
-    """Where the layers of a scene are. Small and picklable."""
-
-    nir: int | None
-    """1-based band, as the next two."""
-    swir: int | None
-    cirrus: int | None
-    clouds_uri: str | None
-    """The scene's own file or another; None without a cloud layer."""
-    clouds_band: int
-    """1-based band of the cloud layer."""
-    clouds_on_grid: bool
-    """The cloud layer has the scene's own grid; otherwise it is resampled."""
-    cloud_values: tuple[int, ...]
-    """Its values that mean opaque cloud."""
-    sun_azimuth: float | None
-    """Degrees clockwise from north, 0..360."""
-    sun_elevation: float | None
-    """Degrees above the horizon."""
-
-
-@dataclass(frozen=True)
-class SceneLayers:
-    """What a scene, or a part of it, holds beside its colours; None: not asked for or not there."""
-
-    nir: NDArray[np.float32] | None
-    """Near infrared: reflectance (H, W), in 8-bit files number / 255; 0 where it has no data."""
-    swir: NDArray[np.float32] | None
-    """Short-wave infrared, likewise."""
-    cirrus: NDArray[np.float32] | None
-    """Cirrus band, likewise."""
-    opaque_cloud: NDArray[np.bool_] | None
-    """(H, W), True where the product's own layer says opaque cloud."""
-    sun_azimuth: float | None
-    """Direction of the sun, degrees clockwise from north (not from the top of the image)."""
-    sun_elevation: float | None = None
-    """Degrees above the horizon."""
 
 
 def find_layers(source: Any, uri: str, dtype: str, scene: SceneOptions) -> LayerSources:

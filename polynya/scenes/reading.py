@@ -9,9 +9,9 @@ a mask of valid pixels. Nodata is known per pixel from alpha, masks, nodata valu
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from polynya.errors import SceneError
 from polynya.grid import Tile
 from polynya.names import printable, scene_id
 from polynya.rasters.opening import band_number, check_size, check_whole, opened_raster, tile_window
-from polynya.rasters.references import Decision, decide_references
+from polynya.rasters.references import decide_references
 from polynya.rasters.scaling import (
     FARTHEST_STRETCH,
     check_reach,
@@ -28,77 +28,18 @@ from polynya.rasters.scaling import (
     stretch_table,
     stretched,
 )
-from polynya.recipe.recipe import COLORS, SceneOptions
-from polynya.scenes.band_set import DTYPES, BandSet, find_band_set
+from polynya.recipe.recipe import SceneOptions
+from polynya.scenes.band_set import find_band_set
 from polynya.scenes.bands import find_colors
-from polynya.scenes.land import LandSource, find_land, read_land
-from polynya.scenes.layers import LayerSources, find_layers
-from polynya.scenes.place import ControlPoints, read_place
+from polynya.scenes.land import find_land, read_land
+from polynya.scenes.layers import find_layers
+from polynya.scenes.place import read_place
+from polynya.scenes.scene import DTYPES, Scene
 from polynya.scenes.validity import find_validity, read_valid
-from polynya.scenes.xarrays import to_xarray
 from polynya.storage.stores import gdal_path
-
-if TYPE_CHECKING:
-    import xarray
 
 _MOST_BEYOND = 0.5
 """Share of numbers above what any stretch reaches; glints are few."""
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What is known of a scene before its pixels are read. Small and picklable."""
-
-    id: str
-    uri: str
-    height: int
-    """Rows."""
-    width: int
-    """Columns."""
-    crs: str | None
-    """'EPSG:n' where there is a code, else WKT; None without georeference."""
-    transform: tuple[float, float, float, float, float, float] | None
-    """Affine coefficients (a, b, c, d, e, f) from pixel to CRS coordinates."""
-    dtype: str
-    """Type of the digital numbers in the file."""
-    band_indexes: tuple[int, ...]
-    """1-based bands of red, green and blue."""
-    scale: float
-    """Reflectance per digital number; 1 for 8-bit images, which are taken as they are."""
-    offset: float
-    """Reflectance at digital number 0."""
-    stretch: tuple[float, float]
-    """Reflectances that become 0 and 255."""
-    zero_is_nodata: bool
-    """The file has no validity of its own, and black means nodata."""
-    layers: LayerSources | None = None
-    """Where its other layers are; None if the recipe asks for none."""
-    control: ControlPoints | None = None
-    """Ground control points or rational polynomials of a scene without geotransform."""
-    place_problem: str = ""
-    """What its georeference lacks for a place on the ground, and how to add it; else empty."""
-    land: LandSource | None = None
-    """Where its land is, which is nodata; None if the recipe names none."""
-    references: Decision = "inside"
-    """Where files may lie that its file refers to, as decided when it was opened."""
-    inputs: BandSet | None = None
-    """Bands that go into shards and models; None: the 8-bit colours."""
-
-    def to_xarray(self) -> xarray.DataArray:
-        """Its colours, uint8 ("band", "y", "x"), 0 where nodata; see `polynya.to_xarray`."""
-        return to_xarray(read_scene(self)[0], self, bands=COLORS, nodata=0)
-
-    @property
-    def has_place(self) -> bool:
-        """Whether `transform` gives coordinates of `crs`; one without the other is no place."""
-        return self.crs is not None and self.transform is not None
-
-    def tile_transform(self, tile: Tile) -> tuple[float, ...] | None:
-        """Affine coefficients of one tile; None without georeference."""
-        if self.transform is None:
-            return None
-        a, b, c, d, e, f = self.transform
-        return (a, b, c + a * tile.col + b * tile.row, d, e, f + d * tile.col + e * tile.row)
 
 
 def open_scene(

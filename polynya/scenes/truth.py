@@ -14,7 +14,7 @@ from polynya.errors import SceneError, TruthError, reason_of
 from polynya.rasters.opening import opened_raster
 from polynya.recipe.classes import ClassScheme
 from polynya.scenes.finding import COMPANIONS
-from polynya.scenes.reading import Scene
+from polynya.scenes.scene import Scene
 from polynya.storage.stores import gdal_path
 
 SKIES = ("clear", "shadow", "cloud", "both")

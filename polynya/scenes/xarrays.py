@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import xarray
 
     from polynya.recipe.classes import ClassScheme
-    from polynya.scenes.reading import Scene
+    from polynya.scenes.scene import Scene
 
 
 def to_xarray(

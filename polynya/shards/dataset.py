@@ -26,9 +26,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from polynya.errors import ShardError, reason_of
+from polynya.rasters.scaling import physical_values
 from polynya.recipe.classes import ClassScheme
 from polynya.recipe.recipe import Recipe, parse_recipe
-from polynya.scenes.band_set import physical_values
 from polynya.shards.manifest import MANIFEST_FILE, read_manifest
 from polynya.storage.folder import Folder
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from polynya.grid import Tile
 from polynya.recipe.recipe import COLORS, Recipe
-from polynya.scenes.band_set import BandPixels, BandSet
-from polynya.scenes.reading import Scene
+from polynya.scenes.band_set import BandPixels
+from polynya.scenes.scene import BandSet, Scene
 from polynya.shards.dataset import FILE_BYTES, ROWS_PER_GROUP, SCHEMA
 from polynya.storage.folder import Folder
 

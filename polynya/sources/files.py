@@ -13,7 +13,8 @@ from polynya.rasters.opening import opened_raster
 from polynya.recipe.acquire import FilesOptions
 from polynya.recipe.recipe import SceneOptions
 from polynya.scenes.finding import find_scenes
-from polynya.scenes.reading import Scene, open_scene
+from polynya.scenes.reading import open_scene
+from polynya.scenes.scene import Scene
 from polynya.scenes.validity import find_validity
 from polynya.sources.access.parallel import each
 from polynya.sources.access.web import Web

@@ -32,7 +32,7 @@ from polynya.errors import ModelError, OutputError, SceneError
 from polynya.recipe.classes import ClassScheme
 from polynya.recipe.recipe import Recipe, load_recipe
 from polynya.scenes.identity import scene_digest
-from polynya.scenes.reading import Scene
+from polynya.scenes.scene import Scene
 from polynya.storage.files import whole_file, write_text
 from polynya.storage.ownership import check_free, is_ours, make_folder, open_output, remove_ours
 from training.model_folder import checkpoints

@@ -13,8 +13,9 @@ from autolabel.filters.illumination.levels import Levels, levels_of
 from autolabel.thresholds.profiles import get_profile
 from polynya.grid import Tile
 from polynya.recipe.recipe import Recipe
-from polynya.scenes.layers import SceneLayers, read_layers
-from polynya.scenes.reading import Scene, read_scene
+from polynya.scenes.layers import read_layers
+from polynya.scenes.reading import read_scene
+from polynya.scenes.scene import Scene, SceneLayers
 
 if TYPE_CHECKING:  # Numba takes half a second to import; only one filter needs it.
     from autolabel.filters.illumination.sky import Sky

@@ -36,7 +36,7 @@ from autolabel.filters.illumination.survey import (
     survey_scene,
 )
 from autolabel.thresholds.brightness import brightness
-from polynya.scenes.layers import SceneLayers
+from polynya.scenes.scene import SceneLayers
 
 _SHADOW_LIMITS = (0.03, 0.12)
 _HAZE_LIMITS = (0.02, 0.1)

@@ -17,7 +17,7 @@ from autolabel.filters.illumination.fields import MAX_HAZE
 from autolabel.filters.illumination.levels import Levels
 from autolabel.filters.illumination.segments import CELL, SCALE, halve, without_specks
 from autolabel.thresholds.brightness import brightness
-from polynya.scenes.layers import SceneLayers
+from polynya.scenes.scene import SceneLayers
 
 CELL_PIXELS = CELL * SCALE
 """Pixels of the image across a cell of the fields."""

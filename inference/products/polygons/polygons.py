@@ -21,7 +21,7 @@ from inference.products.polygons.regions import Regions, add_values, cut_regions
 from inference.products.polygons.vectors import Batch, VectorFiles
 from polynya.progress import console, is_large, track
 from polynya.recipe.classes import ClassScheme
-from polynya.scenes.reading import Scene
+from polynya.scenes.scene import Scene
 
 _EDGES_AT_ONCE = 2_000_000
 """Regions with so many edges of pixels together are outlined at once."""

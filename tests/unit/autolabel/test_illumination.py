@@ -28,7 +28,7 @@ from autolabel.thresholds.profiles import ROSS_SEA_SUMMER
 from data_samples import SKY_KINDS, make_scene
 from polynya.errors import RecipeError
 from polynya.recipe.thresholds import ColorRange, Profile
-from polynya.scenes.layers import SceneLayers
+from polynya.scenes.scene import SceneLayers
 
 NODATA = 255
 

@@ -16,7 +16,7 @@ from autolabel.thresholds.brightness import brightness
 from autolabel.thresholds.profiles import get_profile
 from data_samples import make_scene
 from polynya.recipe.recipe import Recipe
-from polynya.scenes.layers import SceneLayers
+from polynya.scenes.scene import SceneLayers
 from polynya.shards.dataset import open_shards
 
 

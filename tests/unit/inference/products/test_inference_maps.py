@@ -17,7 +17,8 @@ from inference_commands import names
 from polynya.errors import OutputError, SceneError
 from polynya.recipe.classes import SEA_ICE
 from polynya.report.tables import write_table
-from polynya.scenes.reading import Scene, open_scene
+from polynya.scenes.reading import open_scene
+from polynya.scenes.scene import Scene
 from polynya.storage.files import output_folder
 
 TAGS = {"polynya_version": "0", "recipe_digest": "abc", "model_digest": "def", "source": "s.tif"}
