@@ -11,8 +11,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from autolabel.filters.illumination.fields import BETWEEN, THICK, WATER
 from autolabel.filters.illumination.levels import Levels
+from autolabel.filters.illumination.light import BETWEEN, THICK, WATER
 from autolabel.filters.illumination.segments import SCALE
 from autolabel.filters.illumination.survey import CELL_PIXELS
 from polynya.compiled import compiled

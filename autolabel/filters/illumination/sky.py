@@ -25,8 +25,9 @@ from autolabel.filters.illumination.clearing import (
     clear_rows,
     recolor,
 )
-from autolabel.filters.illumination.fields import Light, Weights, solve_light
+from autolabel.filters.illumination.fields import solve_light
 from autolabel.filters.illumination.levels import Levels
+from autolabel.filters.illumination.light import Light, Weights
 from autolabel.filters.illumination.segments import SCALE, cell_parts, find_segments
 from autolabel.filters.illumination.survey import (
     CELL_PIXELS,
@@ -72,7 +73,7 @@ class Sky:
     """Likewise, opacity h of thin cloud: 0 in clear air."""
     kind: NDArray[np.int8]
     """What each segment is, at half resolution: WATER, BETWEEN or THICK of
-    `autolabel.filters.illumination.fields`, NO_KIND where none is large enough."""
+    `autolabel.filters.illumination.light`, NO_KIND where none is large enough."""
     surface: Image
     """V of each segment under a clear sky, likewise."""
     levels: Levels

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from autolabel.filters.illumination.fields import MAX_HAZE
 from autolabel.filters.illumination.levels import Levels
+from autolabel.filters.illumination.light import MAX_HAZE
 from autolabel.filters.illumination.segments import CELL, SCALE, halve, without_specks
 from autolabel.thresholds.brightness import brightness
 from polynya.scenes.scene import SceneLayers

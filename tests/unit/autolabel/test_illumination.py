@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from autolabel import filter_image, label_image
-from autolabel.filters.illumination.fields import BETWEEN, THICK, WATER
 from autolabel.filters.illumination.levels import Levels
+from autolabel.filters.illumination.light import BETWEEN, THICK, WATER
 from autolabel.filters.illumination.sky import (
     clear_brightness,
     clear_sky,
