@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from autolabel.commands import EngineOption, Workers
+from inference.products.registry import parse_products, products_help
 from inference.run.options import MapOptions
-from inference.run.product_choice import parse_products
 from inference.run.scenes import map_scenes
 from polynya.recipe.classes import Palette
 from polynya.recipe.inference import Backend, FirstFilter, Precision
@@ -27,8 +27,7 @@ Products = Annotated[
     str | None,
     typer.Option(
         metavar="NAME,NAME...",
-        help="What is written beside the class map: probability, entropy, polygons, concentration,"
-        " label-png, overlay; all, none; default: the recipe's.",
+        help=f"What is written beside the class map: {products_help()}; default: the recipe's.",
     ),
 ]
 Cell = Annotated[
@@ -80,13 +79,15 @@ def predict(
         model.absolute(),
         out.absolute(),
         overwrite=overwrite,
-        batch_size=batch_size,
-        overlap=overlap,
-        products=parse_products(products),
-        cell=cell,
-        backend=backend,
-        precision=precision,
-        first_filter=first_filter,
-        palette=palette,
+        overrides={
+            "inference.batch_size": batch_size,
+            "inference.overlap": overlap,
+            "inference.products": parse_products(products),
+            "inference.concentration.cell": cell,
+            "inference.backend": backend,
+            "inference.precision": precision,
+            "inference.filter": first_filter,
+            "inference.palette": palette,
+        },
     )
     map_scenes(scenes, options, engine, workers)

@@ -36,8 +36,6 @@ WORK_FOLDER = "_work"
 _PART_PIXELS = 16_000_000
 """Pixels of a part: minutes of work, so that what a lost worker had done is little."""
 _UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
-_OF_BANDS = {"probability", "entropy", "polygons", "concentration"}
-"""Products that need probabilities; without them codes are enough, a twelfth of the bytes."""
 
 
 @dataclass(frozen=True)
@@ -62,10 +60,10 @@ class CodedBand(Band):
         return self.known
 
 
-def scene_parts(model: TrainedModel, scene: Scene, overlap: float | None = None) -> list[Part]:
+def scene_parts(model: TrainedModel, scene: Scene) -> list[Part]:
     """Parts of about the same size; one for scenes that aren't large."""
     label = model.recipe.label
-    bands = len(scene_windows(model, scene, overlap=overlap).spans())
+    bands = len(scene_windows(model, scene).spans())
     wanted = round(scene.height * scene.width / _PART_PIXELS)
     of_whole = (label.images, label.method, label.scope) == ("filtered", "published", "scene")
     # That filter needs the whole scene for every part; and photographs may have to be turned first.
@@ -96,34 +94,28 @@ def remove_parts(folder: Path, scenes: Collection[str], needed: Collection[Path]
                 remove_file(file)
 
 
-def keeps_probabilities(products: tuple[str, ...]) -> bool:
-    """Whether a part must keep more than class codes."""
-    return not _OF_BANDS.isdisjoint(products)
-
-
 def predict_part(
     model: TrainedModel,
     scene: Scene,
     part: Part,
     target: Path,
     *,
-    batch_size: int | None = None,
-    overlap: float | None = None,
     with_probabilities: bool,
 ) -> None:
-    """Predict the bands of a part and leave them in a file, whole or not at all."""
+    """Predict the bands of a part and leave them in a file, whole or not at all.
+
+    Args:
+        model: From `training.model_folder.folder.load_model`.
+        scene: What the part is of.
+        part: Which bands.
+        target: From `part_file`.
+        with_probabilities: Keep the probabilities too; else class codes, a twelfth of the bytes.
+    """
     classes = model.recipe.classes
     decision = read_decision(model.folder, classes.n_classes)
     arrays = {}
     for number, band in enumerate(
-        predict_bands(
-            model,
-            scene,
-            batch_size=batch_size,
-            overlap=overlap,
-            decision=decision,
-            part=range(part.first, part.stop),
-        )
+        predict_bands(model, scene, decision=decision, part=range(part.first, part.stop))
     ):
         arrays[f"row{number}"] = np.array(band.row)
         arrays[f"codes{number}"] = band.codes(classes.nodata, decision.weights)

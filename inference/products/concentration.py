@@ -1,8 +1,9 @@
-"""Ice concentration: the share of ice in the cells of a coarser grid, and how sure it is."""
+"""The product `concentration`: share of ice in the cells of a coarser grid, and how sure it is."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +12,12 @@ from numpy.typing import NDArray
 
 from inference.ground.measures import pixel_size
 from inference.predict.windows import Band
-from inference.products.cog import ROWS, RasterLayout
+from inference.products.cog import ROWS, RasterLayout, cog_rows
+from inference.products.paths import COG, ProductFile
+from inference.products.product import Codes, Product, Target, Writer
 from polynya.errors import RecipeError
 from polynya.recipe.classes import ClassScheme
-from polynya.recipe.inference import ConcentrationOptions
+from polynya.recipe.inference import ConcentrationOptions, InferenceOptions
 from polynya.scenes.scene import Scene
 
 _SEA_ICE = {
@@ -145,3 +148,50 @@ class Concentration:
         cells = (row + np.arange(len(values))) // self._grid.rows
         starts = np.flatnonzero(np.diff(cells, prepend=-1))
         sums[cells[starts]] += np.add.reduceat(across, starts, axis=0)
+
+
+class _ConcentrationWriter(Writer):
+    def __init__(self, target: Target) -> None:
+        options, scene = target.options.concentration, target.scene
+        groups = ice_groups(options, target.classes)
+        grid = concentration_grid(scene, options)
+        self._path, self._layout = target.path(_FILE), concentration_layout(scene, grid, groups)
+        self._tags = {**target.tags, "cell_pixels": f"{grid.columns} x {grid.rows}"}
+        self._sums = Concentration(grid, groups, target.classes.nodata)
+
+    def add(self, band: Band) -> None:
+        self._sums.add(band)
+
+    def finish(self, codes: Codes) -> dict[str, str]:
+        with cog_rows(self._path, self._layout, self._tags) as rows:
+            rows.write_all(self._sums.finish(codes))
+        return {}
+
+
+@contextmanager
+def _open(target: Target) -> Iterator[Writer]:
+    yield _ConcentrationWriter(target)
+
+
+def _tags(options: InferenceOptions, classes: ClassScheme) -> dict[str, str]:
+    concentration = options.concentration
+    groups = ice_groups(concentration, classes)
+    return {
+        "concentration_cell": f"{concentration.cell:g}",
+        "concentration_cell_pixels": str(concentration.cell_pixels),
+        "concentration_ice": "; ".join(
+            f"{group}: {', '.join(classes.names[code] for code in codes)}"
+            for group, codes in groups.items()
+        ),
+    }
+
+
+_FILE = ProductFile("_concentration.tif", "concentration", "Ice concentration", COG)
+PRODUCT = Product(
+    name="concentration",
+    about="share of ice in the cells of a coarser grid",
+    files=(_FILE,),
+    open=_open,
+    needs_probabilities=True,
+    tags=_tags,
+)

@@ -1,19 +1,46 @@
-"""Names of the files that prediction writes of a scene."""
+"""Names of the files that prediction writes of a scene, and what each of them is."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-
-from polynya.recipe.inference import ProductName
+from typing import Literal
 
 COLLECTION_FILE = "collection.json"
+
+# As `pystac.MediaType` has them; pystac takes half a second to import.
+COG = "image/tiff; application=geotiff; profile=cloud-optimized"
+PNG = "image/png"
+GEOPACKAGE = "application/geopackage+sqlite3"
+PARQUET = "application/x-parquet"
 
 
 def model_file(digest: str) -> str:
     """Name of the STAC item of a model, beside the maps that were made with it."""
     return f"model_{digest}.json"
+
+
+@dataclass(frozen=True)
+class ProductFile:
+    """A file of a scene, and its asset in the STAC item."""
+
+    ending: str
+    """What follows the id of the scene in its name."""
+    asset: str
+    """Key of its asset."""
+    title: str
+    """What it holds, as STAC browsers show it."""
+    media_type: str
+    role: Literal["data", "visual", "overview"] = "data"
+    """What it is for, by STAC's names of roles."""
+    has_codes: bool = False
+    """Whether its pixels are class codes; then the asset lists the classes."""
+
+
+MAP = ProductFile(".tif", "map", "Class codes", COG, has_codes=True)
+OVERVIEW = ProductFile(
+    ".png", "overview", "Scene, threshold labels and classes", PNG, role="overview"
+)
 
 
 @dataclass(frozen=True)
@@ -25,59 +52,16 @@ class ProductPaths:
 
     @property
     def map(self) -> Path:
-        return self._named(".tif")
+        return self.named(MAP.ending)
 
     @property
     def item(self) -> Path:
-        return self._named(".json")
+        return self.named(".json")
 
     @property
     def picture(self) -> Path:
-        return self._named(".png")
+        return self.named(OVERVIEW.ending)
 
-    @property
-    def probability(self) -> Path:
-        return self._named("_probability.tif")
-
-    @property
-    def entropy(self) -> Path:
-        return self._named("_entropy.tif")
-
-    @property
-    def concentration(self) -> Path:
-        return self._named("_concentration.tif")
-
-    @property
-    def geopackage(self) -> Path:
-        return self._named("_polygons.gpkg")
-
-    @property
-    def geoparquet(self) -> Path:
-        return self._named("_polygons.parquet")
-
-    @property
-    def label(self) -> Path:
-        return self._named("_label.png")
-
-    @property
-    def color(self) -> Path:
-        return self._named("_color.png")
-
-    @property
-    def overlay(self) -> Path:
-        return self._named("_overlay.png")
-
-    def of(self, products: Iterable[ProductName]) -> list[Path]:
-        """Files of these products, and those that every scene has."""
-        files: dict[ProductName, list[Path]] = {
-            "probability": [self.probability],
-            "entropy": [self.entropy],
-            "concentration": [self.concentration],
-            "polygons": [self.geopackage, self.geoparquet],
-            "label-png": [self.label, self.color],
-            "overlay": [self.overlay],
-        }
-        return [self.map, self.item, self.picture, *(p for name in products for p in files[name])]
-
-    def _named(self, ending: str) -> Path:
+    def named(self, ending: str) -> Path:
+        """The file with this ending; see `ProductFile.ending`."""
         return self.folder / f"{self.scene_id}{ending}"

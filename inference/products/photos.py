@@ -1,4 +1,4 @@
-"""Photographs: turned as their camera says, and shown with their classes as PNG."""
+"""Photographs: turned as their camera says."""
 
 from __future__ import annotations
 
@@ -8,17 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from inference.products.cog import ROWS, RasterLayout, raster_rows
-from polynya.grid import Tile
+from inference.products.cog import RasterLayout, raster_rows
 from polynya.rasters.opening import opened_raster
-from polynya.recipe.classes import ClassScheme
 from polynya.scenes.reading import read_scene
 from polynya.scenes.scene import Scene
-
-_OPACITY = 0.5
-"""Share of the class colour in an overlay."""
 
 # From the stored pixels to the upright image, by the value of EXIF's tag Orientation: mirrored
 # first, then so many quarter turns counterclockwise (CIPA DC-008-2019, 4.6.4 A).
@@ -70,60 +64,3 @@ def _orientation(scene: Scene) -> int:
     with opened_raster(scene.uri) as source:
         text = source.tags().get("EXIF_Orientation", "1").strip()
     return int(text) if text.isdigit() else 1
-
-
-def write_label(
-    path: Path,
-    codes: NDArray[np.uint8],
-    scene: Scene,
-    classes: ClassScheme,
-    tags: dict[str, str],
-    *,
-    colored: bool,
-) -> None:
-    """Write class codes as a PNG.
-
-    Args:
-        path: File to write; it is replaced as a whole.
-        codes: uint8 (H, W), class codes.
-        scene: What they are of.
-        classes: Gives the colours.
-        tags: Provenance, stored as text in the file.
-
-        colored: Give each code its class's colour (a palette, nodata transparent); otherwise the
-            codes are grey values.
-
-    Raises:
-        OutputError: The file can't be written.
-    """
-    layout = RasterLayout(
-        scene.height, scene.width, ("class",), "uint8", None, None, None,
-        colormap=classes.colormap() if colored else None,
-    )  # fmt: skip
-    with raster_rows(path, layout, tags) as rows:
-        rows.write_all(codes)
-        rows.copy(path, "PNG", WRITE_METADATA_AS_TEXT="YES")
-
-
-def write_overlay(
-    path: Path,
-    codes: NDArray[np.uint8],
-    scene: Scene,
-    classes: ClassScheme,
-    tags: dict[str, str],
-) -> None:
-    """Write the scene with its classes' colours over it, half and half, as a PNG.
-
-    Nodata is black, as in the scene. Arguments and errors as for `write_label`.
-    """
-    layout = RasterLayout(
-        scene.height, scene.width, ("red", "green", "blue"), "uint8", None, None, None
-    )
-    with raster_rows(path, layout, tags) as rows:
-        for row in range(0, scene.height, ROWS):
-            part = codes[row : row + ROWS]
-            image, _ = read_scene(scene, Tile(row, 0, len(part), scene.width))
-            mixed = (1 - _OPACITY) * image + _OPACITY * classes.paint(part)
-            shown = np.where((part == classes.nodata)[..., None], image, np.rint(mixed))
-            rows.write(row, shown.astype(np.uint8))
-        rows.copy(path, "PNG", WRITE_METADATA_AS_TEXT="YES")

@@ -1,12 +1,17 @@
-"""Probabilities of classes, and how undecided they are, as rasters of bytes."""
+"""The product `probability`: probabilities of the classes as a raster of bytes."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.predict.windows import Probabilities
-from inference.products.cog import RasterLayout
+from inference.predict.windows import Band
+from inference.products.cog import RasterLayout, RasterRows, cog_rows
+from inference.products.paths import COG, ProductFile
+from inference.products.product import Product, Target, Writer
 from polynya.recipe.classes import ClassScheme
 from polynya.scenes.scene import Scene
 
@@ -18,15 +23,11 @@ _STEPS = 250
 
 def probability_layout(scene: Scene, classes: ClassScheme) -> RasterLayout:
     """A band a class, in the order of the codes."""
-    return _layout(scene, [f"probability of {name}" for name in classes.names])
+    return share_layout(scene, [f"probability of {name}" for name in classes.names])
 
 
-def entropy_layout(scene: Scene) -> RasterLayout:
-    """One band."""
-    return _layout(scene, ["normalised entropy"])
-
-
-def _layout(scene: Scene, bands: list[str]) -> RasterLayout:
+def share_layout(scene: Scene, bands: Sequence[str]) -> RasterLayout:
+    """Bands of shares as `stored` makes them, with the pixels of a scene."""
     return RasterLayout.of_scene(
         scene, bands, dtype="uint8", nodata=NODATA, resampling="AVERAGE", scale=STEP
     )
@@ -44,20 +45,29 @@ def stored(values: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.
     return steps
 
 
-def entropy(probabilities: Probabilities) -> NDArray[np.float32]:
-    """Shannon entropy of each pixel's probabilities over its greatest possible value, ln C.
+class ProbabilityWriter(Writer):
+    """Writes the probabilities of all classes."""
 
-    0: one class has all the probability; 1: all classes have the same. (Shannon 1948, A
-    Mathematical Theory of Communication, section 6.)
+    def __init__(self, rows: RasterRows) -> None:
+        self._rows = rows
 
-    Args:
-        probabilities: float32 (N, W, C), adding up to 1.
+    def add(self, band: Band) -> None:
+        self._rows.write(band.row, stored(band.probabilities, band.valid))
 
-    Returns:
-        float32 (N, W).
-    """
-    total = np.zeros(probabilities.shape[:2], np.float32)
-    for of_class in np.moveaxis(probabilities, -1, 0):
-        # p ln p goes to 0 with p.
-        total -= of_class * np.log(np.maximum(of_class, np.finfo(np.float32).tiny))
-    return total / np.float32(np.log(probabilities.shape[2]))
+
+@contextmanager
+def _open(target: Target) -> Iterator[Writer]:
+    layout = probability_layout(target.scene, target.classes)
+    with cog_rows(target.path(_FILE), layout, target.tags) as rows:
+        target.rows[PRODUCT.name] = rows
+        yield ProbabilityWriter(rows)
+
+
+_FILE = ProductFile("_probability.tif", "probability", "Probability of each class", COG)
+PRODUCT = Product(
+    name="probability",
+    about="how probable each class is, a band a class",
+    files=(_FILE,),
+    open=_open,
+    needs_probabilities=True,
+)

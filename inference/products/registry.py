@@ -1,48 +1,105 @@
-"""The products of one scene beside its class map, written while its bands arrive.
+"""The products of a scene beside its class map: which there are, and all that follows from that.
 
-A product is a `Writer`: it is opened before the first band, gets every band of probabilities and,
-at the end, the class codes of the whole scene. A new one has a class here, a name in
-`polynya.recipe.recipe.ProductName` and files in `inference.products.paths`.
+The names are those of `polynya.recipe.inference.ProductName`. The product `some-name` is `PRODUCT`
+of the module `inference.products.some_name`, which is imported when it is asked for
+(docs/extending.md).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from importlib import import_module
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import get_args
 
 from inference.predict.windows import Band
-from inference.products.cog import RasterRows, cog_rows, raster_rows
-from inference.products.concentration import (
-    Concentration,
-    concentration_grid,
-    concentration_layout,
-    ice_groups,
-)
-from inference.products.paths import ProductPaths
-from inference.products.photos import write_label, write_overlay
-from inference.products.polygons.polygons import write_polygons
-from inference.products.polygons.vectors import VectorFiles
-from inference.products.probability import STEP, entropy, entropy_layout, probability_layout, stored
+from inference.products.paths import MAP, OVERVIEW, ProductFile, ProductPaths
+from inference.products.product import Codes, Product, Target, Writer
+from polynya.errors import RecipeError
 from polynya.recipe.classes import ClassScheme
-from polynya.recipe.inference import InferenceOptions, PolygonOptions
+from polynya.recipe.inference import InferenceOptions, ProductName
 from polynya.scenes.scene import Scene
 
-Codes = NDArray[np.uint8]
+PRODUCT_NAMES: tuple[ProductName, ...] = get_args(ProductName)
+ALL, NONE = "all", "none"
 
 
-class Writer:
-    """What a product does with a prediction; nothing, as long as it doesn't say more."""
+def find_product(name: ProductName) -> Product:
+    """The product of a name."""
+    product: Product = import_module(f"inference.products.{name.replace('-', '_')}").PRODUCT
+    return product
 
-    def add(self, band: Band) -> None:
-        """Take some rows; they follow each other from the top."""
 
-    def finish(self, codes: Codes) -> dict[str, str]:
-        """Take the class codes, uint8 (H, W); return columns of the summary."""
-        return {}
+def products_of(names: Iterable[ProductName]) -> list[Product]:
+    """The products of some names, in the order of `PRODUCT_NAMES`."""
+    wanted = set(names)
+    return [find_product(name) for name in PRODUCT_NAMES if name in wanted]
+
+
+def parse_products(text: str | None) -> tuple[ProductName, ...] | None:
+    """Names of products from the command line.
+
+    Args:
+        text: Names with commas between, "all" or "none"; None if the option wasn't given.
+
+    Raises:
+        RecipeError: A name that is no product's.
+    """
+    if text is None:
+        return None
+    if text in (ALL, NONE):
+        return PRODUCT_NAMES if text == ALL else ()
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in PRODUCT_NAMES:
+            raise RecipeError(
+                f"--products has '{name}', which is no product; take some of"
+                f" {', '.join(PRODUCT_NAMES)} with commas between, or {ALL} or {NONE}."
+            )
+    return tuple(name for name in PRODUCT_NAMES if name in names)
+
+
+def products_help() -> str:
+    """Names of all products with a few words on each, for `--help`."""
+    known = [f"{product.name} ({product.about})" for product in products_of(PRODUCT_NAMES)]
+    return f"{'; '.join(known)}; {ALL}; {NONE}"
+
+
+def listed_files(products: Iterable[ProductName]) -> list[ProductFile]:
+    """Files of a scene that its STAC item lists: map, overview and those of the products.
+
+    They come in the order in which the products are named.
+    """
+    return [MAP, OVERVIEW, *(file for name in products for file in find_product(name).files)]
+
+
+def product_paths(paths: ProductPaths, products: Iterable[ProductName]) -> list[Path]:
+    """Where the files of a scene are: map, STAC item, overview and those of the products."""
+    files = (file for name in products for file in find_product(name).files)
+    return [paths.map, paths.item, paths.picture, *(paths.named(file.ending) for file in files)]
+
+
+def product_columns() -> list[str]:
+    """Columns of the summary that not every run fills; empty where it doesn't."""
+    return [column for product in products_of(PRODUCT_NAMES) for column in product.columns]
+
+
+def needs_probabilities(products: Iterable[ProductName]) -> bool:
+    """Whether one of the products needs more than class codes."""
+    return any(find_product(name).needs_probabilities for name in products)
+
+
+def product_tags(options: InferenceOptions, classes: ClassScheme) -> dict[str, str]:
+    """What decides the content of the chosen products, as metadata; empty for the map alone.
+
+    Raises:
+        RecipeError: A product doesn't fit the classes.
+    """
+    tags = {} if options.palette == "standard" else {"palette": str(options.palette)}
+    for product in products_of(options.products):
+        tags |= product.tags(options, classes)
+    return tags
 
 
 @contextmanager
@@ -52,7 +109,7 @@ def open_writers(
     classes: ClassScheme,
     options: InferenceOptions,
     tags: dict[str, str],
-) -> Iterator[SceneWriters]:
+) -> Iterator[Writer]:
     """Open the products that `options` asks for; they are all there when the block ends.
 
     Nothing is left of them if the block raises.
@@ -64,159 +121,31 @@ def open_writers(
         options: Which products, and how.
         tags: Provenance.
 
+    Yields:
+        A writer that hands what it gets to each product.
+
     Raises:
         RecipeError: A product doesn't fit the classes.
         OutputError: A file can't be written.
     """
+    target = Target(paths, scene, classes, options, tags)
     with ExitStack() as stack:
-        yield SceneWriters(stack, paths, scene, classes, options, tags)
+        wanted = products_of(options.products)
+        yield _Writers([stack.enter_context(product.open(target)) for product in wanted])
 
 
-class SceneWriters(Writer):
+class _Writers(Writer):
     """All the wanted products of one scene."""
 
-    def __init__(
-        self,
-        stack: ExitStack,
-        paths: ProductPaths,
-        scene: Scene,
-        classes: ClassScheme,
-        options: InferenceOptions,
-        tags: dict[str, str],
-    ) -> None:
-        wanted = options.products
-        writers: list[Writer] = []
-        if "concentration" in wanted:
-            writers.append(_ConcentrationWriter(paths, scene, classes, options, tags))
-        if "entropy" in wanted:
-            rows = stack.enter_context(cog_rows(paths.entropy, entropy_layout(scene), tags))
-            writers.append(_EntropyWriter(rows))
-        if "probability" in wanted or "polygons" in wanted:
-            layout = probability_layout(scene, classes)
-            opened = (
-                cog_rows(paths.probability, layout, tags)
-                if "probability" in wanted
-                else raster_rows(paths.probability, layout)
-            )
-            rows = stack.enter_context(opened)
-            writers.append(_ProbabilityWriter(rows))
-            if "polygons" in wanted:
-                files = VectorFiles(paths.geopackage, paths.geoparquet, _crs_of(scene), tags)
-                writers.append(_PolygonWriter(files, scene, classes, options.polygons, rows))
-        if "label-png" in wanted:
-            writers.append(_LabelWriter(paths, scene, classes, tags))
-        if "overlay" in wanted:
-            writers.append(_OverlayWriter(paths.overlay, scene, classes, tags))
+    def __init__(self, writers: Sequence[Writer]) -> None:
         self._writers = writers
 
     def add(self, band: Band) -> None:
-        """Hand some rows to each product."""
         for writer in self._writers:
             writer.add(band)
 
     def finish(self, codes: Codes) -> dict[str, str]:
-        """Hand the class codes to each product; columns of the summary by name."""
         columns: dict[str, str] = {}
         for writer in self._writers:
             columns |= writer.finish(codes)
         return columns
-
-
-def _crs_of(scene: Scene) -> str | None:
-    """What the coordinates of polygons are in; None: pixels."""
-    return scene.crs if scene.has_place else None
-
-
-class _ProbabilityWriter(Writer):
-    def __init__(self, rows: RasterRows) -> None:
-        self._rows = rows
-
-    def add(self, band: Band) -> None:
-        self._rows.write(band.row, stored(band.probabilities, band.valid))
-
-
-class _EntropyWriter(Writer):
-    def __init__(self, rows: RasterRows) -> None:
-        self._rows = rows
-        self._sum, self._count = 0.0, 0
-
-    def add(self, band: Band) -> None:
-        values = entropy(band.probabilities)
-        self._rows.write(band.row, stored(values, band.valid))
-        self._sum += float(values[band.valid].sum(dtype=np.float64))
-        self._count += int(band.valid.sum())
-
-    def finish(self, codes: Codes) -> dict[str, str]:
-        return {"mean_entropy": f"{self._sum / self._count:.6f}" if self._count else ""}
-
-
-class _ConcentrationWriter(Writer):
-    def __init__(
-        self,
-        paths: ProductPaths,
-        scene: Scene,
-        classes: ClassScheme,
-        options: InferenceOptions,
-        tags: dict[str, str],
-    ) -> None:
-        groups = ice_groups(options.concentration, classes)
-        grid = concentration_grid(scene, options.concentration)
-        self._path, self._layout = paths.concentration, concentration_layout(scene, grid, groups)
-        self._tags = {**tags, "cell_pixels": f"{grid.columns} x {grid.rows}"}
-        self._sums = Concentration(grid, groups, classes.nodata)
-
-    def add(self, band: Band) -> None:
-        self._sums.add(band)
-
-    def finish(self, codes: Codes) -> dict[str, str]:
-        with cog_rows(self._path, self._layout, self._tags) as rows:
-            rows.write_all(self._sums.finish(codes))
-        return {}
-
-
-class _PolygonWriter(Writer):
-    def __init__(
-        self,
-        files: VectorFiles,
-        scene: Scene,
-        classes: ClassScheme,
-        options: PolygonOptions,
-        probability: RasterRows,
-    ) -> None:
-        self._files, self._scene, self._classes = files, scene, classes
-        self._options, self._probability = options, probability
-
-    def finish(self, codes: Codes) -> dict[str, str]:
-        counts = write_polygons(
-            self._files,
-            codes,
-            self._scene,
-            self._classes,
-            min_pixels=self._options.min_pixels,
-            probability=lambda code: self._probability.read(code + 1),
-            step=STEP,
-        )
-        return {name: str(count) for name, count in vars(counts).items()}
-
-
-class _LabelWriter(Writer):
-    def __init__(
-        self, paths: ProductPaths, scene: Scene, classes: ClassScheme, tags: dict[str, str]
-    ) -> None:
-        self._paths, self._scene, self._classes, self._tags = paths, scene, classes, tags
-
-    def finish(self, codes: Codes) -> dict[str, str]:
-        for path, colored in ((self._paths.label, False), (self._paths.color, True)):
-            write_label(path, codes, self._scene, self._classes, self._tags, colored=colored)
-        return {}
-
-
-class _OverlayWriter(Writer):
-    def __init__(
-        self, path: Path, scene: Scene, classes: ClassScheme, tags: dict[str, str]
-    ) -> None:
-        self._path, self._scene, self._classes, self._tags = path, scene, classes, tags
-
-    def finish(self, codes: Codes) -> dict[str, str]:
-        write_overlay(self._path, codes, self._scene, self._classes, self._tags)
-        return {}

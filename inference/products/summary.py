@@ -9,11 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.ground.measures import class_areas, pixel_areas
+from inference.products.registry import product_columns
 from polynya.recipe.classes import ClassScheme
 from polynya.scenes.scene import Scene
-
-PRODUCT_COLUMNS = ("mean_entropy", "polygons", "dropped_regions", "dropped_pixels")
-"""Columns of products that not every run writes; empty where it doesn't."""
 
 
 def summarise(codes: NDArray[np.uint8], scene: Scene, classes: ClassScheme) -> dict[str, str]:
@@ -51,4 +49,4 @@ def has_data(row: Mapping[str, str], classes: ClassScheme) -> bool:
 def summary_columns(classes: ClassScheme) -> list[str]:
     """Keys of a row in their order: those of `summarise`, then those of products."""
     of_classes = [f"{name}_{what}" for name in classes.names for what in ("share", "km2")]
-    return ["height", "width", "valid_share", *of_classes, *PRODUCT_COLUMNS]
+    return ["height", "width", "valid_share", *of_classes, *product_columns()]

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from inference.predict.parts import Part, keeps_probabilities, part_file, predict_part, scene_parts
+from inference.predict.parts import Part, part_file, predict_part, scene_parts
 from inference.products.paths import ProductPaths
+from inference.products.registry import needs_probabilities
 from inference.run.map_names import NamedScene
 from inference.run.options import MapOptions, model_of, take_one_core, wanted_of
 from inference.run.scene import check_products, is_finished, prediction_tags
@@ -81,14 +82,14 @@ def _plan(ref: SceneRef, options: MapOptions) -> list[_PartTask]:
 def _parts_of(ref: SceneRef, options: MapOptions) -> list[_PartTask]:
     model, wanted = model_of(options), wanted_of(options)
     scene = open_scene(ref.uri, model.recipe.scene, ref.id)
-    parts = scene_parts(model, scene, options.overlap)
+    parts = scene_parts(model, scene)
     if len(parts) == 1:
         return []
-    if not options.overwrite and is_finished(model, scene, options.folder, options.overlap, wanted):
+    if not options.overwrite and is_finished(model, scene, options.folder, wanted):
         return []
     check_products(ProductPaths(options.folder, ref.id), wanted, ref.uri)
-    tags = prediction_tags(model, scene, options.overlap)
-    tags["probabilities"] = str(keeps_probabilities(wanted.products))
+    tags = prediction_tags(model, scene)
+    tags["probabilities"] = str(needs_probabilities(wanted.products))
     return [_PartTask(part, part_file(options.folder, part, tags)) for part in parts]
 
 
@@ -111,7 +112,5 @@ def _predict(task: _PartTask, options: MapOptions) -> None:
         open_scene(task.part.uri, model.recipe.scene, task.part.scene_id),
         task.part,
         task.target,
-        batch_size=options.batch_size,
-        overlap=options.overlap,
-        with_probabilities=keeps_probabilities(wanted_of(options).products),
+        with_probabilities=needs_probabilities(wanted_of(options).products),
     )

@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from inference.products.paths import ProductPaths
+from inference.products.registry import product_paths
 from inference.stac.item import read_items
 from polynya.attempt import Failure, attempt
 from polynya.names import unique_id
@@ -94,7 +95,9 @@ def name_scenes(
         wanted = [known] if known else [ref.id, unique_id(ref.uri)]
         free = [name for name in wanted if not _RESERVED.fullmatch(name)]
         for name in free:
-            files = [path.name.casefold() for path in ProductPaths(folder, name).of(products)]
+            files = [
+                path.name.casefold() for path in product_paths(ProductPaths(folder, name), products)
+            ]
             taken = next((file for file in files if owners.get(file, place) not in places), None)
             if taken is None:
                 named.append(NamedScene(SceneRef(name, ref.uri)))

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from inference.predict.predict import open_model
-from inference.run.product_choice import inference_options
-from polynya.recipe.classes import Palette
-from polynya.recipe.inference import (
-    Backend,
-    FirstFilter,
-    InferenceOptions,
-    Precision,
-    ProductName,
-)
+from inference.products.registry import product_tags
+from polynya.recipe.inference import InferenceOptions
+from polynya.recipe.overrides import resolve
 
 if TYPE_CHECKING:
     from training.model_folder.folder import TrainedModel
+
+_BESIDE_THE_MAP = ("inference.products", "inference.concentration.cell")
+"""Keys that change no map, only what lies beside it. The provenance of a map has those of the
+model's recipe, so that a finished map stays when fewer products are asked for."""
 
 
 @dataclass(frozen=True)
@@ -33,36 +32,17 @@ class MapOptions:
     """Absolute path of the folder for the products."""
     overwrite: bool = False
     """Predict even what an earlier run finished with this model."""
-    batch_size: int | None = None
-    """Windows per call of the model; default from its recipe."""
-    overlap: float | None = None
-    """Share that neighbouring windows have in common; default from the recipe."""
-    products: tuple[ProductName, ...] | None = None
-    """What is written beside the map; default from the recipe."""
-    cell: float | None = None
-    """Edge of a cell of the ice concentration in metres; default from the recipe."""
-    backend: Backend | None = None
-    """What runs the model; default from the recipe."""
-    precision: Precision | None = None
-    """Arithmetic of its layers; default from the recipe."""
-    first_filter: FirstFilter | None = None
-    """Filter before the model sees a scene; default from the recipe."""
-    palette: Palette | None = None
-    """Colours of classes; default from the recipe."""
+    overrides: Mapping[str, object] = field(default_factory=dict)
+    """What the command says in place of keys of the model's recipe (`resolve`)."""
 
 
 def model_of(options: MapOptions) -> TrainedModel:
-    """The model, with what the command says of how it is run in its recipe.
+    """The model, with all that changes a map in its recipe: options of the command too.
 
     Raises:
         ModelError: There is no usable model.
     """
-    said = {
-        "backend": options.backend,
-        "precision": options.precision,
-        "filter": options.first_filter,
-        "palette": options.palette,
-    }
+    said = {key: v for key, v in options.overrides.items() if key not in _BESIDE_THE_MAP}
     return _opened(options.model, tuple((k, v) for k, v in said.items() if v is not None))
 
 
@@ -72,13 +52,16 @@ def wanted_of(options: MapOptions) -> InferenceOptions:
     Raises:
         RecipeError: A product doesn't fit the model's classes.
     """
-    return inference_options(model_of(options).recipe, options.products, options.cell)
+    recipe = resolve(model_of(options).recipe, options.overrides)
+    product_tags(recipe.inference, recipe.classes)  # Raises the error.
+    return recipe.inference
 
 
 @lru_cache(maxsize=1)
-def _opened(folder: Path, said: tuple[tuple[str, str], ...]) -> TrainedModel:
+def _opened(folder: Path, said: tuple[tuple[str, object], ...]) -> TrainedModel:
     """The model of this process: loading takes seconds, so a worker does it once."""
-    return open_model(folder).run_with(**dict(said))
+    model = open_model(folder)
+    return replace(model, recipe=resolve(model.recipe, dict(said)))
 
 
 def take_one_core() -> None:

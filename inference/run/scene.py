@@ -18,9 +18,8 @@ from inference.products.class_map import write_map
 from inference.products.overview import draw_overview, read_preview
 from inference.products.paths import ProductPaths
 from inference.products.photos import upright
-from inference.products.registry import open_writers
+from inference.products.registry import open_writers, product_paths, product_tags
 from inference.products.summary import has_data, summarise, summary_columns
-from inference.run.product_choice import product_tags
 from inference.stac.item import (
     finished_summary,
     mapped_files,
@@ -68,8 +67,6 @@ def map_scene(
     folder: Path,
     *,
     overwrite: bool = False,
-    batch_size: int | None = None,
-    overlap: float | None = None,
     options: InferenceOptions | None = None,
     parts: Sequence[Path] = (),
 ) -> MapResult:
@@ -81,10 +78,6 @@ def map_scene(
         folder: Where the products go; it exists.
 
         overwrite: Predict even if an earlier run finished this scene with this model.
-
-        batch_size: Windows per call of the model; default from the model's recipe.
-        overlap: Share that neighbouring windows have in common; default from the recipe.
-
         options: Which products, and how; default from the model's recipe.
         parts: Files of `inference.predict.parts` with all bands of the scene, if others predicted
         them.
@@ -97,7 +90,7 @@ def map_scene(
     options = options or model.recipe.inference
     classes = model.recipe.shown_classes
     scene = open_scene(ref.uri, model.recipe.scene, ref.id)
-    tags = prediction_tags(model, scene, overlap) | product_tags(options, model.recipe)
+    tags = prediction_tags(model, scene) | product_tags(options, classes)
     finished = None if overwrite else _finished(model, paths, options, tags)
     if finished is not None:
         status: Status = "skipped" if has_data(finished, classes) else "nodata"
@@ -119,8 +112,6 @@ def map_scene(
             codes = predict_scene(
                 model,
                 seen,
-                batch_size=batch_size,
-                overlap=overlap,
                 show_progress=True,
                 on_band=writers.add,
                 bands=read_parts(parts, classes.nodata) if parts else None,
@@ -128,7 +119,7 @@ def map_scene(
             # What an earlier run left is complete no longer; and what this one writes isn't, until
             # the item is there.
             remove_products(paths.item)
-            undo.callback(_remove, paths.of(options.products))
+            undo.callback(_remove, product_paths(paths, options.products))
             summary = summarise(codes, seen, classes) | writers.finish(codes)
             overview = aside.submit(
                 draw_overview, paths.picture, preview.result(), seen, codes, model.recipe
@@ -155,7 +146,7 @@ def check_products(paths: ProductPaths, options: InferenceOptions, uri: str) -> 
     Raises:
         OutputError: There is one.
     """
-    files = paths.of(options.products)
+    files = product_paths(paths, options.products)
     if any(is_same_file(file, uri) for file in files):
         raise OutputError(
             f"A product of {uri} would replace the scene; choose another --out folder."
@@ -178,22 +169,16 @@ def _finished(
     assets = read_item(paths.item).get("assets", {}).values()
     sizes = {paths.folder / asset["href"]: asset.get("file:size") for asset in assets}
     sizes[paths.item] = None
-    for file in paths.of(options.products):
+    for file in product_paths(paths, options.products):
         # Checksums would mean reading everything; a file that was cut is found without.
         if not file.is_file() or sizes.get(file, 0) not in (None, file.stat().st_size):
             return None
     return finished_summary(paths.item, tags, summary_columns(model.recipe.classes))
 
 
-def is_finished(
-    model: TrainedModel,
-    scene: Scene,
-    folder: Path,
-    overlap: float | None,
-    options: InferenceOptions,
-) -> bool:
+def is_finished(model: TrainedModel, scene: Scene, folder: Path, options: InferenceOptions) -> bool:
     """Whether `map_scene` would skip the scene."""
-    tags = prediction_tags(model, scene, overlap) | product_tags(options, model.recipe)
+    tags = prediction_tags(model, scene) | product_tags(options, model.classes)
     return _finished(model, ProductPaths(folder, scene.id), options, tags) is not None
 
 
@@ -202,11 +187,9 @@ def is_same_file(path: Path, uri: str) -> bool:
     return path.exists() and os.path.exists(uri) and path.samefile(uri)
 
 
-def prediction_tags(
-    model: TrainedModel, scene: Scene, overlap: float | None = None
-) -> dict[str, str]:
+def prediction_tags(model: TrainedModel, scene: Scene) -> dict[str, str]:
     """What decides the content of a map, as metadata: version, recipe, model, scene and windows."""
-    windows, options = scene_windows(model, scene, overlap=overlap), model.recipe.inference
+    windows, options = scene_windows(model, scene), model.recipe.inference
     decision = read_decision(model.folder, model.recipe.classes.n_classes)
     return provenance(
         model.recipe,

@@ -132,8 +132,6 @@ def _map(ready: ReadyScene, options: MapOptions) -> MapResult:
         ready.ref,
         options.folder,
         overwrite=options.overwrite,
-        batch_size=options.batch_size,
-        overlap=options.overlap,
         options=wanted_of(options),
         parts=ready.parts,
     )

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning
 
-from inference.products.paths import ProductPaths
+from inference.products.paths import COG, ProductPaths
+from inference.products.registry import listed_files
 from polynya.recipe.classes import ClassScheme
 from polynya.recipe.inference import ProductName
 
@@ -38,43 +39,20 @@ def product_assets(
     """
     import pystac
 
-    cog, png = pystac.MediaType.COG, pystac.MediaType.PNG
-    of_map = ("map", paths.map, "Class codes", cog, "data")
-    of_picture = ("overview", paths.picture, "Scene, threshold labels and classes", png, "overview")
-    known: dict[ProductName, list[tuple[str, Path, str, str, str]]] = {
-        "probability": [
-            ("probability", paths.probability, "Probability of each class", cog, "data")
-        ],
-        "entropy": [
-            ("entropy", paths.entropy, "Normalised entropy of the probabilities", cog, "data")
-        ],
-        "concentration": [("concentration", paths.concentration, "Ice concentration", cog, "data")],
-        "polygons": [
-            ("polygons", paths.geopackage, "Regions", pystac.MediaType.GEOPACKAGE, "data"),
-            (
-                "polygons-parquet",
-                paths.geoparquet,
-                "Regions (GeoParquet)",
-                pystac.MediaType.PARQUET,
-                "data",
-            ),
-        ],
-        "label-png": [
-            ("label", paths.label, "Class codes as grey values", png, "data"),
-            ("color", paths.color, "Class codes with colours", png, "visual"),
-        ],
-        "overlay": [("overlay", paths.overlay, "Classes over the scene", png, "visual")],
-    }
     assets = {}
-    listed = [of_map, of_picture, *(asset for name in products for asset in known[name])]
-    for key, path, title, media_type, role in listed:
+    for file in listed_files(products):
+        path = paths.named(file.ending)
         fields = file_fields(path)
-        if media_type == cog:
+        if file.media_type == COG:
             fields |= _raster_fields(path)
-        if key in ("map", "label", "color"):
+        if file.has_codes:
             fields["classification:classes"] = class_entries(classes)
-        assets[key] = pystac.Asset(
-            path.name, title=title, media_type=media_type, roles=[role], extra_fields=fields
+        assets[file.asset] = pystac.Asset(
+            path.name,
+            title=file.title,
+            media_type=file.media_type,
+            roles=[file.role],
+            extra_fields=fields,
         )
     return assets
 

@@ -21,9 +21,11 @@ from inference_commands import names, rows, run
 from inference_models import make_recipe, save_threshold_model
 from launch import launch
 from polynya.provenance import file_digest
+from polynya.recipe.overrides import resolve
 from polynya.scenes.identity import scene_digest
 from polynya.scenes.reading import open_scene
 from stac_validator import validate_folder
+from training.model_folder.folder import load_model
 
 
 @pytest.fixture(scope="module")
@@ -214,6 +216,23 @@ def test_predict_takes_the_back_end_of_the_command(model, write_scene, tmp_path,
     said = run(*words, "--overwrite", expect=1).output
     assert "OpenVINO is not installed; take 'keras' as --backend" in said
     assert "Failed" not in said
+
+
+def test_options_that_change_a_map_are_in_the_recipe_of_its_provenance(
+    model, write_scene, tmp_path
+):
+    path, recipe = write_scene("in/site.tif", ice_image(70, 70)), load_model(model).recipe
+    digests = {}
+    for words in ((), ("--overlap", "0.25"), ("--batch-size", "2"), ("--products", "entropy")):
+        run("predict", model, path, "--out", tmp_path / "maps", *words)
+        item = json.loads((tmp_path / "maps" / "site.json").read_text())
+        digests[words[:1]] = item["properties"]["polynya:recipe_digest"]
+    assert digests == {
+        (): recipe.digest(),
+        ("--overlap",): resolve(recipe, {"inference.overlap": 0.25}).digest(),
+        ("--batch-size",): resolve(recipe, {"inference.batch_size": 2}).digest(),
+        ("--products",): recipe.digest(),
+    }
 
 
 def test_predict_with_products_that_can_not_be_is_one_sentence(write_scene, tmp_path, model):

@@ -46,9 +46,8 @@ def test_workers_share_a_scene_and_make_the_same_files(model, write_scene, tmp_p
     image[:40, :50] = 0
     scene = write_scene("large.tif", image, nodata=0)
     for engine in ("here", "processes"):
-        options = MapOptions(
-            model, tmp_path / engine, products=("probability", "polygons", "concentration")
-        )
+        products = ("probability", "polygons", "concentration")
+        options = MapOptions(model, tmp_path / engine, overrides={"inference.products": products})
         map_scenes([str(scene)], options, engine, 2)
     here, shared = files_of(tmp_path / "here"), files_of(tmp_path / "processes")
     assert len(here) == 10

@@ -15,7 +15,8 @@ from test_inference_products import fabricated_bands, options_of
 
 from inference.products.class_map import write_map
 from inference.products.paths import ProductPaths
-from inference.products.registry import open_writers
+from inference.products.registry import PRODUCT_NAMES as ALL_PRODUCTS
+from inference.products.registry import open_writers, product_paths
 from inference.products.summary import summarise, summary_columns
 from inference.stac.collection import spatial_extent, write_collection, write_model_item
 from inference.stac.item import (
@@ -33,7 +34,6 @@ from polynya.recipe.recipe import Recipe
 from polynya.storage.files import write_text
 from stac_validator import validate
 
-ALL_PRODUCTS = ("probability", "entropy", "polygons", "concentration", "label-png", "overlay")
 MODEL_TAGS = {**TAGS, "model_digest": "0123456789abcdef"}
 
 
@@ -97,7 +97,7 @@ def test_every_product_is_an_asset_with_size_checksum_and_bands(tmp_path):
     validate(content)
     assets = content["assets"]
     assert {asset["href"] for asset in assets.values()} == {
-        path.name for path in paths.of(ALL_PRODUCTS) if path != paths.item
+        path.name for path in product_paths(paths, ALL_PRODUCTS) if path != paths.item
     }
     for asset in assets.values():
         data = (paths.folder / asset["href"]).read_bytes()
@@ -155,10 +155,10 @@ def test_only_products_of_an_item_of_ours_are_removed(tmp_path):
     content["assets"]["evil"] = {"href": "../elsewhere.tif"}
     content["assets"]["own"] = {"href": "other.tif"}
     write_text(paths.item, json.dumps(content))
-    paths.geopackage.write_text("changed by a user")
+    paths.named("_polygons.gpkg").write_text("changed by a user")
     for path in (paths.item, other, tmp_path / "none.json"):
         remove_products(path)
-    left = ["other.json", "other.tif", paths.geopackage.name, paths.picture.name]
+    left = ["other.json", "other.tif", paths.named("_polygons.gpkg").name, paths.picture.name]
     assert names(tmp_path) == sorted(left)
 
 

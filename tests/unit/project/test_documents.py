@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import WriteScene, ice_image
 
+from inference.products.registry import PRODUCT_NAMES, find_product
 from inference_commands import run
 from inference_models import make_recipe, save_threshold_model
 from polynya.recipe.recipe import load_recipe
@@ -65,3 +66,14 @@ def test_each_program_runs(
     exec(compile(program, "program", "exec"), {})
     for name in os.listdir(tmp_path):
         assert name in ("scenes", "model", "labels.tif", "map.tif")
+
+
+@pytest.mark.parametrize("name", PRODUCT_NAMES)
+def test_every_product_is_in_the_table_of_maps(name: str) -> None:
+    product = find_product(name)
+    first, *others = (file.ending for file in product.files)
+    same = os.path.splitext(first)[0]
+    files = [f"`SCENE{first}`", *(f"`{e.removeprefix(same)}`" for e in others if same in e)]
+    files += [f"`SCENE{ending}`" for ending in others if same not in ending]
+    row = f"| `{name}` | {', '.join(files)} | {product.about} |"
+    assert row in (ROOT / "docs" / "maps.md").read_text("utf-8").splitlines()

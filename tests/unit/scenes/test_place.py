@@ -64,12 +64,12 @@ def test_a_coordinate_system_without_geotransform_is_no_place(tmp_path):
     assert (scene.crs, scene.transform, scene.has_place) == ("EPSG:3031", None, False)
     assert "no geotransform; set one (gdal_edit.py -a_ullr" in scene.place_problem
     paths, _, _ = make(tmp_path / "out", random_codes(64, 96), scene, "polygons", "concentration")
-    frame = geopandas.read_parquet(paths.geoparquet)
+    frame = geopandas.read_parquet(paths.named("_polygons.parquet"))
     assert frame.crs is None
     assert frame["area_m2"].isna().all()
     assert frame["perimeter_m"].isna().all()
     assert frame.total_bounds.tolist() == [0, -64, 96, 0]
-    crs, transform, _, _ = place_in(paths.concentration)
+    crs, transform, _, _ = place_in(paths.named("_concentration.tif"))
     assert (crs, transform) == (None, rasterio.Affine(100, 0, 0, 0, -100, 0))
 
 
@@ -110,10 +110,10 @@ def test_ground_control_points_go_with_map_and_products(tmp_path):
     paths, _, _ = make(tmp_path / "out", codes, scene, *products, concentration={"cell": 330})
     for file, cell in (
         (tmp_path / "map.tif", (1, 1)),
-        (paths.probability, (1, 1)),
-        (paths.entropy, (1, 1)),
+        (paths.named("_probability.tif"), (1, 1)),
+        (paths.named("_entropy.tif"), (1, 1)),
         # On the ground pixels are 11.2 m high and 11.9 m wide.
-        (paths.concentration, (30, 28)),
+        (paths.named("_concentration.tif"), (30, 28)),
     ):
         crs, transform, (points, of_points), _ = place_in(file)
         assert (crs, transform.is_identity) == (None, True)
@@ -121,7 +121,7 @@ def test_ground_control_points_go_with_map_and_products(tmp_path):
         found = [(p.row * cell[0], p.col * cell[1], p.x, p.y, p.z) for p in points]
         expected = [(p.row, p.col, p.x, p.y, p.z) for p in POINTS]
         assert np.array(found) == pytest.approx(np.array(expected))
-    frame = geopandas.read_parquet(paths.geoparquet)
+    frame = geopandas.read_parquet(paths.named("_polygons.parquet"))
     assert frame.crs is None
     assert (frame["area_m2"] / frame["pixels"]).to_numpy() == pytest.approx(133.1, rel=1e-3)
 
@@ -132,7 +132,7 @@ def test_rational_polynomials_go_with_the_map_and_areas_stay_empty(tmp_path):
     write_map(tmp_path / "map.tif", random_codes(64, 96), scene, SEA_ICE, {})
     assert place_in(tmp_path / "map.tif")[3] == POLYNOMIALS
     paths, _, _ = make(tmp_path / "out", random_codes(64, 96), scene, "concentration")
-    assert place_in(paths.concentration)[3] is None
+    assert place_in(paths.named("_concentration.tif"))[3] is None
 
 
 def test_control_points_without_coordinate_system_are_told(tmp_path):

@@ -12,7 +12,8 @@ from rasterio.transform import Affine
 from rio_cogeo import cog_validate
 
 from inference.products.class_map import map_tags, read_map, write_map
-from inference.products.summary import PRODUCT_COLUMNS, summarise, summary_columns
+from inference.products.registry import product_columns
+from inference.products.summary import summarise, summary_columns
 from inference_commands import names
 from polynya.errors import OutputError, SceneError
 from polynya.recipe.classes import SEA_ICE
@@ -147,7 +148,7 @@ def test_summary_counts_areas_and_shares():
     codes = np.array([[0, 1, 1, 255], [2, 2, 2, 255]], np.uint8)
     # On an equal-area map, of pixels of 100 square metres.
     row = summarise(codes, make_scene(2, 4, "EPSG:6931"), SEA_ICE)
-    assert [*row, *PRODUCT_COLUMNS] == summary_columns(SEA_ICE)
+    assert [*row, *product_columns()] == summary_columns(SEA_ICE)
     assert row["valid_share"] == "0.750000"
     assert [row[f"{n}_share"] for n in SEA_ICE.names] == ["0.166667", "0.333333", "0.500000"]
     assert [row[f"{n}_km2"] for n in SEA_ICE.names] == ["0.000100", "0.000200", "0.000300"]

@@ -13,7 +13,7 @@ from test_inference_maps import box_scene, make_scene, random_codes
 from autolabel import label_image
 from inference.ground.measures import map_scale
 from inference.products.overview import draw_overview, read_preview
-from inference.run.product_choice import product_tags
+from inference.products.registry import product_tags
 from inference.stac.assets import class_entries
 from polynya.errors import RecipeError
 from polynya.recipe.classes import OKABE_ITO, SEA_ICE, ClassScheme, LabelClass
@@ -148,8 +148,8 @@ def test_the_palette_is_that_of_pictures_tables_and_metadata():
     assert class_entries(classes)[0]["color_hint"] == "0072B2"
     assert tuple(classes.paint(random_codes(8, 8) * 0)[0, 0]) == (0, 114, 178)
     # Maps with other colours are other files.
-    assert product_tags(COLOUR_BLIND.inference, COLOUR_BLIND) == {"palette": "colour-blind"}
-    assert product_tags(Recipe().inference, Recipe()) == {}
+    assert product_tags(COLOUR_BLIND.inference, COLOUR_BLIND.classes) == {"palette": "colour-blind"}
+    assert product_tags(Recipe().inference, Recipe().classes) == {}
 
 
 def test_more_classes_than_colours_are_one_sentence():

@@ -16,11 +16,11 @@ from test_inference_maps import ROTATED, TAGS, make_scene, random_codes
 
 from inference.predict.windows import Band
 from inference.products.concentration import concentration_grid, ice_groups
+from inference.products.entropy import entropy
 from inference.products.paths import ProductPaths
 from inference.products.photos import upright
-from inference.products.probability import entropy, stored
-from inference.products.registry import open_writers
-from inference.run.product_choice import inference_options, parse_products, product_tags
+from inference.products.probability import stored
+from inference.products.registry import open_writers, parse_products, product_tags
 from inference_commands import names
 from polynya.errors import OutputError, RecipeError, SceneError
 from polynya.recipe.classes import SEA_ICE, ClassScheme, LabelClass
@@ -82,10 +82,10 @@ def test_probability_and_entropy_are_cogs_of_scaled_bytes(tmp_path, size):
     codes, scene = random_codes(*size), make_scene(*size, "EPSG:32622", tuple(ROTATED)[:6])
     paths, probabilities, summary = make(tmp_path, codes, scene, "probability", "entropy")
     valid = codes != 255
-    for path in (paths.probability, paths.entropy):
+    for path in (paths.named("_probability.tif"), paths.named("_entropy.tif")):
         is_cog, errors, _ = cog_validate(path)
         assert is_cog, errors
-    values, profile = read(paths.probability)
+    values, profile = read(paths.named("_probability.tif"))
     assert (profile["dtype"], profile["nodata"]) == ("uint8", 255)
     assert profile["scales"] == (0.004,) * 3
     assert profile["transform"] == ROTATED
@@ -95,13 +95,15 @@ def test_probability_and_entropy_are_cogs_of_scaled_bytes(tmp_path, size):
     assert (values[:, ~valid] == 255).all()
     error = np.abs(values[:, valid] * 0.004 - probabilities[valid].T)
     assert error.max(initial=0) <= 0.002001
-    values, _ = read(paths.entropy)
+    values, _ = read(paths.named("_entropy.tif"))
     expected = -(probabilities * np.log(probabilities)).sum(axis=2)[valid] / np.log(3)
     np.testing.assert_allclose(values[0][valid] * 0.004, expected, atol=0.00201)
     assert (values[0][~valid] == 255).all()
     if valid.any():
         assert float(summary["mean_entropy"]) == pytest.approx(expected.mean(), abs=1e-5)
-    assert names(tmp_path) == sorted(p.name for p in (paths.probability, paths.entropy))
+    assert names(tmp_path) == sorted(
+        p.name for p in (paths.named("_probability.tif"), paths.named("_entropy.tif"))
+    )
 
 
 def test_entropy_is_0_for_certainty_and_1_for_none():
@@ -121,9 +123,9 @@ def test_concentration_is_a_brute_force_count(tmp_path, size):
     paths, probabilities, _ = make(
         tmp_path, codes, scene, "concentration", concentration={"cell": 250}
     )
-    is_cog, errors, _ = cog_validate(paths.concentration)
+    is_cog, errors, _ = cog_validate(paths.named("_concentration.tif"))
     assert is_cog, errors
-    values, profile = read(paths.concentration)
+    values, profile = read(paths.named("_concentration.tif"))
     assert profile["descriptions"] == (
         "total", "total expected", "total uncertainty", "thick", "thick expected",
         "thick uncertainty", "thin", "thin expected", "thin uncertainty", "valid share",
@@ -200,29 +202,26 @@ def test_products_are_chosen_by_command_and_recipe():
     assert parse_products("polygons, entropy") == ("entropy", "polygons")
     with pytest.raises(RecipeError, match="--products has 'maps'"):
         parse_products("maps")
-    recipe = Recipe.model_validate({"inference": {"products": ["polygons"]}})
-    assert inference_options(recipe).products == ("polygons",)
-    assert inference_options(recipe, ()).products == ()
-    chosen = inference_options(recipe, ("concentration",), 500.0)
-    assert (chosen.products, chosen.concentration.cell) == (("concentration",), 500)
-    assert product_tags(chosen, recipe) == {
+    chosen = options_of("concentration", concentration={"cell": 500})
+    assert product_tags(chosen, SEA_ICE) == {
         "concentration_cell": "500",
         "concentration_cell_pixels": "100",
         "concentration_ice": "total: thin_ice, thick_ice; thick: thick_ice; thin: thin_ice",
     }
-    assert product_tags(inference_options(recipe), recipe) == {"polygons_min_pixels": "16"}
-    ponds = Recipe(classes=OTHER)
+    assert product_tags(options_of("polygons"), SEA_ICE) == {"polygons_min_pixels": "16"}
     with pytest.raises(RecipeError, match="'concentration' can't know"):
-        inference_options(ponds, ("concentration",))
+        product_tags(chosen, OTHER)
 
 
 def test_polygons_alone_leave_no_probabilities_behind(tmp_path):
     codes, scene = random_codes(60, 70), make_scene(60, 70)
     paths, probabilities, summary = make(tmp_path, codes, scene, "polygons")
-    assert names(tmp_path) == sorted(p.name for p in (paths.geopackage, paths.geoparquet))
+    assert names(tmp_path) == sorted(
+        p.name for p in (paths.named("_polygons.gpkg"), paths.named("_polygons.parquet"))
+    )
     import geopandas
 
-    frame = geopandas.read_parquet(paths.geoparquet)
+    frame = geopandas.read_parquet(paths.named("_polygons.parquet"))
     assert len(frame) == int(summary["polygons"])
     assert frame["pixels"].min() >= 16
     valid = codes != 255
@@ -288,18 +287,18 @@ def test_photographs_get_labels_and_overlays_as_png(tmp_path):
     assert names(tmp_path / "out") == [
         "photo_color.png", "photo_label.png", "photo_overlay.png",
     ]  # fmt: skip
-    grey = cv2.imread(str(paths.label), cv2.IMREAD_UNCHANGED)
+    grey = cv2.imread(str(paths.named("_label.png")), cv2.IMREAD_UNCHANGED)
     np.testing.assert_array_equal(grey, codes)
-    color = cv2.imread(str(paths.color), cv2.IMREAD_UNCHANGED)
+    color = cv2.imread(str(paths.named("_color.png")), cv2.IMREAD_UNCHANGED)
     np.testing.assert_array_equal(
         color[..., 2::-1][codes != 255], SEA_ICE.paint(codes)[codes != 255]
     )
-    indexes, profile = read(paths.color)
+    indexes, profile = read(paths.named("_color.png"))
     np.testing.assert_array_equal(indexes[0], codes)
     assert profile["colorinterp"] == ["palette"]
     # PNG has a keyword "Source" of its own.
     assert TAGS.items() <= {key.lower(): text for key, text in profile["tags"].items()}.items()
-    overlay = cv2.imread(str(paths.overlay))[..., ::-1].astype(int)
+    overlay = cv2.imread(str(paths.named("_overlay.png")))[..., ::-1].astype(int)
     image, _ = read_scene(scene)
     expected = (image.astype(int) + SEA_ICE.paint(codes)) / 2
     np.testing.assert_allclose(overlay[codes != 255], expected[codes != 255], atol=0.5)
