@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from autolabel.filters.registry import find_filter, light_steps, needs_whole
 from autolabel.plan import shown_id
 from autolabel.scene_tiles import filter_scene
 from autolabel.tasks import Job
@@ -176,7 +177,7 @@ def _scene_panels(scene: Scene, recipe: Recipe) -> list[Panel]:
         seen.add_image(row, 0, image)
         left.add_image(row, 0, filtered)
     panels = [("Scene", seen.image())]
-    if recipe.label.method != "none":
+    if find_filter(recipe.label.method).changes_images:
         panels.append((f"Filtered ({recipe.label.method})", left.image()))
     return panels
 
@@ -185,22 +186,16 @@ def _strips(
     scene: Scene, recipe: Recipe
 ) -> Iterator[tuple[int, NDArray[np.uint8], NDArray[np.uint8]]]:
     """Rows of a scene as it is and as the filter leaves it, which may need all of it at once."""
-    options = recipe.label
+    steps = light_steps(recipe.label)
     rows = max(_STRIP_ROWS // recipe.tiles.size, 1) * recipe.tiles.size
-    whole = None
-    if options.method == "illumination" and options.scope == "scene":
-        from autolabel.filters.illumination.scene_sky import find_sky
-
-        whole = find_sky(scene, recipe)
-    elif options.method == "published" and options.scope == "scene":
+    if needs_whole(recipe.label):
         rows = scene.height
+    whole = None if steps is None else steps.find(scene, recipe)
     for row in range(0, scene.height, rows):
         window = Tile(row, 0, min(rows, scene.height - row), scene.width)
         image, valid = read_scene(scene, window)
         layers = read_layers(scene, window)
         sky = None
-        if whole is not None:
-            from autolabel.filters.illumination.scene_sky import sky_over_rows
-
-            sky = sky_over_rows(whole, row, image, layers, recipe.scene.stretch)
+        if steps is not None:
+            sky = steps.over_rows(whole, row, image, layers, recipe.scene.stretch)
         yield row, image, filter_scene(image, valid, recipe, layers, sky)

@@ -2,40 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autolabel.filters.illumination.levels import levels_of
-from autolabel.filters.published import published_filter
-from autolabel.thresholds.profiles import (
-    Profile,
-    brightness_steps,
-    get_profile,
-    label_by_brightness,
-    label_by_color,
-)
+from autolabel.filters.filter import Labelled, Light
+from autolabel.filters.registry import find_filter
+from autolabel.thresholds.profiles import Profile, get_profile, label_by_color
 from polynya.recipe.classes import SEA_ICE, ClassScheme
+from polynya.recipe.recipe import FilterName as Method
 from polynya.scenes.scene import SceneLayers
 
-if TYPE_CHECKING:  # Numba takes half a second to import; only the illumination filter needs it.
-    from autolabel.filters.illumination.sky import Sky
-
-Method = Literal["none", "published", "illumination"]
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """An image with its labels and what the filter found."""
-
-    label: NDArray[np.uint8]
-    """(H, W), class codes; the scheme's nodata where there is no data or no threshold holds."""
-    filtered: NDArray[np.uint8] | None
-    """(H, W, 3), if asked for."""
-    sky: Sky | None
-    """Cloud and shadow, by the method "illumination"."""
+__all__ = ["Labelled", "Method", "filter_image", "label_and_filter", "label_image"]
 
 
 def filter_image(
@@ -55,7 +34,7 @@ def filter_image(
             confidence: `estimate_sky`, `confidence`); "published" is the paper's filter
             (`autolabel.filters.published`).
         valid: bool (H, W), True where there is data; default: where not all bands are 0.
-        layers: More evidence for "illumination", where the scene has it.
+        layers: More evidence for filters that can use it, where the scene has it.
         stretch: Reflectances of grey levels 0 and 255, to compare `layers` with the image.
 
     Returns:
@@ -65,14 +44,10 @@ def filter_image(
         ValueError: Unknown method, or an image of another shape or type.
     """
     _check(rgb, valid, method)
-    if method == "none":
+    chosen = find_filter(method)
+    if not chosen.changes_images:
         return rgb
-    valid = _not_black(rgb) if valid is None else valid
-    if method == "published":
-        return _published(rgb, valid)
-    from autolabel.filters.illumination.sky import clear_sky, estimate_sky
-
-    return clear_sky(rgb, valid, estimate_sky(rgb, valid, layers=layers, stretch=stretch))
+    return chosen.clear(rgb, _not_black(rgb) if valid is None else valid, layers, stretch)
 
 
 def label_image(
@@ -93,7 +68,7 @@ def label_image(
         profile: Thresholds, by name or as they are.
         valid: bool (H, W), True where there is data; default: where not all bands are 0.
         classes: Scheme of the codes.
-        layers: More evidence for "illumination", where the scene has it.
+        layers: More evidence for filters that can use it, where the scene has it.
         stretch: Reflectances of grey levels 0 and 255, to compare `layers` with the image.
 
     Returns:
@@ -126,7 +101,7 @@ def label_and_filter(
     layers: SceneLayers | None = None,
     stretch: tuple[float, float] = (0.0, 1.0),
     with_filtered: bool = False,
-    sky: Sky | None = None,
+    sky: Light | None = None,
 ) -> Labelled:
     """`label_image` with all that comes of it.
 
@@ -136,59 +111,28 @@ def label_and_filter(
         profile: Thresholds.
         valid: bool (H, W), True where there is data; default: where not all bands are 0.
         classes: Scheme of the codes.
-        layers: More evidence for "illumination", where the scene has it.
+        layers: More evidence for filters that can use it, where the scene has it.
         stretch: Reflectances of grey levels 0 and 255.
         with_filtered: Keep the filtered image; colours take longer than classes.
-        sky: Of these rows (`Sky.rows`), if it is known already; only for "illumination".
+        sky: Of these rows, if it is known already; only for filters that find it
+            (`autolabel.filters.filter.LightSteps`).
 
     Raises:
         ValueError: Unknown method, or an image of another shape or type.
         RecipeError: A profile with classes that the scheme lacks, or that the method can't use.
     """
     _check(rgb, valid, method)
-    if method == "none" and valid is None:
+    chosen = find_filter(method)
+    if valid is None and not chosen.changes_images:
         label = label_by_color(rgb, profile, classes, black_is_nodata=True)
         return Labelled(label, rgb if with_filtered else None, None)
     valid = _not_black(rgb) if valid is None else valid
-    if method == "illumination":
-        return _label_under_sky(rgb, profile, valid, classes, layers, stretch, with_filtered, sky)
-    filtered = rgb if method == "none" else _published(rgb, valid)
+    if chosen.light is not None:
+        return chosen.light.label(rgb, valid, profile, classes, layers, stretch, with_filtered, sky)
+    filtered = chosen.clear(rgb, valid, layers, stretch)
     label = label_by_color(filtered, profile, classes)
     _blank(label, valid, classes.nodata)
     return Labelled(label, filtered if with_filtered else None, None)
-
-
-def _label_under_sky(
-    rgb: NDArray[np.uint8],
-    profile: Profile,
-    valid: NDArray[np.bool_],
-    classes: ClassScheme,
-    layers: SceneLayers | None,
-    stretch: tuple[float, float],
-    with_filtered: bool,
-    sky: Sky | None,
-) -> Labelled:
-    from autolabel.filters.illumination.sky import clear_brightness, clear_sky, estimate_sky
-    from autolabel.thresholds.brightness import brightness
-
-    value = brightness(rgb)
-    if sky is None:
-        levels = levels_of(profile, classes)
-        sky = estimate_sky(rgb, valid, levels=levels, layers=layers, stretch=stretch, value=value)
-    by_color = brightness_steps(profile, classes) is None
-    filtered = clear_sky(rgb, valid, sky) if with_filtered or by_color else None
-    if filtered is None:
-        label = label_by_brightness(clear_brightness(value, valid, sky), profile, classes)
-    else:
-        label = label_by_color(filtered, profile, classes)
-    _blank(label, valid, classes.nodata)
-    return Labelled(label, filtered if with_filtered else None, sky)
-
-
-def _published(rgb: NDArray[np.uint8], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    filtered = published_filter(rgb)
-    filtered[~valid] = 0
-    return filtered
 
 
 def _not_black(rgb: NDArray[np.uint8]) -> NDArray[np.bool_]:

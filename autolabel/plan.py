@@ -14,6 +14,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from autolabel.filters.registry import light_steps, needs_whole
 from polynya.grid import Tile
 from polynya.recipe.recipe import COLORS, LabelOptions, Recipe
 from polynya.scenes.scene import Scene
@@ -106,9 +107,7 @@ def plan_units(
 
 def needs_sky(unit: Unit, options: LabelOptions) -> bool:
     """Whether the unit can't be done before the sky over its whole scene is known."""
-    return (
-        options.method == "illumination" and options.scope == "scene" and not unit.parts[0].is_whole
-    )
+    return light_steps(options) is not None and not unit.parts[0].is_whole
 
 
 def shown_id(scene_id: str) -> str:
@@ -127,10 +126,9 @@ def sky_name(part: Part, recipe: Recipe) -> str:
 
 
 def _bands(scene: Scene, digest: str, recipe: Recipe, wanted: int) -> list[Part]:
-    size, options = recipe.tiles.size, recipe.label
-    whole = Part(scene, 0, scene.height, digest)
-    if options.method == "published" and options.scope == "scene":
-        return [whole]  # It needs medians and thresholds of the whole image at once.
+    size, whole = recipe.tiles.size, Part(scene, 0, scene.height, digest)
+    if needs_whole(recipe.label):
+        return [whole]
     tile_rows = -(-scene.height // size)
     count = min(max(round(whole.bytes / max(wanted, _LEAST_BAND_BYTES)), 1), tile_rows)
     starts = [tile_rows * i // count * size for i in range(count)] + [scene.height]

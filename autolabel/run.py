@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import typer
 
-from autolabel.filters.illumination.levels import levels_of
+from autolabel.filters.registry import find_filter
 from autolabel.inspection import Found, find_contents
 from autolabel.label_pictures import draw_overviews, picture_name
 from autolabel.plan import Unit, needs_sky, plan_units, sky_name
@@ -47,9 +47,6 @@ from polynya.shards.lifecycle import (
 from polynya.shards.manifest import MANIFEST_FILE, SceneResult, read_manifest
 from polynya.storage.folder import Folder, absolute
 from polynya.storage.stores import gdal_path, is_remote
-
-_LEAST_SIZE = 256
-"""Pixels along the longer side; with fewer, the filter's cells of 32 pixels are fewer than 8."""
 
 
 def run_labelling(
@@ -140,12 +137,13 @@ def _carry_out(
 
 def _warn_of_small_scenes(scenes: Sequence[Scene], recipe: Recipe) -> None:
     """The filter needs many surfaces to tell light from them."""
-    small = [scene for scene in scenes if max(scene.height, scene.width) < _LEAST_SIZE]
-    if small and recipe.label.method == "illumination":
+    chosen = find_filter(recipe.label.method)
+    small = [scene for scene in scenes if max(scene.height, scene.width) < chosen.least_size]
+    if small:
         _say(
-            f"Warning: {len(small)} of {len(scenes)} scenes have less than {_LEAST_SIZE} pixels a"
-            " side, where the illumination filter may take surfaces for cloud or shadow; give it"
-            " whole scenes, or set label.method to none in the recipe.",
+            f"Warning: {len(small)} of {len(scenes)} scenes have less than {chosen.least_size}"
+            f" pixels a side, where the {chosen.title} may take surfaces for cloud or shadow;"
+            " give it whole scenes, or set label.method to none in the recipe.",
             "yellow",
         )
 
@@ -217,8 +215,7 @@ def label_found(found: Sequence[Found], job: Job, engine: Engine) -> list[SceneR
 def _check_profile(recipe: Recipe) -> None:
     """A wrong profile is one error, not one for every scene."""
     profile = get_profile(recipe.label.profile)
-    if recipe.label.method == "illumination":
-        levels_of(profile, recipe.classes)
+    find_filter(recipe.label.method).check_profile(profile, recipe.classes)
 
 
 def _noted(

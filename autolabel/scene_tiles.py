@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from autolabel.labels import Labelled, label_and_filter
+from autolabel.filters.filter import Labelled, Light
+from autolabel.filters.registry import find_filter
+from autolabel.labels import label_and_filter
 from autolabel.thresholds.profiles import Profile, get_profile
 from polynya.grid import tile_grid
 from polynya.recipe.recipe import Recipe
 from polynya.scenes.band_set import BandPixels
 from polynya.scenes.scene import SceneLayers
 from polynya.shards.writer import LabelledTile
-
-if TYPE_CHECKING:  # Numba takes half a second to import; only one filter needs it.
-    from autolabel.filters.illumination.sky import Sky
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ def filter_scene(
     valid: NDArray[np.bool_],
     recipe: Recipe,
     layers: SceneLayers | None = None,
-    sky: Sky | None = None,
+    sky: Light | None = None,
 ) -> NDArray[np.uint8]:
     """Filter a scene as its labels were: at once, or each tile alone as the published job does.
 
@@ -56,7 +54,7 @@ def filter_scene(
     Returns:
         uint8 (H, W, 3), 0 where nodata.
     """
-    if recipe.label.method == "none":
+    if not find_filter(recipe.label.method).changes_images:
         return image
     profile = get_profile(recipe.label.profile)
     if recipe.label.scope == "scene":
@@ -75,7 +73,7 @@ def label_pixels(
     recipe: Recipe,
     profile: Profile,
     layers: SceneLayers | None = None,
-    sky: Sky | None = None,
+    sky: Light | None = None,
 ) -> LabelledScene:
     """Label a scene, or some of its rows, as a recipe says.
 
@@ -87,9 +85,9 @@ def label_pixels(
         layers: More evidence, where the scene has it.
         sky: Of these rows, if it is known already: rows alone don't show it.
     """
-    options = recipe.label
+    options, chosen = recipe.label, find_filter(recipe.label.method)
     with_filtered = options.images == "filtered"
-    if options.scope == "tile" and options.method != "none":
+    if options.scope == "tile" and chosen.changes_images:
         filtered, label = np.empty_like(image), np.empty(valid.shape, np.uint8)
         for tile in tile_grid(image.shape[0], image.shape[1], recipe.tiles.size):
             part, seen = np.ascontiguousarray(image[tile.slices]), valid[tile.slices]
@@ -101,19 +99,20 @@ def label_pixels(
 
     result = _label(image, valid, recipe, profile, layers, with_filtered, sky)
     kept = _filtered(result) if with_filtered else image
-    if result.sky is None:
+    if result.sky is None or chosen.light is None:
         return LabelledScene(result.label, kept, None, None, None)
-    thick_cloud = result.sky.hidden(options.most_haze)
-    if options.thick_cloud == "nodata":
-        result.label[thick_cloud] = recipe.classes.nodata
-    uncertain = None
-    if options.uncertain == "nodata":
-        from autolabel.filters.illumination.sky import confidence
-        from autolabel.thresholds.brightness import brightness
-
-        uncertain = confidence(brightness(image), valid, result.sky) < options.least_confidence
+    veiled, thick_cloud, uncertain = None, None, None
+    if "veiled" in chosen.knows:
+        veiled = result.sky.veiled()
+    if "thick_cloud" in chosen.knows:
+        thick_cloud = result.sky.hidden(options.most_haze)
+        if options.thick_cloud == "nodata":
+            result.label[thick_cloud] = recipe.classes.nodata
+    if options.uncertain == "nodata" and "confidence" in chosen.knows:
+        sure = chosen.light.confidence(image, valid, result.sky)
+        uncertain = sure < options.least_confidence
         result.label[uncertain] = recipe.classes.nodata
-    return LabelledScene(result.label, kept, result.sky.veiled(), thick_cloud, uncertain)
+    return LabelledScene(result.label, kept, veiled, thick_cloud, uncertain)
 
 
 def _label(
@@ -123,7 +122,7 @@ def _label(
     profile: Profile,
     layers: SceneLayers | None,
     with_filtered: bool,
-    sky: Sky | None = None,
+    sky: Light | None = None,
 ) -> Labelled:
     return label_and_filter(
         image,

@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from autolabel.filters.illumination.scene_sky import find_sky, pack_sky, sky_over_rows, unpack_sky
+from autolabel.filters.filter import LightSteps
+from autolabel.filters.registry import light_steps
 from autolabel.plan import Part, Unit, needs_sky, sky_name
 from autolabel.scene_tiles import LabelledScene, cut_tiles, label_pixels
 from autolabel.thresholds.profiles import get_profile
@@ -92,7 +94,9 @@ def find_scene_sky(task: SkyTask, job: Job) -> str:
     cv2.setNumThreads(1)
 
     def find() -> None:
-        job.folder.write(task.note, pack_sky(find_sky(task.scene, job.recipe)))
+        steps = light_steps(job.recipe.label)
+        assert steps is not None  # `needs_sky` says so.
+        job.folder.write(task.note, steps.pack(steps.find(task.scene, job.recipe)))
 
     done = attempt(find, task.scene.uri, _DOING, job.retries)
     return done.reason if isinstance(done, Failure) else ""
@@ -149,13 +153,13 @@ def _write_parts(
     Raises:
         OutputError: The shards can't be written, whatever the part.
     """
-    with_sky = needs_sky(unit, job.recipe.label)
+    steps = light_steps(job.recipe.label) if needs_sky(unit, job.recipe.label) else None
     results: list[PartResult] = []
     for number, part in enumerate(unit.parts):
         if number in failed:
             results.append(failed[number])
             continue
-        work = partial(_label_part, part, job, with_sky)
+        work = partial(_label_part, part, job, steps)
         labelled = attempt(work, part.scene.uri, _DOING, job.retries)
         if isinstance(labelled, Failure):
             failed[number] = PartResult(part.scene.id, part.row, labelled.reason)
@@ -187,14 +191,14 @@ def read_note(folder: Folder, unit: Unit) -> list[PartResult]:
 
 
 def _label_part(
-    part: Part, job: Job, with_sky: bool
+    part: Part, job: Job, steps: LightSteps[Any] | None
 ) -> tuple[LabelledScene, NDArray[np.bool_], BandPixels | None]:
     image, valid = read_scene(part.scene, part.window)
     layers = read_layers(part.scene, part.window)
     sky = None
-    if with_sky:
-        whole = unpack_sky(job.folder.read(SkyTask.of(part, job.recipe).note))
-        sky = sky_over_rows(whole, part.row, image, layers, job.recipe.scene.stretch)
+    if steps is not None:
+        whole = steps.unpack(job.folder.read(SkyTask.of(part, job.recipe).note))
+        sky = steps.over_rows(whole, part.row, image, layers, job.recipe.scene.stretch)
     profile = get_profile(job.recipe.label.profile)
     inputs = None if part.scene.inputs is None else read_inputs(part.scene, part.window)
     return label_pixels(image, valid, job.recipe, profile, layers, sky), valid, inputs

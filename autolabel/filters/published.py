@@ -1,4 +1,4 @@
-"""The thin-cloud and shadow filter as its authors run it, step by step, with OpenCV.
+"""The filter `published`, as its authors run it, step by step, with OpenCV.
 
 It is the baseline to reproduce and to beat. Its known weaknesses are part of it: it takes broad
 thin ice for background, brightens hazy water, and knows nothing of nodata.
@@ -9,6 +9,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from autolabel.filters.filter import Filter, Image, Mask, Stretch
+from polynya.scenes.scene import SceneLayers
 
 _WATER_UPPER = (185, 255, 30)
 _DILATION = np.ones((7, 7), np.uint8)
@@ -50,3 +53,17 @@ def published_filter(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _stretch(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
     stretched = cv2.normalize(grey, None, 0, 255, cv2.NORM_MINMAX, cv2.CV_8U)
     return np.asarray(stretched, np.uint8)
+
+
+def _clear(rgb: Image, valid: Mask, layers: SceneLayers | None, stretch: Stretch) -> Image:
+    filtered = published_filter(rgb)
+    filtered[~valid] = 0
+    return filtered
+
+
+FILTER = Filter(
+    name="published",
+    title="published filter",
+    clear=_clear,
+    needs_whole=True,  # Its median, stretches and Otsu's threshold are of the whole image.
+)

@@ -12,7 +12,8 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from autolabel.labels import Method as LabelMethod
+from autolabel.filters.filter import Filter
+from autolabel.filters.registry import FILTER_NAMES, find_filter
 from autolabel.labels import label_and_filter
 from autolabel.thresholds.profiles import get_profile
 from inference.evaluate.scores import (
@@ -46,11 +47,6 @@ from training.model_folder.folder import trained_on
 if TYPE_CHECKING:
     from training.model_folder.folder import TrainedModel
 
-FILTERS: dict[LabelMethod, str] = {
-    "none": "thresholds alone",
-    "published": "published filter",
-    "illumination": "illumination filter",
-}
 MODEL = "model"
 SCENES_FILE = "scenes.csv"
 _TABLES = ("accuracy.csv", "classes.csv", SCENES_FILE, "confusion.csv", "accuracy.md")
@@ -89,7 +85,8 @@ def evaluate(
     trained = open_model(model) if model else None
     recipe = trained.recipe if trained else Recipe()
     opened, missed = open_each([*scenes, *(more_scenes or [])], recipe)
-    methods = {name: _labels_by(method, recipe) for method, name in FILTERS.items()}
+    filters = [find_filter(name) for name in FILTER_NAMES]
+    methods = {chosen.title: _labels_by(chosen, recipe) for chosen in filters}
     if trained or maps:
         known = MapFolder.of(maps) if maps else None
         methods[MODEL] = lambda scene, _, valid: model_codes(trained, known, scene, valid)
@@ -109,17 +106,17 @@ def evaluate(
         )
 
 
-def _labels_by(method: LabelMethod, recipe: Recipe) -> Method:
+def _labels_by(chosen: Filter, recipe: Recipe) -> Method:
     """Labels with one of the filters and the recipe's thresholds."""
 
     def codes(scene: Scene, image: Codes, valid: NDArray[np.bool_]) -> Codes:
         return label_and_filter(
             image,
-            method=method,
+            method=chosen.name,
             profile=get_profile(recipe.label.profile),
             valid=valid,
             classes=recipe.classes,
-            layers=read_layers(scene) if method == "illumination" else None,
+            layers=read_layers(scene) if chosen.layers else None,
             stretch=recipe.scene.stretch,
         ).label
 

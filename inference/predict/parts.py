@@ -21,6 +21,7 @@ import numpy as np
 
 from inference.predict.decision import read_decision
 from inference.predict.predict import predict_bands, scene_windows
+from inference.predict.rows import sees_whole
 from inference.predict.windows import Band, Codes
 from polynya.errors import OutputError
 from polynya.scenes.scene import Scene
@@ -62,12 +63,10 @@ class CodedBand(Band):
 
 def scene_parts(model: TrainedModel, scene: Scene) -> list[Part]:
     """Parts of about the same size; one for scenes that aren't large."""
-    label = model.recipe.label
     bands = len(scene_windows(model, scene).spans())
     wanted = round(scene.height * scene.width / _PART_PIXELS)
-    of_whole = (label.images, label.method, label.scope) == ("filtered", "published", "scene")
-    # That filter needs the whole scene for every part; and photographs may have to be turned first.
-    if of_whole or scene.transform is None:
+    # Every part would filter the whole scene; and photographs may have to be turned first.
+    if sees_whole(model.recipe) or scene.transform is None:
         wanted = 1
     count = max(1, min(wanted, bands))
     ends = [bands * index // count for index in range(count + 1)]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from autolabel.filters.illumination.scene_sky import find_sky, sky_over_rows
+from autolabel.filters.registry import find_filter, light_steps, needs_whole
 from autolabel.scene_tiles import filter_scene
 from inference.predict.windows import Image, Mask, ReadRows
 from polynya.grid import Tile
@@ -37,7 +37,7 @@ def row_reader(scene: Scene, recipe: Recipe, first: int = 0) -> ReadRows:
     """
     recipe = _with_filter(recipe)
     step = _block_rows(recipe)
-    start = 0 if _needs_whole(recipe) else max(first, 0) // step * step
+    start = 0 if sees_whole(recipe) else max(first, 0) // step * step
     return _Rows(scene, _blocks(scene, recipe, start), start)
 
 
@@ -82,9 +82,9 @@ def _no_rows(scene: Scene) -> Image:
     return np.zeros((0, scene.width, len(scene.inputs.bands)), np.float32)
 
 
-def _needs_whole(recipe: Recipe) -> bool:
-    label = recipe.label
-    return (label.images, label.method, label.scope) == ("filtered", "published", "scene")
+def sees_whole(recipe: Recipe) -> bool:
+    """Whether a model sees images that a filter makes of all pixels of a scene at once."""
+    return recipe.label.images == "filtered" and needs_whole(recipe.label)
 
 
 def _block_rows(recipe: Recipe) -> int:
@@ -98,16 +98,18 @@ def _blocks(scene: Scene, recipe: Recipe, start: int) -> Iterator[tuple[Image, M
         yield from _band_blocks(scene, scene.inputs, _block_rows(recipe), start)
         return
     label = recipe.label
-    filtered = label.images == "filtered" and label.method != "none"
-    of_scene = filtered and label.method == "illumination" and label.scope == "scene"
-    whole_sky = find_sky(scene, recipe) if of_scene else None
-    step = scene.height if _needs_whole(recipe) else _block_rows(recipe)
+    filtered = label.images == "filtered" and find_filter(label.method).changes_images
+    steps = light_steps(label) if filtered else None
+    whole_sky = None if steps is None else steps.find(scene, recipe)
+    step = scene.height if sees_whole(recipe) else _block_rows(recipe)
     for row in range(start, scene.height, step):
         window = Tile(row, 0, min(step, scene.height - row), scene.width)
         image, valid = read_scene(scene, window)
         if filtered:
             layers = read_layers(scene, window)
-            sky = whole_sky and sky_over_rows(whole_sky, row, image, layers, recipe.scene.stretch)
+            sky = None
+            if steps is not None:
+                sky = steps.over_rows(whole_sky, row, image, layers, recipe.scene.stretch)
             image = filter_scene(image, valid, recipe, layers, sky)
         yield image, valid
 

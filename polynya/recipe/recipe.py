@@ -153,10 +153,17 @@ ProfileChoice = Annotated[
 """Thresholds by name, or as they are."""
 
 
+FilterName = Literal["none", "published", "illumination"]
+"""Filters before the colour thresholds; each is defined in `autolabel.filters`."""
+
+FIND_CLOUD: tuple[FilterName, ...] = ("illumination",)
+"""Those that know where cloud is thick and how sure a label is."""
+
+
 class LabelOptions(Options):
     """How tiles get their labels."""
 
-    method: Literal["illumination", "published", "none"] = "illumination"
+    method: FilterName = "illumination"
     """Thin-cloud and shadow filter before the colour thresholds: the one that finds the light, the
     paper's, or none."""
     profile: ProfileChoice = "ross-sea-summer"
@@ -178,13 +185,14 @@ class LabelOptions(Options):
 
     @model_validator(mode="after")
     def _nodata_needs_the_sky(self) -> LabelOptions:
-        if self.method == "illumination" and self.scope == "scene":
+        if self.method in FIND_CLOUD and self.scope == "scene":
             return self
+        able = " or ".join(f"'{name}'" for name in FIND_CLOUD)
         for key, value in (("thick_cloud", self.thick_cloud), ("uncertain", self.uncertain)):
             if value == "nodata":
                 raise RecipeError(
                     f"The recipe key 'label.{key}' is 'nodata', which only the method"
-                    " 'illumination' with the scope 'scene' can find; set 'label.method' and"
+                    f" {able} with the scope 'scene' can find; set 'label.method' and"
                     f" 'label.scope' to these, or 'label.{key}' to 'label'."
                 )
         return self

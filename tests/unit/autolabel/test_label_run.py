@@ -354,7 +354,11 @@ def test_a_scene_with_which_anything_goes_wrong_is_a_row_and_the_others_are_done
 
 def test_what_goes_wrong_with_a_sky_is_a_row_too(tmp_path, write_scene, small_bands, monkeypatch):
     paths = [write_scene(f"{name}.tif", ice_image(300, 200)) for name in ("bad", "good")]
-    break_on(monkeypatch, "autolabel.tasks.find_sky", np.linalg.LinAlgError("singular"))
+    break_on(
+        monkeypatch,
+        "autolabel.filters.illumination.scene_sky.read_scene",
+        np.linalg.LinAlgError("singular"),
+    )
     recipe = Recipe.model_validate({"tiles": {"size": 50}})
     _, results = label_here(recipe, tmp_path / "out", *paths)
     assert {r.scene_id: r.status for r in results} == {"bad": "failed", "good": "done"}

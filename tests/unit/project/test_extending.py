@@ -26,6 +26,12 @@ EXAMPLES = {
         "tests/unit/inference/products/test_product_conformance.py",
         "margin",
     ),
+    "A filter": (
+        "autolabel/filters/dark_object.py",
+        "polynya/recipe/recipe.py",
+        "tests/unit/autolabel/test_filter_conformance.py",
+        "dark-object",
+    ),
 }
 
 
