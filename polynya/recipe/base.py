@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import CoreSchema, core_schema
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[int, Field(ge=1, lt=2**31)]
@@ -33,3 +41,55 @@ def _holds_truth(value: object) -> bool:
 
 def _may_be_truth(annotation: Any) -> bool:
     return annotation is bool or any(map(_may_be_truth, get_args(annotation)))
+
+
+class Tagged:
+    """Annotation of a union of options, one or more classes: the value of a key says which it is.
+
+    Each class declares its value as `key: Literal["value"] = "value"`. The value alone stands for
+    its class with all defaults, so `loss: dice` is `loss: {name: dice}`.
+
+    Args:
+        key: Such as `name`.
+        default: Value where the key is missing; None: the key is needed.
+
+    Example:
+        >>> Shape = Annotated[CircleOptions | SquareOptions, Tagged("name")]
+    """
+
+    def __init__(self, key: str, default: str | None = None) -> None:
+        self._key = key
+        self._default = default
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        members = {tag_of(member, self._key): member for member in get_args(source) or (source,)}
+        schema = core_schema.tagged_union_schema(
+            # Brackets: what a message leaves out of the keys that lead to an error.
+            {f"<{tag}>": handler.generate_schema(member) for tag, member in members.items()},
+            discriminator=lambda content: self._tag(content, members),
+            custom_error_type="unknown_tag",
+            custom_error_message=f"needs the key '{self._key}' with one of {', '.join(members)}",
+        )
+        return core_schema.no_info_before_validator_function(
+            lambda content: self._spelt_out(content, members), schema
+        )
+
+    def _tag(self, content: object, known: Any) -> str | None:
+        if isinstance(content, dict):
+            tag = content.get(self._key, self._default)
+        else:
+            tag = getattr(content, self._key, None)
+        return f"<{tag}>" if isinstance(tag, str) and tag in known else None
+
+    def _spelt_out(self, content: object, known: Any) -> object:
+        is_tag = isinstance(content, str) and content in known
+        return {self._key: content} if is_tag else content
+
+
+def tag_of(member: type[BaseModel], key: str) -> str:
+    """The one value that a class of options has for a key; empty unless it has just one."""
+    field = member.model_fields.get(key)
+    values = get_args(field.annotation) if field else ()
+    return values[0] if len(values) == 1 and isinstance(values[0], str) else ""

@@ -8,8 +8,11 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from polynya.names import printable
+from polynya.recipe.base import tag_of
 
 _LONGEST_VALUE = 80
+_TAGS = ("source", "name")
+"""Keys that say which of several options a section has (`Tagged`)."""
 
 
 def describe_errors(error: ValidationError, content: object, model: type[BaseModel]) -> str:
@@ -74,16 +77,10 @@ def _known_keys(keys: Sequence[int | str], content: Any, model: type[BaseModel])
             if key in (name, field.alias)
             for inside in _models_in(field.annotation)
         ]
-    source = content.get("source") if isinstance(content, dict) else None
-    chosen = next((m for m in members if source is not None and _is_of_source(m, source)), None)
-    of = chosen or (members[0] if members else None)
+    tags = {key: content.get(key) for key in _TAGS} if isinstance(content, dict) else {}
+    chosen = [m for m in members if any(tag and tag_of(m, key) == tag for key, tag in tags.items())]
+    of = next(iter(chosen or members), None)
     return sorted(f.alias or name for name, f in of.model_fields.items()) if of else []
-
-
-def _is_of_source(model: type[BaseModel], source: object) -> bool:
-    """Whether a section has the key `source` with this value."""
-    field = model.model_fields.get("source")
-    return field is not None and source in get_args(field.annotation)
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:

@@ -144,6 +144,16 @@ def _profile_tag(content: object) -> str:
 _UNSEEN = {"references"}
 """Keys of a scene that say what may be read, not what becomes of it: no part of any digest."""
 
+_LATER = (("training", ("loss",)),)
+"""Keys that came later. As long as they aren't used, digests of older recipes stay as they were."""
+
+
+def _unused(options: Options, keys: tuple[str, ...]) -> set[str]:
+    """Those of some keys that have their default value."""
+    fields = type(options).model_fields
+    return {key for key in keys if getattr(options, key) == fields[key].default}
+
+
 _NAME_TAG, _RANGES_TAG = "<name>", "<ranges>"
 
 ProfileChoice = Annotated[
@@ -327,13 +337,16 @@ class Recipe(Options):
         Args:
             *sections: Only these sections, for example those that shards depend on; default all.
         """
-        # Keys that came later and are not used leave digests of older recipes as they were.
-        unused = {"land", "land_values"} if self.scene.land is None else set()
-        unused |= {"inputs"} if self.scene.inputs is None else set()
+        later = {"land", "land_values"} if self.scene.land is None else set()
+        later |= {"inputs"} if self.scene.inputs is None else set()
         content = self.model_dump(
             mode="json",
             include=set(sections) or None,
-            exclude={"acquire": True, "scene": _UNSEEN | unused},
+            exclude={
+                "acquire": True,
+                "scene": _UNSEEN | later,
+                **{section: _unused(getattr(self, section), keys) for section, keys in _LATER},
+            },
         )
         if self.features == FeatureOptions():
             content.pop("features", None)

@@ -6,7 +6,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from polynya.errors import RecipeError
 from polynya.recipe.base import Options, Positive, Share
+from polynya.recipe.loss import CrossEntropyOptions, LossOptions
 
 ClassWeight = Annotated[float, Field(ge=0.0, le=1e6)]
 GreyLevel = Annotated[float, Field(ge=0.0, le=255.0)]
@@ -178,11 +180,15 @@ class TrainingOptions(Options):
     plateau_factor: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
     clip_norm: Annotated[float, Field(gt=0.0, le=1e9)] | None = None
     """Greatest Euclidean norm of all gradients of a step together; longer ones are shortened."""
+    loss: LossOptions = CrossEntropyOptions()
+    """What is made as small as possible: crossentropy, binary_crossentropy, focal, dice, jaccard,
+    or a weighted sum of some."""
     class_weights: (
         Literal["none", "balanced"] | tuple[Annotated[float, Field(ge=0.0, le=1e6)], ...]
     ) = "none"
-    """Factor on the loss of a pixel by its class. balanced: valid pixels / (classes x pixels of
-    the class), counted on the training scenes. Or one number a class, in the order of codes."""
+    """Factor on the loss of a pixel by its class, or of the class itself in a mean over classes.
+    balanced: valid pixels / (classes x pixels of the class), counted on the training scenes. Or one
+    number a class, in the order of codes."""
     shuffle: bool = True
     """A new order of the tiles in each epoch."""
     monitor: Literal["mean_iou", "accuracy", "loss"] = "mean_iou"
@@ -203,4 +209,17 @@ class TrainingOptions(Options):
     def _adasum_scales_by_itself(self) -> TrainingOptions:
         if self.horovod.reduction == "adasum" and self.learning_rate_scaling != "none":
             raise ValueError("horovod.reduction 'adasum' needs learning_rate_scaling 'none'")
+        return self
+
+    @model_validator(mode="after")
+    def _losses_of_batches_add_up(self) -> TrainingOptions:
+        if self.accumulate > 1 and not self.loss.adds_up:
+            raise RecipeError(
+                f"The recipe key 'training.accumulate' is {self.accumulate}, but the loss"
+                f" '{self.loss.name}' of 'training.loss' is no mean over pixels or tiles, so the"
+                " gradients of several batches don't add up to its own; set 'training.accumulate'"
+                " to 1 and 'training.batch_size' to more, or take a loss that is such a mean:"
+                " crossentropy, binary_crossentropy, focal, or dice or jaccard with"
+                " 'per_image: true'."
+            )
         return self

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
+
+import numpy as np
 
 from training.ranks.collective import SingleProcess
 
@@ -28,6 +30,25 @@ class ThreadRank(SingleProcess):
         values = list(self._board)
         self._barrier.wait(_SECONDS)
         return values
+
+    def sum(self, value: Any) -> Any:
+        return np.sum(np.stack(self.gather(np.asarray(value))), axis=0)
+
+    def average(self, value: Any) -> Any:
+        return self.sum(value) / self.size
+
+    def sum_tensors(self, tensors: Sequence[Any], name: str) -> list[Any]:
+        """Outside of graphs only: a test runs functions eagerly."""
+        import tensorflow as tf
+
+        return [tf.constant(self.sum(tensor.numpy())) for tensor in tensors]
+
+    def reduce_gradients(self, gradients: Sequence[Any], name: str) -> list[Any]:
+        return self.sum_tensors(gradients, name)
+
+    def broadcast_variables(self, variables: Sequence[Any]) -> None:
+        for variable in variables:
+            variable.assign(self.broadcast(variable.value.numpy()))
 
     def broadcast(self, value: Any) -> Any:
         return self.gather(value)[0]

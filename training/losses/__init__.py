@@ -1,5 +1,7 @@
 """Losses: how far probabilities are from labels, over the pixels that have one."""
 
+from training.losses.base import Loss, one_hot_targets
 from training.losses.crossentropy import masked_crossentropy
+from training.losses.registry import build_loss
 
-__all__ = ["masked_crossentropy"]
+__all__ = ["Loss", "build_loss", "masked_crossentropy", "one_hot_targets"]

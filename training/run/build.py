@@ -24,6 +24,7 @@ from training.input.split import Split, split_scenes
 from training.input.stream import StreamedTiles
 from training.input.tile_cache import open_tiles
 from training.input.validation import ValidationTiles
+from training.losses.registry import build_loss
 from training.models import build
 from training.models.features import FeaturePlan, FeatureStatistics, make_features
 from training.optimisation.schedules import WarmupSchedule, scaled_learning_rate
@@ -267,6 +268,7 @@ def make_trainer(
         done_steps=done_steps,
         done_share=done_epochs / options.epochs,
     )
+    loss = build_loss(options.loss, n_classes=recipe.classes.n_classes, class_weights=class_weights)
     nodata = recipe.classes.nodata
     seed = rank_seed(recipe, collective.rank, done_steps)
     return Trainer(
@@ -274,6 +276,7 @@ def make_trainer(
         keras.optimizers.Adam(schedule, global_clipnorm=options.clip_norm),
         collective,
         nodata=nodata,
+        loss=loss,
         augmentation=[
             *augmentation_layers(
                 options.augment, nodata=nodata, seed=seed, has_gaps=not plan.is_colors
@@ -283,10 +286,12 @@ def make_trainer(
         options=StepOptions(
             accumulate=options.accumulate,
             clip_norm=options.clip_norm,
-            class_weights=class_weights,
             jit=options.jit,
             loss_scaling=options.precision == "float16",
-            pixels=collective.size * options.accumulate * options.batch_size * recipe.tiles.size**2,
+            pixels=collective.size
+            * options.accumulate
+            * options.batch_size
+            * (1 if loss.per_image else recipe.tiles.size**2),
         ),
         learning_rate_scale=schedule.scale,
     )

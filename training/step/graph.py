@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from training.losses.crossentropy import masked_crossentropy
+from training.losses.base import Loss, one_hot_targets
 from training.ranks.collective import Collective
 
 FIRST_LOSS_SCALE = 2.0**15
@@ -20,31 +21,31 @@ STEPS_UNTIL_LARGER_SCALE = 2000
 
 @dataclass(frozen=True)
 class StepOptions:
-    """What a step does beside the plain gradient of the mean loss."""
+    """What a step does beside the plain gradient of the loss."""
 
     accumulate: int = 1
     """Batches whose gradients are added up before the exchange."""
     clip_norm: float | None = None
     """Greatest Euclidean norm of all gradients together, after the exchange."""
-    class_weights: tuple[float, ...] | None = None
-    """Factor on the loss of a pixel by its class."""
     jit: bool = False
     """Compile forward and backward pass with XLA."""
     loss_scaling: bool = False
     """For float16: scale the loss up before the backward pass and the gradients down after it."""
     pixels: int = 1
-    """Of a global step, about and nodata included. Gradients of batches that are added up are
-    divided by the next power of two, so that those of large batches fit into 16 bits. Any value
-    gives the same result otherwise."""
+    """Of a global step, about and nodata included; images, for a loss per image. Gradients of
+    batches that are added up are divided by the next power of two, so that those of large batches
+    fit into 16 bits. Any value gives the same result otherwise."""
 
 
 class TrainingStep:
-    """One step of all ranks. Its loss is the mean over all valid pixels of all their batches.
+    """One step of all ranks. Its loss is that of all valid pixels of all their batches together.
 
-    The pixels of all ranks are counted while the model looks at them, so each rank's gradient is
-    that of its part of the mean, and the sum of these is used as it arrives. With Adasum each rank
-    takes the mean over its own pixels, and what is made of these means depends on how many ranks
-    there are.
+    A loss that is a mean over pixels or images: those of all ranks are counted while the model
+    looks at them, so each rank's gradient is that of its part of the mean. Any other loss: the
+    ranks exchange its sums between forward and backward pass, and each rank's gradient is that of
+    its own sums, times the slopes of the loss at the sums of all. Either way the sum of the ranks'
+    gradients is used as it arrives. With Adasum each rank takes the loss of its own batches, and
+    what is made of these depends on how many ranks there are.
 
     An update with anything in it that is not finite is not made.
 
@@ -52,9 +53,13 @@ class TrainingStep:
         model: From images 0..255 to probabilities.
         optimizer: A Keras optimizer, built.
         collective: The ranks.
+        loss: What the step makes smaller.
         nodata: Label code of pixels that don't count.
         augmentation: Layers on (images, labels).
         options: More.
+
+    Raises:
+        ValueError: Batches are added up, but the loss is no mean.
     """
 
     def __init__(
@@ -63,11 +68,18 @@ class TrainingStep:
         optimizer: keras.optimizers.Optimizer,
         collective: Collective,
         *,
+        loss: Loss,
         nodata: int,
         augmentation: Sequence[keras.layers.Layer],
         options: StepOptions,
     ) -> None:
+        if options.accumulate > 1 and not loss.additive:
+            raise ValueError(
+                "`accumulate` must be 1 with a loss that isn't additive. Received:"
+                f" accumulate={options.accumulate}"
+            )
         self._model = model
+        self._loss = loss
         self._optimizer = optimizer
         self._collective = collective
         self._nodata = nodata
@@ -79,13 +91,14 @@ class TrainingStep:
         self.loss_scale_age = keras.Variable(0, dtype="int32", trainable=False)
         variables = model.trainable_variables if options.accumulate > 1 else []
         self._gradient_sums = [tf.Variable(tf.zeros_like(v.value)) for v in variables]
-        self._sums = tf.Variable(tf.zeros(2, tf.float64))
-        # XLA can't compile Horovod's operations, nor some of the augmentation's.
-        self._gradients = (
-            tf.function(self._loss_and_gradients, jit_compile=True, autograph=False)
-            if options.jit
-            else self._loss_and_gradients
-        )
+        self._sums = tf.Variable(tf.zeros(3, tf.float64))
+        # XLA can't compile Horovod's operations, nor some of the augmentation's. The backward pass
+        # of a compiled function is compiled too.
+        self._gradients: Any = self._total_and_gradients
+        self._forward: Any = self._own_sums
+        if options.jit:
+            compiled = partial(tf.function, jit_compile=True, autograph=False)
+            self._gradients, self._forward = compiled(self._gradients), compiled(self._forward)
         self.accumulate: Any = tf.function(self._accumulate, jit_compile=False, autograph=False)
         self.finish: Any = tf.function(self._finish, jit_compile=False, autograph=False)
 
@@ -96,10 +109,10 @@ class TrainingStep:
     def _accumulate(self, images: Any, labels: Any) -> None:
         """Add the gradients of a batch to those of this rank's step."""
         images, labels = self._augmented(images, labels)
-        gradients, loss = self._gradients(images, labels, tf.constant(1.0 / self._unit))
+        gradients, total = self._gradients(images, labels, tf.constant(1.0 / self._unit))
         for gradient_sum, gradient in zip(self._gradient_sums, gradients, strict=True):
             gradient_sum.assign_add(gradient)
-        self._sums.assign_add(tf.stack([loss, self._count(labels)]))
+        self._sums.assign_add(tf.concat([[total], self._counts(labels)], axis=0))
 
     def _finish(self, images: Any, labels: Any, wants_stop: Any) -> Any:
         """Add the step's last batch, exchange, update.
@@ -110,26 +123,58 @@ class TrainingStep:
             wants_stop: float64 scalar, 1 where this rank was told to stop.
 
         Returns:
-            float64 (6,): loss summed over the valid pixels of all ranks, their number, ranks that
-            want to stop, whether all was finite, this rank's own loss sum, and the seconds from
-            its last gradient to the last one of the exchange.
+            float64 (6,): the loss, the number of valid pixels of all ranks, ranks that want to
+            stop, whether all was finite, this rank's own part of the loss as a sum, and the seconds
+            from its last gradient to the last one of the exchange.
         """
         images, labels = self._augmented(images, labels)
-        own_pixels = self._sums[1] + self._count(labels)
-        counts = tf.stack([own_pixels, wants_stop])
-        pixels, stops = tf.unstack(self._collective.sum_tensors([counts], "counts")[0])
-        divisor = own_pixels if self._collective.adasum else pixels
-        # A batch without any valid pixel has zero gradients: nothing to divide.
-        share = tf.cast(1.0 / tf.maximum(divisor, 1.0), tf.float32)
-        gradients, loss = self._gradients(images, labels, share)
-        own_loss = self._sums[0] + loss
-        gradients = self._take_accumulated(gradients, share)
-        (all_loss,) = self._collective.sum_tensors([own_loss], "loss")
+        own = self._sums[1:] + self._counts(labels)
+        counts = tf.concat([own, [wants_stop]], axis=0)
+        pixels, count, stops = tf.unstack(self._collective.sum_tensors([counts], "counts")[0])
+        if self._loss.additive:
+            divisor = own[1] if self._collective.adasum else count
+            gradients, own_total = self._mean_gradients(images, labels, divisor)
+            (total,) = self._collective.sum_tensors([own_total], "loss")
+            loss = total / tf.maximum(count, 1.0)
+        else:
+            gradients, own_total, loss = self._exchanged_gradients(images, labels)
         ready = _time_after(gradients)
         gradients = self._collective.reduce_gradients(gradients, "gradient")
         waiting = _time_after(gradients) - ready
         finite = tf.cast(self._update(gradients), tf.float64)
-        return tf.stack([all_loss, pixels, stops, finite, own_loss, waiting])
+        return tf.stack([loss, pixels, stops, finite, own_total, waiting])
+
+    def _mean_gradients(self, images: Any, labels: Any, divisor: Any) -> tuple[list[Any], Any]:
+        """Gradients of this rank's part of a mean; and its total of all batches, float64."""
+        # A batch without any valid pixel has zero gradients: nothing to divide.
+        share = tf.cast(1.0 / tf.maximum(divisor, 1.0), tf.float32)
+        gradients, total = self._gradients(images, labels, share)
+        own_total = self._sums[0] + total
+        return self._take_accumulated(gradients, share), own_total
+
+    def _exchanged_gradients(self, images: Any, labels: Any) -> tuple[list[Any], Any, Any]:
+        """For a loss of any kind: gradients of this rank's sums, times the slopes of the loss.
+
+        Returns:
+            The gradients, the sum of this rank's sums (not finite if one of them isn't), and the
+            loss; float64.
+        """
+        with tf.GradientTape() as tape:
+            own = self._forward(images, labels)
+        sums = own
+        if not self._collective.adasum:
+            (sums,) = self._collective.sum_tensors([tf.cast(own, tf.float64)], "sums")
+            sums = tf.cast(sums, tf.float32)
+        with tf.GradientTape() as of_value:
+            of_value.watch(sums)
+            loss = self._loss.value(sums)
+        slopes = of_value.gradient(loss, sums) * self.loss_scale.value
+        variables = [v.value for v in self._model.trainable_variables]
+        gradients = self._unscaled(tape.gradient(own, variables, output_gradients=slopes))
+        loss = tf.cast(loss, tf.float64)
+        if self._collective.adasum:
+            (loss,) = self._collective.sum_tensors([loss / self._collective.size], "loss")
+        return gradients, tf.reduce_sum(tf.cast(own, tf.float64)), loss
 
     def _augmented(self, images: Any, labels: Any) -> tuple[Any, Any]:
         images, labels = tf.cast(images, tf.float32), tf.cast(labels, tf.int32)
@@ -137,25 +182,34 @@ class TrainingStep:
             images, labels = layer(images, labels)
         return images, labels
 
-    def _count(self, labels: Any) -> Any:
-        """Valid pixels, float64."""
-        return tf.reduce_sum(tf.cast(labels != self._nodata, tf.float64))
+    def _counts(self, labels: Any) -> Any:
+        """Valid pixels, and what the loss is a mean over: float64 (2,)."""
+        valid = labels != self._nodata
+        pixels = tf.reduce_sum(tf.cast(valid, tf.float64))
+        if not self._loss.per_image:
+            return tf.stack([pixels, pixels])
+        images = tf.reduce_any(valid, axis=[1, 2])
+        return tf.stack([pixels, tf.reduce_sum(tf.cast(images, tf.float64))])
 
-    def _loss_and_gradients(self, images: Any, labels: Any, share: Any) -> tuple[list[Any], Any]:
-        """Gradients of `share` of the loss sum; and that sum, float64."""
+    def _own_sums(self, images: Any, labels: Any) -> Any:
+        """Sums of the loss over a batch, float32 (size,)."""
+        probabilities = tf.cast(self._model(images, training=True), tf.float32)
+        n_classes = probabilities.shape[-1]
+        targets, valid = one_hot_targets(labels, nodata=self._nodata, n_classes=n_classes)
+        return self._loss.sums(targets, probabilities, valid)
+
+    def _total_and_gradients(self, images: Any, labels: Any, share: Any) -> tuple[list[Any], Any]:
+        """Gradients of `share` of the total of a mean; and that total, float64."""
         with tf.GradientTape() as tape:
-            probabilities = self._model(images, training=True)
-            total, _ = masked_crossentropy(
-                labels,
-                probabilities,
-                nodata=self._nodata,
-                class_weights=self._options.class_weights,
-            )
+            total = self._own_sums(images, labels)[0]
             scaled = total * (self.loss_scale.value * share)
         gradients = tape.gradient(scaled, [v.value for v in self._model.trainable_variables])
-        if self._options.loss_scaling:
-            gradients = [gradient / self.loss_scale.value for gradient in gradients]
-        return gradients, tf.cast(total, tf.float64)
+        return self._unscaled(gradients), tf.cast(total, tf.float64)
+
+    def _unscaled(self, gradients: list[Any]) -> list[Any]:
+        if not self._options.loss_scaling:
+            return gradients
+        return [gradient / self.loss_scale.value for gradient in gradients]
 
     def _take_accumulated(self, gradients: list[Any], share: Any) -> list[Any]:
         """The gradients with those of the batches before, which are forgotten."""

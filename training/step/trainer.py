@@ -12,7 +12,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from polynya.errors import ModelError
-from training.losses.crossentropy import masked_crossentropy
+from training.losses.base import Loss, one_hot_targets
+from training.losses.crossentropy import CrossEntropy
 from training.metrics.confusion import confusion_matrix
 from training.ranks.collective import Collective
 from training.step.graph import StepOptions, TrainingStep
@@ -25,23 +26,18 @@ SMALLEST_LOSS_SCALE = 1.0
 class StepResult:
     """Of one step; the same on every rank but for the last two."""
 
-    loss_sum: float
-    """Over the valid pixels of the global batch, nats."""
+    loss: float
+    """Of the global batch; 0 without valid pixels."""
     pixels: int
-    """Their number."""
+    """Valid ones of the global batch."""
     wants_stop: bool
     """Some rank was told to stop."""
     updated: bool
     """False: float16 overflowed, and the step only lowered the loss scale."""
     rank_loss_sum: float
-    """This rank's part of `loss_sum`."""
+    """This rank's part of the loss, as a sum: finite if that is."""
     waiting_s: float
     """From this rank's last gradient to the last one of the exchange, seconds."""
-
-    @property
-    def loss(self) -> float:
-        """Mean over the valid pixels of the global batch, nats; 0 without any."""
-        return self.loss_sum / max(self.pixels, 1)
 
 
 @dataclass(frozen=True)
@@ -49,7 +45,7 @@ class ValidationResult:
     """Sums over all validation tiles of all ranks."""
 
     loss: float
-    """Mean over valid pixels, nats; NaN without any."""
+    """Of all of them together; NaN without valid pixels."""
     confusion: NDArray[np.int64]
     """(C, C): rows are the truth, columns the prediction."""
 
@@ -85,6 +81,7 @@ class Trainer:
         optimizer: A Keras optimizer.
         collective: The ranks.
         nodata: Label code of pixels that don't count.
+        loss: What training makes smaller; None for cross-entropy.
         augmentation: Layers on (images, labels), applied in the step.
         options: What a step does beside the plain gradient.
         learning_rate_scale: Keras variable, a factor in the optimizer's schedule.
@@ -97,6 +94,7 @@ class Trainer:
         collective: Collective,
         *,
         nodata: int,
+        loss: Loss | None = None,
         augmentation: Sequence[keras.layers.Layer] = (),
         options: StepOptions | None = None,
         learning_rate_scale: Any = None,
@@ -106,6 +104,7 @@ class Trainer:
         self.options = options or StepOptions()
         self._collective = collective
         self._nodata = nodata
+        self._loss = loss or CrossEntropy()
         self._augmentation = tuple(augmentation)
         self._learning_rate_scale = learning_rate_scale
         optimizer.build(model.trainable_variables)
@@ -113,6 +112,7 @@ class Trainer:
             model,
             optimizer,
             collective,
+            loss=self._loss,
             nodata=nodata,
             augmentation=self._augmentation,
             options=self.options,
@@ -176,7 +176,7 @@ class Trainer:
             stop = tf.constant(float(wants_stop()), tf.float64)
             step += 1
             result = _step_result(self._step.finish(images, labels, stop).numpy())
-            if not np.isfinite(result.loss_sum):
+            if not np.isfinite(result.loss):
                 raise NotFiniteError(step, "loss", not np.isfinite(result.rank_loss_sum))
             if not (result.updated or self._may_overflow()):
                 raise NotFiniteError(step, "gradient", False)
@@ -205,30 +205,34 @@ class Trainer:
         """
         n_classes = int(self.model.output_shape[-1])
         confusion = np.zeros((n_classes, n_classes), np.int64)
-        sums = np.zeros(2)
+        sums = np.zeros(self._loss.size)
         for images, labels in batches:
-            codes, loss_and_count = self._predict_step(images, labels)
-            sums += loss_and_count.numpy()
+            codes, own_sums = self._predict_step(images, labels)
+            sums += own_sums.numpy()
             confusion += confusion_matrix(
                 labels.numpy(), codes.numpy(), n_classes, ignore=self._nodata
             )
         confusion = self._collective.sum(confusion)
         sums = self._collective.sum(sums)
-        loss = float(sums[0] / sums[1]) if sums[1] > 0 else float("nan")
-        return ValidationResult(loss, confusion)
+        return ValidationResult(self._loss_of(sums, bool(confusion.any())), confusion)
+
+    def _loss_of(self, sums: NDArray[np.float64], is_any_valid: bool) -> float:
+        if not is_any_valid:
+            return float("nan")
+        if self._loss.additive:
+            return float(sums[0] / sums[1])
+        return float(self._loss.value(tf.constant(sums, tf.float32)))
 
     def _validate(self, images: Any, labels: Any) -> tuple[Any, Any]:
         probabilities = self.model(tf.cast(images, tf.float32), training=False)
-        sums = masked_crossentropy(
-            labels,
-            probabilities,
-            nodata=self._nodata,
-            class_weights=self.options.class_weights,
-        )
-        return tf.cast(tf.argmax(probabilities, axis=-1), tf.uint8), tf.stack(sums)
+        probabilities = tf.cast(probabilities, tf.float32)
+        n_classes = probabilities.shape[-1]
+        targets, valid = one_hot_targets(labels, nodata=self._nodata, n_classes=n_classes)
+        sums = self._loss.sums(targets, probabilities, valid)
+        return tf.cast(tf.argmax(probabilities, axis=-1), tf.uint8), sums
 
 
 def _step_result(values: NDArray[np.float64]) -> StepResult:
-    loss_sum, pixels, stops, finite, rank_loss_sum, waiting = (float(v) for v in values)
+    loss, pixels, stops, finite, rank_loss_sum, waiting = (float(v) for v in values)
     pixels = int(pixels) if np.isfinite(pixels) else 0
-    return StepResult(loss_sum, pixels, stops > 0, finite > 0, rank_loss_sum, waiting)
+    return StepResult(loss, pixels, stops > 0, finite > 0, rank_loss_sum, waiting)

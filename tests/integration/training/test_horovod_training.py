@@ -81,6 +81,16 @@ def test_two_ranks_follow_the_loss_curve_of_one(folder: Path, one_rank: Path) ->
         assert two == pytest.approx(one, abs=1e-4)
 
 
+def test_a_loss_of_sums_over_the_global_batch_is_that_of_one_rank(folder: Path) -> None:
+    terms = [{"loss": "binary_crossentropy"}, {"loss": "dice"}]
+    options = {"loss": {"name": "sum", "terms": terms}, "epochs": 3, "jit": True}
+    one = _train(folder, "alone", 1, name="-dice", batch_size=32, **options)
+    two = _train(folder, "mpirun", 2, name="-dice", batch_size=16, **options)
+    assert losses(two) == pytest.approx(losses(one), abs=1e-5)
+    for first, second in zip(_weights(one), _weights(two), strict=True):
+        assert second == pytest.approx(first, abs=1e-4)
+
+
 def test_three_ranks_give_the_same_bits_each_time(folder: Path) -> None:
     # What travels together decides in which order three numbers are added.
     digests = []

@@ -53,6 +53,33 @@ def test_digest_changes_with_any_key_and_labels_digest_only_with_label_keys():
     assert base.labels_digest() != other_method.labels_digest()
 
 
+def test_the_name_of_an_option_stands_for_it_with_its_defaults(tmp_path):
+    short = load_recipe(write(tmp_path, "training: {loss: dice}\n"))
+    assert short == load_recipe(write(tmp_path, "training: {loss: {name: dice}}\n"))
+    assert short.training.loss.smoothing == 1e-5
+
+
+@pytest.mark.parametrize(
+    ("text", "digest"),
+    [
+        ("", "2a48f1e2d44c2c04"),
+        (
+            "training: {schedule: cosine, learning_rate: 0.01, class_weights: [1, 2, 3]}\n",
+            "b791e648129be881",
+        ),
+        ("training: {schedule: plateau, plateau_epochs: 3}\n", "3b94eb2d7b7d4be3"),
+        ("model: {filters: [4, 8], dropout: [0, 0]}\n", "811a99a1c0f589b8"),
+    ],
+)
+def test_recipes_without_later_keys_keep_the_digests_that_they_had(tmp_path, text, digest):
+    recipe = load_recipe(write(tmp_path, text))
+    assert recipe.digest() == digest
+    recipe.save(tmp_path / "complete.yaml")
+    assert load_recipe(tmp_path / "complete.yaml").digest() == digest
+    dice = {**recipe.model_dump(), "training": {**recipe.training.model_dump(), "loss": "dice"}}
+    assert Recipe.model_validate(dice).digest() != digest
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
@@ -83,6 +110,24 @@ def test_digest_changes_with_any_key_and_labels_digest_only_with_label_keys():
         (
             "training: {horovod: {reduction: adasum, compression: bf16}}\n",
             "wrong value for 'training.horovod': compression 'bf16' is for reduction 'sum'",
+        ),
+        (
+            "training: {loss: dise}\n",
+            "value for 'training.loss': needs the key 'name' with one of .*dice, jaccard, sum",
+        ),
+        ("training: {loss: {smoothing: 1}}\n", "'training.loss': needs the key 'name' with one of"),
+        (
+            "training: {loss: {name: dice, smooth: 1}}\n",
+            "unknown key 'training.loss.smooth'; known there: classes, name, per_image, smoothing",
+        ),
+        ("training: {loss: {name: focal, gamma: 0.5}}\n", "wrong value for 'training.loss.gamma'"),
+        (
+            "training: {loss: {name: sum, terms: [{loss: sum}]}}\n",
+            "wrong value for 'training.loss.terms.0.loss': needs the key 'name'",
+        ),
+        (
+            "training: {loss: jaccard, accumulate: 4}\n",
+            "key 'training.accumulate' is 4, but the loss 'jaccard' .*set 'training.accumulate' to",
         ),
         ("- a list\n", "must be a mapping"),
         ("a: [\n", "not valid YAML at line 2"),

@@ -14,6 +14,8 @@ from polynya.errors import ModelError
 from polynya.recipe.training import AugmentOptions
 from training.augment import augmentation_layers
 from training.input.batches import TileSource
+from training.losses.base import Loss
+from training.losses.crossentropy import CrossEntropy
 from training.metrics.confusion import scores
 from training.models import build
 from training.ranks.collective import SingleProcess
@@ -24,13 +26,21 @@ TINY = {"filters": (4, 8), "dropout": (0.0, 0.0)}
 
 
 def _trainer(
-    optimizer: keras.optimizers.Optimizer | None = None, dtype: str = "float32", **options: Any
+    optimizer: keras.optimizers.Optimizer | None = None,
+    dtype: str = "float32",
+    loss: Loss | None = None,
+    **options: Any,
 ) -> Trainer:
     keras.utils.set_random_seed(0)
     model = build("unet", input_shape=(None, None, 3), n_classes=3, dtype=dtype, **TINY)
     optimizer = optimizer or keras.optimizers.SGD(0.01)
     return Trainer(
-        model, optimizer, SingleProcess(), nodata=255, options=StepOptions(pixels=2048, **options)
+        model,
+        optimizer,
+        SingleProcess(),
+        nodata=255,
+        loss=loss,
+        options=StepOptions(pixels=2048, **options),
     )
 
 
@@ -131,7 +141,7 @@ def test_gradients_are_clipped_by_their_norm_together() -> None:
 
 def test_class_weights_are_factors_on_the_loss_of_their_pixels() -> None:
     results = [
-        next(_trainer(class_weights=weights).train(_source().all_batches(4)))
+        next(_trainer(loss=CrossEntropy(weights)).train(_source().all_batches(4)))
         for weights in ((1.0, 0.0, 0.0), (0.0, 2.0, 0.0), (0.0, 0.0, 3.0), (1.0, 2.0, 3.0))
     ]
     assert sum(r.loss for r in results[:3]) == pytest.approx(results[3].loss, rel=1e-5)

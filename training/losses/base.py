@@ -1,0 +1,106 @@
+"""What a loss is: sums that add up over pixels, batches and ranks, and a value of these sums."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import ops
+
+SMALLEST_PROBABILITY = 1e-7
+"""Below it the logarithm is cut off; the smallest that float32 softmax resolves beside 1."""
+
+
+class Loss:
+    """A function of sums over valid pixels: `value(sums of all batches and ranks)`.
+
+    By the chain rule the gradient of a rank is that of its own sums, each times the slope of
+    `value` at the sums of *all* ranks. So a rank needs nothing of the others but their sums, and
+    the gradients of all ranks add up to that of one rank with all pixels.
+
+    Attributes:
+        size: Number of sums.
+        additive: The sums are a total and a number that doesn't depend on the model, and the value
+            is their quotient. Then the gradients of totals can be added up over batches before the
+            number is known.
+        per_image: The number is that of images with a valid pixel, not that of valid pixels.
+    """
+
+    size: int
+    additive: bool
+    per_image: bool
+
+    def sums(self, targets: Any, probabilities: Any, valid: Any) -> Any:
+        """What adds up.
+
+        Args:
+            targets: float32 (B, H, W, C): one-hot, masks of 0 and 1 that may overlap, or soft
+                labels in 0..1.
+            probabilities: float32 (B, H, W, C), in 0..1.
+            valid: bool (B, H, W, 1) or (B, H, W, C): what counts.
+
+        Returns:
+            float32 (size,).
+        """
+        raise NotImplementedError
+
+    def value(self, sums: Any) -> Any:
+        """The loss, a float32 scalar, of the sums of everything, float32 (size,)."""
+        raise NotImplementedError
+
+
+class MeanLoss(Loss):
+    """A mean over valid pixels, or over images that have some; what `additive` losses share."""
+
+    size = 2
+    additive = True
+    per_image = False
+
+    def sums(self, targets: Any, probabilities: Any, valid: Any) -> Any:
+        count = number_of_images(valid) if self.per_image else number_of_pixels(valid)
+        return ops.stack([self.total(targets, probabilities, valid), count])
+
+    def total(self, targets: Any, probabilities: Any, valid: Any) -> Any:
+        """What the value is a mean of, summed: float32 scalar."""
+        raise NotImplementedError
+
+    def value(self, sums: Any) -> Any:
+        return sums[0] / ops.maximum(sums[1], 1.0)
+
+
+def one_hot_targets(labels: Any, *, nodata: int, n_classes: int) -> tuple[Any, Any]:
+    """Targets and valid pixels of class codes.
+
+    Args:
+        labels: Integer (B, H, W), class codes 0..C-1 or `nodata`.
+        nodata: Code of pixels that don't count.
+        n_classes: C.
+
+    Returns:
+        float32 (B, H, W, C) and bool (B, H, W, 1).
+    """
+    labels = ops.cast(labels, "int32")
+    valid = ops.not_equal(labels, nodata)
+    return ops.one_hot(ops.where(valid, labels, 0), n_classes), ops.expand_dims(valid, -1)
+
+
+def safe_log(probabilities: Any) -> Any:
+    """Logarithm, cut off below `SMALLEST_PROBABILITY`, where its slope is 0; NaN stays NaN."""
+    # Not ops.maximum, which may turn NaN into a number and so hide that a training has failed.
+    too_small = ops.less(probabilities, SMALLEST_PROBABILITY)
+    return ops.log(ops.where(too_small, SMALLEST_PROBABILITY, probabilities))
+
+
+def number_of_pixels(valid: Any) -> Any:
+    """Valid pixels, float32 (exact up to 2**24); of one with some valid masks, their share."""
+    valid = ops.cast(valid, "float32")
+    return ops.sum(valid) / valid.shape[-1]
+
+
+def number_of_images(valid: Any) -> Any:
+    """Images with a valid pixel, float32."""
+    return ops.sum(ops.cast(ops.any(valid, axis=(1, 2, 3)), "float32"))
+
+
+def mean_over_masks(losses: Any, valid: Any) -> Any:
+    """Sum over pixels of the mean over masks: (B, H, W, C) to a scalar."""
+    return ops.sum(ops.where(valid, losses, 0.0)) / losses.shape[-1]

@@ -1,0 +1,44 @@
+"""Several losses as one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from keras import ops
+
+from training.losses.base import Loss
+
+
+class WeightedSum(Loss):
+    """sum_i weight_i loss_i, such as binary cross-entropy + Dice.
+
+    Where all of them are means over the same number, so is their sum: it has a total and a number,
+    too. Otherwise its sums are those of all, one after the other.
+
+    Args:
+        terms: Weights and losses.
+    """
+
+    def __init__(self, terms: Sequence[tuple[float, Loss]]) -> None:
+        self._terms = tuple(terms)
+        losses = [loss for _, loss in terms]
+        self.per_image = losses[0].per_image
+        self.additive = all(loss.additive and loss.per_image == self.per_image for loss in losses)
+        self.size = 2 if self.additive else sum(loss.size for loss in losses)
+
+    def sums(self, targets: Any, probabilities: Any, valid: Any) -> Any:
+        found = [loss.sums(targets, probabilities, valid) for _, loss in self._terms]
+        if not self.additive:
+            return ops.concatenate(found)
+        total = sum(weight * sums[0] for (weight, _), sums in zip(self._terms, found, strict=True))
+        return ops.stack([total, found[0][1]])
+
+    def value(self, sums: Any) -> Any:
+        if self.additive:
+            return sums[0] / ops.maximum(sums[1], 1.0)
+        value, start = 0.0, 0
+        for weight, loss in self._terms:
+            value = value + weight * loss.value(sums[start : start + loss.size])
+            start += loss.size
+        return value
