@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from polynya.recipe.inference import InferenceOptions
+from polynya.recipe.model import ModelOptions, UnetOptions
 from polynya.recipe.recipe import Recipe, load_recipe
-from polynya.recipe.training import ModelOptions
 
 _LEAN = Path(__file__).parents[2] / "data_samples/demo.yaml"
 
@@ -16,7 +16,7 @@ ARCHITECTURES = ("paper", "lean")
 
 def architecture(name: str) -> ModelOptions:
     """Options of one of `ARCHITECTURES`."""
-    return load_recipe(_LEAN).model if name == "lean" else ModelOptions()
+    return load_recipe(_LEAN).model if name == "lean" else UnetOptions()
 
 
 def save_untrained(folder: Path, name: str) -> Path:

@@ -34,8 +34,9 @@ from polynya.recipe.classes import SEA_ICE, ClassScheme
 from polynya.recipe.features import FeatureOptions
 from polynya.recipe.inference import InferenceOptions
 from polynya.recipe.messages import describe_errors
+from polynya.recipe.model import ModelOptions, UnetOptions
 from polynya.recipe.thresholds import Profile
-from polynya.recipe.training import ModelOptions, TrainingOptions
+from polynya.recipe.training import TrainingOptions
 from polynya.recipe.yaml_files import read_yaml, write_yaml
 
 _SHIPPED = files("polynya") / "recipes"
@@ -144,7 +145,7 @@ def _profile_tag(content: object) -> str:
 _UNSEEN = {"references"}
 """Keys of a scene that say what may be read, not what becomes of it: no part of any digest."""
 
-_LATER = (("training", ("loss",)),)
+_LATER = (("training", ("loss", "optimizer")),)
 """Keys that came later. As long as they aren't used, digests of older recipes stay as they were."""
 
 
@@ -244,7 +245,7 @@ class Recipe(Options):
     label: LabelOptions = LabelOptions()
     split: SplitOptions = SplitOptions()
     features: FeatureOptions = FeatureOptions()
-    model: ModelOptions = ModelOptions()
+    model: ModelOptions = UnetOptions()
     training: TrainingOptions = TrainingOptions()
     inference: InferenceOptions = InferenceOptions()
     acquire: AcquireOptions | None = None
@@ -284,8 +285,7 @@ class Recipe(Options):
                 f"training.augment.{key}": (bool(getattr(augment, key)), 0)
                 for key in ("haze", "shade", "noise")
             },
-            "model.normalisation": (self.model.normalisation == "published", "range"),
-            "model.brightness_filters": (self.model.brightness_filters > 0, 0),
+            **{f"model.{key}": (True, value) for key, value in self.model.for_colors.items()},
         }
         for key, (is_set, instead) in wrong.items():
             if is_set:

@@ -1,14 +1,21 @@
-"""Recipe sections `model` and `training`: what is trained, how, and on how many ranks."""
+"""Section `training` of the recipe: how a model is trained, and on how many ranks."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_serializer, field_validator, model_validator
 
 from polynya.errors import RecipeError
 from polynya.recipe.base import Options, Positive, Share
 from polynya.recipe.loss import CrossEntropyOptions, LossOptions
+from polynya.recipe.optimisation import (
+    AdamOptions,
+    ConstantOptions,
+    OptimizerOptions,
+    PlateauOptions,
+    ScheduleOptions,
+)
 
 ClassWeight = Annotated[float, Field(ge=0.0, le=1e6)]
 GreyLevel = Annotated[float, Field(ge=0.0, le=255.0)]
@@ -48,42 +55,6 @@ class CheckpointOptions(Options):
     """After so many steps of the whole training; null: none within an epoch."""
     keep: Positive = 2
     """Of the last ones; older ones go."""
-
-
-class ModelOptions(Options):
-    """Architecture; the defaults are the paper's U-Net."""
-
-    name: str = "unet"
-    """"unet": the paper's network and leaner ones of its kind."""
-    filters: Annotated[
-        tuple[Annotated[int, Field(ge=1, le=16384)], ...], Field(min_length=2, max_length=12)
-    ] = (16, 32, 64, 128, 256, 512)
-    """Filters per level, the bottleneck last."""
-    dropout: tuple[Annotated[float, Field(ge=0.0, lt=1.0)], ...] = (0.1, 0.1, 0.2, 0.2, 0.2, 0.3)
-    """Dropout between the two convolutions of each level; as many as filters."""
-    stem: Literal[1, 2, 4] = 1
-    """Edge in pixels of the patches that become one cell of the first level; 1: none, as in the
-    paper. Greater is faster: most of the time goes into the levels of full resolution."""
-    head_filters: Annotated[int, Field(ge=1, le=16384)] = 8
-    """Filters that bring a model with a stem back to full resolution."""
-    normalisation: Literal["range", "published"] = "range"
-    """What the model does with pixel values first. range: 0..255 to 0..1. published: one grey band,
-    each column of a tile divided by its Euclidean norm, as the authors' code does; for comparison
-    only, since it leaves streaks and hides how bright a tile is."""
-    brightness_filters: Annotated[int, Field(ge=0, le=4096)] = 0
-    """0: the model sees the bands, as in the paper. More: it sees brightness, the greatest band of
-    a pixel, through this many soft thresholds, and finds classes that thresholds define sooner."""
-
-    @property
-    def multiple(self) -> int:
-        """Height and width of what the model sees are multiples of this, in pixels."""
-        return self.stem * int(2 ** (len(self.filters) - 1))
-
-    @model_validator(mode="after")
-    def _one_dropout_per_level(self) -> ModelOptions:
-        if len(self.dropout) != len(self.filters):
-            raise ValueError(f"dropout must have as many values as filters ({len(self.filters)})")
-        return self
 
 
 Zoom = Annotated[float, Field(ge=0.25, le=4.0)]
@@ -159,7 +130,7 @@ class InputOptions(Options):
 
 
 class TrainingOptions(Options):
-    """Optimisation with Adam; the defaults are the paper's."""
+    """Optimisation; the defaults are the paper's."""
 
     epochs: Positive = 50
     batch_size: Positive = 32
@@ -173,11 +144,13 @@ class TrainingOptions(Options):
     """Factor on the learning rate for N ranks: N, its square root, or 1."""
     warmup_epochs: Annotated[float, Field(ge=0.0, le=1e6)] = 1.0
     """Epochs in which the learning rate rises from nothing."""
-    schedule: Literal["constant", "cosine", "plateau"] = "constant"
-    """Learning rate after the warm-up. cosine falls to zero at the end; plateau is multiplied by
-    `plateau_factor` after `plateau_epochs` without a better score."""
+    schedule: ScheduleOptions = ConstantOptions()
+    """Learning rate after the warm-up: constant, cosine (to zero at the end), plateau (times
+    `plateau_factor` after `plateau_epochs` without a better score), step or one_cycle."""
     plateau_epochs: Positive = 5
     plateau_factor: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
+    optimizer: OptimizerOptions = AdamOptions()
+    """What becomes of the gradients: adam, adamw, nadam, sgd or rmsprop."""
     clip_norm: Annotated[float, Field(gt=0.0, le=1e9)] | None = None
     """Greatest Euclidean norm of all gradients of a step together; longer ones are shortened."""
     loss: LossOptions = CrossEntropyOptions()
@@ -204,6 +177,21 @@ class TrainingOptions(Options):
     checkpoints: CheckpointOptions = CheckpointOptions()
     augment: AugmentOptions = AugmentOptions()
     input: InputOptions = InputOptions()
+
+    @field_serializer("schedule")
+    def _plain_schedules_go_by_their_name(self, value: Any) -> Any:
+        """As recipes had them before schedules had keys, which their digests know."""
+        return value.name if value == type(value)() else value.model_dump()
+
+    @property
+    def plateau(self) -> tuple[int, float] | None:
+        """Epochs without a better score and the factor after them; None for other schedules."""
+        if not isinstance(self.schedule, PlateauOptions):
+            return None
+        return (
+            self.schedule.epochs or self.plateau_epochs,
+            self.schedule.factor or self.plateau_factor,
+        )
 
     @model_validator(mode="after")
     def _adasum_scales_by_itself(self) -> TrainingOptions:

@@ -6,13 +6,40 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from polynya.errors import ModelError
+from polynya.recipe.base import tag_of
+from polynya.recipe.model import ModelOptions, UnetOptions
+from training.models.features import Features
 from training.models.unet import unet
 
 if TYPE_CHECKING:
     import keras
 
-MODELS: dict[str, Callable[..., keras.Model]] = {"unet": unet}
-"""Every model that a recipe can name. Each takes `input_shape`, `n_classes` and its own options."""
+MODELS: dict[type, Callable[..., keras.Model]] = {UnetOptions: unet}
+"""The builder of each family that a recipe can name, by its options. It takes `input_shape`,
+`n_classes`, `dtype` and the keys of the options but for `name`."""
+
+
+def build_from(
+    options: ModelOptions,
+    *,
+    input_shape: tuple[int | None, int | None, int],
+    n_classes: int,
+    features: Features | None = None,
+    dtype: str | None = None,
+) -> keras.Model:
+    """Build the untrained model of a recipe's section `model`.
+
+    Args:
+        options: Of one family.
+        input_shape: As of `build`.
+        n_classes: As of `build`.
+        features: What stands before its first layer; None: 0..255 becomes 0..1.
+        dtype: Keras dtype policy of the layers; default: Keras' own.
+    """
+    own = options.model_dump(exclude={"name"})
+    return MODELS[type(options)](
+        input_shape=input_shape, n_classes=n_classes, features=features, dtype=dtype, **own
+    )
 
 
 def build(
@@ -21,7 +48,7 @@ def build(
     """Build an untrained model.
 
     Args:
-        name: Key of `MODELS`.
+        name: Of a family.
         input_shape: Height, width and bands; height and width may be None (any size).
         n_classes: Number of classes, the channels of the output.
         **options: Of the model; see its own function.
@@ -34,9 +61,10 @@ def build(
         ModelError: No model has this name.
         ValueError: An option that the model can't use.
     """
-    if name not in MODELS:
-        known = ", ".join(sorted(MODELS))
+    builders = {tag_of(family, "name"): builder for family, builder in MODELS.items()}
+    if name not in builders:
+        known = ", ".join(sorted(builders))
         raise ModelError(
             f"There is no model '{name}'; set the recipe's key 'model.name' to: {known}."
         )
-    return MODELS[name](input_shape=input_shape, n_classes=n_classes, **options)
+    return builders[name](input_shape=input_shape, n_classes=n_classes, **options)

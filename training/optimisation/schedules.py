@@ -25,18 +25,12 @@ def scaled_learning_rate(base: float, ranks: int, rule: str) -> float:
     return base * factors[rule]
 
 
-@keras.saving.register_keras_serializable("polynya")
-class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
-    """A linear rise, then a constant or a cosine that falls to zero.
-
-    Step s of the warm-up has peak * (s + 1) / warmup_steps, so that the first step already counts.
-    Warm-up after Goyal et al. 2017, cosine after Loshchilov and Hutter, "SGDR", 2017.
+class Schedule(keras.optimizers.schedules.LearningRateSchedule):
+    """A learning rate by step, which knows how much of a training was done before.
 
     Args:
-        peak: Learning rate after the warm-up.
-        warmup_steps: Steps of the rise; 0 starts at the peak.
-        total_steps: Steps of the whole training, warm-up included.
-        shape: "constant" or "cosine".
+        peak: Greatest learning rate.
+        total_steps: Steps of the whole training.
         done_steps: Steps that the optimizer has made before, perhaps of another size.
         done_share: How much of the training they were, 0..1.
 
@@ -45,22 +39,11 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
     """
 
     def __init__(
-        self,
-        peak: float,
-        *,
-        warmup_steps: int,
-        total_steps: int,
-        shape: str = "constant",
-        done_steps: int = 0,
-        done_share: float = 0.0,
+        self, peak: float, *, total_steps: int, done_steps: int = 0, done_share: float = 0.0
     ) -> None:
         super().__init__()
-        if shape not in ("constant", "cosine"):
-            raise ValueError(f"`shape` must be 'constant' or 'cosine'. Received: shape={shape}")
         self.peak = peak
-        self.warmup_steps = warmup_steps
         self.total_steps = total_steps
-        self.shape = shape
         self.done_steps = done_steps
         self.done_share = done_share
         self.scale = keras.Variable(1.0, trainable=False, name="scale")
@@ -68,24 +51,129 @@ class WarmupSchedule(keras.optimizers.schedules.LearningRateSchedule):
     def __call__(self, step: Any) -> Any:
         # Exactly `step`, where all steps are of one size.
         first = round(self.done_share * self.total_steps) - self.done_steps
-        step = ops.cast(step + first, "float32")
-        rising = (step + 1.0) / max(self.warmup_steps, 1)
-        factor = ops.minimum(rising, 1.0)
-        if self.shape == "cosine":
-            after = (step - self.warmup_steps) / max(self.total_steps - self.warmup_steps, 1)
-            share = ops.clip(after, 0.0, 1.0)
-            factor = factor * 0.5 * (1.0 + ops.cos(math.pi * share))
-        return self.peak * factor * self.scale
+        return self.peak * self.factor(ops.cast(step + first, "float32")) * self.scale
+
+    def factor(self, step: Any) -> Any:
+        """Factor on the peak, float32, of a step of the whole training, float32 from 0."""
+        raise NotImplementedError
 
     def get_config(self) -> dict[str, Any]:
         return {
             "peak": self.peak,
-            "warmup_steps": self.warmup_steps,
             "total_steps": self.total_steps,
-            "shape": self.shape,
             "done_steps": self.done_steps,
             "done_share": self.done_share,
         }
+
+
+@keras.saving.register_keras_serializable("polynya")
+class WarmupSchedule(Schedule):
+    """A linear rise, then a constant or a cosine that falls to zero.
+
+    Step s of the warm-up has peak * (s + 1) / warmup_steps, so that the first step already counts.
+    Warm-up after Goyal et al. 2017, cosine after Loshchilov and Hutter, "SGDR", 2017.
+
+    Args:
+        peak: Learning rate after the warm-up.
+        warmup_steps: Steps of the rise; 0 starts at the peak.
+        shape: "constant" or "cosine".
+        **options: More of `Schedule`; total_steps includes the warm-up.
+    """
+
+    def __init__(
+        self, peak: float, *, warmup_steps: int, shape: str = "constant", **options: Any
+    ) -> None:
+        super().__init__(peak, **options)
+        if shape not in ("constant", "cosine"):
+            raise ValueError(f"`shape` must be 'constant' or 'cosine'. Received: shape={shape}")
+        self.warmup_steps = warmup_steps
+        self.shape = shape
+
+    def factor(self, step: Any) -> Any:
+        factor = _risen(step, self.warmup_steps)
+        if self.shape == "cosine":
+            after = (step - self.warmup_steps) / max(self.total_steps - self.warmup_steps, 1)
+            share = ops.clip(after, 0.0, 1.0)
+            factor = factor * 0.5 * (1.0 + ops.cos(math.pi * share))
+        return factor
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"warmup_steps": self.warmup_steps, "shape": self.shape}
+        return {**super().get_config(), **own}
+
+
+@keras.saving.register_keras_serializable("polynya")
+class StepSchedule(Schedule):
+    """A linear rise, and a drop after every so many steps.
+
+    Args:
+        peak: Learning rate after the warm-up.
+        warmup_steps: Steps of the rise, as of `WarmupSchedule`.
+        drop_steps: Steps between drops, the rise counted.
+        drop: Factor of each drop.
+        **options: More of `Schedule`.
+    """
+
+    def __init__(
+        self, peak: float, *, warmup_steps: int, drop_steps: int, drop: float, **options: Any
+    ) -> None:
+        super().__init__(peak, **options)
+        self.warmup_steps = warmup_steps
+        self.drop_steps = drop_steps
+        self.drop = drop
+
+    def factor(self, step: Any) -> Any:
+        return _risen(step, self.warmup_steps) * self.drop ** ops.floor(step / self.drop_steps)
+
+    def get_config(self) -> dict[str, Any]:
+        own = {
+            "warmup_steps": self.warmup_steps,
+            "drop_steps": self.drop_steps,
+            "drop": self.drop,
+        }
+        return {**super().get_config(), **own}
+
+
+@keras.saving.register_keras_serializable("polynya")
+class OneCycleSchedule(Schedule):
+    """A half cosine up to the peak and another one down, over all steps.
+
+    After L. Smith and N. Topin, "Super-convergence", 2018; the steps are those of PyTorch's
+    OneCycleLR: the peak is at step rise * total_steps - 1, the end at the last one.
+
+    Args:
+        peak: Greatest learning rate.
+        start: Share of it at the first step.
+        end: Share of it at the last step.
+        rise: Share of the steps in which it rises.
+        **options: More of `Schedule`.
+    """
+
+    def __init__(
+        self, peak: float, *, start: float, end: float, rise: float, **options: Any
+    ) -> None:
+        super().__init__(peak, **options)
+        self.start = start
+        self.end = end
+        self.rise = rise
+
+    def factor(self, step: Any) -> Any:
+        top = max(self.rise * self.total_steps - 1.0, 0.0)
+        last = self.total_steps - 1.0
+        up = ops.clip(step / max(top, 1.0), 0.0, 1.0)
+        down = ops.clip((step - top) / max(last - top, 1.0), 0.0, 1.0)
+        rising = 1.0 - (1.0 - self.start) * 0.5 * (1.0 + ops.cos(math.pi * up))
+        falling = self.end + (1.0 - self.end) * 0.5 * (1.0 + ops.cos(math.pi * down))
+        return ops.where(step < top, rising, falling)
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"start": self.start, "end": self.end, "rise": self.rise}
+        return {**super().get_config(), **own}
+
+
+def _risen(step: Any, warmup_steps: int) -> Any:
+    """Factor of a linear rise that the first step already counts in."""
+    return ops.minimum((step + 1.0) / max(warmup_steps, 1), 1.0)
 
 
 def epochs_since_best(values: Sequence[float]) -> int:

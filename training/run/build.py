@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,9 +24,10 @@ from training.input.stream import StreamedTiles
 from training.input.tile_cache import open_tiles
 from training.input.validation import ValidationTiles
 from training.losses.registry import build_loss
-from training.models import build
+from training.models import build_from
 from training.models.features import FeaturePlan, FeatureStatistics, make_features
-from training.optimisation.schedules import WarmupSchedule, scaled_learning_rate
+from training.optimisation.registry import build_optimizer, build_schedule, coupled_decay
+from training.optimisation.schedules import scaled_learning_rate
 from training.ranks.agreement import together
 from training.ranks.collective import Collective
 from training.step.graph import StepOptions
@@ -247,24 +247,24 @@ def make_trainer(
     """
     options = recipe.training
     plan = FeaturePlan.of(recipe)
-    model = build(
-        recipe.model.name,
+    model = build_from(
+        recipe.model,
         input_shape=(None, None, len(plan.bands)),
         features=make_features(plan, statistics),
         n_classes=recipe.classes.n_classes,
         dtype=MIXED_POLICY[options.precision],
-        **recipe.model.model_dump(exclude={"name"}),
     )
     steps = steps_per_epoch(
         training_tiles,
         batch_size=options.batch_size * options.accumulate,
         size=collective.size,
     )
-    schedule = WarmupSchedule(
+    schedule = build_schedule(
+        options.schedule,
         scaled_learning_rate(options.learning_rate, collective.size, options.learning_rate_scaling),
         warmup_steps=round(options.warmup_epochs * steps),
-        total_steps=options.epochs * steps,
-        shape="cosine" if options.schedule == "cosine" else "constant",
+        epoch_steps=steps,
+        epochs=options.epochs,
         done_steps=done_steps,
         done_share=done_epochs / options.epochs,
     )
@@ -273,7 +273,7 @@ def make_trainer(
     seed = rank_seed(recipe, collective.rank, done_steps)
     return Trainer(
         model,
-        keras.optimizers.Adam(schedule, global_clipnorm=options.clip_norm),
+        build_optimizer(options.optimizer, schedule, clip_norm=options.clip_norm),
         collective,
         nodata=nodata,
         loss=loss,
@@ -286,6 +286,7 @@ def make_trainer(
         options=StepOptions(
             accumulate=options.accumulate,
             clip_norm=options.clip_norm,
+            weight_decay=coupled_decay(options.optimizer),
             jit=options.jit,
             loss_scaling=options.precision == "float16",
             pixels=collective.size

@@ -228,9 +228,10 @@ class Run:
         return patience is not None and waited >= patience
 
     def _lower_learning_rate(self) -> None:
-        if self.options.schedule == "plateau":
-            drops = plateau_drops(self._scores(), self.options.plateau_epochs)
-            self.trainer.scale_learning_rate(self.options.plateau_factor**drops)
+        if self.options.plateau is not None:
+            patience, factor = self.options.plateau
+            drops = plateau_drops(self._scores(), patience)
+            self.trainer.scale_learning_rate(factor**drops)
 
     def _save_checkpoint(self) -> None:
         """Every rank must call it: random states come from all."""

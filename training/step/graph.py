@@ -27,6 +27,8 @@ class StepOptions:
     """Batches whose gradients are added up before the exchange."""
     clip_norm: float | None = None
     """Greatest Euclidean norm of all gradients together, after the exchange."""
+    weight_decay: float = 0.0
+    """This times the weight is added to its gradient, after clipping."""
     jit: bool = False
     """Compile forward and backward pass with XLA."""
     loss_scaling: bool = False
@@ -230,6 +232,9 @@ class TrainingStep:
         if self._options.clip_norm is not None:
             factor = self._options.clip_norm / tf.maximum(norm, self._options.clip_norm)
             gradients = [gradient * factor for gradient in gradients]
+        if self._options.weight_decay:
+            pairs = zip(gradients, variables, strict=True)
+            gradients = [g + self._options.weight_decay * v.value for g, v in pairs]
 
         def apply() -> Any:
             self._optimizer.apply(gradients, variables)

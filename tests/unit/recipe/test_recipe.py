@@ -57,6 +57,10 @@ def test_the_name_of_an_option_stands_for_it_with_its_defaults(tmp_path):
     short = load_recipe(write(tmp_path, "training: {loss: dice}\n"))
     assert short == load_recipe(write(tmp_path, "training: {loss: {name: dice}}\n"))
     assert short.training.loss.smoothing == 1e-5
+    plain = load_recipe(write(tmp_path, "training: {schedule: cosine}\nmodel: unet\n"))
+    named = "training: {schedule: {name: cosine}, optimizer: {beta_1: 0.9}}\n"
+    assert load_recipe(write(tmp_path, named)) == plain
+    assert plain.model_dump()["training"]["schedule"] == "cosine"
 
 
 @pytest.mark.parametrize(
@@ -76,8 +80,10 @@ def test_recipes_without_later_keys_keep_the_digests_that_they_had(tmp_path, tex
     assert recipe.digest() == digest
     recipe.save(tmp_path / "complete.yaml")
     assert load_recipe(tmp_path / "complete.yaml").digest() == digest
-    dice = {**recipe.model_dump(), "training": {**recipe.training.model_dump(), "loss": "dice"}}
-    assert Recipe.model_validate(dice).digest() != digest
+    for later in ({"loss": "dice"}, {"optimizer": "sgd"}, {"schedule": "step"}):
+        training = {**recipe.training.model_dump(), **later}
+        other = Recipe.model_validate({**recipe.model_dump(), "training": training})
+        assert other.digest() != digest
 
 
 @pytest.mark.parametrize(
@@ -129,6 +135,26 @@ def test_recipes_without_later_keys_keep_the_digests_that_they_had(tmp_path, tex
             "training: {loss: jaccard, accumulate: 4}\n",
             "key 'training.accumulate' is 4, but the loss 'jaccard' .*set 'training.accumulate' to",
         ),
+        (
+            "training: {schedule: saw}\n",
+            "'training.schedule': needs the key 'name' with one of con",
+        ),
+        ("training: {schedule: {epochs: 3}}\n", "'training.schedule': needs the key 'name'"),
+        (
+            "training: {schedule: {name: cosine, epochs: 3}}\n",
+            "unknown key 'training.schedule.epochs'; known there: name",
+        ),
+        (
+            "training: {optimizer: {name: sgd, beta_1: 0.9}}\n",
+            "unknown key 'training.optimizer.beta_1'; known there: decay, momentum, name, nest",
+        ),
+        ("training: {optimizer: lion}\n", "'training.optimizer': needs the key 'name' with one of"),
+        (
+            "training: {optimizer: {name: adamw, decay: coupled}}\n",
+            "wrong value for 'training.optimizer.decay': Input should be 'decoupled'",
+        ),
+        ("model: {name: vnet}\n", "wrong value for 'model': needs the key 'name' with one of unet"),
+        ("model: {filter: [4, 8]}\n", "unknown key 'model.filter'; known there: bright.*filters"),
         ("- a list\n", "must be a mapping"),
         ("a: [\n", "not valid YAML at line 2"),
     ],

@@ -115,6 +115,8 @@ def test_what_cannot_be_opened_is_one_sentence(tmp_path, name):
         {"label": {"profile": {"name": "p", "allow_gaps": True,
                                "ranges": [{"class": "open_water", "value": [0, 9]}]}},
          "inference": {"products": ["polygons"], "concentration": {"ice": {"all": ["thin_ice"]}}}},
+        {"training": {"loss": {"name": "sum", "terms": [{"loss": "dice"}, {"loss": "focal"}]},
+                      "schedule": "one_cycle", "optimizer": {"name": "sgd", "nesterov": True}}},
     ],
 )  # fmt: skip
 def test_a_printed_recipe_is_complete_and_the_same_recipe(tmp_path, content):

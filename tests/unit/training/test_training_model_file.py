@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 
 from polynya.errors import ModelError
+from polynya.recipe.model import UnetOptions
 from polynya.recipe.recipe import Recipe
-from polynya.recipe.training import ModelOptions
 from training.model_folder.model_file import open_keras_file
 from training.models import build
 
-RECIPE = Recipe(model=ModelOptions(filters=(4, 8), dropout=(0.0, 0.0)))
+RECIPE = Recipe(model=UnetOptions(filters=(4, 8), dropout=(0.0, 0.0)))
 SMALL: dict[str, Any] = {"filters": (4, 8), "dropout": (0, 0)}
 
 

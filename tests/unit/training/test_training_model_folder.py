@@ -11,13 +11,13 @@ import pytest
 
 from polynya.errors import ModelError, OutputError
 from polynya.recipe.classes import ClassScheme, LabelClass
+from polynya.recipe.model import UnetOptions
 from polynya.recipe.recipe import Recipe
-from polynya.recipe.training import ModelOptions
 from polynya.storage.ownership import LEDGER_FILE
 from training.model_folder import folder as model_folder
 from training.models import build
 
-RECIPE = Recipe(model=ModelOptions(filters=(4, 8), dropout=(0.0, 0.0)))
+RECIPE = Recipe(model=UnetOptions(filters=(4, 8), dropout=(0.0, 0.0)))
 
 
 def _model(n_classes: int = 3) -> keras.Model:

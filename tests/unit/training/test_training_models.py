@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import keras
 import numpy as np
 import pytest
 
 from polynya.errors import ModelError
-from polynya.recipe.training import ModelOptions
-from training.models import build
+from polynya.recipe.model import ModelOptions
+from polynya.recipe.recipe import Recipe
+from training.models import MODELS, build, build_from
 from training.models.unet import RAMP_SLOPE
 
 CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.Conv2DTranspose)
@@ -35,9 +36,18 @@ def test_the_default_is_the_network_of_the_paper() -> None:
 
 
 def test_the_recipe_s_default_model_is_the_paper_s() -> None:
-    options = ModelOptions().model_dump(exclude={"name"})
-    model = build("unet", input_shape=(None, None, 3), n_classes=3, **options)
+    model = build_from(Recipe().model, input_shape=(None, None, 3), n_classes=3)
     assert model.count_params() == 7_775_635
+
+
+def test_every_family_of_a_recipe_has_a_builder_and_a_multiple() -> None:
+    chosen, _ = get_args(ModelOptions)
+    families = get_args(chosen) or (chosen,)
+    assert set(families) == set(MODELS)
+    for family in families:
+        multiple = family().multiple
+        model = build_from(family(), input_shape=(multiple, 2 * multiple, 3), n_classes=2)
+        assert model.output_shape == (None, multiple, 2 * multiple, 2)
 
 
 @pytest.mark.parametrize("stem", [1, 2, 4])

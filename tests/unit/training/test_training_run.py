@@ -212,12 +212,6 @@ def test_windows_that_the_model_cannot_halve_often_enough_are_refused(tmp_path: 
     assert "'inference.window' is 99" in str(error)
 
 
-def test_an_unknown_model_is_refused(tmp_path: Path) -> None:
-    write_tiny_shards(tmp_path / "shards", _recipe())
-    with pytest.raises(ModelError, match="'model.name'"):
-        _train(tmp_path, _recipe(model={"name": "vnet"}))
-
-
 @pytest.mark.slow
 def test_a_finished_model_is_replaced_on_request_only(tmp_path: Path) -> None:
     recipe = _recipe(training={"epochs": 1})

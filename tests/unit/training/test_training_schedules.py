@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 
 from training.optimisation.schedules import (
+    OneCycleSchedule,
+    Schedule,
+    StepSchedule,
     WarmupSchedule,
     epochs_since_best,
     plateau_drops,
@@ -22,7 +25,7 @@ def test_scaling_rules() -> None:
         scaled_learning_rate(0.001, 4, "cubic")
 
 
-def _rates(schedule: WarmupSchedule, steps: int) -> list[float]:
+def _rates(schedule: Schedule, steps: int) -> list[float]:
     return [float(schedule(step)) for step in range(steps)]
 
 
@@ -45,8 +48,39 @@ def test_cosine_falls_to_zero_at_the_end() -> None:
     assert rates[10:] == pytest.approx([0.0, 0.0], abs=1e-7)
 
 
-def test_an_optimizer_uses_it_and_keeps_it_in_its_configuration() -> None:
-    schedule = WarmupSchedule(0.4, warmup_steps=4, total_steps=8, shape="cosine")
+def test_steps_fall_after_every_so_many() -> None:
+    schedule = StepSchedule(1.0, warmup_steps=2, total_steps=9, drop_steps=3, drop=0.1)
+    expected = [0.5, 1, 1, 0.1, 0.1, 0.1, 0.01, 0.01, 0.01]
+    assert _rates(schedule, 9) == pytest.approx(expected)
+
+
+def test_one_cycle_has_the_published_values_of_the_kelp_competition() -> None:
+    schedule = OneCycleSchedule(3e-4, start=0.5, end=0.005, rise=0.1, total_steps=200)
+    rates = _rates(schedule, 202)
+    assert rates[0] == pytest.approx(1.5e-4)
+    assert rates[19] == pytest.approx(3e-4)
+    assert rates[199:] == pytest.approx([1.5e-6] * 3, rel=1e-4)
+    assert np.all(np.diff(rates[:20]) > 0)
+    assert np.all(np.diff(rates[19:200]) < 0)
+    assert rates[109] == pytest.approx((3e-4 + 1.5e-6) / 2, rel=1e-3)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_a_short_cycle_is_finite(steps: int) -> None:
+    rates = _rates(OneCycleSchedule(1.0, start=0.1, end=0.0, rise=0.3, total_steps=steps), steps)
+    assert np.isfinite(rates).all()
+    assert max(rates) <= 1
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        WarmupSchedule(0.4, warmup_steps=4, total_steps=8, shape="cosine"),
+        StepSchedule(0.4, warmup_steps=4, total_steps=8, drop_steps=3, drop=0.1),
+        OneCycleSchedule(0.4, start=0.25, end=0.0, rise=0.5, total_steps=8),
+    ],
+)
+def test_an_optimizer_uses_it_and_keeps_it_in_its_configuration(schedule: Schedule) -> None:
     optimizer = keras.optimizers.Adam(schedule)
     assert float(optimizer.learning_rate) == pytest.approx(0.1)
     again = keras.optimizers.Adam.from_config(optimizer.get_config())
