@@ -32,6 +32,10 @@ class UnetOptions(Options):
     brightness_filters: Annotated[int, Field(ge=0, le=4096)] = 0
     """0: the model sees the bands, as in the paper. More: it sees brightness, the greatest band of
     a pixel, through this many soft thresholds, and finds classes that thresholds define sooner."""
+    batch_norm: Literal["none", "local", "synchronised"] = "none"
+    """Batch normalisation after the convolutions of each level, as the paper's network has none.
+    local: over the batch of a rank. synchronised: over the batches of all ranks, so that results
+    don't depend on their number."""
 
     @property
     def for_colors(self) -> dict[str, object]:
@@ -54,5 +58,8 @@ class UnetOptions(Options):
 
 
 ModelOptions = Annotated[UnetOptions, Tagged("name", default="unet")]
-"""One of the families, by the key `name`. Another one is a class with `name`, `multiple` and the
-arguments of its builder, joined here by `|`, and a line in `training/models/__init__.py`."""
+"""One of the families, by the key `name`.
+
+Another one is a class with `name`, `multiple`, `batch_norm` if it has such layers, and the
+arguments of its builder, joined here by `|`, and a line in `training/models/__init__.py`.
+"""

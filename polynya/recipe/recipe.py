@@ -145,14 +145,15 @@ def _profile_tag(content: object) -> str:
 _UNSEEN = {"references"}
 """Keys of a scene that say what may be read, not what becomes of it: no part of any digest."""
 
-_LATER = (("training", ("loss", "optimizer")),)
+_LATER = (("training", ("loss", "optimizer")), ("model", ("batch_norm",)))
 """Keys that came later. As long as they aren't used, digests of older recipes stay as they were."""
 
 
 def _unused(options: Options, keys: tuple[str, ...]) -> set[str]:
     """Those of some keys that have their default value."""
     fields = type(options).model_fields
-    return {key for key in keys if getattr(options, key) == fields[key].default}
+    used = {key for key in keys if key in fields and getattr(options, key) != fields[key].default}
+    return set(keys) - used
 
 
 _NAME_TAG, _RANGES_TAG = "<name>", "<ranges>"
@@ -260,6 +261,22 @@ class Recipe(Options):
                 "training.class_weights must have as many values as there are classes"
                 f" ({self.classes.n_classes})"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _ranks_can_exchange_batch_sums(self) -> Recipe:
+        if getattr(self.model, "batch_norm", "none") != "synchronised":
+            return self
+        for key, is_in_the_way, remedy in (
+            ("jit", self.training.jit, "false"),
+            ("horovod.reduction", self.training.horovod.reduction == "adasum", "sum"),
+        ):
+            if is_in_the_way:
+                raise RecipeError(
+                    "The recipe key 'model.batch_norm' is 'synchronised', so ranks exchange sums in"
+                    f" the middle of the model, which 'training.{key}' doesn't allow; set"
+                    f" 'training.{key}' to {remedy}, or 'model.batch_norm' to local."
+                )
         return self
 
     @model_validator(mode="after")

@@ -32,6 +32,7 @@ def unet(
     normalisation: str = "range",
     brightness_filters: int = 0,
     features: Features | None = None,
+    batch_norm: str = "none",
     dtype: str | None = None,
     name: str = "unet",
 ) -> keras.Model:
@@ -66,6 +67,9 @@ def unet(
         brightness_filters: 0 to see the bands, or the number of ramps on brightness.
         features: What stands before the first layer in the place of `normalisation`
             (`training.models.features`); the model is then of values as that takes them.
+        batch_norm: "none"; or "local" or "synchronised": batch normalisation between the
+            convolutions of each level, which then have no bias, and their ReLU. A trainer that
+            sees "synchronised" takes the moments of all ranks.
         dtype: Keras dtype policy of the layers, such as "mixed_bfloat16"; default: Keras' own.
         name: Of the model.
 
@@ -90,18 +94,36 @@ def unet(
             "`normalisation` must be 'range' or 'published'. "
             f"Received: normalisation={normalisation}"
         )
+    if batch_norm not in ("none", "local", "synchronised"):
+        raise ValueError(
+            "`batch_norm` must be 'none', 'local' or 'synchronised'. "
+            f"Received: batch_norm={batch_norm}"
+        )
     levels = len(filters)
+    is_normalised = batch_norm != "none"
+
+    def convolve_once(x: Any, level: int, prefix: str, number: int) -> Any:
+        x = keras.layers.Conv2D(
+            filters[level],
+            3,
+            activation=None if is_normalised else "relu",
+            use_bias=not is_normalised,
+            kernel_initializer="he_normal",
+            padding="same",
+            name=f"{prefix}_conv{number}",
+            dtype=dtype,
+        )(x)
+        if not is_normalised:
+            return x
+        x = keras.layers.BatchNormalization(
+            synchronized=batch_norm == "synchronised", name=f"{prefix}_norm{number}", dtype=dtype
+        )(x)
+        return keras.layers.ReLU(name=f"{prefix}_relu{number}", dtype=dtype)(x)
 
     def convolve(x: Any, level: int, prefix: str) -> Any:
-        options: dict[str, Any] = {
-            "activation": "relu",
-            "kernel_initializer": "he_normal",
-            "padding": "same",
-            "dtype": dtype,
-        }
-        x = keras.layers.Conv2D(filters[level], 3, name=f"{prefix}_conv1", **options)(x)
+        x = convolve_once(x, level, prefix, 1)
         x = keras.layers.Dropout(dropout[level], name=f"{prefix}_dropout", dtype=dtype)(x)
-        return keras.layers.Conv2D(filters[level], 3, name=f"{prefix}_conv2", **options)(x)
+        return convolve_once(x, level, prefix, 2)
 
     def upsample(x: Any, n_filters: int, factor: int, name: str) -> Any:
         return keras.layers.Conv2DTranspose(

@@ -276,6 +276,7 @@ class Run:
         by_rank = self.collective.gather((error.in_this_rank, own[own >= 0].tolist()))
         guilty = [tiles for is_guilty, tiles in by_rank if is_guilty]
         tiles = sorted(tile for batch in guilty or [t for _, t in by_rank] for tile in batch)
+        self.trainer.share_statistics()
         if all(np.isfinite(weight).all() for weight in self.trainer.model.get_weights()):
             self._save_checkpoint()
         self.collective.barrier()

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from training.losses.base import Loss, one_hot_targets
 from training.ranks.collective import Collective
+from training.step.batch_norm import moving_statistics, synchronise
 
 FIRST_LOSS_SCALE = 2.0**15
 GREATEST_LOSS_SCALE = 2.0**24
@@ -49,7 +50,8 @@ class TrainingStep:
     gradients is used as it arrives. With Adasum each rank takes the loss of its own batches, and
     what is made of these depends on how many ranks there are.
 
-    An update with anything in it that is not finite is not made.
+    An update with anything in it that is not finite is not made, and the moving statistics of batch
+    normalisation are what they were before the step.
 
     Args:
         model: From images 0..255 to probabilities.
@@ -87,6 +89,9 @@ class TrainingStep:
         self._nodata = nodata
         self._augmentation = augmentation
         self._options = options
+        synchronise(model, collective)
+        self.statistics = moving_statistics(model)
+        self._statistics_before = [tf.Variable(v.value) for v in self.statistics]
         self._unit = 2.0 ** (options.pixels - 1).bit_length()
         first_scale = FIRST_LOSS_SCALE if options.loss_scaling else 1.0
         self.loss_scale = keras.Variable(first_scale, trainable=False)
@@ -107,6 +112,11 @@ class TrainingStep:
     def state(self) -> list[Any]:
         """Variables that the next step depends on, beside those of model and optimizer."""
         return [self.loss_scale, self.loss_scale_age]
+
+    def begin(self) -> None:
+        """Before the first batch of a step: keep the moving statistics, should the step fail."""
+        for kept, variable in zip(self._statistics_before, self.statistics, strict=True):
+            kept.assign(variable.value)
 
     def _accumulate(self, images: Any, labels: Any) -> None:
         """Add the gradients of a batch to those of this rank's step."""
@@ -143,7 +153,10 @@ class TrainingStep:
         ready = _time_after(gradients)
         gradients = self._collective.reduce_gradients(gradients, "gradient")
         waiting = _time_after(gradients) - ready
-        finite = tf.cast(self._update(gradients), tf.float64)
+        finite = self._update(gradients)
+        for kept, variable in zip(self._statistics_before, self.statistics, strict=True):
+            variable.assign(tf.where(finite, variable.value, kept))
+        finite = tf.cast(finite, tf.float64)
         return tf.stack([loss, pixels, stops, finite, own_total, waiting])
 
     def _mean_gradients(self, images: Any, labels: Any, divisor: Any) -> tuple[list[Any], Any]:

@@ -16,6 +16,7 @@ from training.losses.base import Loss, one_hot_targets
 from training.losses.crossentropy import CrossEntropy
 from training.metrics.confusion import confusion_matrix
 from training.ranks.collective import Collective
+from training.step.batch_norm import average_over_ranks
 from training.step.graph import StepOptions, TrainingStep
 
 SMALLEST_LOSS_SCALE = 1.0
@@ -170,6 +171,8 @@ class Trainer:
         """
         step = 0
         for index, (images, labels) in enumerate(batches, start=1):
+            if index % self.options.accumulate == 1 % self.options.accumulate:
+                self._step.begin()
             if index % self.options.accumulate:
                 self._step.accumulate(images, labels)
                 continue
@@ -185,15 +188,26 @@ class Trainer:
     def check_weights(self, step: int) -> None:
         """Look at the weights before they are kept: ReLU hides NaN from loss and gradients.
 
+        Every rank must call it, as moving statistics are shared first.
+
         Args:
             step: The last one, as `train` counts them.
 
         Raises:
             NotFiniteError: A weight is not finite.
         """
-        norm = tf.linalg.global_norm([v.value for v in self.model.trainable_variables])
+        self.share_statistics()
+        kept = [*self.model.trainable_variables, *self._step.statistics]
+        norm = tf.linalg.global_norm([v.value for v in kept])
         if not np.isfinite(norm.numpy()):
             raise NotFiniteError(step, "weight", False)
+
+    def share_statistics(self) -> None:
+        """Give every rank the same moving statistics of batch normalisation, their mean.
+
+        Every rank must call it, before weights are used or kept.
+        """
+        average_over_ranks(self._step.statistics, self._collective)
 
     def _may_overflow(self) -> bool:
         return self.options.loss_scaling and float(self._step.loss_scale) >= SMALLEST_LOSS_SCALE
@@ -203,6 +217,7 @@ class Trainer:
 
         Ranks may have different numbers of batches; sums are exchanged at the end only.
         """
+        self.share_statistics()
         n_classes = int(self.model.output_shape[-1])
         confusion = np.zeros((n_classes, n_classes), np.int64)
         sums = np.zeros(self._loss.size)

@@ -41,9 +41,16 @@ def _launch(launcher: str, ranks: int, *arguments: str) -> subprocess.CompletedP
     return launch(command, cwd=ROOT, env=environment(), timeout=900)
 
 
-def _train(folder: Path, launcher: str, ranks: int, name: str = "", **training: Any) -> Path:
+def _train(
+    folder: Path,
+    launcher: str,
+    ranks: int,
+    name: str = "",
+    model: dict[str, Any] = RECIPE["model"],
+    **training: Any,
+) -> Path:
     """Train on the shards of `folder` and return the model folder."""
-    content = {**RECIPE, "training": {**RECIPE["training"], **training}}
+    content = {**RECIPE, "model": model, "training": {**RECIPE["training"], **training}}
     out = folder / f"{launcher}-{ranks}{name}"
     result = _launch(launcher, ranks, *model_arguments(folder, out.name, content))
     assert result.returncode == 0, result.stdout + result.stderr
@@ -89,6 +96,21 @@ def test_a_loss_of_sums_over_the_global_batch_is_that_of_one_rank(folder: Path) 
     assert losses(two) == pytest.approx(losses(one), abs=1e-5)
     for first, second in zip(_weights(one), _weights(two), strict=True):
         assert second == pytest.approx(first, abs=1e-4)
+
+
+def test_synchronised_batch_normalisation_is_that_of_one_rank(folder: Path) -> None:
+    model = {**RECIPE["model"], "batch_norm": "synchronised"}
+    options: dict[str, Any] = {"epochs": 10, "model": model}
+    one = _train(folder, "alone", 1, name="-norm", batch_size=32, **options)
+    two = _train(folder, "mpirun", 2, name="-norm", batch_size=16, **options)
+    assert len(losses(one)) == 20
+    assert losses(two) == pytest.approx(losses(one), abs=1e-4)
+
+
+def test_local_batch_normalisation_ends_with_the_same_statistics_on_all_ranks(folder: Path) -> None:
+    # `_train` looks for the sentence that says so of all weights.
+    model = {**RECIPE["model"], "batch_norm": "local"}
+    _train(folder, "gloo", 2, name="-local", epochs=1, model=model, jit=True)
 
 
 def test_three_ranks_give_the_same_bits_each_time(folder: Path) -> None:

@@ -84,6 +84,9 @@ def test_recipes_without_later_keys_keep_the_digests_that_they_had(tmp_path, tex
         training = {**recipe.training.model_dump(), **later}
         other = Recipe.model_validate({**recipe.model_dump(), "training": training})
         assert other.digest() != digest
+    normalised = {**recipe.model.model_dump(), "batch_norm": "local"}
+    other = Recipe.model_validate({**recipe.model_dump(), "model": normalised})
+    assert other.digest() != digest
 
 
 @pytest.mark.parametrize(
@@ -154,7 +157,16 @@ def test_recipes_without_later_keys_keep_the_digests_that_they_had(tmp_path, tex
             "wrong value for 'training.optimizer.decay': Input should be 'decoupled'",
         ),
         ("model: {name: vnet}\n", "wrong value for 'model': needs the key 'name' with one of unet"),
-        ("model: {filter: [4, 8]}\n", "unknown key 'model.filter'; known there: bright.*filters"),
+        (
+            "model: {batch_norm: synchronised}\ntraining: {jit: true}\n",
+            "key 'model.batch_norm' is 'synchronised'.*set 'training.jit' to false, or",
+        ),
+        (
+            "model: {batch_norm: synchronised}\ntraining: {learning_rate_scaling: none, horovod:"
+            " {reduction: adasum}}\n",
+            "set 'training.horovod.reduction' to sum, or 'model.batch_norm' to local",
+        ),
+        ("model: {filter: [4, 8]}\n", "unknown key 'model.filter'; known there: batch.*filters"),
         ("- a list\n", "must be a mapping"),
         ("a: [\n", "not valid YAML at line 2"),
     ],

@@ -1,0 +1,100 @@
+"""Batch normalisation on several ranks: moments and moving statistics of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from training.ranks.collective import Collective
+
+
+def batch_normalisations(model: keras.Model) -> Iterator[keras.layers.BatchNormalization]:
+    """The layers of batch normalisation of a model and of the models in it."""
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            yield layer
+        elif isinstance(layer, keras.Model):
+            yield from batch_normalisations(layer)
+
+
+def moving_statistics(model: keras.Model) -> list[Any]:
+    """Keras variables of the moving means and variances."""
+    return [
+        variable
+        for layer in batch_normalisations(model)
+        for variable in (layer.moving_mean, layer.moving_variance)
+    ]
+
+
+def average_over_ranks(variables: Sequence[Any], collective: Collective) -> None:
+    """Give each rank the mean of the ranks' values, the same to the bit. Every rank must call it.
+
+    A moving mean of means is the mean of moving means, so when this happens, and how often, changes
+    only roundings. Equal values stay as they are.
+    """
+    if collective.size == 1 or not variables:
+        return
+    values = [variable.value.numpy() for variable in variables]
+    # One exchange for all; in float64, so that N equal numbers have that number as their mean.
+    flat = np.concatenate([value.ravel() for value in values]).astype(np.float64)
+    mean = collective.average(flat)
+    ends = np.cumsum([value.size for value in values])
+    for variable, value, part in zip(variables, values, np.split(mean, ends[:-1]), strict=True):
+        variable.assign(part.reshape(value.shape).astype(value.dtype))
+
+
+def synchronise(model: keras.Model, collective: Collective) -> None:
+    """Let layers that ask for it (`synchronized=True`) normalise by the moments of all ranks.
+
+    They stay Keras' own layers, which any Keras loads; only what they ask for the moments of a
+    batch, a method of Keras' that is its own affair, is replaced in this model.
+    `tests/unit/training/test_training_batch_norm.py` would notice if Keras asked no more.
+    """
+    for layer in batch_normalisations(model):
+        if layer.synchronized:
+            sum_over_ranks = _summed(collective, layer.name)
+            object.__setattr__(layer, "_moments", partial(_moments, sum_over_ranks))
+
+
+def _summed(collective: Collective, name: str) -> Callable[[Any], Any]:
+    """Sum over the ranks with its exact gradient: every loss depends on every rank's term."""
+
+    @tf.custom_gradient
+    def summed(tensor: Any) -> tuple[Any, Callable[[Any], Any]]:
+        def gradient(upstream: Any) -> Any:
+            return collective.sum_tensors([upstream], f"{name}.slopes")[0]
+
+        return collective.sum_tensors([tensor], f"{name}.moments")[0], gradient
+
+    return summed
+
+
+def _moments(sum_over_ranks: Callable[[Any], Any], inputs: Any, mask: Any) -> tuple[Any, Any]:
+    """Mean and variance of each channel over the batches of all ranks.
+
+    Each rank's moments are about its own mean, and these are put together in float64, so nothing is
+    lost where a mean is large (T. Chan et al., "Algorithms for computing the sample variance",
+    1983); one exchange.
+
+    Args:
+        sum_over_ranks: From float64 (2 C + 1,) to its sum over the ranks.
+        inputs: float32 (..., C).
+        mask: None; padding counts, as it does for Keras.
+
+    Returns:
+        float32 (C,) each.
+    """
+    axes = list(range(len(inputs.shape) - 1))
+    own_mean = tf.reduce_mean(inputs, axes)
+    own_squares = tf.reduce_sum(tf.square(inputs - own_mean), axes)
+    number = tf.cast(tf.reduce_prod(tf.shape(inputs)[:-1]), tf.float64)
+    mean, squares = tf.cast(own_mean, tf.float64), tf.cast(own_squares, tf.float64)
+    own = tf.concat([[number], number * mean, squares + number * tf.square(mean)], axis=0)
+    total = sum_over_ranks(own)
+    sums, powers = tf.split(total[1:] / total[0], 2)
+    return tf.cast(sums, inputs.dtype), tf.cast(powers - tf.square(sums), inputs.dtype)
