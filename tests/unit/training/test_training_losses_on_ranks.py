@@ -134,6 +134,36 @@ def test_gradients_of_any_number_of_ranks_are_those_of_one(spelling: Any, eager:
             np.testing.assert_allclose(other, one, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("spelling", ["crossentropy", "dice"])
+def test_with_adasum_each_rank_takes_the_loss_of_its_own_tiles(spelling: str, eager: None) -> None:
+    models, own = [_model() for _ in range(2)], [slice(0, 1), slice(1, 6)]
+
+    def task(rank: ThreadRank) -> tuple[list[np.ndarray], float]:
+        # What Adasum makes of the ranks' gradients is Horovod's; here they are added up.
+        rank.adasum = True
+        before = models[rank.rank].get_weights()
+        trainer = _trainer(spelling, rank, models[rank.rank])
+        (result,) = trainer.train(_source(own[rank.rank]).all_batches(5))
+        after = models[rank.rank].get_weights()
+        return [old - new for old, new in zip(before, after, strict=True)], result.loss
+
+    expected = [np.zeros(w.shape) for w in models[0].get_weights()]
+    losses = []
+    for tiles in own:
+        trainer = _trainer(spelling, SingleProcess())
+        before = trainer.model.get_weights()
+        (result,) = trainer.train(_source(tiles).all_batches(5))
+        losses.append(result.loss)
+        for total, old, new in zip(expected, before, trainer.model.get_weights(), strict=True):
+            total += old - new
+    for found in on_ranks(2, task):
+        assert not isinstance(found, BaseException), found
+        for one, other in zip(found[0], expected, strict=True):
+            np.testing.assert_allclose(one, other, rtol=0, atol=1e-5)
+        if spelling == "dice":
+            assert found[1] == pytest.approx(np.mean(losses), abs=1e-5)
+
+
 @every_loss
 def test_the_gradient_is_that_of_the_value_of_the_sums(spelling: Any) -> None:
     trainer = _trainer(spelling, SingleProcess())
