@@ -10,11 +10,11 @@ from typing import Annotated, Any
 
 import typer
 
+from benchmarks.common.commands import ROOT, CommandFailedError, environment
 from benchmarks.common.tables import write_markdown
 from benchmarks.input.data import InputFiles, make_files
 from benchmarks.input.measure import AUGMENTATIONS, CACHES, PNG, Augmentation, Input
 from benchmarks.input.report import augmentation_table, speed_table, start_table
-from benchmarks.labelling.commands import ROOT, CommandFailedError, environment
 from polynya.cli import one_sentence_errors
 from polynya.progress import track
 from polynya.storage.files import output_folder

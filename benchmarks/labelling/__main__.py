@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
+from benchmarks.common.commands import BenchMethod
 from benchmarks.labelling import steps
-from benchmarks.labelling.commands import BenchMethod
-from benchmarks.labelling.estimate import Place
+from benchmarks.labelling.simulation.estimate import Place
 from polynya.cli import one_sentence_errors
 from polynya.storage.files import output_folder
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from statistics import median
 
-from benchmarks.labelling.compare import PIPELINES, PUBLISHED, Pipeline, Run
-from benchmarks.labelling.costs import Costs
-from benchmarks.labelling.estimate import Estimate
-from benchmarks.labelling.scaling import ScalingRun, Setup, of_setup, phases, speed_up
-from benchmarks.labelling.simulate import Simulated
+from benchmarks.labelling.runs.compare import PIPELINES, PUBLISHED, Pipeline, Run
+from benchmarks.labelling.runs.scaling import ScalingRun, Setup, of_setup, phases, speed_up
+from benchmarks.labelling.simulation.costs import Costs
+from benchmarks.labelling.simulation.estimate import Estimate
+from benchmarks.labelling.simulation.simulate import Simulated
 from polynya.report.tables import Table
 
 _MIB = 2**20

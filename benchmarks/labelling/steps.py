@@ -8,14 +8,12 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
+from benchmarks.common.commands import BenchMethod, run_measured, spark_submit, write_recipe
 from benchmarks.common.tables import write_markdown, write_tables
 from benchmarks.labelling import report
-from benchmarks.labelling.commands import BenchMethod, run_measured, spark_submit, write_recipe
-from benchmarks.labelling.compare import compare
-from benchmarks.labelling.costs import Costs, costs_of
-from benchmarks.labelling.data import SOURCE_SIZE, make_files, make_large_scene
-from benchmarks.labelling.estimate import Place, estimate
-from benchmarks.labelling.scaling import (
+from benchmarks.labelling.runs.compare import compare
+from benchmarks.labelling.runs.data import SOURCE_SIZE, make_files, make_large_scene
+from benchmarks.labelling.runs.scaling import (
     PLAIN_SETUPS,
     SPARK_SETUPS,
     ScalingRun,
@@ -25,7 +23,9 @@ from benchmarks.labelling.scaling import (
     of_setup,
     phases,
 )
-from benchmarks.labelling.simulate import Simulated, simulate
+from benchmarks.labelling.simulation.costs import Costs, costs_of
+from benchmarks.labelling.simulation.estimate import Place, estimate
+from benchmarks.labelling.simulation.simulate import Simulated, simulate
 from polynya.errors import PolynyaError
 from polynya.recipe.recipe import Recipe, load_recipe
 from polynya.report.tables import Table
@@ -174,7 +174,7 @@ def _simulated(
 
 
 def _measure_dispatch(work: Work) -> None:
-    script = "benchmarks/labelling/dispatch_job.py"
+    script = "benchmarks/labelling/jobs/dispatch_job.py"
     file = work.out / _DISPATCH_FILE
     run_measured(
         [*spark_submit("local[2]", script=script), str(_EMPTY_TASKS), str(file)], work.runs

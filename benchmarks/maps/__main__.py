@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from benchmarks.common.tables import write_markdown
-from benchmarks.labelling.data import LARGE_SIZE, SOURCE_SIZE, make_large_scene
+from benchmarks.labelling.runs.data import LARGE_SIZE, SOURCE_SIZE, make_large_scene
 from benchmarks.maps.models import ARCHITECTURES, save_untrained
 from benchmarks.maps.seams import measure_seams, seams_table
 from benchmarks.maps.speed import WAYS, measure_speed, speed_table

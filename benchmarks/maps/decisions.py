@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.labelling.commands import ROOT, run_measured
+from benchmarks.common.commands import ROOT, run_measured
 from inference.predict.decision import Decision
 from inference.predict.ensemble import combine
 from inference.predict.predict import open_model, predict_scene

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.labelling.commands import run_measured
+from benchmarks.common.commands import run_measured
 from benchmarks.maps.models import with_inference
 from inference.products.class_map import read_map
 from polynya.progress import track

@@ -12,7 +12,7 @@ import typer
 from benchmarks.training import steps
 from benchmarks.training.efficiency import SETUPS
 from benchmarks.training.predict import PAPER_BATCH, PAPER_RUNS, from_throughput
-from benchmarks.training.workload import PAPER, Workload
+from benchmarks.training.ranks.workload import PAPER, Workload
 from polynya.cli import one_sentence_errors
 from polynya.storage.files import output_folder
 

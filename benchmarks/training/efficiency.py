@@ -7,8 +7,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from statistics import median
 
-from benchmarks.training.jobs import Job, Measured, measure, start_job
-from benchmarks.training.workload import Workload
+from benchmarks.training.ranks.jobs import Job, Measured, measure, start_job
+from benchmarks.training.ranks.workload import Workload
 from polynya.progress import track
 
 ALONE = "1 rank"

@@ -8,7 +8,7 @@ from statistics import median
 from time import perf_counter, process_time
 from typing import Any
 
-from benchmarks.training.workload import (
+from benchmarks.training.ranks.workload import (
     NODATA,
     Workload,
     build_model,

@@ -20,8 +20,7 @@ from benchmarks.training.predict import (
     predict,
     predict_global,
 )
-from benchmarks.training.table import measure_table, measure_traffic
-from benchmarks.training.workload import (
+from benchmarks.training.ranks.workload import (
     LARGE,
     LARGEST,
     PAPER,
@@ -29,6 +28,7 @@ from benchmarks.training.workload import (
     Workload,
     build_model,
 )
+from benchmarks.training.table import measure_table, measure_traffic
 from polynya.report.tables import Table
 from training.ranks.devices import import_tensorflow
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from benchmarks.training.jobs import measure, start_job
 from benchmarks.training.predict import ring_traffic
-from benchmarks.training.workload import Workload
+from benchmarks.training.ranks.jobs import measure, start_job
+from benchmarks.training.ranks.workload import Workload
 from polynya.progress import track
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from benchmarks.training import steps
 from benchmarks.training.efficiency import ALONE, APART, GLOO, measure_efficiency, summarize
+from benchmarks.training.ranks.workload import Workload
 from benchmarks.training.report import efficiency_table, repetitions_table
-from benchmarks.training.workload import Workload
 
 TINY = Workload("tiny", (8, 16), batch=1, tile=32)
 

@@ -16,15 +16,11 @@ import rasterio
 from typer.testing import CliRunner
 
 from autolabel import label_image
+from benchmarks.common.commands import CommandFailedError, run_measured, write_recipe
+from benchmarks.common.meter import Cost, kind_of
 from benchmarks.labelling.__main__ import app
-from benchmarks.labelling.burn import slow_down
-from benchmarks.labelling.commands import CommandFailedError, run_measured, write_recipe
-from benchmarks.labelling.compare import ILLUMINATION, PUBLISHED, SAME_FILTER, Run
-from benchmarks.labelling.costs import Costs, costs_of
-from benchmarks.labelling.data import make_files, make_large_scene
-from benchmarks.labelling.estimate import Place, estimate, satellite_scenes
-from benchmarks.labelling.meter import Cost, kind_of
-from benchmarks.labelling.published_job import count_classes, label_tile
+from benchmarks.labelling.jobs.published_job import count_classes, label_tile
+from benchmarks.labelling.jobs.timed import RunRecord, Timed, UnitRecord, read_run
 from benchmarks.labelling.report import (
     cpu_per_thousand_more,
     cpu_table,
@@ -33,9 +29,13 @@ from benchmarks.labelling.report import (
     speed_table,
     times_published,
 )
-from benchmarks.labelling.scaling import ScalingRun, Setup, phases, speed_up
-from benchmarks.labelling.simulate import schedule, simulate
-from benchmarks.labelling.timed import RunRecord, Timed, UnitRecord, read_run
+from benchmarks.labelling.runs.burn import slow_down
+from benchmarks.labelling.runs.compare import ILLUMINATION, PUBLISHED, SAME_FILTER, Run
+from benchmarks.labelling.runs.data import make_files, make_large_scene
+from benchmarks.labelling.runs.scaling import ScalingRun, Setup, phases, speed_up
+from benchmarks.labelling.simulation.costs import Costs, costs_of
+from benchmarks.labelling.simulation.estimate import Place, estimate, satellite_scenes
+from benchmarks.labelling.simulation.simulate import schedule, simulate
 from data_samples import make_scene
 from polynya.recipe.classes import SEA_ICE
 from polynya.recipe.recipe import Recipe, load_recipe

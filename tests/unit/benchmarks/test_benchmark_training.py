@@ -21,8 +21,6 @@ from benchmarks.training import gpu, predict, steps
 from benchmarks.training.__main__ import app
 from benchmarks.training.efficiency import ALONE, APART, GLOO, Repetition, summarize
 from benchmarks.training.flops import LayerCost, layer_costs, training_bytes, training_flops
-from benchmarks.training.jobs import Job, JobFailedError, Measured, start_job
-from benchmarks.training.orders import Load, Run
 from benchmarks.training.predict import (
     ETHERNET_25,
     INFINIBAND_HDR,
@@ -41,11 +39,13 @@ from benchmarks.training.predict import (
     ring_traffic,
     undivided_s,
 )
-from benchmarks.training.rank import Rank, serve
+from benchmarks.training.ranks.jobs import Job, JobFailedError, Measured, start_job
+from benchmarks.training.ranks.orders import Load, Run
+from benchmarks.training.ranks.rank import Rank, serve
+from benchmarks.training.ranks.sockets import sent_bytes
+from benchmarks.training.ranks.workload import LARGE, PAPER, Workload, build_model, gradient_bytes
 from benchmarks.training.report import efficiency_table, scaling_table, traffic_table
-from benchmarks.training.sockets import sent_bytes
 from benchmarks.training.table import Row, Traffic
-from benchmarks.training.workload import LARGE, PAPER, Workload, build_model, gradient_bytes
 from training.ranks.collective import SingleProcess
 
 TINY = Workload("tiny", (4, 8), batch=2, tile=32)

@@ -1,6 +1,6 @@
 """A standalone Spark cluster on this machine, for as long as one command runs.
 
-    python -m benchmarks.labelling.cluster --executors N --cores N -- spark-submit ...
+    python -m benchmarks.labelling.runs.cluster --executors N --cores N -- spark-submit ...
 
 The command's `--master` is given after `spark-submit`. Master and workers are Spark's own programs
 (https://spark.apache.org/docs/latest/spark-standalone.html), bound to 127.0.0.1.

@@ -1,6 +1,6 @@
 """What a command costs, with everything that it starts: time, processor time, memory.
 
-    python -m benchmarks.labelling.meter REPORT.json [--watch FOLDER] -- COMMAND...
+    python -m benchmarks.common.meter REPORT.json [--watch FOLDER] -- COMMAND...
 
 A process of its own, so that it adopts what the command leaves behind (`PR_SET_CHILD_SUBREAPER`)
 and can wait for all of it: processor time then comes from the kernel's own account of processes

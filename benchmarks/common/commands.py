@@ -12,7 +12,7 @@ from typing import Literal
 
 import yaml
 
-from benchmarks.labelling.meter import Cost
+from benchmarks.common.meter import Cost
 from polynya.errors import PolynyaError
 from polynya.storage.files import output_folder, write_text
 
@@ -59,7 +59,7 @@ def run_measured(command: Sequence[str], folder: Path, watched: Path | None = No
     output_folder(folder)
     report, log = folder / "cost.json", folder / "output.txt"
     watch = ["--watch", str(watched)] if watched else []
-    meter = [sys.executable, "-m", "benchmarks.labelling.meter", str(report), *watch, "--"]
+    meter = [sys.executable, "-m", "benchmarks.common.meter", str(report), *watch, "--"]
     with open(log, "w", encoding="utf-8") as output:
         done = subprocess.run(
             [*meter, *command], cwd=ROOT, env=environment(), stdout=output, stderr=output

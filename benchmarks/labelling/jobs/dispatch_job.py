@@ -1,6 +1,6 @@
 """How many tasks a second the driver of the Spark engine sends: tasks that do nothing.
 
-spark-submit benchmarks/labelling/dispatch_job.py TASKS FILE
+spark-submit benchmarks/labelling/jobs/dispatch_job.py TASKS FILE
 """
 
 from __future__ import annotations

@@ -16,11 +16,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from benchmarks.training.orders import Hello, Load, Loaded, Ran, Run
-from benchmarks.training.workload import Workload
+from benchmarks.training.ranks.orders import Hello, Load, Loaded, Ran, Run
+from benchmarks.training.ranks.workload import Workload
 from polynya.errors import PolynyaError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 _SECONDS_TO_START = 300.0
 _SECONDS_TO_END = 20.0
 _LETTERS_TOLD = 2000
@@ -194,7 +194,8 @@ def start_job(launcher: str, cores: Sequence[int], **settings: str) -> Iterator[
     words = [*start, "-np", str(ranks)] if start else []
     with tempfile.TemporaryDirectory(prefix="polynya-") as folder:
         address, log = f"{folder}/ranks", Path(folder) / "output.txt"
-        program = [sys.executable, "-m", "benchmarks.training.rank", address, *map(str, cores)]
+        module = "benchmarks.training.ranks.rank"
+        program = [sys.executable, "-m", module, address, *map(str, cores)]
         with socket.socket(socket.AF_UNIX) as server, open(log, "wb") as output:
             server.bind(address)
             server.listen(ranks)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import chain, repeat
 
 from autolabel.plan import needs_sky, plan_units
-from benchmarks.labelling.costs import Costs
+from benchmarks.labelling.simulation.costs import Costs
 from polynya.recipe.recipe import Recipe
 from polynya.scenes.scene import Scene
 

@@ -1,6 +1,6 @@
 """`autolabel/job.py` with a record of where the time goes; it takes the same options.
 
-spark-submit benchmarks/labelling/timed_job.py --record FOLDER --scenes ... --out DIR
+spark-submit benchmarks/labelling/jobs/timed_job.py --record FOLDER --scenes ... --out DIR
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import typer
 from autolabel.commands import EngineOption, MoreScenes, Out, RecipeFile, Scenes, Workers
 from autolabel.run import label_scenes, report
 from autolabel.tasks import Job
-from benchmarks.labelling.timed import TimedEngine
+from benchmarks.labelling.jobs.timed import TimedEngine
 from polynya.cli import run_script
 from polynya.engines.engines import open_engine
 from polynya.recipe.recipe import load_recipe

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from benchmarks.labelling.burn import slow_down
-from benchmarks.labelling.commands import BenchMethod, run_measured, spark_submit, write_recipe
-from benchmarks.labelling.meter import Cost
-from benchmarks.labelling.timed import RunRecord, read_run
-from benchmarks.labelling.timed_job import DRIVER_FILE, UNITS
+from benchmarks.common.commands import BenchMethod, run_measured, spark_submit, write_recipe
+from benchmarks.common.meter import Cost
+from benchmarks.labelling.runs.burn import slow_down
+from benchmarks.labelling.jobs.timed import RunRecord, read_run
+from benchmarks.labelling.jobs.timed_job import DRIVER_FILE, UNITS
 from polynya.progress import track
 from polynya.storage.ownership import remove_ours
 
-_SCRIPT = "benchmarks/labelling/timed_job.py"
+_SCRIPT = "benchmarks/labelling/jobs/timed_job.py"
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Setup:
             size = ["--executors", str(self.executors), "--cores", str(self.cores)]
             # The cluster's program names the master.
             program, _, _, *settings = spark_submit("", script=script)
-            cluster = [sys.executable, "-m", "benchmarks.labelling.cluster"]
+            cluster = [sys.executable, "-m", "benchmarks.labelling.runs.cluster"]
             return [*cluster, *size, "--", program, *settings]
         if self.engine == "processes":
             return [sys.executable, script]
@@ -87,7 +87,7 @@ class ScalingRun:
     cost: Cost
     record: RunRecord
     slow_down: float
-    """Of as many processes as there are workers, just before (`benchmarks.labelling.burn`)."""
+    """Of as many processes as there are workers, just before (`benchmarks.labelling.runs.burn`)."""
 
 
 def measure_scaling(

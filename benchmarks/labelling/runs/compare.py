@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.labelling.commands import (
+from benchmarks.common.commands import (
     BenchMethod,
     CommandFailedError,
     run_measured,
     spark_submit,
     write_recipe,
 )
-from benchmarks.labelling.data import SceneFiles
-from benchmarks.labelling.meter import Cost
+from benchmarks.common.meter import Cost
+from benchmarks.labelling.runs.data import SceneFiles
 from polynya.progress import track
 from polynya.shards.manifest import read_manifest
 from polynya.storage.folder import Folder
@@ -124,7 +124,7 @@ def _run(
 ) -> Cost:
     master, shards = f"local[{cores}]", folder / "shards"
     if pipeline.method is None:
-        job = "benchmarks/labelling/published_job.py"
+        job = "benchmarks/labelling/jobs/published_job.py"
         start = spark_submit(master, *_PUBLISHED_SETTINGS, script=job)
         # One path with alternatives: Spark's own syntax for several folders.
         names = ",".join(scene.tiles.name for scene in scenes)

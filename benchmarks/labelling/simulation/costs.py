@@ -9,8 +9,8 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
-from benchmarks.labelling.scaling import ScalingRun
-from benchmarks.labelling.timed import UnitRecord
+from benchmarks.labelling.jobs.timed import UnitRecord
+from benchmarks.labelling.runs.scaling import ScalingRun
 from polynya.scenes.scene import Scene
 from polynya.storage.files import write_text
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from benchmarks.training.workload import Workload
+from benchmarks.training.ranks.workload import Workload
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from benchmarks.labelling.costs import Costs
-from benchmarks.labelling.simulate import Simulated, simulate
+from benchmarks.labelling.simulation.costs import Costs
+from benchmarks.labelling.simulation.simulate import Simulated, simulate
 from polynya.recipe.recipe import Recipe
 from polynya.scenes.scene import Scene
 

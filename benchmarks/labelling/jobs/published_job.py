@@ -1,6 +1,6 @@
 """The published auto-labelling pipeline, after its description, as a Spark program.
 
-    spark-submit benchmarks/labelling/published_job.py TILES [--counts FILE]
+    spark-submit benchmarks/labelling/jobs/published_job.py TILES [--counts FILE]
 
 "A Parallel Workflow for Polar Sea-Ice Classification using Auto-labeling of Sentinel-2 Imagery",
 III-B: all images of 256 x 256 pixels are loaded into a DataFrame (Spark's `image` data source), a

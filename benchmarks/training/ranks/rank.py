@@ -1,6 +1,6 @@
 """One rank of a measurement: it stays alive and does what the benchmark tells it.
 
-    horovodrun --gloo -np 2 python -m benchmarks.training.rank SOCKET CORES
+    horovodrun --gloo -np 2 python -m benchmarks.training.ranks.rank SOCKET CORES
 
 Importing TensorFlow takes ten seconds, so a rank does many measurements. `jobs.py` starts ranks and
 stops all but those that are measured.
@@ -14,9 +14,9 @@ import time
 from multiprocessing.connection import Client, Connection
 from typing import TYPE_CHECKING
 
-from benchmarks.training.orders import Hello, Load, Loaded, Ran, Run
-from benchmarks.training.sockets import sent_bytes
-from benchmarks.training.workload import (
+from benchmarks.training.ranks.orders import Hello, Load, Loaded, Ran, Run
+from benchmarks.training.ranks.sockets import sent_bytes
+from benchmarks.training.ranks.workload import (
     Workload,
     endless,
     gradient_bytes,

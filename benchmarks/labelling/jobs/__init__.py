@@ -1,0 +1,1 @@
+"""The programs that Spark, processes and ranks run in measured runs."""

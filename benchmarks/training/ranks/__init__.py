@@ -1,0 +1,1 @@
+"""Ranks that are started, told what to train, and counted."""
