@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from benchmarks.accuracy.models import MODELS, Workplace, train
+from benchmarks.accuracy.pictures import draw_worst
+from benchmarks.accuracy.real import map_real
+from benchmarks.accuracy.report import GOAL_SETS, write_report
+from benchmarks.accuracy.scoring import score_all
+from benchmarks.common.cli import JobsOption, QuickOption, make_app
+from benchmarks.common.report import Report
+from benchmarks.labels.options import SplitOption
 from benchmarks.labels.sets import (
     QUICK_SITES,
     SETS,
@@ -18,11 +24,6 @@ from benchmarks.labels.sets import (
     choose_sets,
     list_scenes,
 )
-from polynya.errors import EXIT_CODE, PolynyaError
-from polynya.progress import console
-from polynya.storage.files import output_folder
-
-OUT = Path("runs/bench/accuracy")
 
 GOAL_SITES, OTHER_SITES = 6, 2
 """Sites of a set with a goal, and of the others; each is seen under four skies."""
@@ -34,9 +35,8 @@ QUICK_SIZE = 128
 
 
 def accuracy(
-    split: Annotated[
-        Split, typer.Option(help="Sites: heldout, or dev, on which models may be tuned.")
-    ] = Split.HELDOUT,
+    report: Report,
+    split: SplitOption = Split.HELDOUT,
     sites: Annotated[
         int | None,
         typer.Option(
@@ -56,56 +56,29 @@ def accuracy(
         Path | None,
         typer.Option(help="Folder with modis_sea_ice, to map a real scene; default: none."),
     ] = None,
-    quick: Annotated[
-        bool,
-        typer.Option("--quick", help="A smoke run: tiny models, a few small scenes. No result."),
-    ] = False,
-    jobs: Annotated[
-        int | None, typer.Option(min=1, help="Worker processes; default: the number of cores.")
-    ] = None,
-    out: Annotated[Path, typer.Option(help="Folder for everything; made if missing.")] = OUT,
+    quick: QuickOption = False,
+    jobs: JobsOption = None,
 ) -> None:
     """Train models on clear scenes and score them, and filters, on scenes under another sky.
 
     What is done already stays: scenes, shards, finished models, scores of scenes. To begin anew,
     remove the folder.
     """
-    from benchmarks.accuracy.models import MODELS, Workplace, train
-    from benchmarks.accuracy.pictures import draw_worst
-    from benchmarks.accuracy.real import map_real
-    from benchmarks.accuracy.report import write_report
-    from benchmarks.accuracy.scoring import score_all
-
-    command = shlex.join(["python", "-m", "benchmarks.accuracy", *sys.argv[1:]])
-    try:
-        specs = list_specs(choose_sets(sets), split, sites, quick, all_sets=not sets)
-        place = Workplace(output_folder(out).resolve(), quick)
-        trainings = {model: train(model, place, jobs) for model in MODELS}
-        results = score_all(specs, MODELS, place, jobs)
-        write_report(results, trainings, place.out, command)
-        draw_worst(results, place)
-        if data is not None:
-            map_real(data, MODELS, place, command)
-    except PolynyaError as error:
-        console.print(f"Error: {error}", markup=False, soft_wrap=True)
-        sys.exit(EXIT_CODE)
+    specs = list_specs(choose_sets(sets), split, sites, quick, all_sets=not sets)
+    place = Workplace(report.folder.resolve(), quick)
+    trainings = {model: train(model, place, jobs) for model in MODELS}
+    results = score_all(specs, MODELS, place, jobs)
+    write_report(results, trainings, report)
+    draw_worst(results, place)
+    if data is not None:
+        map_real(data, MODELS, place, report)
     typer.echo(f"Tables and pictures are in {place.out}")
 
 
 def list_specs(
     sets: list[SceneSet], split: Split, sites: int | None, quick: bool, *, all_sets: bool
 ) -> list[SceneSpec]:
-    """The scenes of a run.
-
-    Args:
-        sets: Chosen sets.
-        split: Which seeds.
-        sites: Sites of each set; None for the defaults.
-        quick: Few and small scenes, of the sets with a goal unless others were asked for.
-        all_sets: Whether no sets were asked for.
-    """
-    from benchmarks.accuracy.report import GOAL_SETS
-
+    """The scenes of a run; without sets that were asked for, those of a usual or a quick run."""
     if all_sets:
         sets = [s for s in sets if s.name not in LEFT_OUT and (not quick or s.name in GOAL_SETS)]
     specs: list[SceneSpec] = []
@@ -116,5 +89,7 @@ def list_specs(
     return specs
 
 
+app = make_app("accuracy", accuracy)
+
 if __name__ == "__main__":
-    typer.run(accuracy)
+    app()

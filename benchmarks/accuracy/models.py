@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import csv
-import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.accuracy.training_scenes import Kind, write_training_scenes
-from polynya.errors import PolynyaError
+from benchmarks.common.commands import ROOT, run
 from polynya.recipe.recipe import Recipe, load_recipe
 from polynya.storage.files import output_folder
 from training.model_folder.folder import CARD_FILE, HISTORY_FILE
-
-ROOT = Path(__file__).parents[2]
-"""The clone, where recipes and entry points are."""
-
-
-class StepFailedError(PolynyaError):
-    """A command of the benchmark that failed."""
 
 
 @dataclass(frozen=True)
@@ -123,28 +114,15 @@ def quick_recipe(recipe: Recipe) -> Recipe:
 
 
 def train(model: BenchModel, place: Workplace, jobs: int | None = None) -> Training:
-    """Make the scenes and shards of a model and train it, as far as that is not done yet.
-
-    Args:
-        model: Which.
-        place: Where.
-        jobs: Worker processes for scenes and labelling; None for the number of cores.
-
-    Raises:
-        StepFailedError: Labelling or training failed.
-    """
+    """Make the scenes and shards of a model and train it, as far as that is not done yet."""
     folder, recipe = place.model(model), place.recipe(model)
     if not (folder / CARD_FILE).is_file():
         _label(model, place, recipe, jobs)
         start = ["--start-from", str(place.model(model.start))] if model.start else []
-        _run(
-            [
-                *(sys.executable, str(ROOT / "training/train.py"), "--recipe", str(recipe)),
-                # What a broken run left begins again; scores of an older model would be wrong.
-                *("--shards", str(place.shards(model)), "--out", str(folder), "--overwrite"),
-                *start,
-            ]
-        )
+        # What a broken run left begins again; scores of an older model would be wrong.
+        folders = ["--shards", str(place.shards(model)), "--out", str(folder), "--overwrite"]
+        program = [sys.executable, str(ROOT / "training/train.py")]
+        run([*program, "--recipe", str(recipe), *folders, *start])
     return read_training(folder)
 
 
@@ -156,12 +134,8 @@ def _label(model: BenchModel, place: Workplace, recipe: Path, jobs: int | None) 
     patterns = [str(scenes / f"{kind}-*.tif") for kind in counts]
     workers = ["--workers", str(jobs)] if jobs else []
     # Shards of the same recipe get what they lack, so a broken run goes on.
-    _run(
-        [
-            *(str(Path(sys.executable).parent / "polynya"), "label", "--scenes", *patterns),
-            *("--out", str(place.shards(model)), "--recipe", str(recipe), *workers),
-        ]
-    )
+    options = ["--out", str(place.shards(model)), "--recipe", str(recipe), *workers]
+    run(["polynya", "label", "--scenes", *patterns, *options])
 
 
 def read_training(folder: Path) -> Training:
@@ -176,13 +150,3 @@ def read_training(folder: Path) -> Training:
         images_per_second=speeds[len(speeds) // 2],
         accuracy=float(best["val_accuracy"]),
     )
-
-
-def _run(command: Sequence[str]) -> None:
-    """Run a command of the clone; what it prints is seen."""
-    done = subprocess.run(command, cwd=ROOT)
-    if done.returncode != 0:
-        raise StepFailedError(
-            f"This ended with code {done.returncode}: {' '.join(command)}; mend what it says above"
-            " and start the benchmark again, it goes on where it was."
-        )

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from autolabel.labels import Labelled, label_and_filter
 from benchmarks.accuracy.models import BenchModel, Workplace
 from benchmarks.accuracy.scoring import model_labels
-from benchmarks.common.tables import write_markdown
+from benchmarks.common.pictures import draw_thinned, step_for
+from benchmarks.common.report import Report
 from benchmarks.labels.methods import METHODS, title
 from benchmarks.labels.real import (
     BRIGHT,
@@ -28,41 +29,30 @@ from benchmarks.labels.real import (
     day_table,
     read_modis,
     sea_areas,
-    use_palette,
 )
 from benchmarks.labels.scenes import BenchScene
 from inference.predict.predict import open_model
 from polynya.recipe.classes import SEA_ICE
-from polynya.report.pictures import draw_panels
 
 _MOST_PIXELS = 600_000
 """Of all panels of a picture together."""
 
 
-def map_real(data: Path, models: Sequence[BenchModel], place: Workplace, command: str) -> None:
-    """Map both days by filters and models: a table, `real.md`, and `real_<scene>.png`.
+def map_real(data: Path, models: Sequence[BenchModel], place: Workplace, report: Report) -> None:
+    """Map both days by filters and trained models: a table, `real.md`, and `real_<scene>.png`.
 
-    Args:
-        data: Folder with `modis_sea_ice/`, as for `python -m benchmarks.labels real`.
-        models: Trained already.
-        place: Where models are; tables and pictures go there.
-        command: What to run to get the same tables.
-
-    Raises:
-        PolynyaError: The folder or a file is missing.
+    The folder holds `modis_sea_ice/`, as for `python -m benchmarks.labels real`.
     """
     clear, cloud = (_map_day(read_modis(data, name), models, place) for name in (CLEAR, CLOUD))
     areas = sea_areas(clear, cloud)
     tables = [day_table(clear, cloud, about, area) for about, area in areas.items()]
-    for table in tables:
-        table.print()
     about = (
         "Real scenes without truth: the same sea on a clear and a cloudy day, without land. Its ice"
         " drifted, so shares compare and pixels don't."
     )
-    write_markdown(place.out / "real.md", "Maps of real scenes", about, command, tables)
+    report.write("real", "Maps of real scenes", about, {}, tables)
     for day in (clear, cloud):
-        _draw_day(day, place.out / f"real_{day.scene.name}.png")
+        _draw_day(day, report.folder / f"real_{day.scene.name}.png")
 
 
 def _map_day(scene: RealScene, models: Sequence[BenchModel], place: Workplace) -> RealResult:
@@ -89,7 +79,6 @@ def _draw_day(day: RealResult, path: Path) -> None:
 
     panels = [("Scene", day.scene.rgb)]
     panels += [(name, shown(labelled.label)) for name, labelled in day.labelled.items()]
-    step = int(np.ceil(np.sqrt(len(panels) * day.scene.valid.size / _MOST_PIXELS)))
-    thinned = [(name, image[::step, ::step]) for name, image in panels]
-    draw_panels(path, thinned, SEA_ICE, f"MODIS, north-east Greenland: {day.scene.name}", columns=3)
-    use_palette(path)
+    step = step_for(len(panels), day.scene.valid.size, _MOST_PIXELS)
+    title = f"MODIS, north-east Greenland: {day.scene.name}"
+    draw_thinned(path, panels, title, step, columns=3)

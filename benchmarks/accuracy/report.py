@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-
-import numpy as np
+from itertools import product
 
 from benchmarks.accuracy.models import AFTER_FILTER, THROUGH_CLOUD, BenchModel, Training
-from benchmarks.common.tables import write_markdown
+from benchmarks.common.report import Report, percent, table_of
 from benchmarks.labels.methods import title
 from benchmarks.labels.report import (
     accuracy_rows,
@@ -21,6 +19,7 @@ from benchmarks.labels.report import (
 )
 from benchmarks.labels.scoring import (
     SceneResult,
+    class_scores,
     mean_right,
     methods_of,
     of_set,
@@ -31,7 +30,6 @@ from benchmarks.labels.sets import CONTAMINATED
 from data_samples import SKY_KINDS
 from polynya.recipe.classes import SEA_ICE
 from polynya.report.tables import Table
-from training.metrics.confusion import scores
 
 CLEAR = "clear"
 GOALS = {CLEAR: 0.985, **dict.fromkeys(CONTAMINATED, 0.98)}
@@ -42,19 +40,9 @@ GOAL_SETS = ("standard", "blobs")
 
 
 def write_report(
-    results: Sequence[SceneResult],
-    trainings: dict[BenchModel, Training],
-    folder: Path,
-    command: str,
+    results: Sequence[SceneResult], trainings: dict[BenchModel, Training], report: Report
 ) -> None:
-    """Print the tables, and write them to `accuracy.md` and as CSV files.
-
-    Args:
-        results: All scenes.
-        trainings: How each model was trained.
-        folder: Existing folder.
-        command: What to run to get the same tables.
-    """
+    """Print the tables, and write them to `accuracy.md` and as CSV files."""
     tables = [
         goal_table(results),
         training_table(trainings),
@@ -64,21 +52,21 @@ def write_report(
         confusion_table(results, THROUGH_CLOUD.name),
         confusion_table(results, AFTER_FILTER.name),
     ]
-    for table in tables:
-        table.print()
-    goal_table(results).write_csv(folder / "goals.csv")
-    training_table(trainings).write_csv(folder / "training.csv")
-    accuracy_rows(results).write_csv(folder / "accuracy.csv")
-    f1_rows(results).write_csv(folder / "f1.csv")
-    confusion_rows(results).write_csv(folder / "confusion.csv")
-    scene_rows(results).write_csv(folder / "scenes.csv")
+    files = {
+        "goals": goal_table(results),
+        "training": training_table(trainings),
+        "accuracy": accuracy_rows(results),
+        "f1": f1_rows(results),
+        "confusion": confusion_rows(results),
+        "scenes": scene_rows(results),
+    }
     about = (
         f"{len(results)} scenes, {sum(r.pixels for r in results) / 1e6:.1f} million pixels with"
         " data, none of them trained on, under skies of other simulators than the training's. A"
         " mean is over scenes; beside it, in brackets, stands the worst scene. F1 is of all pixels"
         " together. A method without more words is thresholds after that filter."
     )
-    write_markdown(folder / "accuracy.md", "Models under cloud", about, command, tables)
+    report.write("accuracy", "Models under cloud", about, files, tables)
 
 
 def goal_table(results: Sequence[SceneResult]) -> Table:
@@ -103,19 +91,17 @@ def goal_table(results: Sequence[SceneResult]) -> Table:
 
 def training_table(trainings: dict[BenchModel, Training]) -> Table:
     """What the trainings took: a row a model."""
-    rows = [
-        (
-            model.name,
-            str(training.epochs),
-            f"{training.seconds / 60:.1f}",
-            f"{training.images_per_second:.1f}",
-            f"{100 * training.accuracy:.2f}",
-        )
-        for model, training in trainings.items()
-    ]
-    columns = ("model", "epochs", "minutes", "images/s", "own labels right")
-    heading = "Training; validation against the model's own labels, %, cloudy tiles included"
-    return Table(heading, columns, tuple(rows))
+    return table_of(
+        "Training; validation against the model's own labels, %, cloudy tiles included",
+        trainings.items(),
+        {
+            "model": lambda row: row[0].name,
+            "epochs": lambda row: str(row[1].epochs),
+            "minutes": lambda row: f"{row[1].seconds / 60:.1f}",
+            "images/s": lambda row: f"{row[1].images_per_second:.1f}",
+            "own labels right": lambda row: f"{100 * row[1].accuracy:.2f}",
+        },
+    )
 
 
 def f1_table(results: Sequence[SceneResult], name: str) -> Table:
@@ -127,15 +113,9 @@ def f1_table(results: Sequence[SceneResult], name: str) -> Table:
 def f1_rows(results: Sequence[SceneResult]) -> Table:
     """F1 of each class by set, method and sky, over all pixels; empty where a class isn't there."""
     rows = []
-    for name in set_names(results):
-        for method in methods_of(results):
-            for sky in SKY_KINDS:
-                chosen = of_sky(of_set(results, name), sky)
-                if chosen:
-                    # Pixels without a label are misses: a row of zeros makes the matrix square.
-                    counts = total_counts(chosen, method)
-                    square = np.vstack([counts, np.zeros((1, counts.shape[1]), np.int64)])
-                    found = scores(square)["f1"][: SEA_ICE.n_classes]
-                    cells = ("" if np.isnan(f1) else f"{100 * f1:.2f}" for f1 in found)
-                    rows.append((name, title(method), sky, *cells))
+    for name, method, sky in product(set_names(results), methods_of(results), SKY_KINDS):
+        chosen = of_sky(of_set(results, name), sky)
+        if chosen:
+            found = class_scores(total_counts(chosen, method), "f1")
+            rows.append((name, title(method), sky, *map(percent, found)))
     return Table("F1 by class, %", ("set", "method", "sky", *SEA_ICE.names), tuple(rows))

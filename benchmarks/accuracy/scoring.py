@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.accuracy.models import BenchModel, Workplace
-from benchmarks.accuracy.training_scenes import write_image
+from benchmarks.common.scenes import write_image
 from benchmarks.common.workers import for_each_scene
 from benchmarks.labels.scenes import BenchScene, make_bench_scene
 from benchmarks.labels.scoring import Counts, SceneResult, count_labels, score_scene
@@ -36,14 +36,7 @@ def score_all(
 ) -> list[SceneResult]:
     """Score thresholds, filters and trained models on every scene.
 
-    Args:
-        specs: The scenes.
-        models: Trained already.
-        place: Where models are and scores are kept.
-        jobs: Worker processes for the filters, as for `for_each_scene`.
-
-    Returns:
-        Results in the order of `specs`; methods are those of the filters, then the models' names.
+    Results are in the order of `specs`; methods are those of the filters, then the models' names.
     """
     folder = output_folder(place.out / "scores")
     kept = output_folder(folder / FILTERS)
@@ -81,7 +74,7 @@ def model_labels(model: TrainedModel) -> Callable[[BenchScene], NDArray[np.uint8
     def label(scene: BenchScene) -> NDArray[np.uint8]:
         with TemporaryDirectory() as folder:
             path = Path(folder) / "scene.tif"
-            write_image(path, scene.observed)
+            write_image(path, scene.observed, zlevel=1)
             return predict_scene(model, open_scene(str(path), model.recipe.scene)).codes
 
     return label

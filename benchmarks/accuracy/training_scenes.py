@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-import numpy as np
-import rasterio
-from numpy.typing import NDArray
-from rasterio.errors import NotGeoreferencedWarning
-
+from benchmarks.common.scenes import write_image
 from benchmarks.common.workers import for_each_scene
 from data_samples import make_scene
 from data_samples.mosaic import make_mosaic
-from polynya.storage.files import output_folder, whole_file
+from polynya.storage.files import output_folder
 
 
 class Kind(StrEnum):
@@ -52,14 +47,7 @@ class TrainingSpec:
 def write_training_scenes(
     folder: Path, kinds: dict[Kind, int], size: int, jobs: int | None = None
 ) -> None:
-    """Write scenes that are not there yet.
-
-    Args:
-        folder: Made if missing.
-        kinds: Number of scenes of each kind.
-        size: Height and width in pixels.
-        jobs: Worker processes, as for `for_each_scene`.
-    """
+    """Write so many scenes of each kind, but for those that are there."""
     output_folder(folder)
     specs = [
         TrainingSpec(kind, FIRST_SEEDS[kind] + i, size, folder)
@@ -79,25 +67,4 @@ def write_training_scene(spec: TrainingSpec) -> None:
         image = make_scene(spec.seed, 0, shape, "clear").clear
     else:
         image = make_scene(spec.seed, spec.seed, shape, "mixed").observed
-    write_image(spec.path, image)
-
-
-def write_image(path: Path, image: NDArray[np.uint8]) -> None:
-    """Write uint8 RGB (H, W, 3), 0 where there is no data, as a file that every stage reads."""
-    height, width, bands = image.shape
-    profile = {
-        "driver": "GTiff",
-        "dtype": "uint8",
-        "count": bands,
-        "height": height,
-        "width": width,
-        "nodata": 0,
-        "photometric": "rgb",
-        "compress": "deflate",
-        "zlevel": 1,
-    }
-    with whole_file(path) as partial, warnings.catch_warnings():
-        # A generated scene lies nowhere.
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with rasterio.open(partial, "w", **profile) as target:
-            target.write(image.transpose(2, 0, 1))
+    write_image(spec.path, image, zlevel=1)

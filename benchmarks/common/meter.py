@@ -76,9 +76,7 @@ class Sample:
 def measure(command: list[str], watched: Path | None = None) -> Cost:
     """Run a command and wait for everything that it started; call it once a process.
 
-    Args:
-        command: Program and arguments.
-        watched: Folder in which the first file `*.parquet` is looked for.
+    In the folder that is watched the first file `*.parquet` is looked for.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:

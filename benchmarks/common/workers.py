@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
-from typing import Protocol, TypeVar
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 import cv2
 
-from polynya.progress import track
+from polynya.engines.engines import open_engine, worker_died
+from polynya.errors import EngineError
+from polynya.progress import progress
 
 
 class Spec(Protocol):
@@ -44,23 +44,18 @@ def for_each_scene(
     """
     if not specs:
         return []
-    count = min(jobs or os.cpu_count() or 1, len(specs))
-    by_size = sorted(range(len(specs)), key=lambda i: -specs[i].size)
-    # A fresh interpreter per worker: a forked one may inherit locks that are held.
-    pool = ProcessPoolExecutor(
-        count, mp_context=get_context("forkserver"), initializer=use_one_thread
-    )
-    try:
-        futures = {pool.submit(task, specs[i]): i for i in by_size}
-        done = {
-            futures[future]: future.result()
-            for future in track(as_completed(futures), description, total=len(futures))
-        }
-    finally:
-        pool.shutdown(cancel_futures=True)
-    return [done[i] for i in range(len(specs))]
+    order = sorted(range(len(specs)), key=lambda i: -specs[i].size)
+    with progress(description, len(specs)) as advance, open_engine("processes", jobs) as engine:
+        found = engine.run(partial(_on_one_thread, task), [specs[i] for i in order], advance)
+    results: list[Any] = [None] * len(specs)
+    for i, done in zip(order, found, strict=True):
+        if done is None:
+            raise EngineError(worker_died(f"{description}: {specs[i]}"))
+        (results[i],) = done
+    return results
 
 
-def use_one_thread() -> None:
-    """Keep OpenCV to one thread, as many processes share the cores."""
-    cv2.setNumThreads(1)
+def _on_one_thread(task: Callable[[S], T], spec: S) -> tuple[T]:
+    """The result in a tuple, as a task may give None."""
+    cv2.setNumThreads(1)  # Many processes share the cores.
+    return (task(spec),)

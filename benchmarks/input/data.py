@@ -54,6 +54,11 @@ class InputFiles:
         return self.folder / "png" / "labels"
 
     @property
+    def cache(self) -> Path:
+        """Folder in which a training keeps tiles on disk."""
+        return self.folder / "cache"
+
+    @property
     def decoded_bytes(self) -> int:
         return self.tiles * self.size**2 * 4
 
@@ -63,12 +68,6 @@ def make_files(data: Path, scenes: int, edge: int, size: int) -> InputFiles:
 
     Tiles are windows at random places of generated scenes, turned at random, so that they differ
     and compress as such scenes do. Together `edge` x `edge` of them are a scene.
-
-    Args:
-        data: Folder of all sets.
-        scenes: Scenes of tiles.
-        edge: Tiles along the edge of one.
-        size: Edge of a tile in pixels.
     """
     name = f"generator{GENERATOR_VERSION}-seed{SEED}-{scenes}x{edge}x{edge}-tiles{size}px"
     files = InputFiles(data / name, scenes * edge**2, size)

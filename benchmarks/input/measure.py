@@ -1,8 +1,8 @@
 """One measurement of the input benchmark, in a process of its own.
 
-    python -m benchmarks.input.measure CASE FOLDER TILES SIZE ROUNDS CORES
+    python -m benchmarks.input.measure REPORT CASE FOLDER TILES SIZE ROUNDS CORES
 
-The last line that it prints is a JSON object of numbers: class `Input` or `Augmentation`.
+The report is a JSON object of numbers: class `Input` or `Augmentation`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import resource
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -21,8 +22,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-import typer
 
+from benchmarks.common.models import N_CLASSES, model_of
+from benchmarks.common.timing import timed
 from benchmarks.input.data import InputFiles
 from polynya.recipe.recipe import Recipe
 from polynya.recipe.training import AugmentOptions
@@ -41,7 +43,6 @@ AUGMENTATIONS = {
         dihedral=True, rotation=10.0, zoom=(0.8, 1.25), shift=0.1, haze=0.5, shade=0.5
     ),
 }
-_CACHE = "cache"
 _AUGMENTED_BATCHES = 8
 _MODEL_BATCH = 8
 
@@ -77,12 +78,11 @@ class Augmentation:
 def measure_input(case: str, files: InputFiles, rounds: int, threads: int) -> Input:
     """Time the way to the first batch, and whole epochs after it."""
     libraries = _peak()
-    start = time.monotonic()
+    start = time.perf_counter()
     epoch = png_batches(files) if case == PNG else shard_batches(case, files, threads)
     next(iter(epoch(0)))
-    first = time.monotonic() - start
-    _go_through(epoch(1))
-    times = [_timed(epoch, 2 + number) for number in range(rounds)]
+    first = time.perf_counter() - start
+    times = [_timed_epoch(epoch, 1 + number) for number in range(rounds + 1)][1:]
     return Input(
         first_batch_s=first,
         peak_bytes=_peak(),
@@ -152,12 +152,12 @@ def measure_augmentation(case: str, files: InputFiles, rounds: int, threads: int
     epoch = shard_batches("memory", files, threads)
     first = next(iter(epoch(0)))
     augment(*first)
-    alone = [_timed_calls(lambda: augment(*first), 8) for _ in range(rounds)]
+    alone = [timed(lambda: [augment(*first) for _ in range(8)])[0] / 8 for _ in range(rounds)]
 
     def augmented(number: int) -> Iterable[tuple[Any, Any]]:
         return (augment(*batch) for batch in islice(epoch(number), _AUGMENTED_BATCHES))
 
-    together = [_timed(augmented, 1 + number)[0] for number in range(rounds)]
+    together = [_timed_epoch(augmented, 1 + number)[0] for number in range(rounds)]
     return Augmentation(
         layers_s_per_tile=median(alone) / BATCH,
         tiles_per_s=min(files.tiles, _AUGMENTED_BATCHES * BATCH) / median(together),
@@ -169,58 +169,40 @@ def _step_seconds(files: InputFiles, batch: tuple[Any, Any], rounds: int) -> flo
     """Seconds of a plain training step of the recipe's default model."""
     import keras
 
-    from training.models import build
-
-    recipe = _recipe(files, "memory")
-    options = recipe.model.model_dump(exclude={"name"})
-    shape = (files.size, files.size, 3)
-    model = build(recipe.model.name, input_shape=shape, n_classes=3, dtype="float32", **options)
+    model = model_of(Recipe().model, files.size, "float32")
     model.compile(keras.optimizers.Adam(), "sparse_categorical_crossentropy", jit_compile=False)
-    images, labels = batch[0].numpy()[:_MODEL_BATCH], batch[1].numpy()[:_MODEL_BATCH] % 3
+    images, labels = batch[0].numpy()[:_MODEL_BATCH], batch[1].numpy()[:_MODEL_BATCH] % N_CLASSES
     model.train_on_batch(images, labels)
-    steps = [_timed_calls(lambda: model.train_on_batch(images, labels), 1) for _ in range(rounds)]
-    return median(steps)
+    return median(timed(lambda: model.train_on_batch(images, labels))[0] for _ in range(rounds))
 
 
 def _recipe(files: InputFiles, cache: str) -> Recipe:
-    options = {"cache": cache, "folder": str(files.folder / _CACHE)}
+    options = {"cache": cache, "folder": str(files.cache)}
     return Recipe.model_validate({"tiles": {"size": files.size}, "training": {"input": options}})
 
 
-def _timed(epoch: Epoch, number: int) -> tuple[float, float]:
+def _timed_epoch(epoch: Epoch, number: int) -> tuple[float, float]:
     """Wall and processor seconds of an epoch, from the making of its iterator to its end."""
-    wall, cpu = time.monotonic(), time.process_time()
-    _go_through(epoch(number))
-    return time.monotonic() - wall, time.process_time() - cpu
-
-
-def _timed_calls(call: Callable[[], object], times: int) -> float:
-    start = time.monotonic()
-    for _ in range(times):
-        call()
-    return (time.monotonic() - start) / times
-
-
-def _go_through(batches: Iterable[tuple[Any, Any]]) -> None:
-    for _ in batches:
-        pass
+    return timed(lambda: deque(epoch(number), maxlen=0))
 
 
 def _peak() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def main(case: str, folder: str, tiles: str, size: str, rounds: str, cores: str) -> None:
-    """Measure one case and print what it took."""
+def main(report: str, case: str, folder: str, *numbers: str) -> None:
+    """Measure one case and write what it took."""
+    tiles, size, rounds, cores = map(int, numbers)
     # Before TensorFlow counts the cores.
-    allowed = sorted(os.sched_getaffinity(0))[: int(cores)]
+    allowed = sorted(os.sched_getaffinity(0))[:cores]
     os.sched_setaffinity(0, allowed)
     cv2.setNumThreads(len(allowed))
     import_tensorflow()
     threads = configure_devices(SingleProcess())
-    files = InputFiles(Path(folder), int(tiles), int(size))
+    files = InputFiles(Path(folder), tiles, size)
     measure = measure_augmentation if case in AUGMENTATIONS else measure_input
-    typer.echo(json.dumps(asdict(measure(case, files, int(rounds), threads))))
+    figures = asdict(measure(case, files, rounds, threads))
+    Path(report).write_text(json.dumps(figures), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from statistics import median
 
+from benchmarks.common.report import table_of
 from benchmarks.input.data import InputFiles, stored_bytes
 from benchmarks.input.measure import BATCH, PNG, Augmentation, Input
 from polynya.report.tables import Table
@@ -23,77 +24,61 @@ _TITLES = {
 
 def speed_table(found: Mapping[str, Input], files: InputFiles) -> Table:
     """How fast batches come after the first epoch, and how many A100 that feeds."""
-    rows = []
-    for case, way in found.items():
-        gigabytes = way.tiles_per_s * files.decoded_bytes / files.tiles / _GB
-        rows.append(
-            (
-                _TITLES[case],
-                f"{way.tiles_per_s:.0f}",
-                f"{gigabytes:.2f}",
-                f"{1e6 * way.cpu_s_per_tile:.0f}",
-                f"{way.tiles_per_s / A100_TILES_PER_S:.1f}",
-                f"{A100_TILES_PER_S * way.cpu_s_per_tile:.2f}",
-            )
-        )
-    columns = (
-        "input alone",
-        "tiles/s",
-        "GB/s",
-        "processor time of a tile, us",
-        f"A100 at {A100_TILES_PER_S} images/s that it feeds",
-        "cores that one A100 needs",
-    )
-    return Table(
+    gigabytes = files.decoded_bytes / files.tiles / _GB
+    return table_of(
         f"Batches of {BATCH} tiles of {files.size} px, shuffled, without augmentation",
-        columns,
-        tuple(rows),
+        found.items(),
+        {
+            "input alone": lambda row: _TITLES[row[0]],
+            "tiles/s": lambda row: f"{row[1].tiles_per_s:.0f}",
+            "GB/s": lambda row: f"{row[1].tiles_per_s * gigabytes:.2f}",
+            "processor time of a tile, us": lambda row: f"{1e6 * row[1].cpu_s_per_tile:.0f}",
+            f"A100 at {A100_TILES_PER_S} images/s that it feeds": lambda row: (
+                f"{row[1].tiles_per_s / A100_TILES_PER_S:.1f}"
+            ),
+            "cores that one A100 needs": lambda row: (
+                f"{A100_TILES_PER_S * row[1].cpu_s_per_tile:.2f}"
+            ),
+        },
     )
 
 
 def start_table(found: Mapping[str, Input], files: InputFiles) -> Table:
     """Time to the first batch and memory, each way in a process of its own."""
-    stored = {PNG: stored_bytes(files.images.parent)}
-    rows = [
-        (
-            _TITLES[case],
-            f"{stored.get(case, stored_bytes(files.shards)) / _GB:.2f}",
-            f"{way.first_batch_s:.2f}",
-            f"{way.peak_bytes / _GB:.2f}",
-            f"{(way.peak_bytes - way.libraries_bytes) / _GB:.2f}",
-        )
-        for case, way in found.items()
-    ]
-    columns = (
-        "one rank",
-        "files, GB",
-        "first batch, s",
-        "peak memory, GB",
-        "of it beside libraries, GB",
+
+    def stored(case: str) -> int:
+        return stored_bytes(files.images.parent if case == PNG else files.shards)
+
+    return table_of(
+        f"{files.tiles} tiles of {files.size} px, {files.decoded_bytes / _GB:.2f} GB decoded",
+        found.items(),
+        {
+            "one rank": lambda row: _TITLES[row[0]],
+            "files, GB": lambda row: f"{stored(row[0]) / _GB:.2f}",
+            "first batch, s": lambda row: f"{row[1].first_batch_s:.2f}",
+            "peak memory, GB": lambda row: f"{row[1].peak_bytes / _GB:.2f}",
+            "of it beside libraries, GB": lambda row: (
+                f"{(row[1].peak_bytes - row[1].libraries_bytes) / _GB:.2f}"
+            ),
+        },
     )
-    title = f"{files.tiles} tiles of {files.size} px, {files.decoded_bytes / _GB:.2f} GB decoded"
-    return Table(title, columns, tuple(rows))
 
 
 def augmentation_table(found: Mapping[str, Augmentation]) -> Table:
     """What augmentation takes, and what that is of a training step."""
     step = median(way.step_s_per_tile for way in found.values())
-    rows = [
-        (
-            case,
-            f"{1e3 * way.layers_s_per_tile:.2f}",
-            f"{way.tiles_per_s:.0f}",
-            f"{100 * way.layers_s_per_tile / way.step_s_per_tile:.1f}",
-            f"{way.tiles_per_s * way.step_s_per_tile:.0f}",
-        )
-        for case, way in found.items()
-    ]
-    columns = (
-        "augmentation",
-        "layers, ms/tile",
-        "input with layers, tiles/s",
-        "layers, % of a plain step",
-        "input with layers, times what the model takes",
+    return table_of(
+        f"Augmentation beside a training step of the default U-Net ({1 / step:.2f} tiles/s)",
+        found.items(),
+        {
+            "augmentation": lambda row: row[0],
+            "layers, ms/tile": lambda row: f"{1e3 * row[1].layers_s_per_tile:.2f}",
+            "input with layers, tiles/s": lambda row: f"{row[1].tiles_per_s:.0f}",
+            "layers, % of a plain step": lambda row: (
+                f"{100 * row[1].layers_s_per_tile / row[1].step_s_per_tile:.1f}"
+            ),
+            "input with layers, times what the model takes": lambda row: (
+                f"{row[1].tiles_per_s * row[1].step_s_per_tile:.0f}"
+            ),
+        },
     )
-    title = f"Augmentation beside a training step of the default U-Net ({1 / step:.2f} tiles/s)"
-    return Table(title, columns, tuple(rows))

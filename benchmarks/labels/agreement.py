@@ -10,11 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from benchmarks.common.tables import write_markdown
 from benchmarks.labels.methods import METHODS, THRESHOLDS
 from benchmarks.labels.scenes import make_bench_scene
 from benchmarks.labels.scoring import label_all
@@ -67,17 +65,3 @@ def agreement_table(scenes: Sequence[Agreement]) -> Table:
             rows.append((images, sky, str(len(chosen)), *numbers))
     columns = ("images", "sky", "scenes", "SSIM", "pixels right")
     return Table("Agreement of automatic labels with the truth, %", columns, tuple(rows))
-
-
-def write_agreement(scenes: Sequence[Agreement], folder: Path, command: str) -> None:
-    """Print the table and write `agreement.csv` and `agreement.md` into an existing folder."""
-    table = agreement_table(scenes)
-    table.print()
-    table.write_csv(folder / "agreement.csv")
-    about = (
-        "Means over scenes. SSIM (Wang et al. 2004, 11 x 11 Gaussian window, mean of the bands)"
-        " compares label images in the classes' colours. The paper reports an SSIM of 89 % for"
-        " original and 99.64 % for filtered images, on its own scenes and manual labels."
-    )
-    heading = "Automatic labels and truth"
-    write_markdown(folder / "agreement.md", heading, about, command, [table])

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.common.pictures import Panel, draw_thinned
 from benchmarks.common.workers import for_each_scene
 from benchmarks.labels.methods import THRESHOLDS, title
-from benchmarks.labels.scenes import make_bench_scene
+from benchmarks.labels.scenes import BenchScene, make_bench_scene
 from benchmarks.labels.scoring import (
+    Codes,
     SceneResult,
     contaminated,
     label_all,
@@ -20,8 +22,7 @@ from benchmarks.labels.scoring import (
     worst,
 )
 from benchmarks.labels.sets import SceneSpec
-from polynya.recipe.classes import SEA_ICE
-from polynya.report.pictures import draw_panels, thinning
+from polynya.report.pictures import thinning
 
 Plan = dict[SceneSpec, list[tuple[Path, str]]]
 """File and heading of each picture of a scene."""
@@ -32,13 +33,7 @@ def draw_worst_scenes(
 ) -> list[Path]:
     """Draw the worst contaminated scene of each filter, and the one that it harms most.
 
-    Args:
-        results: All scenes.
-        folder: Existing folder.
-        jobs: Number of processes, as for `for_each_scene`.
-
-    Returns:
-        The files, `worst_<method>.png` and `harmed_<method>.png`.
+    Returns the files, `worst_<method>.png` and `harmed_<method>.png`.
     """
     chosen = contaminated(results)
     plan: Plan = {}
@@ -60,18 +55,17 @@ def _draw_planned(plan: Plan, spec: SceneSpec) -> None:
 
 
 def draw_scene(spec: SceneSpec, pictures: Sequence[tuple[Path, str]]) -> None:
-    """Draw a scene, its truth and the labels of every method.
-
-    Args:
-        spec: Which scene.
-        pictures: File and heading of each picture of it.
-    """
+    """Draw a scene, its truth and the labels of every method, as files with headings."""
     scene = make_bench_scene(spec)
-    step = thinning(*scene.truth.shape)
-    panels = [("Scene", scene.observed), ("Truth", scene.truth)]
-    for method, codes in label_all(scene).items():
-        right = float(np.mean((codes == scene.truth)[scene.valid]))
-        panels.append((f"{title(method)}: {right:.1%}", codes))
-    thinned = [(name, image[::step, ::step]) for name, image in panels]
+    labels = {title(method): codes for method, codes in label_all(scene).items()}
     for path, heading in pictures:
-        draw_panels(path, thinned, SEA_ICE, heading)
+        draw_thinned(path, panels_of(scene, labels), heading, thinning(*scene.truth.shape))
+
+
+def panels_of(scene: BenchScene, labels: Mapping[str, Codes]) -> list[Panel]:
+    """A scene, its truth, and labels with the share of them that is right."""
+    panels = [("Scene", scene.observed), ("Truth", scene.truth)]
+    for name, codes in labels.items():
+        right = float(np.mean((codes == scene.truth)[scene.valid]))
+        panels.append((f"{name}: {right:.1%}", codes))
+    return panels

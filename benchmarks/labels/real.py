@@ -16,17 +16,15 @@ from numpy.typing import NDArray
 
 from autolabel.labels import Labelled, Method, label_and_filter
 from autolabel.thresholds.profiles import ColorRange, Profile
-from benchmarks.common.tables import write_markdown
+from benchmarks.common.pictures import draw_thinned, step_for
+from benchmarks.common.report import Report
 from benchmarks.labels.methods import METHODS, PUBLISHED, THRESHOLDS, title
 from polynya.errors import PolynyaError, SceneError
 from polynya.rasters.opening import opened_raster
 from polynya.recipe.classes import SEA_ICE
 from polynya.recipe.recipe import LabelOptions, SceneOptions
-from polynya.report.pictures import draw_panels
 from polynya.report.tables import Table
 from polynya.scenes.reading import open_scene, read_scene
-from polynya.scenes.scene import SceneLayers
-from polynya.storage.files import whole_file
 
 Mask = NDArray[np.bool_]
 
@@ -54,7 +52,6 @@ _BRIGHTEST_FIELD = 0.6
 """Shadow and haze that are white in the pictures."""
 _MOST_PIXELS = 520_000
 """Of all panels of a picture together; thinned to that it stays well below 400 kB."""
-_COLORS = 256
 _CHANGED = "changed: another label than by thresholds"
 
 
@@ -88,17 +85,7 @@ class RealResult:
 
 
 def measure_real(data: Path, dark: int = DARK, bright: int = BRIGHT) -> list[RealResult]:
-    """Label all real scenes by every method.
-
-    Args:
-        data: Folder with the images, `s2_greenland/` and `modis_sea_ice/`.
-        dark: Greatest brightness of open water.
-        bright: Least brightness of thick ice.
-
-    Raises:
-        PolynyaError: The folder or a file is missing, a mask doesn't fit its scene, or nothing lies
-            between `dark` and `bright`.
-    """
+    """Label all real scenes by every method; `dark` and `bright` as for `brightness_profile`."""
     profile = brightness_profile(dark, bright)
     if not data.is_dir():
         raise PolynyaError(
@@ -110,15 +97,7 @@ def measure_real(data: Path, dark: int = DARK, bright: int = BRIGHT) -> list[Rea
 
 
 def brightness_profile(dark: int, bright: int) -> Profile:
-    """Thresholds by brightness alone.
-
-    Args:
-        dark: Greatest brightness of open water.
-        bright: Least brightness of thick ice.
-
-    Raises:
-        PolynyaError: Nothing lies between them.
-    """
+    """Thresholds by brightness alone: the greatest of open water, the least of thick ice."""
     if not 0 <= dark < bright - 1 < 255:
         raise PolynyaError(
             f"--water {dark} and --thick {bright} leave no brightness for thin ice: use numbers"
@@ -152,26 +131,14 @@ def label_real(scene: RealScene, profile: Profile) -> RealResult:
     return RealResult(scene, labelled)
 
 
-def write_real(results: Sequence[RealResult], folder: Path, command: str) -> list[Path]:
-    """Print the tables, write them to `real.md` and CSV files, and draw every scene.
-
-    Args:
-        results: From `measure_real`.
-        folder: Existing folder.
-        command: What to run to get the same tables.
-
-    Returns:
-        The pictures, `labels_<scene>.png`.
-    """
+def write_real(results: Sequence[RealResult], report: Report) -> list[Path]:
+    """Print the tables, write them to `real.md` and CSV files, and draw every scene."""
     by_name = {result.scene.name: result for result in results}
     days = by_name[CLEAR], by_name[CLOUD]
     areas = sea_areas(*days)
     sea = [day_table(*days, about, area) for about, area in areas.items()]
     tables = [*sea, land_ice_table(by_name[GREENLAND]), found_table(results)]
-    for table in tables:
-        table.print()
-    share_rows(results, areas).write_csv(folder / "real_shares.csv")
-    found_table(results).write_csv(folder / "real_found.csv")
+    files = {"real_shares": share_rows(results, areas), "real_found": found_table(results)}
     about = (
         "Real scenes without truth. The two days show the same sea, land left out; its ice drifted"
         " from one to the other, so shares compare and pixels don't. In a cell stand the shares on"
@@ -180,8 +147,8 @@ def write_real(results: Sequence[RealResult], folder: Path, command: str) -> lis
         ' changed. "Overcast" is the highest step of a cloud layer of 5 km pixels, by its'
         " colours one of cloud fraction; it says nothing of how thick the cloud is."
     )
-    write_markdown(folder / "real.md", "Labels of real scenes", about, command, tables)
-    return [draw_real(result, folder) for result in results]
+    report.write("real", "Labels of real scenes", about, files, tables)
+    return [draw_real(result, report.folder) for result in results]
 
 
 def sea_areas(clear: RealResult, cloud: RealResult) -> dict[str, Mask]:
@@ -251,11 +218,7 @@ def share_rows(results: Sequence[RealResult], sea: dict[str, Mask]) -> Table:
 
 
 def draw_real(result: RealResult, folder: Path) -> Path:
-    """Draw a scene, the filtered images, all labels, and the light that was found.
-
-    Returns:
-        The file, `labels_<scene>.png` in an existing folder.
-    """
+    """Draw a scene, the filtered images, all labels, and the light: `labels_<scene>.png`."""
     scene, labelled = result.scene, result.labelled
     sky = labelled[_ILLUMINATION].sky
     assert sky is not None  # This method looks for it.
@@ -282,15 +245,13 @@ def draw_real(result: RealResult, folder: Path) -> Path:
             )
         )
     height, width = scene.valid.shape
-    step = int(np.ceil(np.sqrt(2 * len(pairs) * height * width / _MOST_PIXELS)))
     # Wide scenes lie below each other, others side by side; a pair stays together.
     wide = width > 1.5 * height
     panels = [panel for pair in (pairs if wide else zip(*pairs, strict=True)) for panel in pair]
-    thinned = [(name, image[::step, ::step]) for name, image in panels]
     path = folder / f"labels_{scene.name}.png"
+    step = step_for(len(panels), height * width, _MOST_PIXELS)
     columns = 2 if wide else len(pairs)
-    draw_panels(path, thinned, SEA_ICE, _HEADINGS[scene.name], columns=columns)
-    use_palette(path)
+    draw_thinned(path, panels, _HEADINGS[scene.name], step, columns)
     return path
 
 
@@ -309,19 +270,6 @@ def _changed(result: RealResult, variant: str) -> float:
 def _grey(field: NDArray[np.float32]) -> NDArray[np.uint8]:
     level = np.clip(255.0 * field / _BRIGHTEST_FIELD, 0, 255).astype(np.uint8)
     return np.repeat(level[..., None], 3, axis=2)
-
-
-def use_palette(path: Path) -> None:
-    """Write a PNG again with a few colours, in a third of the bytes."""
-    from PIL import Image
-
-    with Image.open(path) as picture:
-        # An octree keeps the legend's colours, which few pixels have; a median cut loses them.
-        reduced = picture.convert("RGB").quantize(
-            _COLORS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE
-        )
-    with whole_file(path) as temporary:
-        reduced.save(temporary, format="png", optimize=True)
 
 
 def _read_greenland(data: Path) -> RealScene:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from itertools import product
 
 import numpy as np
 
-from benchmarks.common.tables import write_markdown
+from benchmarks.common.report import Report, percent, table_of
 from benchmarks.labels.methods import THRESHOLDS, title
 from benchmarks.labels.scoring import (
     SceneResult,
+    class_scores,
     contaminated,
     loss,
     mean_right,
@@ -18,7 +19,6 @@ from benchmarks.labels.scoring import (
     most_harmed,
     of_set,
     of_sky,
-    recall,
     total_counts,
     worst,
 )
@@ -32,14 +32,8 @@ Results = Sequence[SceneResult]
 _NO_LABEL = "no label"
 
 
-def write_report(results: Results, folder: Path, command: str) -> None:
-    """Print the tables, and write them to `labels.md` and as CSV files.
-
-    Args:
-        results: All scenes.
-        folder: Existing folder.
-        command: What to run to get the same tables.
-    """
+def write_report(results: Results, report: Report) -> None:
+    """Print the tables, and write them to `labels.md` and as CSV files."""
     tables = [
         overview_table(results),
         *(set_table(results, name) for name in set_names(results)),
@@ -47,13 +41,13 @@ def write_report(results: Results, folder: Path, command: str) -> None:
         *(confusion_table(results, method) for method in methods_of(results)),
         recall_table(results),
     ]
-    for table in tables:
-        table.print()
-    accuracy_rows(results).write_csv(folder / "accuracy.csv")
-    harm_table(results).write_csv(folder / "worse.csv")
-    confusion_rows(results).write_csv(folder / "confusion.csv")
-    recall_table(results).write_csv(folder / "recall.csv")
-    scene_rows(results).write_csv(folder / "scenes.csv")
+    files = {
+        "accuracy": accuracy_rows(results),
+        "worse": harm_table(results),
+        "confusion": confusion_rows(results),
+        "recall": recall_table(results),
+        "scenes": scene_rows(results),
+    }
     seeds = [result.spec.seed for result in results]
     pixels = sum(result.pixels for result in results)
     about = (
@@ -61,7 +55,7 @@ def write_report(results: Results, folder: Path, command: str) -> None:
         " million pixels with data. A mean is over scenes; beside it, in brackets, stands the worst"
         " scene."
     )
-    write_markdown(folder / "labels.md", "Labels against the truth", about, command, tables)
+    report.write("labels", "Labels against the truth", about, files, tables)
 
 
 def set_names(results: Results) -> list[str]:
@@ -94,15 +88,15 @@ def set_table(results: Results, name: str) -> Table:
 
 def harm_table(results: Results) -> Table:
     """How often and by how many percentage points methods are worse than thresholds alone."""
+    filters = [method for method in methods_of(results) if method != THRESHOLDS]
     rows = []
-    for name in (*set_names(results), "all"):
-        chosen = list(results) if name == "all" else of_set(results, name)
-        for method in methods_of(results):
-            if method != THRESHOLDS:
-                rows.append(
-                    (name, title(method), "contaminated", *_harm(contaminated(chosen), method))
-                )
-                rows.append((name, title(method), "clear", *_harm(of_sky(chosen, "clear"), method)))
+    for name, method in product((*set_names(results), "all"), filters):
+        chosen = of_set(results, name)
+        for sky, under in (
+            ("contaminated", contaminated(chosen)),
+            ("clear", of_sky(chosen, "clear")),
+        ):
+            rows.append((name, title(method), sky, *_harm(under, method)))
     columns = ("set", "method", "sky", "scenes", "worse", "most points")
     heading = "Scenes on which a method is worse than thresholds alone, and by how much at most"
     return Table(heading, columns, tuple(rows))
@@ -120,7 +114,7 @@ def confusion_table(results: Results, method: str) -> Table:
     counts = total_counts(contaminated(results), method)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     rows = [
-        (name, *(_percent(share) for share in of_class), f"{pixels:,}")
+        (name, *(percent(share) for share in of_class), f"{pixels:,}")
         for name, of_class, pixels in zip(SEA_ICE.names, shares, counts.sum(axis=1), strict=True)
     ]
     heading = f"Confusion of {title(method)}, % of the true class (contaminated, all sets)"
@@ -131,11 +125,10 @@ def confusion_table(results: Results, method: str) -> Table:
 def recall_table(results: Results) -> Table:
     """Share of each true class with the right label, over the contaminated pixels of each set."""
     rows = []
-    for name in (*set_names(results), "all"):
-        chosen = contaminated(results if name == "all" else of_set(results, name))
-        for method in methods_of(results):
-            shares = recall(total_counts(chosen, method))
-            rows.append((name, title(method), *(_percent(share) for share in shares)))
+    for name, method in product((*set_names(results), "all"), methods_of(results)):
+        chosen = contaminated(of_set(results, name))
+        shares = class_scores(total_counts(chosen, method), "recall")
+        rows.append((name, title(method), *map(percent, shares)))
     columns = ("set", "method", *SEA_ICE.names)
     return Table("Recall by class on contaminated scenes, %", columns, tuple(rows))
 
@@ -143,15 +136,14 @@ def recall_table(results: Results) -> Table:
 def accuracy_rows(results: Results) -> Table:
     """Mean and worst scene by set, method and sky, one number a cell."""
     rows = []
-    for name in set_names(results):
-        for method in methods_of(results):
-            for sky in (*SKY_KINDS, "contaminated"):
-                chosen = of_set(results, name)
-                chosen = contaminated(chosen) if sky == "contaminated" else of_sky(chosen, sky)
-                least = worst(chosen, method)
-                mean, low = mean_right(chosen, method), least.right(method)
-                numbers = (str(len(chosen)), _percent(mean), _percent(low), least.spec.name)
-                rows.append((name, method, sky, *numbers))
+    for name, method in product(set_names(results), methods_of(results)):
+        of_name = of_set(results, name)
+        skies = {sky: of_sky(of_name, sky) for sky in SKY_KINDS}
+        for sky, chosen in (skies | {"contaminated": contaminated(of_name)}).items():
+            least = worst(chosen, method)
+            mean, low = mean_right(chosen, method), least.right(method)
+            numbers = (str(len(chosen)), percent(mean), percent(low), least.spec.name)
+            rows.append((name, method, sky, *numbers))
     columns = ("set", "method", "sky", "scenes", "mean", "worst", "worst_scene")
     return Table("Pixels right, %", columns, tuple(rows))
 
@@ -159,33 +151,34 @@ def accuracy_rows(results: Results) -> Table:
 def confusion_rows(results: Results) -> Table:
     """Counts of pixels by set, sky, method and true class."""
     rows = []
-    for name in set_names(results):
-        for sky in SKY_KINDS:
-            for method in methods_of(results):
-                counts = total_counts(of_sky(of_set(results, name), sky), method)
-                for of_class, pixels in zip(SEA_ICE.names, counts, strict=True):
-                    rows.append((name, sky, method, of_class, *map(str, pixels)))
+    for name, sky, method in product(set_names(results), SKY_KINDS, methods_of(results)):
+        counts = total_counts(of_sky(of_set(results, name), sky), method)
+        for of_class, pixels in zip(SEA_ICE.names, counts, strict=True):
+            rows.append((name, sky, method, of_class, *map(str, pixels)))
     columns = ("set", "sky", "method", "truth", *SEA_ICE.names, _NO_LABEL)
     return Table("Confusion, pixels", columns, tuple(rows))
 
 
 def scene_rows(results: Results) -> Table:
     """Share of pixels right of each scene by each method."""
-    methods = methods_of(results)
-    rows = []
-    for result in results:
-        spec = result.spec
-        shares = (_percent(result.right(method), digits=4) for method in methods)
-        place = (spec.set_name, str(spec.seed), spec.sky, str(spec.size), str(result.pixels))
-        rows.append((*place, *shares))
-    columns = ("set", "seed", "sky", "size", "pixels", *methods)
-    return Table("Pixels right by scene, %", columns, tuple(rows))
+
+    def right_by(method: str) -> Callable[[SceneResult], str]:
+        return lambda result: percent(result.right(method), digits=4)
+
+    return table_of(
+        "Pixels right by scene, %",
+        results,
+        {
+            "set": lambda result: result.spec.set_name,
+            "seed": lambda result: str(result.spec.seed),
+            "sky": lambda result: result.spec.sky,
+            "size": lambda result: str(result.spec.size),
+            "pixels": lambda result: str(result.pixels),
+            **{method: right_by(method) for method in methods_of(results)},
+        },
+    )
 
 
 def _mean_and_worst(results: Results, method: str) -> str:
     low = worst(results, method).right(method)
-    return f"{_percent(mean_right(results, method))} ({_percent(low)})"
-
-
-def _percent(share: float, digits: int = 2) -> str:
-    return "" if np.isnan(share) else f"{100 * share:.{digits}f}"
+    return f"{percent(mean_right(results, method))} ({percent(low)})"

@@ -57,16 +57,7 @@ def make_bench_scene(spec: SceneSpec) -> BenchScene:
 
 
 def blurred(rgb: NDArray[np.uint8], valid: NDArray[np.bool_], sigma: float) -> NDArray[np.uint8]:
-    """Blur an image by a Gaussian that sees valid pixels only.
-
-    Args:
-        rgb: uint8 (H, W, 3), 0 where nodata.
-        valid: bool (H, W).
-        sigma: Standard deviation in pixels.
-
-    Returns:
-        uint8 (H, W, 3), 0 where nodata and nowhere else.
-    """
+    """Blur an image by a Gaussian of so many pixels that sees valid pixels only; 0 is nodata."""
     # Weights of the valid pixels alone: the black beyond the swath darkens nothing.
     masked = np.where(valid[..., None], rgb, 0).astype(np.float32)
     total = cv2.GaussianBlur(masked, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
@@ -79,17 +70,7 @@ def blurred(rgb: NDArray[np.uint8], valid: NDArray[np.bool_], sigma: float) -> N
 def noisy(
     rgb: NDArray[np.uint8], valid: NDArray[np.bool_], sigma: float, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """Add Gaussian noise to each band of each valid pixel, independent of what it shows.
-
-    Args:
-        rgb: uint8 (H, W, 3), 0 where nodata.
-        valid: bool (H, W).
-        sigma: Standard deviation in grey levels.
-        rng: Source of randomness.
-
-    Returns:
-        uint8 (H, W, 3), 0 where nodata and nowhere else.
-    """
+    """Add Gaussian noise to each band of each valid pixel, whatever it shows; 0 is nodata."""
     grain = np.float32(sigma) * rng.standard_normal(rgb.shape, dtype=np.float32)
     return _bytes(rgb + grain, valid)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from benchmarks.labels.methods import METHODS, THRESHOLDS
 from benchmarks.labels.scenes import BenchScene, make_bench_scene
 from benchmarks.labels.sets import CONTAMINATED, SceneSpec
 from polynya.recipe.classes import SEA_ICE
-from training.metrics.confusion import confusion_matrix
+from training.metrics.confusion import confusion_matrix, scores
 
 Codes = NDArray[np.uint8]
 Counts = NDArray[np.int64]
@@ -70,8 +70,8 @@ def count_labels(truth: Codes, codes: Codes) -> Counts:
 
 
 def of_set(results: Iterable[SceneResult], name: str) -> list[SceneResult]:
-    """Results of one set."""
-    return [result for result in results if result.spec.set_name == name]
+    """Results of one set; "all" is of all."""
+    return [result for result in results if name in (result.spec.set_name, "all")]
 
 
 def of_sky(results: Iterable[SceneResult], *skies: str) -> list[SceneResult]:
@@ -109,10 +109,13 @@ def total_counts(results: Sequence[SceneResult], method: str) -> Counts:
     return np.asarray(sum(result.counts[method] for result in results), np.int64)
 
 
-def recall(counts: NDArray[Any]) -> NDArray[np.float64]:
-    """Share of each true class that has the right label, float64 (C,); NaN without pixels."""
-    totals = counts.sum(axis=1).astype(np.float64)
-    return np.divide(np.diag(counts), totals, out=np.full(len(totals), np.nan), where=totals > 0)
+def class_scores(counts: Counts, score: Literal["recall", "f1"]) -> NDArray[np.float64]:
+    """A score of each class, float64 (C,); NaN where it is undefined.
+
+    Pixels without a label are misses: a row of zeros makes the matrix square.
+    """
+    square = np.vstack([counts, np.zeros((1, counts.shape[1]), np.int64)])
+    return scores(square)[score][: len(counts)]
 
 
 def methods_of(results: Sequence[SceneResult]) -> tuple[str, ...]:

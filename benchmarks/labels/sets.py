@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
+from benchmarks.common.cli import names_of
 from data_samples import SKY_KINDS, SkyOptions
 from polynya.errors import PolynyaError
 
@@ -122,16 +123,8 @@ class SceneSpec:
 
 
 def choose_sets(names: str) -> list[SceneSet]:
-    """Find sets by their names, separated by commas; "" is all of them.
-
-    Raises:
-        PolynyaError: There is no such set.
-    """
-    wanted = [part.strip() for part in names.split(",") if part.strip()]
-    for name in wanted:
-        if name not in SETS:
-            raise PolynyaError(f'there is no set "{name}" for --sets: use {", ".join(SETS)}')
-    return [SETS[name] for name in SETS if name in wanted or not wanted]
+    """Find sets by their names, separated by commas; "" is all of them."""
+    return [SETS[name] for name in names_of(names, "set", list(SETS))]
 
 
 def list_scenes(
@@ -142,18 +135,7 @@ def list_scenes(
     size: int | None = None,
     skies: Sequence[str] = SKY_KINDS,
 ) -> list[SceneSpec]:
-    """Every scene of some sets.
-
-    Args:
-        sets: What to list.
-        split: Which seeds.
-        sites: Sites of each set, at most `SITES_PER_SET`; None for the set's own number.
-        size: Height and width in pixels; None for the set's own.
-        skies: Skies of each site.
-
-    Raises:
-        PolynyaError: More sites than a set has.
-    """
+    """Every scene of some sets; sites and size are the set's own unless others are given."""
     return [
         SceneSpec(scene_set.name, seed, sky, size or scene_set.size)
         for scene_set in sets

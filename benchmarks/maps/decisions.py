@@ -11,21 +11,61 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+import typer
 
+from benchmarks.common.cli import ModelOption
 from benchmarks.common.commands import ROOT, run_measured
+from benchmarks.common.report import Report, table_of
+from benchmarks.maps.models import DEMO
 from inference.predict.decision import Decision
 from inference.predict.ensemble import combine
 from inference.predict.predict import open_model, predict_scene
-from inference.tune.command import Known, Trial, find_decision, known_scenes
+from inference.tune.command import Known, Trial, find_decision, known_scenes, trials_table
 from polynya.progress import track
 from polynya.report.tables import Table
+from polynya.scenes.truth import SKIES
 from polynya.storage.files import output_folder
 from training.metrics.confusion import confusion_matrix, scores
 from training.model_folder.folder import CARD_FILE, TrainedModel
 
+VALIDATION = (
+    *(f"data_samples/scenes/train/*_{sky}.tif" for sky in SKIES),
+    *(f"{DEMO}/scenes/*_{sky}.tif" for sky in SKIES if sky != "clear"),
+)
+"""The scenes that the demo labels; those that trained the model are left out later."""
+HELDOUT = tuple(f"data_samples/scenes/heldout/*_{sky}.tif" for sky in SKIES)
+
 _BASE = "most probable class"
+
+
+def decisions(
+    report: Report,
+    model: ModelOption = DEMO / "model",
+    shards: Annotated[
+        Path, typer.Option(help="What it was trained on; a second model is trained on it.")
+    ] = DEMO / "shards",
+    validation: Annotated[
+        list[str] | None, typer.Option(help="Pattern of scenes with truth for the search.")
+    ] = None,
+    heldout: Annotated[
+        list[str] | None, typer.Option(help="Pattern of scenes with truth to score.")
+    ] = None,
+) -> None:
+    """Measure what turns, an ensemble, weights of classes and tidying gain on held-out scenes."""
+    work = report.folder / "work"
+    opened = open_model(model.absolute())
+    second = train_second(opened, shards.absolute(), work / "second")
+    patterns = validation or list(VALIDATION), heldout or list(HELDOUT)
+    runs, trials = measure_decisions(opened, second, *patterns, work / "ensemble")
+    tables = {
+        "decisions": decisions_table(runs, "From probabilities to classes, on held-out scenes"),
+        "search": trials_table(trials, "mean_iou"),
+    }
+    about = f"Model: {model}, and a second one of the same recipe with another seed."
+    report.write("decisions", "Maps: decisions and ensembles", about, tables)
 
 
 @dataclass(frozen=True)
@@ -60,16 +100,7 @@ def fixed_decisions(n_classes: int) -> dict[str, Decision]:
 
 
 def train_second(model: TrainedModel, shards: Path, folder: Path) -> TrainedModel:
-    """The same recipe with another seed, trained on the same shards, unless that was done before.
-
-    Args:
-        model: The first one.
-        shards: What it was trained on.
-        folder: For the second.
-
-    Raises:
-        CommandFailedError: Training failed.
-    """
+    """The same recipe with another seed, trained on the same shards unless that was done."""
     recipe = model.recipe.model_copy(update={"seed": model.recipe.seed + 1})
     out, path = folder / "model", output_folder(folder) / "recipe.yaml"
     if not (out / CARD_FILE).is_file() or open_model(out).recipe.digest() != recipe.digest():
@@ -90,24 +121,17 @@ def measure_decisions(
 ) -> tuple[list[DecisionRun], list[Trial]]:
     """Score fixed settings, what the search finds, and an ensemble.
 
-    Args:
-        model: A trained one; what its folder says of decisions isn't used.
-        second: Another of the same recipe.
-        validation: Patterns of scenes for the search; those that trained the model are left out.
-        heldout: Patterns of scenes to score.
-        folder: For the ensemble.
-
-    Returns:
-        The runs, the first of which is the base, and the trials of the search.
+    What the model's folder says of decisions isn't used. Returns the runs, the first of which is
+    the base, and the trials of the search.
     """
     known = known_scenes(model, heldout)
     found, trials = find_decision(model, known_scenes(model, validation))
-    decisions = fixed_decisions(model.recipe.classes.n_classes)
-    decisions["weights of classes, by polynya tune"] = Decision(weights=found.weights)
-    decisions["all that polynya tune keeps"] = found
+    settings = fixed_decisions(model.recipe.classes.n_classes)
+    settings["weights of classes, by polynya tune"] = Decision(weights=found.weights)
+    settings["all that polynya tune keeps"] = found
     combine([model.folder, second.folder], [1.0, 1.0], folder, overwrite=True)
     both = open_model(folder)
-    pairs = [(name, model, decision) for name, decision in decisions.items()]
+    pairs = [(name, model, decision) for name, decision in settings.items()]
     pairs.append(("two models", both, Decision()))
     pairs.append(("two models, and all that polynya tune keeps", both, found))
     # Compiling and reading files for the first time are no cost of the first setting.
@@ -139,16 +163,15 @@ def score_decision(
 def decisions_table(runs: Sequence[DecisionRun], title: str) -> Table:
     """One row a setting; gains are over the first row, in points of per cent."""
     base = runs[0]
-    rows = tuple(
-        (
-            run.name,
-            f"{100 * run.accuracy:.2f}",
-            f"{100 * (run.accuracy - base.accuracy):+.2f}",
-            f"{100 * run.mean_iou:.2f}",
-            f"{100 * (run.mean_iou - base.mean_iou):+.2f}",
-            f"{run.seconds / base.seconds:.1f}",
-        )
-        for run in runs
+    return table_of(
+        title,
+        runs,
+        {
+            "setting": lambda run: run.name,
+            "pixels right %": lambda run: f"{100 * run.accuracy:.2f}",
+            "gain": lambda run: f"{100 * (run.accuracy - base.accuracy):+.2f}",
+            "mean IoU %": lambda run: f"{100 * run.mean_iou:.2f}",
+            "gain of it": lambda run: f"{100 * (run.mean_iou - base.mean_iou):+.2f}",
+            "times the time": lambda run: f"{run.seconds / base.seconds:.1f}",
+        },
     )
-    columns = ("setting", "pixels right %", "gain", "mean IoU %", "gain of it", "times the time")
-    return Table(title, columns, rows)

@@ -9,25 +9,31 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import Annotated
 
 import cv2
 import numpy as np
+import typer
 from numpy.typing import NDArray
 
 from autolabel import label_image
-from benchmarks.accuracy.training_scenes import write_image
+from benchmarks.common.cli import ModelOption
+from benchmarks.common.report import Report
+from benchmarks.common.scenes import write_image
+from benchmarks.maps.models import DEMO
 from data_samples import make_scene
 from data_samples.blobs import make_blobs
 from data_samples.mosaic import make_mosaic
 from inference.predict.backends import open_forward
 from inference.predict.decision import decided, read_decision
-from inference.predict.predict import scene_windows
+from inference.predict.predict import open_model, scene_windows
 from inference.predict.rows import row_reader
 from inference.predict.windows import blend_bands
 from polynya.progress import track
 from polynya.report.tables import Table
-from polynya.scenes.reading import open_scene, read_scene
 from polynya.scenes.scene import Scene
+from polynya.scenes.reading import open_scene, read_scene
+from polynya.storage.files import output_folder
 from training.model_folder.folder import TrainedModel
 
 SEED = 9901
@@ -41,6 +47,24 @@ _HOLES = 6
 
 Codes = NDArray[np.uint8]
 Counts = NDArray[np.int64]
+
+
+def gaps(
+    report: Report,
+    model: ModelOption = DEMO / "model",
+    scenes: Annotated[int, typer.Option(min=1, help="Scenes of each generator.")] = 20,
+    size: Annotated[int, typer.Option(min=256, help="Their height and width in pixels.")] = 512,
+    picture: Annotated[
+        list[str] | None, typer.Option(help="A real picture without gaps, to cut holes into.")
+    ] = None,
+) -> None:
+    """Count what is wrong beside pixels without data, and what was if they were left black."""
+    work = output_folder(report.folder / "work/gaps")
+    opened = open_model(model.absolute())
+    counts = measure_gaps(opened, picture or [], work, scenes=scenes, size=size)
+    table = gaps_table(counts, "Pixels that are wrong, in %, by distance from the nearest gap")
+    about = f"Model: {model}. Of pictures, what differs from the map of the picture without gaps."
+    report.write("gaps", "Maps: beside gaps", about, {"gaps": table})
 
 
 def measure_gaps(

@@ -8,25 +8,57 @@ at the same places of the map that one window over the whole scene gives.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+import typer
 from numpy.typing import NDArray
 
+from benchmarks.common.cli import ModelOption
+from benchmarks.common.report import Report, table_of
+from benchmarks.maps.models import DEMO
 from data_samples import make_scene
 from data_samples.write import write_scene
-from inference.predict.predict import Prediction, predict_scene, scene_windows
+from inference.predict.predict import Prediction, open_model, predict_scene, scene_windows
 from inference.predict.windows import Axis, Windows
 from polynya.progress import track
 from polynya.recipe.inference import Blend, InferenceOptions
 from polynya.report.tables import Table
-from polynya.scenes.reading import open_scene
 from polynya.scenes.scene import Scene
+from polynya.scenes.reading import open_scene
+from polynya.storage.files import output_folder
 from training.model_folder.folder import TrainedModel
 
 SEED = 9801
 """Of the scenes; no other benchmark has it."""
+
+CUTS: tuple[tuple[Blend, int, float], ...] = (
+    ("hann", 896, 0.0625),
+    ("hann", 1024, 0.25),
+    ("hann", 512, 0.25),
+    ("hann", 512, 0.5),
+    ("hann", 256, 0.5),
+    ("trimmed", 512, 0.5),
+    ("trimmed", 256, 0.5),
+    ("trimmed", 256, 0.0),
+)
+"""Blend, window and overlap; the first is the default, the last has no overlap at all."""
+
+
+def seams(
+    report: Report,
+    model: ModelOption = DEMO / "model",
+    scenes: Annotated[int, typer.Option(min=1, help="Scenes to map.")] = 6,
+    size: Annotated[int, typer.Option(min=256, help="Their height and width in pixels.")] = 2048,
+) -> None:
+    """Compare maps made of windows with maps in one piece: probabilities, classes, seams."""
+    work = output_folder(report.folder / "work/seams")
+    runs = measure_seams(open_model(model), CUTS, work, scenes=scenes, size=size)
+    title = f"{scenes} scenes of {size} x {size} pixels against one piece"
+    about = f"Model: {model}. Rates of class changes are over those of the map in one piece."
+    report.write("seams", "Maps: seams", about, {"seams": seams_table(runs, title)})
 
 
 @dataclass(frozen=True)
@@ -62,16 +94,7 @@ def border_lines(axis: Axis) -> NDArray[np.intp]:
 
 
 def change_counts(codes: NDArray[np.uint8], rows: Axis, columns: Axis) -> NDArray[np.float64]:
-    """Changes of class between neighbours across borders, and elsewhere.
-
-    Args:
-        codes: uint8 (H, W).
-        rows: Windows along the height.
-        columns: Along the width.
-
-    Returns:
-        float64 (2,): on borders of windows, elsewhere.
-    """
+    """Changes of class between neighbours on borders of windows, and elsewhere: float64 (2,)."""
     counts = np.zeros(2)
     for axis, changed in (
         (rows, (codes[1:] != codes[:-1]).sum(axis=1)),
@@ -93,12 +116,7 @@ def measure_seams(
 ) -> list[SeamRun]:
     """Compare maps of windows with maps in one piece on generated scenes under mixed skies.
 
-    Args:
-        model: A trained one.
-        cuts: Blend, window and overlap of each way.
-        folder: For the scenes.
-        scenes: How many.
-        size: Their height and width in pixels, a multiple of the model's tiles.
+    Their size must be a multiple of the model's tiles.
     """
     sums = np.zeros((len(cuts), 2))
     whole_counts, counts = np.zeros((len(cuts), 2)), np.zeros((len(cuts), 2))
@@ -144,7 +162,7 @@ def _predict(
     model: TrainedModel, scene: Scene, options: InferenceOptions
 ) -> tuple[Prediction, Windows]:
     recipe = model.recipe.model_copy(update={"inference": options})
-    cut = TrainedModel(model.keras_model, recipe, model.folder)
+    cut = replace(model, recipe=recipe)
     return predict_scene(cut, scene, with_probabilities=True), scene_windows(cut, scene)
 
 
@@ -160,22 +178,18 @@ def _number(value: float, form: str) -> str:
 
 def seams_table(runs: Sequence[SeamRun], title: str) -> Table:
     """One row a way of cutting."""
-    columns = (
-        "blend", "window", "overlap", "same class %", "largest difference", "mean difference",
-        "changes on borders", "elsewhere", "excess on borders %",
-    )  # fmt: skip
-    rows = tuple(
-        (
-            run.blend,
-            str(run.window),
-            f"{run.overlap:g}",
-            f"{100 * run.same:.3f}",
-            f"{run.largest:.3f}",
-            f"{run.mean:.5f}",
-            _number(run.on_borders, ".4f"),
-            _number(run.elsewhere, ".4f"),
-            _number(100 * run.excess, "+.2f"),
-        )
-        for run in runs
+    return table_of(
+        title,
+        runs,
+        {
+            "blend": lambda run: run.blend,
+            "window": lambda run: str(run.window),
+            "overlap": lambda run: f"{run.overlap:g}",
+            "same class %": lambda run: f"{100 * run.same:.3f}",
+            "largest difference": lambda run: f"{run.largest:.3f}",
+            "mean difference": lambda run: f"{run.mean:.5f}",
+            "changes on borders": lambda run: _number(run.on_borders, ".4f"),
+            "elsewhere": lambda run: _number(run.elsewhere, ".4f"),
+            "excess on borders %": lambda run: _number(100 * run.excess, "+.2f"),
+        },
     )
-    return Table(title, columns, rows)

@@ -1,4 +1,4 @@
-"""A scene of a satellite's size to a map: the published way and ours, as commands."""
+"""A scene of a satellite's size to a map, the published way and ours: command and table."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+import typer
 
 from benchmarks.common.commands import run_measured
-from benchmarks.maps.models import with_inference
+from benchmarks.common.report import Report, table_of
+from benchmarks.common.scenes import LARGE_SIZE, make_large_scene
+from benchmarks.maps.models import ARCHITECTURES, save_untrained, with_inference
 from inference.products.class_map import read_map
 from polynya.progress import track
 from polynya.recipe.inference import InferenceOptions
@@ -30,6 +34,34 @@ WAYS: dict[str, InferenceOptions | None] = {
 """How a scene is predicted; None is `benchmarks.maps.published`."""
 
 _PUBLISHED, _OURS = "published", "Polynya"
+
+
+def speed(
+    report: Report,
+    size: Annotated[int, typer.Option(min=256, help="Height and width of the scene.")] = LARGE_SIZE,
+    models: Annotated[str, typer.Option(help="Separated by commas.")] = ",".join(ARCHITECTURES),
+    trained: Annotated[
+        Path | None, typer.Option(help="Folder of a trained model to measure as well.")
+    ] = None,
+    ways: Annotated[str, typer.Option(help="Numbers of ways, from 0; default: all.")] = "",
+    data: Annotated[Path, typer.Option(help="Folder that keeps the scene.")] = Path(
+        "runs/bench/labelling/data"
+    ),
+) -> None:
+    """Map one scene of a satellite's size: the published way, ours, memory."""
+    work = output_folder(report.folder / "work")
+    scene = make_large_scene(data.absolute(), size)
+    folders = {name: save_untrained(work / name, name) for name in models.split(",") if name}
+    if trained is not None:
+        folders[trained.name] = trained.absolute()
+    every = list(WAYS)
+    wanted = [every[int(number)] for number in ways.split(",")] if ways else every
+    runs = measure_speed(folders, scene, wanted, work)
+    about = (
+        "Whole commands, from their start to their end; models with the weights they begin with."
+    )
+    tables = {"speed": speed_table(runs, f"A scene of {size} x {size} pixels to a map")}
+    report.write("speed", "Maps: speed and memory", about, tables)
 
 
 @dataclass(frozen=True)
@@ -55,17 +87,7 @@ class SpeedRun:
 def measure_speed(
     models: dict[str, Path], scene: Path, ways: Sequence[str], folder: Path
 ) -> list[SpeedRun]:
-    """Predict a scene with every model in every way.
-
-    Args:
-        models: Folders by name.
-        scene: GeoTIFF.
-        ways: Of `WAYS`; "Polynya" is among them.
-        folder: For models and maps.
-
-    Raises:
-        CommandFailedError: A command failed; its output says why.
-    """
+    """Predict a scene with every model in every way; "Polynya" is among the ways."""
     runs = []
     pairs = [(name, way) for name in models for way in ways]
     for name, way in track(pairs, "Predicting"):
@@ -97,21 +119,21 @@ def _with_agreement(run: SpeedRun, ways: Sequence[str], scene: Path, folder: Pat
 def speed_table(runs: Sequence[SpeedRun], title: str) -> Table:
     """One row a run; ratios are to the published way with the same model."""
     base = {run.model: run.speed for run in runs if run.way == _PUBLISHED}
-    rows = tuple(
-        (
-            run.model,
-            run.way,
-            f"{run.wall_s:.1f}",
-            f"{run.speed:.2f}",
-            f"{run.speed / base[run.model]:.2f}" if run.model in base else "",
-            f"{run.cpu_s:.0f}",
-            f"{run.peak_bytes / 2**20:.0f}",
-            f"{100 * run.same:.3f}",
-        )
-        for run in runs
+
+    def times_published(run: SpeedRun) -> str:
+        return f"{run.speed / base[run.model]:.2f}" if run.model in base else ""
+
+    return table_of(
+        title,
+        runs,
+        {
+            "model": lambda run: run.model,
+            "way": lambda run: run.way,
+            "wall s": lambda run: f"{run.wall_s:.1f}",
+            "Mpx/s": lambda run: f"{run.speed:.2f}",
+            "times published": times_published,
+            "CPU s": lambda run: f"{run.cpu_s:.0f}",
+            "memory MiB": lambda run: f"{run.peak_bytes / 2**20:.0f}",
+            "same class %": lambda run: f"{100 * run.same:.3f}",
+        },
     )
-    columns = (
-        "model", "way", "wall s", "Mpx/s", "times published", "CPU s", "memory MiB",
-        "same class %",
-    )  # fmt: skip
-    return Table(title, columns, rows)

@@ -20,9 +20,9 @@ from statistics import median
 import keras
 import numpy as np
 
+from benchmarks.common.models import N_CLASSES, plain_unet
 from benchmarks.training.flops import layer_costs, training_bytes, training_flops
 from benchmarks.training.one_device import Step, device_name, training_step
-from training.models import build
 
 PAPER_IMAGES_PER_SECOND = 585.88
 """Of one A100, Table III of the sea-ice workflow paper."""
@@ -85,11 +85,7 @@ def known_device(name: str) -> Device | None:
 def measure(step: Step, batch: int, seconds: float, repetitions: int) -> Speed:
     """Time steps that follow each other without waiting for the host.
 
-    Args:
-        step: Starts a step.
-        batch: Of the step.
-        seconds: About how long a repetition takes.
-        repetitions: Their median counts; three steps and the first repetition are dropped.
+    The median of the repetitions counts; three steps and the first repetition are dropped.
     """
     for _ in range(3):
         loss = float(step())
@@ -111,13 +107,7 @@ def measure(step: Step, batch: int, seconds: float, repetitions: int) -> Speed:
 def search(
     speed_at: Callable[[int], Speed], batches: Sequence[int], enough: float = 1.02
 ) -> list[Speed]:
-    """Measure growing batches until a larger one is no longer faster, or memory ends.
-
-    Args:
-        speed_at: Measures a batch.
-        batches: In growing order.
-        enough: A batch must be faster than the best so far by this factor, or it is the last.
-    """
+    """Measure growing batches until one is not faster than the best by `enough`, or memory ends."""
     speeds: list[Speed] = []
     for batch in batches:
         try:
@@ -154,21 +144,14 @@ def line_through(speeds: Sequence[Speed]) -> Line | None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print, and write gpu.md, gpu.csv and gpu.json."""
     options = _parser().parse_args(arguments)
-    filters = tuple(int(word) for word in options.filters.split(","))
-    model = build(
-        "unet",
-        input_shape=(options.tile, options.tile, 3),
-        n_classes=3,
-        filters=filters,
-        dropout=(0.0,) * len(filters),
-        dtype=options.dtype,
-    )
+    filters = [int(word) for word in options.filters.split(",")]
+    model = plain_unet(filters, options.tile, options.dtype)
     rng = np.random.default_rng(0)
 
     def speed_at(batch: int) -> Speed:
         shape = (batch, options.tile, options.tile)
         images = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
-        labels = rng.integers(0, 3, shape, dtype=np.uint8)
+        labels = rng.integers(0, N_CLASSES, shape, dtype=np.uint8)
         step = training_step(model, images, labels)
         return measure(step, batch, options.seconds, options.repetitions)
 

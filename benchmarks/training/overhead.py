@@ -1,15 +1,19 @@
-"""What our trainer adds to a step of a bare Keras `fit`."""
+"""What our trainer adds to a step of a bare Keras `fit`: the command and its table."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from statistics import median
-from time import perf_counter, process_time
 from typing import Any
 
+from benchmarks.common.report import Report, table_of
+from benchmarks.common.timing import median_ratio, timed
+from benchmarks.training import options
 from benchmarks.training.ranks.workload import (
     NODATA,
+    PAPER,
     Workload,
     build_model,
     endless,
@@ -17,7 +21,29 @@ from benchmarks.training.ranks.workload import (
     make_trainer,
 )
 from polynya.progress import track
+from polynya.report.tables import Table
 from training.ranks.collective import SingleProcess
+from training.ranks.devices import import_tensorflow
+
+
+def overhead(
+    report: Report,
+    seconds: options.SecondsOption = 4.0,
+    repetitions: options.RepetitionsOption = 5,
+    tile: options.TileOption = None,
+    batch: options.BatchOption = None,
+) -> None:
+    """A step of our trainer against one of Keras' fit, on one rank."""
+    import_tensorflow()
+    sizes = (replace(PAPER, batch=8), replace(PAPER, batch=1, tile=64))
+    workloads = dict.fromkeys(options.resized(workload, tile, batch) for workload in sizes)
+    rows = [measure_overhead(workload, seconds, repetitions) for workload in workloads]
+    about = (
+        "One rank, all its threads, in one process, in turn: the same model, optimizer, loss and"
+        " batches from memory, both without XLA. The whole call counts."
+    )
+    tables = {"overhead": overhead_table(rows, repetitions)}
+    report.write("overhead", "Our trainer and Keras' fit", about, tables)
 
 
 @dataclass(frozen=True)
@@ -40,12 +66,7 @@ def measure_overhead(workload: Workload, seconds: float, repetitions: int) -> Ov
     """Train with both in turn, in this process, with all its threads.
 
     Same model, optimizer, loss and batches; both without XLA. The order changes from one
-    repetition to the next.
-
-    Args:
-        workload: Model and batch.
-        seconds: About how long each takes in a repetition.
-        repetitions: At least one more is made and dropped.
+    repetition to the next; the first is dropped.
     """
     dataset = endless(make_tiles(workload, seed=0))
     trainer = make_trainer(workload, SingleProcess())
@@ -61,27 +82,22 @@ def measure_overhead(workload: Workload, seconds: float, repetitions: int) -> Ov
     ways = (ours, bare)
     for way in ways:
         way(2)
-    steps = max(2, round(seconds / _timed(bare, 2)[0] * 2))
-    times = []
+    steps = max(2, round(seconds / timed(lambda: bare(2))[0] * 2))
+    of_ours, of_bare = [], []
     for number in track(range(repetitions + 1), "Training with our trainer and with fit"):
         order = ways if number % 2 else ways[::-1]
-        times.append({way: _timed(way, steps) for way in order})
-    kept = times[1:]
+        times = {way: timed(partial(way, steps)) for way in order}
+        of_ours.append(times[ours])
+        of_bare.append(times[bare])
+    (wall, cpu), (bare_wall, bare_cpu) = (zip(*of[1:], strict=True) for of in (of_ours, of_bare))
     return Overhead(
         workload=workload,
         steps=steps,
-        fit_s=median(t[bare][0] for t in kept) / steps,
-        trainer_s=median(t[ours][0] for t in kept) / steps,
-        overhead=median(t[ours][0] / t[bare][0] for t in kept) - 1,
-        cpu_overhead=median(t[ours][1] / t[bare][1] for t in kept) - 1,
+        fit_s=median(bare_wall) / steps,
+        trainer_s=median(wall) / steps,
+        overhead=median_ratio(wall, bare_wall) - 1,
+        cpu_overhead=median_ratio(cpu, bare_cpu) - 1,
     )
-
-
-def _timed(way: Callable[[int], None], steps: int) -> tuple[float, float]:
-    """Wall and processor seconds of a whole call."""
-    wall, cpu = perf_counter(), process_time()
-    way(steps)
-    return perf_counter() - wall, process_time() - cpu
 
 
 def _fit_model(workload: Workload) -> Any:
@@ -96,3 +112,18 @@ def _fit_model(workload: Workload) -> Any:
     model = build_model(workload)
     model.compile(keras.optimizers.Adam(1e-4), loss, jit_compile=False)
     return model
+
+
+def overhead_table(rows: Sequence[Overhead], repetitions: int) -> Table:
+    """A step of both."""
+    return table_of(
+        f"A step of Keras' fit and of our trainer, median of {repetitions}",
+        rows,
+        {
+            "model": lambda row: row.workload.describe(),
+            "fit ms": lambda row: f"{1e3 * row.fit_s:.2f}",
+            "our trainer ms": lambda row: f"{1e3 * row.trainer_s:.2f}",
+            "overhead %": lambda row: f"{100 * row.overhead:+.2f}",
+            "of processor time %": lambda row: f"{100 * row.cpu_overhead:+.2f}",
+        },
+    )

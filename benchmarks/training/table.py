@@ -1,14 +1,42 @@
-"""Training on 1 to N ranks, as the paper's Table III, and what the ring moves."""
+"""Training on 1 to N ranks, as the paper's Table III, and what the ring moves: a command."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
+import typer
+
+from benchmarks.common.cli import numbers_of
+from benchmarks.common.report import Report, table_of
+from benchmarks.training.options import BatchOption, TileOption, resized
 from benchmarks.training.predict import ring_traffic
 from benchmarks.training.ranks.jobs import measure, start_job
-from benchmarks.training.ranks.workload import Workload
+from benchmarks.training.ranks.workload import PAPER, TRAFFIC, Workload
 from polynya.progress import track
+from polynya.report.tables import Table
+
+
+def table(
+    report: Report,
+    ranks: Annotated[str, typer.Option(help="Numbers of ranks, the first is 1.")] = "1,2",
+    tiles: Annotated[int, typer.Option(min=1, help="Of an epoch.")] = 96,
+    epochs: Annotated[int, typer.Option(min=1, help="Of each number of ranks.")] = 3,
+    launcher: Annotated[Literal["gloo", "mpi"], typer.Option(help="What starts ranks.")] = "gloo",
+    traffic: Annotated[str, typer.Option(help="Numbers of ranks whose bytes count.")] = "2,3,4",
+    tile: TileOption = None,
+    batch: BatchOption = None,
+) -> None:
+    """Time, speed-up and efficiency by ranks, as the paper's Table III; the ring's bytes."""
+    workload = resized(PAPER, tile, batch)
+    rows = measure_table(workload, numbers_of(ranks), tiles, epochs, launcher)
+    sent = measure_traffic(TRAFFIC, numbers_of(traffic), steps=10)
+    title = f"{workload.describe()}, {epochs} epochs of {tiles} tiles, {launcher}"
+    about = "A rank is one thread on one core. Bytes are those of Gloo's TCP connections."
+    tables = {"table": scaling_table(rows, title), "traffic": traffic_table(sent)}
+    report.write("table", "Training on ranks", about, tables)
 
 
 @dataclass(frozen=True)
@@ -28,12 +56,7 @@ def measure_table(
 ) -> list[Row]:
     """Train for some epochs on each number of ranks, with the same batch a rank.
 
-    Args:
-        workload: Model and batch of a rank.
-        ranks: Their numbers; rank r is pinned to core r, round and round.
-        tiles: Of an epoch. A part of a step at its end is left out.
-        epochs: Of each number of ranks.
-        launcher: "gloo" or "mpi".
+    Rank r is pinned to core r, round and round. Tiles that fill no step are left out.
     """
     rows = []
     for number in track(ranks, "Training on growing numbers of ranks"):
@@ -78,7 +101,41 @@ def measure_traffic(workload: Workload, ranks: Sequence[int], steps: int) -> lis
 
 
 def _cores(ranks: int) -> list[int]:
-    import os
-
     own = sorted(os.sched_getaffinity(0))
     return [own[rank % len(own)] for rank in range(ranks)]
+
+
+def scaling_table(rows: Sequence[Row], title: str) -> Table:
+    """As the paper's Table III."""
+
+    def speed_up(row: Row) -> float:
+        return row.images_per_second / rows[0].images_per_second
+
+    return table_of(
+        title,
+        rows,
+        {
+            "ranks": lambda row: str(row.ranks),
+            "s": lambda row: f"{row.seconds:.2f}",
+            "s an epoch": lambda row: f"{row.epoch_s:.2f}",
+            "images/s": lambda row: f"{row.images_per_second:.2f}",
+            "speed-up": lambda row: f"{speed_up(row):.2f}",
+            "efficiency": lambda row: f"{speed_up(row) / row.ranks:.3f}",
+            "waiting %": lambda row: f"{100 * row.waiting_share:.1f}",
+        },
+    )
+
+
+def traffic_table(rows: Sequence[Traffic]) -> Table:
+    """Bytes of a rank and step, counted and by theory."""
+    return table_of(
+        "What a rank sends in a step, counted by the kernel",
+        rows,
+        {
+            "ranks": lambda row: str(row.ranks),
+            "gradient bytes": lambda row: f"{row.gradient_bytes:,}",
+            "2 (N - 1) / N of it": lambda row: f"{row.theory_bytes:,.0f}",
+            "sent": lambda row: f"{row.sent_bytes:,.0f}",
+            "sent / theory": lambda row: f"{row.ratio:.4f}",
+        },
+    )

@@ -34,14 +34,7 @@ _COLORS = {c.name: c.color for c in SEA_ICE.classes}
 
 
 def label_tile(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Filter and label one tile.
-
-    Args:
-        rgb: uint8 (H, W, 3).
-
-    Returns:
-        uint8 (H, W, 3), the colours of the classes.
-    """
+    """Filter and label one tile, uint8 (H, W, 3), in the colours of the classes."""
     hsv = cv2.cvtColor(published_filter(rgb), cv2.COLOR_RGB2HSV)
     label = np.zeros_like(rgb)
     for name, (low, high) in _RANGES.items():

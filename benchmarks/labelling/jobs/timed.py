@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
 import time
 from collections.abc import Callable, Iterable, Sequence
 from cProfile import Profile
@@ -52,8 +51,6 @@ class UnitRecord:
     """Rows, checksums, Parquet and its compression."""
     store_s: float
     """Writing files."""
-    item_bytes: int
-    """Of the pickled unit, which the driver sends."""
 
     @property
     def wall_s(self) -> float:
@@ -103,7 +100,6 @@ class Timed:
     records: Path
 
     def __call__(self, item: Any) -> Any:
-        size = len(pickle.dumps(item))
         profile = Profile()
         start, cpu = time.time(), time.process_time()
         profile.enable()
@@ -123,7 +119,6 @@ class Timed:
             # Files are written where encoding ends, so its time has theirs in it.
             encode_s=max(_seconds(profile, _ENCODE) - stored, 0.0),
             store_s=stored,
-            item_bytes=size,
         )
         write_text(self.records / f"{uuid4().hex}.json", json.dumps(asdict(record)))
         return result

@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.labelling.jobs.timed import UnitRecord
-from benchmarks.labelling.runs.scaling import ScalingRun
+from benchmarks.labelling.measured.scaling import ScalingRun, phases
 from polynya.scenes.scene import Scene
 from polynya.storage.files import write_text
 
@@ -40,12 +40,7 @@ class Costs:
     """From the end of the last task to the end of the command."""
 
     def task_s(self, pixels: int, skies: int = 0) -> float:
-        """Seconds of a unit.
-
-        Args:
-            pixels: That it labels.
-            skies: Pixels of the scene whose light it finds, in place of labels.
-        """
+        """Seconds of a unit that labels pixels, or finds the light of a scene of `skies` pixels."""
         each = self.read_s + self.label_s + self.write_s
         return self.unit_s + (pixels * each + skies * (self.read_s + self.sky_s)) / _MEGA
 
@@ -60,12 +55,7 @@ class Costs:
 
 
 def costs_of(runs: Sequence[ScalingRun], scenes: Sequence[Scene]) -> Costs:
-    """Unit costs from runs with one worker; medians over the runs.
-
-    Args:
-        runs: Of one set-up, at least one.
-        scenes: What they labelled.
-    """
+    """Unit costs from runs of one set-up with one worker; medians over the runs."""
     pixels = sum(scene.height * scene.width for scene in scenes) / _MEGA
     each = [_of_run(run, pixels) for run in runs]
     middle = {name: median(costs[name] for costs in each) for name in each[0]}
@@ -73,10 +63,11 @@ def costs_of(runs: Sequence[ScalingRun], scenes: Sequence[Scene]) -> Costs:
 
 
 def _of_run(run: ScalingRun, megapixels: float) -> dict[str, float]:
+    split = phases(run)
     units = [unit for unit in run.record.units if unit.task == _TASK]
     skies = [unit for unit in run.record.units if unit.task == _SKY_TASK]
     others = units[1:] or units
-    phases = {
+    seconds = {
         "read_s": [unit.read_s for unit in units],
         "label_s": [unit.label_s for unit in units],
         "write_s": [unit.encode_s + unit.store_s for unit in units],
@@ -87,17 +78,17 @@ def _of_run(run: ScalingRun, megapixels: float) -> dict[str, float]:
     beside = [_beside(unit) for unit in others]
     gaps = [b.start - a.end for a, b in pairwise(units)]
     # The first unit's compiling and importing is in its labelling; it counts once, as warm-up.
-    label = sum(phases["label_s"]) - min(warm_up, phases["label_s"][0])
+    label = sum(seconds["label_s"]) - min(warm_up, seconds["label_s"][0])
     return {
-        "start_s": run.record.begin - run.cost.started,
+        "start_s": split.start_s,
         "warm_up_s": warm_up,
         "gap_s": sum(gaps) / max(len(gaps), 1),
         "unit_s": sum(beside) / len(beside),
-        "read_s": sum(phases["read_s"]) / megapixels,
+        "read_s": sum(seconds["read_s"]) / megapixels,
         "label_s": label / megapixels,
-        "write_s": sum(phases["write_s"]) / megapixels,
+        "write_s": sum(seconds["write_s"]) / megapixels,
         "sky_s": sum(unit.wall_s - unit.read_s for unit in skies) / megapixels,
-        "end_s": run.cost.started + run.cost.wall_s - run.record.end,
+        "end_s": split.end_s,
     }
 
 

@@ -7,10 +7,13 @@ by the user; costs of the work are measured.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import typer
 
 from benchmarks.labelling.simulation.costs import Costs
-from benchmarks.labelling.simulation.simulate import Simulated, simulate
+from benchmarks.labelling.simulation.simulate import simulate
 from polynya.recipe.recipe import Recipe
 from polynya.scenes.scene import Scene
 
@@ -25,32 +28,26 @@ _HOUR = 3600.0
 
 @dataclass(frozen=True)
 class Place:
-    """Where the work would be done. All values are examples to be replaced."""
+    """Where the work would be done; options of the command. All values are examples."""
 
-    cores: int = 4
-    """Of an executor."""
-    scene_mb: float = 300.0
-    """Red, green and blue of a scene as they are stored, megabytes."""
-    shard_mb: float = 250.0
-    """Shards of a scene, megabytes."""
-    latency_s: float = 0.05
-    """Of a request to the object store."""
-    reads_per_task: float = 20.0
-    """Requests in which a task gets its pixels."""
-    executor_gbit: float = 5.0
-    """Network of an executor, gigabits a second."""
-    store_gbit: float = 400.0
-    """What the object store gives all of them together."""
-    store_requests: float = 3500.0
-    """Requests a second that a folder of the object store takes."""
-    executor_hour: float = 0.20
-    """Price of an executor for an hour, as are the next: example values of January 2025."""
-    driver_hour: float = 0.20
-    thousand_writes: float = 0.005
-    """Of a thousand requests that write or list."""
-    thousand_reads: float = 0.0004
-    egress_gb: float = 0.0
-    """Of a gigabyte that leaves its region; nothing where scenes and executors are in one."""
+    cores: Annotated[int, typer.Option(help="Of an executor.")] = 4
+    scene_mb: Annotated[float, typer.Option(help="A scene as stored.")] = 300.0
+    shard_mb: Annotated[float, typer.Option(help="Shards of a scene.")] = 250.0
+    latency_s: Annotated[float, typer.Option("--latency", help="Seconds of a request.")] = 0.05
+    reads_per_task: float = field(default=20.0, init=False)
+    """Requests in which a task gets its pixels; no option."""
+    executor_gbit: Annotated[float, typer.Option(help="Network of an executor, Gbit/s.")] = 5.0
+    store_gbit: Annotated[float, typer.Option(help="Object store, Gbit/s.")] = 400.0
+    store_requests: Annotated[
+        float, typer.Option(help="Requests a second to a folder of the store.")
+    ] = 3500.0
+    executor_hour: Annotated[
+        float, typer.Option(help="$; this and the next are examples of January 2025.")
+    ] = 0.20
+    driver_hour: Annotated[float, typer.Option(help="$.")] = 0.20
+    thousand_writes: Annotated[float, typer.Option(help="$.")] = 0.005
+    thousand_reads: Annotated[float, typer.Option(help="$.")] = 0.0004
+    egress_gb: Annotated[float, typer.Option(help="$.")] = 0.0
 
 
 @dataclass(frozen=True)
@@ -86,7 +83,7 @@ def satellite_scenes(count: int, size: int) -> list[Scene]:
     ]  # fmt: skip
 
 
-def estimate(
+def estimate_run(
     scenes: int,
     executors: int,
     size: int,
@@ -96,52 +93,13 @@ def estimate(
     *,
     dispatch_s: float,
 ) -> Estimate:
-    """Time and money of a run, and what limits it.
-
-    Args:
-        scenes: Their number; a multiple of 64 is simulated, the nearest.
-        executors: Their number.
-        size: Height and width of a scene in pixels.
-        recipe: How they are labelled.
-        costs: Of one core.
-        place: Where.
-        dispatch_s: Of the driver, to send a task.
-    """
+    """Time and money of a run, and what limits it; a multiple of 64 scenes is simulated."""
     sample = satellite_scenes(min(_SAMPLE, scenes), size)
     times = max(round(scenes / len(sample)), 1)
     workers = executors * place.cores
     run = simulate(sample, recipe, costs, workers, times=times, dispatch_s=dispatch_s)
-    units, skies = run.units.tasks, run.skies.tasks
-    limits = _limits(scenes, executors, run, recipe, costs, place, sample, times)
-    network = max(limits["executors' network"], limits["object store"])
-    before_and_after = limits["driver: headers"] + limits["driver: notes removed"]
-    # Pixels come while others are labelled, so the slower of both counts.
-    hours = before_and_after + max((run.total_s / _HOUR), network)
-    # A unit leaves a file and a note, a sky its own; a unit in bands reads the sky.
-    writes, reads = 2 * units + skies, scenes + (units + skies) * (place.reads_per_task + 1)
-    gigabytes = scenes * place.scene_mb / 1000
-    money = {
-        "executors": hours * executors * place.executor_hour,
-        "driver": hours * place.driver_hour,
-        "requests": (writes * place.thousand_writes + reads * place.thousand_reads) / 1000,
-        "egress": gigabytes * place.egress_gb,
-    }
-    return Estimate(scenes, executors, hours, limits, money)
-
-
-def _limits(
-    scenes: int,
-    executors: int,
-    run: Simulated,
-    recipe: Recipe,
-    costs: Costs,
-    place: Place,
-    sample: list[Scene],
-    times: int,
-) -> dict[str, float]:
-    units, skies = run.units.tasks, run.skies.tasks
-    workers = executors * place.cores
     alone = simulate(sample, recipe, costs, 1)
+    units, skies = run.units.tasks, run.skies.tasks
     # The scene is read for its sky, and once more by its bands.
     moved = scenes * ((2 if skies else 1) * place.scene_mb + place.shard_mb) * 8e-3
     notes = units + skies
@@ -155,4 +113,17 @@ def _limits(
         "object store": moved / place.store_gbit,
         "object store: requests": requests / place.store_requests,
     }
-    return {name: value / _HOUR for name, value in seconds.items()}
+    limits = {name: value / _HOUR for name, value in seconds.items()}
+    network = max(limits["executors' network"], limits["object store"])
+    before_and_after = limits["driver: headers"] + limits["driver: notes removed"]
+    # Pixels come while others are labelled, so the slower of both counts.
+    hours = before_and_after + max((run.total_s / _HOUR), network)
+    # A unit leaves a file and a note, a sky its own; a unit in bands reads the sky.
+    writes, reads = 2 * units + skies, scenes + notes * (place.reads_per_task + 1)
+    money = {
+        "executors": hours * executors * place.executor_hour,
+        "driver": hours * place.driver_hour,
+        "requests": (writes * place.thousand_writes + reads * place.thousand_reads) / 1000,
+        "egress": scenes * place.scene_mb / 1000 * place.egress_gb,
+    }
+    return Estimate(scenes, executors, hours, limits, money)

@@ -7,7 +7,7 @@ from the driver, which serves one worker at a time.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
 
@@ -54,14 +54,10 @@ def schedule(
     gap_s: float = 0.0,
     warm_up_s: float = 0.0,
 ) -> Stage:
-    """Time that tasks take on workers.
+    """Time that tasks take on workers, in the order in which they are given out.
 
-    Args:
-        tasks: Seconds of each, in the order in which they are given out.
-        workers: How many there are.
-        dispatch_s: Of the driver, to send a task.
-        gap_s: Of a worker between two of its tasks.
-        warm_up_s: Of a worker before its first task.
+    The driver needs `dispatch_s` to send one; a worker `warm_up_s` before its first, and `gap_s`
+    between two.
     """
     # A worker's first task waits for its warm-up in place of the gap.
     free = [warm_up_s - gap_s] * workers
@@ -88,15 +84,8 @@ def simulate(
 ) -> Simulated:
     """A run of the real plan.
 
-    Args:
-        scenes: What is labelled.
-        recipe: How.
-        costs: Of one core.
-        workers: How many there are.
-        times: How often the same scenes come; the plan is made for one time, so the scenes must be
-            enough for units of their full size.
-        slow_down: Factor on the seconds of a task, for cores that share a machine.
-        dispatch_s: Of the driver, to send a task.
+    The same scenes come `times` times. The plan is made for one time, so they must be enough for
+    units of their full size. Tasks take longer by `slow_down` where cores share a machine.
     """
     units = plan_units(scenes, recipe)
     in_bands = [unit.parts[0].scene for unit in units if needs_sky(unit, recipe.label)]
@@ -108,7 +97,7 @@ def simulate(
     warm_up_s = costs.warm_up_s * slow_down
 
     def stage(tasks: list[float], warm_up_s: float) -> Stage:
-        lasting = (seconds * slow_down for seconds in _repeated(tasks, times))
+        lasting = (seconds * slow_down for seconds in chain.from_iterable(repeat(tasks, times)))
         return schedule(
             lasting, workers, dispatch_s=dispatch_s, gap_s=costs.gap_s, warm_up_s=warm_up_s
         )
@@ -121,7 +110,3 @@ def simulate(
         units=stage(unit_tasks, 0.0 if skies.tasks else warm_up_s),
         end_s=costs.end_s,
     )
-
-
-def _repeated(tasks: list[float], times: int) -> Iterator[float]:
-    return chain.from_iterable(repeat(tasks, times))

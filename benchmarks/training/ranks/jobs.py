@@ -16,14 +16,14 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from benchmarks.training.ranks.orders import Hello, Load, Loaded, Ran, Run
-from benchmarks.training.ranks.workload import Workload
+from benchmarks.common.commands import ROOT, environment
+from benchmarks.training.ranks.workload import Loaded, Ran, Workload
 from polynya.errors import PolynyaError
 
-ROOT = Path(__file__).parents[3]
 _SECONDS_TO_START = 300.0
 _SECONDS_TO_END = 20.0
 _LETTERS_TOLD = 2000
+_SETTINGS = {"OMP_NUM_THREADS": "1", "HOROVOD_GLOO_TIMEOUT_SECONDS": "600"}
 
 LAUNCHERS: dict[str, tuple[str, ...]] = {
     "alone": (),
@@ -89,16 +89,16 @@ class Job:
                     raise JobFailedError(self._why("The ranks didn't start")) from None
                 continue
             connection = Connection(peer.detach())
-            hello: Hello = connection.recv()
-            self._ranks[hello.rank] = connection
-            self._pids.append(hello.pid)
+            rank, pid = connection.recv()
+            self._ranks[rank] = connection
+            self._pids.append(pid)
 
     def _why(self, what: str) -> str:
         last = self._log.read_text(encoding="utf-8", errors="replace")[-_LETTERS_TOLD:]
         return f"{what}; mend what they say:\n{last}"
 
-    def tell(self, order: Load | Run) -> None:
-        """Give every rank an order."""
+    def tell(self, order: Workload | int) -> None:
+        """Tell every rank to load a workload, or to run so many steps after one more."""
         try:
             for connection in self._ranks.values():
                 connection.send(order)
@@ -115,7 +115,7 @@ class Job:
     def load(self, workload: Workload) -> Loaded:
         """Make a model on every rank; what rank 0 says of it."""
         with _awake([self]):
-            self.tell(Load(workload))
+            self.tell(workload)
             loaded: Loaded = self.answers()[0]
         return loaded
 
@@ -161,7 +161,7 @@ def measure(jobs: Sequence[Job], steps: int) -> Measured:
     """Train so many steps on all ranks of these jobs at the same time."""
     with _awake(jobs):
         for job in jobs:
-            job.tell(Run(steps))
+            job.tell(steps)
         ran: list[Ran] = [answer for job in jobs for answer in job.answers()]
     return Measured(
         ranks=len(ran),
@@ -176,18 +176,9 @@ def measure(jobs: Sequence[Job], steps: int) -> Measured:
 
 @contextmanager
 def start_job(launcher: str, cores: Sequence[int], **settings: str) -> Iterator[Job]:
-    """Start one rank a core and end them after use.
+    """Start one rank a core, asleep, and end them after use; settings are environment variables.
 
-    Args:
-        launcher: Key of `LAUNCHERS`; "alone" starts one rank without Horovod.
-        cores: To which the ranks are pinned by local rank.
-        **settings: Variables of the environment for the ranks.
-
-    Yields:
-        The job, asleep.
-
-    Raises:
-        JobFailedError: The ranks don't start in five minutes.
+    The launcher is a key of `LAUNCHERS`. JobFailedError if they don't start in five minutes.
     """
     ranks = len(cores)
     start = LAUNCHERS[launcher]
@@ -203,7 +194,7 @@ def start_job(launcher: str, cores: Sequence[int], **settings: str) -> Iterator[
             process = subprocess.Popen(
                 [*words, *program],
                 cwd=ROOT,
-                env=_environment() | settings,
+                env=environment() | _SETTINGS | settings,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -216,12 +207,3 @@ def start_job(launcher: str, cores: Sequence[int], **settings: str) -> Iterator[
                 yield job
             finally:
                 job.end()
-
-
-def _environment() -> dict[str, str]:
-    here = Path(sys.executable).parent
-    allowed = ("OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM")
-    as_root = dict.fromkeys(allowed, "1") if os.geteuid() == 0 else {}
-    threads = {"OMP_NUM_THREADS": "1"}
-    path = f"{here}{os.pathsep}{os.environ.get('PATH', '')}"
-    return os.environ | as_root | threads | {"PATH": path, "HOROVOD_GLOO_TIMEOUT_SECONDS": "600"}

@@ -14,9 +14,10 @@ import time
 from multiprocessing.connection import Client, Connection
 from typing import TYPE_CHECKING
 
-from benchmarks.training.ranks.orders import Hello, Load, Loaded, Ran, Run
 from benchmarks.training.ranks.sockets import sent_bytes
 from benchmarks.training.ranks.workload import (
+    Loaded,
+    Ran,
     Workload,
     endless,
     gradient_bytes,
@@ -41,27 +42,26 @@ class Rank:
         self._trainer: Trainer | None = None
         self._workload: Workload | None = None
 
-    def load(self, order: Load) -> Loaded:
+    def load(self, workload: Workload) -> Loaded:
         """Make a model and take the steps of the warm-up."""
-        self._workload = order.workload
-        self._trainer = make_trainer(order.workload, self._collective)
-        self._batches = endless(make_tiles(order.workload, seed=self._collective.rank))
+        self._workload = workload
+        self._trainer = make_trainer(workload, self._collective)
+        self._batches = endless(make_tiles(workload, seed=self._collective.rank))
         self._train(WARM_UP - 1)
         start = time.perf_counter()
         self._train(1)
         step_s = time.perf_counter() - start
         return Loaded(gradient_bytes(self._trainer.model), step_s)
 
-    def run(self, order: Run) -> Ran:
+    def run(self, steps: int) -> Ran:
         """Take an unmeasured step, then the measured ones."""
         assert self._workload is not None
         self._train(1)
         sent, cpu, start = sent_bytes(), time.process_time(), time.perf_counter()
-        waiting_s = self._train(order.steps)
+        waiting_s = self._train(steps)
         seconds, cpu_s = time.perf_counter() - start, time.process_time() - cpu
-        return Ran(
-            order.steps * self._workload.batch, seconds, cpu_s, waiting_s, sent_bytes() - sent
-        )
+        images = steps * self._workload.batch
+        return Ran(images, seconds, cpu_s, waiting_s, sent_bytes() - sent)
 
     def _train(self, steps: int) -> float:
         """Take steps; seconds of waiting."""
@@ -70,9 +70,9 @@ class Rank:
 
 
 def serve(connection: Connection, rank: Rank) -> None:
-    """Do one order after the other until there is none."""
+    """Load the workloads and run the numbers of steps that are sent, until there are none."""
     while (order := connection.recv()) is not None:
-        connection.send(rank.load(order) if isinstance(order, Load) else rank.run(order))
+        connection.send(rank.load(order) if isinstance(order, Workload) else rank.run(order))
 
 
 def main() -> None:
@@ -87,7 +87,7 @@ def main() -> None:
     collective = SingleProcess() if alone else open_collective()
     configure_devices(collective)
     with Client(address, "AF_UNIX") as connection:
-        connection.send(Hello(collective.rank, os.getpid()))
+        connection.send((collective.rank, os.getpid()))
         serve(connection, Rank(collective))
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.common.models import N_CLASSES, plain_unet
 from training.ranks.collective import Collective
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     from training.step.trainer import Trainer
 
-N_CLASSES = 3
 NODATA = 255
 
 
@@ -48,18 +48,9 @@ TRAFFIC = Workload("7.8 M", PAPER.filters, batch=1, tile=32)
 """The paper's gradients with hardly any computing: for counting bytes."""
 
 
-def build_model(workload: Workload, dtype: str | None = None) -> keras.Model:
-    """The untrained U-Net, without dropout, whose random numbers would be measured as well."""
-    from training.models import build
-
-    return build(
-        "unet",
-        input_shape=(workload.tile, workload.tile, 3),
-        n_classes=N_CLASSES,
-        filters=workload.filters,
-        dropout=(0.0,) * len(workload.filters),
-        dtype=dtype,
-    )
+def build_model(workload: Workload) -> keras.Model:
+    """The untrained model."""
+    return plain_unet(workload.filters, workload.tile)
 
 
 def make_trainer(workload: Workload, collective: Collective) -> Trainer:
@@ -95,3 +86,27 @@ def endless(tiles: tuple[NDArray[np.uint8], NDArray[np.uint8]]) -> tf.data.Datas
 def gradient_bytes(model: keras.Model) -> int:
     """What every rank sends of itself in a step, before the ring: float32 gradients."""
     return 4 * sum(int(np.prod(v.shape)) for v in model.trainable_variables)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a rank made when it was sent a workload."""
+
+    gradient_bytes: int
+    step_s: float
+    """Of the last step of the warm-up."""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a rank measured when it was sent a number of steps."""
+
+    images: int
+    """Of this rank."""
+    seconds: float
+    cpu_s: float
+    """Processor seconds of this rank, all threads."""
+    waiting_s: float
+    """In which the step had nothing to do but to wait for an allreduce."""
+    sent: int
+    """Bytes over TCP."""

@@ -8,8 +8,8 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from benchmarks.labelling.__main__ import app
-from benchmarks.labelling.runs.data import make_files
-from benchmarks.labelling.runs.scaling import Setup, measure_scaling
+from benchmarks.labelling.measured.data import make_files
+from benchmarks.labelling.measured.scaling import Setup, measure_scaling
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:

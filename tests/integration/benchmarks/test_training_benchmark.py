@@ -6,10 +6,17 @@ import csv
 import os
 from pathlib import Path
 
-from benchmarks.training import steps
-from benchmarks.training.efficiency import ALONE, APART, GLOO, measure_efficiency, summarize
+from benchmarks.common.report import Report
+from benchmarks.training.efficiency import (
+    ALONE,
+    APART,
+    GLOO,
+    efficiency_table,
+    measure_efficiency,
+    repetitions_table,
+    summarize,
+)
 from benchmarks.training.ranks.workload import Workload
-from benchmarks.training.report import efficiency_table, repetitions_table
 
 TINY = Workload("tiny", (8, 16), batch=1, tile=32)
 
@@ -32,8 +39,8 @@ def test_ranks_are_measured_in_turn_and_their_bytes_are_those_of_a_ring(tmp_path
         else:
             assert m.sent == (0,) * m.ranks
     rows = summarize(done)
-    work = steps.Work(tmp_path, "test")
-    tables = (("runs", repetitions_table(done)), ("efficiency", efficiency_table(rows, 2)))
-    work.write("efficiency", "Two cores", "A test.", tables)
+    report = Report(tmp_path, "test")
+    tables = {"runs": repetitions_table(done), "efficiency": efficiency_table(rows, 2)}
+    report.write("efficiency", "Two cores", "A test.", tables)
     with open(tmp_path / "efficiency.csv", newline="") as file:
         assert [row["on"] for row in csv.DictReader(file)] == [ALONE, APART, GLOO]

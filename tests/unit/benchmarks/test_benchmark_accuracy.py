@@ -15,7 +15,6 @@ from benchmarks.accuracy.models import (
     MODELS,
     PUBLISHED,
     THROUGH_CLOUD,
-    StepFailedError,
     Training,
     Workplace,
     quick_recipe,
@@ -30,6 +29,8 @@ from benchmarks.accuracy.training_scenes import (
     write_training_scene,
     write_training_scenes,
 )
+from benchmarks.common.commands import CommandFailedError
+from benchmarks.common.report import Report
 from benchmarks.labels.scoring import SceneResult
 from benchmarks.labels.sets import SETS, SceneSpec, Split, choose_sets
 from data_samples.mosaic import make_mosaic
@@ -145,7 +146,7 @@ def test_a_command_that_fails_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path
     (tmp_path / "polynya").write_text("#!/bin/sh\nexit 3\n")
     (tmp_path / "polynya").chmod(0o755)
     monkeypatch.setattr(models, "write_training_scenes", lambda *_: None)
-    with pytest.raises(StepFailedError, match="ended with code 3: .*label --scenes"):
+    with pytest.raises(CommandFailedError, match="ended with code 3: .*label --scenes"):
         models.train(PUBLISHED, Workplace(tmp_path, quick=True))
 
 
@@ -176,7 +177,7 @@ def test_f1_is_of_all_pixels_and_empty_for_a_class_that_is_not_there() -> None:
 def test_the_report_is_markdown_and_csv(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     results = [_result(name, sky, 98) for name in ("standard", "blobs") for sky in SKIES]
     trainings = dict.fromkeys(MODELS, Training(3, 90.0, 12.5, 0.91))
-    write_report(results, trainings, tmp_path, "python -m benchmarks.accuracy --quick")
+    write_report(results, trainings, Report(tmp_path, "python -m benchmarks.accuracy --quick"))
     text = (tmp_path / "accuracy.md").read_text()
     assert "Command: `python -m benchmarks.accuracy --quick`" in text
     assert "Machine:" in text

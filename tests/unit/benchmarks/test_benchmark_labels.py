@@ -15,17 +15,19 @@ import pytest
 
 from autolabel import label_image
 from autolabel.labels import Method
+from benchmarks.common.report import Report
+from benchmarks.common.timing import best_times, one_core
 from benchmarks.common.workers import for_each_scene
-from benchmarks.labels.agreement import measure_agreement, write_agreement
+from benchmarks.labels.agreement import agreement_table, measure_agreement
 from benchmarks.labels.pictures import draw_worst_scenes
 from benchmarks.labels.report import write_report
 from benchmarks.labels.scenes import BenchScene, blurred, make_bench_scene, noisy
 from benchmarks.labels.scoring import (
     SceneResult,
+    class_scores,
     count_labels,
     loss,
     most_harmed,
-    recall,
     score_scene,
     worst,
 )
@@ -38,7 +40,7 @@ from benchmarks.labels.sets import (
     list_scenes,
 )
 from benchmarks.labels.similarity import structural_similarity
-from benchmarks.labels.speed import COPY, best_times, measure_speed, one_core, speed_table
+from benchmarks.labels.speed import COPY, measure_speed, speed_table
 from data_samples import SKY_KINDS
 from data_samples.blobs import make_blobs
 from polynya.errors import PolynyaError
@@ -153,7 +155,7 @@ def test_a_pixel_without_label_is_wrong_and_one_without_truth_does_not_count() -
     codes = np.array([[0, 0, 2], [255, 2, 1]], np.uint8)
     counts = count_labels(truth, codes)
     np.testing.assert_array_equal(counts, [[1, 0, 0, 0], [1, 0, 0, 0], [0, 0, 2, 1]])
-    np.testing.assert_allclose(recall(counts), [1.0, 0.0, 2 / 3])
+    np.testing.assert_allclose(class_scores(counts, "recall"), [1.0, 0.0, 2 / 3])
     assert SceneResult(SceneSpec("standard", 1, "both", 3), {"none": counts}).right("none") == 0.6
 
 
@@ -235,7 +237,7 @@ def test_a_tiny_run_writes_its_tables_and_pictures(
     specs = specs_of("standard", "blobs", sites=2)
     results = for_each_scene(score_scene, specs, "Labelling scenes", jobs=1)
     assert [result.spec for result in results] == specs
-    write_report(results, tmp_path, "a command")
+    write_report(results, Report(tmp_path, "a command"))
     printed = capsys.readouterr().out
     assert "standard: pixels right" in printed
     assert "Recall by class" in printed
@@ -267,11 +269,10 @@ def test_a_tiny_run_writes_its_tables_and_pictures(
     assert all(cv2.imread(str(path)) is not None for path in pictures)
 
 
-def test_agreement_is_written_by_method_and_sky(tmp_path: Path) -> None:
+def test_agreement_is_by_method_and_sky() -> None:
     scenes = [measure_agreement(spec) for spec in specs_of("standard")]
-    write_agreement(scenes, tmp_path, "a command")
-    with (tmp_path / "agreement.csv").open(encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    table = agreement_table(scenes)
+    rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
     assert [row["sky"] for row in rows[:5]] == [*SKY_KINDS, "all"]
     assert len(rows) == 5 * len(get_args(Method))
     assert rows[0]["images"] == "original"

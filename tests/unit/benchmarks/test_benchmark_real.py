@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from benchmarks.accuracy.models import THROUGH_CLOUD, Workplace
 from benchmarks.accuracy.real import map_real
+from benchmarks.common.report import Report
 from benchmarks.labels.__main__ import app
 from benchmarks.labels.real import (
     CLEAR,
@@ -164,7 +165,8 @@ def test_models_map_both_days_beside_the_filters(stand_ins: Path, tmp_path: Path
     place = Workplace(tmp_path, quick=True)
     recipe = make_recipe(64, label={"method": "none"})
     save_threshold_model(place.model(THROUGH_CLOUD), recipe)
-    map_real(stand_ins, [THROUGH_CLOUD], place, "python -m benchmarks.accuracy --data DIR")
+    report = Report(tmp_path, "python -m benchmarks.accuracy --data DIR")
+    map_real(stand_ins, [THROUGH_CLOUD], place, report)
     text = (tmp_path / "real.md").read_text()
     rows = {line.split(" | ")[0]: line for line in text.splitlines()}
     # The stand-in of a model is the thresholds, so its row has their numbers.
@@ -182,7 +184,7 @@ def test_overcast_is_the_top_step_alone() -> None:
 
 def test_real_scenes_give_tables_and_pictures(real_data: Path, tmp_path: Path) -> None:
     results = measure_real(real_data)
-    pictures = write_real(results, tmp_path, "python -m benchmarks.labels real")
+    pictures = write_real(results, Report(tmp_path, "python -m benchmarks.labels real"))
     assert all(path.stat().st_size < 400_000 for path in pictures)
     areas = sea_areas(results[1], results[2])
     # The land mask leaves the sea and the fjords, somewhat more than half of the scene.

@@ -17,10 +17,18 @@ import keras
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks.training import gpu, predict, steps
+from benchmarks.training import gpu, predict
 from benchmarks.training.__main__ import app
-from benchmarks.training.efficiency import ALONE, APART, GLOO, Repetition, summarize
+from benchmarks.training.efficiency import (
+    ALONE,
+    APART,
+    GLOO,
+    Repetition,
+    efficiency_table,
+    summarize,
+)
 from benchmarks.training.flops import LayerCost, layer_costs, training_bytes, training_flops
+from benchmarks.training.options import resized
 from benchmarks.training.predict import (
     ETHERNET_25,
     INFINIBAND_HDR,
@@ -40,12 +48,10 @@ from benchmarks.training.predict import (
     undivided_s,
 )
 from benchmarks.training.ranks.jobs import Job, JobFailedError, Measured, start_job
-from benchmarks.training.ranks.orders import Load, Run
 from benchmarks.training.ranks.rank import Rank, serve
 from benchmarks.training.ranks.sockets import sent_bytes
 from benchmarks.training.ranks.workload import LARGE, PAPER, Workload, build_model, gradient_bytes
-from benchmarks.training.report import efficiency_table, scaling_table, traffic_table
-from benchmarks.training.table import Row, Traffic
+from benchmarks.training.table import Row, Traffic, scaling_table, traffic_table
 from training.ranks.collective import SingleProcess
 
 TINY = Workload("tiny", (4, 8), batch=2, tile=32)
@@ -247,10 +253,10 @@ def test_a_rank_does_what_it_is_told():
     ours, theirs = Pipe()
     thread = Thread(target=serve, args=(theirs, Rank(SingleProcess())))
     thread.start()
-    ours.send(Load(TINY))
+    ours.send(TINY)
     loaded = ours.recv()
     assert loaded.gradient_bytes == gradient_bytes(build_model(TINY))
-    ours.send(Run(3))
+    ours.send(3)
     ran = ours.recv()
     ours.send(None)
     thread.join()
@@ -274,12 +280,12 @@ def test_a_rank_that_ends_is_told_and_nothing_is_left_running(tmp_path):
         job = Job(process, log)
         ours, theirs = Pipe()
         job._ranks[0] = ours
-        job.tell(Run(1))
+        job.tell(1)
         theirs.close()
         with pytest.raises(JobFailedError, match="A rank ended; mend.*\nKilled by the kernel."):
             job.answers()
         with pytest.raises(JobFailedError, match="A rank ended"):
-            job.tell(Run(1))
+            job.tell(1)
         job._ranks.clear()
         job.end()
         assert process.returncode == -signal.SIGTERM
@@ -287,13 +293,13 @@ def test_a_rank_that_ends_is_told_and_nothing_is_left_running(tmp_path):
 
 def test_an_unknown_model_is_refused(tmp_path):
     done = CliRunner().invoke(app, ["efficiency", "--models", "resnet", "--out", str(tmp_path)])
-    assert done.exit_code == 2
-    assert "there is no model resnet" in done.output
+    assert done.exit_code == 1
+    assert 'there is no model "resnet" for --models' in done.output
 
 
 def test_a_workload_can_be_resized():
-    assert steps.resized(PAPER, None, None) == PAPER
-    assert steps.resized(PAPER, 64, 3) == replace(PAPER, tile=64, batch=3)
+    assert resized(PAPER, None, None) == PAPER
+    assert resized(PAPER, 64, 3) == replace(PAPER, tile=64, batch=3)
 
 
 @pytest.mark.slow

@@ -8,15 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.common.commands import (
-    BenchMethod,
-    CommandFailedError,
-    run_measured,
-    spark_submit,
-    write_recipe,
-)
+from benchmarks.common.commands import CommandFailedError, run_measured
 from benchmarks.common.meter import Cost
-from benchmarks.labelling.runs.data import SceneFiles
+from benchmarks.labelling.measured.data import SceneFiles
+from benchmarks.labelling.measured.programs import BenchMethod, spark_submit, write_recipe
 from polynya.progress import track
 from polynya.shards.manifest import read_manifest
 from polynya.storage.folder import Folder
@@ -56,24 +51,14 @@ class Run:
     cost: Cost
 
 
-def compare(
+def run_pipelines(
     scenes: Sequence[SceneFiles], rounds: int, cores: int, folder: Path, few: int = 1
 ) -> list[Run]:
-    """Run each pipeline on few and on all scenes, round after round.
+    """Run each pipeline on few and on all scenes, round after round; shards are removed.
 
-    Args:
-        scenes: More than `few`, all of one size.
-        rounds: How often; within one the pipelines take turns, so that what else happens on the
-            machine meets all of them.
-        cores: Of Spark's `local[N]`.
-        folder: Existing folder for what they write; shards are removed after each run.
-        few: Scenes of the short runs, from which the start-up is known.
-
-    Returns:
-        All runs but the first short ones, which warm caches up and are compared label by label.
-
-    Raises:
-        CommandFailedError: A run fails, or the pipelines with the same filter label differently.
+    Within a round the pipelines take turns, so that what else happens on the machine meets all of
+    them. The short runs tell the start-up. The first short ones warm caches up and are compared
+    label by label: CommandFailedError if those with the same filter label differently.
     """
     short, full = list(scenes[:few]), list(scenes)
     counts = {p.name: _first_run(p, short, cores, folder) for p in PIPELINES}

@@ -6,13 +6,14 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 
-from benchmarks.common.commands import BenchMethod, run_measured, spark_submit, write_recipe
+from benchmarks.common.commands import run_measured
 from benchmarks.common.meter import Cost
-from benchmarks.labelling.runs.burn import slow_down
+from benchmarks.common.timing import median_ratio
 from benchmarks.labelling.jobs.timed import RunRecord, read_run
 from benchmarks.labelling.jobs.timed_job import DRIVER_FILE, UNITS
+from benchmarks.labelling.measured.burn import slow_down
+from benchmarks.labelling.measured.programs import BenchMethod, spark_submit, write_recipe
 from polynya.progress import track
 from polynya.storage.ownership import remove_ours
 
@@ -47,7 +48,7 @@ class Setup:
             size = ["--executors", str(self.executors), "--cores", str(self.cores)]
             # The cluster's program names the master.
             program, _, _, *settings = spark_submit("", script=script)
-            cluster = [sys.executable, "-m", "benchmarks.labelling.runs.cluster"]
+            cluster = [sys.executable, "-m", "benchmarks.labelling.measured.cluster"]
             return [*cluster, *size, "--", program, *settings]
         if self.engine == "processes":
             return [sys.executable, script]
@@ -87,7 +88,7 @@ class ScalingRun:
     cost: Cost
     record: RunRecord
     slow_down: float
-    """Of as many processes as there are workers, just before (`benchmarks.labelling.runs.burn`)."""
+    """Of as many processes as there are workers, just before (`burn.py`)."""
 
 
 def measure_scaling(
@@ -98,18 +99,9 @@ def measure_scaling(
     rounds: int,
     folder: Path,
 ) -> list[ScalingRun]:
-    """Label the same scenes on every set-up, round after round.
+    """Label the same scenes on every set-up, round after round; within one they take turns.
 
-    Args:
-        setups: Who does the work; within a round they take turns.
-        scenes: Their files.
-        method: Filter.
-        tile: Height and width of a tile in pixels.
-        rounds: How often.
-        folder: Existing folder for shards, which are removed after each run, and records.
-
-    Raises:
-        CommandFailedError: A run failed.
+    Shards are removed after each run.
     """
     recipe = write_recipe(folder, method, tile)
     shards, record = folder / "shards", folder / "record"
@@ -180,14 +172,11 @@ def baseline(setup: Setup, runs: Sequence[ScalingRun]) -> Setup:
 def speed_up(runs: Sequence[ScalingRun], setup: Setup, of: str) -> float:
     """How many times faster than one worker: median over rounds of the ratio within a round.
 
-    Args:
-        runs: All.
-        setup: Whose.
-        of: 'total', or 'work': first task to last.
+    It is of the 'total', or of the 'work': first task to last.
     """
 
     def seconds(run: ScalingRun) -> float:
         return run.cost.wall_s if of == "total" else run.record.work_s
 
-    pairs = zip(of_setup(runs, baseline(setup, runs)), of_setup(runs, setup), strict=True)
-    return median(seconds(one) / seconds(many) for one, many in pairs)
+    one, many = of_setup(runs, baseline(setup, runs)), of_setup(runs, setup)
+    return median_ratio(map(seconds, one), map(seconds, many))

@@ -1,6 +1,6 @@
 """A standalone Spark cluster on this machine, for as long as one command runs.
 
-    python -m benchmarks.labelling.runs.cluster --executors N --cores N -- spark-submit ...
+    python -m benchmarks.labelling.measured.cluster --executors N --cores N -- spark-submit ...
 
 The command's `--master` is given after `spark-submit`. Master and workers are Spark's own programs
 (https://spark.apache.org/docs/latest/spark-standalone.html), bound to 127.0.0.1.
@@ -39,17 +39,9 @@ class ClusterError(PolynyaError):
 
 @contextmanager
 def standalone_cluster(executors: int, cores: int) -> Iterator[str]:
-    """Start a master and workers, and end them after use.
+    """Start a master and workers with room for one executor each, and end them after use.
 
-    Args:
-        executors: Workers; each has room for one executor.
-        cores: Of each.
-
-    Yields:
-        The master's URL.
-
-    Raises:
-        ClusterError: Not all workers have registered after two minutes.
+    Yields the master's URL; ClusterError if not all workers have registered after two minutes.
     """
     port, page = _free_port(), _free_port()
     url = f"spark://127.0.0.1:{port}"

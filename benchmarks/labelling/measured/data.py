@@ -9,23 +9,15 @@ import cv2
 import numpy as np
 import rasterio
 from affine import Affine
-from numpy.typing import NDArray
 
+from benchmarks.common.scenes import SEED, write_placed
 from benchmarks.common.workers import for_each_scene
 from data_samples import GENERATOR_VERSION, make_scene
-from data_samples.write import CRS
 from polynya.grid import tile_grid
 from polynya.storage.files import output_folder, whole_file
 
-SEED = 9701
-"""Of all scenes; no other benchmark has it."""
 DISTINCT = 64
 """Scenes that are generated; more are the same ones, turned by right angles. Up to four times."""
-LARGE_SIZE = 10980
-"""Rows and columns of a Sentinel-2 tile at 10 m."""
-SOURCE_SIZE = 2048
-"""Of the generated scene that is mirrored to a large one."""
-_BLOCK = 256
 
 
 @dataclass(frozen=True)
@@ -62,15 +54,7 @@ class SceneFiles:
 def make_files(data: Path, count: int, size: int, tile: int, jobs: int | None) -> list[SceneFiles]:
     """Make the scenes of the benchmark, but for those that are there.
 
-    Args:
-        data: Folder of all sets.
-        count: Scenes.
-        size: Their height and width in pixels.
-        tile: Height and width of a tile in pixels.
-        jobs: Worker processes; None for one a core.
-
-    Returns:
-        Scenes without nodata, so that every tile counts, in turn under shadow, cloud and both.
+    They have no nodata, so that every tile counts, and are in turn under shadow, cloud and both.
     """
     folder = data / f"generator{GENERATOR_VERSION}-seed{SEED}-{size}px-tiles{tile}px"
     files = [SceneFiles(folder, index, size, tile) for index in range(count)]
@@ -78,26 +62,6 @@ def make_files(data: Path, count: int, size: int, tile: int, jobs: int | None) -
         missing = [scene for scene in made if not scene.image.is_file()]
         for_each_scene(_make_scene_files, missing, "Making scenes", jobs)
     return files
-
-
-def make_large_scene(data: Path, size: int = LARGE_SIZE, source: int = SOURCE_SIZE) -> Path:
-    """One scene of a satellite's size: a generated one, mirrored again and again.
-
-    Args:
-        data: Folder of all sets.
-        size: Height and width in pixels.
-        source: Height and width of the generated scene.
-
-    Returns:
-        A GeoTIFF in deflated blocks.
-    """
-    path = data / f"generator{GENERATOR_VERSION}-seed{SEED}-{size}px-of-{source}px.tif"
-    if not path.is_file():
-        scene = make_scene(SEED, 0, (source, source), "both", wedge=0.0)
-        rest = max(size - source, 0)
-        pixels = np.pad(scene.observed, ((0, rest), (0, rest), (0, 0)), mode="symmetric")
-        _write_image(pixels[:size, :size], Affine(*scene.transform), path)
-    return path
 
 
 def _make_scene_files(files: SceneFiles) -> None:
@@ -114,19 +78,4 @@ def _make_scene_files(files: SceneFiles) -> None:
         with whole_file(files.tiles / f"{tile.row:05d}_{tile.col:05d}.png") as temporary:
             cv2.imwrite(str(temporary), pixels[tile.slices][..., ::-1])
     # Last, because it says that the tiles are there too.
-    _write_image(pixels, transform, files.image)
-
-
-def _write_image(pixels: NDArray[np.uint8], transform: Affine, path: Path) -> None:
-    """Write uint8 RGB (H, W, 3)."""
-    output_folder(path.parent)
-    with (
-        whole_file(path) as temporary,
-        rasterio.open(
-            temporary, "w", driver="GTiff", dtype="uint8", count=3, height=pixels.shape[0],
-            width=pixels.shape[1], crs=CRS, transform=transform, nodata=0,
-            tiled=True, blockxsize=_BLOCK, blockysize=_BLOCK, compress="deflate", predictor=2,
-            photometric="rgb",
-        ) as target,
-    ):  # fmt: skip
-        target.write(pixels.transpose(2, 0, 1))
+    write_placed(files.image, pixels, transform)

@@ -1,0 +1,45 @@
+"""Pictures of scenes and their labels, small enough to be kept beside the text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polynya.recipe.classes import SEA_ICE
+from polynya.report.pictures import draw_panels
+from polynya.storage.files import whole_file
+
+Panel = tuple[str, NDArray[np.uint8]]
+"""Title and image: uint8 (H, W, 3), or (H, W) class codes."""
+
+_COLORS = 256
+
+
+def step_for(panels: int, pixels: int, most: int) -> int:
+    """Every which pixel is shown so that all panels together have at most so many."""
+    return int(np.ceil(np.sqrt(panels * pixels / most)))
+
+
+def draw_thinned(
+    path: Path, panels: Sequence[Panel], title: str, step: int, columns: int | None = None
+) -> None:
+    """Draw every `step`th pixel of images side by side, as a PNG file of few colours."""
+    thinned = [(name, image[::step, ::step]) for name, image in panels]
+    draw_panels(path, thinned, SEA_ICE, title, columns=columns)
+    _use_palette(path)
+
+
+def _use_palette(path: Path) -> None:
+    """Write a PNG again with a few colours, in a third of the bytes."""
+    from PIL import Image
+
+    with Image.open(path) as picture:
+        # An octree keeps the legend's colours, which few pixels have; a median cut loses them.
+        reduced = picture.convert("RGB").quantize(
+            _COLORS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE
+        )
+    with whole_file(path) as temporary:
+        reduced.save(temporary, format="png", optimize=True)

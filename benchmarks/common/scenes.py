@@ -1,0 +1,65 @@
+"""Scenes as files that every stage reads, made once and kept."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.errors import NotGeoreferencedWarning
+
+from data_samples import GENERATOR_VERSION, make_scene
+from data_samples.write import CRS
+from polynya.storage.files import output_folder, whole_file
+
+SEED = 9701
+"""Of the scenes to label and of the large one; no other benchmark has it."""
+LARGE_SIZE = 10980
+"""Rows and columns of a Sentinel-2 tile at 10 m."""
+SOURCE_SIZE = 2048
+"""Of the generated scene that is mirrored to a large one."""
+_BLOCK = 256
+
+
+def write_image(path: Path, image: NDArray[np.uint8], **profile: Any) -> None:
+    """Write uint8 RGB (H, W, 3), 0 where there is no data, as a deflated GeoTIFF.
+
+    Args:
+        path: In a folder that is made if it is missing.
+        image: The pixels.
+        **profile: What rasterio is told beside that; by default the scene lies nowhere.
+    """
+    height, width, bands = image.shape
+    output_folder(path.parent)
+    with whole_file(path) as temporary, warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with rasterio.open(
+            temporary, "w", driver="GTiff", dtype="uint8", count=bands, height=height, width=width,
+            nodata=0, photometric="rgb", compress="deflate", **profile,
+        ) as target:  # fmt: skip
+            target.write(image.transpose(2, 0, 1))
+
+
+def write_placed(path: Path, image: NDArray[np.uint8], transform: Affine) -> None:
+    """Write uint8 RGB (H, W, 3) in blocks, at a place on the ground."""
+    blocks = {"tiled": True, "blockxsize": _BLOCK, "blockysize": _BLOCK, "predictor": 2}
+    write_image(path, image, crs=CRS, transform=transform, **blocks)
+
+
+def make_large_scene(data: Path, size: int = LARGE_SIZE, source: int = SOURCE_SIZE) -> Path:
+    """One scene of a satellite's size: a generated one, mirrored again and again.
+
+    It is kept in `data`, as a GeoTIFF in deflated blocks; `source` is the most that is generated.
+    """
+    source = min(size, source)
+    path = data / f"generator{GENERATOR_VERSION}-seed{SEED}-{size}px-of-{source}px.tif"
+    if not path.is_file():
+        scene = make_scene(SEED, 0, (source, source), "both", wedge=0.0)
+        rest = size - source
+        pixels = np.pad(scene.observed, ((0, rest), (0, rest), (0, 0)), mode="symmetric")
+        write_placed(path, pixels, Affine(*scene.transform))
+    return path
