@@ -14,13 +14,13 @@ from benchmarks.accuracy.report import GOAL_SETS, write_report
 from benchmarks.accuracy.scoring import score_all
 from benchmarks.common.cli import JobsOption, QuickOption, make_app
 from benchmarks.common.report import Report
-from benchmarks.labels.options import SplitOption
 from benchmarks.labels.sets import (
     QUICK_SITES,
     SETS,
     SceneSet,
     SceneSpec,
     Split,
+    SplitOption,
     choose_sets,
     list_scenes,
 )

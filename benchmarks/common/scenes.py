@@ -14,6 +14,7 @@ from rasterio.errors import NotGeoreferencedWarning
 
 from data_samples import GENERATOR_VERSION, make_scene
 from data_samples.write import CRS
+from polynya.scenes.reading import Scene
 from polynya.storage.files import output_folder, whole_file
 
 SEED = 9701
@@ -48,6 +49,15 @@ def write_placed(path: Path, image: NDArray[np.uint8], transform: Affine) -> Non
     """Write uint8 RGB (H, W, 3) in blocks, at a place on the ground."""
     blocks = {"tiled": True, "blockxsize": _BLOCK, "blockysize": _BLOCK, "predictor": 2}
     write_image(path, image, crs=CRS, transform=transform, **blocks)
+
+
+def described_scene(uri: str, size: int) -> Scene:
+    """What is known of a square uint8 scene, which need not exist."""
+    return Scene(
+        id=Path(uri).stem, uri=uri, height=size, width=size, crs=CRS,
+        transform=(10.0, 0.0, 0.0, 0.0, -10.0, 0.0), dtype="uint8", band_indexes=(1, 2, 3),
+        scale=1.0, offset=0.0, stretch=(0.0, 1.0), zero_is_nodata=True,
+    )  # fmt: skip
 
 
 def make_large_scene(data: Path, size: int = LARGE_SIZE, source: int = SOURCE_SIZE) -> Path:

@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
+from statistics import median
 from typing import Annotated, Any
 
 import typer
 
 from benchmarks.common.cli import make_app
 from benchmarks.common.commands import run
-from benchmarks.common.report import Report
-from benchmarks.input.data import InputFiles, make_files
-from benchmarks.input.measure import AUGMENTATIONS, CACHES, PNG, Augmentation, Input
-from benchmarks.input.report import augmentation_table, speed_table, start_table
+from benchmarks.common.report import Report, table_of
+from benchmarks.input.data import InputFiles, make_files, stored_bytes
+from benchmarks.input.measure import AUGMENTATIONS, BATCH, CACHES, PNG, Augmentation, Input
 from polynya.progress import track
+from polynya.report.tables import Table
 from polynya.storage.files import output_folder
 
+A100_TILES_PER_S = 586
+"""Images of 256 x 256 px a second that the paper's U-Net takes on one A100."""
+_GB = 1e9
+_TITLES = {
+    PNG: "published way: all PNG files decoded into memory",
+    "memory": "cache: memory",
+    "disk": "cache: disk, first run",
+    "disk again": "cache: disk, second run",
+    "none": "cache: none",
+}
 _ABOUT = (
     "Each row is a process of its own. The published way is written after its description: all"
     " images are decoded into memory first (here as uint8, one thread) and batches are taken from"
@@ -62,6 +74,68 @@ def _measured(case: str, files: InputFiles, rounds: int, cores: int) -> dict[str
     run([sys.executable, "-m", "benchmarks.input.measure", *words], work / "output.txt")
     figures: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
     return figures
+
+
+def speed_table(found: Mapping[str, Input], files: InputFiles) -> Table:
+    """How fast batches come after the first epoch, and how many A100 that feeds."""
+    gigabytes = files.decoded_bytes / files.tiles / _GB
+    return table_of(
+        f"Batches of {BATCH} tiles of {files.size} px, shuffled, without augmentation",
+        found.items(),
+        {
+            "input alone": lambda row: _TITLES[row[0]],
+            "tiles/s": lambda row: f"{row[1].tiles_per_s:.0f}",
+            "GB/s": lambda row: f"{row[1].tiles_per_s * gigabytes:.2f}",
+            "processor time of a tile, us": lambda row: f"{1e6 * row[1].cpu_s_per_tile:.0f}",
+            f"A100 at {A100_TILES_PER_S} images/s that it feeds": lambda row: (
+                f"{row[1].tiles_per_s / A100_TILES_PER_S:.1f}"
+            ),
+            "cores that one A100 needs": lambda row: (
+                f"{A100_TILES_PER_S * row[1].cpu_s_per_tile:.2f}"
+            ),
+        },
+    )
+
+
+def start_table(found: Mapping[str, Input], files: InputFiles) -> Table:
+    """Time to the first batch and memory, each way in a process of its own."""
+
+    def stored(case: str) -> int:
+        return stored_bytes(files.images.parent if case == PNG else files.shards)
+
+    return table_of(
+        f"{files.tiles} tiles of {files.size} px, {files.decoded_bytes / _GB:.2f} GB decoded",
+        found.items(),
+        {
+            "one rank": lambda row: _TITLES[row[0]],
+            "files, GB": lambda row: f"{stored(row[0]) / _GB:.2f}",
+            "first batch, s": lambda row: f"{row[1].first_batch_s:.2f}",
+            "peak memory, GB": lambda row: f"{row[1].peak_bytes / _GB:.2f}",
+            "of it beside libraries, GB": lambda row: (
+                f"{(row[1].peak_bytes - row[1].libraries_bytes) / _GB:.2f}"
+            ),
+        },
+    )
+
+
+def augmentation_table(found: Mapping[str, Augmentation]) -> Table:
+    """What augmentation takes, and what that is of a training step."""
+    step = median(way.step_s_per_tile for way in found.values())
+    return table_of(
+        f"Augmentation beside a training step of the default U-Net ({1 / step:.2f} tiles/s)",
+        found.items(),
+        {
+            "augmentation": lambda row: row[0],
+            "layers, ms/tile": lambda row: f"{1e3 * row[1].layers_s_per_tile:.2f}",
+            "input with layers, tiles/s": lambda row: f"{row[1].tiles_per_s:.0f}",
+            "layers, % of a plain step": lambda row: (
+                f"{100 * row[1].layers_s_per_tile / row[1].step_s_per_tile:.1f}"
+            ),
+            "input with layers, times what the model takes": lambda row: (
+                f"{row[1].tiles_per_s * row[1].step_s_per_tile:.0f}"
+            ),
+        },
+    )
 
 
 app = make_app("input", measure)

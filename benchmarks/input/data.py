@@ -8,16 +8,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import rasterio
-from affine import Affine
 from numpy.typing import NDArray
 
+from benchmarks.common.scenes import described_scene
 from data_samples import GENERATOR_VERSION, SampleScene, make_scene
-from data_samples.write import CRS
 from polynya.grid import tile_grid
 from polynya.progress import track
 from polynya.recipe.recipe import Recipe
-from polynya.scenes.reading import open_scene
 from polynya.shards.lifecycle import finish_dataset, start_dataset
 from polynya.shards.manifest import SceneResult
 from polynya.shards.writer import LabelledTile, ShardWriter, tile_row
@@ -112,15 +109,8 @@ def _write_scene(
     edge: int,
     windows: Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]],
 ) -> SceneResult:
-    path = files.folder / f"{name}.tif"
     pixels = edge * files.size
-    with rasterio.open(
-        path, "w", driver="GTiff", dtype="uint8", count=3, height=pixels, width=pixels,
-        crs=CRS, transform=Affine.scale(10, -10), sparse_ok=True,
-    ):  # fmt: skip
-        pass  # Only what it says of itself is used.
-    scene = open_scene(str(path), recipe.scene)
-    path.unlink()
+    scene = described_scene(str(files.folder / f"{name}.tif"), pixels)
     writer = ShardWriter(shards, name)
     tiles = tile_grid(pixels, pixels, files.size)
     for tile in tiles:

@@ -11,7 +11,6 @@ from benchmarks.common.cli import JobsOption, QuickOption, make_app
 from benchmarks.common.report import Report
 from benchmarks.common.workers import for_each_scene
 from benchmarks.labels.agreement import agreement_table, measure_agreement
-from benchmarks.labels.options import SitesOption, SplitOption
 from benchmarks.labels.pictures import draw_worst_scenes
 from benchmarks.labels.real import BRIGHT, DARK, measure_real, write_real
 from benchmarks.labels.report import write_report
@@ -23,7 +22,9 @@ from benchmarks.labels.sets import (
     SETS,
     SceneSet,
     SceneSpec,
+    SitesOption,
     Split,
+    SplitOption,
     choose_sets,
     list_scenes,
 )

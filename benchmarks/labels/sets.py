@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
+
+import typer
 
 from benchmarks.common.cli import names_of
 from data_samples import SKY_KINDS, SkyOptions
@@ -20,6 +22,13 @@ class Split(StrEnum):
     HELDOUT = "heldout"
     """And on these they may not: they are for results."""
 
+
+SplitOption = Annotated[
+    Split, typer.Option(help="Sites: heldout, or dev, on which methods may be tuned.")
+]
+SitesOption = Annotated[
+    int | None, typer.Option(min=1, help="Sites of each set; default: the set's own number.")
+]
 
 FIRST_SEEDS = {Split.DEV: 501, Split.HELDOUT: 9001}
 """Seed of the first site of the first set."""

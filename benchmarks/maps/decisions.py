@@ -18,8 +18,8 @@ import typer
 
 from benchmarks.common.cli import ModelOption
 from benchmarks.common.commands import ROOT, run_measured
+from benchmarks.common.models import DEMO
 from benchmarks.common.report import Report, table_of
-from benchmarks.maps.models import DEMO
 from inference.predict.decision import Decision
 from inference.predict.ensemble import combine
 from inference.predict.predict import open_model, predict_scene

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from autolabel import label_image
 from benchmarks.common.cli import ModelOption
+from benchmarks.common.models import DEMO
 from benchmarks.common.report import Report
 from benchmarks.common.scenes import write_image
-from benchmarks.maps.models import DEMO
 from data_samples import make_scene
 from data_samples.blobs import make_blobs
 from data_samples.mosaic import make_mosaic

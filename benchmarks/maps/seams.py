@@ -17,8 +17,8 @@ import typer
 from numpy.typing import NDArray
 
 from benchmarks.common.cli import ModelOption
+from benchmarks.common.models import DEMO
 from benchmarks.common.report import Report, table_of
-from benchmarks.maps.models import DEMO
 from data_samples import make_scene
 from data_samples.write import write_scene
 from inference.predict.predict import Prediction, open_model, predict_scene, scene_windows

@@ -12,9 +12,9 @@ import numpy as np
 import typer
 
 from benchmarks.common.commands import run_measured
+from benchmarks.common.models import ARCHITECTURES, save_untrained, with_inference
 from benchmarks.common.report import Report, table_of
 from benchmarks.common.scenes import LARGE_SIZE, make_large_scene
-from benchmarks.maps.models import ARCHITECTURES, save_untrained, with_inference
 from inference.products.class_map import read_map
 from polynya.progress import track
 from polynya.recipe.inference import InferenceOptions

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from benchmarks.common.scenes import described_scene
 from benchmarks.labelling.simulation.costs import Costs
 from benchmarks.labelling.simulation.simulate import simulate
 from polynya.recipe.recipe import Recipe
@@ -73,14 +74,7 @@ class Estimate:
 
 def satellite_scenes(count: int, size: int) -> list[Scene]:
     """Descriptions of square scenes that need not exist."""
-    return [
-        Scene(
-            id=f"scene{index:07d}", uri=f"s3://scenes/scene{index:07d}.tif", height=size,
-            width=size, crs=None, transform=None, dtype="uint8", band_indexes=(1, 2, 3),
-            scale=1.0, offset=0.0, stretch=(0.0, 1.0), zero_is_nodata=True,
-        )
-        for index in range(count)
-    ]  # fmt: skip
+    return [described_scene(f"s3://scenes/scene{i:07d}.tif", size) for i in range(count)]
 
 
 def estimate_run(
