@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import keras
 
     from polynya.recipe.inference import InferenceOptions
-    from polynya.recipe.training import ModelOptions
+    from polynya.recipe.model import ModelOptions
 
 N_CLASSES = 3
 DEMO = Path("runs/demo")
@@ -50,8 +50,8 @@ def save_untrained(folder: Path, name: str) -> Path:
 
     Speed doesn't depend on the weights.
     """
+    from polynya.recipe.model import UnetOptions
     from polynya.recipe.recipe import Recipe, load_recipe
-    from polynya.recipe.training import ModelOptions
     from training.ranks.devices import import_tensorflow
 
     import_tensorflow()
@@ -61,7 +61,7 @@ def save_untrained(folder: Path, name: str) -> Path:
 
     keras.utils.set_random_seed(1)
     lean = load_recipe(Path(__file__).parents[2] / "data_samples/demo.yaml").model
-    recipe = Recipe(model=lean if name == "lean" else ModelOptions())
+    recipe = Recipe(model=lean if name == "lean" else UnetOptions())
     save_model(folder, model_of(recipe.model), recipe)
     return folder
 

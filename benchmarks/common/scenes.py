@@ -14,7 +14,7 @@ from rasterio.errors import NotGeoreferencedWarning
 
 from data_samples import GENERATOR_VERSION, make_scene
 from data_samples.write import CRS
-from polynya.scenes.reading import Scene
+from polynya.scenes.scene import Scene
 from polynya.storage.files import output_folder, whole_file
 
 SEED = 9701

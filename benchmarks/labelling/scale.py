@@ -33,8 +33,8 @@ from benchmarks.labelling.simulation.costs import Costs, costs_of
 from benchmarks.labelling.simulation.simulate import simulate
 from polynya.recipe.recipe import Recipe, load_recipe
 from polynya.report.tables import Table
-from polynya.scenes.scene import Scene
 from polynya.scenes.reading import open_scene
+from polynya.scenes.scene import Scene
 
 SETUPS = (*SPARK_SETUPS, *PLAIN_SETUPS)
 ENGINES = tuple(dict.fromkeys(setup.engine for setup in SETUPS))

@@ -31,8 +31,8 @@ from inference.predict.rows import row_reader
 from inference.predict.windows import blend_bands
 from polynya.progress import track
 from polynya.report.tables import Table
-from polynya.scenes.scene import Scene
 from polynya.scenes.reading import open_scene, read_scene
+from polynya.scenes.scene import Scene
 from polynya.storage.files import output_folder
 from training.model_folder.folder import TrainedModel
 

@@ -26,8 +26,8 @@ from inference.predict.windows import Axis, Windows
 from polynya.progress import track
 from polynya.recipe.inference import Blend, InferenceOptions
 from polynya.report.tables import Table
-from polynya.scenes.scene import Scene
 from polynya.scenes.reading import open_scene
+from polynya.scenes.scene import Scene
 from polynya.storage.files import output_folder
 from training.model_folder.folder import TrainedModel
 
