@@ -28,8 +28,8 @@ from benchmarks.common.timing import timed
 from benchmarks.input.data import InputFiles
 from polynya.recipe.recipe import Recipe
 from polynya.recipe.training import AugmentOptions
-from training.ranks.collective import SingleProcess
 from training.ranks.devices import configure_devices, import_tensorflow
+from training.ranks.port import SingleProcess
 
 BATCH = 32
 """Tiles of a batch, the paper's."""

@@ -25,6 +25,7 @@ from polynya.recipe.classes import SEA_ICE
 from polynya.recipe.recipe import LabelOptions, SceneOptions
 from polynya.report.tables import Table
 from polynya.scenes.reading import open_scene, read_scene
+from polynya.scenes.scene import SceneLayers
 
 Mask = NDArray[np.bool_]
 

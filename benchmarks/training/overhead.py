@@ -22,8 +22,8 @@ from benchmarks.training.ranks.workload import (
 )
 from polynya.progress import track
 from polynya.report.tables import Table
-from training.ranks.collective import SingleProcess
 from training.ranks.devices import import_tensorflow
+from training.ranks.port import SingleProcess
 
 
 def overhead(

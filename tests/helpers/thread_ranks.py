@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from training.ranks.collective import SingleProcess
+from training.ranks.port import SingleProcess
 
 T = TypeVar("T")
 _SECONDS = 60

@@ -20,7 +20,7 @@ from polynya.progress import track
 from training.input.batches import PADDING, BatchSource, in_batches
 from training.models.features import FeaturePlan, FeatureStatistics
 from training.ranks.agreement import gather_results
-from training.ranks.collective import Collective
+from training.ranks.port import Collective
 
 _TILES_AT_ONCE = 16
 _BINS = 2**16

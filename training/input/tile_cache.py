@@ -27,7 +27,7 @@ from training.input.tile_file import (
     with_checksums,
 )
 from training.ranks.agreement import gather_results, together
-from training.ranks.collective import Collective
+from training.ranks.port import Collective
 
 _REQUESTS_AT_ONCE = 16
 _BOOT = Path("/proc/sys/kernel/random/boot_id")

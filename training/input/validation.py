@@ -13,7 +13,7 @@ from polynya.recipe.recipe import Recipe
 from training.augment.sky import sky_layers
 from training.input.batches import PADDING, BatchSource, in_batches
 from training.input.filtering import filter_tiles
-from training.ranks.collective import Collective
+from training.ranks.port import Collective
 
 TILES_PER_SKY = 8
 """Tiles under skies that are drawn together, whatever the batch size."""

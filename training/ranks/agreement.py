@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from polynya.errors import PolynyaError
-from training.ranks.collective import Collective
+from training.ranks.port import Collective
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from polynya.environment import install_command, settle_keras
 from polynya.errors import MissingDependencyError, reason_of
 
 if TYPE_CHECKING:
-    from training.ranks.collective import Collective
+    from training.ranks.port import Collective
 
 _KERAS = ("tensorflow", "channels_last", "float32", "float32")
 """Back end, order of axes, precision and policy of layers that models are made for."""

@@ -29,7 +29,7 @@ from training.models.features import FeaturePlan, FeatureStatistics, make_featur
 from training.optimisation.registry import build_optimizer, build_schedule, coupled_decay
 from training.optimisation.schedules import scaled_learning_rate
 from training.ranks.agreement import together
-from training.ranks.collective import Collective
+from training.ranks.port import Collective
 from training.step.graph import StepOptions
 from training.step.trainer import Trainer
 

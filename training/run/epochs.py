@@ -24,7 +24,7 @@ from training.model_folder.card import scores_record
 from training.model_folder.checkpoints import Arrays, Checkpoint, Position
 from training.model_folder.training_log import EpochRecord, StepRecord, TrainingSummary
 from training.optimisation.schedules import epochs_since_best, plateau_drops
-from training.ranks.collective import Collective
+from training.ranks.port import Collective
 from training.run.build import TrainingData
 from training.run.model_writer import ModelWriter
 from training.step.trainer import NotFiniteError, StepResult, Trainer, ValidationResult

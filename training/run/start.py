@@ -24,8 +24,8 @@ from training.model_folder import folder as model_folder
 from training.model_folder.checkpoints import Arrays, Checkpoint, Position
 from training.models.features import FeaturePlan
 from training.ranks.agreement import gather_results, together
-from training.ranks.collective import Collective
 from training.ranks.devices import import_tensorflow
+from training.ranks.port import Collective
 from training.run import ending
 from training.run.build import (
     LabelCounts,

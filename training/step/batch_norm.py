@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from training.ranks.collective import Collective
+from training.ranks.port import Collective
 
 
 def batch_normalisations(model: keras.Model) -> Iterator[keras.layers.BatchNormalization]:

@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from training.losses.base import Loss, one_hot_targets
-from training.ranks.collective import Collective
+from training.ranks.port import Collective
 from training.step.batch_norm import moving_statistics, synchronise
 
 FIRST_LOSS_SCALE = 2.0**15

@@ -15,7 +15,7 @@ from polynya.errors import ModelError
 from training.losses.base import Loss, one_hot_targets
 from training.losses.crossentropy import CrossEntropy
 from training.metrics.confusion import confusion_matrix
-from training.ranks.collective import Collective
+from training.ranks.port import Collective
 from training.step.batch_norm import average_over_ranks
 from training.step.graph import StepOptions, TrainingStep
 

@@ -24,8 +24,9 @@ from benchmarks.training.ranks.workload import (
     make_tiles,
     make_trainer,
 )
-from training.ranks.collective import Collective, SingleProcess, open_collective
+from training.ranks.collective import open_collective
 from training.ranks.launchers import launched_ranks
+from training.ranks.port import Collective, SingleProcess
 
 if TYPE_CHECKING:
     from training.step.trainer import Trainer

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.common.models import N_CLASSES, plain_unet
-from training.ranks.collective import Collective
+from training.ranks.port import Collective
 
 if TYPE_CHECKING:
     import keras

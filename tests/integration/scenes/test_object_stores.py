@@ -27,7 +27,7 @@ from polynya.shards.lifecycle import announce, open_dataset, start_dataset
 from polynya.storage.folder import Folder
 from polynya.storage.stores import gdal_options, gdal_path, list_objects, open_object, read_object
 from safe_products import ground, write_safe
-from training.ranks.collective import SingleProcess
+from training.ranks.port import SingleProcess
 from training.run.build import open_sources
 
 BUCKET = "ice-scenes"

@@ -52,7 +52,7 @@ from benchmarks.training.ranks.rank import Rank, serve
 from benchmarks.training.ranks.sockets import sent_bytes
 from benchmarks.training.ranks.workload import LARGE, PAPER, Workload, build_model, gradient_bytes
 from benchmarks.training.table import Row, Traffic, scaling_table, traffic_table
-from training.ranks.collective import SingleProcess
+from training.ranks.port import SingleProcess
 
 TINY = Workload("tiny", (4, 8), batch=2, tile=32)
 DOCS = Path(__file__).parents[3] / "docs"

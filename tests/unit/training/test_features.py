@@ -16,7 +16,7 @@ from thread_ranks import on_ranks
 from training.input.batches import TileSource
 from training.input.statistics import find_statistics
 from training.models.features import FeaturePlan, FeatureStatistics, make_features
-from training.ranks.collective import SingleProcess
+from training.ranks.port import SingleProcess
 
 NAN = math.nan
 

@@ -16,7 +16,7 @@ from thread_ranks import ThreadRank, on_ranks
 from training.input.batches import TileSource
 from training.losses.overlap import Overlap
 from training.models import build
-from training.ranks.collective import SingleProcess
+from training.ranks.port import SingleProcess
 from training.step.batch_norm import average_over_ranks, moving_statistics, synchronise
 from training.step.graph import StepOptions
 from training.step.trainer import Trainer

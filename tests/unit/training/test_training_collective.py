@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from polynya.errors import PolynyaError
 from polynya.recipe.training import HorovodOptions
 from training.errors import RankLostError
-from training.ranks.collective import SingleProcess, exchanging, make_packs, open_collective
+from training.ranks.collective import exchanging, make_packs, open_collective
 from training.ranks.cpu_defaults import PROCESSOR_DEFAULTS, set_processor_defaults
 from training.ranks.launchers import launched_ranks, set_horovod_environment
+from training.ranks.port import SingleProcess
 
 
 def test_alone_every_exchange_is_the_value_itself() -> None:

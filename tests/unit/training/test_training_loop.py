@@ -18,7 +18,7 @@ from training.losses.base import Loss
 from training.losses.crossentropy import CrossEntropy
 from training.metrics.confusion import scores
 from training.models import build
-from training.ranks.collective import SingleProcess
+from training.ranks.port import SingleProcess
 from training.step.graph import StepOptions
 from training.step.trainer import Trainer
 

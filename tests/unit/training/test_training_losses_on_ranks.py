@@ -16,7 +16,7 @@ from polynya.recipe.recipe import parse_recipe
 from thread_ranks import ThreadRank, on_ranks
 from training.input.batches import TileSource
 from training.losses.registry import LOSSES, build_loss
-from training.ranks.collective import SingleProcess
+from training.ranks.port import SingleProcess
 from training.step.graph import StepOptions
 from training.step.trainer import Trainer
 

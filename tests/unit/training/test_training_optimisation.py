@@ -20,7 +20,7 @@ from training.optimisation.registry import (
     coupled_decay,
 )
 from training.optimisation.schedules import WarmupSchedule
-from training.ranks.collective import SingleProcess
+from training.ranks.port import SingleProcess
 from training.step.graph import StepOptions
 from training.step.trainer import Trainer
 

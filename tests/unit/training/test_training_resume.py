@@ -18,7 +18,7 @@ from tiny_shards import write_tiny_shards
 from training.errors import StoppedError
 from training.model_folder import checkpoints
 from training.model_folder.training_log import TrainingSummary
-from training.ranks.collective import SingleProcess
+from training.ranks.port import SingleProcess
 from training.run.epochs import Run
 from training.run.start import start_run
 

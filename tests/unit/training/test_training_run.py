@@ -21,7 +21,7 @@ from training.model_folder.checkpoints import Position
 from training.model_folder.folder import load_model
 from training.model_folder.training_log import StepRecord, TrainingSummary
 from training.ranks.agreement import together
-from training.ranks.collective import SingleProcess
+from training.ranks.port import SingleProcess
 from training.run.model_writer import doubts
 from training.run.start import start_run
 

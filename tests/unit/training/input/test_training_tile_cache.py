@@ -22,7 +22,7 @@ from tiny_shards import write_tiny_shards
 from training.input import tile_cache
 from training.input.tile_cache import open_tiles
 from training.input.tile_file import Contents, Tiles
-from training.ranks.collective import SingleProcess
+from training.ranks.port import SingleProcess
 
 RECIPE = Recipe.model_validate({"tiles": {"size": 30}})
 MEMORY = InputOptions()

@@ -12,7 +12,7 @@ from data_samples import make_scene
 from polynya.recipe.recipe import Recipe
 from training.input.batches import TileSource
 from training.input.validation import ValidationTiles
-from training.ranks.collective import SingleProcess
+from training.ranks.port import SingleProcess
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(1, 256, (19, 32, 32, 3)).astype(np.uint8)
