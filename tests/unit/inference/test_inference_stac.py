@@ -10,13 +10,9 @@ import numpy as np
 import pystac
 import pytest
 from rasterio.crs import CRS
-from test_inference_maps import TAGS, make_scene, random_codes
-from test_inference_products import fabricated_bands, options_of
 
-from inference.products.class_map import write_map
-from inference.products.paths import ProductPaths
 from inference.products.registry import PRODUCT_NAMES as ALL_PRODUCTS
-from inference.products.registry import open_writers, product_paths
+from inference.products.registry import product_paths
 from inference.products.summary import summarise, summary_columns
 from inference.stac.collection import spatial_extent, write_collection, write_model_item
 from inference.stac.item import (
@@ -25,38 +21,20 @@ from inference.stac.item import (
     read_item,
     read_items,
     remove_products,
-    write_item,
 )
 from inference_commands import names
+from made_maps import (
+    MODEL_TAGS,
+    make_scene,
+    random_codes,
+    write_all,
+    write_readable,
+)
 from polynya.errors import OutputError
 from polynya.recipe.classes import SEA_ICE
 from polynya.recipe.recipe import Recipe
 from polynya.storage.files import write_text
 from stac_validator import validate
-
-MODEL_TAGS = {**TAGS, "model_digest": "0123456789abcdef"}
-
-
-def write_all(folder, scene, codes, products=(), tags=MODEL_TAGS):
-    """Products of a scene with its item; returns the paths."""
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = ProductPaths(folder, scene.id)
-    with open_writers(paths, scene, SEA_ICE, options_of(*products), tags) as writers:
-        for band in fabricated_bands(codes):
-            writers.add(band)
-        summary = summarise(codes, scene, SEA_ICE) | writers.finish(codes)
-    paths.picture.write_bytes(b"png")
-    write_map(paths.map, codes, scene, SEA_ICE, tags)
-    write_item(paths, scene, SEA_ICE, products, tags, summary)
-    return paths
-
-
-def write_readable(folder, scene, codes, products):
-    """The same of a scene that has a file, as overlays need it."""
-    scene_file = folder / "scene.tif"
-    write_map(scene_file, codes, scene, SEA_ICE, {})
-    readable = replace(scene, uri=str(scene_file), band_indexes=(1, 1, 1))
-    return write_all(folder / "maps", readable, codes, products)
 
 
 def test_item_is_valid_stac_and_says_where_what_and_how(tmp_path):

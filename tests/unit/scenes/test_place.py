@@ -14,11 +14,9 @@ from conftest import ice_image
 from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 from rasterio.rpc import RPC
-from test_inference_maps import random_codes
-from test_inference_products import make
-from test_inference_stac import write_all
 
 from inference.products.class_map import write_map
+from made_maps import make, random_codes, write_all
 from polynya.recipe.classes import SEA_ICE
 from polynya.scenes.reading import open_scene
 from stac_validator import validate

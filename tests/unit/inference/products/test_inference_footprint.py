@@ -8,20 +8,15 @@ import numpy as np
 import pytest
 import shapely
 from shapely.geometry import shape
-from test_inference_maps import box_scene, make_scene
 
 from inference.ground.footprint import scene_footprint
 from inference.ground.measures import pixel_areas
+from made_maps import LOCAL, ROTATED_POLE, box_scene, make_scene
 from polynya.scenes.place import ControlPoints
 
 MERCATOR = 20037508.342789244
 SINUSOIDAL = "+proj=sinu +R=6371007.181"
 FULL_DISK = "+proj=geos +h=35785831 +lon_0={} +sweep=y +datum=WGS84 +units=m"
-ROTATED_POLE = (
-    "+proj=ob_tran +o_proj=longlat +o_lat_p=39.25 +lon_0=18 +o_lon_p=0 +datum=WGS84"
-    " +to_meter=0.0174532925199433"
-)
-LOCAL = 'LOCAL_CS["drone",UNIT["metre",1],AXIS["X",EAST],AXIS["Y",NORTH]]'
 
 
 def ellipsoid_area(geometry):

@@ -15,40 +15,12 @@ from inference.products.class_map import map_tags, read_map, write_map
 from inference.products.registry import product_columns
 from inference.products.summary import summarise, summary_columns
 from inference_commands import names
+from made_maps import ROTATED, TAGS, make_scene, random_codes
 from polynya.errors import OutputError, SceneError
 from polynya.recipe.classes import SEA_ICE
 from polynya.report.tables import write_table
 from polynya.scenes.reading import open_scene
-from polynya.scenes.scene import Scene
 from polynya.storage.files import output_folder
-
-TAGS = {"polynya_version": "0", "recipe_digest": "abc", "model_digest": "def", "source": "s.tif"}
-ROTATED = Affine(8, 6, 1000, 6, -8, 2000)
-
-
-def make_scene(height=40, width=60, crs="EPSG:3031", transform=None) -> Scene:
-    """A scene that has no file."""
-    return Scene(
-        id="site_1_20191104_cloud",
-        uri="/data/in/site_1_20191104_cloud.tif",
-        height=height,
-        width=width,
-        crs=crs,
-        transform=transform or (10.0, 0.0, -300000.0, 0.0, -10.0, -1200000.0),
-        dtype="uint8",
-        band_indexes=(1, 2, 3),
-        scale=1.0,
-        offset=0.0,
-        stretch=(0.0, 1.0),
-        zero_is_nodata=True,
-    )
-
-
-def random_codes(height, width, seed=0):
-    rng = np.random.default_rng(seed)
-    blocks = rng.integers(0, 4, (height // 8 + 1, width // 8 + 1))
-    codes = np.kron(blocks, np.ones((8, 8), int))[:height, :width]
-    return np.array([0, 1, 2, 255], np.uint8)[codes]
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 700), (40, 60), (1100, 530)])
@@ -133,12 +105,6 @@ def test_folders_that_can_not_be_written(tmp_path):
         write_map(
             tmp_path / "missing" / "map.tif", random_codes(8, 8), make_scene(8, 8), SEA_ICE, TAGS
         )
-
-
-def box_scene(left, top, right, bottom, crs="EPSG:3031"):
-    return make_scene(
-        100, 100, crs, ((right - left) / 100, 0.0, left, 0.0, (bottom - top) / 100, top)
-    )
 
 
 # Sums

@@ -8,12 +8,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from pyproj import CRS, Geod
-from test_inference_footprint import LOCAL, ROTATED_POLE
-from test_inference_maps import ROTATED, make_scene
 
 from inference.ground.coordinates import ground_of, why_without_ground
 from inference.ground.measures import Lengths, class_areas, pixel_areas, pixel_size, sum_areas
 from inference.products.summary import summarise
+from made_maps import LOCAL, ROTATED, ROTATED_POLE, make_scene
 from polynya.recipe.classes import SEA_ICE
 from polynya.scenes.place import ControlPoints, is_usable
 

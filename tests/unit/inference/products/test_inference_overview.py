@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from conftest import ice_image
 from matplotlib.image import imread
-from test_inference_maps import box_scene, make_scene, random_codes
 
 from autolabel import label_image
 from inference.ground.measures import map_scale
 from inference.products.overview import draw_overview, read_preview
 from inference.products.registry import product_tags
 from inference.stac.assets import class_entries
+from made_maps import box_scene, make_scene, random_codes
 from polynya.errors import RecipeError
 from polynya.recipe.classes import OKABE_ITO, SEA_ICE, ClassScheme, LabelClass
 from polynya.recipe.recipe import Recipe

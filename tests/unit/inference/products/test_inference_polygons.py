@@ -21,7 +21,6 @@ from pyproj import CRS, Geod
 from rasterio.features import geometry_mask, shapes
 from rasterio.transform import Affine
 from shapely.geometry import shape
-from test_inference_maps import ROTATED, make_scene, random_codes
 
 from inference.ground.measures import pixel_areas
 from inference.products.polygons import polygons as polygons_module
@@ -30,6 +29,7 @@ from inference.products.polygons.polygons import write_polygons
 from inference.products.polygons.regions import cut_regions, regions_of
 from inference.products.polygons.vectors import VectorFiles, layer_name
 from inference_commands import names
+from made_maps import ROTATED, make_scene, random_codes
 from polynya.errors import OutputError
 from polynya.native import import_apart
 from polynya.recipe.classes import SEA_ICE

@@ -12,9 +12,7 @@ import rasterio
 from conftest import ice_image
 from rasterio.transform import Affine
 from rio_cogeo import cog_validate
-from test_inference_maps import ROTATED, TAGS, make_scene, random_codes
 
-from inference.predict.windows import Band
 from inference.products.concentration import concentration_grid, ice_groups
 from inference.products.entropy import entropy
 from inference.products.paths import ProductPaths
@@ -22,47 +20,21 @@ from inference.products.photos import upright
 from inference.products.probability import stored
 from inference.products.registry import open_writers, parse_products, product_tags
 from inference_commands import names
+from made_maps import (
+    OTHER,
+    ROTATED,
+    TAGS,
+    fabricated_bands,
+    make,
+    make_scene,
+    options_of,
+    random_codes,
+)
 from polynya.errors import OutputError, RecipeError, SceneError
-from polynya.recipe.classes import SEA_ICE, ClassScheme, LabelClass
-from polynya.recipe.inference import ConcentrationOptions, InferenceOptions
+from polynya.recipe.classes import SEA_ICE
+from polynya.recipe.inference import ConcentrationOptions
 from polynya.recipe.recipe import Recipe
 from polynya.scenes.reading import open_scene, read_scene
-
-OTHER = ClassScheme(
-    name="ponds",
-    classes=(
-        LabelClass(code=0, name="dry", title="Dry", color=(1, 1, 1)),
-        LabelClass(code=1, name="wet", title="Wet", color=(2, 2, 2)),
-    ),
-)
-
-
-def options_of(*products, **sections):
-    return InferenceOptions.model_validate({"products": products, **sections})
-
-
-def fabricated_bands(codes, seed=0, rows=37):
-    """Bands whose most probable classes are the codes."""
-    rng = np.random.default_rng(seed)
-    probabilities = rng.random((*codes.shape, 3), np.float32)
-    valid = codes != 255
-    winner = np.where(valid, codes, 0)[..., None]
-    np.put_along_axis(probabilities, winner.astype(np.int64), 1.5, axis=2)
-    probabilities /= probabilities.sum(axis=2, keepdims=True)
-    for row in range(0, len(codes), rows):
-        yield Band(row, valid[row : row + rows], probabilities[row : row + rows])
-
-
-def make(folder, codes, scene, *products, **sections):
-    """Write products of fabricated probabilities; paths, probabilities (H, W, 3), summary."""
-    folder.mkdir(exist_ok=True)
-    paths, bands = ProductPaths(folder, scene.id), list(fabricated_bands(codes))
-    options = options_of(*products, **sections)
-    with open_writers(paths, scene, SEA_ICE, options, TAGS) as writers:
-        for band in bands:
-            writers.add(band)
-        summary = writers.finish(codes)
-    return paths, np.concatenate([band.probabilities for band in bands]), summary
 
 
 def read(path):

@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 from conftest import ice_image
 from rio_cogeo import cog_validate
-from test_inference_maps import TAGS, make_scene, random_codes
-from test_inference_products import fabricated_bands
 
 import inference.products
 from inference.predict.windows import Band
@@ -31,6 +29,7 @@ from inference.products.registry import (
 from inference.products.summary import summarise
 from inference.stac.item import write_item
 from inference_commands import names
+from made_maps import TAGS, fabricated_bands, make_scene, random_codes
 from polynya.errors import SceneError
 from polynya.recipe.classes import SEA_ICE
 from polynya.recipe.inference import InferenceOptions
