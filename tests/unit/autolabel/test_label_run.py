@@ -166,6 +166,7 @@ def test_a_second_run_does_what_is_missing_and_nothing_else(tmp_path, write_scen
     assert [r.scene_id for r in read_manifest(start_dataset(out, Recipe()))] == ["s0"]
 
 
+@pytest.mark.slow
 def test_a_scene_of_the_same_name_from_elsewhere_is_another_scene(tmp_path, write_scene):
     one, two = ice_image(64, 64, 1), ice_image(64, 64, 2)
     for place, image in (("x", one), ("y", two)):
@@ -270,6 +271,7 @@ def test_processes_give_results_in_order():
     assert sum(counted) == 7
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_takes_only_its_own_item_with_it():
     with open_engine("processes", 2) as engine:
         results = engine.run(fatal_for_three, list(range(6)), lambda n: None)

@@ -88,6 +88,7 @@ for _ in range(10):
     assert cost.exit_code == 0
 
 
+@pytest.mark.slow
 def test_the_meter_counts_workers_that_their_parent_does_not_wait_for(tmp_path):
     program = """
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # As PySpark's daemon does.

@@ -148,6 +148,7 @@ def test_a_reader_that_goes_away_is_no_error():
     assert done.stderr == ""
 
 
+@pytest.mark.slow
 def test_a_command_that_can_not_be_imported_keeps_no_other_from_running(tmp_path):
     (tmp_path / "cv2.py").write_text("raise ImportError('broken')")
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}

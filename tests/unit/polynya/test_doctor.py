@@ -100,6 +100,7 @@ def test_a_python_that_spark_would_start_instead_of_ours_is_named() -> None:
     assert "unset PYSPARK_DRIVER_PYTHON" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_package_that_shadows_ours_is_named(tmp_path: Path) -> None:
     (tmp_path / "cv2.py").write_text("raise ImportError('an OpenCV of another project')")
     done = run_doctor("label", PYTHONPATH=str(tmp_path))

@@ -77,6 +77,7 @@ def test_variables_that_no_program_can_use_are_taken_out(name: str, value: str, 
     assert [note.startswith(f"Note: {name}={value} ") for note in notes] == [True] * said
 
 
+@pytest.mark.slow
 def test_a_command_runs_whatever_other_projects_have_set(
     write_scene: WriteScene, tmp_path: Path
 ) -> None:

@@ -81,6 +81,7 @@ def test_padding_changes_nothing() -> None:
         assert one == pytest.approx(other, abs=1e-7)
 
 
+@pytest.mark.slow
 def test_training_learns_and_validation_counts_every_valid_pixel() -> None:
     trainer, source = _trainer(keras.optimizers.Adam(0.02)), _source(8)
     first = trainer.validate(source.all_batches(3))

@@ -246,6 +246,7 @@ def _model_weights(folder: Path) -> list[np.ndarray]:
     return keras.saving.load_model(folder / "model.keras").get_weights()
 
 
+@pytest.mark.slow
 def test_weights_that_are_no_numbers_are_found_behind_a_relu(place: Path) -> None:
     run = start(place, "nan")
 

@@ -114,6 +114,7 @@ def test_a_run_can_begin_with_the_weights_of_a_model(tmp_path: Path) -> None:
     assert json.loads((again / "provenance.json").read_text())["started_from"] == digest
 
 
+@pytest.mark.slow
 def test_weights_of_another_architecture_are_refused_before_anything_is_lost(
     tmp_path: Path,
 ) -> None:
@@ -127,6 +128,7 @@ def test_weights_of_another_architecture_are_refused_before_anything_is_lost(
     assert load_model(tmp_path / "model").recipe == other
 
 
+@pytest.mark.slow
 def test_a_model_learns_from_filtered_tiles(tmp_path: Path) -> None:
     training = {"epochs": 1, "augment": {"haze": 1.0, "filter": "illumination"}}
     summary = _train(
@@ -252,6 +254,7 @@ def test_labels_on_the_validation_side_only_teach_nothing(tmp_path: Path) -> Non
     assert not (tmp_path / "model").exists()
 
 
+@pytest.mark.slow
 def test_without_labels_to_validate_on_the_training_loss_decides(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

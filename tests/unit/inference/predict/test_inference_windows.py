@@ -132,6 +132,7 @@ def test_trimmed_windows_leave_out_half_of_the_overlap_but_not_at_the_scenes_bor
     np.testing.assert_array_equal(axis.weight_sums(), np.ones(20))
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     SIZES, SIZES, st.sampled_from([33, 64, 128]), OVERLAPS, BLENDS, st.integers(1, 7),
