@@ -186,7 +186,7 @@ def _openvino(runner: _Runner, environment: Mapping[str, str]) -> str:
 
 
 def _earth_engine(runner: _Runner, environment: Mapping[str, str]) -> str:
-    runner.python("import ee, polynya.sources.earth_engine.source", environment)
+    runner.python("import ee, polynya.sources.earthengine.images", environment)
     return "the package is imported; needs an account as well (docs/scenes.md)"
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from polynya.rasters.scaling import Offset, Scale
-from polynya.recipe.base import Options, Positive
+from polynya.recipe.base import Options, Positive, Tagged
 
 Box = tuple[float, float, float, float]
 
@@ -18,8 +18,6 @@ Paths = Annotated[
     BeforeValidator(lambda value: (value,) if isinstance(value, str) else value),
 ]
 """One path or several."""
-
-SOURCES = ("earthengine", "stac", "safe", "files")
 
 
 class _SourceOptions(Options):
@@ -145,21 +143,8 @@ class FilesOptions(_SourceOptions):
     """Files, folders, globs or URIs (https, s3, gs)."""
 
 
-def _source_tag(content: object) -> str | None:
-    source = content.get("source") if isinstance(content, dict) else getattr(content, "source", "")
-    return f"<{source}>" if source in SOURCES else None
-
-
 AcquireOptions = Annotated[
-    Annotated[EarthEngineOptions, Tag("<earthengine>")]
-    | Annotated[StacOptions, Tag("<stac>")]
-    | Annotated[SafeOptions, Tag("<safe>")]
-    | Annotated[FilesOptions, Tag("<files>")],
-    Discriminator(
-        _source_tag,
-        custom_error_type="unknown_source",
-        custom_error_message=f"needs the key 'source' with one of {', '.join(SOURCES)}",
-    ),
+    EarthEngineOptions | StacOptions | SafeOptions | FilesOptions, Tagged("source")
 ]
 """One of the sources, by the key `source`."""
 QueryOptions = EarthEngineOptions | StacOptions | SafeOptions

@@ -93,3 +93,9 @@ def tag_of(member: type[BaseModel], key: str) -> str:
     field = member.model_fields.get(key)
     values = get_args(field.annotation) if field else ()
     return values[0] if len(values) == 1 and isinstance(values[0], str) else ""
+
+
+def tags_of(union: Any, key: str) -> tuple[str, ...]:
+    """The values of a key that tell the members of a union with `Tagged` apart, in order."""
+    (members, *_) = get_args(union)
+    return tuple(tag_of(member, key) for member in get_args(members) or (members,))

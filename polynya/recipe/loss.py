@@ -76,10 +76,10 @@ class JaccardOptions(_OverlapOptions):
     name: Literal["jaccard"] = "jaccard"
 
 
-SingleLoss = Annotated[
-    CrossEntropyOptions | BinaryCrossEntropyOptions | FocalOptions | DiceOptions | JaccardOptions,
-    Tagged("name"),
-]
+_AnyLoss = (
+    CrossEntropyOptions | BinaryCrossEntropyOptions | FocalOptions | DiceOptions | JaccardOptions
+)
+SingleLoss = Annotated[_AnyLoss, Tagged("name")]
 """One of the losses, by the key `name`."""
 
 
@@ -105,13 +105,5 @@ class SumOptions(_LossOptions):
         return len(per_image) == 1 and all(loss.adds_up for loss in losses)
 
 
-LossOptions = Annotated[
-    CrossEntropyOptions
-    | BinaryCrossEntropyOptions
-    | FocalOptions
-    | DiceOptions
-    | JaccardOptions
-    | SumOptions,
-    Tagged("name"),
-]
+LossOptions = Annotated[_AnyLoss | SumOptions, Tagged("name")]
 """One of the losses or a sum of some."""

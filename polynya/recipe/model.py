@@ -61,5 +61,6 @@ ModelOptions = Annotated[UnetOptions, Tagged("name", default="unet")]
 """One of the families, by the key `name`.
 
 Another one is a class with `name`, `multiple`, `batch_norm` if it has such layers, and the
-arguments of its builder, joined here by `|`, and a line in `training/models/__init__.py`.
+arguments of its builder, joined here by `|`; the builder is the function of that name in the module
+of that name in `training/models/`.
 """

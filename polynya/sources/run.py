@@ -16,17 +16,9 @@ from polynya.errors import OutputError, RecipeError, SceneError, SourceError
 from polynya.progress import progress
 from polynya.rasters.own_references import is_own_file
 from polynya.rasters.relay import proxy_settings
-from polynya.recipe.acquire import (
-    AcquireOptions,
-    EarthEngineOptions,
-    SafeOptions,
-    StacOptions,
-)
+from polynya.recipe.acquire import AcquireOptions
 from polynya.recipe.recipe import load_recipe
-from polynya.sources import files
 from polynya.sources.access.web import SLOWEST, Web
-from polynya.sources.earth_engine import source as earth_engine
-from polynya.sources.earth_engine.pixels import fetch_parts, part_paths
 from polynya.sources.items.item import Item
 from polynya.sources.items.names import scene_names
 from polynya.sources.items.scene_file import made_from, scene_vrt, write_geotiff, write_vrt
@@ -38,13 +30,11 @@ from polynya.sources.manifest import (
     read_results,
     write_manifest,
 )
-from polynya.sources.safe import source as safe
-from polynya.sources.stac import source as stac
+from polynya.sources.source import Source, find_source
 from polynya.storage.ownership import (
     check_free,
     is_ours,
     is_whole,
-    make_folder,
     open_output,
     remove_file,
     remove_ours,
@@ -52,8 +42,6 @@ from polynya.storage.ownership import (
 from polynya.storage.stores import gdal_options
 
 _WORK = ".unfinished"
-_MERGES_AT_ONCE = 2
-"""Earth Engine scenes in work: while one is written, the next one's parts come."""
 _MOST_RETRIES = 5
 """GDAL doubles its waits: six would already be a minute."""
 _MOST_ATTEMPTS = 2
@@ -65,12 +53,13 @@ _UNKNOWN = datetime.max.replace(tzinfo=UTC)
 class _Run:
     """What making one scene file needs beside its item."""
 
+    source: Source
     options: AcquireOptions
     out: Path
     in_place: bool
     overwrite: bool
     requests: Executor
-    """Runs requests of Earth Engine."""
+    """Runs requests for pixels."""
     web: Callable[[], Web]
     """Gives the session for requests to servers, the same one to all scenes."""
 
@@ -113,15 +102,7 @@ def list_items(options: AcquireOptions) -> list[Item]:
         SceneError: A bucket can't be listed.
         MissingDependencyError: A package is not installed.
     """
-    items: list[Item]
-    if isinstance(options, EarthEngineOptions):
-        items = earth_engine.list_items(options)
-    elif isinstance(options, StacOptions):
-        items = stac.list_items(options)
-    elif isinstance(options, SafeOptions):
-        items = safe.list_items(options)
-    else:
-        items = files.list_items(options)
+    items = find_source(options.source).list_items(options)
     if not items:
         raise SourceError(
             f"No scene of the source '{options.source}' fits; widen region, dates or max_cloud"
@@ -148,18 +129,20 @@ def fetch_scenes(
 
     Raises:
         OutputError: The folder can't be used.
-        SourceError: Earth Engine has no files to refer to.
+        SourceError: The source has no files to refer to.
     """
-    if in_place and isinstance(options, EarthEngineOptions):
+    source = find_source(options.source)
+    if in_place and not source.has_files:
         raise SourceError(
-            "Earth Engine has no files that scenes could refer to; leave out --in-place."
+            f"The source '{options.source}' has no files that scenes could refer to; leave out"
+            " --in-place."
         )
     with open_output(out, "scenes"):
         check_free([out / MANIFEST_FILE])
         names = scene_names(items, lambda name: _owner(out, name))
         requests = ThreadPoolExecutor(options.at_once)
         web = cache(partial(Web, options.timeout, options.retries))
-        run = _Run(options, out, in_place, overwrite, requests, web)
+        run = _Run(source, options, out, in_place, overwrite, requests, web)
         summary = _fetch_all(items, names, run)
         _clear_work(out, summary)
         earlier = _earlier_rows(out, summary.results)
@@ -169,8 +152,7 @@ def fetch_scenes(
 
 def _fetch_all(items: Sequence[Item], names: Sequence[str], run: _Run) -> Summary:
     results, kept = [], 0
-    is_earth_engine = isinstance(run.options, EarthEngineOptions)
-    pool = ThreadPoolExecutor(_MERGES_AT_ONCE if is_earth_engine else run.options.at_once)
+    pool = ThreadPoolExecutor(run.source.scenes_at_once or run.options.at_once)
     with progress("Fetching scenes", len(items)) as advance:
         try:
             tasks = [
@@ -201,7 +183,7 @@ def _fetch(item: Item, name: str, run: _Run) -> tuple[ItemResult, bool]:
 
 def _made(item: Item, path: Path, run: _Run) -> bool:
     """Make a scene file unless it is there, from just this item; was it there?"""
-    if not isinstance(run.options, EarthEngineOptions):
+    if run.source.has_files:
         item = with_versions(item, run.web)
     origin = made_from(path)
     was_there = origin is not None and origin.digest == item.digest() and not run.overwrite
@@ -230,7 +212,7 @@ def _made(item: Item, path: Path, run: _Run) -> bool:
 def _write_again(item: Item, path: Path, run: _Run) -> None:
     """Write a scene, and again if that fails soon: GDAL gives up if a connection breaks twice."""
     began = time.monotonic()
-    settings = gdal_environment(run.options)
+    settings = gdal_environment(run.options) | run.source.gdal_settings(run.options)
     left = min(run.options.retries, _MOST_ATTEMPTS) if _is_on_server(item) else 0
     while True:
         try:
@@ -250,11 +232,8 @@ def _is_on_server(item: Item) -> bool:
 def _write_scene(item: Item, path: Path, run: _Run, settings: dict[str, Any]) -> None:
     if run.in_place:
         write_vrt(scene_vrt(item, settings), path)
-    elif isinstance(run.options, EarthEngineOptions):
-        work = make_folder(run.out / _WORK)
-        write_geotiff(fetch_parts(item, work, run.requests), path, settings)
-        for part in part_paths(item, work).values():
-            remove_file(part)
+    elif run.source.write_scene is not None:
+        run.source.write_scene(item, path, run.out / _WORK, run.requests, settings)
     else:
         write_geotiff(scene_vrt(item, settings, drivers=True), path, settings)
 
@@ -292,7 +271,7 @@ def gdal_environment(options: AcquireOptions) -> dict[str, Any]:
     # Pixels are read in many requests, each of which may be sent again; together they may take no
     # longer than one of metadata.
     silence = str(max(1, round(options.timeout / 3)))
-    settings = (
+    return (
         gdal_options()
         | proxy_settings()
         | {
@@ -302,6 +281,3 @@ def gdal_environment(options: AcquireOptions) -> dict[str, Any]:
             "GDAL_HTTP_LOW_SPEED_LIMIT": str(SLOWEST),
         }
     )
-    if isinstance(options, StacOptions) and options.sign_url is not None:
-        settings["VSICURL_PC_SAS_TOKEN_URL"] = options.sign_url.rstrip("/") + "/"
-    return settings

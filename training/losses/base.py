@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from keras import ops
+
+Weights = Sequence[float] | None
+"""One number a class; None for 1."""
 
 SMALLEST_PROBABILITY = 1e-7
 """Below it the logarithm is cut off; the smallest that float32 softmax resolves beside 1."""
@@ -104,3 +108,15 @@ def number_of_images(valid: Any) -> Any:
 def mean_over_masks(losses: Any, valid: Any) -> Any:
     """Sum over pixels of the mean over masks: (B, H, W, C) to a scalar."""
     return ops.sum(ops.where(valid, losses, 0.0)) / losses.shape[-1]
+
+
+def weighted(of_classes: Any, class_weights: Sequence[float] | None) -> Any:
+    """Values (..., C), each times the weight of its class."""
+    if class_weights is None:
+        return of_classes
+    return of_classes * ops.convert_to_tensor(class_weights, "float32")
+
+
+def smoothed(targets: Any, share: float, towards: float) -> Any:
+    """Targets of which a share is replaced by the same number everywhere."""
+    return targets * (1.0 - share) + share * towards if share > 0.0 else targets

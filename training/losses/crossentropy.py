@@ -1,4 +1,4 @@
-"""Cross-entropy of classes that exclude each other, and of masks that may overlap."""
+"""Cross-entropy of classes that exclude each other."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from typing import Any
 
 from keras import ops
 
+from polynya.recipe.loss import CrossEntropyOptions
 from training.losses.base import (
+    Loss,
     MeanLoss,
-    mean_over_masks,
+    Weights,
     number_of_pixels,
     one_hot_targets,
     safe_log,
+    smoothed,
+    weighted,
 )
 
 
@@ -51,41 +55,6 @@ class CrossEntropy(MeanLoss):
         return ops.sum(ops.where(ops.all(valid, axis=-1), losses, 0.0))
 
 
-class BinaryCrossEntropy(MeanLoss):
-    """Mean over valid pixels and masks of -w_c (t log p + (1 - t) log(1 - p)), in nats.
-
-    Each class is a mask of its own, so masks may overlap and targets may be soft.
-
-    Args:
-        class_weights: w, one number a mask; None for 1.
-        label_smoothing: s in 0..1: targets become (1 - s) t + s / 2.
-    """
-
-    def __init__(
-        self, class_weights: Sequence[float] | None = None, *, label_smoothing: float = 0.0
-    ) -> None:
-        self._class_weights = class_weights
-        self._smoothing = label_smoothing
-
-    def total(self, targets: Any, probabilities: Any, valid: Any) -> Any:
-        targets = smoothed(targets, self._smoothing, 0.5)
-        there, absent = safe_log(probabilities), safe_log(1.0 - probabilities)
-        losses = -(targets * there + (1.0 - targets) * absent)
-        return mean_over_masks(weighted(losses, self._class_weights), valid)
-
-
-def weighted(of_classes: Any, class_weights: Sequence[float] | None) -> Any:
-    """Values (..., C), each times the weight of its class."""
-    if class_weights is None:
-        return of_classes
-    return of_classes * ops.convert_to_tensor(class_weights, "float32")
-
-
-def smoothed(targets: Any, share: float, towards: float) -> Any:
-    """Targets of which a share is replaced by the same number everywhere."""
-    return targets * (1.0 - share) + share * towards if share > 0.0 else targets
-
-
 def masked_crossentropy(
     labels: Any,
     probabilities: Any,
@@ -112,3 +81,8 @@ def masked_crossentropy(
     targets, valid = one_hot_targets(labels, nodata=nodata, n_classes=probabilities.shape[-1])
     total = CrossEntropy(class_weights).total(targets, probabilities, valid)
     return total, number_of_pixels(valid)
+
+
+def build(options: CrossEntropyOptions, n_classes: int, class_weights: Weights) -> Loss:
+    """The loss `crossentropy` of a recipe."""
+    return CrossEntropy(class_weights, label_smoothing=options.label_smoothing)

@@ -7,8 +7,8 @@ from typing import Any
 
 from keras import ops
 
-from training.losses.base import MeanLoss, mean_over_masks, safe_log
-from training.losses.crossentropy import weighted
+from polynya.recipe.loss import FocalOptions
+from training.losses.base import Loss, MeanLoss, Weights, mean_over_masks, safe_log, weighted
 
 
 class Focal(MeanLoss):
@@ -52,3 +52,8 @@ class Focal(MeanLoss):
         # Rounding leaves some of them above 1; not ops.maximum, which may hide NaN.
         rest = ops.where(ops.less(rest, 0.0), 0.0, rest)
         return -(ops.power(rest, self._gamma) * safe_log(probabilities))
+
+
+def build(options: FocalOptions, n_classes: int, class_weights: Weights) -> Loss:
+    """The loss `focal` of a recipe."""
+    return Focal(class_weights, gamma=options.gamma, binary=options.binary)

@@ -7,7 +7,8 @@ from typing import Any
 
 from keras import ops
 
-from training.losses.base import Loss, number_of_images
+from polynya.recipe.loss import DiceOptions, JaccardOptions
+from training.losses.base import Loss, Weights, number_of_images
 
 
 class Overlap(Loss):
@@ -49,6 +50,20 @@ class Overlap(Loss):
         self._weights = list(class_weights or [1.0] * n_classes)
         self._smoothing = smoothing
         self._present_only = present_only
+
+    @classmethod
+    def of(
+        cls, measure: str, options: DiceOptions | JaccardOptions, n_classes: int, weights: Weights
+    ) -> Overlap:
+        """As a recipe wants it."""
+        return cls(
+            measure,
+            n_classes=n_classes,
+            class_weights=weights,
+            smoothing=options.smoothing,
+            per_image=options.per_image,
+            present_only=options.classes == "present",
+        )
 
     def sums(self, targets: Any, probabilities: Any, valid: Any) -> Any:
         axes = (1, 2) if self.per_image else (0, 1, 2)

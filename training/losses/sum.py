@@ -7,7 +7,9 @@ from typing import Any
 
 from keras import ops
 
-from training.losses.base import Loss
+from polynya.recipe.loss import SumOptions
+from training.losses.base import Loss, Weights
+from training.losses.registry import build_loss
 
 
 class WeightedSum(Loss):
@@ -42,3 +44,13 @@ class WeightedSum(Loss):
             value = value + weight * loss.value(sums[start : start + loss.size])
             start += loss.size
         return value
+
+
+def build(options: SumOptions, n_classes: int, class_weights: Weights) -> Loss:
+    """The loss `sum` of a recipe."""
+    return WeightedSum(
+        [
+            (term.weight, build_loss(term.loss, n_classes=n_classes, class_weights=class_weights))
+            for term in options.terms
+        ]
+    )

@@ -24,7 +24,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +74,8 @@ class TrainedModel:
     """A model that was read from its folder."""
 
     keras_model: keras.Model
-    """From images (B, H, W, 3), values 0..255, to probabilities (B, H, W, classes)."""
+    """From images (B, H, W, bands), colours in 0..255 or values with NaN where missing, to
+    probabilities (B, H, W, classes)."""
     recipe: Recipe
     """How it was trained, and so how scenes must be read and filtered for it."""
     folder: Path
@@ -82,11 +83,6 @@ class TrainedModel:
     @property
     def classes(self) -> ClassScheme:
         return self.recipe.classes
-
-    def run_with(self, **inference: Any) -> TrainedModel:
-        """The same model with other values of keys of the recipe's section `inference`."""
-        section = self.recipe.inference.model_copy(update=inference)
-        return replace(self, recipe=self.recipe.model_copy(update={"inference": section}))
 
 
 @contextmanager

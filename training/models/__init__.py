@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from polynya.errors import ModelError
-from polynya.recipe.base import tag_of
-from polynya.recipe.model import ModelOptions, UnetOptions
+from polynya.recipe.base import tags_of
+from polynya.recipe.model import ModelOptions
 from training.models.features import Features
-from training.models.unet import unet
 
 if TYPE_CHECKING:
     import keras
-
-MODELS: dict[type, Callable[..., keras.Model]] = {UnetOptions: unet}
-"""The builder of each family that a recipe can name, by its options. It takes `input_shape`,
-`n_classes`, `dtype` and the keys of the options but for `name`."""
 
 
 def build_from(
@@ -37,7 +33,7 @@ def build_from(
         dtype: Keras dtype policy of the layers; default: Keras' own.
     """
     own = options.model_dump(exclude={"name"})
-    return MODELS[type(options)](
+    return _builder(options.name)(
         input_shape=input_shape, n_classes=n_classes, features=features, dtype=dtype, **own
     )
 
@@ -61,10 +57,19 @@ def build(
         ModelError: No model has this name.
         ValueError: An option that the model can't use.
     """
-    builders = {tag_of(family, "name"): builder for family, builder in MODELS.items()}
-    if name not in builders:
-        known = ", ".join(sorted(builders))
+    known = tags_of(ModelOptions, "name")
+    if name not in known:
         raise ModelError(
-            f"There is no model '{name}'; set the recipe's key 'model.name' to: {known}."
+            f"There is no model '{name}'; set the recipe's key 'model.name' to:"
+            f" {', '.join(sorted(known))}."
         )
-    return builders[name](input_shape=input_shape, n_classes=n_classes, **options)
+    return _builder(name)(input_shape=input_shape, n_classes=n_classes, **options)
+
+
+def _builder(name: str) -> Callable[..., keras.Model]:
+    """The function of a family, which has the name of the family and of its module.
+
+    It takes `input_shape`, `n_classes`, `features`, `dtype` and the keys of the family's options.
+    """
+    builder: Callable[..., keras.Model] = getattr(import_module(f"training.models.{name}"), name)
+    return builder

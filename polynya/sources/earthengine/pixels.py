@@ -17,7 +17,7 @@ from rasterio.io import MemoryFile
 
 from polynya.errors import SceneError, reason_of
 from polynya.grid import Tile
-from polynya.sources.earth_engine.source import AFFINE, URI, client, client_errors
+from polynya.sources.earthengine.images import AFFINE, URI, client, client_errors
 from polynya.sources.items import sentinel2
 from polynya.sources.items.item import Grid, Item
 from polynya.sources.items.scene_file import describe_raster, mosaic_vrt

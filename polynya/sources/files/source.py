@@ -21,6 +21,7 @@ from polynya.sources.access.web import Web
 from polynya.sources.items import sentinel2
 from polynya.sources.items.item import ALPHA, Band, Item, described
 from polynya.sources.items.versions import file_version
+from polynya.sources.source import Source
 from polynya.storage.stores import gdal_path
 
 _COLORS = ("red", "green", "blue")
@@ -94,3 +95,6 @@ def _band_index(source: Any, uri: str, wanted: str, colors: dict[str, int]) -> i
         f"{uri} has no band '{wanted}' (it has {source.count}: {list(source.descriptions)}); fix"
         " acquire.bands in the recipe."
     )
+
+
+SOURCE = Source(list_items)

@@ -31,6 +31,7 @@ from polynya.sources.safe.product import (
     parse_xml,
     product_metadata,
 )
+from polynya.sources.source import Source
 from polynya.storage.stores import is_listing, list_objects
 
 _ENDINGS = (".safe", ".zip")
@@ -244,3 +245,6 @@ def _add_offset(
 def _value(root: ElementTree.Element, tag: str) -> str | None:
     node = root.find(f".//{{*}}{tag}")
     return node.text.strip() if node is not None and node.text else None
+
+
+SOURCE = Source(list_items)

@@ -21,6 +21,7 @@ from polynya.sources.access.addresses import REFERRING, is_remote, resolve
 from polynya.sources.access.parallel import each
 from polynya.sources.items.item import Item, described, number_of, text_of, time_of
 from polynya.sources.items.selection import Selection
+from polynya.sources.source import Source
 from polynya.sources.stac.assets import find_baseline, item_band
 from polynya.sources.stac.catalogue import Catalogue, Document, malformed, name_of, search, walk
 from polynya.storage.stores import gdal_path, signed_path
@@ -167,3 +168,13 @@ def _band_path(
     if not re.fullmatch(r"[\w.-]+", collection):
         raise SceneError(f"{what} is of the collection {collection!r:.99}, which can't be signed.")
     return signed_path(place, collection)
+
+
+def _gdal_settings(options: StacOptions) -> dict[str, Any]:
+    """Who gives tokens for reading, if files must be signed."""
+    if options.sign_url is None:
+        return {}
+    return {"VSICURL_PC_SAS_TOKEN_URL": options.sign_url.rstrip("/") + "/"}
+
+
+SOURCE = Source(list_items, gdal_settings=_gdal_settings)

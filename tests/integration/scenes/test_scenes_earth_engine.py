@@ -17,8 +17,8 @@ from acquire import get_scenes, image_of, run_scenes, write_recipe
 from earth_engine_server import ORIGIN, EarthEngine, Image, write_key
 from polynya.recipe.recipe import LayerOptions, SceneOptions
 from polynya.scenes.reading import open_scene
-from polynya.sources.earth_engine import pixels as earth_engine_pixels
-from polynya.sources.earth_engine.pixels import MAX_REQUEST_BYTES, MAX_SIDE, split_grid
+from polynya.sources.earthengine import pixels as earth_engine_pixels
+from polynya.sources.earthengine.pixels import MAX_REQUEST_BYTES, MAX_SIDE, split_grid
 from polynya.sources.manifest import read_manifest
 from web_server import serving
 
@@ -111,7 +111,7 @@ def test_a_killed_run_goes_on_and_asks_only_for_what_is_missing(tmp_path):
         recipe = write_recipe(tmp_path, **options_of(tmp_path, served, at_once=2))
         out = tmp_path / "out"
         code = (
-            "from polynya.sources import earth_engine_pixels as p; p.PART_BYTES = 200_000\n"
+            "from polynya.sources.earthengine import pixels as p; p.PART_BYTES = 200_000\n"
             "from polynya.cli import main; main()"
         )
         command = [sys.executable, "-c", code, "scenes", "--recipe", str(recipe), "--out", str(out)]

@@ -8,10 +8,11 @@ import tensorflow as tf
 from keras import ops
 
 from training.losses.base import SMALLEST_PROBABILITY, Loss
-from training.losses.crossentropy import BinaryCrossEntropy, CrossEntropy, masked_crossentropy
+from training.losses.binary_crossentropy import BinaryCrossEntropy
+from training.losses.crossentropy import CrossEntropy, masked_crossentropy
 from training.losses.focal import Focal
 from training.losses.overlap import Overlap
-from training.losses.weighted_sum import WeightedSum
+from training.losses.sum import WeightedSum
 
 
 def _case(seed: int, batch: int, nodata_share: float) -> tuple[np.ndarray, np.ndarray]:

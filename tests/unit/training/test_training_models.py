@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import keras
 import numpy as np
 import pytest
 
 from polynya.errors import ModelError
+from polynya.recipe.base import tags_of
 from polynya.recipe.model import ModelOptions
-from polynya.recipe.recipe import Recipe
-from training.models import MODELS, build, build_from
+from polynya.recipe.recipe import Recipe, parse_recipe
+from training.models import build, build_from
 from training.models.unet import RAMP_SLOPE
 
 CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.Conv2DTranspose)
@@ -40,14 +41,25 @@ def test_the_recipe_s_default_model_is_the_paper_s() -> None:
     assert model.count_params() == 7_775_635
 
 
-def test_every_family_of_a_recipe_has_a_builder_and_a_multiple() -> None:
-    chosen, _ = get_args(ModelOptions)
-    families = get_args(chosen) or (chosen,)
-    assert set(families) == set(MODELS)
-    for family in families:
-        multiple = family().multiple
-        model = build_from(family(), input_shape=(multiple, 2 * multiple, 3), n_classes=2)
-        assert model.output_shape == (None, multiple, 2 * multiple, 2)
+@pytest.mark.parametrize("name", tags_of(ModelOptions, "name"))
+def test_every_family_builds_for_any_bands_and_sizes_and_is_saved(
+    name: str, tmp_path: Path
+) -> None:
+    options = parse_recipe({"model": name}, "recipe.yaml").model
+    for bands, n_classes in ((1, 2), (3, 3), (7, 11)):
+        model = build_from(options, input_shape=(None, None, bands), n_classes=n_classes)
+        images = np.zeros((1, options.multiple, 2 * options.multiple, bands), np.float32)
+        found = np.asarray(model(images))
+        assert found.shape == (*images.shape[:3], n_classes)
+        assert found.dtype == np.float32
+        assert found.sum(axis=-1) == pytest.approx(1.0, abs=1e-5)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+    assert (np.asarray(again(images)) == found).all()
+    # What stands before the first layer takes the place of the fixed range.
+    shape = (None, None, 2)
+    model = build_from(options, input_shape=shape, n_classes=2, features=lambda x: x[..., :1])
+    assert model.input_shape[-1] == 2
 
 
 @pytest.mark.parametrize("stem", [1, 2, 4])

@@ -1,0 +1,1 @@
+"""Scenes from raster files that hold all their bands."""
