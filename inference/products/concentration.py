@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.ground.measures import pixel_size
+from inference.ground.lengths import pixel_size
 from inference.predict.windows import Band
 from inference.products.cog import ROWS, RasterLayout, cog_rows
 from inference.products.paths import COG, ProductFile

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autolabel import PROFILES, label_image
-from inference.ground.measures import map_scale
+from inference.ground.lengths import map_scale
 from polynya.errors import TruthError
 from polynya.grid import Tile
 from polynya.progress import console

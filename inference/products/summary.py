@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.ground.measures import class_areas, pixel_areas
+from inference.ground.areas import class_areas, pixel_areas
 from inference.products.registry import product_columns
 from polynya.recipe.classes import ClassScheme
 from polynya.scenes.scene import Scene

@@ -15,7 +15,8 @@ import pyarrow as pa
 import shapely
 from numpy.typing import NDArray
 
-from inference.ground.measures import Lengths, PixelAreas, pixel_areas, sum_areas, to_map
+from inference.ground.areas import PixelAreas, pixel_areas, sum_areas
+from inference.ground.lengths import Lengths, to_map
 from inference.products.polygons.outlines import Rings, trace_rings
 from inference.products.polygons.regions import Regions, add_values, cut_regions, regions_of
 from inference.products.polygons.vectors import Batch, VectorFiles

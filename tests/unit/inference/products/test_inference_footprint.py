@@ -9,8 +9,8 @@ import pytest
 import shapely
 from shapely.geometry import shape
 
+from inference.ground.areas import pixel_areas
 from inference.ground.footprint import scene_footprint
-from inference.ground.measures import pixel_areas
 from made_maps import LOCAL, ROTATED_POLE, box_scene, make_scene
 from polynya.scenes.place import ControlPoints
 

@@ -10,7 +10,7 @@ from conftest import ice_image
 from matplotlib.image import imread
 
 from autolabel import label_image
-from inference.ground.measures import map_scale
+from inference.ground.lengths import map_scale
 from inference.products.overview import draw_overview, read_preview
 from inference.products.registry import product_tags
 from inference.stac.assets import class_entries

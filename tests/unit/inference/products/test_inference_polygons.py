@@ -22,7 +22,7 @@ from rasterio.features import geometry_mask, shapes
 from rasterio.transform import Affine
 from shapely.geometry import shape
 
-from inference.ground.measures import pixel_areas
+from inference.ground.areas import pixel_areas
 from inference.products.polygons import polygons as polygons_module
 from inference.products.polygons.outlines import trace_rings
 from inference.products.polygons.polygons import write_polygons
