@@ -16,7 +16,7 @@ from pathlib import Path
 
 import build_horovod
 from machine import VECTOR_OPTION, Mpi, java_major, system_java, system_mpi
-from steps import LOG, ROOT, VENV, fail, inside_env, output_of, run, say
+from steps import LOG, MARK, ROOT, VENV, fail, inside_env, output_of, run, say
 
 PYTHON = (3, 11)
 STAMP = VENV / "setup.json"
@@ -140,7 +140,7 @@ def write_program(name: str, text: str) -> Path:
     program = VENV / "bin" / name
     # What is there may be one file with the cache of uv.
     program.unlink(missing_ok=True)
-    program.write_text(f"#!/bin/sh\n# Written by `make setup`.\n{text}", encoding="utf-8")
+    program.write_text(f"#!/bin/sh\n{MARK}\n{text}", encoding="utf-8")
     program.chmod(0o755)
     return program
 

@@ -8,7 +8,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from steps import output_of, outside_path
+from steps import has_ours, output_of, outside_path
 
 OLDEST_JAVA = 17
 OLDEST_CMAKE = (3, 13)
@@ -37,6 +37,8 @@ def java_major(java: str | Path) -> int | None:
 def system_java() -> str | None:
     """The `java` that Spark would start here (JAVA_HOME before PATH), if it is new enough."""
     home = os.environ.get("JAVA_HOME")
+    if home and has_ours(f"{home}/bin"):
+        home = None
     java = f"{home}/bin/java" if home else shutil.which("java", path=outside_path())
     return java if java and (java_major(java) or 0) >= OLDEST_JAVA else None
 

@@ -16,6 +16,8 @@ ROOT = Path(__file__).resolve().parents[2]
 """The clone."""
 
 VENV = ROOT / ".venv"
+MARK = "# Written by `make setup`."
+"""Second line of the programs that the set-up writes."""
 """The environment of the clone."""
 
 LOG = VENV / "setup.log"
@@ -99,9 +101,24 @@ def run(
 
 
 def outside_path() -> str:
-    """PATH without the clone's environment: what that brought isn't the system's own."""
+    """PATH without the environments of this clone and of others: these aren't the system's own."""
     parts = os.environ.get("PATH", "").split(os.pathsep)
-    return os.pathsep.join(part for part in parts if part != str(VENV / "bin"))
+    return os.pathsep.join(
+        part for part in parts if part != str(VENV / "bin") and not has_ours(part)
+    )
+
+
+def has_ours(folder: str) -> bool:
+    """Whether the set-up of some clone has written programs into a folder.
+
+    Their `java` starts another one: taken for the system's own by a second clone, it would in the
+    end start itself.
+    """
+    try:
+        with open(os.path.join(folder, "java"), "rb") as file:
+            return MARK.encode() in file.read(2 * len(MARK))
+    except OSError:
+        return False
 
 
 def inside_env() -> dict[str, str]:

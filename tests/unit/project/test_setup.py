@@ -217,3 +217,21 @@ def test_schemas_that_can_not_be_fetched_are_one_sentence_and_leave_nothing(tmp_
     last = done.stderr.splitlines()[-1]
     assert last.startswith("Error: The schemas of STAC extensions could not be fetched; check the")
     assert not list(tmp_path.iterdir())
+
+
+def test_programs_of_another_clone_are_not_the_system_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, system = tmp_path / "clone/.venv/bin", tmp_path / "usr/bin"
+    for folder, text in ((other, f"#!/bin/sh\n{steps.MARK}\nexec java\n"), (system, "#!/bin/sh\n")):
+        folder.mkdir(parents=True)
+        (folder / "java").write_text(text)
+        (folder / "java").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{other}:{system}")
+    assert steps.outside_path() == str(system)
+    # Spark takes JAVA_HOME before PATH, and activated shells may have one.
+    monkeypatch.setattr(machine, "java_major", lambda program: 21)
+    monkeypatch.setenv("JAVA_HOME", str(other.parent))
+    assert machine.system_java() == f"{system}/java"
+    monkeypatch.setenv("JAVA_HOME", str(system.parent))
+    assert machine.system_java() == f"{system}/java"
