@@ -212,6 +212,13 @@ def _first_model(folder: Path, recipe: Recipe) -> FirstModel:
                 " weights don't fit; copy that section from its recipe.yaml, or leave --start-from"
                 " out."
             )
+    seen, wanted = ((*r.scene.seen_bands, *r.features.indices) for r in (first.recipe, recipe))
+    if seen != wanted:
+        raise ModelError(
+            f"The model in {folder} sees {', '.join(seen)} and the recipe's {', '.join(wanted)}, so"
+            " its weights don't fit; name the same in 'scene.inputs' and 'features.indices', or"
+            " leave --start-from out."
+        )
     digest = file_digest(folder / model_folder.MODEL_FILE)
     return FirstModel(first.keras_model.get_weights(), digest)
 

@@ -125,6 +125,9 @@ def test_weights_of_another_architecture_are_refused_before_anything_is_lost(
         _train(tmp_path, other, "model", start_from=first, overwrite=True)
     with pytest.raises(ModelError, match="no model folder"):
         _train(tmp_path, other, "model", start_from=tmp_path / "nowhere", overwrite=True)
+    scaled = _recipe(training={"epochs": 1}, features={"indices": ["RI4XS"]})
+    with pytest.raises(ModelError, match="sees red, green, blue and the recipe's red, green, blue"):
+        _train(tmp_path, scaled, "model", start_from=first, overwrite=True)
     assert load_model(tmp_path / "model").recipe == other
 
 
