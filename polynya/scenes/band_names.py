@@ -40,11 +40,17 @@ _SENSORS = (
 COMMON_NAMES = frozenset(
     {*_SENTINEL_2.values(), *_LANDSAT_8.values(), *_LANDSAT_4.values(), "pan", "yellow", "rededge"}
 )
-_SAME = {
-    "near_infrared": "nir", "nearinfrared": "nir", "swir1": "swir16", "swir_1": "swir16",
-    "swir2": "swir22", "swir_2": "swir22", "r": "red", "g": "green", "b": "blue", "n": "nir",
-}  # fmt: skip
+_PHRASES = (
+    (re.compile(r"\bnear ?infra ?red\b"), "nir"),
+    (re.compile(r"\bshort ?wave ?infra ?red\b"), "swir"),
+    (re.compile(r"\bred ?edge ?(\d?)\b"), r"rededge\1"),
+    (re.compile(r"\bswir ?1\b"), "swir16"),
+    (re.compile(r"\bswir ?2\b"), "swir22"),
+)
 """Other words that files and people use."""
+_LETTERS = {"r": "red", "g": "green", "b": "blue", "n": "nir"}
+_NO_LIGHT = {"edge", "infra", "infrared", "deep", "index", "mask", "ratio"}
+"""Words by which a name is not of the colour that stands beside them."""
 
 _NANOMETRES = {
     "coastal": (400, 450), "blue": (450, 530), "green": (510, 600), "yellow": (600, 620),
@@ -75,13 +81,13 @@ def find_band(source: Any, uri: str, band: int | str, key: str) -> int:
     wanted = band.strip().lower()
     names = names_of(source)
     common = _common_names(source, names, uri)
-    meant = _SAME.get(wanted, wanted)
+    meant = _common_word(wanted)
     number = _number(wanted)
     for found in (
         [i for i, name in enumerate(names, 1) if name == wanted],
-        [i for i, name in enumerate(common, 1) if name == meant],
+        [i for i, name in enumerate(common, 1) if meant and name == meant],
         [i for i, name in enumerate(names, 1) if number and _number(name) == number],
-        [] if any(common) else _by_wavelength(source, meant),
+        [] if any(common) else _by_wavelength(source, meant or ""),
     ):
         if len(found) == 1:
             return found[0]
@@ -110,17 +116,17 @@ def common_name(source: Any, index: int, uri: str) -> str | None:
 
 def _common_names(source: Any, names: Sequence[str], uri: str) -> list[str | None]:
     by_number = _sensor(source, names, uri) or {}
-    found: list[str | None] = []
-    for name in names:
-        word = _SAME.get(name, name)
-        words = [w for w in re.split(r"[^0-9a-z]+", name) if w in COMMON_NAMES]
-        if word in COMMON_NAMES:
-            found.append(word)
-        elif len(words) == 1:
-            found.append(words[0])
-        else:
-            found.append(by_number.get(_number(name) or ""))
-    return found
+    return [_common_word(name) or by_number.get(_number(name) or "") for name in names]
+
+
+def _common_word(name: str) -> str | None:
+    """The common name that a name has in words, such as 'Red Edge 1' or 'Red (B04)'; else None."""
+    text = re.sub(r"[^0-9a-z]+", " ", name).strip()
+    for phrase, word in _PHRASES:
+        text = phrase.sub(word, text)
+    words = [_LETTERS.get(text, word) for word in text.split()]
+    found = {word for word in words if word in COMMON_NAMES}
+    return found.pop() if len(found) == 1 and not _NO_LIGHT & set(words) else None
 
 
 def _number(name: str) -> str | None:

@@ -104,8 +104,9 @@ def _name_of(source: Any, index: int, uri: str) -> str:
 def read_inputs(scene: Scene, tile: Tile | None = None) -> BandPixels:
     """Read the bands of a scene that go into shards and models, as they are in the file.
 
-    A pixel is missing in a band where the band has its nodata value, is no finite number, or where
-    the file's mask or alpha, or the map of land, says so of all bands.
+    A pixel is missing in a band where the band has its nodata value or is no finite number, and in
+    all bands where the file's mask or alpha or the map of land says so, or where all are 0 in a
+    file that says nothing of nodata (`scene.zero_is_nodata`).
 
     Args:
         scene: From `open_scene`, with `scene.inputs`.
@@ -122,6 +123,8 @@ def read_inputs(scene: Scene, tile: Tile | None = None) -> BandPixels:
         source.read(list(band_set.indexes), window=window, out=np.moveaxis(numbers, -1, 0))
         whole = find_validity(source, band_set.indexes).without_values()
         seen = read_valid(source, whole, numbers, window)
+    if scene.zero_is_nodata:
+        seen &= (numbers != 0).any(axis=-1)
     if scene.land is not None:
         seen &= ~read_land(scene, tile)
     valid = np.isfinite(numbers) if band_set.dtype == "float32" else np.ones(numbers.shape, bool)

@@ -80,6 +80,9 @@ def test_one_band_is_enough_where_its_grey_stands_for_colours(write_bands):
          ("red", "nir", "blue", "green", "swir22"), (1, 2, 3, 4, 5)),
         (("Red", "Green", "Blue", "Near_Infrared", "QA"), {}, ("nir", "QA", "qa_pixel"), None),
         (("red", "green", "blue", "NIR", "elevation"), {}, ("nir", "elevation"), (4, 5)),
+        (("Red Edge 1", "Red (B04)", "Near Infrared", "SWIR 1", "Short wave infrared"), {},
+         ("red", "rededge1", "nir", "swir16"), (2, 1, 3, 4)),
+        (("N", "R", "G", "B", "alpha"), {}, ("nir", "red"), (1, 2)),
         (("red band", "green band", "blue band", "nir band", "x"), {}, ("nir", 5), (4, 5)),
     ],
 )  # fmt: skip
@@ -91,6 +94,14 @@ def test_bands_are_found_by_the_names_of_the_field(write_bands, names, tags, wan
             open_scene(path, options)
     else:
         assert open_scene(path, options).inputs.indexes == expected
+
+
+@pytest.mark.parametrize("name", ["Red Edge", "red_ratio", "infra red", "deep blue"])
+def test_a_colour_beside_another_word_is_not_that_colour(write_bands, name):
+    path = write_bands("a.tif", numbered("uint8", 3), (name, "x", "y"))
+    for colour in ("red", "blue"):
+        with pytest.raises(SceneError, match=f"has no band '{colour}'"):
+            open_scene(path, SceneOptions(inputs=(colour,), bands=(1, 2, 3)))
 
 
 def test_another_order_of_bands_in_the_file_gives_the_same_pixels(write_bands):
@@ -177,3 +188,15 @@ def test_floats_that_are_digital_numbers_are_refused(write_bands):
 def test_recipes_without_inputs_have_the_digests_they_had():
     assert Recipe().labels_digest() != Recipe(scene=SceneOptions(inputs=("red",))).labels_digest()
     assert "inputs" in Recipe().scene.model_dump()
+
+
+def test_black_is_missing_in_files_that_say_nothing_of_nodata(write_bands):
+    pixels = numbered("uint16", 4)
+    pixels[0, 0] = 0
+    pixels[0, 1, :3] = 0
+    path = write_bands("a.tif", pixels, ("red", "green", "blue", "nir"))
+    options = {"inputs": ("nir", "red"), "scale": 0.01, "offset": 0.0}
+    read = read_inputs(open_scene(path, SceneOptions(**options)))
+    assert read.valid[0].tolist() == [[False, False], [True, True], [True, True]]
+    read = read_inputs(open_scene(path, SceneOptions(**options, zero_is_nodata=False)))
+    assert read.valid.all()
