@@ -84,15 +84,20 @@ class FeaturePlan:
         return self.is_colors and self.scaling == "range" and not self.indices
 
     def raw(self, images: Any) -> Any:
-        """Bands and indices, (B, H, W, F): not finite where missing."""
+        """Bands and indices, (B, H, W, F): not finite where missing.
+
+        Formulas of indices are for reflectance, so they get colours as 0..1.
+        """
         if self.is_colors:
             # Black is what scenes have in the place of nodata.
             seen = ops.any(ops.not_equal(images, 0), axis=-1, keepdims=True)
             images = ops.where(seen, images, float("nan"))
-        layers = [images[..., place : place + 1] for place in range(len(self.bands))]
+        if not self.indices:
+            return images
+        unit = 1.0 / 255.0 if self.is_colors else 1.0
+        layers = [images[..., place : place + 1] * unit for place in range(len(self.bands))]
         values = dict(zip(self.bands, layers, strict=True))
-        parts = [images, *(index.compute(values) for index in self.indices)]
-        return ops.concatenate(parts, axis=-1) if len(parts) > 1 else images
+        return ops.concatenate([images, *(i.compute(values) for i in self.indices)], axis=-1)
 
 
 def make_features(plan: FeaturePlan, statistics: FeatureStatistics | None) -> Features | None:

@@ -25,9 +25,13 @@ def run(
     *words: str | Path, cwd: Path | None = None, prefix: tuple[str, ...] = (), **variables: str
 ) -> subprocess.CompletedProcess[str]:
     path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+    settings = os.environ | {"PATH": path} | variables
+    if prefix:
+        # Another user may not write what coverage finds, and that error can be a scene's.
+        settings.pop("COVERAGE_PROCESS_CONFIG", None)
     return subprocess.run(
         [*prefix, *map(str, words)],
-        env=os.environ | {"PATH": path} | variables,
+        env=settings,
         cwd=cwd,
         capture_output=True,
         text=True,

@@ -158,6 +158,13 @@ def test_colours_keep_the_models_they_had_unless_something_is_asked_for():
     assert scaled[1] == pytest.approx([0, 0, 0], abs=1e-6)
 
 
+def test_indices_of_colours_are_those_of_reflectance():
+    plan = plan_of(None, indices=["TGI"], scaling="none", fill=0.0)
+    image = np.array([[[[51, 102, 153], [0, 0, 0]]]], np.float32)
+    expected = -0.5 * (190 * (0.2 - 0.4) - 120 * (0.2 - 0.6))
+    assert np.asarray(model_of(plan)(image))[0, 0, :, 3] == pytest.approx([expected, 0], abs=1e-4)
+
+
 def test_a_saved_model_carries_all_of_it(tmp_path):
     plan = plan_of(("green", "swir16"), indices=["NDSI"], fill="minimum")
     tiles = np.random.default_rng(0).uniform(0, 1, (3, 8, 8, 2)).astype(np.float32)
