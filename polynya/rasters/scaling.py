@@ -113,7 +113,8 @@ def stretched(
         stretch: Reflectances that become 0 and 255.
     """
     low, high = stretch
-    reflectance = np.nan_to_num(numbers * scale + offset, nan=low)
+    # Cut off first: floats may be so large that they overflow.
+    reflectance = np.clip(np.nan_to_num(numbers * scale + offset, nan=low), low, high)
     # Halves are told from float noise first, so that equal reflectance gives equal colours whether
     # a product has an offset or not.
     levels = np.round((reflectance - low) / (high - low) * 255, 6)
