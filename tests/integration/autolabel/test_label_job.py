@@ -130,14 +130,14 @@ def test_broken_scenes_are_named_and_the_others_done(tmp_path, write_scene, reci
     cut.write_bytes(cut.read_bytes()[:150_000])
     one_band = write_scene("one_band.tif", np.ones((50, 50), np.uint8))
     black = write_scene("black.tif", np.zeros((50, 50, 3), np.uint8))
-    floats = write_scene("floats.tif", np.ones((50, 50, 3), np.float32))
+    floats = write_scene("floats.tif", np.ones((50, 50, 3), np.float64))
     (tmp_path / "empty").mkdir()
     broken = {
         str(tmp_path / "missing.tif"): "does not exist",
         str(tmp_path / "empty"): "folder without scenes",
         str(cut): "may be truncated",
         str(one_band): "1 band where red, green and blue",
-        str(floats): "float32 pixels",
+        str(floats): "float64 pixels",
     }
     arguments = ["--recipe", recipe, "--out", "shards", "--scenes", good, str(black), *broken]
     for done in (

@@ -122,7 +122,7 @@ def test_predict_does_the_good_scenes_among_bad_ones(model, write_scene, tmp_pat
     summary = rows(out / "summary.csv")
     assert summary["good"]["status"] == "done"
     assert "1 band " in summary["grey"]["reason"]
-    assert "float32" in summary["float"]["reason"]
+    assert "no reflectances; set scene.scale" in summary["float"]["reason"]
     assert summary["black"]["status"] == "nodata"
     assert "truncated" in summary["cut"]["reason"]
     assert "does not exist" in summary["missing"]["reason"]
