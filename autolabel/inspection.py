@@ -10,7 +10,7 @@ from functools import partial
 
 from polynya.attempt import Failure, attempt
 from polynya.progress import track
-from polynya.recipe.recipe import SceneOptions
+from polynya.recipe.scene import SceneOptions
 from polynya.scenes.finding import SceneRef
 from polynya.scenes.identity import scene_digest
 from polynya.scenes.reading import open_scene

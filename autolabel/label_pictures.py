@@ -23,7 +23,8 @@ from polynya.grid import Tile
 from polynya.progress import progress
 from polynya.rasters.scaling import stretched
 from polynya.recipe.classes import ClassScheme
-from polynya.recipe.recipe import COLORS, Recipe
+from polynya.recipe.recipe import Recipe
+from polynya.recipe.scene import COLORS
 from polynya.report.blocks import Blocks
 from polynya.report.pictures import draw_panels, thinning
 from polynya.scenes.layers import read_layers

@@ -11,7 +11,7 @@ from autolabel.filters.filter import Labelled, Light
 from autolabel.filters.registry import find_filter
 from autolabel.thresholds.profiles import Profile, get_profile, label_by_color
 from polynya.recipe.classes import SEA_ICE, ClassScheme
-from polynya.recipe.recipe import FilterName as Method
+from polynya.recipe.label import FilterName as Method
 from polynya.scenes.scene import SceneLayers
 
 __all__ = ["Labelled", "Method", "filter_image", "label_and_filter", "label_image"]

@@ -16,7 +16,9 @@ import numpy as np
 
 from autolabel.filters.registry import light_steps, needs_whole
 from polynya.grid import Tile
-from polynya.recipe.recipe import COLORS, LabelOptions, Recipe
+from polynya.recipe.label import LabelOptions
+from polynya.recipe.recipe import Recipe
+from polynya.recipe.scene import COLORS
 from polynya.scenes.scene import Scene
 from polynya.shards.dataset import FILE_BYTES, FORMAT
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from autolabel.thresholds.profiles import Profile
     from polynya.recipe.classes import ClassScheme
-    from polynya.recipe.recipe import FilterName, Recipe
+    from polynya.recipe.label import FilterName
+    from polynya.recipe.recipe import Recipe
     from polynya.scenes.scene import Scene, SceneLayers
 
 Image = NDArray[np.uint8]

@@ -1,6 +1,6 @@
 """The filters before the colour thresholds, by name.
 
-The names are those of `polynya.recipe.recipe.FilterName`. The filter `some-name` is `FILTER` of the
+The names are those of `polynya.recipe.label.FilterName`. The filter `some-name` is `FILTER` of the
 module `autolabel.filters.some_name`, which is imported when it is asked for (docs/extending.md).
 """
 
@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any, get_args
 
 from autolabel.filters.filter import Filter, LightSteps
-from polynya.recipe.recipe import FilterName, LabelOptions
+from polynya.recipe.label import FilterName, LabelOptions
 
 FILTER_NAMES: tuple[FilterName, ...] = get_args(FilterName)
 

@@ -22,7 +22,8 @@ from benchmarks.labels.methods import METHODS, PUBLISHED, THRESHOLDS, title
 from polynya.errors import PolynyaError, SceneError
 from polynya.rasters.opening import opened_raster
 from polynya.recipe.classes import SEA_ICE
-from polynya.recipe.recipe import LabelOptions, SceneOptions
+from polynya.recipe.label import LabelOptions
+from polynya.recipe.scene import SceneOptions
 from polynya.report.tables import Table
 from polynya.scenes.reading import open_scene, read_scene
 from polynya.scenes.scene import SceneLayers

@@ -10,7 +10,8 @@ from autolabel.filters.registry import find_filter, light_steps, needs_whole
 from autolabel.scene_tiles import filter_scene
 from inference.predict.windows import Image, Mask, ReadRows
 from polynya.grid import Tile
-from polynya.recipe.recipe import COLORS, Recipe
+from polynya.recipe.recipe import Recipe
+from polynya.recipe.scene import COLORS
 from polynya.scenes.band_set import read_inputs
 from polynya.scenes.layers import read_layers
 from polynya.scenes.reading import read_scene

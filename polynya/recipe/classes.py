@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import numpy as np
@@ -28,13 +29,20 @@ OKABE_ITO = (
 Universal Design, https://jfly.uni-koeln.de/color/), without the black, which is nodata."""
 
 
+NO_MASK = (64, 64, 64)
+"""Colour of pixels that no mask covers; black is nodata."""
+
+MOST_MASKS = 7
+"""A label is a byte with a bit for each mask, and one byte means nodata."""
+
+
 class LabelClass(BaseModel):
     """One class of a scheme."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     code: Byte
-    """Value of this class in label images and maps, 0-based."""
+    """0-based: the value of a class in label images and maps; the bit of a mask."""
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     """Identifier for tables and metadata."""
     title: str
@@ -44,12 +52,20 @@ class LabelClass(BaseModel):
 
 
 class ClassScheme(BaseModel):
-    """An ordered set of classes and the code that means "no data, ignore"."""
+    """An ordered set of classes and the code that means "no data, ignore".
+
+    Labels are uint8 (H, W). Of exclusive classes a label is the code of the one class of a pixel.
+    Of masks, which may overlap, it has a bit for each: the label of a pixel under the masks 0 and
+    2 is 2**0 + 2**2 = 5, that of a pixel under none of them 0.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
-    classes: tuple[LabelClass, ...] = Field(min_length=2)
+    kind: Literal["exclusive", "masks"] = "exclusive"
+    """exclusive: each pixel has one of two or more classes. masks: each pixel is under any number
+    of the masks, which may be one only (binary labels)."""
+    classes: tuple[LabelClass, ...] = Field(min_length=1)
     nodata: Byte = 255
 
     @model_validator(mode="after")
@@ -61,9 +77,23 @@ class ClassScheme(BaseModel):
             raise ValueError("class names must differ")
         if len({c.color for c in self.classes}) != self.n_classes:
             raise ValueError("class colours must differ")
-        if self.nodata < self.n_classes:
-            raise ValueError(f"the nodata code {self.nodata} is also a class")
+        if not self.has_masks and self.n_classes < 2:
+            raise ValueError("one class alone is a mask: set the key 'kind' to masks")
+        if self.has_masks and self.n_classes > MOST_MASKS:
+            raise ValueError(f"there are at most {MOST_MASKS} masks")
+        if self.nodata < self.n_labels:
+            raise ValueError(f"the nodata code {self.nodata} is also a label")
         return self
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether the classes are masks that may overlap."""
+        return self.kind == "masks"
+
+    @property
+    def n_labels(self) -> int:
+        """Number of labels that a pixel with data can have: 0..n-1."""
+        return 2**self.n_classes if self.has_masks else self.n_classes
 
     @property
     def codes(self) -> tuple[int, ...]:
@@ -102,29 +132,55 @@ class ClassScheme(BaseModel):
         return self.model_copy(update={"classes": classes})
 
     def colormap(self) -> dict[int, tuple[int, int, int, int]]:
-        """Colour table for a GeoTIFF: RGBA per code, nodata fully transparent."""
+        """Colour table of exclusive classes for a GeoTIFF: RGBA by code, nodata transparent."""
         table = {c.code: (*c.color, 255) for c in self.classes}
         table[self.nodata] = (0, 0, 0, 0)
         return table
 
-    def paint(self, codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def paint(self, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Colour image of a label image.
 
         Args:
-            codes: uint8 (H, W), class codes; everything that is no class is painted black.
+            labels: uint8 (H, W). Where masks overlap, their colours are mixed in equal parts;
+                pixels under no mask are painted `NO_MASK`, and what is no label black.
 
         Returns:
             uint8 (H, W, 3), RGB.
         """
         palette = np.zeros((256, 3), np.uint8)
-        for c in self.classes:
-            palette[c.code] = c.color
-        return palette[codes]
+        for label in range(self.n_labels):
+            colors = [c.color for c in self.classes if self._has(label, c.code)]
+            palette[label] = np.mean(colors, axis=0).round() if colors else NO_MASK
+        return palette[labels]
 
-    def count(self, codes: NDArray[np.uint8]) -> list[int]:
+    def where(self, labels: NDArray[np.uint8], code: int) -> NDArray[np.bool_]:
+        """Pixels of a class: bool, in the shape of the labels; nodata is in no class."""
+        if not self.has_masks:
+            return labels == code
+        return ((labels & (1 << code)) != 0) & (labels != self.nodata)
+
+    def labels_of(
+        self, masks: Sequence[NDArray[np.bool_]], valid: NDArray[np.bool_]
+    ) -> NDArray[np.uint8]:
+        """Labels of masks that may overlap: uint8 (H, W).
+
+        Args:
+            masks: bool (H, W) of each class, in the order of `codes`.
+            valid: bool (H, W), False where nodata.
+        """
+        labels = np.zeros(valid.shape, np.uint8)
+        for code, mask in enumerate(masks):
+            labels[mask] |= 1 << code
+        labels[~valid] = self.nodata
+        return labels
+
+    def count(self, labels: NDArray[np.uint8]) -> list[int]:
         """Number of pixels of each class, in the order of `codes`; nodata is not counted."""
         # A comparison for each of few classes is faster than a histogram of bytes.
-        return [int(np.count_nonzero(codes == code)) for code in self.codes]
+        return [int(np.count_nonzero(self.where(labels, code))) for code in self.codes]
+
+    def _has(self, label: int, code: int) -> bool:
+        return bool(label >> code & 1) if self.has_masks else label == code
 
 
 SEA_ICE = ClassScheme(

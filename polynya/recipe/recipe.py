@@ -13,134 +13,28 @@ import re
 from functools import cached_property
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import (
-    Discriminator,
-    Field,
-    Tag,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, ValidationError, model_validator
 
 from polynya.errors import RecipeError
 from polynya.names import printable
-from polynya.rasters.references import References
-from polynya.rasters.scaling import FARTHEST_STRETCH, LEAST_STRETCH, Offset, Scale
 from polynya.recipe.acquire import AcquireOptions
-from polynya.recipe.base import Options, Share
+from polynya.recipe.base import Options
 from polynya.recipe.classes import SEA_ICE, ClassScheme
 from polynya.recipe.features import FeatureOptions
 from polynya.recipe.inference import InferenceOptions
+from polynya.recipe.label import LabelOptions
 from polynya.recipe.messages import describe_errors
 from polynya.recipe.model import ModelOptions, UnetOptions
+from polynya.recipe.scene import SceneOptions, TileOptions
+from polynya.recipe.split import SplitOptions
 from polynya.recipe.thresholds import Profile
 from polynya.recipe.training import TrainingOptions
 from polynya.recipe.yaml_files import read_yaml, write_yaml
 
 _SHIPPED = files("polynya") / "recipes"
 _NAME = re.compile(r"[\w-]+")
-
-COLORS = ("red", "green", "blue")
-"""What thresholds, filters and pictures look at, as 8-bit numbers."""
-
-LayerBand = int | str | None
-"""1-based band number, band description, or None."""
-
-
-class LayerOptions(Options):
-    """What a scene holds beside its colours, for filters that can use it. All is optional."""
-
-    nir: LayerBand = None
-    """Near infrared: 1-based band number or band description; "auto": the band named B08, if there
-    is one."""
-    swir: LayerBand = None
-    """Short-wave infrared, about 1.6 micrometres; "auto": B11."""
-    cirrus: LayerBand = None
-    """Cirrus band, about 1.38 micrometres; "auto": B10."""
-    clouds: LayerBand = None
-    """The product's own cloud layer: band number or description, or a file beside the scene whose
-    name is made from the scene's, such as "{stem}_SCL.tif"."""
-    cloud_values: Annotated[tuple[int, ...], Field(min_length=1)] = (8, 9)
-    """Values of the cloud layer that mean opaque cloud; default: those of Sentinel-2's scene
-    classification."""
-    sun_azimuth: Annotated[float, Field(ge=0.0, le=360.0)] | None = None
-    """Direction of the sun in degrees clockwise from north; default: the file's metadata."""
-    sun_elevation: Annotated[float, Field(ge=-90.0, le=90.0)] | None = None
-    """Degrees above the horizon; default: the file's metadata."""
-
-
-class SceneOptions(Options):
-    """How a file becomes an 8-bit RGB image."""
-
-    bands: tuple[int | str, int | str, int | str] | None = None
-    """Red, green, blue: 1-based band numbers or band descriptions; default: found by the names of
-    bands, their wavelengths or colours, else bands 1, 2, 3 (`polynya.scenes.bands`)."""
-    inputs: Annotated[tuple[int | str, ...], Field(min_length=1, max_length=64)] | None = None
-    """Bands that go into the shards and that a model sees, in this order: common names (nir,
-    swir16 ..), names in the file, numbers of the sensor (B08) or 1-based numbers. They keep the
-    type of the file, with what is missing in each band. Default: the 8-bit colours."""
-    scale: Scale | None = None
-    """Reflectance per digital number; default: the product's own metadata."""
-    offset: Offset | None = None
-    """Reflectance at digital number 0; default: the product's own metadata."""
-    stretch: tuple[float, float] = (0.0, 1.0)
-    """Reflectances that become 0 and 255 (uint8 images are taken as they are)."""
-
-    zero_is_nodata: bool = True
-    """In files without alpha, mask or nodata value of their own: pixels that are 0 in all three
-    bands are nodata, as in Sentinel-2 products. Set it to false where black is a real colour."""
-    layers: LayerOptions | None = None
-    """Other layers of the scene that are read with it; default: none."""
-    land: str | None = None
-    """Map of land: its pixels are nodata. Polygons (GeoPackage, GeoJSON, Shapefile) or a raster, in
-    any coordinate system; a path, or one beside the scene with the scene's name in it, such as
-    "{stem}_land.tif". Default: none."""
-    land_values: Annotated[tuple[int, ...], Field(min_length=1)] | None = None
-    """Values of a raster of land that are land; default: all but 0 and its nodata value."""
-    references: References = "inside"
-    """Where files may lie that a virtual raster (.vrt) refers to. inside: in its own folder or
-    below, or anywhere if `polynya scenes --in-place` wrote it for this user. anywhere: also
-    elsewhere and on servers, for files that you trust: what they refer to is read."""
-
-    @property
-    def sees_colors(self) -> bool:
-        """Whether models see the 8-bit colours, and no bands by name."""
-        return self.inputs is None
-
-    @property
-    def seen_bands(self) -> tuple[str, ...]:
-        """Names of what shards hold and models see, in order."""
-        return COLORS if self.inputs is None else tuple(map(str, self.inputs))
-
-    @field_validator("stretch")
-    @classmethod
-    def _stretch_rises(cls, value: tuple[float, float]) -> tuple[float, float]:
-        if value[1] <= value[0]:
-            raise ValueError("the second value must be greater than the first")
-        if value[1] - value[0] < LEAST_STRETCH:
-            raise ValueError(f"the values must be at least {LEAST_STRETCH:g} apart")
-        if max(map(abs, value)) > FARTHEST_STRETCH:
-            raise ValueError(
-                f"reflectances must be between -{FARTHEST_STRETCH:g} and {FARTHEST_STRETCH:g}"
-            )
-        return value
-
-
-class TileOptions(Options):
-    """How scenes are cut."""
-
-    size: Annotated[int, Field(ge=1, le=16384)] = 256
-    """Edge of a tile in pixels."""
-    min_valid: Share = 0.0
-    """Tiles with a smaller share of valid pixels are counted as nodata and not written; tiles
-    without any valid pixel never are."""
-
-
-def _profile_tag(content: object) -> str:
-    return _RANGES_TAG if isinstance(content, (dict, Profile)) else _NAME_TAG
-
 
 _UNSEEN = {"references"}
 """Keys of a scene that say what may be read, not what becomes of it: no part of any digest."""
@@ -154,86 +48,6 @@ def _unused(options: Options, keys: tuple[str, ...]) -> set[str]:
     fields = type(options).model_fields
     used = {key for key in keys if key in fields and getattr(options, key) != fields[key].default}
     return set(keys) - used
-
-
-_NAME_TAG, _RANGES_TAG = "<name>", "<ranges>"
-
-ProfileChoice = Annotated[
-    Annotated[str, Tag(_NAME_TAG)] | Annotated[Profile, Tag(_RANGES_TAG)],
-    Discriminator(_profile_tag),
-]
-"""Thresholds by name, or as they are."""
-
-
-FilterName = Literal["none", "published", "illumination"]
-"""Filters before the colour thresholds; each is defined in `autolabel.filters`."""
-
-FIND_CLOUD: tuple[FilterName, ...] = ("illumination",)
-"""Those that know where cloud is thick and how sure a label is."""
-
-
-class LabelOptions(Options):
-    """How tiles get their labels."""
-
-    method: FilterName = "illumination"
-    """Thin-cloud and shadow filter before the colour thresholds: the one that finds the light, the
-    paper's, or none."""
-    profile: ProfileChoice = "ross-sea-summer"
-    """Colour thresholds: the name of a set that comes with the labelling, or a set of its own with
-    the keys name, ranges and allow_gaps (`polynya.recipe.thresholds`)."""
-    scope: Literal["scene", "tile"] = "scene"
-    """What the filter sees at once: the whole scene, or each tile alone as the published job."""
-    images: Literal["original", "filtered"] = "original"
-    """Which image goes into the shards beside the label, and so what a model learns and sees."""
-    thick_cloud: Literal["label", "nodata"] = "label"
-    """What pixels become whose ground cloud hides: by the product's cloud layer or the short-wave
-    infrared (`scene.layers`), or by `most_haze`. Needs the method "illumination"."""
-    most_haze: Share = 0.6
-    """Opacity of haze above which cloud is thick."""
-    uncertain: Literal["label", "nodata"] = "label"
-    """What pixels become whose label is less sure than `least_confidence`; likewise."""
-    least_confidence: Share = 0.8
-    """Least estimated chance, 0.5..1, that a label is right."""
-
-    @model_validator(mode="after")
-    def _nodata_needs_the_sky(self) -> LabelOptions:
-        if self.method in FIND_CLOUD and self.scope == "scene":
-            return self
-        able = " or ".join(f"'{name}'" for name in FIND_CLOUD)
-        for key, value in (("thick_cloud", self.thick_cloud), ("uncertain", self.uncertain)):
-            if value == "nodata":
-                raise RecipeError(
-                    f"The recipe key 'label.{key}' is 'nodata', which only the method"
-                    f" {able} with the scope 'scene' can find; set 'label.method' and"
-                    f" 'label.scope' to these, or 'label.{key}' to 'label'."
-                )
-        return self
-
-    @property
-    def profile_name(self) -> str:
-        """Name of the colour thresholds, however they are given."""
-        return self.profile if isinstance(self.profile, str) else self.profile.name
-
-
-class SplitOptions(Options):
-    """Which scenes validate a model: whole scenes, as tiles of one scene resemble each other."""
-
-    validation: Share = 0.2
-    """Share of the scenes (or groups)."""
-    group: str | None = None
-    """Regular expression on the scene id; scenes with the same first group stay together."""
-
-    @field_validator("group")
-    @classmethod
-    def _group_compiles(cls, value: str | None) -> str | None:
-        if value is not None:
-            try:
-                groups = re.compile(value).groups
-            except re.error as error:
-                raise ValueError(f"not a regular expression: {error}") from None
-            if groups < 1:
-                raise ValueError("the expression needs one (group)")
-        return value
 
 
 class Recipe(Options):
@@ -361,6 +175,7 @@ class Recipe(Options):
             include=set(sections) or None,
             exclude={
                 "acquire": True,
+                "classes": {"kind"} if not self.classes.has_masks else set(),
                 "scene": _UNSEEN | later,
                 **{section: _unused(getattr(self, section), keys) for section, keys in _LATER},
             },

@@ -18,7 +18,7 @@ from polynya.errors import SceneError
 from polynya.grid import Tile
 from polynya.names import printable
 from polynya.rasters.opening import opened_raster, tile_window
-from polynya.recipe.recipe import SceneOptions
+from polynya.recipe.scene import SceneOptions
 from polynya.scenes.band_names import common_name, find_band
 from polynya.scenes.land import read_land
 from polynya.scenes.scene import DTYPES, BandSet, InputBand, Scene

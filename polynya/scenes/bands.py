@@ -17,7 +17,7 @@ from rasterio.enums import ColorInterp
 
 from polynya.errors import SceneError
 from polynya.names import printable
-from polynya.recipe.recipe import COLORS
+from polynya.recipe.scene import COLORS
 
 _INTERPRETATIONS = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 

@@ -27,7 +27,7 @@ from polynya.native import import_apart
 from polynya.rasters.opening import EXTENSIONS, check_size, opened_raster, tile_window
 from polynya.rasters.references import is_network
 from polynya.rasters.relay import proxy_settings
-from polynya.recipe.recipe import SceneOptions
+from polynya.recipe.scene import SceneOptions
 from polynya.scenes.layers import beside
 from polynya.scenes.scene import LandSource, Scene
 from polynya.storage.stores import gdal_options, gdal_path

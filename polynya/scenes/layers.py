@@ -24,7 +24,7 @@ from polynya.errors import SceneError
 from polynya.grid import Tile
 from polynya.rasters.opening import band_number, check_size, opened_raster, tile_window
 from polynya.rasters.references import Decision, is_local_file
-from polynya.recipe.recipe import LayerOptions, SceneOptions
+from polynya.recipe.scene import LayerOptions, SceneOptions
 from polynya.scenes.scene import LayerSources, Scene, SceneLayers
 from polynya.storage.stores import gdal_path
 

@@ -28,7 +28,7 @@ from polynya.rasters.scaling import (
     stretch_table,
     stretched,
 )
-from polynya.recipe.recipe import SceneOptions
+from polynya.recipe.scene import SceneOptions
 from polynya.scenes.band_set import find_band_set
 from polynya.scenes.bands import find_colors
 from polynya.scenes.land import find_land, read_land

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from polynya.grid import Tile
 from polynya.rasters.references import Decision
 from polynya.rasters.scaling import physical_values
-from polynya.recipe.recipe import COLORS
+from polynya.recipe.scene import COLORS
 from polynya.scenes.place import ControlPoints
 
 if TYPE_CHECKING:

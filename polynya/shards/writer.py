@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from polynya.grid import Tile
-from polynya.recipe.recipe import COLORS, Recipe
+from polynya.recipe.recipe import Recipe
+from polynya.recipe.scene import COLORS
 from polynya.scenes.band_set import BandPixels
 from polynya.scenes.scene import BandSet, Scene
 from polynya.shards.dataset import FILE_BYTES, ROWS_PER_GROUP, SCHEMA

@@ -10,7 +10,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from autolabel.filters.registry import find_filter
-from polynya.recipe.recipe import FilterName
+from polynya.recipe.label import FilterName
 from polynya.recipe.training import AugmentOptions
 
 Tiles = NDArray[np.float32]

@@ -11,7 +11,7 @@ from polynya.errors import SceneError
 from polynya.progress import track
 from polynya.rasters.opening import opened_raster
 from polynya.recipe.acquire import FilesOptions
-from polynya.recipe.recipe import SceneOptions
+from polynya.recipe.scene import SceneOptions
 from polynya.scenes.finding import find_scenes
 from polynya.scenes.reading import open_scene
 from polynya.scenes.scene import Scene

@@ -62,7 +62,7 @@ READ_LAND = READ.replace(
 """,
 ).replace(
     "from polynya.rasters.opening import opened_raster",
-    "from polynya.recipe.recipe import SceneOptions\n"
+    "from polynya.recipe.scene import SceneOptions\n"
     "from polynya.scenes.reading import open_scene, read_scene",
 )
 
@@ -246,7 +246,7 @@ def test_polygons_of_land_come_from_an_honest_server(tmp_path, write_scene):
     scene = write_scene("a.tif", np.full((20, 20, 3), 9, np.uint8))
     # In a process of its own, as pyogrio lets no other thread run while it waits.
     code = (
-        "import sys; from polynya.recipe.recipe import SceneOptions;"
+        "import sys; from polynya.recipe.scene import SceneOptions;"
         "from polynya.scenes.reading import open_scene, read_scene;"
         "scene = open_scene(sys.argv[1], SceneOptions(land=sys.argv[2]));"
         "print(*read_scene(scene)[1].sum(axis=0))"

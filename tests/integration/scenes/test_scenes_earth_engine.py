@@ -15,7 +15,7 @@ import rasterio
 
 from acquire import get_scenes, image_of, run_scenes, write_recipe
 from earth_engine_server import ORIGIN, EarthEngine, Image, write_key
-from polynya.recipe.recipe import LayerOptions, SceneOptions
+from polynya.recipe.scene import LayerOptions, SceneOptions
 from polynya.scenes.reading import open_scene
 from polynya.sources.earthengine import pixels as earth_engine_pixels
 from polynya.sources.earthengine.pixels import MAX_REQUEST_BYTES, MAX_SIDE, split_grid

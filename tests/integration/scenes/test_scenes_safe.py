@@ -9,7 +9,7 @@ import rasterio
 from rio_cogeo import cog_validate
 
 from acquire import get_scenes, image_of, reflectance_of, run_scenes, scene_files, write_recipe
-from polynya.recipe.recipe import LayerOptions, SceneOptions
+from polynya.recipe.scene import LayerOptions, SceneOptions
 from polynya.scenes.layers import read_layers
 from polynya.scenes.reading import open_scene
 from polynya.sources.manifest import read_manifest

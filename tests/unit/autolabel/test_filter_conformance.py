@@ -18,7 +18,8 @@ from autolabel.labels import filter_image, label_and_filter
 from autolabel.plan import needs_sky, plan_units
 from autolabel.scene_tiles import filter_scene, label_pixels
 from autolabel.thresholds.profiles import get_profile
-from polynya.recipe.recipe import FIND_CLOUD, Recipe
+from polynya.recipe.label import FIND_CLOUD
+from polynya.recipe.recipe import Recipe
 from polynya.scenes.reading import open_scene, read_scene
 from polynya.scenes.scene import SceneLayers
 

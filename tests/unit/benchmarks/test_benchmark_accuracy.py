@@ -34,7 +34,8 @@ from benchmarks.common.report import Report
 from benchmarks.labels.scoring import SceneResult
 from benchmarks.labels.sets import SETS, SceneSpec, Split, choose_sets
 from data_samples.mosaic import make_mosaic
-from polynya.recipe.recipe import SceneOptions, load_recipe
+from polynya.recipe.recipe import load_recipe
+from polynya.recipe.scene import SceneOptions
 from polynya.scenes.reading import open_scene, read_scene
 from training.model_folder.folder import HISTORY_FILE
 

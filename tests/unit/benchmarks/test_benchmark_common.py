@@ -20,7 +20,7 @@ from benchmarks.common.scenes import write_image
 from benchmarks.common.timing import median_ratio
 from benchmarks.common.workers import for_each_scene
 from polynya.errors import EngineError, PolynyaError
-from polynya.recipe.recipe import SceneOptions
+from polynya.recipe.scene import SceneOptions
 from polynya.scenes.reading import open_scene, read_scene
 
 

@@ -31,7 +31,7 @@ EXAMPLES = {
     ),
     "A filter": (
         "autolabel/filters/dark_object.py",
-        "polynya/recipe/recipe.py",
+        "polynya/recipe/label.py",
         "tests/unit/autolabel/test_filter_conformance.py",
         "dark-object or agree or share",
     ),

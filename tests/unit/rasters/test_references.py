@@ -19,7 +19,7 @@ from polynya.errors import SceneError
 from polynya.rasters.opening import opened_raster
 from polynya.rasters.own_references import remember
 from polynya.rasters.references import allowed_drivers, ending
-from polynya.recipe.recipe import LayerOptions, SceneOptions
+from polynya.recipe.scene import LayerOptions, SceneOptions
 from polynya.scenes.identity import raster_digest, scene_digest
 from polynya.scenes.reading import open_scene, read_scene
 from polynya.storage.files import write_text

@@ -1,10 +1,13 @@
 """The class scheme."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
 from polynya.recipe.classes import SEA_ICE, ClassScheme, LabelClass
+from polynya.recipe.recipe import Recipe
 
 
 def test_sea_ice_has_the_papers_codes_and_colours():
@@ -34,7 +37,7 @@ def test_count_leaves_nodata_out():
         ((0, 2), ("a", "b"), ((1, 1, 1), (2, 2, 2)), 255, "codes must be 0..1"),
         ((0, 1), ("a", "a"), ((1, 1, 1), (2, 2, 2)), 255, "names must differ"),
         ((0, 1), ("a", "b"), ((1, 1, 1), (1, 1, 1)), 255, "colours must differ"),
-        ((0, 1), ("a", "b"), ((1, 1, 1), (2, 2, 2)), 1, "also a class"),
+        ((0, 1), ("a", "b"), ((1, 1, 1), (2, 2, 2)), 1, "also a label"),
     ],
 )
 def test_ambiguous_schemes_are_refused(codes, names, colors, nodata, problem):
@@ -44,3 +47,41 @@ def test_ambiguous_schemes_are_refused(codes, names, colors, nodata, problem):
     )
     with pytest.raises(ValidationError, match=problem):
         ClassScheme(name="test", classes=classes, nodata=nodata)
+
+
+def masks(n: int, **rest: Any) -> ClassScheme:
+    colors = [(200, 0, 0), (0, 100, 0), (0, 0, 50), *((9, 9, k) for k in range(20))]
+    classes = tuple(
+        LabelClass(code=k, name=f"mask_{k}", title=f"Mask {k}", color=colors[k]) for k in range(n)
+    )
+    return ClassScheme(name="some masks", kind="masks", classes=classes, **rest)
+
+
+def test_labels_of_masks_have_a_bit_for_each():
+    scheme = masks(3)
+    one = np.array([[True, True, False, True]])
+    two = np.array([[True, False, False, True]])
+    none = np.zeros((1, 4), np.bool_)
+    valid = np.array([[True, True, True, False]])
+    labels = scheme.labels_of([one, none, two], valid)
+    assert labels.tolist() == [[5, 1, 0, 255]]
+    assert scheme.count(labels) == [2, 0, 1]
+    assert scheme.where(labels, 0).tolist() == [[True, True, False, False]]
+    assert scheme.where(labels, 2).tolist() == [[True, False, False, False]]
+    # The mean of (200, 0, 0) and (0, 0, 50); one mask alone; none; nodata.
+    assert scheme.paint(labels)[0].tolist() == [[100, 0, 25], [200, 0, 0], [64, 64, 64], [0, 0, 0]]
+
+
+def test_one_mask_is_enough_and_eight_are_too_many():
+    assert masks(1).n_labels == 2
+    assert masks(7).n_labels == 128
+    with pytest.raises(ValidationError, match="at most 7 masks"):
+        masks(8)
+    with pytest.raises(ValidationError, match="also a label"):
+        masks(3, nodata=7)
+    with pytest.raises(ValidationError, match="set the key 'kind' to masks"):
+        ClassScheme(name="one", classes=masks(1).classes)
+
+
+def test_the_digest_of_older_recipes_stays():
+    assert Recipe().digest("classes") == "2216fea7e250d5e6"

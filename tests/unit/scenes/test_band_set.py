@@ -8,7 +8,8 @@ import rasterio
 
 from polynya.errors import SceneError
 from polynya.grid import Tile
-from polynya.recipe.recipe import Recipe, SceneOptions
+from polynya.recipe.recipe import Recipe
+from polynya.recipe.scene import SceneOptions
 from polynya.scenes import open_scene, read_scene
 from polynya.scenes.band_set import read_inputs
 

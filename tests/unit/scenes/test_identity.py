@@ -11,7 +11,7 @@ import pytest
 import rasterio
 from conftest import ice_image
 
-from polynya.recipe.recipe import LayerOptions, SceneOptions
+from polynya.recipe.scene import LayerOptions, SceneOptions
 from polynya.scenes.identity import raster_digest, scene_digest
 from polynya.scenes.reading import open_scene
 

@@ -13,7 +13,8 @@ from rasterio.transform import from_origin
 from polynya.errors import SceneError
 from polynya.grid import Tile
 from polynya.native import import_apart
-from polynya.recipe.recipe import Recipe, SceneOptions
+from polynya.recipe.recipe import Recipe
+from polynya.recipe.scene import SceneOptions
 from polynya.scenes.identity import scene_digest
 from polynya.scenes.reading import open_scene, read_scene
 

@@ -11,7 +11,8 @@ from rasterio.warp import transform_bounds
 
 from polynya.errors import RecipeError, SceneError
 from polynya.grid import Tile
-from polynya.recipe.recipe import LayerOptions, Recipe, SceneOptions, parse_recipe
+from polynya.recipe.recipe import Recipe, parse_recipe
+from polynya.recipe.scene import LayerOptions, SceneOptions
 from polynya.scenes.layers import read_layers
 from polynya.scenes.reading import open_scene, read_scene
 

@@ -7,7 +7,7 @@ from conftest import ice_image
 
 from polynya.errors import SceneError
 from polynya.grid import Tile
-from polynya.recipe.recipe import SceneOptions
+from polynya.recipe.scene import SceneOptions
 from polynya.scenes.finding import find_scenes
 from polynya.scenes.reading import open_scene, read_scene
 

@@ -6,7 +6,7 @@ import rasterio
 from conftest import ice_image
 from rasterio.enums import ColorInterp
 
-from polynya.recipe.recipe import SceneOptions
+from polynya.recipe.scene import SceneOptions
 from polynya.scenes.reading import open_scene, read_scene
 
 HOLE = np.zeros((12, 16), bool)

@@ -15,7 +15,8 @@ from conftest import ice_image, label_here
 
 from polynya.errors import RecipeError, ShardError
 from polynya.grid import Tile
-from polynya.recipe.recipe import Recipe, SceneOptions, parse_recipe
+from polynya.recipe.recipe import Recipe, parse_recipe
+from polynya.recipe.scene import SceneOptions
 from polynya.scenes import open_scene
 from polynya.scenes.band_set import read_inputs
 from polynya.shards.dataset import SCHEMA, open_shards

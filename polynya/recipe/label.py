@@ -1,0 +1,74 @@
+"""Section `label` of the recipe: how tiles get their labels."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Discriminator, Tag, model_validator
+
+from polynya.errors import RecipeError
+from polynya.recipe.base import Options, Share
+from polynya.recipe.thresholds import Profile
+
+_NAME_TAG, _RANGES_TAG = "<name>", "<ranges>"
+
+
+def _profile_tag(content: object) -> str:
+    return _RANGES_TAG if isinstance(content, (dict, Profile)) else _NAME_TAG
+
+
+ProfileChoice = Annotated[
+    Annotated[str, Tag(_NAME_TAG)] | Annotated[Profile, Tag(_RANGES_TAG)],
+    Discriminator(_profile_tag),
+]
+"""Thresholds by name, or as they are."""
+
+
+FilterName = Literal["none", "published", "illumination"]
+"""Filters before the colour thresholds; each is defined in `autolabel.filters`."""
+
+FIND_CLOUD: tuple[FilterName, ...] = ("illumination",)
+"""Those that know where cloud is thick and how sure a label is."""
+
+
+class LabelOptions(Options):
+    """How tiles get their labels."""
+
+    method: FilterName = "illumination"
+    """Thin-cloud and shadow filter before the colour thresholds: the one that finds the light, the
+    paper's, or none."""
+    profile: ProfileChoice = "ross-sea-summer"
+    """Colour thresholds: the name of a set that comes with the labelling, or a set of its own with
+    the keys name, ranges and allow_gaps (`polynya.recipe.thresholds`)."""
+    scope: Literal["scene", "tile"] = "scene"
+    """What the filter sees at once: the whole scene, or each tile alone as the published job."""
+    images: Literal["original", "filtered"] = "original"
+    """Which image goes into the shards beside the label, and so what a model learns and sees."""
+    thick_cloud: Literal["label", "nodata"] = "label"
+    """What pixels become whose ground cloud hides: by the product's cloud layer or the short-wave
+    infrared (`scene.layers`), or by `most_haze`. Needs the method "illumination"."""
+    most_haze: Share = 0.6
+    """Opacity of haze above which cloud is thick."""
+    uncertain: Literal["label", "nodata"] = "label"
+    """What pixels become whose label is less sure than `least_confidence`; likewise."""
+    least_confidence: Share = 0.8
+    """Least estimated chance, 0.5..1, that a label is right."""
+
+    @model_validator(mode="after")
+    def _nodata_needs_the_sky(self) -> LabelOptions:
+        if self.method in FIND_CLOUD and self.scope == "scene":
+            return self
+        able = " or ".join(f"'{name}'" for name in FIND_CLOUD)
+        for key, value in (("thick_cloud", self.thick_cloud), ("uncertain", self.uncertain)):
+            if value == "nodata":
+                raise RecipeError(
+                    f"The recipe key 'label.{key}' is 'nodata', which only the method"
+                    f" {able} with the scope 'scene' can find; set 'label.method' and"
+                    f" 'label.scope' to these, or 'label.{key}' to 'label'."
+                )
+        return self
+
+    @property
+    def profile_name(self) -> str:
+        """Name of the colour thresholds, however they are given."""
+        return self.profile if isinstance(self.profile, str) else self.profile.name

@@ -1,0 +1,30 @@
+"""Section `split` of the recipe: which scenes validate a model."""
+
+from __future__ import annotations
+
+import re
+
+from pydantic import field_validator
+
+from polynya.recipe.base import Options, Share
+
+
+class SplitOptions(Options):
+    """Which scenes validate a model: whole scenes, as tiles of one scene resemble each other."""
+
+    validation: Share = 0.2
+    """Share of the scenes (or groups)."""
+    group: str | None = None
+    """Regular expression on the scene id; scenes with the same first group stay together."""
+
+    @field_validator("group")
+    @classmethod
+    def _group_compiles(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                groups = re.compile(value).groups
+            except re.error as error:
+                raise ValueError(f"not a regular expression: {error}") from None
+            if groups < 1:
+                raise ValueError("the expression needs one (group)")
+        return value
