@@ -12,7 +12,6 @@ from benchmarks.common.report import Report, table_of
 from benchmarks.common.timing import median_ratio, timed
 from benchmarks.training import options
 from benchmarks.training.ranks.workload import (
-    NODATA,
     PAPER,
     Workload,
     build_model,
@@ -21,6 +20,7 @@ from benchmarks.training.ranks.workload import (
     make_trainer,
 )
 from polynya.progress import track
+from polynya.recipe.classes import SEA_ICE
 from polynya.report.tables import Table
 from training.ranks.devices import import_tensorflow
 from training.ranks.port import SingleProcess
@@ -106,7 +106,7 @@ def _fit_model(workload: Workload) -> Any:
     from training.losses.crossentropy import masked_crossentropy
 
     def loss(labels: Any, probabilities: Any) -> Any:
-        total, count = masked_crossentropy(labels, probabilities, nodata=NODATA)
+        total, count = masked_crossentropy(labels, probabilities, nodata=SEA_ICE.nodata)
         return total / keras.ops.maximum(count, 1.0)
 
     model = build_model(workload)

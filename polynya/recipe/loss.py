@@ -21,6 +21,11 @@ class _LossOptions(Options):
         """Whether gradients of several batches can be added up before ranks exchange anything."""
         return True
 
+    @property
+    def suits_masks(self) -> bool:
+        """Whether classes may be masks that overlap, and not exclude each other."""
+        return True
+
 
 class CrossEntropyOptions(_LossOptions):
     """Mean over valid pixels of minus the logarithm of the label's probability."""
@@ -28,6 +33,11 @@ class CrossEntropyOptions(_LossOptions):
     name: Literal["crossentropy"] = "crossentropy"
     label_smoothing: Smoothing = 0.0
     """Share of a label that is spread over all classes."""
+
+    @property
+    def suits_masks(self) -> bool:
+        """Of the probabilities of a pixel it sees the one of its class."""
+        return False
 
 
 class BinaryCrossEntropyOptions(_LossOptions):
@@ -46,6 +56,11 @@ class FocalOptions(_LossOptions):
     """Exponent of one minus the probability of the label, the factor on its cross-entropy."""
     binary: bool = False
     """Each class as a mask of its own."""
+
+    @property
+    def suits_masks(self) -> bool:
+        """If it is told that there are some."""
+        return self.binary
 
 
 class _OverlapOptions(_LossOptions):
@@ -103,6 +118,11 @@ class SumOptions(_LossOptions):
         losses = [term.loss for term in self.terms]
         per_image = {getattr(loss, "per_image", False) for loss in losses}
         return len(per_image) == 1 and all(loss.adds_up for loss in losses)
+
+    @property
+    def suits_masks(self) -> bool:
+        """If all do."""
+        return all(term.loss.suits_masks for term in self.terms)
 
 
 LossOptions = Annotated[_AnyLoss | SumOptions, Tagged("name")]

@@ -77,6 +77,29 @@ class Recipe(Options):
             )
         return self
 
+    @model_validator(mode="before")
+    @classmethod
+    def _masks_have_a_loss_of_their_own(cls, content: Any) -> Any:
+        """Fill in the default loss of masks, where the recipe names none."""
+        classes = content.get("classes") if isinstance(content, dict) else None
+        kind = classes.get("kind") if isinstance(classes, dict) else getattr(classes, "kind", None)
+        training = content.get("training", {}) if kind == "masks" else None
+        if isinstance(training, TrainingOptions):
+            training = training.model_dump(exclude_unset=True)
+        if isinstance(training, dict) and "loss" not in training:
+            return content | {"training": training | {"loss": "binary_crossentropy"}}
+        return content
+
+    @model_validator(mode="after")
+    def _masks_have_a_loss_that_suits_them(self) -> Recipe:
+        if self.classes.has_masks and not self.training.loss.suits_masks:
+            raise RecipeError(
+                f"The recipe key 'training.loss' is '{self.training.loss.name}', which is for"
+                " classes that exclude each other, and 'classes.kind' is masks; set 'training.loss'"
+                " to binary_crossentropy, focal with binary: true, dice, jaccard or a sum of these."
+            )
+        return self
+
     @model_validator(mode="after")
     def _ranks_can_exchange_batch_sums(self) -> Recipe:
         if getattr(self.model, "batch_norm", "none") != "synchronised":

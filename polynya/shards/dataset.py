@@ -87,6 +87,7 @@ null for a band without any."""
 _PIXEL_COLUMNS = ["image", "label"]
 _SMALL_COLUMNS = ["height", "width", "image_crc32c", "label_crc32c"]
 _BAND_COLUMNS = ["dtype", "scales", "offsets", "valid", "valid_crc32c"]
+_COUNT_COLUMNS = ["class_counts", "valid_share", "height", "width"]
 _PLACE_COLUMNS = ["row", "col", "veiled_share"]
 _SCENE_COLUMN = SCHEMA.names.index("scene_id")
 _FILES_AT_ONCE = 16
@@ -248,23 +249,29 @@ class ShardSet:
         self.read_groups(groups, images, labels)
         return images, labels
 
-    def class_counts(self, scene_ids: Sequence[str]) -> NDArray[np.int64]:
-        """Pixels of each class in the tiles of some scenes, without reading a pixel: int64 (C,)."""
+    def class_counts(self, scene_ids: Sequence[str]) -> tuple[NDArray[np.int64], int]:
+        """Count the labels in the tiles of some scenes, without reading a pixel.
+
+        Returns:
+            int64 (C,), pixels of each class; and the number of pixels that have a label, of which
+            masks that overlap have more than once and others not at all.
+        """
         groups = self.row_groups(scene_ids)
         by_file = [list(of_file) for _, of_file in groupby(groups, key=lambda group: group.file)]
 
         def count(of_file: list[RowGroup]) -> NDArray[np.int64]:
             with self._open_file(of_file[0].file) as file:
                 rows = [
-                    row
+                    [*row["class_counts"], round(row["valid_share"] * row["height"] * row["width"])]
                     for group in of_file
-                    for row in self._read(file, group, ["class_counts"])[0].to_pylist()
+                    for row in self._read(file, group, _COUNT_COLUMNS).to_pylist()
                 ]
             return np.sum(rows, axis=0, dtype=np.int64)
 
         with ThreadPoolExecutor(_FILES_AT_ONCE) as pool:
-            zero = np.zeros(self.classes.n_classes, np.int64)
-            return sum(pool.map(count, by_file), start=zero)
+            zero = np.zeros(self.classes.n_classes + 1, np.int64)
+            counts = sum(pool.map(count, by_file), start=zero)
+        return counts[:-1], int(counts[-1])
 
     @property
     def _pixel_columns(self) -> list[str]:

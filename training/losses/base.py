@@ -7,6 +7,8 @@ from typing import Any
 
 from keras import ops
 
+from polynya.recipe.classes import ClassScheme
+
 Weights = Sequence[float] | None
 """One number a class; None for 1."""
 
@@ -85,6 +87,31 @@ def one_hot_targets(labels: Any, *, nodata: int, n_classes: int) -> tuple[Any, A
     labels = ops.cast(labels, "int32")
     valid = ops.not_equal(labels, nodata)
     return ops.one_hot(ops.where(valid, labels, 0), n_classes), ops.expand_dims(valid, -1)
+
+
+def mask_targets(labels: Any, *, nodata: int, n_masks: int) -> tuple[Any, Any]:
+    """Targets and valid pixels of labels with a bit for each mask (`ClassScheme`).
+
+    Args:
+        labels: Integer (B, H, W): bit k is set where mask k is; or `nodata`.
+        nodata: Label of pixels that don't count.
+        n_masks: C.
+
+    Returns:
+        float32 (B, H, W, C), 0 or 1, and bool (B, H, W, 1).
+    """
+    labels = ops.cast(labels, "int32")
+    valid = ops.not_equal(labels, nodata)
+    known = ops.expand_dims(ops.where(valid, labels, 0), -1)
+    bits = ops.bitwise_and(known, ops.convert_to_tensor([1 << k for k in range(n_masks)], "int32"))
+    return ops.cast(ops.not_equal(bits, 0), "float32"), ops.expand_dims(valid, -1)
+
+
+def label_targets(labels: Any, classes: ClassScheme) -> tuple[Any, Any]:
+    """Targets and valid pixels of labels of a scheme: one-hot, or masks."""
+    if classes.has_masks:
+        return mask_targets(labels, nodata=classes.nodata, n_masks=classes.n_classes)
+    return one_hot_targets(labels, nodata=classes.nodata, n_classes=classes.n_classes)
 
 
 def safe_log(probabilities: Any) -> Any:

@@ -1,5 +1,5 @@
 """Metrics: how well a map agrees with labels, all from one confusion matrix."""
 
-from training.metrics.confusion import confusion_matrix, scores
+from training.metrics.confusion import confusion_matrix, confusion_of, scores
 
-__all__ = ["confusion_matrix", "scores"]
+__all__ = ["confusion_matrix", "confusion_of", "scores"]

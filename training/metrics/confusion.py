@@ -1,6 +1,7 @@
 """Scores of a segmentation, all from one confusion matrix.
 
-Confusion matrices of tiles, batches, ranks and scenes are added; scores are never averaged.
+Confusion matrices of tiles, batches, ranks and scenes are added; scores are never averaged. Classes
+that exclude each other have one (C, C); masks that may overlap have one (2, 2) each.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ from typing import Any, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
+from polynya.recipe.classes import ClassScheme
+
 
 class Scores(TypedDict):
     """What `scores` returns; arrays are float64 (C,), one value a class."""
 
     accuracy: float
-    """Share of pixels right."""
+    """Share of pixels right; of masks, of pairs of a pixel and a mask."""
     mean_iou: float
     mean_f1: float
     precision: NDArray[np.float64]
@@ -59,6 +62,40 @@ def confusion_matrix(
     return counts.reshape(n_classes, n_classes)
 
 
+def confusion_of(
+    truth: NDArray[np.uint8], predicted: NDArray[np.uint8], classes: ClassScheme
+) -> NDArray[np.int64]:
+    """Count pixels by true and predicted label of a scheme.
+
+    Args:
+        truth: uint8, any shape: labels of the scheme or its nodata.
+        predicted: uint8, the same shape.
+        classes: The scheme.
+
+    Returns:
+        int64 (C, C) of exclusive classes, see `confusion_matrix`. Of masks int64 (C, 2, 2): of each
+        mask, rows whether the truth has it, columns whether the prediction has it. Pixels that are
+        nodata on either side don't count.
+
+    Raises:
+        ValueError: The shapes differ, or a value is neither a label nor nodata.
+    """
+    n = classes.n_labels
+    by_label = confusion_matrix(truth, predicted, n, classes.nodata)
+    if not classes.has_masks:
+        return by_label
+    has = np.arange(n) >> np.arange(classes.n_classes)[:, None] & 1
+    side = np.stack([1 - has, has], axis=1)
+    counts: NDArray[np.int64] = side @ by_label @ side.swapaxes(1, 2)
+    return counts
+
+
+def empty_confusion(classes: ClassScheme) -> NDArray[np.int64]:
+    """What `confusion_of` gives of no pixels."""
+    n = classes.n_classes
+    return np.zeros((n, 2, 2) if classes.has_masks else (n, n), np.int64)
+
+
 def scores(confusion: NDArray[Any]) -> Scores:
     """Accuracy, and precision, recall, F1 and IoU of each class.
 
@@ -70,16 +107,23 @@ def scores(confusion: NDArray[Any]) -> Scores:
     the means are over the classes where the score is defined. NaN too where none is.
 
     Args:
-        confusion: Integer (C, C): rows are the truth, columns the prediction.
+        confusion: Integer (C, C), rows are the truth, columns the prediction; or (C, 2, 2) of masks
+            (`confusion_of`), whose scores are those of what is under the mask.
     """
     confusion = np.asarray(confusion, np.float64)
-    true_positive = np.diag(confusion)
-    false_positive = confusion.sum(axis=0) - true_positive
-    false_negative = confusion.sum(axis=1) - true_positive
+    if confusion.ndim == 3:
+        right = confusion.trace(axis1=1, axis2=2).sum()
+        true_positive = confusion[:, 1, 1]
+        false_positive, false_negative = confusion[:, 0, 1], confusion[:, 1, 0]
+    else:
+        right = confusion.trace()
+        true_positive = np.diag(confusion)
+        false_positive = confusion.sum(axis=0) - true_positive
+        false_negative = confusion.sum(axis=1) - true_positive
     iou = _ratio(true_positive, true_positive + false_positive + false_negative)
     f1 = _ratio(2 * true_positive, 2 * true_positive + false_positive + false_negative)
     return Scores(
-        accuracy=float(_ratio(true_positive.sum(), confusion.sum())),
+        accuracy=float(_ratio(right, confusion.sum())),
         mean_iou=_defined_mean(iou),
         mean_f1=_defined_mean(f1),
         precision=_ratio(true_positive, true_positive + false_positive),

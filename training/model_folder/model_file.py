@@ -162,7 +162,16 @@ def _check_answer(model: keras.Model, path: Path, recipe: Recipe) -> None:
             f" {wanted}; give a model that 'polynya train' wrote."
         )
     sums = answer.sum(axis=-1)
-    if not (np.isfinite(sums).all() and answer.min() >= 0 and _near_one(sums)):
+    if recipe.classes.has_masks:
+        if not (
+            np.isfinite(sums).all() and answer.min() >= 0 and answer.max() <= 1 + _SUM_TOLERANCE
+        ):
+            raise ModelError(
+                f"The model in {path} answers with numbers from {answer.min():g} to"
+                f" {answer.max():g}, not with probabilities; give a model whose last layer is a"
+                " sigmoid with a channel for each mask."
+            )
+    elif not (np.isfinite(sums).all() and answer.min() >= 0 and _near_one(sums)):
         raise ModelError(
             f"The model in {path} answers with numbers from {answer.min():g} to {answer.max():g}"
             f" whose sums per pixel are {sums.min():g} to {sums.max():g}, not with probabilities;"

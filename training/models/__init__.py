@@ -20,6 +20,7 @@ def build_from(
     *,
     input_shape: tuple[int | None, int | None, int],
     n_classes: int,
+    activation: str = "softmax",
     features: Features | None = None,
     dtype: str | None = None,
 ) -> keras.Model:
@@ -29,12 +30,19 @@ def build_from(
         options: Of one family.
         input_shape: As of `build`.
         n_classes: As of `build`.
+        activation: Of the last layer: "softmax" for classes that exclude each other, "sigmoid" for
+            masks.
         features: What stands before its first layer; None: 0..255 becomes 0..1.
         dtype: Keras dtype policy of the layers; default: Keras' own.
     """
     own = options.model_dump(exclude={"name"})
     return _builder(options.name)(
-        input_shape=input_shape, n_classes=n_classes, features=features, dtype=dtype, **own
+        input_shape=input_shape,
+        n_classes=n_classes,
+        activation=activation,
+        features=features,
+        dtype=dtype,
+        **own,
     )
 
 
@@ -69,7 +77,8 @@ def build(
 def _builder(name: str) -> Callable[..., keras.Model]:
     """The function of a family, which has the name of the family and of its module.
 
-    It takes `input_shape`, `n_classes`, `features`, `dtype` and the keys of the family's options.
+    It takes `input_shape`, `n_classes`, `activation`, `features`, `dtype` and the keys of the
+    family's options.
     """
     builder: Callable[..., keras.Model] = getattr(import_module(f"training.models.{name}"), name)
     return builder

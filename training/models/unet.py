@@ -25,6 +25,7 @@ def unet(
     *,
     input_shape: tuple[int | None, int | None, int] = (256, 256, 3),
     n_classes: int = 3,
+    activation: str = "softmax",
     filters: Sequence[int] = PAPER_FILTERS,
     dropout: Sequence[float] = PAPER_DROPOUT,
     stem: int = 1,
@@ -57,6 +58,8 @@ def unet(
         input_shape: Height, width and bands. Height and width may be None; else they must be
             multiples of stem * 2 ** (levels - 1).
         n_classes: Channels of the output.
+        activation: Of the last layer: "softmax" for classes that exclude each other, "sigmoid" for
+            masks that may overlap.
         filters: Filters of each level, the bottleneck last.
         dropout: Dropout rate of each level, the same in encoder and decoder.
         stem: 1 for none, or the patch edge in pixels: 2 or 4.
@@ -88,7 +91,7 @@ def unet(
     Source: O. Ronneberger et al., "U-Net: Convolutional networks for biomedical image
     segmentation", MICCAI 2015; section III-C of the sea-ice workflow paper.
     """
-    _check_arguments(input_shape, n_classes, filters, dropout, stem, brightness_filters)
+    _check_arguments(input_shape, n_classes, activation, filters, dropout, stem, brightness_filters)
     if normalisation not in ("range", "published"):
         raise ValueError(
             "`normalisation` must be 'range' or 'published'. "
@@ -189,7 +192,7 @@ def unet(
 
     # Probabilities are float32 whatever the other layers compute in: the loss takes logarithms.
     outputs = keras.layers.Conv2D(
-        n_classes, 1, activation="softmax", name="probabilities", dtype="float32"
+        n_classes, 1, activation=activation, name="probabilities", dtype="float32"
     )(x)
     return keras.Model(inputs, outputs, name=name)
 
@@ -197,6 +200,7 @@ def unet(
 def _check_arguments(
     input_shape: tuple[int | None, int | None, int],
     n_classes: int,
+    activation: str,
     filters: Sequence[int],
     dropout: Sequence[float],
     stem: int,
@@ -207,8 +211,16 @@ def _check_arguments(
         raise ValueError(
             f"`input_shape` must be (height, width, bands). Received: input_shape={input_shape}"
         )
-    if n_classes < 2:
-        raise ValueError(f"`n_classes` must be at least 2. Received: n_classes={n_classes}")
+    if activation not in ("softmax", "sigmoid"):
+        raise ValueError(
+            f"`activation` must be 'softmax' or 'sigmoid'. Received: activation={activation}"
+        )
+    least = 2 if activation == "softmax" else 1
+    if n_classes < least:
+        raise ValueError(
+            f"`n_classes` must be at least {least}. Received: n_classes={n_classes},"
+            f" activation={activation}"
+        )
     if len(filters) < 2:
         raise ValueError(f"`filters` must have at least 2 levels. Received: filters={filters}")
     if len(dropout) != len(filters):

@@ -43,15 +43,18 @@ MIXED_POLICY = {
 
 @dataclass(frozen=True)
 class LabelCounts:
-    """Pixels of each class on both sides of a split: int64 (C,)."""
+    """Labels on both sides of a split."""
 
     training: NDArray[np.int64]
-    validation: NDArray[np.int64]
+    """Pixels of each class: int64 (C,)."""
+    training_pixels: int
+    """Pixels that have a label."""
+    validation_pixels: int
 
     @property
     def can_validate(self) -> bool:
         """Whether there is anything to score."""
-        return bool(self.validation.any())
+        return self.validation_pixels > 0
 
 
 @dataclass(frozen=True)
@@ -119,10 +122,11 @@ def count_labels(shards: ShardSet, split: Split, recipe: Recipe) -> LabelCounts:
         ShardError: No training tile has a labelled pixel, or a file can't be read.
         RecipeError: The weights of all classes that occur are 0.
     """
-    counts = LabelCounts(shards.class_counts(split.training), shards.class_counts(split.validation))
+    training, pixels = shards.class_counts(split.training)
+    counts = LabelCounts(training, pixels, shards.class_counts(split.validation)[1])
     names = recipe.classes.names
     told = ", ".join(f"{name} {count}" for name, count in zip(names, counts.training, strict=True))
-    if not counts.training.any():
+    if not counts.training_pixels:
         remedy = (
             f"the {len(split.validation)} validation scenes have some, so change the recipe's key"
             " 'seed', 'split.validation' or 'split.group'"
@@ -134,6 +138,12 @@ def count_labels(shards: ShardSet, split: Split, recipe: Recipe) -> LabelCounts:
         raise ShardError(
             f"Not one pixel of the {len(split.training)} training scenes in {shards.folder} has a"
             f" label ({told}), so there is nothing to learn; {remedy}."
+        )
+    if not counts.training.any():
+        raise ShardError(
+            f"Not one pixel of the {len(split.training)} training scenes in {shards.folder} is"
+            f" under a mask ({told}), so there is nothing to learn; label scenes that have some, or"
+            " change the recipe's key 'seed', 'split.validation' or 'split.group'."
         )
     weights = loss_weights(recipe, counts.training)
     if weights is not None and not (counts.training * np.asarray(weights)).any():
@@ -252,6 +262,7 @@ def make_trainer(
         input_shape=(None, None, len(plan.bands)),
         features=make_features(plan, statistics),
         n_classes=recipe.classes.n_classes,
+        activation="sigmoid" if recipe.classes.has_masks else "softmax",
         dtype=MIXED_POLICY[options.precision],
     )
     steps = steps_per_epoch(
@@ -269,17 +280,19 @@ def make_trainer(
         done_share=done_epochs / options.epochs,
     )
     loss = build_loss(options.loss, n_classes=recipe.classes.n_classes, class_weights=class_weights)
-    nodata = recipe.classes.nodata
     seed = rank_seed(recipe, collective.rank, done_steps)
     return Trainer(
         model,
         build_optimizer(options.optimizer, schedule, clip_norm=options.clip_norm),
         collective,
-        nodata=nodata,
+        classes=recipe.classes,
         loss=loss,
         augmentation=[
             *augmentation_layers(
-                options.augment, nodata=nodata, seed=seed, has_gaps=not plan.is_colors
+                options.augment,
+                nodata=recipe.classes.nodata,
+                seed=seed,
+                has_gaps=not plan.is_colors,
             ),
             *filter_layers(options.augment, seed=seed + 3),
         ],
@@ -301,8 +314,8 @@ def make_trainer(
 def loss_weights(recipe: Recipe, counts: NDArray[np.int64]) -> tuple[float, ...] | None:
     """Factor on the loss by class, from the recipe; None for 1.
 
-    Balanced: valid pixels / (classes x pixels of the class), as scikit-learn's 'balanced', and 0
-    for a class without any pixel.
+    Balanced: pixels of all classes / (classes x pixels of the class), as scikit-learn's 'balanced',
+    and 0 for a class without any pixel. Masks alike, with the pixels under each.
 
     Args:
         recipe: Key 'training.class_weights'.

@@ -10,7 +10,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from training.losses.base import Loss, one_hot_targets
+from polynya.recipe.classes import ClassScheme
+from training.losses.base import Loss, label_targets
 from training.ranks.port import Collective
 from training.step.batch_norm import moving_statistics, synchronise
 
@@ -58,7 +59,7 @@ class TrainingStep:
         optimizer: A Keras optimizer, built.
         collective: The ranks.
         loss: What the step makes smaller.
-        nodata: Label code of pixels that don't count.
+        classes: What the labels mean.
         augmentation: Layers on (images, labels).
         options: More.
 
@@ -73,7 +74,7 @@ class TrainingStep:
         collective: Collective,
         *,
         loss: Loss,
-        nodata: int,
+        classes: ClassScheme,
         augmentation: Sequence[keras.layers.Layer],
         options: StepOptions,
     ) -> None:
@@ -86,7 +87,7 @@ class TrainingStep:
         self._loss = loss
         self._optimizer = optimizer
         self._collective = collective
-        self._nodata = nodata
+        self._classes = classes
         self._augmentation = augmentation
         self._options = options
         synchronise(model, collective)
@@ -199,7 +200,7 @@ class TrainingStep:
 
     def _counts(self, labels: Any) -> Any:
         """Valid pixels, and what the loss is a mean over: float64 (2,)."""
-        valid = labels != self._nodata
+        valid = labels != self._classes.nodata
         pixels = tf.reduce_sum(tf.cast(valid, tf.float64))
         if not self._loss.per_image:
             return tf.stack([pixels, pixels])
@@ -209,8 +210,7 @@ class TrainingStep:
     def _own_sums(self, images: Any, labels: Any) -> Any:
         """Sums of the loss over a batch, float32 (size,)."""
         probabilities = tf.cast(self._model(images, training=True), tf.float32)
-        n_classes = probabilities.shape[-1]
-        targets, valid = one_hot_targets(labels, nodata=self._nodata, n_classes=n_classes)
+        targets, valid = label_targets(labels, self._classes)
         return self._loss.sums(targets, probabilities, valid)
 
     def _total_and_gradients(self, images: Any, labels: Any, share: Any) -> tuple[list[Any], Any]:

@@ -12,9 +12,10 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from polynya.errors import ModelError
-from training.losses.base import Loss, one_hot_targets
+from polynya.recipe.classes import ClassScheme
+from training.losses.base import Loss, label_targets
 from training.losses.crossentropy import CrossEntropy
-from training.metrics.confusion import confusion_matrix
+from training.metrics.confusion import confusion_of, empty_confusion
 from training.ranks.port import Collective
 from training.step.batch_norm import average_over_ranks
 from training.step.graph import StepOptions, TrainingStep
@@ -48,7 +49,7 @@ class ValidationResult:
     loss: float
     """Of all of them together; NaN without valid pixels."""
     confusion: NDArray[np.int64]
-    """(C, C): rows are the truth, columns the prediction."""
+    """Of the labels (`training.metrics.confusion.confusion_of`)."""
 
 
 class NotFiniteError(ModelError):
@@ -81,7 +82,7 @@ class Trainer:
         model: From images 0..255 to probabilities.
         optimizer: A Keras optimizer.
         collective: The ranks.
-        nodata: Label code of pixels that don't count.
+        classes: What the labels mean.
         loss: What training makes smaller; None for cross-entropy.
         augmentation: Layers on (images, labels), applied in the step.
         options: What a step does beside the plain gradient.
@@ -94,7 +95,7 @@ class Trainer:
         optimizer: keras.optimizers.Optimizer,
         collective: Collective,
         *,
-        nodata: int,
+        classes: ClassScheme,
         loss: Loss | None = None,
         augmentation: Sequence[keras.layers.Layer] = (),
         options: StepOptions | None = None,
@@ -104,7 +105,7 @@ class Trainer:
         self.optimizer = optimizer
         self.options = options or StepOptions()
         self._collective = collective
-        self._nodata = nodata
+        self._classes = classes
         self._loss = loss or CrossEntropy()
         self._augmentation = tuple(augmentation)
         self._learning_rate_scale = learning_rate_scale
@@ -114,7 +115,7 @@ class Trainer:
             optimizer,
             collective,
             loss=self._loss,
-            nodata=nodata,
+            classes=classes,
             augmentation=self._augmentation,
             options=self.options,
         )
@@ -218,15 +219,12 @@ class Trainer:
         Ranks may have different numbers of batches; sums are exchanged at the end only.
         """
         self.share_statistics()
-        n_classes = int(self.model.output_shape[-1])
-        confusion = np.zeros((n_classes, n_classes), np.int64)
+        confusion = empty_confusion(self._classes)
         sums = np.zeros(self._loss.size)
         for images, labels in batches:
-            codes, own_sums = self._predict_step(images, labels)
+            predicted, own_sums = self._predict_step(images, labels)
             sums += own_sums.numpy()
-            confusion += confusion_matrix(
-                labels.numpy(), codes.numpy(), n_classes, ignore=self._nodata
-            )
+            confusion += confusion_of(labels.numpy(), predicted.numpy(), self._classes)
         confusion = self._collective.sum(confusion)
         sums = self._collective.sum(sums)
         return ValidationResult(self._loss_of(sums, bool(confusion.any())), confusion)
@@ -241,10 +239,17 @@ class Trainer:
     def _validate(self, images: Any, labels: Any) -> tuple[Any, Any]:
         probabilities = self.model(tf.cast(images, tf.float32), training=False)
         probabilities = tf.cast(probabilities, tf.float32)
-        n_classes = probabilities.shape[-1]
-        targets, valid = one_hot_targets(labels, nodata=self._nodata, n_classes=n_classes)
+        targets, valid = label_targets(labels, self._classes)
         sums = self._loss.sums(targets, probabilities, valid)
-        return tf.cast(tf.argmax(probabilities, axis=-1), tf.uint8), sums
+        return _most_probable(probabilities, self._classes), sums
+
+
+def _most_probable(probabilities: Any, classes: ClassScheme) -> Any:
+    """The most probable label of each pixel: uint8 (B, H, W) of float32 (B, H, W, C)."""
+    if not classes.has_masks:
+        return tf.cast(tf.argmax(probabilities, axis=-1), tf.uint8)
+    bits = tf.constant([1 << code for code in classes.codes])
+    return tf.cast(tf.reduce_sum(tf.where(probabilities >= 0.5, bits, 0), axis=-1), tf.uint8)
 
 
 def _step_result(values: NDArray[np.float64]) -> StepResult:

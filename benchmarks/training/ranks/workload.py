@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.common.models import N_CLASSES, plain_unet
+from polynya.recipe.classes import SEA_ICE
 from training.ranks.port import Collective
 
 if TYPE_CHECKING:
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
     from training.step.trainer import Trainer
-
-NODATA = 255
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ def make_trainer(workload: Workload, collective: Collective) -> Trainer:
 
     keras.utils.set_random_seed(0)
     model = build_model(workload)
-    trainer = Trainer(model, keras.optimizers.Adam(1e-4), collective, nodata=NODATA)
+    trainer = Trainer(model, keras.optimizers.Adam(1e-4), collective, classes=SEA_ICE)
     trainer.broadcast()
     return trainer
 

@@ -1,13 +1,12 @@
 """The class scheme."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
 from polynya.recipe.classes import SEA_ICE, ClassScheme, LabelClass
 from polynya.recipe.recipe import Recipe
+from schemes import scheme_of
 
 
 def test_sea_ice_has_the_papers_codes_and_colours():
@@ -49,16 +48,8 @@ def test_ambiguous_schemes_are_refused(codes, names, colors, nodata, problem):
         ClassScheme(name="test", classes=classes, nodata=nodata)
 
 
-def masks(n: int, **rest: Any) -> ClassScheme:
-    colors = [(200, 0, 0), (0, 100, 0), (0, 0, 50), *((9, 9, k) for k in range(20))]
-    classes = tuple(
-        LabelClass(code=k, name=f"mask_{k}", title=f"Mask {k}", color=colors[k]) for k in range(n)
-    )
-    return ClassScheme(name="some masks", kind="masks", classes=classes, **rest)
-
-
 def test_labels_of_masks_have_a_bit_for_each():
-    scheme = masks(3)
+    scheme = scheme_of(3, "masks")
     one = np.array([[True, True, False, True]])
     two = np.array([[True, False, False, True]])
     none = np.zeros((1, 4), np.bool_)
@@ -73,14 +64,14 @@ def test_labels_of_masks_have_a_bit_for_each():
 
 
 def test_one_mask_is_enough_and_eight_are_too_many():
-    assert masks(1).n_labels == 2
-    assert masks(7).n_labels == 128
+    assert scheme_of(1, "masks").n_labels == 2
+    assert scheme_of(7, "masks").n_labels == 128
     with pytest.raises(ValidationError, match="at most 7 masks"):
-        masks(8)
+        scheme_of(8, "masks")
     with pytest.raises(ValidationError, match="also a label"):
-        masks(3, nodata=7)
+        scheme_of(3, "masks", nodata=7)
     with pytest.raises(ValidationError, match="set the key 'kind' to masks"):
-        ClassScheme(name="one", classes=masks(1).classes)
+        ClassScheme(name="one", classes=scheme_of(1, "masks").classes)
 
 
 def test_the_digest_of_older_recipes_stays():

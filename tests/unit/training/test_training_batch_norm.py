@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 
 from polynya.errors import ModelError
+from polynya.recipe.classes import SEA_ICE
 from thread_ranks import ThreadRank, on_ranks
 from training.input.batches import TileSource
 from training.losses.overlap import Overlap
@@ -65,7 +66,7 @@ def _trainer(model: keras.Model, collective: SingleProcess, **options: Any) -> T
         model,
         keras.optimizers.SGD(0.05, momentum=0.9),
         collective,
-        nodata=NODATA,
+        classes=SEA_ICE,
         **options,
     )
 

@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 from polynya.errors import ModelError
+from polynya.recipe.classes import SEA_ICE
 from polynya.recipe.training import AugmentOptions
 from training.augment import augmentation_layers
 from training.input.batches import TileSource
@@ -38,7 +39,7 @@ def _trainer(
         model,
         optimizer,
         SingleProcess(),
-        nodata=255,
+        classes=SEA_ICE,
         loss=loss,
         options=StepOptions(pixels=2048, **options),
     )
@@ -169,7 +170,7 @@ def test_random_states_are_those_of_dropout_and_augmentation() -> None:
     )
     layers = augmentation_layers(AugmentOptions(dihedral=True), nodata=255, seed=1)
     trainer = Trainer(
-        model, keras.optimizers.SGD(0.1), SingleProcess(), nodata=255, augmentation=layers
+        model, keras.optimizers.SGD(0.1), SingleProcess(), classes=SEA_ICE, augmentation=layers
     )
     before = [v.value.numpy() for v in trainer.random_state()]
     assert len(before) == 4

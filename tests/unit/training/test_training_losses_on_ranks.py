@@ -12,8 +12,10 @@ import tensorflow as tf
 
 from polynya.errors import RecipeError
 from polynya.recipe.base import tags_of
+from polynya.recipe.classes import SEA_ICE, ClassScheme
 from polynya.recipe.loss import LossOptions
 from polynya.recipe.recipe import parse_recipe
+from schemes import scheme_of
 from thread_ranks import ThreadRank, on_ranks
 from training.input.batches import TileSource
 from training.losses.registry import build_loss
@@ -56,35 +58,47 @@ def _name(spelling: Any) -> str:
 
 
 every_loss = pytest.mark.parametrize("spelling", SPELLINGS, ids=_name)
+MASKS = scheme_of(3, "masks")
+of_each_kind = pytest.mark.parametrize(
+    ("spelling", "classes"),
+    [(spelling, SEA_ICE) for spelling in SPELLINGS]
+    + [(spelling, MASKS) for spelling in SPELLINGS if _options(spelling).suits_masks],
+    ids=lambda value: value.kind if isinstance(value, ClassScheme) else _name(value),
+)
 
 
-def _source(tiles: slice) -> TileSource:
+def _source(tiles: slice, classes: ClassScheme = SEA_ICE) -> TileSource:
     """Some of six tiles with very different shares of nodata."""
     rng = np.random.default_rng(0)
-    labels = rng.integers(0, 3, (6, 16, 16)).astype(np.uint8)
-    images = (np.stack([labels] * 3, axis=-1) * 90 + rng.integers(0, 60, (6, 16, 16, 3))).astype(
-        np.uint8
-    )
+    labels = rng.integers(0, classes.n_labels, (6, 16, 16)).astype(np.uint8)
+    images = (
+        np.stack([labels % 3] * 3, axis=-1) * 90 + rng.integers(0, 60, (6, 16, 16, 3))
+    ).astype(np.uint8)
     labels[rng.random(labels.shape) < np.reshape(NODATA_SHARES, (6, 1, 1))] = NODATA
     return TileSource(images[tiles], labels[tiles], nodata=NODATA, threads=1)
 
 
-def _model() -> keras.Model:
+def _model(classes: ClassScheme = SEA_ICE) -> keras.Model:
     keras.utils.set_random_seed(0)
-    convolution = keras.layers.Conv2D(3, 3, padding="same", activation="softmax")
+    activation = "sigmoid" if classes.has_masks else "softmax"
+    convolution = keras.layers.Conv2D(3, 3, padding="same", activation=activation)
     return keras.Sequential(
         [keras.Input((None, None, 3)), keras.layers.Rescaling(1 / 255), convolution]
     )
 
 
 def _trainer(
-    spelling: Any, collective: SingleProcess, model: keras.Model | None = None, **options: Any
+    spelling: Any,
+    collective: SingleProcess,
+    model: keras.Model | None = None,
+    classes: ClassScheme = SEA_ICE,
+    **options: Any,
 ) -> Trainer:
     return Trainer(
         model or _model(),
         keras.optimizers.SGD(1.0),
         collective,
-        nodata=NODATA,
+        classes=classes,
         loss=build_loss(_options(spelling), n_classes=3, class_weights=WEIGHTS),
         options=StepOptions(**options),
     )
@@ -98,16 +112,16 @@ def eager() -> Iterator[None]:
     tf.config.run_functions_eagerly(False)
 
 
-def _step(spelling: Any, ranks: int) -> tuple[list[np.ndarray], float, float]:
+def _step(spelling: Any, ranks: int, classes: ClassScheme) -> tuple[list[np.ndarray], float, float]:
     """Gradients, loss and validation loss of one step of six tiles."""
     # Keras draws first weights from one generator of the process, so one model after the other.
-    models = [_model() for _ in range(ranks)]
+    models = [_model(classes) for _ in range(ranks)]
     before = models[0].get_weights()
 
     def task(rank: ThreadRank) -> tuple[list[np.ndarray], float, float]:
         own = 6 // ranks
-        source = _source(slice(rank.rank * own, (rank.rank + 1) * own))
-        trainer = _trainer(spelling, rank, models[rank.rank])
+        source = _source(slice(rank.rank * own, (rank.rank + 1) * own), classes)
+        trainer = _trainer(spelling, rank, models[rank.rank], classes)
         validation = trainer.validate(source.all_batches(2))
         (result,) = trainer.train(source.all_batches(own))
         after = trainer.model.get_weights()
@@ -125,13 +139,15 @@ def _step(spelling: Any, ranks: int) -> tuple[list[np.ndarray], float, float]:
     return results[0]
 
 
-@every_loss
-def test_gradients_of_any_number_of_ranks_are_those_of_one(spelling: Any, eager: None) -> None:
-    gradients, loss, validation = _step(spelling, 1)
+@of_each_kind
+def test_gradients_of_any_number_of_ranks_are_those_of_one(
+    spelling: Any, classes: ClassScheme, eager: None
+) -> None:
+    gradients, loss, validation = _step(spelling, 1, classes)
     assert max(np.abs(g).max() for g in gradients) > 1e-3
     assert loss == pytest.approx(validation, abs=1e-5)
     for ranks in (2, 3):
-        found, other_loss, other_validation = _step(spelling, ranks)
+        found, other_loss, other_validation = _step(spelling, ranks, classes)
         assert other_loss == pytest.approx(loss, abs=1e-5)
         assert other_validation == pytest.approx(validation, abs=1e-5)
         for one, other in zip(gradients, found, strict=True):

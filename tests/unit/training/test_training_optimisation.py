@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 
+from polynya.recipe.classes import SEA_ICE
 from polynya.recipe.optimisation import OptimizerOptions, ScheduleOptions
 from polynya.recipe.recipe import parse_recipe
 from polynya.recipe.training import TrainingOptions
@@ -72,7 +73,7 @@ def _changes(optimizer: Any, clip_norm: float | None = None) -> tuple[Any, Any, 
             model,
             build_optimizer(chosen, schedule, clip_norm=clip_norm),
             SingleProcess(),
-            nodata=255,
+            classes=SEA_ICE,
             options=StepOptions(clip_norm=clip_norm, weight_decay=coupled_decay(chosen)),
         )
         list(trainer.train(source.all_batches(2)))

@@ -252,5 +252,7 @@ def test_files_go_to_the_cache_of_the_user_unless_told(
 def test_class_counts_are_those_of_the_labels(shards: ShardSet) -> None:
     _, labels = shards.load(["scene1", "scene4"], 30)
     expected = [int(np.count_nonzero(labels == code)) for code in range(3)]
-    assert shards.class_counts(["scene1", "scene4"]).tolist() == expected
-    assert shards.class_counts([]).tolist() == [0, 0, 0]
+    counts, pixels = shards.class_counts(["scene1", "scene4"])
+    assert (counts.tolist(), pixels) == (expected, sum(expected))
+    counts, pixels = shards.class_counts([])
+    assert (counts.tolist(), pixels) == ([0, 0, 0], 0)
