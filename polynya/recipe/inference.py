@@ -45,8 +45,9 @@ class InferenceOptions(Options):
     """Prediction of whole scenes."""
 
     window: Annotated[int, Field(ge=1, le=65536)] = 896
-    """Edge in pixels of the largest windows that the model sees, at least `tiles.size`; smaller
-    where that fits a scene better. Larger ones take more memory and less time."""
+    """Edge in pixels of the largest windows that the model sees, at least `tiles.size`; the nearest
+    multiple that the model takes, or smaller where that fits a scene better. Larger ones take more
+    memory and less time."""
     overlap: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0625
     """Share of a window that it has in common with the next one."""
     blend: Blend = "hann"

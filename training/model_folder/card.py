@@ -53,7 +53,7 @@ def model_card(
     kind = "8-bit RGB" if scene.sees_colors else "satellite"
     return f"""# {recipe.model.name} for {classes.name}
 
-Segments {kind} scenes into {classes.n_classes} classes: {", ".join(classes.titles)}.
+{_task_text(kind, classes)}
 Open it with `polynya predict FOLDER SCENE --out DIR`, or in Keras with
 `keras.saving.load_model("model.keras")`: images (B, H, W, {len(scene.seen_bands)}) in, {values},
 of the bands {", ".join(scene.seen_bands)}; probabilities out.{derived}
@@ -75,6 +75,17 @@ Random changes of the training tiles: {", ".join(changes) or "none"}.
 
 {about}
 """
+
+
+def _task_text(kind: str, classes: ClassScheme) -> str:
+    titles = ", ".join(classes.titles)
+    if classes.has_masks:
+        return (
+            f"Finds masks in {kind} scenes, each on its own, so they may overlap: {titles}."
+            if classes.n_classes > 1
+            else f"Finds one mask in {kind} scenes: {titles}."
+        )
+    return f"Segments {kind} scenes into {classes.n_classes} classes: {titles}."
 
 
 def _seen_text(recipe: Recipe) -> str:

@@ -92,17 +92,16 @@ def check_recipe(recipe: Recipe, shards: ShardSet) -> None:
                 " recipe has; label again with this recipe, or copy that section from"
                 f" {shards.folder}/_dataset.json."
             )
+
+
+def seen_size(recipe: Recipe) -> int:
+    """Edge in pixels of what the model sees of a tile.
+
+    It is that of a tile, or the next multiple that the model needs; what is beyond the tile is
+    nodata, as beyond the borders of scenes.
+    """
     multiple = recipe.model.multiple
-    for key, size in (("tiles.size", recipe.tiles.size), ("inference.window", _window(recipe))):
-        if size % multiple:
-            raise RecipeError(
-                f"The recipe's key '{key}' is {size}, but this model needs a multiple of"
-                f" {multiple}; change it or take fewer levels in 'model.filters'."
-            )
-
-
-def _window(recipe: Recipe) -> int:
-    return recipe.inference.window or recipe.tiles.size
+    return -(-recipe.tiles.size // multiple) * multiple
 
 
 def recipe_split(shards: ShardSet, recipe: Recipe) -> Split:
@@ -208,7 +207,7 @@ def open_sources(
     threads: int,
 ) -> list[BatchSource]:
     """Tiles of some parts of the scenes, where the recipe's section 'training.input' wants them."""
-    options, size = recipe.training.input, recipe.tiles.size
+    options, size = recipe.training.input, seen_size(recipe)
     if options.cache == "none":
         found = [together(collective, partial(shards.row_groups, scenes)) for scenes in parts]
         return [
@@ -305,7 +304,7 @@ def make_trainer(
             pixels=collective.size
             * options.accumulate
             * options.batch_size
-            * (1 if loss.per_image else recipe.tiles.size**2),
+            * (1 if loss.per_image else seen_size(recipe) ** 2),
         ),
         learning_rate_scale=schedule.scale,
     )

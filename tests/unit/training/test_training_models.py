@@ -53,6 +53,11 @@ def test_every_family_builds_for_any_bands_and_sizes_and_is_saved(
         assert found.shape == (*images.shape[:3], n_classes)
         assert found.dtype == np.float32
         assert found.sum(axis=-1) == pytest.approx(1.0, abs=1e-5)
+    shape = (None, None, bands)
+    model = build_from(options, input_shape=shape, n_classes=1, activation="sigmoid")
+    found = np.asarray(model(images))
+    assert found.shape == (*images.shape[:3], 1)
+    assert 0 < found.min() <= found.max() < 1
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
     assert (np.asarray(again(images)) == found).all()

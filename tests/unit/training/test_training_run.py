@@ -204,17 +204,21 @@ def test_shards_made_with_other_label_options_are_refused(tmp_path: Path) -> Non
     assert "another section 'label'" in str(error)
 
 
-def test_tiles_that_the_model_cannot_halve_often_enough_are_refused(tmp_path: Path) -> None:
-    filters, dropout = [2] * 7, [0.0] * 7
-    error = _refused(tmp_path, _recipe(model={"filters": filters, "dropout": dropout}))
-    assert isinstance(error, RecipeError)
-    assert "multiple of 64" in str(error)
-
-
-def test_windows_that_the_model_cannot_halve_often_enough_are_refused(tmp_path: Path) -> None:
-    error = _refused(tmp_path, _recipe(inference={"window": 99}))
-    assert isinstance(error, RecipeError)
-    assert "'inference.window' is 99" in str(error)
+@pytest.mark.slow
+def test_tiles_of_a_size_that_the_model_cannot_halve_are_filled_up(tmp_path: Path) -> None:
+    # Four levels need multiples of 8, so tiles of 36 pixels become 40, of which 4 are nodata.
+    recipe = _recipe(
+        tiles={"size": 36},
+        model={"filters": [2] * 4, "dropout": [0.0] * 4},
+        inference={"window": 99},
+        training={"epochs": 1},
+    )
+    write_tiny_shards(tmp_path / "shards", recipe, size=72)
+    summary = _train(tmp_path, recipe)
+    steps = list(csv.DictReader((summary.folder / "steps.csv").read_text().splitlines()))
+    assert sum(int(row["valid_pixels"]) for row in steps) == 12 * 36 * 36
+    metrics = json.loads((summary.folder / "metrics.json").read_text())
+    assert np.sum(metrics["validation"]["confusion"]) == 4 * 36 * 36
 
 
 @pytest.mark.slow
