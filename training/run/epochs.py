@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from training.model_folder.training_log import EpochRecord, StepRecord, Training
 from training.optimisation.schedules import epochs_since_best, plateau_drops
 from training.ranks.port import Collective
 from training.run.build import TrainingData
+from training.run.listener import Listener
 from training.run.model_writer import ModelWriter
 from training.step.trainer import NotFiniteError, StepResult, Trainer, ValidationResult
 
@@ -41,6 +42,7 @@ class Run:
         collective: The ranks.
         checkpoint: Where to go on; its arrays on rank 0 only. None begins at the start.
         tile_names: What to call training tiles in messages, by their indices.
+        listeners: What else follows the training, on rank 0.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Run:
         collective: Collective,
         checkpoint: Checkpoint | None,
         tile_names: Callable[[list[int]], list[str]],
+        listeners: Sequence[Listener] = (),
     ) -> None:
         self.folder = folder
         self.recipe = recipe
@@ -63,7 +66,9 @@ class Run:
         self.held = ExitStack()
         """What the run holds until `train` ends, such as the lock of its folder."""
         self.is_first = collective.rank == 0
-        self.writer = ModelWriter(folder, recipe, data, trainer.model)
+        self.listeners: tuple[Listener, ...] = ()
+        if self.is_first:
+            self.listeners = (ModelWriter(folder, recipe, data, trainer.model), *listeners)
         self.position = Position()
         self.best_weights: Arrays = []
         self.step_tiles = self.options.batch_size * self.options.accumulate
@@ -85,6 +90,8 @@ class Run:
             OutputError: Something can't be written; only this rank raises it.
         """
         with self.held:
+            for listener in self.listeners:
+                listener.start(self.position)
             return self._train(wants_stop)
 
     def _train(self, wants_stop: Callable[[], bool]) -> TrainingSummary:
@@ -102,7 +109,8 @@ class Run:
             if self.position.started_from:
                 about["started_from"] = self.position.started_from
             about["best_epoch"] = str(best_epoch)
-            self.writer.finish(self.position, self.best_weights, about)
+            for listener in self.listeners:
+                listener.end(self.position, self.best_weights, about)
         self.collective.barrier()
         return TrainingSummary(self.folder, best_epoch, tuple(history), digest, size)
 
@@ -160,9 +168,10 @@ class Run:
 
     def _note_step(self, result: StepResult) -> None:
         position, tiles = self.position, len(self.data.training)
-        position.steps.append(
-            StepRecord(len(position.steps) + 1, position.epoch + 1, result.loss, result.pixels)
-        )
+        record = StepRecord(len(position.steps) + 1, position.epoch + 1, result.loss, result.pixels)
+        position.steps.append(record)
+        for listener in self.listeners:
+            listener.step(record)
         position.epoch_steps += 1
         position.epoch_tiles += self.step_tiles * self.collective.size
         position.epoch_tiles = min(position.epoch_tiles, tiles)
@@ -212,9 +221,8 @@ class Run:
         if self.is_first:
             if is_best:
                 self.best_weights = self.trainer.model.get_weights()
-                self.writer.write_best(position)
-            self.writer.write_tables(position)
-            self.writer.print_epoch(record, is_best)
+            for listener in self.listeners:
+                listener.epoch(position, record, is_best)
         every = options.checkpoints.every_epochs
         if every is not None and record.epoch % every == 0:
             self._save_checkpoint()
@@ -237,7 +245,8 @@ class Run:
         """Every rank must call it: random states come from all."""
         random_states = self.collective.gather(_values(self.trainer.random_state()))
         if self.is_first:
-            self.writer.write_tables(self.position)
+            for listener in self.listeners:
+                listener.checkpoint(self.position)
             checkpoint = Checkpoint(
                 position=self.position,
                 recipe=self.recipe,
@@ -252,9 +261,9 @@ class Run:
         self.position, self.best_weights = checkpoint.position, checkpoint.best_weights
         model = self.trainer.model
         if self.best_weights:
-            # A later epoch, which is undone now, may have left a better one.
             model.set_weights(self.best_weights)
-            self.writer.write_best(self.position)
+            for listener in self.listeners:
+                listener.resume(self.position)
         if self.is_first:
             _assign(self.trainer.state(), checkpoint.state)
             console.print(f"Going on after step {len(self.position.steps)}", soft_wrap=True)

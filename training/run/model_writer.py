@@ -19,14 +19,15 @@ from training.model_folder.card import model_card
 from training.model_folder.checkpoints import Arrays, Position
 from training.model_folder.training_log import EpochRecord
 from training.run.build import TrainingData
+from training.run.listener import Listener
 
 _FEW_STEPS = 100
 """Even small networks need some hundreds."""
 _LEAST_RECALL = 0.01
 
 
-class ModelWriter:
-    """The files of one model, but for its checkpoints.
+class ModelWriter(Listener):
+    """The files of one model, but for its checkpoints; and a line for each epoch.
 
     Args:
         folder: Of the model.
@@ -43,12 +44,18 @@ class ModelWriter:
         self._data = data
         self._model = model
 
-    def write_best(self, position: Position) -> None:
-        """Save the model as it is now, with the scores of the best epoch."""
-        model_folder.save_model(self._folder, self._model, self._recipe)
-        model_folder.write_json(self._folder / model_folder.METRICS_FILE, position.best_metrics)
+    def epoch(self, position: Position, record: EpochRecord, is_best: bool) -> None:
+        """Save the model if it is the best, write history.csv and steps.csv, print a line."""
+        if is_best:
+            self._write_best(position)
+        self.checkpoint(position)
+        self._print(record, is_best)
 
-    def write_tables(self, position: Position) -> None:
+    def resume(self, position: Position) -> None:
+        """Save the best model: an epoch that is undone may have left another one."""
+        self._write_best(position)
+
+    def checkpoint(self, position: Position) -> None:
         """Write history.csv and steps.csv; each only if it has a row."""
         for name, rows in (
             (model_folder.HISTORY_FILE, position.history),
@@ -57,8 +64,11 @@ class ModelWriter:
             if rows:
                 model_folder.write_csv(self._folder / name, rows)
 
-    def print_epoch(self, record: EpochRecord, is_best: bool) -> None:
-        """Say what an epoch reached."""
+    def _write_best(self, position: Position) -> None:
+        model_folder.save_model(self._folder, self._model, self._recipe)
+        model_folder.write_json(self._folder / model_folder.METRICS_FILE, position.best_metrics)
+
+    def _print(self, record: EpochRecord, is_best: bool) -> None:
         line = f"Epoch {record.epoch}/{self._recipe.training.epochs}: loss {record.loss:.4f}"
         if self._data.split.validation:
             line += (
@@ -70,18 +80,13 @@ class ModelWriter:
             speed += f", {100 * record.waiting_share:.0f} % waiting for other ranks"
         console.print(f"{line}; {speed}", soft_wrap=True)
 
-    def finish(self, position: Position, weights: Arrays, about: Mapping[str, str]) -> None:
-        """Write what a finished model has more; its checkpoints go.
-
-        Args:
-            position: At the end.
-            weights: Of the best epoch.
-            about: For provenance.json, beside what every product has.
+    def end(self, position: Position, best_weights: Arrays, about: Mapping[str, str]) -> None:
+        """Write the files of a finished model, then delete its checkpoints.
 
         Raises:
             ModelError: The model's file can't be opened, or has other weights; checkpoints stay.
         """
-        _check_model(self._folder, weights)
+        _check_model(self._folder, best_weights)
         split = self._data.split
         model_folder.write_json(
             self._folder / model_folder.SPLIT_FILE,

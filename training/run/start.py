@@ -39,6 +39,7 @@ from training.run.build import (
     recipe_split,
 )
 from training.run.epochs import Run
+from training.run.listener import Listener
 from training.step.trainer import Trainer
 
 MAY_CHANGE = {"training", "inference", "acquire"}
@@ -64,6 +65,7 @@ def start_run(
     start_from: str | Path | None = None,
     overwrite: bool = False,
     resume: bool = False,
+    listeners: Sequence[Listener] = (),
 ) -> Run:
     """Read the data, build the model and take its folder until the run has trained.
 
@@ -76,6 +78,7 @@ def start_run(
         start_from: Folder of a model to begin with the weights of, unless a checkpoint goes on.
         overwrite: Replace a finished model, or one that isn't finished.
         resume: Go on from the last checkpoint, if there is one.
+        listeners: What follows the training beside the writer of the model, on rank 0.
 
     Raises:
         PolynyaError: Shards, recipe or output can't be used; every rank raises the same.
@@ -152,7 +155,7 @@ def start_run(
         if timeline is not None and collective.size > 1:
             held.enter_context(_recorded(collective, folder.absolute() / timeline))
         names = partial(tile_names, shards, data.split.training)
-        run = Run(folder, recipe, data, trainer, collective, checkpoint, names)
+        run = Run(folder, recipe, data, trainer, collective, checkpoint, names, listeners)
         if first is not None and checkpoint is None:
             run.position.started_from = first.digest
         run.held = held.pop_all()
