@@ -126,7 +126,7 @@ pack: setup ## Pack the environments and the code of the Spark jobs for clusters
 	python deploy/setup/pack.py label predict
 
 .PHONY: lock
-lock: setup ## Resolve the packages of setup.cfg anew and lock them by hash
+lock: setup ## Resolve the packages of setup.cfg again and lock them by hash
 	uv pip compile --quiet --upgrade setup.cfg $(foreach extra,$(LOCKED_EXTRAS),--extra $(extra)) \
 		--python-version 3.11 --generate-hashes --output-file requirements/lock.txt
 	$(MAKE) --no-print-directory lock-packs

@@ -1,7 +1,7 @@
 # What the scripts of deploy/ share; sourced by them, with bash.
 #
 # A script states its settings, calls `run` for every command that changes something, and `fail` for
-# what the user can mend. With dry_run=yes, `run` prints the command and runs nothing.
+# what the user can fix. With dry_run=yes, `run` prints the command and runs nothing.
 # shellcheck shell=bash
 
 set -euo pipefail

@@ -1,4 +1,4 @@
-"""Errors that a user can mend.
+"""Errors that a user can fix.
 
 Each message is one sentence that names the file or key, what is wrong with it and the remedy. The
 command line prints the sentence without a traceback and exits with `EXIT_CODE`.
@@ -21,7 +21,7 @@ def failed_of(failed: int, scenes: int) -> str:
 
 
 class PolynyaError(Exception):
-    """Base of all errors that the user, not the developer, can mend."""
+    """Base of all errors that the user, not the developer, can fix."""
 
 
 class RecipeError(PolynyaError):

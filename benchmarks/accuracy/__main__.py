@@ -61,7 +61,7 @@ def accuracy(
 ) -> None:
     """Train models on clear scenes and score them, and filters, on scenes under another sky.
 
-    What is done already stays: scenes, shards, finished models, scores of scenes. To begin anew,
+    What is done already stays: scenes, shards, finished models, scores of scenes. To begin again,
     remove the folder.
     """
     specs = list_specs(choose_sets(sets), split, sites, quick, all_sets=not sets)

@@ -50,7 +50,7 @@ def run(command: Sequence[str], log: Path | None = None, **variables: str) -> No
         last = log.read_text(encoding="utf-8").splitlines()[-_LINES_TOLD:]
         where = "\n".join([f"at the end of {log}:", *last])
     raise CommandFailedError(
-        f"This ended with code {done.returncode}: {text}; mend what it says {where}"
+        f"This ended with code {done.returncode}: {text}; fix what it says {where}"
     )
 
 

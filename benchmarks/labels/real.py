@@ -1,7 +1,7 @@
 """What the methods do to real scenes, whose truth nobody knows: shares of classes, and pictures.
 
 One Sentinel-2 scene under a clear sky shows what a filter spoils. Two MODIS scenes of one place on
-two days, the first clear and the second under cloud, show what it mends: ice drifts in a day, so
+two days, the first clear and the second under cloud, show what it fixes: ice drifts in a day, so
 pixels don't compare, but the shares of the classes over the same stretch of sea should.
 """
 

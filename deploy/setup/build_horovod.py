@@ -255,7 +255,7 @@ def _build(mpi: Mpi, work: Path) -> Path:
     }
     run(
         [python, "setup.py", "bdist_wheel"],
-        "Horovod did not compile: mend what the lines above name, then run `make setup` again.",
+        "Horovod did not compile: fix what the lines above name, then run `make setup` again.",
         cwd=source,
         env=env,
         each_line=_percent_printer(),

@@ -71,7 +71,7 @@ def check_backend(options: InferenceOptions) -> None:
 def _keras(model: keras.Model, precision: str) -> Forward:
     if precision == "bfloat16":
         model = in_bfloat16(model)
-    # XLA compiles for every shape of batch anew and, on CPU, gives slower convolutions.
+    # XLA compiles for every shape of batch again and, on CPU, gives slower convolutions.
     model.jit_compile = False
 
     def forward(images: Image) -> NDArray[np.float32]:

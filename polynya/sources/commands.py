@@ -38,7 +38,7 @@ InPlace = Annotated[
 ]
 OnlyList = Annotated[bool, typer.Option("--list", help="Print what there is and write nothing.")]
 Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Make scenes anew that are there already.")
+    bool, typer.Option("--overwrite", help="Make scenes again that are there already.")
 ]
 
 

@@ -2,8 +2,8 @@
 
 Each layer takes (images, labels), float32 (B, H, W, bands) with values 0..255 and integer
 (B, H, W), and returns the same; geometry also takes values of other bands, NaN where missing.
-Everything is drawn anew for each tile of each batch. Only `keras` is used, so the layers run on any
-back end, on the device, inside the training step.
+Everything is drawn again for each tile of each batch. Only `keras` is used, so the layers run on
+any back end, on the device, inside the training step.
 """
 
 from __future__ import annotations

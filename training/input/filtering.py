@@ -18,7 +18,7 @@ Tiles = NDArray[np.float32]
 
 
 class TileFilter(keras.layers.Layer):
-    """The filter over some of the tiles, drawn anew for each batch. Labels stay.
+    """The filter over some of the tiles, drawn again for each batch. Labels stay.
 
     It runs on the processor, where the other layers run on the device.
 

@@ -85,7 +85,7 @@ class ValidationTiles:
             )
 
     def _rebatch(self, parts: Iterator[Pixels], batch_size: int) -> Iterator[tuple[Any, Any]]:
-        """Batches of one size, as each size is compiled anew."""
+        """Batches of one size, as each size is compiled again."""
         held: list[Pixels] = []
         for images, labels in parts:
             held += zip(images, labels, strict=True)

@@ -190,7 +190,7 @@ def plateau_drops(values: Sequence[float], patience: int) -> int:
 
     Args:
         values: One an epoch, greater is better.
-        patience: Epochs; after a drop, counting begins anew.
+        patience: Epochs; after a drop, counting begins again.
     """
     drops, waited, best = 0, 0, math.nan
     for value in values:

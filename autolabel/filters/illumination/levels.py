@@ -46,7 +46,7 @@ def levels_of(profile: Profile, classes: ClassScheme = SEA_ICE) -> Levels:
         raise RecipeError(
             f"The recipe key 'label.profile' ('{profile.name}') has its darkest class up to value"
             f" {dark} and its brightest from {bright}, but the method 'illumination' needs water"
-            f" below {_BRIGHTEST_WATER} and snow above {_DARKEST_ICE}; mend the ranges or"
+            f" below {_BRIGHTEST_WATER} and snow above {_DARKEST_ICE}; fix the ranges or"
             " set 'label.method' to 'none'."
         )
     return Levels(dark=float(dark), bright=float(bright))

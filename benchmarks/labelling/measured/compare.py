@@ -65,7 +65,7 @@ def run_pipelines(
     if counts[PUBLISHED.name] != counts[SAME_FILTER.name]:
         raise CommandFailedError(
             f"With the same filter {PUBLISHED.name} counts {dict(counts[PUBLISHED.name])} pixels,"
-            f" {SAME_FILTER.name} {dict(counts[SAME_FILTER.name])}; mend the one that is wrong."
+            f" {SAME_FILTER.name} {dict(counts[SAME_FILTER.name])}; fix the one that is wrong."
         )
     turns = [
         (number, PIPELINES[(number + i) % len(PIPELINES)], chosen)

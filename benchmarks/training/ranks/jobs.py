@@ -95,7 +95,7 @@ class Job:
 
     def _why(self, what: str) -> str:
         last = self._log.read_text(encoding="utf-8", errors="replace")[-_LETTERS_TOLD:]
-        return f"{what}; mend what they say:\n{last}"
+        return f"{what}; fix what they say:\n{last}"
 
     def tell(self, order: Workload | int) -> None:
         """Tell every rank to load a workload, or to run so many steps after one more."""

@@ -173,7 +173,7 @@ def _find_band(wanted: str, known: dict[str, Any], uri: str) -> tuple[str, str]:
         if band_id in known:
             return band_id, band.name if band else wanted
     raise SceneError(
-        f"{uri} has no band '{wanted}' (it has {', '.join(known)}); mend acquire.bands in the"
+        f"{uri} has no band '{wanted}' (it has {', '.join(known)}); fix acquire.bands in the"
         " recipe."
     )
 

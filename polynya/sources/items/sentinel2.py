@@ -77,7 +77,7 @@ def require_band(name: str) -> BandName:
     if band is None:
         known = ", ".join(f"{band.name} ({band.common})" for band in BANDS)
         raise SourceError(
-            f"Sentinel-2 has no band '{name}'; mend acquire.bands in the recipe (known: {known})."
+            f"Sentinel-2 has no band '{name}'; fix acquire.bands in the recipe (known: {known})."
         )
     return band
 

@@ -182,7 +182,7 @@ def _band(
     found = [images[key] for key in sorted(images) if key.split("_")[0] == name.name]
     if not found:
         raise SceneError(
-            f"{product.uri} has no band {name.name} ({name.common}); mend acquire.bands in the"
+            f"{product.uri} has no band {name.name} ({name.common}); fix acquire.bands in the"
             " recipe or leave the product out."
         )
     scale, offset = 1.0, 0.0

@@ -86,7 +86,7 @@ def _find_asset(item: Any, name: str, known: sentinel2.BandName | None, uri: str
             if wanted & {str(one).lower() for one in names}:
                 return asset
     raise SceneError(
-        f"{uri} has no band '{name}' (its assets: {', '.join(item.assets)}); mend acquire.bands in"
+        f"{uri} has no band '{name}' (its assets: {', '.join(item.assets)}); fix acquire.bands in"
         " the recipe or leave the item out."
     )
 

@@ -199,7 +199,7 @@ def test_predict_writes_the_products_that_are_asked_for(model, write_scene, tmp_
     run(*options, "--products", "all", "--cell", "200", "--overwrite")
     assert {p.name: p.read_bytes() for p in out.iterdir()} == before
 
-    # With another cell the scene is done anew, and what isn't asked for goes.
+    # With another cell the scene is done again, and what isn't asked for goes.
     assert "1 scenes mapped" in run(*options, "--products", "concentration").stdout
     assert sorted(p.name for p in out.glob("site*")) == [
         "site.json", "site.png", "site.tif", "site_concentration.tif",

@@ -51,7 +51,7 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> typer.Typer:
         typer.echo(f"{report.folder.name} {of.rows} {of.columns} {of.bands} {name}")
 
     def fail(report: Report) -> None:
-        raise PolynyaError("it is broken; mend it")
+        raise PolynyaError("it is broken; fix it")
 
     return cli.make_app("room", sizes, fail, default=default)
 
@@ -69,7 +69,7 @@ def test_a_dataclass_is_options_and_a_report_is_a_folder(app: typer.Typer, tmp_p
 def test_an_error_is_a_sentence(app: typer.Typer) -> None:
     done = CliRunner().invoke(app, ["fail"])
     assert done.exit_code == 1
-    assert "Error: it is broken; mend it" in done.output
+    assert "Error: it is broken; fix it" in done.output
 
 
 def test_names_come_in_their_own_order_and_unknown_ones_are_told() -> None:

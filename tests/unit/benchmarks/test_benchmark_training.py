@@ -267,7 +267,7 @@ def test_a_rank_does_what_it_is_told():
 
 def test_ranks_that_end_are_told_with_what_they_said():
     with (
-        pytest.raises(JobFailedError, match="(?s)didn't start; mend what they say:.*no_such_home"),
+        pytest.raises(JobFailedError, match="(?s)didn't start; fix what they say:.*no_such_home"),
         start_job("alone", [0], PYTHONHOME="/no_such_home"),
     ):
         pass
@@ -282,7 +282,7 @@ def test_a_rank_that_ends_is_told_and_nothing_is_left_running(tmp_path):
         job._ranks[0] = ours
         job.tell(1)
         theirs.close()
-        with pytest.raises(JobFailedError, match="A rank ended; mend.*\nKilled by the kernel."):
+        with pytest.raises(JobFailedError, match="A rank ended; fix.*\nKilled by the kernel."):
             job.answers()
         with pytest.raises(JobFailedError, match="A rank ended"):
             job.tell(1)

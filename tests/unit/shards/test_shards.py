@@ -98,7 +98,7 @@ def test_the_manifest_comes_back_as_it_was_written(tmp_path):
     folder = start_dataset(tmp_path / "out", Recipe())
     results = [
         SceneResult("a", "a, b.tif", "done", tiles=3, labelled=2, nodata=1, veiled_pixels=0),
-        SceneResult("b", "b.tif", "failed", 'It is "broken", mend it.', tiles=2, failed=2),
+        SceneResult("b", "b.tif", "failed", 'It is "broken", fix it.', tiles=2, failed=2),
     ]
     finish_dataset(folder, results)
     assert read_manifest(folder) == results

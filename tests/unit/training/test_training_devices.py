@@ -43,7 +43,7 @@ def _page_faults(how: str) -> int:
 
 
 def test_freed_memory_is_there_for_the_next_step():
-    # Without, the system takes it back and clears it anew: 4 x 96 MiB in pages of 4 KiB or 2 MiB.
+    # Without, the system takes it back and clears it again: 4 x 96 MiB in pages of 4 KiB or 2 MiB.
     assert _page_faults("keep") < 100 < _page_faults("leave")
 
 
