@@ -16,11 +16,11 @@ from rasterio.transform import from_origin
 
 from autolabel.run import label_scenes
 from autolabel.tasks import Job
+from helpers.programs.spark_cluster import BIN, Cluster
 from polynya.recipe.recipe import Recipe
 from polynya.scenes.finding import SceneRef
 from polynya.shards.lifecycle import finish_dataset, start_dataset
 from polynya.storage.folder import Folder
-from spark_cluster import BIN, Cluster
 
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 

@@ -11,9 +11,9 @@ import pytest
 import rasterio
 from conftest import ice_image
 
-from inference_models import make_recipe, save_threshold_model
-from launch import launch
-from spark_cluster import SECONDS, Cluster, wait_for
+from helpers.maps.inference_models import make_recipe, save_threshold_model
+from helpers.programs.launch import launch
+from helpers.programs.spark_cluster import SECONDS, Cluster, wait_for
 
 JOB = "inference/job.py"
 LARGE = 5000

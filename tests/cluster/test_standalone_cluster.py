@@ -13,8 +13,8 @@ import pytest
 import rasterio
 from conftest import ice_image
 
-from shard_files import checksums, manifest
-from spark_cluster import SECONDS, Cluster, wait_for
+from helpers.programs.spark_cluster import SECONDS, Cluster, wait_for
+from helpers.shards.shard_files import checksums, manifest
 
 JOB = "autolabel/job.py"
 SCENES = 12

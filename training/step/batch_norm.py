@@ -53,7 +53,7 @@ def synchronise(model: keras.Model, collective: Collective) -> None:
 
     They stay Keras' own layers, which any Keras loads; only what they ask for the moments of a
     batch, a method of Keras' that is its own affair, is replaced in this model.
-    `tests/unit/training/test_training_batch_norm.py` would notice if Keras asked no more.
+    `tests/unit/training/step/test_training_batch_norm.py` would notice if Keras asked no more.
     """
     for layer in batch_normalisations(model):
         if layer.synchronized:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import psutil
 
-from launch import launch
+from helpers.programs.launch import launch
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 BIN = Path(sys.executable).parent
 SECONDS = 300.0
 

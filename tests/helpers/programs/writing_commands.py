@@ -19,7 +19,7 @@ from rasterio.transform import from_origin
 from typer.testing import CliRunner
 
 from autolabel import label_image
-from inference_models import make_recipe, save_threshold_model
+from helpers.maps.inference_models import make_recipe, save_threshold_model
 from polynya.cli import build_app
 from polynya.recipe.recipe import Recipe
 

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from rasterio.io import MemoryFile
 from rasterio.transform import Affine
 
-from web_server import Answer, Request, WebServer
+from helpers.servers.web_server import Answer, Request, WebServer
 
 MAX_REQUEST_BYTES = 50_331_648
 TOKEN = "the-token"

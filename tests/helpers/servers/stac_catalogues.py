@@ -9,7 +9,7 @@ import rasterio
 from rasterio.shutil import copy
 from rasterio.transform import from_origin
 
-from web_server import Answer
+from helpers.servers.web_server import Answer
 
 EDGE = 1024
 

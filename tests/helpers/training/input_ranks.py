@@ -1,6 +1,6 @@
 """One rank of a test: opens the tiles of shards and tells which it sees in an epoch.
 
-python tests/helpers/input_ranks.py SHARDS FOLDER CACHE...
+python tests/helpers/training/input_ranks.py SHARDS FOLDER CACHE...
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import yaml
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 BIN = Path(sys.executable).parent
 
 LAUNCHERS = {

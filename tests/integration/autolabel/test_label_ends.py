@@ -15,8 +15,8 @@ import psutil
 import pytest
 from conftest import ice_image
 
-from launch import launch
-from shard_files import checksums, manifest
+from helpers.programs.launch import launch
+from helpers.shards.shard_files import checksums, manifest
 
 BIN = Path(sys.executable).parent
 MARK = "POLYNYA_TEST_MARK"

@@ -13,9 +13,9 @@ import pyarrow.dataset as ds
 import pytest
 from conftest import ice_image
 
-from launch import launch
+from helpers.programs.launch import launch
+from helpers.shards.shard_files import checksums, manifest
 from polynya.shards.dataset import open_shards
-from shard_files import checksums, manifest
 
 ROOT = Path(__file__).parents[3]
 BIN = Path(sys.executable).parent

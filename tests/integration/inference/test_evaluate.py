@@ -12,8 +12,8 @@ import rasterio
 from conftest import ice_image
 
 from autolabel import label_image
-from inference_commands import names, rows, run
-from inference_models import make_recipe, save_threshold_model
+from helpers.maps.inference_commands import names, rows, run
+from helpers.maps.inference_models import make_recipe, save_threshold_model
 
 
 @pytest.fixture(scope="module")

@@ -17,14 +17,14 @@ from conftest import ice_image
 from rio_cogeo import cog_validate
 
 from autolabel import label_image
-from inference_commands import names, rows, run
-from inference_models import make_recipe, save_threshold_model
-from launch import launch
+from helpers.maps.inference_commands import names, rows, run
+from helpers.maps.inference_models import make_recipe, save_threshold_model
+from helpers.maps.stac_validator import validate_folder
+from helpers.programs.launch import launch
 from polynya.provenance import file_digest
 from polynya.recipe.overrides import resolve
 from polynya.scenes.identity import scene_digest
 from polynya.scenes.reading import open_scene
-from stac_validator import validate_folder
 from training.model_folder.folder import load_model
 
 

@@ -18,10 +18,10 @@ import rasterio.shutil
 from conftest import ice_image
 
 from autolabel import label_image
+from helpers.maps.inference_commands import names, rows, run
+from helpers.maps.inference_models import make_recipe, save_threshold_model
 from inference.products.class_map import read_map
 from inference.run import scene as products
-from inference_commands import names, rows, run
-from inference_models import make_recipe, save_threshold_model
 from polynya.native import import_apart
 from polynya.storage.files import write_text
 from polynya.storage.locks import LOCK_FILE, locked

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from conftest import HereEngine, ice_image
 
+from helpers.maps.inference_commands import names
+from helpers.maps.inference_models import make_recipe, save_unet
 from inference.predict import parts
 from inference.predict.parts import Part, read_parts, scene_parts
 from inference.predict.predict import open_model, predict_scene
 from inference.run import large_scenes as large
 from inference.run.options import MapOptions
 from inference.run.scenes import map_scenes
-from inference_commands import names
-from inference_models import make_recipe, save_unet
 from polynya.errors import OutputError, ScenesFailedError
 from polynya.scenes.reading import open_scene
 

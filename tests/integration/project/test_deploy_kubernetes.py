@@ -21,8 +21,8 @@ import kubernetes_validate
 import pyspark
 import pytest
 
-from deploy_clone import BIN, ROOT, make_clone
-from launch import launch
+from helpers.programs.deploy_clone import BIN, ROOT, make_clone
+from helpers.programs.launch import launch
 
 ENTRYPOINT = str(ROOT / "deploy/container/entrypoint.sh")
 SPARK_HOME = str(Path(pyspark.__file__).parent)

@@ -16,8 +16,8 @@ import pytest
 
 import build_horovod
 import pack
-from deploy_clone import BIN, ROOT, make_clone
-from launch import launch
+from helpers.programs.deploy_clone import BIN, ROOT, make_clone
+from helpers.programs.launch import launch
 from polynya.shards.dataset import open_shards
 
 SPARK_HOME = str(Path(pyspark.__file__).parent)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from helpers.programs.writing_commands import COMMANDS, PROGRAM, Inputs, make_inputs, run_command
 from polynya.storage.ownership import LEDGER_FILE
-from writing_commands import COMMANDS, PROGRAM, Inputs, make_inputs, run_command
 
 
 @pytest.fixture(scope="module")

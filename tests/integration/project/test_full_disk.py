@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from helpers.programs.writing_commands import COMMANDS, Inputs, make_inputs, run_command
 from polynya.storage.ownership import LEDGER_FILE, is_whole
-from writing_commands import COMMANDS, Inputs, make_inputs, run_command
 
 
 @pytest.fixture(scope="module")

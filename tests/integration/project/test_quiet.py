@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 from conftest import WriteScene, ice_image
 
-from inference_models import make_recipe, save_threshold_model, save_unet
-from launch import launch
+from helpers.maps.inference_models import make_recipe, save_threshold_model, save_unet
+from helpers.programs.launch import launch
+from helpers.shards.tiny_shards import write_tiny_shards
+from helpers.training.ranks import BIN, ROOT, model_arguments
 from polynya.recipe.recipe import parse_recipe
-from ranks import BIN, ROOT, model_arguments
-from tiny_shards import write_tiny_shards
 
 TRAINING = {
     "tiles": {"size": 32},

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from deploy_clone import BIN, ROOT
-from launch import launch
+from helpers.programs.deploy_clone import BIN, ROOT
+from helpers.programs.launch import launch
 from polynya.recipe.recipe import load_recipe, parse_recipe
 from polynya.recipe.yaml_files import parse_yaml
 from steps import inside_env

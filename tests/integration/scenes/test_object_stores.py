@@ -16,8 +16,9 @@ from conftest import ice_image, label_here
 from gcp_storage_emulator.server import create_server
 from moto.server import ThreadedMotoServer
 
-from acquire import get_scenes, image_of, reflectance_of, run_scenes, write_recipe
 from autolabel.run import run_labelling
+from helpers.scenes.acquire import get_scenes, image_of, reflectance_of, run_scenes, write_recipe
+from helpers.scenes.safe_products import ground, write_safe
 from polynya.errors import OutputError, SceneError, ScenesFailedError, ShardError
 from polynya.recipe.recipe import Recipe
 from polynya.scenes.finding import find_scenes
@@ -26,7 +27,6 @@ from polynya.shards.dataset import open_shards
 from polynya.shards.lifecycle import announce, open_dataset, start_dataset
 from polynya.storage.folder import Folder
 from polynya.storage.stores import gdal_options, gdal_path, list_objects, open_object, read_object
-from safe_products import ground, write_safe
 from training.ranks.port import SingleProcess
 from training.run.build import open_sources
 

@@ -14,7 +14,7 @@ import rasterio
 import shapely
 from rasterio.transform import from_origin
 
-from bad_servers import (
+from helpers.servers.bad_servers import (
     bad_server,
     busy,
     endless_body,

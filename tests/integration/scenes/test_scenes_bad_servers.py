@@ -11,13 +11,13 @@ from uuid import uuid4
 import numpy as np
 import pytest
 
-from acquire import run_scenes, write_recipe
-from bad_servers import BAD, bad_server, endless_body, silent, trickle
-from earth_engine_server import EarthEngine, Image, write_key
+from helpers.scenes.acquire import run_scenes, write_recipe
+from helpers.servers.bad_servers import BAD, bad_server, endless_body, silent, trickle
+from helpers.servers.earth_engine_server import EarthEngine, Image, write_key
+from helpers.servers.stac_catalogues import add_api, earth_search_item, write_cog
+from helpers.servers.web_server import Answer, serving
 from polynya.sources.access.web import Web
 from polynya.sources.manifest import read_manifest
-from stac_catalogues import add_api, earth_search_item, write_cog
-from web_server import Answer, serving
 
 IMPATIENT = {"timeout": 0.5, "retries": 1}
 

@@ -11,7 +11,8 @@ import yaml
 from conftest import ice_image
 from typer.testing import CliRunner
 
-from acquire import get_scenes, image_of, run_scenes, scene_files, write_recipe
+from helpers.scenes.acquire import get_scenes, image_of, run_scenes, scene_files, write_recipe
+from helpers.scenes.safe_products import write_safe
 from polynya.cli import build_app
 from polynya.errors import OutputError
 from polynya.recipe.acquire import SafeOptions
@@ -19,7 +20,6 @@ from polynya.recipe.recipe import load_recipe
 from polynya.scenes.finding import find_scenes
 from polynya.sources import run
 from polynya.sources.manifest import read_manifest, write_manifest
-from safe_products import write_safe
 
 
 @pytest.fixture(scope="module")

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 import rasterio
 
-from acquire import get_scenes, image_of, run_scenes, write_recipe
-from earth_engine_server import ORIGIN, EarthEngine, Image, write_key
+from helpers.scenes.acquire import get_scenes, image_of, run_scenes, write_recipe
+from helpers.servers.earth_engine_server import ORIGIN, EarthEngine, Image, write_key
+from helpers.servers.web_server import serving
 from polynya.recipe.scene import LayerOptions, SceneOptions
 from polynya.scenes.reading import open_scene
 from polynya.sources.earthengine import pixels as earth_engine_pixels
 from polynya.sources.earthengine.pixels import MAX_REQUEST_BYTES, MAX_SIDE, split_grid
 from polynya.sources.manifest import read_manifest
-from web_server import serving
 
 ROSS_SEA = [-180, -78, -140, -70]
 NOVEMBER = ["2019-11-01", "2019-11-30"]

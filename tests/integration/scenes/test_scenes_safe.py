@@ -8,12 +8,19 @@ import pytest
 import rasterio
 from rio_cogeo import cog_validate
 
-from acquire import get_scenes, image_of, reflectance_of, run_scenes, scene_files, write_recipe
+from helpers.scenes.acquire import (
+    get_scenes,
+    image_of,
+    reflectance_of,
+    run_scenes,
+    scene_files,
+    write_recipe,
+)
+from helpers.scenes.safe_products import CRS, EDGE, ORIGIN, ground, safe_name, write_safe
 from polynya.recipe.scene import LayerOptions, SceneOptions
 from polynya.scenes.layers import read_layers
 from polynya.scenes.reading import open_scene
 from polynya.sources.manifest import read_manifest
-from safe_products import CRS, EDGE, ORIGIN, ground, safe_name, write_safe
 
 BANDS = ("B04", "B03", "B02")
 

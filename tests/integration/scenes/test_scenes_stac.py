@@ -9,12 +9,8 @@ import numpy as np
 import pytest
 import rasterio
 
-from acquire import get_scenes, image_of, run_scenes, scene_files, write_recipe
-from polynya.rasters.opening import opened_raster
-from polynya.scenes.reading import open_scene
-from polynya.sources.manifest import read_manifest
-from polynya.storage.stores import signed_path
-from stac_catalogues import (
+from helpers.scenes.acquire import get_scenes, image_of, run_scenes, scene_files, write_recipe
+from helpers.servers.stac_catalogues import (
     add_api,
     earth_search_item,
     make_item,
@@ -22,7 +18,11 @@ from stac_catalogues import (
     planetary_computer_item,
     write_static,
 )
-from web_server import Answer, file_answer, serving
+from helpers.servers.web_server import Answer, file_answer, serving
+from polynya.rasters.opening import opened_raster
+from polynya.scenes.reading import open_scene
+from polynya.sources.manifest import read_manifest
+from polynya.storage.stores import signed_path
 
 
 def truth(seed=0):

@@ -9,11 +9,11 @@ import zipfile
 import pytest
 import rasterio
 
-from acquire import get_scenes, run_scenes, scene_files, write_recipe
+from helpers.scenes.acquire import get_scenes, run_scenes, scene_files, write_recipe
+from helpers.scenes.safe_products import write_safe
+from helpers.servers.stac_catalogues import earth_search_item, write_static
+from helpers.servers.web_server import serving
 from polynya.sources.manifest import read_manifest
-from safe_products import write_safe
-from stac_catalogues import earth_search_item, write_static
-from web_server import serving
 
 REGION = [-172, -73, -170, -72]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from launch import launch
+from helpers.programs.launch import launch
 
 # What each rank does; rank 0 prints what every rank saw.
 SCRIPT = """

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from helpers.shards.tiny_shards import write_tiny_shards
+from helpers.training.ranks import Job, launch_command, losses, model_arguments
 from polynya.recipe.recipe import parse_recipe
-from ranks import Job, launch_command, losses, model_arguments
-from tiny_shards import write_tiny_shards
 from training.model_folder.checkpoints import last_step
 
 # 14 of 18 scenes train: 56 tiles, 3 global batches of 24.

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import yaml
 
-from launch import launch
+from helpers.programs.launch import launch
+from helpers.shards.tiny_shards import write_tiny_shards
+from helpers.training.ranks import ROOT, environment, launch_command, losses, model_arguments
 from polynya.recipe.recipe import parse_recipe
-from ranks import ROOT, environment, launch_command, losses, model_arguments
-from tiny_shards import write_tiny_shards
 
 # Tiles with very different shares of nodata: a mean of the ranks' means would differ.
 NODATA_SHARES = (0.0, 0.9, 0.5, 0.0, 0.97, 0.2) * 3

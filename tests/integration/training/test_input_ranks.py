@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from launch import launch
+from helpers.programs.launch import launch
+from helpers.shards.tiny_shards import write_tiny_shards
 from polynya.recipe.recipe import Recipe
 from polynya.shards.dataset import open_shards
-from tiny_shards import write_tiny_shards
 
 ROOT = Path(__file__).parents[3]
 BIN = Path(sys.executable).parent
@@ -25,7 +25,8 @@ def _told(shards: Path, folder: Path) -> list[dict[str, list[list[int]] | str]]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("OMPI_", "HOROVOD_"))}
     environment["PATH"] = f"{BIN}{os.pathsep}{environment['PATH']}"
     environment["PYTHONPATH"] = str(ROOT)
-    command = [sys.executable, "tests/helpers/input_ranks.py", str(shards), str(folder), *CACHES]
+    rank = "tests/helpers/training/input_ranks.py"
+    command = [sys.executable, rank, str(shards), str(folder), *CACHES]
     done = launch(
         ["horovodrun", "--gloo", "-np", "2", *command], cwd=ROOT, env=environment, timeout=600
     )

@@ -15,11 +15,11 @@ from conftest import label_here
 from rasterio.transform import from_origin
 
 import polynya
-from launch import launch
+from helpers.programs.launch import launch
+from helpers.shards.tiny_shards import ice_pixels
+from helpers.training.ranks import BIN, ROOT, environment, launch_command
 from polynya.recipe.recipe import load_recipe
 from polynya.shards.dataset import open_shards
-from ranks import BIN, ROOT, environment, launch_command
-from tiny_shards import ice_pixels
 
 SIZE = 64
 

@@ -12,10 +12,10 @@ from benchmarks.maps.decisions import DecisionRun, decisions_table
 from benchmarks.maps.gaps import gaps_table, measure_gaps
 from benchmarks.maps.seams import border_lines, change_counts, measure_seams
 from benchmarks.maps.speed import SpeedRun, speed_table
+from helpers.maps.inference_models import make_recipe, save_threshold_model, save_unet
+from helpers.shards.tiny_shards import write_tiny_shards
 from inference.predict.predict import open_model
 from inference.predict.windows import Axis
-from inference_models import make_recipe, save_threshold_model, save_unet
-from tiny_shards import write_tiny_shards
 
 
 def test_borders_are_where_windows_start_or_end_inside_the_scene():

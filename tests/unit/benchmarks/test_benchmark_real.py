@@ -26,7 +26,7 @@ from benchmarks.labels.real import (
     sea_areas,
     write_real,
 )
-from inference_models import make_recipe, save_threshold_model
+from helpers.maps.inference_models import make_recipe, save_threshold_model
 from polynya.errors import EXIT_CODE, PolynyaError
 
 SHAPE = (64, 160)

@@ -11,6 +11,15 @@ import pystac
 import pytest
 from rasterio.crs import CRS
 
+from helpers.maps.inference_commands import names
+from helpers.maps.made_maps import (
+    MODEL_TAGS,
+    make_scene,
+    random_codes,
+    write_all,
+    write_readable,
+)
+from helpers.maps.stac_validator import validate
 from inference.products.registry import PRODUCT_NAMES as ALL_PRODUCTS
 from inference.products.registry import product_paths
 from inference.products.summary import summarise, summary_columns
@@ -22,19 +31,10 @@ from inference.stac.item import (
     read_items,
     remove_products,
 )
-from inference_commands import names
-from made_maps import (
-    MODEL_TAGS,
-    make_scene,
-    random_codes,
-    write_all,
-    write_readable,
-)
 from polynya.errors import OutputError
 from polynya.recipe.classes import SEA_ICE
 from polynya.recipe.recipe import Recipe
 from polynya.storage.files import write_text
-from stac_validator import validate
 
 
 def test_item_is_valid_stac_and_says_where_what_and_how(tmp_path):

@@ -10,14 +10,22 @@ import pytest
 from pystac.errors import STACValidationError
 from rasterio.crs import CRS
 
+from helpers.maps.made_maps import (
+    OTHER,
+    ROTATED,
+    box_scene,
+    make_scene,
+    random_codes,
+    write_all,
+    write_readable,
+)
+from helpers.maps.stac_validator import EXTENSIONS, LocalValidator, validate, validate_folder
 from inference.products.paths import COLLECTION_FILE
 from inference.products.registry import PRODUCT_NAMES as ALL_PRODUCTS
 from inference.stac.assets import class_entries
 from inference.stac.collection import write_collection, write_model_item
-from made_maps import OTHER, ROTATED, box_scene, make_scene, random_codes, write_all, write_readable
 from polynya.recipe.classes import SEA_ICE
 from polynya.recipe.recipe import Recipe
-from stac_validator import EXTENSIONS, LocalValidator, validate, validate_folder
 
 OF_MAPS = {"classification", "file", "processing", "projection", "raster"}
 OF_MODELS = {"classification", "file", "mlm"}

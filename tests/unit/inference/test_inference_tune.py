@@ -9,11 +9,11 @@ import pytest
 from conftest import ice_image
 from typer.testing import CliRunner
 
+from helpers.maps.inference_models import make_recipe, save_threshold_model, save_unet
 from inference.predict.decision import DECISION_FILE, Decision, read_decision
 from inference.predict.ensemble import combine
 from inference.predict.predict import open_model, predict_scene
 from inference.tune.command import find_decision, known_scenes
-from inference_models import make_recipe, save_threshold_model, save_unet
 from polynya.cli import build_app
 from polynya.errors import ModelError, SceneError
 from polynya.scenes.identity import scene_digest

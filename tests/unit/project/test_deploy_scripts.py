@@ -13,7 +13,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from deploy_clone import BIN, ROOT, Clone, make_clone
+from helpers.programs.deploy_clone import BIN, ROOT, Clone, make_clone
 
 DATAPROC = "dataproc/dataproc.sh"
 KUBERNETES = "kubernetes/kubernetes.sh"

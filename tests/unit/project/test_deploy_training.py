@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy_clone import BIN, ROOT, Clone, make_clone
+from helpers.programs.deploy_clone import BIN, ROOT, Clone, make_clone
 
 SLURM = "slurm/slurm.sh"
 JOB = ["--shards", "/data/shards", "--out", "/data/model"]

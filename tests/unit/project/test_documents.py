@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from conftest import WriteScene, ice_image
 
+from helpers.maps.inference_commands import run
+from helpers.maps.inference_models import make_recipe, save_threshold_model
 from inference.products.registry import PRODUCT_NAMES, find_product
-from inference_commands import run
-from inference_models import make_recipe, save_threshold_model
 from polynya.recipe.recipe import load_recipe
 
 ROOT = Path(__file__).parents[3]

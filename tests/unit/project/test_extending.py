@@ -44,13 +44,13 @@ EXAMPLES = {
     "A model": (
         "training/models/dilated.py",
         "polynya/recipe/model.py",
-        "tests/unit/training/test_training_models.py",
+        "tests/unit/training/models/test_training_models.py",
         "dilated",
     ),
     "A loss": (
         "training/losses/brier.py",
         "polynya/recipe/loss.py",
-        "tests/unit/training/test_training_losses_on_ranks.py",
+        "tests/unit/training/losses/test_training_losses_on_ranks.py",
         "brier",
     ),
 }

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from polynya.recipe.classes import SEA_ICE, ClassScheme, LabelClass
 from polynya.recipe.recipe import Recipe
-from schemes import scheme_of
+from helpers.schemes import scheme_of
 
 
 def test_sea_ice_has_the_papers_codes_and_colours():

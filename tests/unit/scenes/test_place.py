@@ -15,11 +15,11 @@ from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 from rasterio.rpc import RPC
 
+from helpers.maps.made_maps import make, random_codes, write_all
+from helpers.maps.stac_validator import validate
 from inference.products.class_map import write_map
-from made_maps import make, random_codes, write_all
 from polynya.recipe.classes import SEA_ICE
 from polynya.scenes.reading import open_scene
-from stac_validator import validate
 
 POINTS = [
     GroundControlPoint(row=row, col=column, x=170 + column / 3200, y=-70 - row / 10_000, z=3.0)

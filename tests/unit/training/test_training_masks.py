@@ -8,7 +8,7 @@ import pytest
 
 from polynya.errors import RecipeError
 from polynya.recipe.recipe import parse_recipe
-from schemes import scheme_of
+from helpers.schemes import scheme_of
 from training.losses.base import label_targets
 from training.losses.registry import build_loss
 from training.metrics.confusion import confusion_of, empty_confusion, scores

@@ -7,9 +7,9 @@ import sys
 import numpy as np
 import pytest
 
+from helpers.maps.inference_models import make_recipe, save_unet
 from inference.predict.backends import open_forward
 from inference.predict.predict import open_model
-from inference_models import make_recipe, save_unet
 from polynya.errors import MissingDependencyError, ModelError
 from polynya.recipe.inference import InferenceOptions
 

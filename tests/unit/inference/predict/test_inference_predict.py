@@ -9,9 +9,9 @@ from conftest import ice_image
 from autolabel import filter_image, label_image
 from autolabel.scene_tiles import filter_scene
 from data_samples import make_scene
+from helpers.maps.inference_models import make_recipe, save_threshold_model, save_unet
 from inference import predict_bands, predict_scene
 from inference.predict.predict import open_model, scene_windows
-from inference_models import make_recipe, save_threshold_model, save_unet
 from polynya.errors import ModelError
 from polynya.scenes.layers import read_layers
 from polynya.scenes.reading import open_scene, read_scene

@@ -8,9 +8,9 @@ from conftest import ice_image
 
 from autolabel.scene_tiles import filter_scene
 from data_samples import make_scene
+from helpers.maps.inference_models import make_recipe
 from inference.predict import rows
 from inference.predict.rows import row_reader
-from inference_models import make_recipe
 from polynya.scenes.reading import open_scene, read_scene
 
 FILTERED = [

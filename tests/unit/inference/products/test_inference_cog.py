@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from helpers.maps.made_maps import make_scene, random_codes
 from inference.products import cog
 from inference.products.class_map import read_map, write_map
 from inference.products.cog import RasterLayout, cog_rows, raster_rows
 from inference.products.label_png import write_label
-from made_maps import make_scene, random_codes
 from polynya.errors import OutputError
 from polynya.recipe.classes import SEA_ICE
 from polynya.storage.ownership import LEDGER_FILE

@@ -9,9 +9,9 @@ import pytest
 import shapely
 from shapely.geometry import shape
 
+from helpers.maps.made_maps import LOCAL, ROTATED_POLE, box_scene, make_scene
 from inference.ground.areas import pixel_areas
 from inference.ground.footprint import scene_footprint
-from made_maps import LOCAL, ROTATED_POLE, box_scene, make_scene
 from polynya.scenes.place import ControlPoints
 
 MERCATOR = 20037508.342789244

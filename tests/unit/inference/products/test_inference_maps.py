@@ -11,11 +11,11 @@ from conftest import ice_image
 from rasterio.transform import Affine
 from rio_cogeo import cog_validate
 
+from helpers.maps.inference_commands import names
+from helpers.maps.made_maps import ROTATED, TAGS, make_scene, random_codes
 from inference.products.class_map import map_tags, read_map, write_map
 from inference.products.registry import product_columns
 from inference.products.summary import summarise, summary_columns
-from inference_commands import names
-from made_maps import ROTATED, TAGS, make_scene, random_codes
 from polynya.errors import OutputError, SceneError
 from polynya.recipe.classes import SEA_ICE
 from polynya.report.tables import write_table

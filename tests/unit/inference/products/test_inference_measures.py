@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from pyproj import CRS, Geod
 
+from helpers.maps.made_maps import LOCAL, ROTATED, ROTATED_POLE, make_scene
 from inference.ground.areas import class_areas, pixel_areas, sum_areas
 from inference.ground.coordinates import ground_of, why_without_ground
 from inference.ground.lengths import Lengths, pixel_size
 from inference.products.summary import summarise
-from made_maps import LOCAL, ROTATED, ROTATED_POLE, make_scene
 from polynya.recipe.classes import SEA_ICE
 from polynya.scenes.place import ControlPoints, is_usable
 

@@ -10,11 +10,11 @@ from conftest import ice_image
 from matplotlib.image import imread
 
 from autolabel import label_image
+from helpers.maps.made_maps import box_scene, make_scene, random_codes
 from inference.ground.lengths import map_scale
 from inference.products.overview import draw_overview, read_preview
 from inference.products.registry import product_tags
 from inference.stac.assets import class_entries
-from made_maps import box_scene, make_scene, random_codes
 from polynya.errors import RecipeError
 from polynya.recipe.classes import OKABE_ITO, SEA_ICE, ClassScheme, LabelClass
 from polynya.recipe.recipe import Recipe

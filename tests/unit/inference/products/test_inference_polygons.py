@@ -22,14 +22,14 @@ from rasterio.features import geometry_mask, shapes
 from rasterio.transform import Affine
 from shapely.geometry import shape
 
+from helpers.maps.inference_commands import names
+from helpers.maps.made_maps import ROTATED, make_scene, random_codes
 from inference.ground.areas import pixel_areas
 from inference.products.polygons import polygons as polygons_module
 from inference.products.polygons.outlines import trace_rings
 from inference.products.polygons.polygons import write_polygons
 from inference.products.polygons.regions import cut_regions, regions_of
 from inference.products.polygons.vectors import VectorFiles, layer_name
-from inference_commands import names
-from made_maps import ROTATED, make_scene, random_codes
 from polynya.errors import OutputError
 from polynya.native import import_apart
 from polynya.recipe.classes import SEA_ICE
@@ -259,7 +259,7 @@ def test_compiled_loops_do_what_python_does(tmp_path):
 import sys
 from pathlib import Path
 import numpy as np
-sys.path[:0] = [{str(root)!r}, {str(tests)!r}, {str(tests / "helpers")!r}]
+sys.path[:0] = [{str(root)!r}, {str(tests)!r}]
 from test_inference_polygons import make_scene, write
 folder = Path({str(tmp_path)!r})
 given = np.load(folder / "given.npz")
@@ -375,7 +375,7 @@ def test_tensorflow_does_not_cost_the_spatial_index(tmp_path, imports, said):
     root = Path(__file__).parent
     tests = root.parents[2]
     program = WRITE_BESIDE_TENSORFLOW.format(
-        imports=imports, path=[str(root), str(tests), str(tests / "helpers")], folder=str(tmp_path)
+        imports=imports, path=[str(root), str(tests)], folder=str(tmp_path)
     )
     ended = subprocess.run(
         [sys.executable, "-c", program], check=False, capture_output=True, text=True, timeout=300

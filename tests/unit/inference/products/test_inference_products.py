@@ -13,14 +13,8 @@ from conftest import ice_image
 from rasterio.transform import Affine
 from rio_cogeo import cog_validate
 
-from inference.products.concentration import concentration_grid, ice_groups
-from inference.products.entropy import entropy
-from inference.products.paths import ProductPaths
-from inference.products.photos import upright
-from inference.products.probability import stored
-from inference.products.registry import open_writers, parse_products, product_tags
-from inference_commands import names
-from made_maps import (
+from helpers.maps.inference_commands import names
+from helpers.maps.made_maps import (
     OTHER,
     ROTATED,
     TAGS,
@@ -30,6 +24,12 @@ from made_maps import (
     options_of,
     random_codes,
 )
+from inference.products.concentration import concentration_grid, ice_groups
+from inference.products.entropy import entropy
+from inference.products.paths import ProductPaths
+from inference.products.photos import upright
+from inference.products.probability import stored
+from inference.products.registry import open_writers, parse_products, product_tags
 from polynya.errors import OutputError, RecipeError, SceneError
 from polynya.recipe.classes import SEA_ICE
 from polynya.recipe.inference import ConcentrationOptions

@@ -12,6 +12,9 @@ from conftest import ice_image
 from rio_cogeo import cog_validate
 
 import inference.products
+from helpers.maps.inference_commands import names
+from helpers.maps.made_maps import TAGS, fabricated_bands, make_scene, random_codes
+from helpers.maps.stac_validator import validate
 from inference.predict.windows import Band
 from inference.products.class_map import write_map
 from inference.products.paths import COG, GEOPACKAGE, MAP, OVERVIEW, PARQUET, PNG, ProductPaths
@@ -28,14 +31,11 @@ from inference.products.registry import (
 )
 from inference.products.summary import summarise
 from inference.stac.item import write_item
-from inference_commands import names
-from made_maps import TAGS, fabricated_bands, make_scene, random_codes
 from polynya.errors import SceneError
 from polynya.recipe.classes import SEA_ICE
 from polynya.recipe.inference import InferenceOptions
 from polynya.recipe.recipe import Recipe
 from polynya.scenes.reading import open_scene
-from stac_validator import validate
 
 PRODUCTS = [find_product(name) for name in PRODUCT_NAMES]
 each_product = pytest.mark.parametrize("product", PRODUCTS, ids=PRODUCT_NAMES)

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from helpers.shards.tiny_shards import write_tiny_shards
 from polynya.errors import RecipeError
 from polynya.recipe.recipe import Recipe, parse_recipe
-from tiny_shards import write_tiny_shards
 from training.model_folder.training_log import TrainingSummary
 from training.ranks.port import SingleProcess
 from training.run.start import start_run

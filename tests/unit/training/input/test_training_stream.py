@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from helpers.shards.tiny_shards import write_tiny_shards
 from polynya.errors import ShardError
 from polynya.recipe.recipe import Recipe
 from polynya.shards.dataset import ShardSet, open_shards
-from tiny_shards import write_tiny_shards
 from training.input.batches import PADDING
 from training.input.stream import StreamedTiles
 

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from helpers.shards.tiny_shards import write_tiny_shards
+from helpers.training.thread_ranks import ThreadRank, on_ranks
 from polynya.errors import OutputError, ShardError
 from polynya.recipe.recipe import Recipe
 from polynya.recipe.training import InputOptions
 from polynya.shards.dataset import ShardSet, open_shards
 from polynya.storage.ownership import LEDGER_FILE
-from thread_ranks import ThreadRank, on_ranks
-from tiny_shards import write_tiny_shards
 from training.input import tile_cache
 from training.input.tile_cache import open_tiles
 from training.input.tile_file import Contents, Tiles

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from helpers.schemes import scheme_of
+from helpers.training.thread_ranks import ThreadRank, on_ranks
 from polynya.errors import RecipeError
 from polynya.recipe.base import tags_of
 from polynya.recipe.classes import SEA_ICE, ClassScheme
 from polynya.recipe.loss import LossOptions
 from polynya.recipe.recipe import parse_recipe
-from schemes import scheme_of
-from thread_ranks import ThreadRank, on_ranks
 from training.input.batches import TileSource
 from training.losses.registry import build_loss
 from training.ranks.port import SingleProcess

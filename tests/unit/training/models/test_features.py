@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import spyndex
 
+from helpers.training.thread_ranks import on_ranks
 from polynya.errors import RecipeError, ShardError
 from polynya.recipe.recipe import Recipe, parse_recipe
 from polynya.scenes.indices import find_index
-from thread_ranks import on_ranks
 from training.input.batches import TileSource
 from training.input.statistics import find_statistics
 from training.models.features import FeaturePlan, FeatureStatistics, make_features

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ranks import ROOT
+from helpers.training.ranks import ROOT
 
 # A block as large as a great layer's gradient, made and freed again and again.
 STEPS = """

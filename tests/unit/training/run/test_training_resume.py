@@ -12,9 +12,9 @@ import keras
 import numpy as np
 import pytest
 
+from helpers.shards.tiny_shards import write_tiny_shards
 from polynya.errors import ModelError, OutputError
 from polynya.recipe.recipe import Recipe, parse_recipe
-from tiny_shards import write_tiny_shards
 from training.errors import StoppedError
 from training.model_folder import checkpoints
 from training.model_folder.training_log import TrainingSummary

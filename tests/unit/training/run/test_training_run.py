@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-import tiny_shards
+from helpers.shards import tiny_shards
+from helpers.shards.tiny_shards import write_tiny_shards
 from polynya.errors import ModelError, OutputError, PolynyaError, RecipeError, ShardError
 from polynya.provenance import file_digest
 from polynya.recipe.classes import ClassScheme, LabelClass
 from polynya.recipe.recipe import Recipe, parse_recipe
-from tiny_shards import write_tiny_shards
 from training.input.split import split_scenes
 from training.model_folder.checkpoints import Position
 from training.model_folder.folder import load_model

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from helpers.training.thread_ranks import ThreadRank, on_ranks
 from polynya.errors import ModelError
 from polynya.recipe.classes import SEA_ICE
-from thread_ranks import ThreadRank, on_ranks
 from training.input.batches import TileSource
 from training.losses.overlap import Overlap
 from training.models import build
