@@ -100,6 +100,22 @@ class HereEngine:
         return results
 
 
+class Counting(HereEngine):
+    """Counts what is done; ends the run after some tasks, as a killed driver does."""
+
+    def __init__(self, stop_after=None):
+        self.done, self.stop_after = 0, stop_after
+
+    def run(self, task, items, advance):
+        def counted(item):
+            if self.done == self.stop_after:
+                raise KeyboardInterrupt
+            self.done += 1
+            return task(item)
+
+        return super().run(counted, items, advance)
+
+
 def label_here(recipe: Recipe, place: Path, *scenes: Path | str) -> tuple[Folder, list]:
     """Label scenes into a finished data set; returns its folder and manifest."""
     folder = start_dataset(place, recipe)
@@ -107,6 +123,13 @@ def label_here(recipe: Recipe, place: Path, *scenes: Path | str) -> tuple[Folder
     results = label_scenes(refs, Job(recipe, folder, retries=0), HereEngine())
     finish_dataset(folder, results)
     return folder, results
+
+
+@pytest.fixture
+def small_bands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scenes of a few hundred pixels are cut into bands."""
+    monkeypatch.setattr("autolabel.plan._LEAST_BYTES", 2**14)
+    monkeypatch.setattr("autolabel.plan._LEAST_BAND_BYTES", 2**17)
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,8 @@ import csv
 import hashlib
 from pathlib import Path
 
+from polynya.storage.folder import Folder
+
 
 def checksums(folder: Path) -> dict[str, str]:
     """SHA-256 of every file of a data set."""
@@ -14,6 +16,11 @@ def checksums(folder: Path) -> dict[str, str]:
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
+
+
+def contents(folder: Folder) -> dict[str, bytes]:
+    """Bytes of every file of tiles of a data set."""
+    return {name: folder.read(name) for name in folder.names() if name.endswith(".parquet")}
 
 
 def manifest(folder: Path) -> dict[str, dict[str, str]]:

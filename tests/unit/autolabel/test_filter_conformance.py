@@ -162,9 +162,7 @@ def test_light_travels_as_bytes(chosen, write_scene):
 
 
 @each_filter
-def test_large_scenes_are_cut_unless_it_needs_them_whole(chosen, write_scene, monkeypatch):
-    monkeypatch.setattr("autolabel.plan._LEAST_BYTES", 2**14)
-    monkeypatch.setattr("autolabel.plan._LEAST_BAND_BYTES", 2**17)
+def test_large_scenes_are_cut_unless_it_needs_them_whole(chosen, write_scene, small_bands):
     scene = open_scene(str(write_scene("scene.tif", ice_image(600, 280))))
     units = plan_units([scene], recipe(chosen))
     assert (len(units) == 1) == chosen.needs_whole
