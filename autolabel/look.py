@@ -25,7 +25,7 @@ from polynya.progress import console, track
 from polynya.report.pictures import draw_panels
 from polynya.shards.dataset import RowGroup, ShardSet, StoredTile, open_shards
 from polynya.shards.manifest import SceneResult, read_manifest
-from polynya.storage.ownership import make_folder, open_output
+from polynya.storage.output_folder import make_folder, open_output
 
 TILES_FILE = "tiles.png"
 _COLUMNS = 8

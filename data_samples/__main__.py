@@ -31,7 +31,7 @@ def main(
     from data_samples.scene import make_scene
     from data_samples.shipped import SHIPPED, make_shipped
     from data_samples.write import write_scene
-    from polynya.storage.ownership import open_output
+    from polynya.storage.output_folder import open_output
 
     shape = _shape(size)
     with open_output(out, "samples"):

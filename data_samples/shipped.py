@@ -7,7 +7,7 @@ from pathlib import Path
 
 from data_samples.scene import make_scene
 from data_samples.write import write_scene
-from polynya.storage.ownership import make_folder
+from polynya.storage.output_folder import make_folder
 
 
 @dataclass(frozen=True)

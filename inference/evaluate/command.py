@@ -41,7 +41,8 @@ from polynya.scenes.reading import open_scene, read_scene
 from polynya.scenes.scene import Scene
 from polynya.scenes.truth import NO_SCENES, last_part, read_truth, sky_of, truth_path
 from polynya.storage.files import write_text
-from polynya.storage.ownership import check_free, open_output
+from polynya.storage.output_folder import open_output
+from polynya.storage.ownership import check_free
 from training.model_folder.folder import trained_on
 
 if TYPE_CHECKING:

@@ -36,7 +36,8 @@ from polynya.scenes.finding import SceneRef
 from polynya.scenes.identity import scene_digest
 from polynya.scenes.reading import open_scene
 from polynya.scenes.scene import Scene
-from polynya.storage.ownership import check_free, folder_kinds, remove_file
+from polynya.storage.ledger import folder_kinds
+from polynya.storage.ownership import check_free, remove_file
 from polynya.storage.uris import file_name, public_uri
 from training.model_folder.folder import MODEL_FILE
 

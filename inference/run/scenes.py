@@ -30,7 +30,8 @@ from polynya.scenes.finding import SceneRef, find_scenes
 from polynya.scenes.identity import scene_digest
 from polynya.scenes.reading import open_scene
 from polynya.storage.folder import absolute
-from polynya.storage.ownership import check_free, open_output
+from polynya.storage.output_folder import open_output
+from polynya.storage.ownership import check_free
 from training.model_folder.folder import MODEL_FILE
 
 SUMMARY_FILE = "summary.csv"

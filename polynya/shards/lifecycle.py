@@ -21,7 +21,9 @@ from polynya.recipe.recipe import Recipe
 from polynya.shards.dataset import DATASET_FILE, FORMAT
 from polynya.shards.manifest import MANIFEST_FILE, SceneResult, manifest_text, read_manifest
 from polynya.storage.folder import Folder
-from polynya.storage.ownership import check_free, folder_kinds, is_cut, open_output
+from polynya.storage.ledger import folder_kinds
+from polynya.storage.output_folder import open_output
+from polynya.storage.ownership import check_free, is_cut
 from polynya.storage.store_lock import LOCK_OBJECT, store_locked
 
 WORK_FOLDER = "_work"

@@ -31,14 +31,8 @@ from polynya.sources.manifest import (
     write_manifest,
 )
 from polynya.sources.source import Source, find_source
-from polynya.storage.ownership import (
-    check_free,
-    is_ours,
-    is_whole,
-    open_output,
-    remove_file,
-    remove_ours,
-)
+from polynya.storage.output_folder import open_output
+from polynya.storage.ownership import check_free, is_ours, is_whole, remove_file, remove_ours
 from polynya.storage.stores import gdal_options
 
 _WORK = ".unfinished"

@@ -1,7 +1,7 @@
 """Files that are there whole or not at all, and that replace no file but our own.
 
 They are written under a temporary name beside the final one, read back, entered in the folder's
-ledger (`polynya.storage.ownership`) and renamed. So a reader never sees half of one, and what can't
+ledger (`polynya.storage.ledger`) and renamed. So a reader never sees half of one, and what can't
 be read back never gets its name: libraries lose the errors of a full disk when they close a file.
 """
 
@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from polynya.errors import OutputError, reason_of
-from polynya.storage.ownership import make_folder, register_file, temporary_file
+from polynya.storage.output_folder import make_folder
+from polynya.storage.ownership import register_file, temporary_file
 
 __all__ = ["output_folder", "temporary_file", "whole_file", "write_bytes", "write_text"]
 

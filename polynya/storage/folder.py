@@ -21,16 +21,11 @@ from pyarrow import fs
 
 from polynya.errors import OutputError, reason_of
 from polynya.storage.files import write_bytes
+from polynya.storage.fingerprint import Fingerprint, fingerprint
+from polynya.storage.ledger import LEDGER_FILE, remove_empty
 from polynya.storage.locks import LOCK_FILE
-from polynya.storage.ownership import (
-    LEDGER_FILE,
-    Fingerprint,
-    fingerprint,
-    is_ours,
-    make_folder,
-    remove_empty,
-    remove_file,
-)
+from polynya.storage.output_folder import make_folder
+from polynya.storage.ownership import is_ours, remove_file
 from polynya.storage.stores import file_system
 
 _REQUESTS_AT_ONCE = 16

@@ -28,7 +28,8 @@ from polynya.errors import ModelError, OutputError, reason_of
 from polynya.progress import console
 from polynya.recipe.recipe import Recipe, parse_recipe
 from polynya.storage.files import whole_file, write_text
-from polynya.storage.ownership import is_ours, make_folder, remove_file, remove_ours
+from polynya.storage.output_folder import make_folder
+from polynya.storage.ownership import is_ours, remove_file, remove_ours
 from training.model_folder.training_log import EpochRecord, StepRecord
 
 FOLDER = "_checkpoints"

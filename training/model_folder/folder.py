@@ -34,7 +34,8 @@ from polynya.recipe.recipe import Recipe, load_recipe
 from polynya.scenes.identity import scene_digest
 from polynya.scenes.scene import Scene
 from polynya.storage.files import whole_file, write_text
-from polynya.storage.ownership import check_free, is_ours, make_folder, open_output, remove_ours
+from polynya.storage.output_folder import make_folder, open_output
+from polynya.storage.ownership import check_free, is_ours, remove_ours
 from training.model_folder import checkpoints
 from training.model_folder.checkpoints import Checkpoint
 from training.model_folder.model_file import open_keras_file

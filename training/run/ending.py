@@ -25,7 +25,8 @@ from polynya.errors import EXIT_CODE, OutputError, PolynyaError
 from polynya.progress import console
 from polynya.storage.files import temporary_file
 from polynya.storage.locks import create_whole
-from polynya.storage.ownership import is_ours, make_folder, register_file, remove_file
+from polynya.storage.output_folder import make_folder
+from polynya.storage.ownership import is_ours, register_file, remove_file
 from training.errors import RankLostError, StoppedError
 from training.model_folder.checkpoints import FOLDER, checkpoint_folder
 

@@ -17,7 +17,8 @@ from polynya.provenance import file_digest
 from polynya.recipe.recipe import Recipe, load_recipe
 from polynya.shards.dataset import ShardSet, open_shards
 from polynya.storage.files import whole_file
-from polynya.storage.ownership import check_free, make_folder
+from polynya.storage.output_folder import make_folder
+from polynya.storage.ownership import check_free
 from training.input.split import Split
 from training.input.statistics import find_statistics
 from training.model_folder import folder as model_folder

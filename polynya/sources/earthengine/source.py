@@ -11,7 +11,8 @@ from polynya.sources.earthengine.pixels import fetch_parts, part_paths
 from polynya.sources.items.item import Item
 from polynya.sources.items.scene_file import write_geotiff
 from polynya.sources.source import Source
-from polynya.storage.ownership import make_folder, remove_file
+from polynya.storage.output_folder import make_folder
+from polynya.storage.ownership import remove_file
 
 _SCENES_AT_ONCE = 2
 """While one is written, the next one's parts come."""

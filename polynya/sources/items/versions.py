@@ -16,7 +16,7 @@ from pathlib import Path
 from polynya.errors import SceneError, reason_of
 from polynya.sources.access.web import Web
 from polynya.sources.items.item import Item
-from polynya.storage.ownership import fingerprint
+from polynya.storage.fingerprint import fingerprint
 from polynya.storage.stores import file_system, open_object
 
 _ARCHIVE = re.compile(r"/vsizip/\{(.+)\}/(.+)")

@@ -10,7 +10,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from polynya.cli import build_app
-from polynya.storage.ownership import LEDGER_FILE
+from polynya.storage.ledger import LEDGER_FILE
 
 
 def run(*arguments: Any, expect: int = 0) -> Result:

@@ -23,7 +23,7 @@ from helpers.maps.inference_models import make_recipe, save_threshold_model
 from inference.products.class_map import read_map
 from polynya.storage.files import write_text
 from polynya.storage.locks import LOCK_FILE, locked
-from polynya.storage.ownership import open_output
+from polynya.storage.output_folder import open_output
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from helpers.programs.writing_commands import COMMANDS, PROGRAM, Inputs, make_inputs, run_command
-from polynya.storage.ownership import LEDGER_FILE
+from polynya.storage.ledger import LEDGER_FILE
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from helpers.programs.writing_commands import COMMANDS, Inputs, make_inputs, run_command
-from polynya.storage.ownership import LEDGER_FILE, is_whole
+from polynya.storage.ledger import LEDGER_FILE
+from polynya.storage.ownership import is_whole
 
 
 @pytest.fixture(scope="module")

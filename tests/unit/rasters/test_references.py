@@ -19,7 +19,7 @@ from polynya.recipe.scene import LayerOptions, SceneOptions
 from polynya.scenes.identity import raster_digest
 from polynya.scenes.reading import open_scene, read_scene
 from polynya.storage.files import write_text
-from polynya.storage.ownership import open_output
+from polynya.storage.output_folder import open_output
 
 ANYWHERE = SceneOptions(references="anywhere")
 

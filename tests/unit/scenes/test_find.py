@@ -11,7 +11,8 @@ from conftest import ice_image
 from polynya.names import printable, scene_id, unique_id
 from polynya.scenes.finding import find_scenes
 from polynya.scenes.reading import open_scene, read_scene
-from polynya.storage.ownership import open_output, register_file
+from polynya.storage.output_folder import open_output
+from polynya.storage.ownership import register_file
 from polynya.storage.stores import encodable, gdal_path
 
 

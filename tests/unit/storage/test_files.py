@@ -18,7 +18,7 @@ from PIL import Image
 
 from polynya.errors import OutputError
 from polynya.storage.files import whole_file, write_bytes
-from polynya.storage.ownership import LEDGER_FILE
+from polynya.storage.ledger import LEDGER_FILE
 
 _NOISE = np.random.default_rng(0).integers(1, 255, (3, 200, 200), np.uint8)
 

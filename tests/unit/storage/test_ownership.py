@@ -13,18 +13,9 @@ import pytest
 
 from polynya.errors import OutputError, ScenesFailedError
 from polynya.storage.files import whole_file, write_text
-from polynya.storage.ownership import (
-    LEDGER_FILE,
-    check_free,
-    compact,
-    folder_kinds,
-    is_ours,
-    is_whole,
-    make_folder,
-    open_output,
-    remove_file,
-    remove_ours,
-)
+from polynya.storage.ledger import LEDGER_FILE, compact, folder_kinds
+from polynya.storage.output_folder import make_folder, open_output
+from polynya.storage.ownership import check_free, is_ours, is_whole, remove_file, remove_ours
 
 
 def test_a_file_of_ours_is_replaced(tmp_path: Path) -> None:
@@ -210,7 +201,7 @@ def test_temporary_files_of_a_killed_run_go_with_the_next(tmp_path: Path) -> Non
     code = (
         "import os, signal, sys; from pathlib import Path\n"
         "from polynya.storage.files import whole_file\n"
-        "from polynya.storage.ownership import open_output; out = Path(sys.argv[1])\n"
+        "from polynya.storage.output_folder import open_output; out = Path(sys.argv[1])\n"
         "with open_output(out, 'maps'), whole_file(out / 'x.gpkg') as partial:\n"
         "    partial.write_text('half'); Path(str(partial) + '-journal').write_text('half')\n"
         "    os.kill(os.getpid(), signal.SIGKILL)"

@@ -19,7 +19,7 @@ from inference.products.cog import RasterLayout, cog_rows, raster_rows
 from inference.products.label_png import write_label
 from polynya.errors import OutputError
 from polynya.recipe.classes import SEA_ICE
-from polynya.storage.ownership import LEDGER_FILE
+from polynya.storage.ledger import LEDGER_FILE
 
 NOISE = np.random.default_rng(0).integers(0, 255, (700, 1300), np.uint8)
 LAYOUT = RasterLayout(700, 1300, ("noise",), "uint8", 255, None, None)

@@ -18,7 +18,7 @@ from polynya.errors import OutputError, ShardError
 from polynya.recipe.recipe import Recipe
 from polynya.recipe.training import InputOptions
 from polynya.shards.dataset import ShardSet, open_shards
-from polynya.storage.ownership import LEDGER_FILE
+from polynya.storage.ledger import LEDGER_FILE
 from training.input import tile_cache
 from training.input.tile_cache import open_tiles
 from training.input.tile_file import Contents, Tiles

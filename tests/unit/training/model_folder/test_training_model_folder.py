@@ -13,7 +13,7 @@ from polynya.errors import ModelError, OutputError
 from polynya.recipe.classes import ClassScheme, LabelClass
 from polynya.recipe.model import UnetOptions
 from polynya.recipe.recipe import Recipe
-from polynya.storage.ownership import LEDGER_FILE
+from polynya.storage.ledger import LEDGER_FILE
 from training.model_folder import folder as model_folder
 from training.models import build
 
