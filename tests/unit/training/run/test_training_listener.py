@@ -9,7 +9,7 @@ import pytest
 
 from polynya.errors import ModelError
 from polynya.recipe.recipe import parse_recipe
-from tiny_shards import write_tiny_shards
+from helpers.shards.tiny_shards import write_tiny_shards
 from training.model_folder.checkpoints import Position
 from training.model_folder.training_log import EpochRecord, StepRecord
 from training.ranks.port import SingleProcess
