@@ -73,6 +73,6 @@ def label(
     retries: Retries = 2,
     pictures: Pictures = False,
 ) -> None:
-    """Label scenes by colour thresholds into shards."""
+    """Label scenes into shards: by colour thresholds, or with rasters of labels that you have."""
     patterns = [*scenes, *(more_scenes or [])]
     run_labelling(patterns, out, recipe, overwrite, engine, workers, retries, pictures)

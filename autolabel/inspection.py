@@ -10,9 +10,10 @@ from functools import partial
 
 from polynya.attempt import Failure, attempt
 from polynya.progress import track
-from polynya.recipe.scene import SceneOptions
+from polynya.recipe.recipe import Recipe
 from polynya.scenes.finding import SceneRef
-from polynya.scenes.identity import scene_digest
+from polynya.scenes.identity import labelled_digest
+from polynya.scenes.label_raster import with_labels
 from polynya.scenes.reading import open_scene
 from polynya.scenes.scene import Scene
 from polynya.storage.stores import gdal_path, is_remote
@@ -39,25 +40,25 @@ class Found:
         return self.scene is not None or os.path.exists(gdal_path(self.ref.uri))
 
 
-def find_contents(refs: Sequence[SceneRef], options: SceneOptions, retries: int) -> list[Found]:
-    """Open scenes and read them once for the digest of their content.
+def find_contents(refs: Sequence[SceneRef], recipe: Recipe, retries: int) -> list[Found]:
+    """Open scenes, find their labels if there are some, and read them once for their digest.
 
     Args:
         refs: Scenes of a batch.
-        options: Key 'scene' of the recipe.
+        recipe: How scenes are read, and where their labels are.
         retries: Times that a scene that isn't on a disk is tried again.
     """
     found: list[Found] = []
     with ThreadPoolExecutor(_OPENED_AT_ONCE) as pool:
-        one = partial(_find_content, options=options, retries=retries)
+        one = partial(_find_content, recipe=recipe, retries=retries)
         found.extend(track(pool.map(one, refs), "Opening scenes", len(refs)))
     return found
 
 
-def _find_content(ref: SceneRef, options: SceneOptions, retries: int) -> Found:
+def _find_content(ref: SceneRef, recipe: Recipe, retries: int) -> Found:
     def look() -> Found:
-        scene = open_scene(ref.uri, options, ref.id)
-        return Found(ref, scene, scene_digest(scene))
+        scene = with_labels(open_scene(ref.uri, recipe.scene, ref.id), recipe)
+        return Found(ref, scene, labelled_digest(scene))
 
     # What is not on a disk may have a bad moment.
     remote = is_remote(gdal_path(ref.uri))

@@ -45,7 +45,7 @@ def job(
     retries: Retries = 2,
     pictures: Pictures = False,
 ) -> None:
-    """Label scenes by colour thresholds into shards, on Spark."""
+    """Label scenes into shards, by thresholds or with rasters of labels, on Spark."""
     label(scenes, out, more_scenes, recipe, overwrite, engine, workers, retries, pictures)
 
 

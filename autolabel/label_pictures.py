@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from autolabel.filters.registry import find_filter, light_steps, needs_whole
+from autolabel.filters.registry import filter_of, light_steps, needs_whole
 from autolabel.plan import shown_id
 from autolabel.scene_tiles import filter_scene
 from autolabel.tasks import Job
@@ -54,6 +54,8 @@ class Mosaic:
     tiles: int
     class_pixels: tuple[int, ...]
     """Pixels of each class, in full size."""
+    labelled: int
+    """Pixels with a label, also those that are under no mask."""
     pixels: int
     """Pixels of all tiles, nodata included."""
     veiled_share: float | None
@@ -81,12 +83,13 @@ def scene_mosaic(shards: ShardSet, row: SceneResult) -> Mosaic:
     """
     blocks = Blocks(row.height, row.width, thinning(row.height, row.width))
     counts = np.zeros(shards.classes.n_classes, np.int64)
-    tiles, pixels = 0, 0
+    tiles, labelled, pixels = 0, 0, 0
     veiled: list[float] = []
     for tile in shards.tiles(shards.row_groups([row.scene_id])):
         blocks.add_image(tile.row, tile.col, tile_picture(tile, shards))
         blocks.add_codes(tile.row, tile.col, tile.label)
         counts += shards.classes.count(tile.label)
+        labelled += int(np.count_nonzero(tile.label != shards.classes.nodata))
         tiles, pixels = tiles + 1, pixels + tile.label.size
         veiled += [] if tile.veiled_share is None else [tile.veiled_share]
     return Mosaic(
@@ -94,6 +97,7 @@ def scene_mosaic(shards: ShardSet, row: SceneResult) -> Mosaic:
         blocks.codes(shards.classes.nodata),
         tiles,
         tuple(counts.tolist()),
+        labelled,
         pixels,
         sum(veiled) / len(veiled) if veiled else None,
     )
@@ -122,7 +126,7 @@ def describe(mosaic: Mosaic, classes: ClassScheme) -> str:
         f"{title} {count / total:.1%}"
         for title, count in zip(classes.titles, mosaic.class_pixels, strict=True)
     ]
-    shares.append(f"no label {1 - sum(mosaic.class_pixels) / total:.1%}")
+    shares.append(f"no label {1 - mosaic.labelled / total:.1%}")
     if mosaic.veiled_share is not None:
         shares.append(f"veiled {mosaic.veiled_share:.1%}")
     return f"{mosaic.tiles} tiles; {', '.join(shares)}"
@@ -178,7 +182,7 @@ def _scene_panels(scene: Scene, recipe: Recipe) -> list[Panel]:
         seen.add_image(row, 0, image)
         left.add_image(row, 0, filtered)
     panels = [("Scene", seen.image())]
-    if find_filter(recipe.label.method).changes_images:
+    if filter_of(recipe.label).changes_images:
         panels.append((f"Filtered ({recipe.label.method})", left.image()))
     return panels
 

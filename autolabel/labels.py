@@ -10,11 +10,40 @@ from numpy.typing import NDArray
 from autolabel.filters.filter import Labelled, Light
 from autolabel.filters.registry import find_filter
 from autolabel.thresholds.profiles import Profile, get_profile, label_by_color
+from polynya.errors import RecipeError
+from polynya.recipe.base import STEM
 from polynya.recipe.classes import SEA_ICE, ClassScheme
 from polynya.recipe.label import FilterName as Method
+from polynya.recipe.recipe import Recipe
 from polynya.scenes.scene import SceneLayers
 
-__all__ = ["Labelled", "Method", "filter_image", "label_and_filter", "label_image"]
+__all__ = [
+    "Labelled",
+    "Method",
+    "check_labelling",
+    "filter_image",
+    "label_and_filter",
+    "label_image",
+]
+
+
+def check_labelling(recipe: Recipe) -> None:
+    """Refuse a recipe that can label no scene: one error, not one for every scene.
+
+    Raises:
+        RecipeError: Masks without rasters of them, an unknown profile, or one that the filter or
+            the classes can't use.
+    """
+    if recipe.label.raster is not None:
+        return
+    if recipe.classes.has_masks:
+        raise RecipeError(
+            "The recipe key 'classes.kind' is masks, and colour thresholds find one class of each"
+            " pixel; name the rasters of your masks in 'label.raster', such as"
+            f" \"{STEM}_labels.tif\", or set 'classes.kind' to exclusive."
+        )
+    profile = get_profile(recipe.label.profile)
+    find_filter(recipe.label.method).check_profile(profile, recipe.classes)
 
 
 def filter_image(

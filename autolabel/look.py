@@ -147,13 +147,16 @@ def _totals(data: ShardSet, rows: Sequence[SceneResult]) -> str:
         for pair in row.class_pixels.split():
             name, _, pixels = pair.rpartition("=")
             counts[name] += int(pixels)
-    total = max(sum(counts.values()), 1)
+    # Masks overlap, and a pixel may be under none of them.
+    has_masks = data.classes.has_masks
+    total = sum(row.valid_pixels for row in rows) if has_masks else sum(counts.values())
     shares = ", ".join(
-        f"{title} {pixels / total:.1%}"
+        f"{title} {pixels / max(total, 1):.1%}"
         for title, pixels in zip(data.classes.titles, counts.values(), strict=True)
     )
     tiles = sum(row.labelled for row in rows)
-    return f"{len(rows)} scenes with {tiles} tiles; of their labelled pixels: {shares}"
+    of = "valid pixels are under" if has_masks else "labelled pixels"
+    return f"{len(rows)} scenes with {tiles} tiles; of their {of}: {shares}"
 
 
 def _say_failed(reason: str) -> None:

@@ -162,7 +162,7 @@ def _add_neighbours(
         beside = {name for file in row.file_names for name in scenes_of[file]} - looked_at
         looked_at |= beside
         others = [SceneRef(name, known[name].uri) for name in sorted(beside - same.keys())]
-        opened = {one.ref.id: one for one in find_contents(others, job.recipe.scene, job.retries)}
+        opened = {one.ref.id: one for one in find_contents(others, job.recipe, job.retries)}
         for name in sorted(beside):
             one = same.get(name) or opened[name]
             if one.digest and one.digest == known[name].digest:

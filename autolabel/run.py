@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 import typer
 
-from autolabel.filters.registry import find_filter
+from autolabel.filters.registry import filter_of
 from autolabel.inspection import Found, find_contents
 from autolabel.label_pictures import draw_overviews, picture_name
+from autolabel.labels import check_labelling
 from autolabel.plan import Unit, needs_sky, plan_units, sky_name
 from autolabel.resume import Work, compare
 from autolabel.tasks import (
@@ -25,7 +26,6 @@ from autolabel.tasks import (
     read_note,
     unit_note,
 )
-from autolabel.thresholds.profiles import get_profile
 from polynya.attempt import Failure, attempt
 from polynya.engines.engines import Engine, EngineName, open_engine, run_all, worker_died
 from polynya.errors import ScenesFailedError, failed_of
@@ -34,7 +34,7 @@ from polynya.names import printable
 from polynya.progress import console, progress
 from polynya.recipe.recipe import Recipe, load_recipe
 from polynya.scenes.finding import SceneRef, find_scenes
-from polynya.scenes.identity import scene_digest
+from polynya.scenes.identity import labelled_digest
 from polynya.scenes.scene import Scene
 from polynya.shards.lifecycle import (
     announce,
@@ -81,12 +81,12 @@ def run_labelling(
         ScenesFailedError: Some scenes failed; the others are done and the manifest is written.
     """
     recipe = load_recipe(recipe_file)
-    _check_profile(recipe)
-    refs = [SceneRef(ref.id, absolute(ref.uri)) for ref in find_scenes(patterns)]
+    check_labelling(recipe)
+    refs = [SceneRef(ref.id, absolute(ref.uri)) for ref in find_scenes(patterns, recipe.companions)]
     with open_dataset(out, recipe, overwrite) as folder:
         job = Job(recipe, folder, retries)
         known = labelled_before(folder)
-        found = find_contents(refs, recipe.scene, retries)
+        found = find_contents(refs, recipe, retries)
         _warn_of_small_scenes([one.scene for one in found if one.scene is not None], recipe)
         work = compare(found, known, job)
         made, undrawn = _carry_out(work, job, engine, workers, pictures)
@@ -137,7 +137,7 @@ def _carry_out(
 
 def _warn_of_small_scenes(scenes: Sequence[Scene], recipe: Recipe) -> None:
     """The filter needs many surfaces to tell light from them."""
-    chosen = find_filter(recipe.label.method)
+    chosen = filter_of(recipe.label)
     small = [scene for scene in scenes if max(scene.height, scene.width) < chosen.least_size]
     if small:
         _say(
@@ -182,7 +182,7 @@ def label_scenes(refs: Sequence[SceneRef], job: Job, engine: Engine) -> list[Sce
         job: Recipe and data set.
         engine: Who runs the tasks.
     """
-    return label_found(find_contents(refs, job.recipe.scene, job.retries), job, engine)
+    return label_found(find_contents(refs, job.recipe, job.retries), job, engine)
 
 
 def label_found(found: Sequence[Found], job: Job, engine: Engine) -> list[SceneResult]:
@@ -210,12 +210,6 @@ def label_found(found: Sequence[Found], job: Job, engine: Engine) -> list[SceneR
     for part in parts:
         by_scene[part.scene_id].append(part)
     return results + [_joined(one, by_scene[name], recipe) for name, one in usable.items()]
-
-
-def _check_profile(recipe: Recipe) -> None:
-    """A wrong profile is one error, not one for every scene."""
-    profile = get_profile(recipe.label.profile)
-    find_filter(recipe.label.method).check_profile(profile, recipe.classes)
 
 
 def _noted(
@@ -322,7 +316,11 @@ def _join(found: Found, parts: Sequence[PartResult], recipe: Recipe) -> SceneRes
     ordered = sorted(parts, key=lambda part: part.row)
     reason = next((part.reason for part in ordered if part.reason), "")
     # A local file that is as it was is not read again for that.
-    if not reason and not is_remote(gdal_path(scene.uri)) and scene_digest(scene) != found.digest:
+    if (
+        not reason
+        and not is_remote(gdal_path(scene.uri))
+        and labelled_digest(scene) != found.digest
+    ):
         reason = f"{scene.uri} changed while it was labelled; label it again when it is complete."
     if reason:
         return replace(row, status="failed", reason=reason, failed=tiles)
@@ -383,8 +381,8 @@ def report(results: Sequence[SceneResult], folder: Folder, history: str = "") ->
     if labelled and not any(result.n_class_pixels for result in results):
         _say(
             f"Warning: not one pixel of the {labelled} tiles has a class, so nothing can be trained"
-            " on them; check scene.scale, and the limits in label.profile, with 'polynya look"
-            f" {folder}'.",
+            " on them; check scene.scale, and the limits in label.profile or the files of"
+            f" label.raster, with 'polynya look {folder}'.",
             "yellow",
         )
     if failed:

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autolabel.filters.filter import Labelled, Light
-from autolabel.filters.registry import find_filter
+from autolabel.filters.registry import filter_of, find_filter
 from autolabel.labels import label_and_filter
 from autolabel.thresholds.profiles import Profile, get_profile
 from polynya.grid import tile_grid
+from polynya.recipe.classes import ClassScheme
 from polynya.recipe.recipe import Recipe
 from polynya.scenes.band_set import BandPixels
 from polynya.scenes.scene import SceneLayers
@@ -54,7 +55,7 @@ def filter_scene(
     Returns:
         uint8 (H, W, 3), 0 where nodata.
     """
-    if not find_filter(recipe.label.method).changes_images:
+    if not filter_of(recipe.label).changes_images:
         return image
     profile = get_profile(recipe.label.profile)
     if recipe.label.scope == "scene":
@@ -65,6 +66,23 @@ def filter_scene(
         result = _label(part, seen, recipe, profile, None, with_filtered=True)
         filtered[tile.slices] = _filtered(result)
     return filtered
+
+
+def take_labels(
+    image: NDArray[np.uint8],
+    valid: NDArray[np.bool_],
+    label: NDArray[np.uint8],
+    classes: ClassScheme,
+) -> LabelledScene:
+    """A scene, or some of its rows, with the labels that people made of it.
+
+    Args:
+        image: uint8 (H, W, 3), 0 where nodata.
+        valid: bool (H, W); elsewhere the label becomes nodata.
+        label: uint8 (H, W), from `polynya.scenes.label_raster.read_labels`.
+        classes: Gives the nodata code.
+    """
+    return LabelledScene(np.where(valid, label, np.uint8(classes.nodata)), image, None, None, None)
 
 
 def label_pixels(

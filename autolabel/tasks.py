@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 from autolabel.filters.filter import LightSteps
 from autolabel.filters.registry import light_steps
 from autolabel.plan import Part, Unit, needs_sky, sky_name
-from autolabel.scene_tiles import LabelledScene, cut_tiles, label_pixels
+from autolabel.scene_tiles import LabelledScene, cut_tiles, label_pixels, take_labels
 from autolabel.thresholds.profiles import get_profile
 from polynya.attempt import Failure, attempt
 from polynya.errors import OutputError
 from polynya.grid import tile_grid
 from polynya.recipe.recipe import Recipe
 from polynya.scenes.band_set import BandPixels, read_inputs
+from polynya.scenes.label_raster import read_labels
 from polynya.scenes.layers import read_layers
 from polynya.scenes.reading import read_scene
 from polynya.scenes.scene import Scene
@@ -194,13 +195,17 @@ def _label_part(
     part: Part, job: Job, steps: LightSteps[Any] | None
 ) -> tuple[LabelledScene, NDArray[np.bool_], BandPixels | None]:
     image, valid = read_scene(part.scene, part.window)
+    inputs = None if part.scene.inputs is None else read_inputs(part.scene, part.window)
+    if part.scene.labels is not None:
+        classes = job.recipe.classes
+        label = read_labels(part.scene, classes, part.window)
+        return take_labels(image, valid, label, classes), valid, inputs
     layers = read_layers(part.scene, part.window)
     sky = None
     if steps is not None:
         whole = steps.unpack(job.folder.read(SkyTask.of(part, job.recipe).note))
         sky = steps.over_rows(whole, part.row, image, layers, job.recipe.scene.stretch)
     profile = get_profile(job.recipe.label.profile)
-    inputs = None if part.scene.inputs is None else read_inputs(part.scene, part.window)
     return label_pixels(image, valid, job.recipe, profile, layers, sky), valid, inputs
 
 
@@ -213,12 +218,11 @@ def _write_part(
     recipe: Recipe,
 ) -> PartResult | OutputError:
     """Put the tiles of a part into the shards; an error of the folder is no fault of the part."""
-    source = f"{recipe.label.method}/{recipe.label.scope}/{recipe.label.profile_name}"
     counts = np.zeros(recipe.classes.n_classes, np.int64)
     written, files = 0, []
     for tile in cut_tiles(labelled, valid, recipe, inputs):
         in_scene = replace(tile, tile=replace(tile.tile, row=tile.tile.row + part.row))
-        row = tile_row(part.scene, in_scene, recipe, source)
+        row = tile_row(part.scene, in_scene, recipe, recipe.label.source)
         written += 1
         counts += row["class_counts"]
         try:

@@ -32,6 +32,10 @@ class SceneError(PolynyaError):
     """A scene that is missing, broken, or of a kind that can't be used."""
 
 
+class LabelError(SceneError):
+    """A raster of labels that doesn't fit its scene or its classes."""
+
+
 class SourceError(PolynyaError):
     """A source of scenes that can't be reached or used, or has nothing that fits."""
 

@@ -21,11 +21,16 @@ def find_filter(name: FilterName) -> Filter:
     return found
 
 
+def filter_of(options: LabelOptions) -> Filter:
+    """The filter before the thresholds: none where people made the labels."""
+    return find_filter("none" if options.raster is not None else options.method)
+
+
 def needs_whole(options: LabelOptions) -> bool:
     """Whether scenes must be filtered at once: the filter needs all pixels and sees no tiles."""
-    return options.scope == "scene" and find_filter(options.method).needs_whole
+    return options.scope == "scene" and filter_of(options).needs_whole
 
 
 def light_steps(options: LabelOptions) -> LightSteps[Any] | None:
     """Steps of a filter that finds the light over whole scenes; None for others, and for tiles."""
-    return find_filter(options.method).light if options.scope == "scene" else None
+    return filter_of(options).light if options.scope == "scene" else None

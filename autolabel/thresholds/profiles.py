@@ -17,9 +17,18 @@ from numpy.typing import NDArray
 
 from polynya.errors import RecipeError
 from polynya.recipe.classes import SEA_ICE, ClassScheme
+from polynya.recipe.label import LabelOptions
 from polynya.recipe.thresholds import ColorRange, Profile, color_grid
 
-__all__ = ["PROFILES", "ROSS_SEA_SUMMER", "ColorRange", "Profile", "get_profile", "label_by_color"]
+__all__ = [
+    "PROFILES",
+    "ROSS_SEA_SUMMER",
+    "ColorRange",
+    "Profile",
+    "fitting_profile",
+    "get_profile",
+    "label_by_color",
+]
 
 ROSS_SEA_SUMMER = Profile(
     name="ross-sea-summer",
@@ -54,6 +63,20 @@ def get_profile(profile: str | Profile) -> Profile:
         raise RecipeError(
             f"The recipe key 'label.profile' is '{profile}', which is no profile; known: {known}."
         ) from None
+
+
+def fitting_profile(options: LabelOptions, classes: ClassScheme) -> Profile | None:
+    """The thresholds of a recipe, to show beside something else.
+
+    Returns:
+        None where they have nothing to do with the classes: masks, other classes than theirs, and
+        labels that people made.
+    """
+    if options.raster is not None or classes.has_masks:
+        return None
+    given = options.profile
+    profile = PROFILES.get(given) if isinstance(given, str) else given
+    return profile if profile and set(profile.class_names) <= set(classes.names) else None
 
 
 def label_by_color(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from autolabel.filters.filter import Filter
 from autolabel.filters.registry import FILTER_NAMES, find_filter
 from autolabel.labels import label_and_filter
-from autolabel.thresholds.profiles import get_profile
+from autolabel.thresholds.profiles import Profile, fitting_profile
 from inference.evaluate.scores import (
     Evaluation,
     SceneScore,
@@ -81,13 +81,17 @@ def evaluate(
 ) -> None:
     """Measure labels by every filter, and a model, on scenes whose truth is known.
 
-    The truth of X_Y.tif is X_truth.tif beside it; Y is the sky: clear, shadow, cloud or both.
+    The truth of X_Y.tif is X_truth.tif beside it; Y is the sky: clear, shadow, cloud or both. A
+    model of masks, or of other classes than the thresholds have, is measured alone.
     """
     trained = open_model(model) if model else None
     recipe = trained.recipe if trained else Recipe()
     opened, missed = open_each([*scenes, *(more_scenes or [])], recipe)
-    filters = [find_filter(name) for name in FILTER_NAMES]
-    methods = {chosen.title: _labels_by(chosen, recipe) for chosen in filters}
+    profile = fitting_profile(recipe.label, recipe.classes)
+    methods: dict[str, Method] = {}
+    if profile is not None:
+        filters = [find_filter(name) for name in FILTER_NAMES]
+        methods |= {chosen.title: _labels_by(chosen, recipe, profile) for chosen in filters}
     if trained or maps:
         known = MapFolder.of(maps) if maps else None
         methods[MODEL] = lambda scene, _, valid: model_codes(trained, known, scene, valid)
@@ -107,14 +111,14 @@ def evaluate(
         )
 
 
-def _labels_by(chosen: Filter, recipe: Recipe) -> Method:
+def _labels_by(chosen: Filter, recipe: Recipe, profile: Profile) -> Method:
     """Labels with one of the filters and the recipe's thresholds."""
 
     def codes(scene: Scene, image: Codes, valid: NDArray[np.bool_]) -> Codes:
         return label_and_filter(
             image,
             method=chosen.name,
-            profile=get_profile(recipe.label.profile),
+            profile=profile,
             valid=valid,
             classes=recipe.classes,
             layers=read_layers(scene) if chosen.layers else None,
@@ -333,7 +337,8 @@ def open_each(patterns: list[str], recipe: Recipe) -> tuple[list[Scene], dict[st
         SceneError: There is no scene.
         ScenesFailedError: None can be used.
     """
-    refs = [ref for ref in find_scenes(patterns) if last_part(ref.id) not in NO_SCENES]
+    found = find_scenes(patterns, recipe.companions)
+    refs = [ref for ref in found if last_part(ref.id) not in NO_SCENES]
     if not refs:
         raise SceneError(f"No scene among {', '.join(patterns)}; check the patterns.")
     scenes: list[Scene] = []

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from polynya.errors import TruthError
 from polynya.recipe.classes import ClassScheme
+from polynya.report.pictures import confusion_grid
 from polynya.report.tables import Table
 from polynya.scenes.truth import SKIES
-from training.metrics.confusion import confusion_matrix, scores
+from training.metrics.confusion import confusion_of, scores
 
 Codes = NDArray[np.uint8]
 Confusion = NDArray[np.int64]
@@ -30,11 +31,15 @@ class SceneScore:
     pixels: int
     """Valid pixels: those with data and a known truth."""
     confusions: dict[str, Confusion]
-    """int64 (C, C) by method, rows the truth, columns the prediction."""
+    """By method: int64 (C, C), rows the truth, columns the prediction; of masks (C, 2, 2), as
+    `training.metrics.confusion.confusion_of` counts."""
 
     def accuracy(self, method: str) -> float:
-        """Share of the valid pixels that are right; a pixel without a class is not."""
-        return float(np.trace(self.confusions[method])) / self.pixels
+        """Share of the valid pixels that are right; a pixel without a class is not.
+
+        Of masks it is the mean of the shares of each.
+        """
+        return _share_right(self.confusions[method], self.pixels)
 
 
 @dataclass(frozen=True)
@@ -57,20 +62,26 @@ class Evaluation:
         return [sky for sky in (*SKIES, "other") if sky in present]
 
     def confusion(self, method: str, sky: str = OVERALL) -> Confusion:
-        """Sum over the scenes of one kind of sky, or over all; int64 (C, C)."""
+        """Sum over the scenes of one kind of sky, or over all; see `SceneScore.confusions`."""
         n = self.classes.n_classes
-        total = np.zeros((n, n), np.int64)
+        total = np.zeros((n, 2, 2) if self.classes.has_masks else (n, n), np.int64)
         for scene in self._of(sky):
             total += scene.confusions[method]
         return total
 
     def accuracy(self, method: str, sky: str = OVERALL) -> float:
-        """Share of all valid pixels that are right."""
+        """Share of all valid pixels that are right; of masks the mean of the shares of each."""
         pixels = sum(scene.pixels for scene in self._of(sky))
-        return float(np.trace(self.confusion(method, sky))) / pixels
+        return _share_right(self.confusion(method, sky), pixels)
 
     def _of(self, sky: str) -> list[SceneScore]:
         return [scene for scene in self.scenes if sky in (OVERALL, scene.sky)]
+
+
+def _share_right(confusion: Confusion, pixels: int) -> float:
+    """Share of the pixels on the diagonal; of masks, of the pairs of a pixel and a mask."""
+    masks = len(confusion) if confusion.ndim == 3 else 1
+    return float(np.trace(confusion, axis1=-2, axis2=-1).sum()) / (pixels * masks)
 
 
 def score_scene(
@@ -86,10 +97,10 @@ def score_scene(
     Args:
         scene_id: Name of the scene.
         sky: Kind of sky.
-        truth: uint8 (H, W), class codes, nodata where unknown.
+        truth: uint8 (H, W), labels as `ClassScheme` has them, nodata where unknown.
         valid: bool (H, W), True where the scene has data.
-        results: uint8 (H, W) class codes by method.
-        classes: Scheme of all codes.
+        results: uint8 (H, W) labels by method.
+        classes: Scheme of all labels.
 
     Raises:
         TruthError: There is nothing to compare.
@@ -104,10 +115,7 @@ def score_scene(
         scene_id,
         sky,
         pixels,
-        {
-            method: confusion_matrix(known, codes, classes.n_classes, classes.nodata)
-            for method, codes in results.items()
-        },
+        {method: confusion_of(known, codes, classes) for method, codes in results.items()},
     )
 
 
@@ -119,12 +127,13 @@ def accuracy_table(evaluation: Evaluation) -> Table:
         for method in evaluation.methods
     ]
     pixels = sum(scene.pixels for scene in evaluation.scenes)
-    title = f"Pixels right, % ({len(evaluation.scenes)} scenes, {pixels / 1e6:.2f} million pixels)"
+    what = f"Pixels right{_of_masks(evaluation.classes)}, %"
+    title = f"{what} ({len(evaluation.scenes)} scenes, {pixels / 1e6:.2f} million pixels)"
     return Table(title, ("method", *columns), tuple(rows))
 
 
 def class_table(evaluation: Evaluation, methods: Sequence[str]) -> Table:
-    """Precision, recall, F1 and IoU of each class and their means, over all scenes."""
+    """Precision, recall, F1 and IoU of each class or mask and their means, over all scenes."""
     measures = ("precision", "recall", "f1", "iou")
     rows = []
     for method in methods:
@@ -133,18 +142,22 @@ def class_table(evaluation: Evaluation, methods: Sequence[str]) -> Table:
             rows.append((method, title, *(_percent(numbers[m][code]) for m in measures)))
         means = ("", "", _percent(numbers["mean_f1"]), _percent(numbers["mean_iou"]))
         rows.append((method, "mean", *means))
-    columns = ("method", "class", "precision", "recall", "F1", "IoU")
-    return Table("Scores by class, %", columns, tuple(rows))
+    kind = "mask" if evaluation.classes.has_masks else "class"
+    columns = ("method", kind, "precision", "recall", "F1", "IoU")
+    return Table(f"Scores by {kind}, %", columns, tuple(rows))
 
 
 def confusion_table(evaluation: Evaluation, method: str) -> Table:
-    """Counts of pixels: a row a true class, a column a predicted class."""
-    titles = evaluation.classes.titles
+    """Counts of pixels: a row a true class, a column a predicted class.
+
+    Of masks two rows each, where it is absent and where it is present, likewise the columns.
+    """
+    matrix, truths, found = confusion_grid(evaluation.confusion(method), evaluation.classes)
     rows = [
         (title, *(f"{count:,}" for count in counts))
-        for title, counts in zip(titles, evaluation.confusion(method), strict=True)
+        for title, counts in zip(truths, matrix, strict=True)
     ]
-    return Table(f"Confusion of {method}, pixels", ("truth \\ predicted", *titles), tuple(rows))
+    return Table(f"Confusion of {method}, pixels", ("truth \\ predicted", *found), tuple(rows))
 
 
 def scene_table(evaluation: Evaluation) -> Table:
@@ -163,7 +176,12 @@ def scene_table(evaluation: Evaluation) -> Table:
     none = ("",) * len(evaluation.methods)
     rows += [(name, "", "", *none, "", reason) for name, reason in evaluation.missed.items()]
     columns = ("scene", "sky", "pixels", *evaluation.methods, "trained the model", "reason")
-    return Table("Pixels right by scene, %", columns, tuple(rows))
+    title = f"Pixels right{_of_masks(evaluation.classes)} by scene, %"
+    return Table(title, columns, tuple(rows))
+
+
+def _of_masks(classes: ClassScheme) -> str:
+    return ", mean over the masks" if classes.has_masks else ""
 
 
 def _percent(share: float) -> str:

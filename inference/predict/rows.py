@@ -46,7 +46,12 @@ def _with_filter(recipe: Recipe) -> Recipe:
     """The recipe as if the model had learnt from images of the filter that goes before it."""
     if recipe.inference.filter == "as-trained":
         return recipe
-    changes = {"images": "filtered", "method": recipe.inference.filter, "scope": "scene"}
+    changes = {
+        "images": "filtered",
+        "method": recipe.inference.filter,
+        "scope": "scene",
+        "raster": None,
+    }
     return recipe.model_copy(update={"label": recipe.label.model_copy(update=changes)})
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from autolabel import PROFILES, label_image
+from autolabel import label_image
+from autolabel.thresholds.profiles import fitting_profile
 from inference.ground.lengths import map_scale
 from polynya.errors import TruthError
 from polynya.grid import Tile
 from polynya.progress import console
 from polynya.recipe.recipe import Recipe
-from polynya.recipe.thresholds import Profile
 from polynya.report.blocks import Blocks
 from polynya.report.pictures import draw_panels, thinning
 from polynya.scenes.reading import read_scene
@@ -40,7 +40,7 @@ def read_preview(scene: Scene, recipe: Recipe) -> Preview:
 
     Thresholds see every pixel, as those of mixed colours would be others.
     """
-    classes, profile = recipe.classes, _profile(recipe)
+    classes, profile = recipe.classes, fitting_profile(recipe.label, recipe.classes)
     step = thinning(scene.height, scene.width)
     blocks = Blocks(scene.height, scene.width, step)
     for row in range(0, scene.height, _ROWS):
@@ -90,13 +90,6 @@ def draw_overview(
         metres=None if scale is None else scale.metres * step,
         north=None if scale is None else scale.north,
     )
-
-
-def _profile(recipe: Recipe) -> Profile | None:
-    """The thresholds; None for a model of other classes, which they have nothing to do with."""
-    given = recipe.label.profile
-    profile = PROFILES.get(given) if isinstance(given, str) else given
-    return profile if profile and set(profile.class_names) <= set(recipe.classes.names) else None
 
 
 def _small(codes: NDArray[np.uint8], nodata: int) -> NDArray[np.uint8]:

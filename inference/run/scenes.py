@@ -66,7 +66,9 @@ def map_scenes(
     with open_output(options.folder, "maps") as folder:
         digest = file_digest(model_path)
         check_free(folder / n for n in (SUMMARY_FILE, COLLECTION_FILE, model_file(digest)))
-        refs = [SceneRef(ref.id, absolute(ref.uri)) for ref in find_scenes(patterns)]
+        refs = [
+            SceneRef(ref.id, absolute(ref.uri)) for ref in find_scenes(patterns, recipe.companions)
+        ]
         scenes = name_scenes(
             refs,
             folder,

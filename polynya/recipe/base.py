@@ -15,6 +15,8 @@ from pydantic import (
 from pydantic_core import CoreSchema, core_schema
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+STEM = "{stem}"
+"""What stands for the name of a scene, without its ending, in the name of a file beside it."""
 Positive = Annotated[int, Field(ge=1, lt=2**31)]
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Discriminator, Tag, model_validator
 
 from polynya.errors import RecipeError
-from polynya.recipe.base import Options, Share
+from polynya.recipe.base import STEM, Options, Share
 from polynya.recipe.thresholds import Profile
 
 _NAME_TAG, _RANGES_TAG = "<name>", "<ranges>"
@@ -53,6 +53,32 @@ class LabelOptions(Options):
     """What pixels become whose label is less sure than `least_confidence`; likewise."""
     least_confidence: Share = 0.8
     """Least estimated chance, 0.5..1, that a label is right."""
+    raster: str | None = None
+    """Labels that you have already, in the place of filter and thresholds: a raster beside each
+    scene, with the scene's name in its own, such as "{stem}_labels.tif". One band of class codes;
+    for masks (`classes.kind`) a band each, 0 or 1. Its nodata value, or that of the classes, means
+    unknown. Default: none."""
+
+    @model_validator(mode="after")
+    def _labels_are_made_once(self) -> LabelOptions:
+        if self.raster is None:
+            return self
+        if STEM not in self.raster:
+            raise RecipeError(
+                f"The recipe key 'label.raster' is '{self.raster}', which is one file for all"
+                f" scenes; put {STEM} where the name of a scene belongs, such as"
+                f' "{STEM}_labels.tif".'
+            )
+        for key, instead in (
+            ("images", "original"), ("thick_cloud", "label"), ("uncertain", "label"),
+        ):  # fmt: skip
+            if getattr(self, key) != instead:
+                raise RecipeError(
+                    f"The recipe key 'label.{key}' is '{getattr(self, key)}', which a filter would"
+                    " have to find, and with 'label.raster' none runs; set"
+                    f" 'label.{key}' to {instead}, or leave 'label.raster' out."
+                )
+        return self
 
     @model_validator(mode="after")
     def _nodata_needs_the_sky(self) -> LabelOptions:
@@ -67,6 +93,13 @@ class LabelOptions(Options):
                     f" 'label.scope' to these, or 'label.{key}' to 'label'."
                 )
         return self
+
+    @property
+    def source(self) -> str:
+        """Where labels come from, as it stands beside each tile."""
+        if self.raster is not None:
+            return f"raster/{self.raster}"
+        return f"{self.method}/{self.scope}/{self.profile_name}"
 
     @property
     def profile_name(self) -> str:

@@ -20,7 +20,7 @@ from pydantic import Field, ValidationError, model_validator
 from polynya.errors import RecipeError
 from polynya.names import printable
 from polynya.recipe.acquire import AcquireOptions
-from polynya.recipe.base import Options
+from polynya.recipe.base import STEM, Options
 from polynya.recipe.classes import SEA_ICE, ClassScheme
 from polynya.recipe.features import FeatureOptions
 from polynya.recipe.inference import InferenceOptions
@@ -39,7 +39,11 @@ _NAME = re.compile(r"[\w-]+")
 _UNSEEN = {"references"}
 """Keys of a scene that say what may be read, not what becomes of it: no part of any digest."""
 
-_LATER = (("training", ("loss", "optimizer")), ("model", ("batch_norm",)))
+_LATER = (
+    ("training", ("loss", "optimizer")),
+    ("model", ("batch_norm",)),
+    ("label", ("raster",)),
+)
 """Keys that came later. As long as they aren't used, digests of older recipes stay as they were."""
 
 
@@ -151,7 +155,7 @@ class Recipe(Options):
 
     @model_validator(mode="after")
     def _own_profile_has_known_classes(self) -> Recipe:
-        if isinstance(self.label.profile, Profile):
+        if isinstance(self.label.profile, Profile) and self.label.raster is None:
             self.label.profile.check_classes(self.classes.names, self.classes.name)
         return self
 
@@ -166,6 +170,13 @@ class Recipe(Options):
                         f" {', '.join(self.classes.names)}."
                     )
         return self
+
+    @property
+    def companions(self) -> tuple[str, ...]:
+        """Names of the files beside a scene that go with it, which has its name in theirs."""
+        layers = self.scene.layers
+        named = (self.label.raster, self.scene.land, layers and layers.clouds)
+        return tuple(name for name in named if isinstance(name, str) and STEM in name)
 
     def labels_digest(self) -> str:
         """Digest of what shards depend on; training and prediction options don't change labels."""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polynya.environment import settle_matplotlib
-from polynya.recipe.classes import ClassScheme
+from polynya.recipe.classes import NO_MASK, ClassScheme
 from polynya.storage.files import whole_file
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def draw_panels(
 
     Args:
         path: PNG file to write.
-        panels: Title and image of each: uint8 (h, w, 3) as it is, uint8 (h, w) as class codes.
+        panels: Title and image of each: uint8 (h, w, 3) as it is, uint8 (h, w) as labels.
         classes: Colours and names.
         title: Above all panels.
         columns: Panels in a row; default: all of them.
@@ -93,7 +93,9 @@ def draw_panels(
     if north is not None:
         _draw_arrow(axes[0], (height, width), north, 11 * zoom)
     figure.suptitle(title, fontsize=12 * zoom)
-    entries = [(c.title, _rgb(c.color)) for c in classes.classes] + [("No data", _rgb((0, 0, 0)))]
+    no_mask = [("No mask", _rgb(NO_MASK))] if classes.has_masks else []
+    entries = [(c.title, _rgb(c.color)) for c in classes.classes] + no_mask
+    entries.append(("No data", _rgb((0, 0, 0))))
     figure.legend(
         handles=[Patch(facecolor=color, edgecolor="grey", label=name) for name, color in entries],
         loc="outside lower center",
@@ -161,6 +163,25 @@ def _outlined() -> list[Any]:
     return [withStroke(linewidth=2, foreground="black")]
 
 
+def confusion_grid(
+    confusion: NDArray[np.int64], classes: ClassScheme
+) -> tuple[NDArray[np.int64], list[str], list[str]]:
+    """A confusion matrix as rows and columns, and what these are called.
+
+    Args:
+        confusion: int64 (C, C), rows the truth, columns the prediction; of masks (C, 2, 2).
+        classes: Give the names.
+
+    Returns:
+        int64 (C, C), of masks (2 C, 2); names of its rows and of its columns.
+    """
+    if not classes.has_masks:
+        return confusion, list(classes.titles), list(classes.titles)
+    states = ["absent", "present"]
+    rows = [f"{title}: {state}" for title in classes.titles for state in states]
+    return confusion.reshape(-1, 2), rows, states
+
+
 @_plain
 def draw_confusion(
     path: Path, confusions: Sequence[tuple[str, NDArray[np.int64]]], classes: ClassScheme
@@ -169,12 +190,17 @@ def draw_confusion(
 
     Args:
         path: PNG file to write.
-        confusions: Title and int64 (C, C) of each, rows the truth, columns the prediction.
+        confusions: Title and int64 (C, C) of each, rows the truth, columns the prediction; of masks
+            (C, 2, 2), of which each is drawn as two rows.
         classes: Names of rows and columns.
     """
-    figure = _figure(4.4 * len(confusions) + 1.8, 5.2)
+    what = "state" if classes.has_masks else "class"
+    # Masks have two rows each.
+    height = max(5.2, 1.4 * classes.n_classes + 1.8) if classes.has_masks else 5.2
+    figure = _figure(4.4 * len(confusions) + 1.8, height)
     axes = figure.subplots(1, len(confusions), squeeze=False, sharey=True)[0]
-    for axis, (name, confusion) in zip(axes, confusions, strict=True):
+    for axis, (name, counted) in zip(axes, confusions, strict=True):
+        confusion, truths, found = confusion_grid(counted, classes)
         totals = confusion.sum(axis=1, keepdims=True)
         shares = np.divide(confusion, totals, out=np.zeros(confusion.shape), where=totals > 0)
         shown = axis.imshow(shares * 100, cmap="viridis", vmin=0, vmax=100)
@@ -188,13 +214,13 @@ def draw_confusion(
                 va="center",
                 color="black" if share > 0.6 else "white",
             )
-        accuracy = np.trace(confusion) / max(confusion.sum(), 1)
+        accuracy = np.trace(counted, axis1=-2, axis2=-1).sum() / max(counted.sum(), 1)
         axis.set_title(f"{name}: {accuracy:.2%} right", fontsize=11)
-        axis.set_xticks(range(classes.n_classes), _wrapped(classes.titles))
-        axis.set_yticks(range(classes.n_classes), _wrapped(classes.titles))
-        axis.set_xlabel("Predicted class")
-    axes[0].set_ylabel("True class")
-    figure.colorbar(shown, ax=axes, label="% of the true class", shrink=0.8)
+        axis.set_xticks(range(len(found)), _wrapped(found))
+        axis.set_yticks(range(len(truths)), _wrapped(truths))
+        axis.set_xlabel(f"Predicted {what}")
+    axes[0].set_ylabel(f"True {what}")
+    figure.colorbar(shown, ax=axes, label=f"% of the true {what}", shrink=0.8)
     _save(figure, path)
 
 

@@ -13,6 +13,7 @@ from polynya.errors import SceneError
 from polynya.names import place_of, printable, scene_id, unique_id
 from polynya.progress import console
 from polynya.rasters.opening import EXTENSIONS, opened_raster
+from polynya.scenes.layers import beside
 from polynya.storage.ledger import folder_kinds
 from polynya.storage.ownership import is_ours
 from polynya.storage.stores import encodable, is_listing, list_objects
@@ -38,7 +39,7 @@ class SceneRef:
     """As the user spells it, where tables can hold that (`polynya.storage.stores.encodable`)."""
 
 
-def find_scenes(patterns: Sequence[str]) -> list[SceneRef]:
+def find_scenes(patterns: Sequence[str], companions: Sequence[str] = ()) -> list[SceneRef]:
     """Expand files, folders, glob patterns and URIs to scenes.
 
     What leads nowhere stays in the list under its own name: it fails when it is opened, with the
@@ -48,6 +49,9 @@ def find_scenes(patterns: Sequence[str]) -> list[SceneRef]:
         patterns: Paths, folders, globs, or URIs GDAL knows; s3:// and gs:// URIs that end in / are
             folders, and may be globs. A folder stands for every raster directly inside that isn't
             hidden, is no product of Polynya, and does not accompany a scene as X_truth or X_sky do.
+        companions: Names of files beside scenes with "{stem}" for the scene's own
+            (`Recipe.companions`). What is such a file of another scene that is found is left out,
+            even if it is named, as a shell names all files of a glob.
 
     Returns:
         Scenes in order of their places, each place once however it is spelt, ids unique, also
@@ -60,6 +64,7 @@ def find_scenes(patterns: Sequence[str]) -> list[SceneRef]:
     for pattern in patterns:
         for uri in _expanded(pattern):
             uris.setdefault(place_of(uri), encodable(uri))
+    _leave_out_companions(uris, companions)
     ordered = [uris[place] for place in sorted(uris)]
     stems = [scene_id(uri) for uri in ordered]
     repeated = {stem for stem, n in Counter(map(str.lower, stems)).items() if n > 1}
@@ -67,6 +72,24 @@ def find_scenes(patterns: Sequence[str]) -> list[SceneRef]:
         SceneRef(unique_id(uri) if stem.lower() in repeated else stem, uri)
         for stem, uri in zip(stems, ordered, strict=True)
     ]
+
+
+def _leave_out_companions(uris: dict[str, str], companions: Sequence[str]) -> None:
+    """Take labels, maps of land and the like out of places and URIs; one line says how many."""
+    beside_scenes = {
+        place_of(path)
+        for uri in uris.values()
+        for name in companions
+        if place_of(path := beside(uri, name)) != place_of(uri)
+    }
+    left_out = beside_scenes & uris.keys()
+    for place in left_out:
+        del uris[place]
+    if left_out:
+        console.print(
+            f"{len(left_out)} files left out that go with other scenes ({', '.join(companions)}).",
+            markup=False, soft_wrap=True,
+        )  # fmt: skip
 
 
 def _expanded(pattern: str) -> list[str]:

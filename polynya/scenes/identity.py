@@ -24,6 +24,7 @@ _CHUNK = 4 * 2**20
 _THREADS = 4
 _DEEPEST = 8
 _OVERVIEWS = ".ovr"
+_AND_LABELS = "+"
 _ARCHIVE = re.compile(r"^/vsizip/(?:\{(?P<braced>.+?)\}|(?P<plain>.+?\.zip))/(?P<member>.+)$", re.I)
 _STORES = {"/vsis3/": "s3", "/vsigs/": "gs"}
 
@@ -57,6 +58,29 @@ def scene_digest(scene: Scene) -> str:
         for path in _vector_files(scene.land.path):
             total.update(f"land {_file(path)}\n".encode())
     return total.hexdigest()[:16]
+
+
+def labelled_digest(scene: Scene) -> str:
+    """Digest of all that the shards of a scene come from: its own, and that of its labels.
+
+    Args:
+        scene: As for `scene_digest`, with `labels` if it has some.
+
+    Returns:
+        `scene_digest`, after which '+' and 16 hex digits follow for a raster of labels.
+
+    Raises:
+        SceneError: A file can't be read.
+    """
+    own = scene_digest(scene)
+    if scene.labels is None:
+        return own
+    return f"{own}{_AND_LABELS}{raster_digest(scene.labels.path, scene.references)[:16]}"
+
+
+def without_labels(digest: str) -> str:
+    """The part of a `labelled_digest` that is `scene_digest`."""
+    return digest.partition(_AND_LABELS)[0]
 
 
 def raster_digest(uri: str, references: Decision = "inside") -> str:

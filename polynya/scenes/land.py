@@ -27,12 +27,12 @@ from polynya.native import import_apart
 from polynya.rasters.opening import EXTENSIONS, check_size, opened_raster, tile_window
 from polynya.rasters.references import is_network
 from polynya.rasters.relay import proxy_settings
+from polynya.recipe.base import STEM
 from polynya.recipe.scene import SceneOptions
 from polynya.scenes.layers import beside
 from polynya.scenes.scene import LandSource, Scene
 from polynya.storage.stores import gdal_options, gdal_path
 
-_STEM = "{stem}"
 _MARGIN = 0.1
 """Of the scene's extent, around it."""
 _EDGES = 400
@@ -56,7 +56,7 @@ def find_land(source: Any, uri: str, has_place: bool, options: SceneOptions) -> 
     """
     if options.land is None:
         return None
-    path = beside(uri, options.land) if _STEM in options.land else os.path.abspath(options.land)
+    path = beside(uri, options.land) if STEM in options.land else os.path.abspath(options.land)
     if "://" in options.land:
         path = options.land
     if not os.path.exists(path) and "://" not in path and not path.startswith("/vsi"):

@@ -24,13 +24,13 @@ from polynya.errors import SceneError
 from polynya.grid import Tile
 from polynya.rasters.opening import band_number, check_size, opened_raster, tile_window
 from polynya.rasters.references import Decision, is_local_file
+from polynya.recipe.base import STEM
 from polynya.recipe.scene import LayerOptions, SceneOptions
 from polynya.scenes.scene import LayerSources, Scene, SceneLayers
 from polynya.storage.stores import gdal_path
 
 _AUTO = "auto"
 _SENTINEL2_NAMES = {"nir": ("B08", "B8"), "swir": ("B11",), "cirrus": ("B10",)}
-_STEM = "{stem}"
 
 _AZIMUTH_TAGS = (
     "SUN_AZIMUTH",
@@ -154,7 +154,7 @@ def _find_clouds(
 ) -> tuple[str | None, int, bool]:
     if clouds is None:
         return None, 1, True
-    if isinstance(clouds, int) or _STEM not in clouds:
+    if isinstance(clouds, int) or STEM not in clouds:
         return uri, band_number(source, uri, clouds, "scene.layers.clouds"), True
     path = beside(uri, clouds)
     if is_local_file(path) and not os.path.isfile(path):
@@ -175,10 +175,11 @@ def beside(uri: str, pattern: str) -> str:
 
     Args:
         uri: Of the scene.
-        pattern: Path, from the scene's folder.
+        pattern: Path, from the scene's folder; or a URI.
     """
     folder, name = os.path.split(gdal_path(uri) if uri.startswith("file://") else uri)
-    return os.path.join(folder, pattern.replace(_STEM, Path(name).stem))
+    found = pattern.replace(STEM, Path(name).stem)
+    return found if "://" in found else os.path.join(folder, found)
 
 
 def _has_pixels_of(layer: Any, scene: Any) -> bool:

@@ -115,6 +115,16 @@ class LandSource:
 
 
 @dataclass(frozen=True)
+class LabelSource:
+    """Where labels of a scene are that somebody has made. Small and picklable."""
+
+    path: str
+    """Absolute, or a URI."""
+    on_grid: bool
+    """It has the scene's own pixels; otherwise it is resampled."""
+
+
+@dataclass(frozen=True)
 class Scene:
     """What is known of a scene before its pixels are read. Small and picklable."""
 
@@ -152,6 +162,9 @@ class Scene:
     """Where files may lie that its file refers to, as decided when it was opened."""
     inputs: BandSet | None = None
     """Bands that go into shards and models; None: the 8-bit colours."""
+    labels: LabelSource | None = None
+    """Where its labels are (`polynya.scenes.label_raster.with_labels`); None if filter and
+    thresholds make them, or it isn't opened to be labelled."""
 
     def to_xarray(self) -> xarray.DataArray:
         """Its colours, uint8 ("band", "y", "x"), 0 where nodata; see `polynya.to_xarray`."""

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from rasterio import Affine
 from rasterio.crs import CRS
 
-from polynya.errors import SceneError, TruthError, reason_of
+from polynya.errors import LabelError, SceneError, TruthError, reason_of
 from polynya.rasters.opening import opened_raster
 from polynya.recipe.classes import ClassScheme
 from polynya.scenes.finding import COMPANIONS
+from polynya.scenes.label_raster import labels_in
 from polynya.scenes.scene import Scene
 from polynya.storage.stores import gdal_path
 
@@ -44,33 +45,31 @@ def read_truth(path: Path, scene: Scene, classes: ClassScheme) -> NDArray[np.uin
     """Read the truth of a scene.
 
     Args:
-        path: One-band raster of class codes.
+        path: Raster of class codes, or of masks, as `polynya.scenes.label_raster` reads it; on the
+            scene's own grid, as a resampled truth is none.
         scene: What it must fit.
         classes: What its codes must be.
 
     Returns:
-        uint8 (H, W), class codes, the scheme's nodata where the truth is unknown.
+        uint8 (H, W), labels as `ClassScheme` has them, the scheme's nodata where the truth is
+        unknown.
 
     Raises:
-        TruthError: Missing, unreadable, of another size or place, or with codes that are no class.
+        TruthError: Missing, unreadable, of another size or place, or with bands or codes that are
+            not those of the classes.
     """
     try:
         with opened_raster(str(path), scene.references) as source:
             _check_place(path, source, scene)
-            codes = source.read(1)
+            return labels_in(source, f"The truth {path}", classes)
+    except LabelError as error:
+        raise TruthError(str(error)) from None
     except SceneError as error:
         problem = f"can't be used ({reason_of(error)})" if path.exists() else "is missing"
+        what = "masks" if classes.has_masks else "class codes"
         raise TruthError(
-            f"The truth of {scene.uri}, {path}, {problem}; put a raster of class codes there."
+            f"The truth of {scene.uri}, {path}, {problem}; put a raster of {what} there."
         ) from None
-    known = np.isin(codes, (*classes.codes, classes.nodata))
-    if not known.all():
-        raise TruthError(
-            f"The truth {path} has the code {codes[~known][0]}, which is no class of"
-            f" '{classes.name}'; use {', '.join(map(str, classes.codes))} and {classes.nodata} for"
-            " unknown."
-        )
-    return np.asarray(codes, np.uint8)
 
 
 def _check_place(path: Path, source: Any, scene: Scene) -> None:

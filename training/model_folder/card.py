@@ -61,8 +61,7 @@ It sees {_seen_text(recipe)}.
 
 ## Data
 
-Labels come from colour thresholds, not from people: profile `{recipe.label.profile_name}`,
-filter `{recipe.label.method}`.
+{_labels_text(recipe)}
 Scenes: {len(split.training)} for training, {len(split.validation)} for validation
 (`split.json`); none is on both sides.
 Random changes of the training tiles: {", ".join(changes) or "none"}.
@@ -86,6 +85,15 @@ def _task_text(kind: str, classes: ClassScheme) -> str:
             else f"Finds one mask in {kind} scenes: {titles}."
         )
     return f"Segments {kind} scenes into {classes.n_classes} classes: {titles}."
+
+
+def _labels_text(recipe: Recipe) -> str:
+    if recipe.label.raster is not None:
+        return f"Labels come from rasters beside the scenes: `{recipe.label.raster}`."
+    return (
+        f"Labels come from colour thresholds, not from people: profile"
+        f" `{recipe.label.profile_name}`,\nfilter `{recipe.label.method}`."
+    )
 
 
 def _seen_text(recipe: Recipe) -> str:

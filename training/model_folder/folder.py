@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any
 from polynya.errors import ModelError, OutputError, SceneError
 from polynya.recipe.classes import ClassScheme
 from polynya.recipe.recipe import Recipe, load_recipe
-from polynya.scenes.identity import scene_digest
+from polynya.scenes.identity import scene_digest, without_labels
 from polynya.scenes.scene import Scene
 from polynya.storage.files import whole_file, write_text
 from polynya.storage.output_folder import make_folder, open_output
@@ -221,7 +221,8 @@ def _read_split(folder: Path) -> tuple[set[str], set[str]]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         digests = content.get("training_digests", {}).values()
-        return set(map(str, content["training"])), set(map(str, digests))
+        seen = {without_labels(str(digest)) for digest in digests}
+        return set(map(str, content["training"])), seen
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ModelError(f"{path} is damaged; train the model again, or remove it.") from None
 

@@ -38,7 +38,7 @@ def job(
     """Label scenes into shards and note where the time goes."""
     chosen = load_recipe(recipe)
     folder = start_dataset(out, chosen, overwrite=True)
-    refs = find_scenes([*scenes, *(more_scenes or [])])
+    refs = find_scenes([*scenes, *(more_scenes or [])], chosen.companions)
     with open_engine(engine, workers) as runner:
         timed = TimedEngine(runner, (record / UNITS).absolute())
         results = label_scenes(refs, Job(chosen, folder, retries=0), timed)

@@ -140,7 +140,7 @@ ODD = [
 
 
 @pytest.mark.parametrize("place", [
-    "autolabel.inspection.open_scene", "autolabel.inspection.scene_digest",
+    "autolabel.inspection.open_scene", "autolabel.inspection.labelled_digest",
     "autolabel.tasks.read_scene", "autolabel.tasks.tile_row", "autolabel.run._join",
 ])  # fmt: skip
 def test_a_scene_with_which_anything_goes_wrong_is_a_row_and_the_others_are_done(

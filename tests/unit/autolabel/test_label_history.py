@@ -287,7 +287,7 @@ def test_the_manifest_gets_the_scenes_that_others_added_meanwhile(
 
     work = run.label_found
     (job_of_b,) = run.find_contents(
-        [SceneRef("b", str(write_scene("b.tif", ice_image(64, 64, 1))))], Recipe().scene, 0
+        [SceneRef("b", str(write_scene("b.tif", ice_image(64, 64, 1))))], Recipe(), 0
     )
     monkeypatch.setattr(run, "label_found", beside)
     label(write_scene("c.tif", ice_image(64, 64, 2)))

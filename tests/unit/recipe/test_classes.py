@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from helpers.schemes import scheme_of
 from polynya.recipe.classes import SEA_ICE, ClassScheme, LabelClass
 from polynya.recipe.recipe import Recipe
-from helpers.schemes import scheme_of
 
 
 def test_sea_ice_has_the_papers_codes_and_colours():

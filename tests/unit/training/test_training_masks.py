@@ -6,9 +6,9 @@ import keras
 import numpy as np
 import pytest
 
+from helpers.schemes import scheme_of
 from polynya.errors import RecipeError
 from polynya.recipe.recipe import parse_recipe
-from helpers.schemes import scheme_of
 from training.losses.base import label_targets
 from training.losses.registry import build_loss
 from training.metrics.confusion import confusion_of, empty_confusion, scores

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from helpers.shards.tiny_shards import write_tiny_shards
 from polynya.errors import ModelError
 from polynya.recipe.recipe import parse_recipe
-from helpers.shards.tiny_shards import write_tiny_shards
 from training.model_folder.checkpoints import Position
 from training.model_folder.training_log import EpochRecord, StepRecord
 from training.ranks.port import SingleProcess

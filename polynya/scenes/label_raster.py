@@ -1,0 +1,235 @@
+"""Labels that people already have: rasters of class codes or of masks, one beside each scene.
+
+Exclusive classes are one band of codes. Masks are a band each, in the order of the classes, of 0
+and 1. A pixel is unknown where any band has the file's own nodata value, the scheme's nodata code
+or no finite number, or where the file's mask or alpha says so.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio.crs import CRS
+from rasterio.enums import Resampling
+from rasterio.transform import Affine
+from rasterio.warp import reproject
+
+from polynya.errors import LabelError, SceneError
+from polynya.grid import Tile
+from polynya.names import printable
+from polynya.rasters.opening import check_size, opened_raster, tile_window
+from polynya.rasters.references import is_local_file
+from polynya.recipe.classes import ClassScheme
+from polynya.recipe.recipe import Recipe
+from polynya.scenes.layers import beside
+from polynya.scenes.scene import LabelSource, Scene
+from polynya.scenes.validity import Validity, find_validity, nodata_value, read_valid
+
+_MASK_CODES = (0, 1)
+
+
+def with_labels(scene: Scene, recipe: Recipe) -> Scene:
+    """A scene with the place of the labels that the recipe's key `label.raster` gives it.
+
+    Args:
+        scene: From `polynya.scenes.reading.open_scene`.
+        recipe: Gives the names of the rasters, and the classes.
+
+    Returns:
+        The scene as it is where the recipe has no such key.
+
+    Raises:
+        SceneError: There is no such raster, or it can't be read or brought to the scene's grid.
+    """
+    if recipe.label.raster is None:
+        return scene
+    path = beside(scene.uri, recipe.label.raster)
+    if is_local_file(path) and not os.path.isfile(path):
+        raise SceneError(
+            f"{printable(scene.uri)} has no labels {printable(path)}; put them there or fix"
+            " label.raster in the recipe."
+        )
+    with opened_raster(path, scene.references) as source:
+        check_size(source, path)
+        called = f"The raster of labels {printable(path)}"
+        bands = _find_bands(source, called, recipe.classes)
+        _check_nodata(source, called, bands, recipe.classes)
+        on_grid = _has_grid_of(source, scene)
+        if not on_grid:
+            _check_place(source, called, find_validity(source, bands), scene)
+    return replace(scene, labels=LabelSource(path, on_grid))
+
+
+def read_labels(
+    scene: Scene, classes: ClassScheme, window: Tile | None = None
+) -> NDArray[np.uint8]:
+    """Read the labels of a scene, or of a part of it.
+
+    Those on another grid are brought to the scene's: each pixel gets the label at its centre.
+    Where the raster ends, labels are unknown.
+
+    Args:
+        scene: From `with_labels`.
+        classes: What the codes mean.
+        window: Rectangle to read; default the whole scene.
+
+    Returns:
+        uint8 (H, W) as `ClassScheme` has labels; the scheme's nodata where unknown.
+
+    Raises:
+        SceneError: The raster can't be read.
+        LabelError: It has a code that is no class.
+    """
+    if scene.labels is None:
+        raise ValueError("the scene has no labels")
+    called = f"The raster of labels {printable(scene.labels.path)}"
+    with opened_raster(scene.labels.path, scene.references) as source:
+        if scene.labels.on_grid:
+            return labels_in(source, called, classes, window)
+        bands = _find_bands(source, called, classes)
+        numbers = _on_grid_of(scene, source, bands, window)
+    return _labels(numbers, np.ones(numbers.shape[1:], np.bool_), (), called, classes)
+
+
+def labels_in(
+    source: Any, called: str, classes: ClassScheme, window: Tile | None = None
+) -> NDArray[np.uint8]:
+    """Labels of an open raster, on its own grid.
+
+    Args:
+        source: The raster, open in rasterio.
+        called: How a sentence about it begins, such as "The truth a_truth.tif".
+        classes: What its codes mean.
+        window: Rectangle to read; default all of it.
+
+    Returns:
+        uint8 (H, W) as `ClassScheme` has labels; the scheme's nodata where unknown.
+
+    Raises:
+        LabelError: It has another number of bands, or a code that is no class.
+    """
+    bands = _find_bands(source, called, classes)
+    numbers = source.read(list(bands), window=tile_window(window))
+    values = tuple(nodata_value(source, band) for band in bands)
+    whole = find_validity(source, bands).without_values()
+    known = read_valid(source, whole, np.moveaxis(numbers, 0, -1), tile_window(window))
+    return _labels(numbers, known, values, called, classes)
+
+
+def _labels(
+    numbers: NDArray[Any],
+    known: NDArray[np.bool_],
+    nodata: Sequence[float | None],
+    called: str,
+    classes: ClassScheme,
+) -> NDArray[np.uint8]:
+    """Labels of the numbers (bands, H, W) of a raster; `nodata` is its own value in each band."""
+    codes = _MASK_CODES if classes.has_masks else classes.codes
+    for place, band in enumerate(numbers):
+        known &= band != classes.nodata
+        if place < len(nodata) and nodata[place] is not None and nodata[place] not in codes:
+            known &= band != nodata[place]
+        if band.dtype.kind == "f":
+            known &= np.isfinite(band)
+    for band in numbers:
+        wrong = known & ~np.isin(band, codes)
+        if wrong.any():
+            raise LabelError(f"{called} has the code {band[wrong][0]:g}, {_no_code(classes)}")
+    if classes.has_masks:
+        return classes.labels_of([band == 1 for band in numbers], known)
+    return np.where(known, numbers[0], classes.nodata).astype(np.uint8)
+
+
+def _no_code(classes: ClassScheme) -> str:
+    """End of the sentence about a code that means nothing."""
+    if classes.has_masks:
+        return (
+            f"which is neither 1, under the mask, nor 0; use these and {classes.nodata} for"
+            " unknown."
+        )
+    return (
+        f"which is no class of '{classes.name}'; use {', '.join(map(str, classes.codes))} and"
+        f" {classes.nodata} for unknown."
+    )
+
+
+def _find_bands(source: Any, called: str, classes: ClassScheme) -> tuple[int, ...]:
+    """1-based bands of the labels; an alpha band may follow them."""
+    wanted = classes.n_classes if classes.has_masks else 1
+    bands = tuple(range(1, wanted + 1))
+    has_alpha = source.count == wanted + 1 and find_validity(source, bands).alpha == wanted + 1
+    if source.count == wanted or has_alpha:
+        return bands
+    meant = f"a band for each of the masks {', '.join(classes.names)}" if classes.has_masks else ""
+    raise LabelError(
+        f"{called} has {source.count} bands and needs {wanted},"
+        f" {meant or 'that of the class codes'}; put these, and no others, into it"
+        " (gdal_translate -b)."
+    )
+
+
+def _check_nodata(source: Any, called: str, bands: Sequence[int], classes: ClassScheme) -> None:
+    """Refuse a nodata value that is also a code: which of the two a pixel means, nobody knows."""
+    codes = _MASK_CODES if classes.has_masks else classes.codes
+    for band in bands:
+        value = nodata_value(source, band)
+        if value in codes:
+            raise LabelError(
+                f"{called} says that {value:g} means no data in band {band}, where it is also a"
+                " label; take the nodata value out of it (gdal_edit.py -unsetnodata), or give it"
+                f" another, such as {classes.nodata}."
+            )
+
+
+def _has_grid_of(source: Any, scene: Scene) -> bool:
+    """Whether a raster has the pixels of a scene; where one has no place, its size decides."""
+    if source.shape != (scene.height, scene.width):
+        return False
+    if not scene.has_place or (source.crs is None and source.transform.is_identity):
+        return True
+    transform = Affine(*(scene.transform or ()))
+    same_crs = source.crs == CRS.from_user_input(scene.crs)
+    return bool(same_crs and source.transform.almost_equals(transform, 1e-6))
+
+
+def _check_place(source: Any, called: str, validity: Validity, scene: Scene) -> None:
+    """Raise LabelError unless a raster on another grid can be brought to the scene's."""
+    if source.crs is None or not scene.has_place:
+        without = called if source.crs is None else printable(scene.uri)
+        raise LabelError(
+            f"{called} has not the grid of {printable(scene.uri)} ({scene.height} x {scene.width}"
+            f" pixels), and {without[0].lower()}{without[1:]} has no place to relate them; give it"
+            " one (gdal_edit.py -a_srs, -a_ullr), or labels of the scene's size."
+        )
+    if validity.masks or validity.alpha is not None:
+        raise LabelError(
+            f"{called} has another grid than {printable(scene.uri)}, and a mask that can't be"
+            " brought along; write its unknown pixels as a nodata value (gdalwarp -dstnodata 255)."
+        )
+
+
+def _on_grid_of(
+    scene: Scene, source: Any, bands: Sequence[int], window: Tile | None
+) -> NDArray[np.float32]:
+    """Numbers (bands, H, W) of a raster at the centres of a scene's pixels; NaN where unknown."""
+    tile = window or Tile(0, 0, scene.height, scene.width)
+    numbers = np.full((len(bands), tile.height, tile.width), np.nan, np.float32)
+    for band, into in zip(bands, numbers, strict=True):
+        # Band by band, as GDAL takes the fourth of 8 bits for alpha; and exactly, so that a part
+        # of a scene has the labels of the whole.
+        reproject(
+            rasterio.band(source, band),
+            into,
+            dst_transform=Affine(*(scene.tile_transform(tile) or ())),
+            dst_crs=scene.crs,
+            dst_nodata=np.nan,
+            resampling=Resampling.nearest,
+            tolerance=0,
+        )
+    return numbers
