@@ -201,11 +201,12 @@ def _has_grid_of(source: Any, scene: Scene) -> bool:
 def _check_place(source: Any, called: str, validity: Validity, scene: Scene) -> None:
     """Raise LabelError unless a raster on another grid can be brought to the scene's."""
     if source.crs is None or not scene.has_place:
-        without = called if source.crs is None else printable(scene.uri)
+        without = "the raster" if source.crs is None else "the scene"
         raise LabelError(
-            f"{called} has not the grid of {printable(scene.uri)} ({scene.height} x {scene.width}"
-            f" pixels), and {without[0].lower()}{without[1:]} has no place to relate them; give it"
-            " one (gdal_edit.py -a_srs, -a_ullr), or labels of the scene's size."
+            f"{called} has {source.height} x {source.width} pixels and its scene"
+            f" {printable(scene.uri)} {scene.height} x {scene.width}, and {without} has no place by"
+            " which they could be related; give it one (gdal_edit.py -a_srs -a_ullr), or the"
+            " raster the scene's pixels."
         )
     if validity.masks or validity.alpha is not None:
         raise LabelError(

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.dataset as ds
 import pytest
+import rasterio
 from conftest import ice_image
 
 from helpers.programs.launch import launch
@@ -44,17 +45,24 @@ def submit(
 def recipe(request, tmp_path):
     method = getattr(request, "param", "published")
     path = tmp_path / "recipe.yaml"
-    path.write_text(f"tiles: {{size: 64}}\nlabel: {{method: {method}}}\n")
+    label = 'raster: "{stem}_labels.tif"' if method == "raster" else f"method: {method}"
+    path.write_text(f"tiles: {{size: 64}}\nlabel: {{{label}}}\n")
     return str(path)
 
 
-@pytest.mark.parametrize("recipe", ["published", "illumination"], indirect=True)
+@pytest.mark.parametrize("recipe", ["published", "illumination", "raster"], indirect=True)
 def test_shards_are_the_same_bytes_whoever_makes_them(request, tmp_path, write_scene, recipe):
     for seed in range(5):
         write_scene(f"scenes/s{seed}.tif", ice_image(150 + seed, 200, seed))
-    in_bands = request.node.callspec.params["recipe"] == "illumination"
+    method = request.node.callspec.params["recipe"]
+    in_bands = method != "published"
     size = (3400, 3720) if in_bands else (500, 600)
     write_scene("scenes/large.tif", ice_image(*size), compress="deflate", tiled=True)
+    if method == "raster":
+        for path in list((tmp_path / "scenes").iterdir()):
+            with rasterio.open(path) as source:
+                codes = np.indices(source.shape).sum(axis=0).astype(np.uint8) % 3
+            write_scene(f"scenes/{path.stem}_labels.tif", codes, compress="deflate")
     arguments = ["--scenes", str(tmp_path / "scenes"), "--recipe", recipe]
     ranks = ["mpirun", "-n", "3", "--oversubscribe", sys.executable, "-m", "mpi4py.futures"]
     job = str(ROOT / "autolabel" / "job.py")
@@ -76,7 +84,7 @@ def test_shards_are_the_same_bytes_whoever_makes_them(request, tmp_path, write_s
         assert one == checksums(tmp_path / name)
     # What a method can't tell is an empty cell, whoever runs it.
     told = [row["veiled_pixels"] != "" for row in manifest(tmp_path / "one").values()]
-    assert told == [in_bands] * 6
+    assert told == [method == "illumination"] * 6
 
 
 def test_work_that_ends_its_spark_worker_is_left_out_and_the_rest_done(tmp_path):

@@ -9,6 +9,8 @@ import pytest
 import rasterio
 from matplotlib.image import imread
 
+from autolabel.thresholds.profiles import fitting_profile
+from inference.evaluate.command import draw_comparison, evaluate_scenes, open_each, write_report
 from inference.evaluate.scores import (
     Evaluation,
     SceneScore,
@@ -19,7 +21,8 @@ from inference.evaluate.scores import (
     score_scene,
 )
 from polynya.errors import TruthError
-from polynya.recipe.classes import SEA_ICE
+from polynya.recipe.classes import SEA_ICE, ClassScheme
+from polynya.recipe.recipe import Recipe
 from polynya.report.pictures import draw_confusion, draw_panels
 from polynya.scenes.reading import open_scene
 from polynya.scenes.truth import read_truth, sky_of, truth_path
@@ -161,3 +164,101 @@ def test_pictures_show_the_colours_and_have_the_same_bytes_each_time(tmp_path):
     confusions = [(name, evaluation().confusion(name)) for name in evaluation().methods]
     draw_confusion(tmp_path / "c.png", confusions, SEA_ICE)
     assert imread(tmp_path / "c.png").shape[1] > 800
+
+
+MASKS = ClassScheme.model_validate({
+    "name": "surface",
+    "kind": "masks",
+    "classes": [
+        {"code": 0, "name": "pond", "title": "Melt pond", "color": [0, 0, 255]},
+        {"code": 1, "name": "cloud", "title": "Cloud", "color": [255, 255, 255]},
+    ],
+})  # fmt: skip
+
+
+def evaluation_of_masks():
+    """Six pixels of two masks: 4 with truth and data; ponds 3 of 4 right, clouds 2 of 4."""
+    truth = np.array([[0, 1, 3, 2, 255, 3]], np.uint8)
+    valid = np.array([[True, True, True, True, True, False]])
+    found = np.array([[0, 1, 2, 0, 3, 3]], np.uint8)
+    other = np.array([[2, 1, 3, 255, 3, 3]], np.uint8)
+    score = score_scene("s", "clear", truth, valid, {"other": other, "model": found}, MASKS)
+    return Evaluation(MASKS, ("other", "model"), [score])
+
+
+def test_masks_are_scored_each_by_its_presence():
+    evaluation = evaluation_of_masks()
+    (score,) = evaluation.scenes
+    assert score.pixels == 4
+    # [absent or present in truth, absent or present in the map]
+    assert score.confusions["model"].tolist() == [[[2, 0], [1, 1]], [[2, 0], [1, 1]]]
+    assert score.accuracy("model") == evaluation.accuracy("model") == 6 / 8
+    # A pixel without a label is right in no mask.
+    assert score.confusions["other"].tolist() == [[[1, 0], [0, 2]], [[1, 1], [0, 1]]]
+    assert score.accuracy("other") == 5 / 8
+
+
+def test_tables_of_masks_by_hand():
+    evaluation = evaluation_of_masks()
+    accuracy = accuracy_table(evaluation)
+    assert accuracy.title.startswith("Pixels right, mean over the masks, % (1 scenes")
+    assert accuracy.rows == (("other", "62.50", "62.50"), ("model", "75.00", "75.00"))
+    by_mask = class_table(evaluation, ["model"])
+    assert by_mask.title == "Scores by mask, %"
+    assert by_mask.columns == ("method", "mask", "precision", "recall", "F1", "IoU")
+    assert by_mask.rows == (
+        ("model", "Melt pond", "100.00", "50.00", "66.67", "50.00"),
+        ("model", "Cloud", "100.00", "50.00", "66.67", "50.00"),
+        ("model", "mean", "", "", "66.67", "50.00"),
+    )
+    confusion = confusion_table(evaluation, "other")
+    assert confusion.columns == ("truth \\ predicted", "absent", "present")
+    assert confusion.rows == (
+        ("Melt pond: absent", "1", "0"),
+        ("Melt pond: present", "0", "2"),
+        ("Cloud: absent", "1", "1"),
+        ("Cloud: present", "0", "1"),
+    )
+    assert scene_table(evaluation).rows == (("s", "clear", "4", "62.50", "75.00", "", ""),)
+
+
+def test_pictures_of_masks_are_drawn(tmp_path):
+    evaluation = evaluation_of_masks()
+    confusions = [(name, evaluation.confusion(name)) for name in evaluation.methods]
+    draw_confusion(tmp_path / "c.png", confusions, MASKS)
+    assert imread(tmp_path / "c.png").shape[1] > 800
+    labels = np.full((100, 120), 3, np.uint8)
+    labels[:, :60] = 0
+    draw_panels(tmp_path / "p.png", [("Map", labels)], MASKS, "title")
+    picture = (imread(tmp_path / "p.png")[..., :3] * 255).round().astype(int)
+    for color in ((128, 128, 255), (64, 64, 64)):  # Both masks mixed; under none.
+        assert (picture == color).all(axis=2).sum() > 20_000
+
+
+def test_the_report_of_masks_is_written(write_scene, tmp_path):
+    truth = np.array([[0, 1, 3, 2]], np.uint8).repeat(8, axis=0)
+    write_scene("a_clear.tif", np.full((8, 4, 3), 90, np.uint8))
+    write_scene("a_truth.tif", np.stack([truth & 1, truth >> 1], axis=-1))
+    recipe = Recipe.model_validate({
+        "classes": MASKS.model_dump(mode="json"), "label": {"raster": "{stem}_labels.tif"},
+    })  # fmt: skip
+    (scene,), missed = open_each([str(tmp_path / "a_clear.tif")], recipe)
+    evaluation, comparisons = evaluate_scenes(
+        [scene], {"model": lambda *_: truth & 1}, recipe, missed
+    )
+    assert evaluation.accuracy("model") == 0.75  # All ponds, and clouds where there are none.
+    write_report(evaluation, tmp_path)
+    draw_comparison(tmp_path / "best.png", "best", comparisons[0], evaluation)
+    with (tmp_path / "confusion.csv").open(newline="") as file:
+        assert list(csv.reader(file))[4] == ["Cloud: present", "16", "0"]
+    assert (tmp_path / "confusion.png").is_file()
+    assert (tmp_path / "best.png").is_file()
+
+
+def test_thresholds_are_shown_where_they_have_to_do_with_the_classes():
+    assert fitting_profile(Recipe().label, SEA_ICE).name == "ross-sea-summer"
+    assert fitting_profile(Recipe().label, MASKS) is None
+    raster = Recipe.model_validate({"label": {"raster": "{stem}_labels.tif"}})
+    assert fitting_profile(raster.label, SEA_ICE) is None
+    other = MASKS.model_copy(update={"kind": "exclusive"})
+    assert fitting_profile(Recipe().label, other) is None
