@@ -147,7 +147,7 @@ def _count(model: TrainedModel, image: Codes, truth: Codes | None, path: Path, s
 def _map(model: TrainedModel, scene: Scene, *, filled: bool) -> Codes:
     """Classes of a scene whose gaps are filled as ever, or shown to the model as they are."""
     recipe = model.recipe
-    decision = read_decision(model.folder, recipe.classes.n_classes)
+    decision = read_decision(model.folder, recipe.classes)
     read_rows = row_reader(scene, recipe)
 
     def all_valid(start: int, stop: int) -> tuple[Codes, NDArray[np.bool_]]:
@@ -160,7 +160,7 @@ def _map(model: TrainedModel, scene: Scene, *, filled: bool) -> Codes:
         scene_windows(model, scene),
         n_classes=recipe.classes.n_classes,
     )
-    return np.concatenate([band.codes(recipe.classes.nodata, decision.weights) for band in bands])
+    return np.concatenate([decision.labels(band, recipe.classes) for band in bands])
 
 
 def _cut_holes(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.bool_]:

@@ -117,11 +117,16 @@ def class_areas(
     if areas.by_row is not None:
         counts = [(codes == code).sum(axis=1) for code in classes]
         return np.array([of_row @ areas.by_row for of_row in counts])
+    return label_areas(codes, areas)[list(classes)]
+
+
+def label_areas(codes: NDArray[np.uint8], areas: PixelAreas) -> NDArray[np.float64]:
+    """Area under each number that a pixel can have, float64 (256,), square metres; NaN likewise."""
     sums = np.zeros(256)
     for row in range(0, len(codes), _ROWS):
         part = codes[row : row + _ROWS]
         add_areas(sums, part, areas.rows(row, row + len(part)))
-    return sums[list(classes)]
+    return sums
 
 
 _ROWS = 64

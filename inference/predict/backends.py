@@ -19,32 +19,40 @@ from polynya.recipe.inference import InferenceOptions
 if TYPE_CHECKING:
     import keras
 
-_FORWARDS: WeakKeyDictionary[Any, dict[tuple[str, str], Forward]] = WeakKeyDictionary()
+_FORWARDS: WeakKeyDictionary[Any, dict[tuple[str, str, bool], Forward]] = WeakKeyDictionary()
 """Of each Keras model what was made of it: that takes seconds, and scenes come by the thousand."""
 
+_TOLERANCE = 1e-3
+"""By how much arithmetic may leave 0..1."""
 
-def open_forward(model: keras.Model, options: InferenceOptions) -> Forward:
+
+def open_forward(model: keras.Model, options: InferenceOptions, has_masks: bool = False) -> Forward:
     """What `options.backend` makes of a model.
 
     Args:
         model: From images (B, H, W, 3), values 0..255, to probabilities (B, H, W, C).
         options: Back end and precision.
+        has_masks: Whether the probabilities are those of masks, each in 0..1.
 
     Raises:
         MissingDependencyError: The back end isn't installed. What is returned raises ModelError
-            where the model answers with something else than finite numbers.
+            where the model answers with something else than finite numbers, or of masks with
+            something else than probabilities.
     """
     check_backend(options)
     made = _FORWARDS.setdefault(model, {})
-    key = (options.backend, options.precision)
+    key = (options.backend, options.precision, has_masks)
     if key not in made:
         open_one = _openvino if options.backend == "openvino" else _keras
-        made[key] = _checked(open_one(model, options.precision), options)
+        made[key] = _checked(open_one(model, options.precision), options, has_masks)
     return made[key]
 
 
-def _checked(forward: Forward, options: InferenceOptions) -> Forward:
-    """A model whose answers are numbers: NaN would be class 0 in a map, and nobody would see it."""
+def _checked(forward: Forward, options: InferenceOptions, has_masks: bool) -> Forward:
+    """A model whose answers are numbers: NaN would be class 0 in a map, and nobody would see it.
+
+    The largest of any numbers decides on a class, but a threshold on a mask needs probabilities.
+    """
 
     def checked(images: Image) -> NDArray[np.float32]:
         found = forward(images)
@@ -53,6 +61,12 @@ def _checked(forward: Forward, options: InferenceOptions) -> Forward:
                 "The model's probabilities are no finite numbers for a window of this scene, with"
                 f" the arithmetic {options.precision} of {options.backend}; take float32 as the"
                 " recipe's key 'inference.precision', or train the model again."
+            )
+        if has_masks and not (found.min() >= -_TOLERANCE and found.max() <= 1 + _TOLERANCE):
+            raise ModelError(
+                f"The model's probabilities of masks are {found.min():g} to {found.max():g} for a"
+                f" window of this scene, with the arithmetic {options.precision} of"
+                f" {options.backend}, and not 0 to 1; give a model whose last layer is a sigmoid."
             )
         return found
 

@@ -1,4 +1,4 @@
-"""From probabilities to classes: weights of classes, then tidying of the map.
+"""From probabilities to labels: weights of classes or thresholds of masks, then tidying.
 
 All of it is off by default. `polynya tune` finds what helps on validation scenes and keeps it in
 the model's folder, so that prediction does what was measured.
@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 from rasterio.features import sieve
 
-from inference.predict.windows import Codes, Forward, Image, Probabilities
+from inference.predict.windows import Band, Codes, Forward, Image, Probabilities
 from polynya.errors import ModelError
 from polynya.recipe.base import Options
+from polynya.recipe.classes import ClassScheme
 from polynya.storage.files import write_text
 from training.model_folder.folder import DECISION_FILE
 
@@ -33,10 +34,20 @@ Pixels = tuple[Annotated[int, Field(ge=0, lt=2**31)], ...]
 """One number of pixels a class, likewise."""
 Factor = Annotated[float, Field(ge=1e-6, le=1e6, allow_inf_nan=False)]
 """Times a probability it is neither 0 nor infinite, which would decide by itself."""
+Threshold = Annotated[float, Field(ge=1e-6, le=1 - 1e-6, allow_inf_nan=False)]
+"""A probability that some pixels may have and others not."""
+_HALF = 0.5
+
+_BY_KIND = {"exclusive": "weights", "masks": "thresholds"}
+"""Key that says how probabilities decide, by `ClassScheme.kind`."""
 
 
 class Decision(Options):
-    """How probabilities become classes, in the order in which it happens."""
+    """How probabilities become labels, in the order in which it happens.
+
+    Of masks, each is decided and tidied by itself: what is said of a class holds for a mask, and
+    what lies outside of it is the one other class.
+    """
 
     turns: Turns = "none"
     """Test-time augmentation: probabilities are means over the window and its flips (4 calls of
@@ -44,7 +55,10 @@ class Decision(Options):
     smooth: Annotated[float, Field(ge=0.0, le=16.0, allow_inf_nan=False)] = 0.0
     """Standard deviation of a Gaussian over the probabilities of a window, in pixels."""
     weights: tuple[Factor, ...] = ()
-    """Factor on the probability of each class before the largest decides; empty: 1."""
+    """Factor on the probability of each class before the largest decides; empty: 1. Of classes
+    that exclude each other."""
+    thresholds: tuple[Threshold, ...] = ()
+    """Least probability of each mask where it is; empty: 0.5. Of masks only."""
     closing: Radii = ()
     """Radius in pixels of a morphological closing of each class: narrower gaps become the class."""
     opening: Radii = ()
@@ -54,19 +68,40 @@ class Decision(Options):
     least_region: Pixels = ()
     """Pixels; smaller regions of a class become the largest region beside them."""
 
-    def check_classes(self, n_classes: int, source: str) -> None:
-        """Raise ModelError where a list has another length than there are classes."""
-        for name in ("weights", "closing", "opening", "least_hole", "least_region"):
-            length = len(getattr(self, name))
-            if length not in (0, n_classes):
+    def check_classes(self, classes: ClassScheme, source: str) -> None:
+        """Raise ModelError where it is no decision on these classes.
+
+        Args:
+            classes: What a model gives probabilities of.
+            source: Where the decision comes from.
+        """
+        right = _BY_KIND[classes.kind]
+        for kind, key in _BY_KIND.items():
+            if kind != classes.kind and getattr(self, key):
                 raise ModelError(
-                    f"{source} has {length} values for '{name}' but the model {n_classes} classes;"
-                    " give one for each or none."
+                    f"{source} has '{key}', which are for classes of the kind {kind}, but those of"
+                    f" the model are {classes.kind}; give '{right}' instead, or leave them out."
+                )
+        for name in (right, "closing", "opening", "least_hole", "least_region"):
+            length = len(getattr(self, name))
+            if length not in (0, classes.n_classes):
+                raise ModelError(
+                    f"{source} has {length} values for '{name}' but the model {classes.n_classes}"
+                    " classes; give one for each or none."
                 )
 
+    def labels(self, band: Band, classes: ClassScheme) -> Codes:
+        """What the probabilities of some rows become before it is tidied: uint8 (N, W)."""
+        thresholds: tuple[float, ...] = ()
+        if classes.has_masks:
+            thresholds = self.thresholds or (_HALF,) * classes.n_classes
+        return band.codes(classes.nodata, self.weights, thresholds)
 
-def read_decision(folder: Path, n_classes: int) -> Decision:
-    """What `polynya tune` left in a model's folder; without it, the most probable class.
+
+def read_decision(folder: Path, classes: ClassScheme) -> Decision:
+    """What `polynya tune` left in a model's folder.
+
+    Without it, the most probable class decides, or the masks whose probability is 0.5 at least.
 
     Raises:
         ModelError: The file can't be used.
@@ -91,7 +126,7 @@ def read_decision(folder: Path, n_classes: int) -> Decision:
         raise ModelError(
             f"{path} has a wrong value for '{key}': {first['msg']}; fix or remove it."
         ) from None
-    decision.check_classes(n_classes, str(path))
+    decision.check_classes(classes, str(path))
     return decision
 
 
@@ -144,8 +179,38 @@ def smoothed(forward: Forward, sigma: float) -> Forward:
     return blurred
 
 
+def tidy_labels(labels: Codes, decision: Decision, classes: ClassScheme) -> Codes:
+    """Open and close classes or each mask, fill holes, remove small regions; see `Decision`.
+
+    Args:
+        labels: uint8 (H, W); it is changed.
+        decision: What to do.
+        classes: What the labels mean. Nodata stays, and nothing else becomes it.
+
+    Returns:
+        uint8 (H, W), `labels`.
+    """
+    if not classes.has_masks:
+        return tidy(labels, decision, classes.nodata)
+    for code in classes.codes:
+        # Where a mask isn't is a class of which nothing is asked.
+        of_mask = {
+            key: (0, numbers[code])
+            for key in ("closing", "opening", "least_hole", "least_region")
+            if (numbers := getattr(decision, key))
+        }
+        if any(number for _, number in of_mask.values()):
+            plane = classes.where(labels, code).astype(np.uint8)
+            plane[labels == classes.nodata] = classes.nodata
+            tidy(plane, Decision.model_validate(of_mask), classes.nodata)
+            valid = labels != classes.nodata
+            labels[valid & (plane == 1)] |= 1 << code
+            labels[valid & (plane == 0)] &= 0xFF ^ (1 << code)
+    return labels
+
+
 def tidy(codes: Codes, decision: Decision, nodata: int) -> Codes:
-    """Open and close classes, fill holes, remove small regions; see `Decision`.
+    """Open and close classes that exclude each other, fill holes, remove small regions.
 
     Args:
         codes: uint8 (H, W), class codes; it is changed.

@@ -55,9 +55,9 @@ class CodedBand(Band):
     """Finished rows whose probabilities nobody needs any more: they have no channel."""
 
     known: Codes
-    """uint8 (N, W), class codes."""
+    """uint8 (N, W), labels."""
 
-    def codes(self, nodata: int, weights: object = ()) -> Codes:
+    def codes(self, nodata: int, weights: object = (), thresholds: object = ()) -> Codes:
         return self.known
 
 
@@ -108,16 +108,17 @@ def predict_part(
         scene: What the part is of.
         part: Which bands.
         target: From `part_file`.
-        with_probabilities: Keep the probabilities too; else class codes, a twelfth of the bytes.
+        with_probabilities: Keep the probabilities too; else labels, a byte a pixel in place of four
+            a pixel and class.
     """
     classes = model.recipe.classes
-    decision = read_decision(model.folder, classes.n_classes)
+    decision = read_decision(model.folder, classes)
     arrays = {}
     for number, band in enumerate(
         predict_bands(model, scene, decision=decision, part=range(part.first, part.stop))
     ):
         arrays[f"row{number}"] = np.array(band.row)
-        arrays[f"codes{number}"] = band.codes(classes.nodata, decision.weights)
+        arrays[f"codes{number}"] = decision.labels(band, classes)
         if with_probabilities:
             arrays[f"probabilities{number}"] = band.probabilities
     target.parent.mkdir(exist_ok=True)

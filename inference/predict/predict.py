@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inference.predict.backends import open_forward
-from inference.predict.decision import Decision, decided, read_decision, tidy
+from inference.predict.decision import Decision, decided, read_decision, tidy_labels
 from inference.predict.prefetch import ahead
 from inference.predict.rows import row_reader
 from inference.predict.windows import BAND_ROWS, Axis, Band, Windows, blend_bands, fitted
@@ -31,7 +31,8 @@ class Prediction:
     """Classes of a whole scene."""
 
     codes: NDArray[np.uint8]
-    """uint8 (H, W), class codes; the scheme's nodata (255) exactly where the scene has none."""
+    """uint8 (H, W), class codes, or a bit for each mask (`ClassScheme`); the scheme's nodata (255)
+    exactly where the scene has none."""
     scene: Scene
     """What was classified."""
     classes: ClassScheme
@@ -40,7 +41,7 @@ class Prediction:
     """float32 (H, W, C), if asked for."""
 
     def to_xarray(self) -> xarray.DataArray:
-        """Class codes with coordinates, CRS and names of classes; see `polynya.to_xarray`."""
+        """Class codes or masks with coordinates, CRS and names; see `polynya.to_xarray`."""
         return to_xarray(self.codes, self.scene, classes=self.classes)
 
 
@@ -76,7 +77,7 @@ def predict_scene(
         batch_size: Windows per call of the model; default from the model's recipe.
         overlap: Share that neighbouring windows have in common; default from the recipe.
 
-        decision: How probabilities become classes; default what the model's folder says.
+        decision: How probabilities become labels; default what the model's folder says.
         with_probabilities: Keep the blended probabilities too (4 bytes a pixel and class).
         show_progress: Show how many rows of windows are done.
         on_band: Gets every band of finished rows, from the top.
@@ -84,11 +85,12 @@ def predict_scene(
 
     Raises:
         SceneError: The scene can't be read.
+        ModelError: The decision is none on the classes of the model.
     """
     classes = model.recipe.classes
-    decision = decision or read_decision(model.folder, classes.n_classes)
-    nodata = classes.nodata
-    codes = np.full((scene.height, scene.width), nodata, np.uint8)
+    decision = decision or read_decision(model.folder, classes)
+    decision.check_classes(classes, "The decision")
+    codes = np.full((scene.height, scene.width), classes.nodata, np.uint8)
     probabilities = []
     if bands is None:
         bands = predict_bands(
@@ -100,13 +102,13 @@ def predict_scene(
             show_progress=show_progress,
         )
     for band in bands:
-        codes[band.row : band.row + len(band.valid)] = band.codes(nodata, decision.weights)
+        codes[band.row : band.row + len(band.valid)] = decision.labels(band, classes)
         if on_band is not None:
             on_band(band)
         if with_probabilities:
             probabilities.append(band.probabilities)
     return Prediction(
-        tidy(codes, decision, nodata),
+        tidy_labels(codes, decision, classes),
         scene,
         classes,
         np.concatenate(probabilities) if with_probabilities else None,
@@ -139,14 +141,15 @@ def predict_bands(
         show_progress: Show how many bands are done.
     """
     recipe = model.recipe
-    decision = decision or read_decision(model.folder, recipe.classes.n_classes)
+    decision = decision or read_decision(model.folder, recipe.classes)
     windows = scene_windows(model, scene, batch_size, overlap)
     spans = windows.spans()
     wanted = part if part is not None else range(len(spans))
     count = sum(-(-(end - start) // BAND_ROWS) for start, end in spans[wanted.start : wanted.stop])
+    forward = open_forward(model.keras_model, recipe.inference, recipe.classes.has_masks)
     bands = blend_bands(
         row_reader(scene, recipe, spans[wanted.start][0] - windows.rows.size),
-        decided(open_forward(model.keras_model, recipe.inference), decision),
+        decided(forward, decision),
         windows,
         n_classes=recipe.classes.n_classes,
         part=part,

@@ -148,19 +148,32 @@ class Band:
     valid: Mask
     """bool (N, W), True where the scene has data."""
     probabilities: Probabilities
-    """float32 (N, W, C), adding up to 1 where valid; 0 where no window was needed."""
+    """float32 (N, W, C), adding up to 1 where valid, but for those of masks, each of which is in
+    0..1; 0 where no window was needed."""
 
-    def codes(self, nodata: int, weights: Sequence[float] = ()) -> Codes:
-        """Most probable class of each valid pixel, `nodata` elsewhere: uint8 (N, W).
+    def codes(
+        self, nodata: int, weights: Sequence[float] = (), thresholds: Sequence[float] = ()
+    ) -> Codes:
+        """Label of each valid pixel, `nodata` elsewhere: uint8 (N, W).
+
+        The most probable class; with thresholds, the masks that are probable enough, a bit for
+        each (`polynya.recipe.classes.ClassScheme`).
 
         Args:
             nodata: Code of pixels without data.
             weights: Factor on the probability of each class; default 1.
+            thresholds: Least probability of each mask; none for classes that exclude each other.
         """
+        if thresholds:
+            codes: Codes = np.zeros(self.valid.shape, np.uint8)
+            for code, threshold in enumerate(thresholds):
+                codes[self.probabilities[..., code] >= np.float32(threshold)] |= 1 << code
+            codes[~self.valid] = nodata
+            return codes
         weighted = self.probabilities
         if weights:
             weighted = weighted * np.asarray(weights, np.float32)
-        codes: Codes = weighted.argmax(axis=2).astype(np.uint8)
+        codes = weighted.argmax(axis=2).astype(np.uint8)
         codes[~self.valid] = nodata
         return codes
 

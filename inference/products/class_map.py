@@ -1,4 +1,7 @@
-"""Class maps on disk: Cloud-Optimized GeoTIFFs that say where they came from."""
+"""Class maps on disk: Cloud-Optimized GeoTIFFs that say where they came from.
+
+Classes that exclude each other are one band of codes, masks that may overlap a band each.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
-from inference.products.cog import RasterLayout, cog_rows
+from inference.products.cog import ROWS, RasterLayout, cog_rows
 from polynya.errors import SceneError
 from polynya.recipe.classes import ClassScheme
 from polynya.scenes.scene import Scene
@@ -23,11 +26,14 @@ def write_map(
     classes: ClassScheme,
     tags: dict[str, str],
 ) -> None:
-    """Write class codes as a Cloud-Optimized GeoTIFF with the scheme's colours.
+    """Write labels as a Cloud-Optimized GeoTIFF with the scheme's colours.
+
+    Of masks there is a band each: 1 under the mask, 0 elsewhere. Several have no colours, as a
+    colour table is one band's.
 
     Args:
         path: File to write; it is replaced as a whole.
-        codes: uint8 (H, W), class codes.
+        codes: uint8 (H, W), labels.
         scene: Gives size, CRS and transform; a map of a scene without georeference has none.
         classes: Gives nodata and the colour table.
         tags: Provenance, stored as the file's metadata.
@@ -42,24 +48,41 @@ def write_map(
         )
     layout = RasterLayout.of_scene(
         scene,
-        [f"class ({classes.name})"],
+        classes.names if classes.has_masks else [f"class ({classes.name})"],
         dtype="uint8",
         nodata=classes.nodata,
         # Of four classes the most frequent, never a mean of codes, which would be another class.
         resampling="MODE",
-        colormap=classes.colormap(),
+        colormap=classes.label_colors() if is_one_band(classes) else None,
     )
     with cog_rows(path, layout, tags) as rows:
-        rows.write_all(codes)
+        if is_one_band(classes):
+            rows.write_all(codes)
+            return
+        for row in range(0, len(codes), ROWS):
+            planes = classes.planes(codes[row : row + ROWS])
+            rows.write(row, np.moveaxis(planes, 0, -1))
+
+
+def is_one_band(classes: ClassScheme) -> bool:
+    """Whether a map has one band, which holds the labels themselves: also that of one mask."""
+    return not classes.has_masks or classes.n_classes == 1
 
 
 def read_map(path: Path) -> NDArray[np.uint8]:
-    """Read the class codes of a map, uint8 (H, W); SceneError if it can't be read."""
+    """Read the labels of a map, uint8 (H, W); SceneError if it can't be read.
+
+    Several bands are masks, and become a bit each.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             with rasterio.open(path) as source:
-                return np.asarray(source.read(1), np.uint8)
+                labels = np.asarray(source.read(1), np.uint8)
+                known = labels != source.nodata
+                for band in source.indexes[1:]:
+                    labels[known] |= source.read(band)[known] << np.uint8(band - 1)
+                return labels
     except RasterioError as error:
         raise SceneError(f"The map {path} can't be read ({error}); predict it again.") from None
 

@@ -97,15 +97,22 @@ def concentration_layout(scene: Scene, grid: Grid, groups: Iterable[str]) -> Ras
 class Concentration:
     """Sums over the cells of a grid, band by band of a prediction."""
 
-    def __init__(self, grid: Grid, groups: Mapping[str, tuple[int, ...]], nodata: int) -> None:
-        self._grid, self._groups, self._nodata = grid, groups, nodata
+    def __init__(
+        self, grid: Grid, groups: Mapping[str, tuple[int, ...]], classes: ClassScheme
+    ) -> None:
+        self._grid, self._groups, self._classes = grid, groups, classes
         shape = (len(groups), grid.height, grid.width)
         self._expected, self._deviations = np.zeros(shape), np.zeros(shape)
 
     def add(self, band: Band) -> None:
         """Take the probabilities of some rows."""
         for index, members in enumerate(self._groups.values()):
-            ice = band.probabilities[..., list(members)].sum(axis=2)
+            of_members = band.probabilities[..., list(members)]
+            # Of masks that overlap nobody knows how probable one of several is. It is at least as
+            # probable as the likeliest, which is right where one lies in the other, as ice of
+            # one kind lies in all ice.
+            has_masks = self._classes.has_masks
+            ice = of_members.max(axis=2, initial=0) if has_masks else of_members.sum(axis=2)
             ice = np.where(band.valid, np.clip(ice, 0, 1), 0)
             self._sum_cells(self._expected[index], band.row, ice)
             self._sum_cells(self._deviations[index], band.row, np.sqrt(ice * (1 - ice)))
@@ -113,7 +120,8 @@ class Concentration:
     def finish(self, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The concentration in each cell.
 
-        With n valid pixels in a cell, of which k have an ice class, and p the probability of ice:
+        With n valid pixels in a cell, of which k have an ice class or are under an ice mask, and p
+        the probability of ice:
         k / n; the expected share, sum(p) / n; and sum(sqrt(p (1 - p))) / n. The last is the
         largest standard deviation that the share can have if the probabilities are right, however
         the errors of neighbouring pixels depend on each other: the deviation of a sum is at most
@@ -121,7 +129,7 @@ class Concentration:
         which nobody should believe of pixels that one network saw together.)
 
         Args:
-            codes: uint8 (H, W), class codes.
+            codes: uint8 (H, W), labels.
 
         Returns:
             float32 (cells down, cells across, bands), the bands of `concentration_layout`: NaN
@@ -133,9 +141,12 @@ class Concentration:
         counts = np.zeros_like(self._expected)
         for row in range(0, len(codes), ROWS):
             part = codes[row : row + ROWS]
-            self._sum_cells(valid, row, part != self._nodata)
+            self._sum_cells(valid, row, part != self._classes.nodata)
             for index, members in enumerate(self._groups.values()):
-                self._sum_cells(counts[index], row, np.isin(part, members))
+                ice = np.zeros(part.shape, np.bool_)
+                for code in members:
+                    ice |= self._classes.where(part, code)
+                self._sum_cells(counts[index], row, ice)
         known = np.where(valid > 0, valid, np.nan)
         shares = np.stack([counts, self._expected, self._deviations], axis=1) / known
         bands = [*shares.reshape(-1, *valid.shape), valid / (grid.rows * grid.columns)]
@@ -157,7 +168,7 @@ class _ConcentrationWriter(Writer):
         grid = concentration_grid(scene, options)
         self._path, self._layout = target.path(_FILE), concentration_layout(scene, grid, groups)
         self._tags = {**target.tags, "cell_pixels": f"{grid.columns} x {grid.rows}"}
-        self._sums = Concentration(grid, groups, target.classes.nodata)
+        self._sums = Concentration(grid, groups, target.classes)
 
     def add(self, band: Band) -> None:
         self._sums.add(band)

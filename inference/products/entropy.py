@@ -29,20 +29,40 @@ def entropy(probabilities: Probabilities) -> NDArray[np.float32]:
     Returns:
         float32 (N, W).
     """
+    return _information(probabilities) / np.float32(np.log(probabilities.shape[2]))
+
+
+def mask_entropy(probabilities: Probabilities) -> NDArray[np.float32]:
+    """Mean over masks of the entropy of "it is here" and "it isn't", over its greatest value, ln 2.
+
+    Args:
+        probabilities: float32 (N, W, C), each in 0..1.
+
+    Returns:
+        float32 (N, W).
+    """
+    inside = np.clip(probabilities, 0, 1)
+    both = _information(inside) + _information(1 - inside)
+    return both / np.float32(np.log(2) * probabilities.shape[2])
+
+
+def _information(probabilities: Probabilities) -> NDArray[np.float32]:
+    """Sum of -p ln p over the last axis: float32 (N, W)."""
     total = np.zeros(probabilities.shape[:2], np.float32)
     for of_class in np.moveaxis(probabilities, -1, 0):
         # p ln p goes to 0 with p.
         total -= of_class * np.log(np.maximum(of_class, np.finfo(np.float32).tiny))
-    return total / np.float32(np.log(probabilities.shape[2]))
+    return total
 
 
 class _EntropyWriter(Writer):
-    def __init__(self, rows: RasterRows) -> None:
+    def __init__(self, rows: RasterRows, has_masks: bool) -> None:
         self._rows = rows
+        self._entropy = mask_entropy if has_masks else entropy
         self._sum, self._count = 0.0, 0
 
     def add(self, band: Band) -> None:
-        values = entropy(band.probabilities)
+        values = self._entropy(band.probabilities)
         self._rows.write(band.row, stored(values, band.valid))
         self._sum += float(values[band.valid].sum(dtype=np.float64))
         self._count += int(band.valid.sum())
@@ -55,7 +75,7 @@ class _EntropyWriter(Writer):
 def _open(target: Target) -> Iterator[Writer]:
     layout = share_layout(target.scene, ["normalised entropy"])
     with cog_rows(target.path(_FILE), layout, target.tags) as rows:
-        yield _EntropyWriter(rows)
+        yield _EntropyWriter(rows, target.classes.has_masks)
 
 
 _FILE = ProductFile("_entropy.tif", "entropy", "Normalised entropy of the probabilities", COG)

@@ -22,24 +22,24 @@ def write_label(
     *,
     colored: bool,
 ) -> None:
-    """Write class codes as a PNG.
+    """Write labels as a PNG.
 
     Args:
         path: File to write; it is replaced as a whole.
-        codes: uint8 (H, W), class codes.
+        codes: uint8 (H, W), labels.
         scene: What they are of.
         classes: Gives the colours.
         tags: Provenance, stored as text in the file.
 
-        colored: Give each code its class's colour (a palette, nodata transparent); otherwise the
-            codes are grey values.
+        colored: Give each label its colour (a palette, nodata transparent); otherwise the labels
+            are grey values.
 
     Raises:
         OutputError: The file can't be written.
     """
     layout = RasterLayout(
         scene.height, scene.width, ("class",), "uint8", None, None, None,
-        colormap=classes.colormap() if colored else None,
+        colormap=classes.label_colors() if colored else None,
     )  # fmt: skip
     with raster_rows(path, layout, tags) as rows:
         rows.write_all(codes)
@@ -64,10 +64,14 @@ def _open(target: Target) -> Iterator[Writer]:
     yield _LabelWriter(target)
 
 
-_LABEL = ProductFile("_label.png", "label", "Class codes as grey values", PNG, has_codes=True)
+_LABEL = ProductFile(
+    "_label.png", "label", "Class codes as grey values", PNG, has_codes=True,
+    title_of_masks="Grey values with a bit for each mask",
+)  # fmt: skip
 _COLOR = ProductFile(
-    "_color.png", "color", "Class codes with colours", PNG, role="visual", has_codes=True
-)
+    "_color.png", "color", "Class codes with colours", PNG, role="visual", has_codes=True,
+    title_of_masks="Masks with colours, mixed where they overlap",
+)  # fmt: skip
 PRODUCT = Product(
     name="label-png",
     about="class codes as grey values, and with colours",

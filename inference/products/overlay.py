@@ -29,11 +29,11 @@ def write_overlay(
 ) -> None:
     """Write the scene with its classes' colours over it, half and half, as a PNG.
 
-    Nodata is black, as in the scene.
+    Nodata is black, as in the scene, and what no mask covers is the scene alone.
 
     Args:
         path: File to write; it is replaced as a whole.
-        codes: uint8 (H, W), class codes.
+        codes: uint8 (H, W), labels.
         scene: What they are of.
         classes: Gives the colours.
         tags: Provenance, stored as text in the file.
@@ -50,7 +50,10 @@ def write_overlay(
             part = codes[row : row + ROWS]
             image, _ = read_scene(scene, Tile(row, 0, len(part), scene.width))
             mixed = (1 - _OPACITY) * image + _OPACITY * classes.paint(part)
-            shown = np.where((part == classes.nodata)[..., None], image, np.rint(mixed))
+            bare = part == classes.nodata
+            if classes.has_masks:
+                bare |= part == 0
+            shown = np.where(bare[..., None], image, np.rint(mixed))
             rows.write(row, shown.astype(np.uint8))
         rows.copy(path, "PNG", WRITE_METADATA_AS_TEXT="YES")
 

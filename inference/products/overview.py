@@ -32,7 +32,7 @@ class Preview:
     image: NDArray[np.uint8]
     """(h, w, 3), mean colours of blocks of pixels."""
     labels: NDArray[np.uint8] | None
-    """(h, w), the commonest class of each block by thresholds; None for other classes."""
+    """(h, w), the commonest class of each block by thresholds; None for other classes or masks."""
 
 
 def read_preview(scene: Scene, recipe: Recipe) -> Preview:
@@ -63,7 +63,7 @@ def draw_overview(
         path: PNG file to write.
         preview: Of the scene.
         scene: What the map is of.
-        codes: uint8 (H, W), the map.
+        codes: uint8 (H, W), the map's labels.
         recipe: The model's; gives the classes.
 
     Raises:

@@ -34,13 +34,18 @@ class ProductFile:
     role: Literal["data", "visual", "overview"] = "data"
     """What it is for, by STAC's names of roles."""
     has_codes: bool = False
-    """Whether its pixels are class codes; then the asset lists the classes."""
+    """Whether its pixels are labels; then the asset lists the classes."""
+    title_of_masks: str = ""
+    """The title where the classes are masks that may overlap; default: the same."""
 
 
-MAP = ProductFile(".tif", "map", "Class codes", COG, has_codes=True)
-OVERVIEW = ProductFile(
-    ".png", "overview", "Scene, threshold labels and classes", PNG, role="overview"
+MAP = ProductFile(
+    ".tif", "map", "Class codes", COG, has_codes=True, title_of_masks="Masks, a band each"
 )
+OVERVIEW = ProductFile(
+    ".png", "overview", "Scene, threshold labels and classes", PNG, role="overview",
+    title_of_masks="Scene and masks",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ class Writer:
         """Take some rows; they follow each other from the top."""
 
     def finish(self, codes: Codes) -> dict[str, str]:
-        """Take the class codes, uint8 (H, W); return columns of the summary."""
+        """Take the labels, uint8 (H, W); return columns of the summary."""
         return {}
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.ground.areas import class_areas, pixel_areas
+from inference.ground.areas import PixelAreas, class_areas, label_areas, pixel_areas
 from inference.products.registry import product_columns
 from polynya.recipe.classes import ClassScheme
 from polynya.scenes.scene import Scene
@@ -18,27 +18,39 @@ def summarise(codes: NDArray[np.uint8], scene: Scene, classes: ClassScheme) -> d
     """One row of numbers on a map.
 
     Args:
-        codes: uint8 (H, W), class codes.
+        codes: uint8 (H, W), labels.
         scene: Gives the size of pixels on the ground.
         classes: Scheme of the codes.
 
     Returns:
         Text by column: height, width, valid_share (0 to 1), and for each class `<name>_share` of
-        the valid pixels and `<name>_km2`, which is empty where nothing is known of the ground.
+        the valid pixels and `<name>_km2`, which is empty where nothing is known of the ground. Of
+        masks that overlap they may add up to more than there is.
     """
     counts = classes.count(codes)
-    valid = sum(counts)
+    valid = np.count_nonzero(codes != classes.nodata)
     row = {
         "height": str(scene.height),
         "width": str(scene.width),
         "valid_share": f"{valid / codes.size:.6f}",
     }
     areas = pixel_areas(scene)
-    found = [math.nan] * len(counts) if areas is None else class_areas(codes, classes.codes, areas)
+    found = [math.nan] * len(counts) if areas is None else _areas(codes, classes, areas)
     for name, count, area in zip(classes.names, counts, found, strict=True):
         row[f"{name}_share"] = f"{count / valid:.6f}" if valid else ""
         row[f"{name}_km2"] = f"{area / 1e6:.6f}" if math.isfinite(area) else ""
     return row
+
+
+def _areas(
+    codes: NDArray[np.uint8], classes: ClassScheme, areas: PixelAreas
+) -> NDArray[np.float64]:
+    """Area of each class or mask, float64 (C,), square metres."""
+    if not classes.has_masks:
+        return class_areas(codes, classes.codes, areas)
+    of_labels = label_areas(codes, areas)
+    labels = np.arange(classes.n_labels, dtype=np.uint8)
+    return np.array([of_labels[labels[classes.where(labels, c)]].sum() for c in classes.codes])
 
 
 def has_data(row: Mapping[str, str], classes: ClassScheme) -> bool:

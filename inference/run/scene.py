@@ -191,7 +191,7 @@ def is_same_file(path: Path, uri: str) -> bool:
 def prediction_tags(model: TrainedModel, scene: Scene) -> dict[str, str]:
     """What decides the content of a map, as metadata: version, recipe, model, scene and windows."""
     windows, options = scene_windows(model, scene), model.recipe.inference
-    decision = read_decision(model.folder, model.recipe.classes.n_classes)
+    decision = read_decision(model.folder, model.recipe.classes)
     return provenance(
         model.recipe,
         model_digest=file_digest(model.folder / MODEL_FILE),

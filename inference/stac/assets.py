@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning
 
-from inference.products.paths import COG, ProductPaths
+from inference.products.class_map import is_one_band
+from inference.products.paths import COG, ProductFile, ProductPaths
 from inference.products.registry import listed_files
-from polynya.recipe.classes import ClassScheme
+from polynya.recipe.classes import NO_MASK, ClassScheme
 from polynya.recipe.inference import ProductName
 
 if TYPE_CHECKING:
@@ -46,10 +47,13 @@ def product_assets(
         if file.media_type == COG:
             fields |= _raster_fields(path)
         if file.has_codes:
-            fields["classification:classes"] = class_entries(classes)
+            meaning = label_fields(file, classes)
+            of_bands = zip(fields.get("bands", []), meaning.get("bands", []), strict=False)
+            merged = [raster | label for raster, label in of_bands]
+            fields |= meaning | ({"bands": merged} if merged else {})
         assets[file.asset] = pystac.Asset(
             path.name,
-            title=file.title,
+            title=(file.title_of_masks if classes.has_masks else "") or file.title,
             media_type=file.media_type,
             roles=[file.role],
             extra_fields=fields,
@@ -64,31 +68,98 @@ def file_fields(path: Path) -> dict[str, Any]:
     return {"file:size": path.stat().st_size, "file:checksum": _SHA256_OF_32_BYTES + digest}
 
 
-def class_entries(classes: ClassScheme) -> list[dict[str, Any]]:
-    """The classes as the classification extension wants them, nodata the last.
+def label_fields(file: ProductFile, classes: ClassScheme) -> dict[str, Any]:
+    """What the pixels of a file of labels mean, as the classification extension wants it.
 
+    One band of codes or of one mask has classes; a band for each of several masks has classes of
+    its own; one band of several masks has a bit field for each.
+    """
+    if not classes.has_masks:
+        return {"classification:classes": class_entries(classes)}
+    if is_one_band(classes):
+        return {"classification:classes": [*_mask_entries(classes, 0), _nodata_entry(classes)]}
+    if file.media_type == COG:
+        return {
+            "bands": [
+                {
+                    "name": c.name,
+                    "description": c.title,
+                    "classification:classes": [
+                        *_mask_entries(classes, c.code),
+                        _nodata_entry(classes),
+                    ],
+                }
+                for c in classes.classes
+            ]
+        }
+    return {
+        "nodata": classes.nodata,
+        "classification:bitfields": [
+            {
+                "offset": c.code,
+                "length": 1,
+                "name": c.name,
+                "description": c.title,
+                "classes": _mask_entries(classes, c.code),
+            }
+            for c in classes.classes
+        ],
+    }
+
+
+def _mask_entries(classes: ClassScheme, code: int) -> list[dict[str, Any]]:
+    """Outside and inside of a mask."""
+    mask = classes.classes[code]
+    return [
+        {
+            "value": 0,
+            "name": f"no_{mask.name}",
+            "title": f"Outside of: {mask.title}",
+            "description": f"Outside of: {mask.title}, mask {code} of {classes.name}",
+            "color_hint": _color_hint(NO_MASK),
+        },
+        {
+            "value": 1,
+            "name": mask.name,
+            "title": mask.title,
+            "description": f"{mask.title}, mask {code} of {classes.name}",
+            "color_hint": _color_hint(mask.color),
+        },
+    ]
+
+
+def _color_hint(color: tuple[int, int, int]) -> str:
+    return "".join(f"{part:02X}" for part in color)
+
+
+def _nodata_entry(classes: ClassScheme) -> dict[str, Any]:
+    return {
+        "value": classes.nodata,
+        "name": "nodata",
+        "title": "No data",
+        "description": "The scene has no valid pixel here",
+        "nodata": True,
+    }
+
+
+def class_entries(classes: ClassScheme) -> list[dict[str, Any]]:
+    """The classes as the classification extension wants them by their codes, nodata the last.
+
+    Of masks these are the channels of a model; a map of them has `label_fields`.
     Version 2 needs a name; MLM refers to version 1, which needs a description.
     """
+    kind = "mask" if classes.has_masks else "class"
     entries: list[dict[str, Any]] = [
         {
             "value": c.code,
             "name": c.name,
             "title": c.title,
-            "description": f"{c.title}, class {c.code} of {classes.name}",
-            "color_hint": "".join(f"{part:02X}" for part in c.color),
+            "description": f"{c.title}, {kind} {c.code} of {classes.name}",
+            "color_hint": _color_hint(c.color),
         }
         for c in classes.classes
     ]
-    return [
-        *entries,
-        {
-            "value": classes.nodata,
-            "name": "nodata",
-            "title": "No data",
-            "description": "The scene has no valid pixel here",
-            "nodata": True,
-        },
-    ]
+    return [*entries, _nodata_entry(classes)]
 
 
 def _raster_fields(path: Path) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from inference.products.paths import COLLECTION_FILE, model_file
-from inference.stac.assets import CLASSIFICATION, FILE, class_entries, file_fields
+from inference.products.paths import COLLECTION_FILE, MAP, model_file
+from inference.stac.assets import CLASSIFICATION, FILE, class_entries, file_fields, label_fields
 from inference.stac.item import ANY_TIME, check_no_item, collection_id, model_name, read_items
 from polynya.provenance import file_digest
 from polynya.recipe.classes import ClassScheme
@@ -37,7 +37,7 @@ def write_collection(folder: Path, classes: ClassScheme) -> None:
     items = read_items(folder)
     collection = pystac.Collection(
         id=collection_id(classes),
-        title=f"Classes of scenes ({classes.name})",
+        title=f"{'Masks' if classes.has_masks else 'Classes'} of scenes ({classes.name})",
         description=(
             f"Maps of {', '.join(classes.titles)}, made by segmentation of satellite scenes with"
             " Polynya."
@@ -53,7 +53,7 @@ def write_collection(folder: Path, classes: ClassScheme) -> None:
                 "map": {
                     "type": pystac.MediaType.COG,
                     "roles": ["data"],
-                    "classification:classes": class_entries(classes),
+                    **label_fields(MAP, classes),
                 }
             }
         },
@@ -168,7 +168,11 @@ def write_model_item(
             ],
             "mlm:output": [
                 {
-                    "name": "Class probabilities",
+                    "name": (
+                        "Probabilities of masks"
+                        if recipe.classes.has_masks
+                        else "Class probabilities"
+                    ),
                     "tasks": [task],
                     "result": _tensor([-1, -1, -1, recipe.classes.n_classes], "class", "float32"),
                     "classification:classes": class_entries(recipe.shown_classes)[:-1],

@@ -81,7 +81,9 @@ def build_item(
         datetime=when.start if when and when.is_moment else None,
         properties={
             **_interval(when),
-            "title": f"Classes of {scene.id} ({classes.name})",
+            "title": (
+                f"{'Masks' if classes.has_masks else 'Classes'} of {scene.id} ({classes.name})"
+            ),
             "processing:software": {"polynya": __version__},
             "processing:lineage": "Segmentation of overlapping windows, probabilities blended.",
             **{f"{_PREFIX}{key}": value for key, value in {**tags, **_numbers(summary)}.items()},

@@ -174,6 +174,25 @@ class ClassScheme(BaseModel):
         labels[~valid] = self.nodata
         return labels
 
+    def planes(self, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Masks one by one: uint8 (C, H, W), 1 under a mask, 0 elsewhere, the nodata code kept.
+
+        Args:
+            labels: uint8 (H, W), labels of masks.
+        """
+        planes = np.stack([self.where(labels, code).view(np.uint8) for code in self.codes])
+        planes[:, labels == self.nodata] = self.nodata
+        return planes
+
+    def label_colors(self) -> dict[int, tuple[int, int, int, int]]:
+        """Colours of all labels: RGBA by label, nodata transparent."""
+        if not self.has_masks:
+            return self.colormap()
+        colors = self.paint(np.arange(self.n_labels, dtype=np.uint8)).tolist()
+        table = {label: (*color, 255) for label, color in enumerate(colors)}
+        table[self.nodata] = (0, 0, 0, 0)
+        return table
+
     def count(self, labels: NDArray[np.uint8]) -> list[int]:
         """Number of pixels of each class, in the order of `codes`; nodata is not counted."""
         # A comparison for each of few classes is faster than a histogram of bytes.

@@ -56,7 +56,7 @@ def draw_panels(
     metres: float | None = None,
     north: tuple[float, float] | None = None,
 ) -> None:
-    """Draw images side by side over a legend of the classes.
+    """Draw images side by side over a legend of the classes; of masks also of what is under none.
 
     Args:
         path: PNG file to write.

@@ -32,13 +32,16 @@ def to_xarray(
 ) -> xarray.DataArray:
     """Pixels of a whole scene as an array with dimensions ("y", "x") or ("band", "y", "x").
 
+    Labels of masks that may overlap become ("mask", "y", "x"): 1 under a mask, 0 elsewhere.
+
     Args:
         pixels: (H, W) or (H, W, C), of any type; not copied.
         scene: Gives CRS and transform. One without them, or with ground control points only, gets
             no coordinates; those of a rotated grid are in the transform alone.
-        classes: Of class codes; becomes the attributes flag_values, flag_meanings and nodata.
+        classes: Of labels; becomes the attributes flag_values, flag_meanings and nodata, and of
+            masks the coordinate "mask", their names.
         bands: Name of each of the C bands.
-        nodata: Value of pixels without data, for anything but class codes.
+        nodata: Value of pixels without data, for anything but labels.
 
     Raises:
         ValueError: The pixels don't have the height and width of the scene.
@@ -54,19 +57,22 @@ def to_xarray(
         ) from None
     if pixels.shape[:2] != (scene.height, scene.width):
         raise ValueError(f"pixels {pixels.shape} are not of {scene.height} x {scene.width} pixels")
+    planes = pixels if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
     dims = ("y", "x") if pixels.ndim == 2 else ("band", "y", "x")
     coords: dict[str, Any] = {} if bands is None else {"band": list(bands)}
+    if classes is not None and classes.has_masks:
+        planes, dims = classes.planes(pixels), ("mask", "y", "x")
+        coords = {"mask": list(classes.names)}
     if scene.transform is not None and scene.has_place:
         coords |= _centres(Affine(*scene.transform), scene)
-    array = xarray.DataArray(
-        pixels if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0), coords, dims, name=scene.id
-    )
+    array = xarray.DataArray(planes, coords, dims, name=scene.id)
     if classes is not None:
         nodata = classes.nodata
+        meanings = ("outside", "inside") if classes.has_masks else classes.names
         array.attrs |= {
-            "long_name": "class",
-            "flag_values": list(classes.codes),
-            "flag_meanings": " ".join(classes.names),
+            "long_name": "mask" if classes.has_masks else "class",
+            "flag_values": list(range(len(meanings))),
+            "flag_meanings": " ".join(meanings),
         }
     if nodata is not None:
         array = array.rio.write_nodata(nodata)

@@ -69,14 +69,14 @@ def write_polygons(
     probability: ReadProbability | None = None,
     step: float = 1.0,
 ) -> PolygonCounts:
-    """Write the outline of each region of each class; nodata is in none.
+    """Write the outline of each region of each class or mask; nodata is in none.
 
     Without transform, x is the column and y the negative row of a corner, where QGIS shows an image
     without georeference.
 
     Args:
         files: Where to.
-        codes: uint8 (H, W), class codes.
+        codes: uint8 (H, W), labels.
         scene: Gives CRS, transform and so areas.
         classes: Scheme of the codes.
 
@@ -88,7 +88,7 @@ def write_polygons(
     ground = _Ground(pixel_areas(scene), Lengths.of(scene))
 
     def batches() -> Iterator[Batch]:
-        of_classes = regions_of(codes, classes.codes)
+        of_classes = regions_of(codes, classes)
         title, shown = f"Outlining regions of {scene.id}", is_large(codes.size)
         for regions in track(of_classes, title, classes.n_classes, enabled=shown):
             tangled = regions.edges > _MOST_EDGES

@@ -1,4 +1,4 @@
-"""Connected regions of one class: floes, leads, ponds, and how large each is."""
+"""Connected regions of one class or mask: floes, leads, ponds, and how large each is."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polynya.compiled import compiled
+from polynya.recipe.classes import ClassScheme
 
 Codes = NDArray[np.uint8]
 
@@ -21,7 +22,7 @@ class Regions:
     code: int
     """Class code."""
     numbers: NDArray[np.int32]
-    """int32 (H, W), number of the region of each pixel from 1 on, 0 for other classes. The next
+    """int32 (H, W), number of the region of each pixel from 1 on, 0 outside the class. The next
     class writes over it."""
     pixels: NDArray[np.int64]
     """int64 (N,), pixels of each region; of number 0 none."""
@@ -29,20 +30,21 @@ class Regions:
     """int64 (N,), edges of pixels between each region and what is no part of it, holes included."""
 
 
-def regions_of(codes: Codes, classes: tuple[int, ...]) -> Iterator[Regions]:
+def regions_of(codes: Codes, classes: ClassScheme) -> Iterator[Regions]:
     """Find the regions of each class, one class after the other.
 
     Pixels are connected over their edges, not over corners, so regions of different classes never
-    cross each other. OpenCV does it (Wu, Otoo and Suzuki 2009, two passes with union-find).
+    cross each other, but for masks that overlap. OpenCV does it (Wu, Otoo and Suzuki 2009, two
+    passes with union-find).
 
     Args:
-        codes: uint8 (H, W), class codes.
-        classes: Codes to look for.
+        codes: uint8 (H, W), labels.
+        classes: What they mean.
     """
     numbers = np.empty(codes.shape, np.int32)
-    for code in classes:
+    for code in classes.codes:
         count, numbers = cv2.connectedComponents(
-            (codes == code).view(np.uint8), numbers, connectivity=4, ltype=cv2.CV_32S
+            classes.where(codes, code).view(np.uint8), numbers, connectivity=4, ltype=cv2.CV_32S
         )
         pixels, edges = np.zeros(count, np.int64), np.zeros(count, np.int64)
         _count(numbers, pixels, edges)

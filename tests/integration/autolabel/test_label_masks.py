@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow.dataset as ds
 import yaml
-
 from launch import launch
-from polynya.shards.dataset import open_shards
 from shard_files import manifest
+
+from polynya.shards.dataset import open_shards
 
 POLYNYA = str(Path(sys.executable).parent / "polynya")
 BANDS = ("blue", "green", "red", "nir", "swir16")

@@ -16,6 +16,7 @@ from inference.predict.predict import open_model, predict_scene
 from inference.tune.command import find_decision, known_scenes
 from polynya.cli import build_app
 from polynya.errors import ModelError, SceneError
+from polynya.recipe.classes import SEA_ICE
 from polynya.scenes.identity import scene_digest
 from polynya.scenes.reading import open_scene
 
@@ -42,7 +43,7 @@ def test_small_regions_are_removed_where_the_truth_has_none(tmp_path, specked):
     result = run("tune", folder, "--scenes", tmp_path / "s0_clear.tif", tmp_path / "s1_clear.tif")
     assert result.exit_code == 0, result.output
     assert run("tune", folder, "--scenes", tmp_path / "s0_clear.tif").exit_code == 0  # Its own.
-    decision = read_decision(folder, 3)
+    decision = read_decision(folder, SEA_ICE)
     assert decision != Decision()
     assert "least_region" in (folder / "tuning.csv").read_text()
     scene = open_scene(str(tmp_path / "s0_clear.tif"))

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from made_maps import OTHER
 
 from inference.predict import decision as module
 from inference.predict.decision import (
@@ -21,6 +22,7 @@ from inference.predict.decision import (
 )
 from inference.predict.windows import Band
 from polynya.errors import ModelError
+from polynya.recipe.classes import SEA_ICE
 
 
 def uneven(images):
@@ -159,22 +161,22 @@ def test_blocks_of_rows_make_no_difference(closing, opening, rows):
 
 
 def test_a_decision_is_kept_in_the_models_folder(tmp_path):
-    assert read_decision(tmp_path, 3) == Decision()
+    assert read_decision(tmp_path, SEA_ICE) == Decision()
     kept = Decision(turns="flips", weights=(1.0, 1.2, 1.0), least_region=(0, 9, 0))
     write_decision(tmp_path, kept)
-    assert read_decision(tmp_path, 3) == kept
+    assert read_decision(tmp_path, SEA_ICE) == kept
     with pytest.raises(ModelError, match=r"3 values for 'weights' but the model 2 classes"):
-        read_decision(tmp_path, 2)
+        read_decision(tmp_path, OTHER)
     (tmp_path / DECISION_FILE).write_text("smooth: -1")
     with pytest.raises(ModelError, match="wrong value for 'smooth'"):
-        read_decision(tmp_path, 3)
+        read_decision(tmp_path, SEA_ICE)
     for text in ("a: [", "[" * 20_000, "\0", "smooth: 2001-99-99"):
         (tmp_path / DECISION_FILE).write_text(text)
         with pytest.raises(ModelError, match="can't be read as YAML"):
-            read_decision(tmp_path, 3)
+            read_decision(tmp_path, SEA_ICE)
     (tmp_path / DECISION_FILE).write_text("- 1")
     with pytest.raises(ModelError, match="must be a mapping"):
-        read_decision(tmp_path, 3)
+        read_decision(tmp_path, SEA_ICE)
 
 
 @pytest.mark.parametrize(
@@ -195,4 +197,4 @@ def test_a_decision_is_kept_in_the_models_folder(tmp_path):
 def test_numbers_that_decide_nothing_are_refused(tmp_path, key, value):
     (tmp_path / DECISION_FILE).write_text(f"{key}: {value}")
     with pytest.raises(ModelError, match=f"wrong value for '{key}"):
-        read_decision(tmp_path, 3)
+        read_decision(tmp_path, SEA_ICE)
