@@ -36,7 +36,8 @@ Factor = Annotated[float, Field(ge=1e-6, le=1e6, allow_inf_nan=False)]
 """Times a probability it is neither 0 nor infinite, which would decide by itself."""
 Threshold = Annotated[float, Field(ge=1e-6, le=1 - 1e-6, allow_inf_nan=False)]
 """A probability that some pixels may have and others not."""
-_HALF = 0.5
+HALF = 0.5
+"""Threshold of a mask, if nobody says another."""
 
 _BY_KIND = {"exclusive": "weights", "masks": "thresholds"}
 """Key that says how probabilities decide, by `ClassScheme.kind`."""
@@ -94,7 +95,7 @@ class Decision(Options):
         """What the probabilities of some rows become before it is tidied: uint8 (N, W)."""
         thresholds: tuple[float, ...] = ()
         if classes.has_masks:
-            thresholds = self.thresholds or (_HALF,) * classes.n_classes
+            thresholds = self.thresholds or (HALF,) * classes.n_classes
         return band.codes(classes.nodata, self.weights, thresholds)
 
 

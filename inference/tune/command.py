@@ -1,22 +1,24 @@
-"""`polynya tune`: how a model's probabilities become classes best, found on scenes with truth."""
+"""`polynya tune`: how a model's probabilities become labels best, found on scenes with truth."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import typer
 from numpy.typing import NDArray
 
 from inference.evaluate.command import open_scenes
-from inference.predict.decision import Decision, tidy, write_decision
+from inference.predict.decision import HALF, Decision, tidy_labels, write_decision
 from inference.predict.predict import open_model, predict_scene
 from inference.predict.windows import Band, Codes, Probabilities
+from inference.tune.thresholds import Score, best_threshold
 from polynya.errors import SceneError
 from polynya.progress import track
+from polynya.recipe.classes import ClassScheme
 from polynya.report.tables import Table
 from polynya.scenes.scene import Scene
 from polynya.scenes.truth import read_truth, truth_path
@@ -26,8 +28,6 @@ from training.model_folder.folder import DECISION_FILE, TUNING_FILE, trained_on
 
 if TYPE_CHECKING:
     from training.model_folder.folder import TrainedModel
-
-Score = Literal["mean_iou", "accuracy"]
 
 _LEAST_GAIN = 1e-4
 """A change that gains less is not worth it: scenes differ by more."""
@@ -60,7 +60,7 @@ class Known:
 
     scene: Scene
     truth: Codes
-    """uint8 (H, W), class codes."""
+    """uint8 (H, W), labels."""
 
 
 def tune(
@@ -72,9 +72,14 @@ def tune(
     more_scenes: Annotated[
         list[str] | None, typer.Argument(metavar="[PATTERN...]", hidden=True)
     ] = None,
-    score: Annotated[Score, typer.Option(help="What is to be as large as possible.")] = "mean_iou",
+    score: Annotated[
+        Score | None,
+        typer.Option(
+            help="What is to be as large as possible; default: mean_iou, of masks mean_f1."
+        ),
+    ] = None,
 ) -> None:
-    """Find test-time augmentation, weights of classes and tidying that suit a model.
+    """Find test-time augmentation, weights of classes or thresholds of masks, and tidying.
 
     They are kept in the model's folder (decision.yaml), and every later prediction uses them. Give
     scenes that the model hasn't trained on; those that it has are left out.
@@ -86,13 +91,19 @@ def tune(
         check_free(places)
         known = known_scenes(opened, [*scenes, *(more_scenes or [])])
         decision, trials = find_decision(opened, known, score)
-        table = trials_table(trials, score)
+        table = trials_table(trials, score or default_score(opened.recipe.classes))
         table.print()
         check_free(places)
         table.write_csv(model / TUNING_FILE)
         write_decision(model, decision)
-    kept = decision.model_dump(exclude_defaults=True) or "the most probable class, as before"
+    plain = "0.5 for each mask" if opened.recipe.classes.has_masks else "the most probable class"
+    kept = decision.model_dump(exclude_defaults=True) or f"{plain}, as before"
     typer.echo(f"Kept in {model}: {kept}")
+
+
+def default_score(classes: ClassScheme) -> Score:
+    """What is to be as large as possible if nobody says it."""
+    return "mean_f1" if classes.has_masks else "mean_iou"
 
 
 def known_scenes(model: TrainedModel, patterns: list[str]) -> list[Known]:
@@ -115,30 +126,35 @@ def known_scenes(model: TrainedModel, patterns: list[str]) -> list[Known]:
 
 
 def find_decision(
-    model: TrainedModel, known: Sequence[Known], score: Score = "mean_iou"
+    model: TrainedModel, known: Sequence[Known], score: Score | None = None
 ) -> tuple[Decision, list[Trial]]:
     """Try one key after the other, each with what was found before; keep what gains.
 
     Args:
         model: From `training.model_folder.folder.load_model`; what its folder holds isn't used.
         known: Scenes with truth; their probabilities are kept in memory.
-        score: What is to be as large as possible, over all pixels of all scenes.
+        score: What is to be as large as possible, over all pixels of all scenes; default
+            `default_score`.
 
     Returns:
-        The decision, and a trial for every key, in order.
+        The decision, and a trial for every key, in order; of thresholds, one for each mask with the
+        score of that mask alone.
     """
-    search = _Search(model, known, score)
+    classes = model.recipe.classes
+    search = _Search(model, known, score or default_score(classes))
     for key, values in (("turns", _TURNS), ("smooth", _SMOOTH)):
         search.try_values(key, list(values), predict_again=True)
-    search.try_weights()
-    n_classes = model.recipe.classes.n_classes
+    if classes.has_masks:
+        search.try_thresholds()
+    else:
+        search.try_weights()
     for key, numbers in (
         ("closing", _RADII),
         ("opening", _RADII),
         ("least_hole", _PIXELS),
         ("least_region", _PIXELS),
     ):
-        search.try_per_class(key, numbers, n_classes)
+        search.try_per_class(key, numbers, classes.n_classes)
     return search.decision, search.trials
 
 
@@ -195,15 +211,7 @@ class _Search:
 
     def try_weights(self) -> None:
         """Try factors on one class after the other, twice round, on a sample of the pixels."""
-        nodata = self._model.recipe.classes.nodata
-        counted = [
-            seen.valid & (known.truth != nodata)
-            for known, seen in zip(self._known, self._seen, strict=True)
-        ]
-        step = -(-sum(int(mask.sum()) for mask in counted) // _SAMPLED_PIXELS)
-        pairs = list(zip(self._known, self._seen, counted, strict=True))
-        truth = np.concatenate([known.truth[mask][::step] for known, _, mask in pairs])
-        flat = np.concatenate([seen.probabilities[mask][::step] for _, seen, mask in pairs])
+        truth, flat = self._sample()
         weights = np.ones(flat.shape[1])
         best = start = self._score_of((flat * weights).argmax(axis=1), truth)
         for code in [*range(len(weights)), *range(len(weights))]:
@@ -219,6 +227,32 @@ class _Search:
         else:
             self.trials.append(Trial("weights", "", self._best, self._best))
 
+    def try_thresholds(self) -> None:
+        """Find the threshold of each mask by itself, on a sample of the pixels."""
+        classes = self._model.recipe.classes
+        truth, flat = self._sample()
+        thresholds = []
+        for code, name in enumerate(classes.names):
+            found = best_threshold(flat[:, code], classes.where(truth, code), self._score)
+            trial = Trial(f"threshold of {name}", f"{found.best:g}", found.before, found.after)
+            self.trials.append(trial)
+            thresholds.append(found.best if trial.kept else HALF)
+        if any(threshold != HALF for threshold in thresholds):
+            self.try_values("thresholds", [tuple(thresholds)])
+
+    def _sample(self) -> tuple[NDArray[np.uint8], Probabilities]:
+        """Truth (N,) and probabilities (N, C) of pixels where both are known, evenly spaced."""
+        nodata = self._model.recipe.classes.nodata
+        counted = [
+            seen.valid & (known.truth != nodata)
+            for known, seen in zip(self._known, self._seen, strict=True)
+        ]
+        step = -(-sum(int(mask.sum()) for mask in counted) // _SAMPLED_PIXELS)
+        pairs = list(zip(self._known, self._seen, counted, strict=True))
+        truth = np.concatenate([known.truth[mask][::step] for known, _, mask in pairs])
+        flat = np.concatenate([seen.probabilities[mask][::step] for _, seen, mask in pairs])
+        return truth, flat
+
     def _predict(self, decision: Decision) -> list[_Seen]:
         title = f"Predicting: turns {decision.turns}, smooth {decision.smooth:g}"
         nodata, seen = self._model.recipe.classes.nodata, []
@@ -231,12 +265,12 @@ class _Search:
         return seen
 
     def _evaluate(self, decision: Decision, scenes: list[_Seen]) -> float:
-        nodata = self._model.recipe.classes.nodata
+        classes = self._model.recipe.classes
         codes = [
-            tidy(
-                Band(0, seen.valid, seen.probabilities).codes(nodata, decision.weights),
+            tidy_labels(
+                decision.labels(Band(0, seen.valid, seen.probabilities), classes),
                 decision,
-                nodata,
+                classes,
             ).ravel()
             for seen in scenes
         ]
@@ -244,11 +278,9 @@ class _Search:
         return self._score_of(np.concatenate(codes), np.concatenate(truth))
 
     def _score_of(self, codes: NDArray[Any], truth: NDArray[np.uint8]) -> float:
-        from training.metrics.confusion import confusion_matrix, scores
+        from training.metrics.confusion import confusion_of, scores
 
-        classes = self._model.recipe.classes
-        confusion = confusion_matrix(truth, codes, classes.n_classes, ignore=classes.nodata)
-        return float(scores(confusion)[self._score])
+        return float(scores(confusion_of(truth, codes, self._model.recipe.classes))[self._score])
 
 
 def _text(value: Any) -> str:
@@ -257,14 +289,18 @@ def _text(value: Any) -> str:
     return str(value)
 
 
+def _number(score: float) -> str:
+    return "" if np.isnan(score) else f"{score:.5f}"
+
+
 def trials_table(trials: Sequence[Trial], score: Score) -> Table:
     """One row a key: its best value, the score with and without it."""
     rows = tuple(
         (
             trial.key,
             trial.value,
-            f"{trial.before:.5f}",
-            f"{trial.after:.5f}",
+            _number(trial.before),
+            _number(trial.after),
             "yes" if trial.kept else "no",
         )
         for trial in trials

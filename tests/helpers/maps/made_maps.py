@@ -45,11 +45,12 @@ def make_scene(height=40, width=60, crs="EPSG:3031", transform=None) -> Scene:
     )
 
 
-def random_codes(height, width, seed=0):
+def random_codes(height, width, seed=0, classes=SEA_ICE):
+    """Blocks of all labels of a scheme, and of nodata."""
     rng = np.random.default_rng(seed)
-    blocks = rng.integers(0, 4, (height // 8 + 1, width // 8 + 1))
+    blocks = rng.integers(0, classes.n_labels + 1, (height // 8 + 1, width // 8 + 1))
     codes = np.kron(blocks, np.ones((8, 8), int))[:height, :width]
-    return np.array([0, 1, 2, 255], np.uint8)[codes]
+    return np.array([*range(classes.n_labels), classes.nodata], np.uint8)[codes]
 
 
 def box_scene(left, top, right, bottom, crs="EPSG:3031"):
@@ -67,28 +68,50 @@ OTHER = ClassScheme(
 )
 
 
+MASKS = ClassScheme(
+    name="overlapping",
+    kind="masks",
+    classes=(
+        LabelClass(code=0, name="ice", title="Any ice", color=(200, 0, 0)),
+        LabelClass(code=1, name="wet", title="Melt water", color=(0, 100, 0)),
+        LabelClass(code=2, name="thick_ice", title="Thick ice", color=(0, 0, 50)),
+    ),
+)
+
+ONE_MASK = ClassScheme(
+    name="binary",
+    kind="masks",
+    classes=(LabelClass(code=0, name="ice", title="Ice", color=(250, 250, 255)),),
+)
+
+
 def options_of(*products, **sections):
     return InferenceOptions.model_validate({"products": products, **sections})
 
 
-def fabricated_bands(codes, seed=0, rows=37):
-    """Bands whose most probable classes are the codes."""
+def fabricated_bands(codes, seed=0, rows=37, classes=SEA_ICE):
+    """Bands whose most probable classes, or probable masks, are the codes."""
     rng = np.random.default_rng(seed)
-    probabilities = rng.random((*codes.shape, 3), np.float32)
+    probabilities = rng.random((*codes.shape, classes.n_classes), np.float32)
     valid = codes != 255
-    winner = np.where(valid, codes, 0)[..., None]
-    np.put_along_axis(probabilities, winner.astype(np.int64), 1.5, axis=2)
-    probabilities /= probabilities.sum(axis=2, keepdims=True)
+    if classes.has_masks:
+        inside = np.stack([classes.where(codes, code) for code in classes.codes], axis=-1)
+        probabilities = probabilities * np.float32(0.49) + np.float32(0.5) * inside
+    else:
+        winner = np.where(valid, codes, 0)[..., None]
+        np.put_along_axis(probabilities, winner.astype(np.int64), 1.5, axis=2)
+        probabilities /= probabilities.sum(axis=2, keepdims=True)
     for row in range(0, len(codes), rows):
         yield Band(row, valid[row : row + rows], probabilities[row : row + rows])
 
 
-def make(folder, codes, scene, *products, **sections):
-    """Write products of fabricated probabilities; paths, probabilities (H, W, 3), summary."""
+def make(folder, codes, scene, *products, classes=SEA_ICE, bands=None, **sections):
+    """Write products of fabricated probabilities; paths, probabilities (H, W, C), summary."""
     folder.mkdir(exist_ok=True)
-    paths, bands = ProductPaths(folder, scene.id), list(fabricated_bands(codes))
+    paths = ProductPaths(folder, scene.id)
+    bands = bands or list(fabricated_bands(codes, classes=classes))
     options = options_of(*products, **sections)
-    with open_writers(paths, scene, SEA_ICE, options, TAGS) as writers:
+    with open_writers(paths, scene, classes, options, TAGS) as writers:
         for band in bands:
             writers.add(band)
         summary = writers.finish(codes)
@@ -107,23 +130,23 @@ LOCAL = 'LOCAL_CS["drone",UNIT["metre",1],AXIS["X",EAST],AXIS["Y",NORTH]]'
 MODEL_TAGS = {**TAGS, "model_digest": "0123456789abcdef"}
 
 
-def write_all(folder, scene, codes, products=(), tags=MODEL_TAGS):
+def write_all(folder, scene, codes, products=(), tags=MODEL_TAGS, classes=SEA_ICE, **sections):
     """Products of a scene with its item; returns the paths."""
     folder.mkdir(parents=True, exist_ok=True)
-    paths = ProductPaths(folder, scene.id)
-    with open_writers(paths, scene, SEA_ICE, options_of(*products), tags) as writers:
-        for band in fabricated_bands(codes):
+    paths, options = ProductPaths(folder, scene.id), options_of(*products, **sections)
+    with open_writers(paths, scene, classes, options, tags) as writers:
+        for band in fabricated_bands(codes, classes=classes):
             writers.add(band)
-        summary = summarise(codes, scene, SEA_ICE) | writers.finish(codes)
+        summary = summarise(codes, scene, classes) | writers.finish(codes)
     paths.picture.write_bytes(b"png")
-    write_map(paths.map, codes, scene, SEA_ICE, tags)
-    write_item(paths, scene, SEA_ICE, products, tags, summary)
+    write_map(paths.map, codes, scene, classes, tags)
+    write_item(paths, scene, classes, products, tags, summary)
     return paths
 
 
-def write_readable(folder, scene, codes, products):
+def write_readable(folder, scene, codes, products, classes=SEA_ICE, **sections):
     """The same of a scene that has a file, as overlays need it."""
     scene_file = folder / "scene.tif"
-    write_map(scene_file, codes, scene, SEA_ICE, {})
+    write_map(scene_file, codes, scene, classes, {})
     readable = replace(scene, uri=str(scene_file), band_indexes=(1, 1, 1))
-    return write_all(folder / "maps", readable, codes, products)
+    return write_all(folder / "maps", readable, codes, products, classes=classes, **sections)

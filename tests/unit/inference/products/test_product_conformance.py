@@ -13,7 +13,7 @@ from rio_cogeo import cog_validate
 
 import inference.products
 from helpers.maps.inference_commands import names
-from helpers.maps.made_maps import TAGS, fabricated_bands, make_scene, random_codes
+from helpers.maps.made_maps import MASKS, ONE_MASK, TAGS, fabricated_bands, make_scene, random_codes
 from helpers.maps.stac_validator import validate
 from inference.predict.windows import Band
 from inference.products.class_map import write_map
@@ -41,16 +41,24 @@ PRODUCTS = [find_product(name) for name in PRODUCT_NAMES]
 each_product = pytest.mark.parametrize("product", PRODUCTS, ids=PRODUCT_NAMES)
 
 
-def options_of(*products):
-    return InferenceOptions.model_validate({"products": products})
+each_scheme = pytest.mark.parametrize(
+    "classes", [SEA_ICE, MASKS, ONE_MASK], ids=["exclusive", "masks", "one mask"]
+)
 
 
-def write(folder, scene, codes, *products, channels=True):
+def options_of(*products, classes=SEA_ICE):
+    # Every scheme has a class of which the concentration can be told.
+    concentration = {"ice": {"total": classes.names[-2:], "last": classes.names[-1:]}}
+    return InferenceOptions.model_validate({"products": products, "concentration": concentration})
+
+
+def write(folder, scene, codes, *products, channels=True, classes=SEA_ICE):
     """Write products of fabricated probabilities; their files by name, the summary."""
     folder.mkdir()
     paths = ProductPaths(folder, scene.id)
-    with open_writers(paths, scene, SEA_ICE, options_of(*products), TAGS) as writers:
-        for band in fabricated_bands(codes):
+    options = options_of(*products, classes=classes)
+    with open_writers(paths, scene, classes, options, TAGS) as writers:
+        for band in fabricated_bands(codes, classes=classes):
             shown = band.probabilities if channels else band.probabilities[..., :0]
             writers.add(Band(band.row, band.valid, shown))
         summary = writers.finish(codes)
@@ -105,10 +113,19 @@ def test_it_says_what_it_is(product):
 
 @pytest.mark.parametrize("place", ["EPSG:3031", None])
 @pytest.mark.parametrize("size", [(1, 1), (90, 130), (700, 40)])
+@each_scheme
 @each_product
-def test_it_writes_its_files_and_columns_and_no_others(product, size, place, write_scene, tmp_path):
+def test_it_writes_its_files_and_columns_and_no_others(
+    product, classes, size, place, write_scene, tmp_path
+):
     scene = open_scene(str(write_scene("scene.tif", ice_image(*size), crs=place)))
-    files, summary = write(tmp_path / "alone", scene, random_codes(*size), product.name)
+    files, summary = write(
+        tmp_path / "alone",
+        scene,
+        random_codes(*size, classes=classes),
+        product.name,
+        classes=classes,
+    )
     assert set(files) == {f"{scene.id}{file.ending}" for file in product.files}
     assert set(summary) == set(product.columns)
     assert all(isinstance(text, str) for text in summary.values())
@@ -122,40 +139,56 @@ def test_it_writes_its_files_and_columns_and_no_others(product, size, place, wri
         assert check[file.media_type](tmp_path / "alone" / f"{scene.id}{file.ending}"), file
 
 
+@each_scheme
 @each_product
-def test_its_bytes_are_the_same_twice_and_beside_all_others(product, scene, tmp_path):
-    codes = random_codes(90, 130)
-    alone, summary = write(tmp_path / "alone", scene, codes, product.name)
-    assert write(tmp_path / "again", scene, codes, product.name) == (alone, summary)
-    together, columns = write(tmp_path / "all", scene, codes, *PRODUCT_NAMES)
+def test_its_bytes_are_the_same_twice_and_beside_all_others(product, classes, scene, tmp_path):
+    codes = random_codes(90, 130, classes=classes)
+    alone, summary = write(tmp_path / "alone", scene, codes, product.name, classes=classes)
+    assert write(tmp_path / "again", scene, codes, product.name, classes=classes) == (
+        alone,
+        summary,
+    )
+    together, columns = write(tmp_path / "all", scene, codes, *PRODUCT_NAMES, classes=classes)
     assert alone.items() <= together.items()
     assert summary.items() <= columns.items()
 
 
+@each_scheme
 @each_product
-def test_it_says_whether_codes_are_enough(product, scene, tmp_path):
+def test_it_says_whether_codes_are_enough(product, classes, scene, tmp_path):
     assert needs_probabilities([product.name]) == product.needs_probabilities
     if product.needs_probabilities:
         return
-    codes = random_codes(90, 130)
-    with_all = write(tmp_path / "with", scene, codes, product.name)
-    assert write(tmp_path / "without", scene, codes, product.name, channels=False) == with_all
+    codes = random_codes(90, 130, classes=classes)
+    with_all = write(tmp_path / "with", scene, codes, product.name, classes=classes)
+    assert (
+        write(tmp_path / "without", scene, codes, product.name, channels=False, classes=classes)
+        == with_all
+    )
 
 
+@each_scheme
 @each_product
-def test_a_scene_without_any_valid_pixel_has_it_too(product, scene, tmp_path):
-    files, _ = write(tmp_path / "out", scene, np.full((90, 130), 255, np.uint8), product.name)
+def test_a_scene_without_any_valid_pixel_has_it_too(product, classes, scene, tmp_path):
+    files, _ = write(
+        tmp_path / "out", scene, np.full((90, 130), 255, np.uint8), product.name, classes=classes
+    )
     assert len(files) == len(product.files)
 
 
+@each_scheme
 @each_product
-def test_nothing_is_left_of_a_scene_that_fails(product, scene, tmp_path):
+def test_nothing_is_left_of_a_scene_that_fails(product, classes, scene, tmp_path):
     paths = ProductPaths(tmp_path / "out", scene.id)
     paths.folder.mkdir()
 
     def fail():
-        with open_writers(paths, scene, SEA_ICE, options_of(product.name), TAGS) as writers:
-            writers.add(next(fabricated_bands(random_codes(90, 130))))
+        with open_writers(
+            paths, scene, classes, options_of(product.name, classes=classes), TAGS
+        ) as writers:
+            writers.add(
+                next(fabricated_bands(random_codes(90, 130, classes=classes), classes=classes))
+            )
             raise SceneError("torn")
 
     with pytest.raises(SceneError, match="torn"):
@@ -163,14 +196,15 @@ def test_nothing_is_left_of_a_scene_that_fails(product, scene, tmp_path):
     assert names(paths.folder) == []
 
 
+@each_scheme
 @each_product
-def test_its_assets_are_valid_and_name_its_files(product, scene, tmp_path):
-    codes, wanted = random_codes(90, 130), (product.name,)
-    _, summary = write(tmp_path / "out", scene, codes, product.name)
+def test_its_assets_are_valid_and_name_its_files(product, classes, scene, tmp_path):
+    codes, wanted = random_codes(90, 130, classes=classes), (product.name,)
+    _, summary = write(tmp_path / "out", scene, codes, product.name, classes=classes)
     paths = ProductPaths(tmp_path / "out", scene.id)
-    write_map(paths.map, codes, scene, SEA_ICE, TAGS)
+    write_map(paths.map, codes, scene, classes, TAGS)
     paths.picture.write_bytes(b"png")
-    write_item(paths, scene, SEA_ICE, wanted, TAGS, summary)
+    write_item(paths, scene, classes, wanted, TAGS, summary)
     content = json.loads(paths.item.read_text())
     validate(content)
     assets = content["assets"]
