@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from polynya.recipe.recipe import Recipe
+
+if TYPE_CHECKING:
+    from training.model_folder.folder import TrainedModel
 
 
 def make_recipe(tile_size: int = 64, **sections: Any) -> Recipe:
@@ -36,6 +39,24 @@ def save_threshold_model(folder: Path, recipe: Recipe) -> Path:
     convolution.set_weights([kernel, np.float32([0, -0.5 * 30.5, -0.5 * (30.5 + 204.5)])])
     save_model(folder, model, recipe)
     return folder
+
+
+def mask_model(folder: Path, recipe: Recipe) -> TrainedModel:
+    """A model of three masks: the k-th is where the k-th colour is 100 at least.
+
+    Its probability is the sigmoid of half the colour's distance from 99.5.
+    """
+    import keras
+
+    from training.model_folder.folder import TrainedModel, save_model
+
+    inputs = keras.Input((None, None, 3))
+    convolution = keras.layers.Conv2D(3, 1, activation="sigmoid", name="probabilities")
+    model = keras.Model(inputs, convolution(inputs))
+    kernel = np.eye(3, dtype=np.float32)[None, None] / 2
+    convolution.set_weights([kernel, np.full(3, -99.5 / 2, np.float32)])
+    save_model(folder, model, recipe)
+    return TrainedModel(model, recipe, folder)
 
 
 def save_unet(folder: Path, recipe: Recipe, seed: int = 0) -> Path:

@@ -76,3 +76,25 @@ def test_one_mask_is_enough_and_eight_are_too_many():
 
 def test_the_digest_of_older_recipes_stays():
     assert Recipe().digest("classes") == "2216fea7e250d5e6"
+
+
+def test_planes_hold_each_mask_and_nodata():
+    scheme = masks(3)
+    labels = np.array([[0, 1, 6], [7, 255, 2]], np.uint8)
+    assert scheme.planes(labels).tolist() == [
+        [[0, 1, 0], [1, 255, 0]],
+        [[0, 0, 1], [1, 255, 1]],
+        [[0, 0, 1], [1, 255, 0]],
+    ]
+
+
+def test_every_label_has_a_colour():
+    assert SEA_ICE.label_colors() == SEA_ICE.colormap()
+    assert masks(1).label_colors() == {
+        0: (64, 64, 64, 255),
+        1: (200, 0, 0, 255),
+        255: (0, 0, 0, 0),
+    }
+    colors = masks(2).label_colors()
+    assert colors[3] == (100, 50, 0, 255)
+    assert list(colors) == [0, 1, 2, 3, 255]
