@@ -71,9 +71,9 @@ def predict(
 ) -> None:
     """Segment whole scenes into georeferenced class maps.
 
-    Writes SCENE.tif (Cloud-Optimized GeoTIFF of class codes), SCENE.json (STAC item), SCENE.png
-    (overview), summary.csv (area and share of each class) and collection.json (STAC collection);
-    docs/maps.md describes these and the products of --products.
+    Writes SCENE.tif (Cloud-Optimized GeoTIFF of class codes, or of masks with a band each),
+    SCENE.json (STAC item), SCENE.png (overview), summary.csv (area and share of each class) and
+    collection.json (STAC collection); docs/maps.md describes these and the products of --products.
     """
     options = MapOptions(
         model.absolute(),
