@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow.dataset as ds
 import yaml
-from launch import launch
-from shard_files import manifest
 
+from helpers.programs.launch import launch
+from helpers.shards.shard_files import manifest
 from polynya.shards.dataset import open_shards
 
 POLYNYA = str(Path(sys.executable).parent / "polynya")

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from helpers.maps.inference_models import make_recipe, mask_model
+from helpers.maps.made_maps import MASKS
 from inference.predict.decision import Decision, read_decision
 from inference.predict.predict import predict_scene
 from inference.tune import command
 from inference.tune.command import Known, default_score, find_decision
 from inference.tune.thresholds import best_threshold
-from inference_models import make_recipe, mask_model
-from made_maps import MASKS
 from polynya.cli import build_app
 from polynya.recipe.classes import SEA_ICE
 from polynya.scenes.reading import open_scene

@@ -79,7 +79,7 @@ def test_the_digest_of_older_recipes_stays():
 
 
 def test_planes_hold_each_mask_and_nodata():
-    scheme = masks(3)
+    scheme = scheme_of(3, "masks")
     labels = np.array([[0, 1, 6], [7, 255, 2]], np.uint8)
     assert scheme.planes(labels).tolist() == [
         [[0, 1, 0], [1, 255, 0]],
@@ -90,11 +90,11 @@ def test_planes_hold_each_mask_and_nodata():
 
 def test_every_label_has_a_colour():
     assert SEA_ICE.label_colors() == SEA_ICE.colormap()
-    assert masks(1).label_colors() == {
+    assert scheme_of(1, "masks").label_colors() == {
         0: (64, 64, 64, 255),
         1: (200, 0, 0, 255),
         255: (0, 0, 0, 0),
     }
-    colors = masks(2).label_colors()
+    colors = scheme_of(2, "masks").label_colors()
     assert colors[3] == (100, 50, 0, 255)
     assert list(colors) == [0, 1, 2, 3, 255]

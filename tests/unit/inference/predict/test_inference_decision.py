@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from made_maps import OTHER
 
+from helpers.maps.made_maps import OTHER
 from inference.predict import decision as module
 from inference.predict.decision import (
     DECISION_FILE,

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from helpers.maps.inference_models import make_recipe, mask_model
+from helpers.maps.made_maps import MASKS, ONE_MASK
 from inference.predict import parts
 from inference.predict.backends import open_forward
 from inference.predict.decision import DECISION_FILE, Decision, read_decision, tidy_labels
 from inference.predict.parts import predict_part, read_parts, scene_parts
 from inference.predict.predict import predict_scene
 from inference.predict.windows import Band
-from inference_models import make_recipe, mask_model
-from made_maps import MASKS, ONE_MASK
 from polynya.errors import ModelError
 from polynya.recipe.classes import SEA_ICE
 from polynya.recipe.inference import InferenceOptions

@@ -14,17 +14,8 @@ import rasterio
 from conftest import ice_image
 from rio_cogeo import cog_validate
 
-from inference.predict.windows import Band
-from inference.products.class_map import read_map, write_map
-from inference.products.entropy import mask_entropy
-from inference.products.overview import draw_overview, read_preview
-from inference.products.registry import PRODUCT_NAMES
-from inference.products.summary import summarise
-from inference.run.scene import map_scene
-from inference.run.scenes import write_summary
-from inference.stac.collection import write_collection, write_model_item
-from inference_models import make_recipe, mask_model
-from made_maps import (
+from helpers.maps.inference_models import make_recipe, mask_model
+from helpers.maps.made_maps import (
     MASKS,
     ONE_MASK,
     TAGS,
@@ -34,11 +25,20 @@ from made_maps import (
     write_all,
     write_readable,
 )
+from helpers.maps.stac_validator import validate, validate_folder
+from inference.predict.windows import Band
+from inference.products.class_map import read_map, write_map
+from inference.products.entropy import mask_entropy
+from inference.products.overview import draw_overview, read_preview
+from inference.products.registry import PRODUCT_NAMES
+from inference.products.summary import summarise
+from inference.run.scene import map_scene
+from inference.run.scenes import write_summary
+from inference.stac.collection import write_collection, write_model_item
 from polynya.recipe.recipe import Recipe
 from polynya.report import pictures
 from polynya.scenes.finding import SceneRef
 from polynya.scenes.reading import open_scene
-from stac_validator import validate, validate_folder
 
 # Bits: 1 any ice, 2 melt water, 4 thick ice.
 LABELS = np.array([[0, 1, 3, 255], [5, 7, 2, 255], [1, 1, 4, 0]], np.uint8)
