@@ -238,7 +238,7 @@ def test_overviews_have_no_labels_by_thresholds_and_a_legend_with_none(
     draw_overview(tmp_path / "a.png", preview, scene, labels, RECIPE)
     draw_overview(tmp_path / "b.png", preview, scene, random_codes(20, 30), Recipe())
     texts = [[text.get_text() for text in f.legends[0].get_texts()] for f in figures]
-    assert texts[0] == ["Any ice", "Melt water", "Thick ice", "None", "No data"]
+    assert texts[0] == ["Any ice", "Melt water", "Thick ice", "No mask", "No data"]
     assert "None" not in texts[1]
     assert [axis.get_title() for axis in figures[0].axes] == ["Scene", "Prediction"]
     drawn = figures[0].axes[1].images[0].get_array()
