@@ -198,6 +198,8 @@ def _label_part(
     inputs = None if part.scene.inputs is None else read_inputs(part.scene, part.window)
     if part.scene.labels is not None:
         classes = job.recipe.classes
+        if inputs is not None:
+            valid = inputs.seen  # As in maps, whatever the colours are.
         label = read_labels(part.scene, classes, part.window)
         return take_labels(image, valid, label, classes), valid, inputs
     layers = read_layers(part.scene, part.window)

@@ -34,6 +34,7 @@ from polynya.errors import SceneError, ScenesFailedError, TruthError, failed_of
 from polynya.progress import console, track
 from polynya.recipe.recipe import Recipe
 from polynya.report.pictures import draw_confusion, draw_panels, thinning
+from polynya.scenes.band_set import read_inputs
 from polynya.scenes.finding import SceneRef, find_scenes
 from polynya.scenes.identity import scene_digest
 from polynya.scenes.layers import read_layers
@@ -261,6 +262,8 @@ def _compare(scene: Scene, methods: dict[str, Method], recipe: Recipe) -> Compar
     classes = recipe.classes
     truth = read_truth(truth_path(scene.uri), scene, classes)
     image, valid = read_scene(scene)
+    if scene.inputs is not None:
+        valid = read_inputs(scene).seen
     results = {name: method(scene, image, valid) for name, method in methods.items()}
     step = thinning(scene.height, scene.width)
     return Comparison(

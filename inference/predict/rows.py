@@ -127,5 +127,4 @@ def _band_blocks(
     for row in range(start, scene.height, step):
         window = Tile(row, 0, min(step, scene.height - row), scene.width)
         pixels = read_inputs(scene, window)
-        valid = np.asarray(pixels.valid.any(axis=-1), np.bool_)
-        yield band_set.values(pixels.numbers, pixels.valid), valid
+        yield band_set.values(pixels.numbers, pixels.valid), pixels.seen

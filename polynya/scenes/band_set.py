@@ -36,6 +36,11 @@ class BandPixels:
     valid: NDArray[np.bool_]
     """(H, W, B), False where a pixel has no value in a band."""
 
+    @property
+    def seen(self) -> NDArray[np.bool_]:
+        """(H, W), where a pixel has a value in any band, and so in maps a class."""
+        return np.asarray(self.valid.any(axis=-1), np.bool_)
+
     def part(self, tile: Tile) -> BandPixels:
         """The pixels of a tile."""
         return BandPixels(

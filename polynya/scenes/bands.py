@@ -150,7 +150,8 @@ def _too_few(source: Any, uri: str) -> str:
         )
     return (
         f"{printable(uri)} has {bands} where red, green and blue are needed; stack the files of"
-        " red, green and blue, in this order, into one (gdalbuildvrt -separate)."
+        " red, green and blue, in this order, into one (gdalbuildvrt -separate), or say in the"
+        " recipe's key 'scene.bands' which bands pictures show in their place, such as [1, 1, 1]."
     )
 
 
