@@ -17,6 +17,7 @@ from polynya.recipe.classes import ClassScheme
 from polynya.recipe.recipe import Recipe
 from polynya.scenes.band_set import BandPixels
 from polynya.scenes.scene import SceneLayers
+from polynya.shards.soft_labels import harden
 from polynya.shards.writer import LabelledTile
 
 
@@ -34,6 +35,8 @@ class LabelledScene:
     """(H, W), where cloud hides the ground; likewise."""
     uncertain: NDArray[np.bool_] | None
     """(H, W), where the label is unsure; None unless the recipe makes such pixels nodata."""
+    soft: NDArray[np.uint8] | None = None
+    """(H, W, C), soft labels that people made, of which `label` is the likeliest."""
 
 
 def filter_scene(
@@ -79,10 +82,15 @@ def take_labels(
     Args:
         image: uint8 (H, W, 3), 0 where nodata.
         valid: bool (H, W); elsewhere the label becomes nodata.
-        label: uint8 (H, W), from `polynya.scenes.label_raster.read_labels`.
+        label: uint8 (H, W), from `polynya.scenes.label_raster.read_labels`, or soft ones
+            (H, W, C).
         classes: Gives the nodata code.
     """
-    return LabelledScene(np.where(valid, label, np.uint8(classes.nodata)), image, None, None, None)
+    nodata = np.uint8(classes.nodata)
+    if label.ndim == 2:
+        return LabelledScene(np.where(valid, label, nodata), image, None, None, None)
+    soft = np.where(valid[..., None], label, nodata)
+    return LabelledScene(harden(soft, classes), image, None, None, None, soft)
 
 
 def label_pixels(
@@ -187,5 +195,6 @@ def cut_tiles(
             np.ascontiguousarray(scene.image[tile.slices]),
             np.ascontiguousarray(scene.label[tile.slices]),
             veiled,
+            None if scene.soft is None else np.ascontiguousarray(scene.soft[tile.slices]),
             None if inputs is None else inputs.part(tile),
         )

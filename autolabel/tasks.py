@@ -25,11 +25,12 @@ from polynya.errors import OutputError
 from polynya.grid import tile_grid
 from polynya.recipe.recipe import Recipe
 from polynya.scenes.band_set import BandPixels, read_inputs
-from polynya.scenes.label_raster import read_labels
+from polynya.scenes.label_raster import read_labels, read_shares
 from polynya.scenes.layers import read_layers
 from polynya.scenes.reading import read_scene
 from polynya.scenes.scene import Scene
 from polynya.shards.lifecycle import WORK_FOLDER
+from polynya.shards.soft_labels import encode
 from polynya.shards.writer import ShardWriter, tile_row
 from polynya.storage.folder import Folder
 
@@ -200,7 +201,11 @@ def _label_part(
         classes = job.recipe.classes
         if inputs is not None:
             valid = inputs.seen  # As in maps, whatever the colours are.
-        label = read_labels(part.scene, classes, part.window)
+        if job.recipe.label.soft:
+            shares = read_shares(part.scene, classes, part.window)
+            label = encode(shares, classes.nodata)
+        else:
+            label = read_labels(part.scene, classes, part.window)
         return take_labels(image, valid, label, classes), valid, inputs
     layers = read_layers(part.scene, part.window)
     sky = None

@@ -59,9 +59,18 @@ class LabelOptions(Options):
     for masks (`classes.kind`) a band each, 0 or 1. Its nodata value, or that of the classes, means
     unknown. Default: none."""
 
+    soft: bool = False
+    """The raster has a band of floats for each class, with the share of the class in a pixel, or
+    the chance that it has it, 0..1; those of classes that exclude each other add up to 1."""
+
     @model_validator(mode="after")
     def _labels_are_made_once(self) -> LabelOptions:
         if self.raster is None:
+            if self.soft:
+                raise RecipeError(
+                    "The recipe key 'label.soft' is true, but thresholds give no shares; name the"
+                    " rasters that have them in 'label.raster', or leave 'label.soft' out."
+                )
             return self
         if STEM not in self.raster:
             raise RecipeError(

@@ -26,6 +26,11 @@ class _LossOptions(Options):
         """Whether classes may be masks that overlap, and not exclude each other."""
         return True
 
+    @property
+    def takes_soft_labels(self) -> bool:
+        """Whether it is least where the probabilities are the shares of soft labels."""
+        return False
+
 
 class CrossEntropyOptions(_LossOptions):
     """Mean over valid pixels of minus the logarithm of the label's probability."""
@@ -39,6 +44,11 @@ class CrossEntropyOptions(_LossOptions):
         """Of the probabilities of a pixel it sees the one of its class."""
         return False
 
+    @property
+    def takes_soft_labels(self) -> bool:
+        """It does."""
+        return True
+
 
 class BinaryCrossEntropyOptions(_LossOptions):
     """Cross-entropy of each class as a mask of its own, mean over pixels and classes."""
@@ -46,6 +56,11 @@ class BinaryCrossEntropyOptions(_LossOptions):
     name: Literal["binary_crossentropy"] = "binary_crossentropy"
     label_smoothing: Smoothing = 0.0
     """Share of a mask that is replaced by one half."""
+
+    @property
+    def takes_soft_labels(self) -> bool:
+        """It does."""
+        return True
 
 
 class FocalOptions(_LossOptions):
@@ -123,6 +138,11 @@ class SumOptions(_LossOptions):
     def suits_masks(self) -> bool:
         """If all do."""
         return all(term.loss.suits_masks for term in self.terms)
+
+    @property
+    def takes_soft_labels(self) -> bool:
+        """If all do."""
+        return all(term.loss.takes_soft_labels for term in self.terms)
 
 
 LossOptions = Annotated[_AnyLoss | SumOptions, Tagged("name")]

@@ -42,7 +42,7 @@ _UNSEEN = {"references"}
 _LATER = (
     ("training", ("loss", "optimizer")),
     ("model", ("batch_norm",)),
-    ("label", ("raster",)),
+    ("label", ("raster", "soft")),
 )
 """Keys that came later. As long as they aren't used, digests of older recipes stay as they were."""
 
@@ -101,6 +101,16 @@ class Recipe(Options):
                 f"The recipe key 'training.loss' is '{self.training.loss.name}', which is for"
                 " classes that exclude each other, and 'classes.kind' is masks; set 'training.loss'"
                 " to binary_crossentropy, focal with binary: true, dice, jaccard or a sum of these."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _soft_labels_have_a_loss_that_takes_them(self) -> Recipe:
+        if self.label.soft and not self.training.loss.takes_soft_labels:
+            raise RecipeError(
+                f"The recipe key 'training.loss' is '{self.training.loss.name}', which isn't least"
+                " where probabilities are those of soft labels ('label.soft'); set 'training.loss'"
+                " to crossentropy, or for masks binary_crossentropy, or leave 'label.soft' out."
             )
         return self
 

@@ -32,6 +32,8 @@ from polynya.scenes.scene import LabelSource, Scene
 from polynya.scenes.validity import Validity, find_validity, nodata_value, read_valid
 
 _MASK_CODES = (0, 1)
+_SUM_TOLERANCE = 0.02
+"""What shares may be beside 1 in sum; rounded to two digits they are so far from it."""
 
 
 def with_labels(scene: Scene, recipe: Recipe) -> Scene:
@@ -58,8 +60,9 @@ def with_labels(scene: Scene, recipe: Recipe) -> Scene:
     with opened_raster(path, scene.references) as source:
         check_size(source, path)
         called = f"The raster of labels {printable(path)}"
-        bands = _find_bands(source, called, recipe.classes)
-        _check_nodata(source, called, bands, recipe.classes)
+        bands = _find_bands(source, called, recipe.classes, recipe.label.soft)
+        if not recipe.label.soft:
+            _check_nodata(source, called, bands, recipe.classes)
         on_grid = _has_grid_of(source, scene)
         if not on_grid:
             _check_place(source, called, find_validity(source, bands), scene)
@@ -95,6 +98,55 @@ def read_labels(
         bands = _find_bands(source, called, classes)
         numbers = _on_grid_of(scene, source, bands, window)
     return _labels(numbers, np.ones(numbers.shape[1:], np.bool_), (), called, classes)
+
+
+def read_shares(
+    scene: Scene, classes: ClassScheme, window: Tile | None = None
+) -> NDArray[np.float32]:
+    """Read the soft labels of a scene, or of a part of it: a band a class.
+
+    Args:
+        scene: From `with_labels`.
+        classes: What the bands are.
+        window: Rectangle to read; default the whole scene.
+
+    Returns:
+        float32 (H, W, C), 0..1; NaN where unknown.
+
+    Raises:
+        SceneError: The raster can't be read.
+        LabelError: A number is no share, or those of exclusive classes don't add up to 1.
+    """
+    if scene.labels is None:
+        raise ValueError("the scene has no labels")
+    called = f"The raster of labels {printable(scene.labels.path)}"
+    with opened_raster(scene.labels.path, scene.references) as source:
+        bands = _find_bands(source, called, classes, soft=True)
+        if scene.labels.on_grid:
+            at = tile_window(window)
+            numbers = source.read(list(bands), window=at)
+            known = read_valid(source, find_validity(source, bands), _last(numbers), at)
+            numbers = np.where(known, numbers, np.nan).astype(np.float32)
+        else:
+            numbers = _on_grid_of(scene, source, bands, window)
+    shares = _last(numbers)
+    shares[~np.isfinite(shares).all(axis=-1)] = np.nan
+    wrong = shares[(shares < 0) | (shares > 1)]
+    if wrong.size:
+        raise LabelError(f"{called} has the number {wrong[0]:g}, which is no share; use 0 to 1.")
+    sums = shares.sum(axis=-1)
+    wrong = sums[np.abs(sums - 1) > _SUM_TOLERANCE]
+    if wrong.size and not classes.has_masks:
+        raise LabelError(
+            f"{called} has shares that add up to {wrong[0]:g}, where classes exclude each other;"
+            " divide them by their sum, or set the recipe's key 'classes.kind' to masks."
+        )
+    return shares
+
+
+def _last(bands: NDArray[Any]) -> NDArray[Any]:
+    """(bands, H, W) as (H, W, bands)."""
+    return np.ascontiguousarray(np.moveaxis(bands, 0, -1))
 
 
 def labels_in(
@@ -159,14 +211,19 @@ def _no_code(classes: ClassScheme) -> str:
     )
 
 
-def _find_bands(source: Any, called: str, classes: ClassScheme) -> tuple[int, ...]:
+def _find_bands(
+    source: Any, called: str, classes: ClassScheme, soft: bool = False
+) -> tuple[int, ...]:
     """1-based bands of the labels; an alpha band may follow them."""
-    wanted = classes.n_classes if classes.has_masks else 1
+    wanted = classes.n_classes if classes.has_masks or soft else 1
     bands = tuple(range(1, wanted + 1))
     has_alpha = source.count == wanted + 1 and find_validity(source, bands).alpha == wanted + 1
     if source.count == wanted or has_alpha:
         return bands
-    meant = f"a band for each of the masks {', '.join(classes.names)}" if classes.has_masks else ""
+    meant = ""
+    if soft or classes.has_masks:
+        kind = "masks" if classes.has_masks else "classes"
+        meant = f"a band for each of the {kind} {', '.join(classes.names)}"
     raise LabelError(
         f"{called} has {source.count} bands and needs {wanted},"
         f" {meant or 'that of the class codes'}; put these, and no others, into it"

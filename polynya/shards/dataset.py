@@ -73,6 +73,8 @@ SCHEMA = pa.schema(
         ("band_maxima", pa.list_(pa.float64())),
         ("band_means", pa.list_(pa.float64())),
         ("band_deviations", pa.list_(pa.float64())),
+        ("soft_label", pa.binary()),
+        ("soft_label_crc32c", pa.uint32()),
     ]
 )
 """One row a tile. `image` is (height, width, bands) of the type `dtype` and `label` uint8 (height,
@@ -81,11 +83,15 @@ of valid pixels under cloud or shadow, null where the label source can't tell.
 
 8-bit colours are 0 where nodata, and the columns after `label_crc32c` are null. Of other bands
 value = number * scale + offset; `valid` has a bit for each number, in the order of `image` (NumPy's
-packbits), null where all are there; the last columns are statistics of the values that are there,
-null for a band without any."""
+packbits), null where all are there; `band_..` are statistics of the values that are there, null for
+a band without any.
+
+`soft_label` is null or uint8 (height, width, C), see `polynya.shards.soft_labels`; `label` is then
+the most probable one."""
 
 _PIXEL_COLUMNS = ["image", "label"]
 _SMALL_COLUMNS = ["height", "width", "image_crc32c", "label_crc32c"]
+_SOFT_COLUMNS = ["soft_label", "soft_label_crc32c"]
 _BAND_COLUMNS = ["dtype", "scales", "offsets", "valid", "valid_crc32c"]
 _COUNT_COLUMNS = ["class_counts", "valid_share", "height", "width"]
 _PLACE_COLUMNS = ["row", "col", "veiled_share"]
@@ -150,6 +156,11 @@ class ShardSet:
         """uint8 for colours; float32, values with NaN where missing, for other bands."""
         return np.dtype(np.uint8 if self.recipe.scene.sees_colors else np.float32)
 
+    @property
+    def label_channels(self) -> tuple[int, ...]:
+        """Last axes of labels for training: () of hard labels, (C,) of soft ones."""
+        return (self.classes.n_classes,) if self.recipe.label.soft else ()
+
     def check_scheme(self, classes: ClassScheme) -> None:
         """Raise ShardError unless the labels are of these classes."""
         if self.classes != classes:
@@ -188,7 +199,8 @@ class ShardSet:
             groups: From `row_groups`; those of one file one after another open it once.
             images: (N, size, size, bands) of `image_dtype`, N the tiles of all groups; gets 0 where
                 nodata, or NaN where a value is missing.
-            labels: uint8 (N, size, size); gets the scheme's nodata code where nodata.
+            labels: uint8 (N, size, size), or (N, size, size, C) for soft labels; gets the scheme's
+                nodata code where nodata.
 
         Raises:
             ShardError: A file is missing or damaged, or a tile is larger than `size`.
@@ -197,7 +209,8 @@ class ShardSet:
         for name, of_file in groupby(groups, key=lambda group: group.file):
             with self._open_file(name) as file:
                 for group in of_file:
-                    table = self._read(file, group, self._pixel_columns)
+                    soft = _SOFT_COLUMNS if labels.ndim == 4 else []
+                    table = self._read(file, group, [*self._pixel_columns, *soft])
                     past = first + group.tiles
                     self._decode(table, name, images[first:past], labels[first:past])
                     first = past
@@ -240,12 +253,13 @@ class ShardSet:
             size: Edge of a tile in pixels, at least that of the shards.
 
         Returns:
-            Images (N, size, size, bands) of `image_dtype` and uint8 (N, size, size) labels.
+            Images (N, size, size, bands) of `image_dtype`, and uint8 (N, size, size) labels; soft
+            ones (N, size, size, C), see `polynya.shards.soft_labels`.
         """
         groups = self.row_groups(scene_ids)
         tiles = sum(group.tiles for group in groups)
         images = np.empty((tiles, size, size, len(self.bands)), self.image_dtype)
-        labels = np.empty((tiles, size, size), np.uint8)
+        labels = np.empty((tiles, size, size, *self.label_channels), np.uint8)
         self.read_groups(groups, images, labels)
         return images, labels
 
@@ -283,7 +297,9 @@ class ShardSet:
     ) -> None:
         size = labels.shape[1]
         is_colors = self.recipe.scene.sees_colors
-        rows = table.drop_columns([*_PIXEL_COLUMNS, *([] if is_colors else ["valid"])]).to_pylist()
+        is_soft = labels.ndim == 4
+        large = {*_PIXEL_COLUMNS, "valid", "soft_label"} & set(table.column_names)
+        rows = table.drop_columns(sorted(large)).to_pylist()
         # Buffers are looked at where they are; as Python bytes they would be copied once more.
         for index, row in enumerate(rows):
             height, width = row["height"], row["width"]
@@ -302,7 +318,10 @@ class ShardSet:
                 return self._checked(table[column][index], row, column, file, dtype, shape)
 
             there = np.s_[index, :height, :width]
-            labels[there] = cell("label", np.uint8, (height, width))
+            if is_soft:
+                labels[there] = cell("soft_label", np.uint8, (height, width, labels.shape[3]))
+            else:
+                labels[there] = cell("label", np.uint8, (height, width))
             shape = (height, width, len(self.bands))
             if is_colors:
                 images[there] = cell("image", np.uint8, shape)

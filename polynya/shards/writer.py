@@ -31,6 +31,8 @@ class LabelledTile:
     """(H, W), class codes."""
     veiled_share: float | None = None
     """Share of the valid pixels under cloud or shadow; None where the label source can't tell."""
+    soft: NDArray[np.uint8] | None = None
+    """(H, W, C), soft labels (`polynya.shards.soft_labels`), of which `label` is the likeliest."""
     inputs: BandPixels | None = None
     """What is written in the place of the colours, if the recipe names bands."""
 
@@ -59,7 +61,15 @@ def tile_row(scene: Scene, labelled: LabelledTile, recipe: Recipe, source: str) 
         "recipe_digest": recipe.labels_digest(),
         "label_crc32c": google_crc32c.value(label),
         **pixels,
+        **_soft_cells(labelled.soft),
     }
+
+
+def _soft_cells(soft: NDArray[np.uint8] | None) -> dict[str, Any]:
+    if soft is None:
+        return {}
+    content = soft.tobytes()
+    return {"soft_label": content, "soft_label_crc32c": google_crc32c.value(content)}
 
 
 def _color_cells(image: NDArray[np.uint8]) -> dict[str, Any]:

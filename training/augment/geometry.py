@@ -10,6 +10,7 @@ import keras
 from keras import ops, random
 
 from polynya.recipe.training import AugmentOptions
+from training.labels import as_channels, from_channels, is_unlabelled
 
 
 @keras.saving.register_keras_serializable("polynya")
@@ -26,7 +27,7 @@ class RandomDihedral(keras.layers.Layer):
         self.generator = random.SeedGenerator(seed)
 
     def call(self, images: Any, labels: Any) -> tuple[Any, Any]:
-        batch, height, width = ops.shape(labels)
+        batch, height, width = ops.shape(labels)[:3]
         if height != width:
             raise ValueError(f"`images` must be square. Received: {height} x {width} pixels")
         coins = random.uniform((3, batch), seed=self.generator) < 0.5
@@ -38,10 +39,12 @@ class RandomDihedral(keras.layers.Layer):
         )
         # As one image: codes are exact in floating point, and TensorFlow calls it an error that
         # oneDNN can't transpose whole numbers.
-        both = ops.concatenate([images, ops.cast(labels, images.dtype)[..., None]], axis=-1)
+        codes = ops.cast(as_channels(labels), images.dtype)
+        both = ops.concatenate([images, codes], axis=-1)
         for index, change in enumerate(changes):
             both = ops.where(ops.reshape(coins[index], (batch, 1, 1, 1)), change(both), both)
-        return both[..., :-1], ops.cast(both[..., -1], labels.dtype)
+        bands = images.shape[-1]
+        return both[..., :bands], from_channels(both[..., bands:], labels)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "seed": self.seed}
@@ -91,26 +94,27 @@ class RandomAffine(keras.layers.Layer):
         self.generator = random.SeedGenerator(seed)
 
     def call(self, images: Any, labels: Any) -> tuple[Any, Any]:
-        batch, height, width = ops.shape(labels)
+        batch, height, width = ops.shape(labels)[:3]
         warp = self._draw(batch, height, width)
         if self.has_gaps:
             finite = ops.isfinite(images)
             weights, images = ops.cast(finite, images.dtype), ops.where(finite, images, 0.0)
         else:
-            is_valid = ops.any(images != 0, axis=-1) | (labels != self.nodata)
+            is_valid = ops.any(images != 0, axis=-1)
+            is_valid = is_valid | ~is_unlabelled(labels, self.nodata)
             weights = ops.cast(is_valid, images.dtype)[..., None]
         bands = images.shape[-1]
         # What a warp brings in from outside is 0: no weight, not valid, and as a code (codes are
         # counted from nodata here) nodata.
         smooth = _warp(ops.concatenate([images * weights, weights], axis=-1), warp, "bilinear")
-        codes = ops.cast(labels - self.nodata, images.dtype)[..., None]
+        codes = ops.cast(as_channels(labels) - self.nodata, images.dtype)
         nearest = _warp(ops.concatenate([codes, weights], axis=-1), warp, "nearest")
         # The nearest pixel has at least a quarter of the weight; the bound is for the others.
         pixels = smooth[..., :bands] / ops.maximum(smooth[..., bands:], 0.125)
         if not self.has_gaps:
             pixels = ops.clip(pixels, 0.0, 255.0)
-        pixels = ops.where(nearest[..., 1:] > 0.5, pixels, float("nan") if self.has_gaps else 0.0)
-        return pixels, ops.cast(ops.round(nearest[..., 0]), labels.dtype) + self.nodata
+        pixels = ops.where(nearest[..., -1:] > 0.5, pixels, float("nan") if self.has_gaps else 0.0)
+        return pixels, from_channels(ops.round(nearest[..., :-1]), labels) + self.nodata
 
     def _draw(self, batch: int, height: int, width: int) -> Any:
         """Eight numbers a tile, from places in the result to places in the tile (x, y)."""

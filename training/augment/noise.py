@@ -9,6 +9,7 @@ import keras
 from keras import ops, random
 
 from polynya.recipe.training import AugmentOptions
+from training.labels import is_unlabelled
 
 
 @keras.saving.register_keras_serializable("polynya")
@@ -42,7 +43,7 @@ class RandomNoise(keras.layers.Layer):
         strength = random.uniform((batch, 1, 1, 1), *self.strength, seed=self.generator)
         chosen = random.uniform((batch, 1, 1, 1), seed=self.generator) < self.share
         noisy = images + grain * ops.where(chosen, strength, 0.0)
-        is_nodata = ops.all(images == 0, axis=-1) & (labels == self.nodata)
+        is_nodata = ops.all(images == 0, axis=-1) & is_unlabelled(labels, self.nodata)
         noisy = ops.clip(ops.round(noisy), 1.0, 255.0)
         return ops.where(is_nodata[..., None], 0.0, noisy), labels
 

@@ -10,6 +10,7 @@ import keras
 from keras import ops, random
 
 from polynya.recipe.training import AugmentOptions
+from training.labels import is_unlabelled
 
 CELL = 8
 """Pixels between the points at which a sky is drawn, before it is enlarged to the tile."""
@@ -204,7 +205,7 @@ class RandomSky(keras.layers.Layer):
         white = random.uniform((batch, 1, 1, 1), *self.cloud_brightness, seed=self.generator)
         tint = random.uniform((batch, 1, 1, bands), -6.0, 6.0, seed=self.generator)
         result = images * gain + (white + tint) * opacity
-        is_nodata = ops.all(images == 0, axis=-1) & (labels == self.nodata)
+        is_nodata = ops.all(images == 0, axis=-1) & is_unlabelled(labels, self.nodata)
         return ops.where(is_nodata[..., None], 0.0, ops.clip(result, 1.0, 255.0)), labels
 
     def _fields(self, batch: int, size: int) -> tuple[Any, Any]:

@@ -106,7 +106,7 @@ class StreamedTiles:
         shape = (indices.shape[1], self._size, self._size)
         signature = (
             tf.TensorSpec((*shape, len(self._shards.bands)), self._shards.image_dtype),
-            tf.TensorSpec(shape, tf.uint8),
+            tf.TensorSpec((*shape, *self._shards.label_channels), tf.uint8),
         )
         dataset = tf.data.Dataset.from_generator(generate, output_signature=signature)
         dataset = dataset.prefetch(PREFETCHED).with_options(data_options(self._threads))
@@ -163,7 +163,7 @@ class StreamedTiles:
     def _empty(self, tiles: int, *, blank: bool) -> Pixels:
         shape = (tiles, self._size, self._size)
         images = np.empty((*shape, len(self._shards.bands)), self._shards.image_dtype)
-        labels = np.empty(shape, np.uint8)
+        labels = np.empty((*shape, *self._shards.label_channels), np.uint8)
         if blank:
             images[:], labels[:] = 0, self._shards.classes.nodata
         return images, labels

@@ -60,7 +60,7 @@ def open_tiles(
     leads = collective.rank == leader
     leaders = {machines.index(machine) for machine in machines}
 
-    empty = Contents(size, {}, len(shards.bands), shards.image_dtype.name)
+    empty = Contents(size, {}, len(shards.bands), shards.image_dtype.name, shards.label_channels)
 
     def find() -> tuple[Path | None, Contents | None]:
         if not leads or options.cache == "memory":

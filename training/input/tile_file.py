@@ -15,6 +15,7 @@ No file is ever replaced or deleted: where one isn't whole, the next run takes t
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -44,7 +45,7 @@ class Tiles:
     images: NDArray[Any]
     """(N, size, size, bands): uint8 colours, 0 where nodata, or float32, NaN where missing."""
     labels: NDArray[np.uint8]
-    """(N, size, size), class codes."""
+    """(N, size, size), or soft ones (N, size, size, C)."""
     counts: dict[str, int]
     """Tiles of each scene, in the order of the arrays."""
 
@@ -66,6 +67,8 @@ class Contents:
     bands: int = 3
     dtype: str = "uint8"
     """Of the images."""
+    label_channels: tuple[int, ...] = ()
+    """Of soft labels: (C,)."""
     checksums: tuple[tuple[int, int, int], ...] = ()
     """Of some tiles: index, CRC-32C of the image and of the label."""
     format: int = FORMAT
@@ -76,7 +79,7 @@ class Contents:
 
     @property
     def bytes(self) -> int:
-        return self._labels_start + self.tiles * self.size**2
+        return self._labels_start + self.tiles * self.size**2 * math.prod(self.label_channels)
 
     @property
     def _labels_start(self) -> int:
@@ -98,7 +101,8 @@ class Contents:
         flat = np.asarray(np.memmap(path, np.uint8, mode, shape=(self.bytes,)))
         shape = (self.tiles, self.size, self.size)
         images = flat[: self._image_bytes].view(self.dtype).reshape(*shape, self.bands)
-        return Tiles(images, flat[self._labels_start :].reshape(shape), self.counts)
+        labels = flat[self._labels_start :].reshape(*shape, *self.label_channels)
+        return Tiles(images, labels, self.counts)
 
 
 # === Making one ===

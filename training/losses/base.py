@@ -8,6 +8,8 @@ from typing import Any
 from keras import ops
 
 from polynya.recipe.classes import ClassScheme
+from polynya.shards.soft_labels import WHOLE
+from training.labels import is_unlabelled
 
 Weights = Sequence[float] | None
 """One number a class; None for 1."""
@@ -29,11 +31,13 @@ class Loss:
             is their quotient. Then the gradients of totals can be added up over batches before the
             number is known.
         per_image: The number is that of images with a valid pixel, not that of valid pixels.
+        soft_labels: Targets may be other than 0 and 1, so what is the same for these only is out.
     """
 
     size: int
     additive: bool
     per_image: bool
+    soft_labels: bool = False
 
     def sums(self, targets: Any, probabilities: Any, valid: Any) -> Any:
         """What adds up.
@@ -108,7 +112,18 @@ def mask_targets(labels: Any, *, nodata: int, n_masks: int) -> tuple[Any, Any]:
 
 
 def label_targets(labels: Any, classes: ClassScheme) -> tuple[Any, Any]:
-    """Targets and valid pixels of labels of a scheme: one-hot, or masks."""
+    """Targets and valid pixels of labels of a scheme: one-hot, masks, or soft.
+
+    Args:
+        labels: Integer (B, H, W); soft ones (B, H, W, C), see `polynya.shards.soft_labels`.
+        classes: The scheme.
+
+    Returns:
+        float32 (B, H, W, C) and bool (B, H, W, 1).
+    """
+    if len(labels.shape) == 4:
+        valid = ~is_unlabelled(labels, classes.nodata)[..., None]
+        return ops.cast(ops.where(valid, labels, 0), "float32") / WHOLE, valid
     if classes.has_masks:
         return mask_targets(labels, nodata=classes.nodata, n_masks=classes.n_classes)
     return one_hot_targets(labels, nodata=classes.nodata, n_classes=classes.n_classes)

@@ -40,10 +40,10 @@ class CrossEntropy(MeanLoss):
     ) -> None:
         self._class_weights = class_weights
         self._smoothing = label_smoothing
-        self._is_soft = soft_labels or label_smoothing > 0.0
+        self.soft_labels = soft_labels or label_smoothing > 0.0
 
     def total(self, targets: Any, probabilities: Any, valid: Any) -> Any:
-        if self._is_soft:
+        if self.soft_labels:
             targets = smoothed(targets, self._smoothing, 1.0 / targets.shape[-1])
             parts = -targets * safe_log(probabilities)
             losses = ops.sum(weighted(parts, self._class_weights), axis=-1)

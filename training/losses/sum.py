@@ -29,6 +29,16 @@ class WeightedSum(Loss):
         self.additive = all(loss.additive and loss.per_image == self.per_image for loss in losses)
         self.size = 2 if self.additive else sum(loss.size for loss in losses)
 
+    @property
+    def soft_labels(self) -> bool:
+        """Whether targets may be other than 0 and 1; that of all terms."""
+        return any(loss.soft_labels for _, loss in self._terms)
+
+    @soft_labels.setter
+    def soft_labels(self, value: bool) -> None:
+        for _, loss in self._terms:
+            loss.soft_labels = loss.soft_labels or value
+
     def sums(self, targets: Any, probabilities: Any, valid: Any) -> Any:
         found = [loss.sums(targets, probabilities, valid) for _, loss in self._terms]
         if not self.additive:

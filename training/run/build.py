@@ -279,6 +279,7 @@ def make_trainer(
         done_share=done_epochs / options.epochs,
     )
     loss = build_loss(options.loss, n_classes=recipe.classes.n_classes, class_weights=class_weights)
+    loss.soft_labels = loss.soft_labels or recipe.label.soft
     seed = rank_seed(recipe, collective.rank, done_steps)
     return Trainer(
         model,

@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from polynya.recipe.classes import ClassScheme
+from training.labels import is_unlabelled
 from training.losses.base import Loss, label_targets
 from training.ranks.port import Collective
 from training.step.batch_norm import moving_statistics, synchronise
@@ -132,7 +133,7 @@ class TrainingStep:
 
         Args:
             images: uint8 (B, H, W, bands).
-            labels: uint8 (B, H, W).
+            labels: uint8 (B, H, W), or soft ones (B, H, W, C).
             wants_stop: float64 scalar, 1 where this rank was told to stop.
 
         Returns:
@@ -200,7 +201,7 @@ class TrainingStep:
 
     def _counts(self, labels: Any) -> Any:
         """Valid pixels, and what the loss is a mean over: float64 (2,)."""
-        valid = labels != self._classes.nodata
+        valid = ~is_unlabelled(labels, self._classes.nodata)
         pixels = tf.reduce_sum(tf.cast(valid, tf.float64))
         if not self._loss.per_image:
             return tf.stack([pixels, pixels])

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from polynya.errors import ModelError
 from polynya.recipe.classes import ClassScheme
+from polynya.shards.soft_labels import harden
 from training.losses.base import Loss, label_targets
 from training.losses.crossentropy import CrossEntropy
 from training.metrics.confusion import confusion_of, empty_confusion
@@ -160,8 +161,8 @@ class Trainer:
         """Train on every batch; each step takes as many as the options accumulate.
 
         Args:
-            batches: Pairs of uint8 (B, H, W, bands) and uint8 (B, H, W); as many on every rank,
-                and a multiple of those that a step takes.
+            batches: Pairs of uint8 (B, H, W, bands) and uint8 (B, H, W), soft labels (B, H, W, C);
+                as many on every rank, and a multiple of those that a step takes.
             wants_stop: Asked before each exchange whether this rank was told to stop.
 
         Yields:
@@ -224,7 +225,10 @@ class Trainer:
         for images, labels in batches:
             predicted, own_sums = self._predict_step(images, labels)
             sums += own_sums.numpy()
-            confusion += confusion_of(labels.numpy(), predicted.numpy(), self._classes)
+            truth = labels.numpy()
+            if truth.ndim == 4:
+                truth = harden(truth, self._classes)
+            confusion += confusion_of(truth, predicted.numpy(), self._classes)
         confusion = self._collective.sum(confusion)
         sums = self._collective.sum(sums)
         return ValidationResult(self._loss_of(sums, bool(confusion.any())), confusion)
