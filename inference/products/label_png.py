@@ -37,8 +37,10 @@ def write_label(
     Raises:
         OutputError: The file can't be written.
     """
+    # GDAL makes of a palette's colours only that of nodata transparent.
+    nodata = classes.nodata if colored else None
     layout = RasterLayout(
-        scene.height, scene.width, ("class",), "uint8", None, None, None,
+        scene.height, scene.width, ("class",), "uint8", nodata, None, None,
         colormap=classes.label_colors() if colored else None,
     )  # fmt: skip
     with raster_rows(path, layout, tags) as rows:

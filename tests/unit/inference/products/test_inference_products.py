@@ -265,6 +265,7 @@ def test_photographs_get_labels_and_overlays_as_png(tmp_path):
     np.testing.assert_array_equal(
         color[..., 2::-1][codes != 255], SEA_ICE.paint(codes)[codes != 255]
     )
+    np.testing.assert_array_equal(color[..., 3] == 0, codes == 255)
     indexes, profile = read(paths.named("_color.png"))
     np.testing.assert_array_equal(indexes[0], codes)
     assert profile["colorinterp"] == ["palette"]
