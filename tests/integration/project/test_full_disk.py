@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -84,6 +86,14 @@ def test_a_limit_of_file_size_ends_in_a_failure_and_the_next_run_is_whole(
     _check_next_run(name, inputs, out, written[name])
 
 
+def _one_of_each_kind(files: Iterable[str]) -> list[str]:
+    """One file of those that differ in their scene only, each of another scene than the last."""
+    kinds: dict[str, list[str]] = {}
+    for file in sorted(files):
+        kinds.setdefault(re.sub(r"\bs\d", "s", file), []).append(file)
+    return [alike[number % len(alike)] for number, alike in enumerate(kinds.values())]
+
+
 # A finished model makes way on request only; the next test has one.
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name not in ("train", "ensemble")])
 def test_files_that_were_cut_after_a_run_are_whole_after_the_next(
@@ -92,7 +102,8 @@ def test_files_that_were_cut_after_a_run_are_whole_after_the_next(
     out = tmp_path / "out"
     COMMANDS[name].prepare(inputs, out)
     assert _run(name, inputs, out) == 0
-    for file in written[name]:
+    shutil.copytree(out, tmp_path / "whole")
+    for file in _one_of_each_kind(written[name]):
         size = (out / file).stat().st_size // 2
         os.truncate(out / file, size)
         code, said = run_command(name, inputs, out)
@@ -100,9 +111,7 @@ def test_files_that_were_cut_after_a_run_are_whole_after_the_next(
             # A shorter text that can't be compared with a whole one may be a user's work.
             assert Path(file).name in said
             assert (out / file).stat().st_size == size
-            out = tmp_path / Path(file).name
-            COMMANDS[name].prepare(inputs, out)
-            assert _run(name, inputs, out) == 0
+            out = shutil.copytree(tmp_path / "whole", tmp_path / Path(file).name)
         else:
             _check_next_run(name, inputs, out, written[name])
 
