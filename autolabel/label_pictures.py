@@ -188,11 +188,11 @@ def _scene_panels(scene: Scene, recipe: Recipe) -> list[Panel]:
 
 
 def _strips(
-    scene: Scene, recipe: Recipe
+    scene: Scene, recipe: Recipe, most_rows: int = _STRIP_ROWS
 ) -> Iterator[tuple[int, NDArray[np.uint8], NDArray[np.uint8]]]:
     """Rows of a scene as it is and as the filter leaves it, which may need all of it at once."""
     steps = light_steps(recipe.label)
-    rows = max(_STRIP_ROWS // recipe.tiles.size, 1) * recipe.tiles.size
+    rows = max(most_rows // recipe.tiles.size, 1) * recipe.tiles.size
     if needs_whole(recipe.label):
         rows = scene.height
     whole = None if steps is None else steps.find(scene, recipe)

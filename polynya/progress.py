@@ -24,8 +24,6 @@ console = Console(stderr=True, highlight=False, force_terminal=False if _IN_NOTE
 _WIDEST_TABLE = 1000
 """Columns of a table in a file or a pipe, where nothing is to be cut."""
 
-_SECONDS_BETWEEN_LINES = 10.0
-
 _LARGE = 16_000_000
 """Pixels from which on a step takes seconds; with fewer, its line would only be noise."""
 
@@ -33,13 +31,16 @@ Advance = Callable[[int], None]
 
 
 @contextmanager
-def progress(description: str, total: int | None, enabled: bool = True) -> Iterator[Advance]:
+def progress(
+    description: str, total: int | None, enabled: bool = True, every: float = 10.0
+) -> Iterator[Advance]:
     """Show how far something is.
 
     Args:
         description: A few words on what is being done.
         total: How many there are; None if nobody knows.
         enabled: False is silent (ranks other than 0).
+        every: Seconds between two lines, where there is no terminal for a bar.
 
     Yields:
         A function to call with the number of further items that are done.
@@ -57,10 +58,10 @@ def progress(description: str, total: int | None, enabled: bool = True) -> Itera
             task = bar.add_task(description, total=total)
             yield lambda n: bar.advance(task, n)
     else:
-        yield from _lines(description, total)
+        yield from _lines(description, total, every)
 
 
-def _lines(description: str, total: int | None) -> Iterator[Advance]:
+def _lines(description: str, total: int | None, every: float) -> Iterator[Advance]:
     start = last = time.monotonic()
     done = 0
     of_total = "" if total is None else f"/{total}"
@@ -69,7 +70,7 @@ def _lines(description: str, total: int | None) -> Iterator[Advance]:
         nonlocal done, last
         done += n
         now = time.monotonic()
-        if done and now - last >= _SECONDS_BETWEEN_LINES:
+        if done and now - last >= every:
             left = ""
             if total is not None:
                 left = f", about {(now - start) / done * (total - done):.0f} s left"
@@ -81,12 +82,16 @@ def _lines(description: str, total: int | None) -> Iterator[Advance]:
 
 
 def track(
-    items: Iterable[T], description: str, total: int | None = None, enabled: bool = True
+    items: Iterable[T],
+    description: str,
+    total: int | None = None,
+    enabled: bool = True,
+    every: float = 10.0,
 ) -> Iterator[T]:
     """Yield the items and show how many are done; arguments as for `progress`."""
     if total is None and isinstance(items, Sized):
         total = len(items)
-    with progress(description, total, enabled) as advance:
+    with progress(description, total, enabled, every) as advance:
         for item in items:
             yield item
             advance(1)

@@ -116,10 +116,25 @@ def _where(there: NDArray[np.int64], numbers: NDArray[np.float64]) -> list[float
 class ShardWriter:
     """Writes the tiles of one or more scenes into one file, or more where they are many."""
 
-    def __init__(self, folder: Folder, name: str) -> None:
-        """`name` is that of the files, without the number and ending that are added."""
+    def __init__(
+        self,
+        folder: Folder,
+        name: str,
+        file_bytes: int = FILE_BYTES,
+        rows_per_group: int = ROWS_PER_GROUP,
+    ) -> None:
+        """Nothing is written before the first tile.
+
+        Args:
+            folder: That of the data set.
+            name: That of the files, without the number and ending that are added.
+            file_bytes: Bytes of images and labels after which a file ends.
+            rows_per_group: Tiles after which a row group ends.
+        """
         self._folder = folder
         self._name = name
+        self._file_bytes = file_bytes
+        self._rows_per_group = rows_per_group
         self._rows: list[dict[str, Any]] = []
         self._bytes = 0
         self._sink: pa.BufferOutputStream | None = None
@@ -133,7 +148,7 @@ class ShardWriter:
         """Add a row from `tile_row`, in row-major order; returns the file that it goes to."""
         if self._rows and row["scene_id"] != self._rows[-1]["scene_id"]:
             self.end_group()
-        if self._bytes >= FILE_BYTES:
+        if self._bytes >= self._file_bytes:
             self._end_file()
         if self._writer is None:
             self._sink = pa.BufferOutputStream()
@@ -143,7 +158,7 @@ class ShardWriter:
             self.files.append(f"{self._name}-{len(self.files):03d}.parquet")
         self._rows.append(row)
         self._bytes += len(row["image"]) + len(row["label"])
-        if len(self._rows) >= ROWS_PER_GROUP:
+        if len(self._rows) >= self._rows_per_group:
             self.end_group()
         return self.files[-1]
 

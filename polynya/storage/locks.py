@@ -43,11 +43,12 @@ class Holder:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, beat: float = BEAT) -> Iterator[None]:
     """Hold the lock of a folder.
 
     Args:
         folder: It exists.
+        beat: Seconds between two touches of the lock.
 
     Raises:
         OutputError: Another run holds it, or it can't be made.
@@ -61,15 +62,15 @@ def locked(folder: Path) -> Iterator[None]:
             f"{folder} can't be written: {error.strerror or error}; choose another --out folder."
         ) from None
     done = threading.Event()
-    beat = threading.Thread(target=_touch, args=(place, done), name="lock", daemon=True)
-    beat.start()
+    toucher = threading.Thread(target=_touch, args=(place, beat, done), name="lock", daemon=True)
+    toucher.start()
     try:
         yield
     finally:
         # A forked child that leaves the block must not end its parent's lock.
         if os.getpid() == me.pid:
             done.set()
-            beat.join()
+            toucher.join()
             if _holder(place) == me:
                 with suppress(OSError):
                     place.unlink()
@@ -176,8 +177,8 @@ def _is_alive(holder: Holder, place: Path) -> bool:
         probe.unlink(missing_ok=True)
 
 
-def _touch(place: Path, done: threading.Event) -> None:
-    while not done.wait(BEAT):
+def _touch(place: Path, beat: float, done: threading.Event) -> None:
+    while not done.wait(beat):
         with suppress(OSError):
             os.utime(place)
 

@@ -12,6 +12,7 @@ from rasterio.transform import from_origin
 from polynya.grid import tile_grid
 from polynya.recipe.recipe import Recipe
 from polynya.scenes.reading import open_scene
+from polynya.shards.dataset import ROWS_PER_GROUP
 from polynya.shards.lifecycle import finish_dataset, start_dataset
 from polynya.shards.manifest import SceneResult
 from polynya.shards.writer import LabelledTile, ShardWriter, tile_row
@@ -26,7 +27,12 @@ def ice_pixels(size: int, seed: int) -> np.ndarray:
 
 
 def write_tiny_shards(
-    folder: Path, recipe: Recipe, *, size: int = 64, nodata_shares: Sequence[float] = (0, 0, 0, 0)
+    folder: Path,
+    recipe: Recipe,
+    *,
+    size: int = 64,
+    nodata_shares: Sequence[float] = (0, 0, 0, 0),
+    rows_per_group: int = ROWS_PER_GROUP,
 ) -> Path:
     """Shards of one scene per given share of nodata rows; returns the folder."""
     folder = Path(folder)
@@ -47,7 +53,7 @@ def write_tiny_shards(
         label[value == 0] = recipe.classes.nodata
         scene = open_scene(str(path), recipe.scene)
         tiles = tile_grid(size, size, recipe.tiles.size)
-        writer = ShardWriter(data, scene.id)
+        writer = ShardWriter(data, scene.id, rows_per_group=rows_per_group)
         for tile in tiles:
             there = LabelledTile(tile, pixels[tile.slices].copy(), label[tile.slices].copy())
             writer.add(tile_row(scene, there, recipe, "test"))

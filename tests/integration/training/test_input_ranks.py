@@ -34,10 +34,11 @@ def _told(shards: Path, folder: Path) -> list[dict[str, list[list[int]] | str]]:
     return [json.loads((folder / f"rank{rank}.json").read_text()) for rank in range(2)]
 
 
-def test_ranks_see_every_tile_once_and_fail_together(tmp_path, monkeypatch):
-    monkeypatch.setattr("polynya.shards.writer.ROWS_PER_GROUP", 4)
+def test_ranks_see_every_tile_once_and_fail_together(tmp_path):
     recipe = Recipe.model_validate({"tiles": {"size": 32}})
-    place = write_tiny_shards(tmp_path / "shards", recipe, size=96, nodata_shares=[0, 0.3, 0, 0])
+    place = write_tiny_shards(
+        tmp_path / "shards", recipe, size=96, nodata_shares=[0, 0.3, 0, 0], rows_per_group=4
+    )
     shards = open_shards(place)
     images, labels = shards.load(shards.scene_ids, 32)
     expected = Counter(

@@ -130,11 +130,10 @@ def test_layers_that_it_can_not_use_change_nothing(chosen):
 
 @pytest.mark.parametrize("scope", ["scene", "tile"])
 @each_filter
-def test_parts_of_a_scene_look_like_the_whole(chosen, scope, write_scene, monkeypatch):
-    monkeypatch.setattr("autolabel.label_pictures._STRIP_ROWS", 64)
+def test_parts_of_a_scene_look_like_the_whole(chosen, scope, write_scene):
     scene = open_scene(str(write_scene("scene.tif", scene_with_gap(330, 280)[0], nodata=0)))
     options = recipe(chosen, scope=scope)
-    strips = list(_strips(scene, options))
+    strips = list(_strips(scene, options, 64))
     at_once = chosen.needs_whole and scope == "scene"
     assert needs_whole(options.label) == at_once
     assert len(strips) == (1 if at_once else 6)

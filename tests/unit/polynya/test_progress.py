@@ -24,10 +24,9 @@ def test_a_log_gets_a_closing_line_and_a_silent_rank_nothing(monkeypatch):
 def test_a_slow_log_gets_lines_with_the_time_left(monkeypatch):
     text = io.StringIO()
     monkeypatch.setattr(progress, "console", Console(file=text))
-    monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", 0.0)
-    list(progress.track(iter([1, 2]), "Slow", total=2))
+    list(progress.track(iter([1, 2]), "Slow", total=2, every=0.0))
     assert "Slow: 1/2, about 0 s left" in text.getvalue()
-    list(progress.track(iter([1]), "Unknown"))
+    list(progress.track(iter([1]), "Unknown", every=0.0))
     assert "Unknown: 1\n" in text.getvalue()
 
 

@@ -32,11 +32,11 @@ def dataset(tmp_path, write_scene, image):
     return make_dataset(tmp_path / "shards", write_scene("a.tif", image), image)
 
 
-def make_dataset(place, path, image, recipe=None):
+def make_dataset(place, path, image, recipe=None, **options):
     recipe = recipe or Recipe.model_validate({"tiles": {"size": 64}})
     scene = open_scene(str(path))
     folder = start_dataset(place, recipe)
-    writer = ShardWriter(folder, scene.id)
+    writer = ShardWriter(folder, scene.id, **options)
     for tile in tile_grid(*image.shape[:2], recipe.tiles.size):
         label = np.full((tile.height, tile.width), 1, np.uint8)
         writer.add(tile_row(scene, LabelledTile(tile, image[tile.slices], label), recipe, "test"))
@@ -69,11 +69,9 @@ def test_rows_carry_georeference_counts_and_recipe(dataset):
     assert row["recipe_digest"] == open_shards(dataset).recipe.labels_digest()
 
 
-def test_files_are_split_by_size_and_nothing_partial_remains(
-    tmp_path, write_scene, image, monkeypatch
-):
-    monkeypatch.setattr("polynya.shards.writer.FILE_BYTES", 20_000)
-    folder = make_dataset(tmp_path / "small", write_scene("a.tif", image), image)
+def test_files_are_split_by_size_and_nothing_partial_remains(tmp_path, write_scene, image):
+    path = write_scene("a.tif", image)
+    folder = make_dataset(tmp_path / "small", path, image, file_bytes=20_000)
     assert sorted(path.name for path in folder.glob("*.parquet")) == [
         "a-000.parquet",
         "a-001.parquet",
@@ -156,12 +154,11 @@ def test_a_data_set_may_be_a_link(dataset, tmp_path):
     assert Folder.at(dataset).names() == ["_dataset.json"]
 
 
-def test_scenes_may_share_a_file(tmp_path, write_scene, monkeypatch):
-    monkeypatch.setattr("polynya.shards.writer.ROWS_PER_GROUP", 3)
+def test_scenes_may_share_a_file(tmp_path, write_scene):
     images = {name: ice_image(100, 70, seed) for seed, name in enumerate("abc")}
     recipe = Recipe.model_validate({"tiles": {"size": 64}})
     folder = start_dataset(tmp_path / "out", recipe)
-    writer = ShardWriter(folder, "all")
+    writer = ShardWriter(folder, "all", rows_per_group=3)
     for name, image in images.items():
         scene = open_scene(str(write_scene(f"{name}.tif", image)))
         for tile in tile_grid(100, 70, 64):

@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from polynya.errors import OutputError
-from polynya.storage import locks
 from polynya.storage.locks import LOCK_FILE, STALE, locked
 
 _HOLD = (
@@ -74,9 +73,8 @@ def test_a_holder_on_another_machine_counts_as_long_as_it_touches_the_lock(tmp_p
         pass
 
 
-def test_a_holder_touches_its_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(locks, "BEAT", 0.01)
-    with locked(tmp_path):
+def test_a_holder_touches_its_lock(tmp_path: Path) -> None:
+    with locked(tmp_path, beat=0.01):
         os.utime(tmp_path / LOCK_FILE, (1, 1))
         deadline = time.monotonic() + 30
         while (tmp_path / LOCK_FILE).stat().st_mtime < 2:

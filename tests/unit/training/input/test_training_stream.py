@@ -21,12 +21,10 @@ OPTIONS: dict[str, Any] = {"epoch": 0, "seed": 1, "shuffle": True}
 
 
 @pytest.fixture
-def shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ShardSet:
+def shards(tmp_path: Path) -> ShardSet:
     """Six scenes of 3 x 3 tiles (one with less), in row groups of 4, 4 and 1."""
-    monkeypatch.setattr("polynya.shards.writer.ROWS_PER_GROUP", 4)
-    return open_shards(
-        write_tiny_shards(tmp_path / "shards", RECIPE, size=96, nodata_shares=[0] * 6)
-    )
+    options: dict[str, Any] = {"size": 96, "nodata_shares": [0] * 6, "rows_per_group": 4}
+    return open_shards(write_tiny_shards(tmp_path / "shards", RECIPE, **options))
 
 
 def _stream(shards: ShardSet, shuffle_buffer: int = 10) -> StreamedTiles:

@@ -29,11 +29,10 @@ MEMORY = InputOptions()
 
 
 @pytest.fixture
-def shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ShardSet:
+def shards(tmp_path: Path) -> ShardSet:
     """Five scenes of 4 x 4 tiles, some at the edge and smaller, in row groups of 3."""
-    monkeypatch.setattr("polynya.shards.writer.ROWS_PER_GROUP", 3)
     folder = write_tiny_shards(
-        tmp_path / "shards", RECIPE, size=96, nodata_shares=[0, 0.4, 0, 0, 0]
+        tmp_path / "shards", RECIPE, size=96, nodata_shares=[0, 0.4, 0, 0, 0], rows_per_group=3
     )
     return open_shards(folder)
 
