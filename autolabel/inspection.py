@@ -11,9 +11,9 @@ from functools import partial
 from polynya.attempt import Failure, attempt
 from polynya.progress import track
 from polynya.recipe.recipe import Recipe
+from polynya.scenes.beside.label_raster import with_labels
 from polynya.scenes.finding import SceneRef
 from polynya.scenes.identity import labelled_digest
-from polynya.scenes.label_raster import with_labels
 from polynya.scenes.reading import open_scene
 from polynya.scenes.scene import Scene
 from polynya.storage.stores import gdal_path, is_remote

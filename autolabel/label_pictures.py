@@ -27,7 +27,7 @@ from polynya.recipe.recipe import Recipe
 from polynya.recipe.scene import COLORS
 from polynya.report.blocks import Blocks
 from polynya.report.pictures import draw_panels, thinning
-from polynya.scenes.layers import read_layers
+from polynya.scenes.beside.layers import read_layers
 from polynya.scenes.reading import read_scene
 from polynya.scenes.scene import Scene
 from polynya.shards.dataset import ShardSet, StoredTile, open_shards

@@ -20,7 +20,7 @@ from polynya.recipe.label import LabelOptions
 from polynya.recipe.recipe import Recipe
 from polynya.recipe.scene import COLORS
 from polynya.scenes.scene import Scene
-from polynya.shards.dataset import FILE_BYTES, FORMAT
+from polynya.shards.schema import FILE_BYTES, FORMAT
 
 _UNITS = 64
 """Units wanted of a set too small for files of `FILE_BYTES`: enough for several workers."""

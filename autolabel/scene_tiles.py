@@ -82,7 +82,7 @@ def take_labels(
     Args:
         image: uint8 (H, W, 3), 0 where nodata.
         valid: bool (H, W); elsewhere the label becomes nodata.
-        label: uint8 (H, W), from `polynya.scenes.label_raster.read_labels`, or soft ones
+        label: uint8 (H, W), from `polynya.scenes.beside.label_raster.read_labels`, or soft ones
             (H, W, C).
         classes: Gives the nodata code.
     """

@@ -25,8 +25,8 @@ from polynya.errors import OutputError
 from polynya.grid import tile_grid
 from polynya.recipe.recipe import Recipe
 from polynya.scenes.band_set import BandPixels, read_inputs
-from polynya.scenes.label_raster import read_labels, read_shares
-from polynya.scenes.layers import read_layers
+from polynya.scenes.beside.label_raster import read_labels, read_shares
+from polynya.scenes.beside.layers import read_layers
 from polynya.scenes.reading import read_scene
 from polynya.scenes.scene import Scene
 from polynya.shards.lifecycle import WORK_FOLDER

@@ -24,7 +24,7 @@ Stretch = tuple[float, float]
 """Reflectances of grey levels 0 and 255."""
 
 LayerName = Literal["nir", "swir", "cirrus", "clouds", "sun"]
-"""What a scene may have beside its colours (`polynya.scenes.layers`)."""
+"""What a scene may have beside its colours (`polynya.scenes.beside.layers`)."""
 Knowledge = Literal["veiled", "thick_cloud", "confidence"]
 
 

@@ -35,9 +35,9 @@ from polynya.progress import console, track
 from polynya.recipe.recipe import Recipe
 from polynya.report.pictures import draw_confusion, draw_panels, thinning
 from polynya.scenes.band_set import read_inputs
+from polynya.scenes.beside.layers import read_layers
 from polynya.scenes.finding import SceneRef, find_scenes
 from polynya.scenes.identity import scene_digest
-from polynya.scenes.layers import read_layers
 from polynya.scenes.reading import open_scene, read_scene
 from polynya.scenes.scene import Scene
 from polynya.scenes.truth import NO_SCENES, last_part, read_truth, sky_of, truth_path

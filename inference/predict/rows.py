@@ -13,7 +13,7 @@ from polynya.grid import Tile
 from polynya.recipe.recipe import Recipe
 from polynya.recipe.scene import COLORS
 from polynya.scenes.band_set import read_inputs
-from polynya.scenes.layers import read_layers
+from polynya.scenes.beside.layers import read_layers
 from polynya.scenes.reading import read_scene
 from polynya.scenes.scene import BandSet, Scene
 

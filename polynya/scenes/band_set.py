@@ -20,7 +20,7 @@ from polynya.names import printable
 from polynya.rasters.opening import opened_raster, tile_window
 from polynya.recipe.scene import SceneOptions
 from polynya.scenes.band_names import common_name, find_band
-from polynya.scenes.land import read_land
+from polynya.scenes.beside.land import read_land
 from polynya.scenes.scene import DTYPES, BandSet, InputBand, Scene
 from polynya.scenes.validity import find_validity, nodata_value, read_valid
 

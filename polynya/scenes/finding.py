@@ -13,7 +13,7 @@ from polynya.errors import SceneError
 from polynya.names import place_of, printable, scene_id, unique_id
 from polynya.progress import console
 from polynya.rasters.opening import EXTENSIONS, opened_raster
-from polynya.scenes.layers import beside
+from polynya.scenes.beside.layers import beside
 from polynya.storage.ledger import folder_kinds
 from polynya.storage.ownership import is_ours
 from polynya.storage.stores import encodable, is_listing, list_objects

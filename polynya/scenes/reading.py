@@ -3,7 +3,7 @@
 A scene is described once (`open_scene`) and read by window (`read_scene`) as an 8-bit RGB image and
 a mask of valid pixels. Nodata is known per pixel from alpha, masks, nodata values and zeros
 (`polynya.scenes.validity`). What it holds beside its colours is read by `read_layers`
-(`polynya.scenes.layers`).
+(`polynya.scenes.beside.layers`).
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from polynya.rasters.scaling import (
 from polynya.recipe.scene import SceneOptions
 from polynya.scenes.band_set import find_band_set
 from polynya.scenes.bands import find_colors
-from polynya.scenes.land import find_land, read_land
-from polynya.scenes.layers import find_layers
+from polynya.scenes.beside.land import find_land, read_land
+from polynya.scenes.beside.layers import find_layers
 from polynya.scenes.place import read_place
 from polynya.scenes.scene import DTYPES, Scene
 from polynya.scenes.validity import find_validity, read_valid

@@ -163,7 +163,7 @@ class Scene:
     inputs: BandSet | None = None
     """Bands that go into shards and models; None: the 8-bit colours."""
     labels: LabelSource | None = None
-    """Where its labels are (`polynya.scenes.label_raster.with_labels`); None if filter and
+    """Where its labels are (`polynya.scenes.beside.label_raster.with_labels`); None if filter and
     thresholds make them, or it isn't opened to be labelled."""
 
     def to_xarray(self) -> xarray.DataArray:

@@ -13,8 +13,8 @@ from rasterio.crs import CRS
 from polynya.errors import LabelError, SceneError, TruthError, reason_of
 from polynya.rasters.opening import opened_raster
 from polynya.recipe.classes import ClassScheme
+from polynya.scenes.beside.label_raster import labels_in
 from polynya.scenes.finding import COMPANIONS
-from polynya.scenes.label_raster import labels_in
 from polynya.scenes.scene import Scene
 from polynya.storage.stores import gdal_path
 
@@ -45,8 +45,8 @@ def read_truth(path: Path, scene: Scene, classes: ClassScheme) -> NDArray[np.uin
     """Read the truth of a scene.
 
     Args:
-        path: Raster of class codes, or of masks, as `polynya.scenes.label_raster` reads it; on the
-            scene's own grid, as a resampled truth is none.
+        path: Raster of class codes, or of masks, as `polynya.scenes.beside.label_raster` reads it;
+            on the scene's own grid, as a resampled truth is none.
         scene: What it must fit.
         classes: What its codes must be.
 

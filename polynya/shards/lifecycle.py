@@ -18,8 +18,9 @@ from polynya import __version__
 from polynya.errors import OutputError, ShardError
 from polynya.progress import console
 from polynya.recipe.recipe import Recipe
-from polynya.shards.dataset import DATASET_FILE, FORMAT
+from polynya.shards.dataset import DATASET_FILE
 from polynya.shards.manifest import MANIFEST_FILE, SceneResult, manifest_text, read_manifest
+from polynya.shards.schema import FORMAT
 from polynya.storage.folder import Folder
 from polynya.storage.ledger import folder_kinds
 from polynya.storage.output_folder import open_output

@@ -16,7 +16,7 @@ from polynya.recipe.recipe import Recipe
 from polynya.recipe.scene import COLORS
 from polynya.scenes.band_set import BandPixels
 from polynya.scenes.scene import BandSet, Scene
-from polynya.shards.dataset import FILE_BYTES, ROWS_PER_GROUP, SCHEMA
+from polynya.shards.schema import FILE_BYTES, ROWS_PER_GROUP, SCHEMA
 from polynya.storage.folder import Folder
 
 

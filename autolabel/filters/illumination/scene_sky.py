@@ -13,7 +13,7 @@ from autolabel.filters.illumination.levels import Levels, levels_of
 from autolabel.thresholds.profiles import get_profile
 from polynya.grid import Tile
 from polynya.recipe.recipe import Recipe
-from polynya.scenes.layers import read_layers
+from polynya.scenes.beside.layers import read_layers
 from polynya.scenes.reading import read_scene
 from polynya.scenes.scene import Scene, SceneLayers
 

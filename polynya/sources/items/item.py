@@ -90,7 +90,7 @@ class Item:
     """Why it can't be used, one sentence; empty if it can."""
 
     def tags(self) -> dict[str, str]:
-        """Metadata for the scene file; `polynya.scenes.layers` reads those of the sun."""
+        """Metadata for the scene file; `polynya.scenes.beside.layers` reads those of the sun."""
         known = {
             "source": self.uri,
             "item": self.id,

@@ -12,9 +12,9 @@ from rasterio.transform import from_origin
 from polynya.grid import tile_grid
 from polynya.recipe.recipe import Recipe
 from polynya.scenes.reading import open_scene
-from polynya.shards.dataset import ROWS_PER_GROUP
 from polynya.shards.lifecycle import finish_dataset, start_dataset
 from polynya.shards.manifest import SceneResult
+from polynya.shards.schema import ROWS_PER_GROUP
 from polynya.shards.writer import LabelledTile, ShardWriter, tile_row
 
 

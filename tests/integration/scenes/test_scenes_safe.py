@@ -18,7 +18,7 @@ from helpers.scenes.acquire import (
 )
 from helpers.scenes.safe_products import CRS, EDGE, ORIGIN, ground, safe_name, write_safe
 from polynya.recipe.scene import LayerOptions, SceneOptions
-from polynya.scenes.layers import read_layers
+from polynya.scenes.beside.layers import read_layers
 from polynya.scenes.reading import open_scene
 from polynya.sources.manifest import read_manifest
 

@@ -286,7 +286,7 @@ import numpy as np
 from autolabel import label_image
 from autolabel.thresholds.brightness import brightness
 from autolabel.filters.illumination.sky import clear_sky, confidence, estimate_sky
-from polynya.scenes.layers import SceneLayers
+from polynya.scenes.beside.layers import SceneLayers
 expected = np.load({str(tmp_path / "compiled.npz")!r})
 image, valid = expected["image"], expected["valid"]
 shape = valid.shape

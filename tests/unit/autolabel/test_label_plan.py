@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from autolabel.plan import needs_sky, plan_units
 from polynya.recipe.recipe import Recipe
 from polynya.scenes.scene import Scene
-from polynya.shards.dataset import FILE_BYTES
+from polynya.shards.schema import FILE_BYTES
 
 
 def scene(name, height, width):

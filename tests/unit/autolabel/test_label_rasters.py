@@ -10,7 +10,7 @@ from autolabel.plan import needs_sky, plan_units
 from autolabel.run import run_labelling
 from polynya.errors import RecipeError, ScenesFailedError
 from polynya.recipe.recipe import Recipe
-from polynya.scenes.label_raster import read_labels, with_labels
+from polynya.scenes.beside.label_raster import read_labels, with_labels
 from polynya.scenes.reading import open_scene
 from polynya.shards.dataset import open_shards
 from polynya.shards.manifest import read_manifest

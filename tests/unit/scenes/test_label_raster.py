@@ -11,9 +11,9 @@ from rasterio.transform import from_origin
 from polynya.errors import LabelError, RecipeError, SceneError, TruthError
 from polynya.grid import Tile
 from polynya.recipe.recipe import Recipe
+from polynya.scenes.beside.label_raster import read_labels, with_labels
 from polynya.scenes.finding import find_scenes
 from polynya.scenes.identity import labelled_digest, scene_digest, without_labels
-from polynya.scenes.label_raster import read_labels, with_labels
 from polynya.scenes.reading import open_scene
 from polynya.scenes.truth import read_truth
 

@@ -13,7 +13,7 @@ from polynya.errors import RecipeError, SceneError
 from polynya.grid import Tile
 from polynya.recipe.recipe import Recipe, parse_recipe
 from polynya.recipe.scene import LayerOptions, SceneOptions
-from polynya.scenes.layers import read_layers
+from polynya.scenes.beside.layers import read_layers
 from polynya.scenes.reading import open_scene, read_scene
 
 NAMES = ("B02", "B03", "B04", "B08", "B11", "B10", "SCL")

@@ -19,7 +19,8 @@ from polynya.recipe.recipe import Recipe, parse_recipe
 from polynya.recipe.scene import SceneOptions
 from polynya.scenes import open_scene
 from polynya.scenes.band_set import read_inputs
-from polynya.shards.dataset import SCHEMA, open_shards
+from polynya.shards.dataset import open_shards
+from polynya.shards.schema import SCHEMA
 from polynya.shards.writer import LabelledTile, tile_row
 
 NAMES = ("red", "green", "blue", "nir", "qa")

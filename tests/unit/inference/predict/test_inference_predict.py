@@ -13,7 +13,7 @@ from helpers.maps.inference_models import make_recipe, save_threshold_model, sav
 from inference import predict_bands, predict_scene
 from inference.predict.predict import open_model, scene_windows
 from polynya.errors import ModelError
-from polynya.scenes.layers import read_layers
+from polynya.scenes.beside.layers import read_layers
 from polynya.scenes.reading import open_scene, read_scene
 
 

@@ -27,7 +27,7 @@ from polynya.rasters.opening import check_size, opened_raster, tile_window
 from polynya.rasters.references import is_local_file
 from polynya.recipe.classes import ClassScheme
 from polynya.recipe.recipe import Recipe
-from polynya.scenes.layers import beside
+from polynya.scenes.beside.layers import beside
 from polynya.scenes.scene import LabelSource, Scene
 from polynya.scenes.validity import Validity, find_validity, nodata_value, read_valid
 

@@ -29,7 +29,7 @@ from polynya.rasters.references import is_network
 from polynya.rasters.relay import proxy_settings
 from polynya.recipe.base import STEM
 from polynya.recipe.scene import SceneOptions
-from polynya.scenes.layers import beside
+from polynya.scenes.beside.layers import beside
 from polynya.scenes.scene import LandSource, Scene
 from polynya.storage.stores import gdal_options, gdal_path
 

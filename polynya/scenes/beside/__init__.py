@@ -1,0 +1,1 @@
+"""What lies beside a scene or its colours: land, other layers, labels that people have."""
