@@ -23,7 +23,7 @@ from training.step.graph import StepOptions
 from training.step.trainer import Trainer
 
 NODATA = 255
-STEPS = 8
+STEPS = 20
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def _source(tiles: slice) -> TileSource:
 def _trainer(model: keras.Model, collective: SingleProcess, **options: Any) -> Trainer:
     return Trainer(
         model,
-        keras.optimizers.SGD(0.3, momentum=0.9),
+        keras.optimizers.SGD(0.05, momentum=0.9),
         collective,
         classes=SEA_ICE,
         **options,
