@@ -56,9 +56,8 @@ def find_land(source: Any, uri: str, has_place: bool, options: SceneOptions) -> 
     """
     if options.land is None:
         return None
-    path = beside(uri, options.land) if STEM in options.land else os.path.abspath(options.land)
-    if "://" in options.land:
-        path = options.land
+    goes_with_scene = STEM in options.land or "://" in options.land
+    path = beside(uri, options.land) if goes_with_scene else os.path.abspath(options.land)
     if not os.path.exists(path) and "://" not in path and not path.startswith("/vsi"):
         raise SceneError(
             f"{printable(uri)} has no map of land {printable(path)}; put it there or fix scene.land"

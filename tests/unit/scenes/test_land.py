@@ -135,3 +135,11 @@ def test_land_belongs_to_what_a_scene_is_and_to_the_digest_of_labels(scene, tmp_
     assert scene_digest(open_scene(scene, options)) != before
     with_land = Recipe.model_validate({"scene": {"land": "land.gpkg"}})
     assert with_land.labels_digest() != Recipe().labels_digest()
+
+
+def test_a_map_on_a_server_may_have_the_name_of_the_scene_too(scene):
+    # Nothing listens at port 9 (discard) of this machine.
+    options = SceneOptions(land="http://127.0.0.1:9/{stem}_land.tif")
+    with pytest.raises(SceneError, match=r"127\.0\.0\.1:9/.*_land\.tif") as caught:
+        open_scene(scene, options)
+    assert "{stem}" not in str(caught.value)
