@@ -66,9 +66,9 @@ def _planes(n: int, kind: str, seed: int) -> NDArray[np.uint8]:
     return planes
 
 
-def _write(path: Path, case: dict[str, Any], seed: int) -> None:
-    n, kind = case["classes"]
-    planes = _planes(n, kind, seed)
+def _pixels(case: dict[str, Any], seed: int) -> NDArray[Any]:
+    """Numbers of the scene's file, (bands, SIZE, SIZE)."""
+    planes = _planes(*case["classes"], seed)
     # Each band is brighter where the labels say so, in another way than the band before it.
     weight = np.arange(1, len(case["bands"]) + 1)[:, None, None]
     number = sum((plane + k) * (k + 1) for k, plane in enumerate(planes % 255))
@@ -80,6 +80,11 @@ def _write(path: Path, case: dict[str, Any], seed: int) -> None:
     pixels[:, :NO_DATA_ROWS] = case["nodata"]
     if len(pixels) > 3:
         pixels[1, 20:30, 20:30] = case["nodata"]
+    return pixels.astype(case["dtype"])
+
+
+def _write(path: Path, case: dict[str, Any], seed: int) -> None:
+    pixels, planes = _pixels(case, seed), _planes(*case["classes"], seed)
     place = {
         "driver": "GTiff", "height": SIZE, "width": SIZE, "crs": "EPSG:3031",
         "transform": from_origin(0, 10 * SIZE * (seed + 1), 10, 10),
@@ -87,7 +92,7 @@ def _write(path: Path, case: dict[str, Any], seed: int) -> None:
     with rasterio.open(
         path, "w", count=len(pixels), dtype=case["dtype"], nodata=case["nodata"], **place
     ) as file:
-        file.write(pixels.astype(case["dtype"]))
+        file.write(pixels)
         file.descriptions = case["bands"]
     for name in (f"{path.stem}_labels.tif", f"{path.stem.rpartition('_')[0]}_truth.tif"):
         with rasterio.open(
@@ -156,12 +161,18 @@ def test_from_labels_of_any_kind_to_maps_and_scores(tmp_path: Path, name: str) -
         for code in scheme.codes
     ]
     if "inputs" in case["scene"]:
-        table = ds.dataset(shards).to_table(["band_pixels"]).to_pylist()
+        table = ds.dataset(shards).to_table(["band_pixels", "band_means"]).to_pylist()
         pixels = np.sum([row["band_pixels"] for row in table], axis=0)
         all_there = 4 * (SIZE - NO_DATA_ROWS) * SIZE
         assert pixels.tolist() == [
             all_there - (400 if index == 1 else 0) for index in range(len(pixels))
         ]
+        totals = sum(np.multiply(row["band_pixels"], row["band_means"]) for row in table)
+        numbers = np.stack([_pixels(case, seed) for seed in range(4)], axis=1).astype(float)
+        numbers[numbers == case["nodata"]] = np.nan
+        seen = [index for index, name in enumerate(case["bands"]) if name != "qa"]
+        means = np.nanmean(numbers, axis=(1, 2, 3))[seen] * case["scene"].get("scale", 1)
+        assert totals / pixels == pytest.approx(means, rel=1e-5)
 
     # === Two ranks ===
     command = launch_command("gloo", 2, "--shards", str(shards), "--out", str(model))
