@@ -1,7 +1,7 @@
-"""One scene, item or name of a batch: whatever goes wrong with it becomes its reason.
+"""Work on one scene, item or name of a batch: an error becomes the reason of its failure.
 
-This is the only place that catches every exception. So a fault that nobody thought of costs one row
-of a batch, never the batch.
+This is the only place that catches every exception. So an unforeseen error costs one row of a
+batch, never the whole batch.
 """
 
 from __future__ import annotations
@@ -19,31 +19,31 @@ from polynya.errors import PolynyaError, reason_of
 T = TypeVar("T")
 
 TRACEBACK_VARIABLE = "POLYNYA_TRACEBACK"
-"""Set in the environment, it makes unexpected errors print where they come from."""
+"""Environment variable; if it is set, unexpected errors print their traceback."""
 
 _FIRST_WAIT = 0.5
-"""Seconds before something is tried again; doubled each time."""
+"""Seconds before the second attempt; doubled for each further attempt."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why something can't be done to a scene."""
+    """Why the work on a scene failed."""
 
     reason: str
     """One sentence."""
 
 
 def attempt(work: Callable[[], T], uri: str, doing: str, retries: int = 0) -> T | Failure:
-    """Do something to one scene; again if it fails, since networks have bad moments.
+    """Do the work on one scene, and try again if it fails, because network errors often pass.
 
     Args:
-        work: What to do.
-        uri: Name of the scene, for people.
-        doing: What is done to it, as "labelled" in "could not be labelled".
-        retries: Times to try again after an error that may pass.
+        work: Function that does the work.
+        uri: Name of the scene for messages.
+        doing: Past participle for messages, such as "labelled" in "could not be labelled".
+        retries: Number of further attempts after an error that may pass.
 
     Returns:
-        What `work` gave, or why it failed in the end.
+        The result of `work`, or the reason of the last failure.
     """
     failure = Failure("")
     for trial in range(retries + 1):
@@ -68,11 +68,11 @@ def attempt(work: Callable[[], T], uri: str, doing: str, retries: int = 0) -> T 
 
 
 def unexpected(error: Exception, what: str) -> str:
-    """A sentence about an error that no code expects: a fault of ours, not of the user.
+    """Sentence about an unexpected error: a fault of Polynya, not of the user.
 
     Args:
-        error: What was raised.
-        what: What can't be done because of it.
+        error: The exception.
+        what: What can't be done because of the error.
     """
     if os.environ.get(TRACEBACK_VARIABLE):
         traceback.print_exception(error)

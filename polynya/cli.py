@@ -1,7 +1,6 @@
 """The command line. Stages add their commands through the entry-point group `polynya.commands`.
 
-So `polynya` needs no import of the stages (arrows point one way), and another package can add a
-command of its own.
+`polynya` must not import the stages (imports point one way). Another package can add a command too.
 """
 
 from __future__ import annotations
@@ -25,22 +24,22 @@ from polynya.errors import EXIT_CODE, PolynyaError, not_importable
 from polynya.progress import console
 
 INTERRUPTED = 128 + signal.SIGINT
-"""Exit code after Ctrl-C, as shells have it."""
+"""Exit code after Ctrl-C, the same as in shells."""
 
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
-"""A scheduler, a shutdown and a terminal that is closed ask for the end with these."""
+"""Signals by which a scheduler, a shutdown or a closed terminal asks a process to end."""
 
 
 def print_error(error: PolynyaError) -> None:
-    """Say an error's sentence on stderr."""
+    """Print an error's sentence on stderr."""
     console.print(f"Error: {error}", style="red", markup=False, soft_wrap=True)
 
 
 def one_sentence_errors(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Turn a PolynyaError into its sentence on stderr and a non-zero exit, without a traceback.
+    """Make a command print a PolynyaError as one sentence on stderr and exit with a non-zero code.
 
-    Ctrl-C ends with a sentence too. A command that knows how to go on raises KeyboardInterrupt
-    with a sentence of its own.
+    Ctrl-C also prints a sentence. A command that can be continued later raises KeyboardInterrupt
+    with its own sentence.
     """
 
     @wraps(command)
@@ -59,7 +58,7 @@ def one_sentence_errors(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def run_script(command: Callable[..., Any]) -> None:
-    """Run one command as a script of its own (`job.py`, `train.py`), with the same errors."""
+    """Run one command as a separate script (`job.py`, `train.py`) with the same error handling."""
     begin()
     app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
     app.command()(one_sentence_errors(command))
@@ -67,24 +66,24 @@ def run_script(command: Callable[..., Any]) -> None:
 
 
 def begin() -> None:
-    """What every command does first: settle the environment, and see to an orderly end."""
+    """Prepare a command: clean up the environment and install handlers for an orderly end."""
     settle_process()
     sys.excepthook = _say_unexpected
     for number in _ENDING:
-        # A program under nohup is not to notice that its terminal is closed. What is not from
-        # Python (None) stays too.
+        # A program under nohup must not notice that its terminal is closed. Handlers that were not
+        # installed by Python (None) also stay.
         if signal.getsignal(number) not in (signal.SIG_IGN, None):
             signal.signal(number, _end)
 
 
 def _run(app: typer.Typer) -> NoReturn:
-    # Not `app()`, which puts a hook of its own in the place of ours.
+    # Not `app()`: it replaces our `sys.excepthook` with its own.
     sys.exit(typer.main.get_command(app)())
 
 
 def _end(number: int, frame: FrameType | None) -> None:
-    """End by way of every `finally`, so that workers, locks and temporary files go too."""
-    # Told again, it needn't be orderly.
+    """End through every `finally`, so that workers, locks and temporary files are removed."""
+    # A second signal ends the process at once.
     signal.signal(number, signal.SIG_DFL)
     console.print(f"Ended by {signal.Signals(number).name}; what is done so far stays.")
     raise SystemExit(128 + number)
@@ -93,7 +92,7 @@ def _end(number: int, frame: FrameType | None) -> None:
 def _say_unexpected(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
-    """Say an error that no code expects in one sentence, in place of its traceback."""
+    """Print an unexpected error as one sentence instead of its traceback."""
     if isinstance(error, PolynyaError):  # While a command is imported.
         sentence = str(error)
     elif isinstance(error, ImportError):
@@ -121,12 +120,13 @@ def _root(
 
 
 def build_app(words: Sequence[str] | None = None) -> typer.Typer:
-    """The Typer application.
+    """Build the Typer application.
 
     Args:
-        words: Of the command line; default: the application is whole. Where the first word is a
-            command, only that one is there, so one that can't be imported doesn't keep the others
-            from running. Else there is the list of commands, for which none is imported.
+        words: Words of the command line. If the first word is a command, the application has only
+            this command, so a command that can't be imported doesn't stop the others. Otherwise
+            the application only lists the commands and imports none of them. Default: the
+            application has all commands.
     """
     app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
     app.callback()(_root)
@@ -142,7 +142,7 @@ def build_app(words: Sequence[str] | None = None) -> typer.Typer:
 
 
 def _in_list(entry: EntryPoint) -> Callable[..., Any]:
-    """A stand-in for a command in the list of commands, with the text of its help."""
+    """Placeholder for a command in the list of commands, with the command's help text."""
 
     def command() -> None: ...
 
@@ -151,7 +151,7 @@ def _in_list(entry: EntryPoint) -> Callable[..., Any]:
 
 
 def _docstring(entry: EntryPoint) -> str | None:
-    """Docstring of a command, read from the source: importing all of them takes seconds."""
+    """Docstring of a command, read from its source: importing all commands takes seconds."""
     spec = find_spec(entry.module)
     source = getattr(spec and spec.loader, "get_source", lambda module: None)(entry.module)
     for node in ast.walk(ast.parse(source or "")):

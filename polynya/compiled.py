@@ -1,4 +1,4 @@
-"""Loops over pixels in machine code."""
+"""Compilation of loops over pixels to machine code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from numba.core import config
 from polynya.environment import cache_folder
 
 _SETTING = "CACHE_DIR"
-"""Numba makes its settings when it is imported, from the environment."""
+"""Numba's setting for its cache folder; Numba reads it from the environment when imported."""
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
@@ -23,11 +23,11 @@ Function = TypeVar("Function", bound=Callable[..., object])
 def compiled(function: Function) -> Function:
     """Compile a function of arrays and numbers with Numba.
 
-    The machine code is kept where NUMBA_CACHE_DIR says, or beside the module, or in the user's
-    cache, so only the first call on a machine waits for the compiler; where none of these can be
-    written each process compiles for itself. No fast-math: the same input gives the same bytes
-    everywhere. Division by zero gives infinity as in NumPy: a check would keep loops from being
-    vectorised. The lock of the interpreter is released while it runs.
+    The machine code is kept in NUMBA_CACHE_DIR, beside the module or in the user's cache, so only
+    the first call on a machine waits for the compiler. If none of these folders can be written,
+    each process compiles for itself. Fast-math is off, so the same input gives the same bytes
+    everywhere. Division by zero gives infinity, as in NumPy, because a check would prevent the
+    vectorisation of loops. The interpreter's lock (GIL) is released while the function runs.
     """
     with _usable_cache() as usable:
         compile_ = numba.njit(cache=usable, nogil=True, error_model="numpy")
@@ -36,10 +36,10 @@ def compiled(function: Function) -> Function:
 
 @contextmanager
 def _usable_cache() -> Iterator[bool]:
-    """Point Numba to a folder that can be written, if there is one: it ends an import without."""
+    """Point Numba to a writable folder, if any: without one, its cache makes an import fail."""
     user = getattr(config, _SETTING)
     folder = _cache(user)
-    # Only here: other packages of this process keep their own folders.
+    # Only inside this context: other packages of this process keep their own folders.
     setattr(config, _SETTING, folder or "")
     try:
         yield folder is not None
@@ -49,12 +49,12 @@ def _usable_cache() -> Iterator[bool]:
 
 @cache
 def _cache(user: str) -> str | None:
-    """Numba's CACHE_DIR; empty is beside the module, None nowhere."""
+    """Value for Numba's CACHE_DIR: a folder; "" for beside the module; None for no cache."""
     if user and _can_write(Path(user)):
         return user
     if _can_write(Path(__file__).parent / "__pycache__"):
         return ""
-    # Others must not write there: Numba runs what it finds.
+    # Other users must not write there, because Numba runs the machine code that it finds.
     folder = cache_folder("numba")
     return str(folder) if folder else None
 

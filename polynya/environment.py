@@ -1,11 +1,11 @@
-"""What other projects, notebooks and machines leave in the environment, and what of it counts here.
+"""Environment variables that other projects, notebooks and machines set, and which of them count.
 
-What Polynya does is said by its recipe and its options. A variable that another program needs must
-not change a map or keep a command from starting. So every process begins here: commands with
-`settle_process`, libraries with the function of the package that they are about to import.
+Only the recipe and the options decide what Polynya does. A variable for another program must not
+change a map or prevent a command from starting. So every process starts here: commands call
+`settle_process`; a library calls the function for the package that it is about to import.
 
-Spark's Java has an environment of its own, which is settled before it starts: `spark-env.sh`, which
-`make setup` puts beside Spark, evaluates what `print_spark_environment` prints.
+Spark's Java has its own environment, which must be complete before Java starts. `make setup` puts
+the file `spark-env.sh` beside Spark; this file evaluates the output of `print_spark_environment`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 _GEODATA = ("PROJ_LIB", "PROJ_DATA", "GDAL_DATA", "GDAL_DRIVER_PATH")
-"""Where conda and other GDALs keep their files. Those of another version give wrong or no CRS."""
+"""Folders of data files of GDAL and PROJ; files of another version give a wrong CRS or none."""
 
 _GDAL_READING = (
     "GDAL_GEOREF_SOURCES", "GTIFF_SRS_SOURCE", "GTIFF_IMPORT_FROM_EPSG", "GDAL_SKIP",
@@ -32,16 +32,16 @@ _GDAL_READING = (
     "OSR_ADD_TOWGS84_ON_IMPORT_FROM_EPSG", "OSR_STRIP_TOWGS84", "OSR_CT_USE_DEFAULT_EPSG_TOWGS84",
     "USE_RRD", "GDAL_USE_GEOJP2", "GDAL_USE_GMLJP2", "GTIFF_ALPHA",
 )  # fmt: skip
-"""They change what GDAL reads from the same files: where a scene lies, its CRS, its nodata."""
+"""Variables that change what GDAL reads from a file: the scene's place, CRS or nodata."""
 
 _KERAS = {
-    "KERAS_BACKEND": "tensorflow",  # Horovod, the input and the checkpoints are TensorFlow's.
-    "KERAS_HOME": os.devnull,  # Holds no keras.json: float32, channels last, epsilon 1e-7.
+    "KERAS_BACKEND": "tensorflow",  # Horovod, the input and the checkpoints need TensorFlow.
+    "KERAS_HOME": os.devnull,  # Has no keras.json: float32, channels last, epsilon 1e-7.
 }
-"""What training and prediction need, whatever other projects have set."""
+"""Values that training and prediction need, also if other projects have set others."""
 
 _IGNORED = ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH", "KERAS_NNX_ENABLED", "MATPLOTLIBRC")
-"""Settings of other programs that Polynya doesn't heed; some end an import where they are wrong."""
+"""Settings of other programs that Polynya ignores; some make an import fail if they are wrong."""
 
 _COUNTS = (
     "OMP_NUM_THREADS",
@@ -64,17 +64,19 @@ _FOUND: dict[str, str] = {}
 
 
 def found_environment() -> dict[str, str]:
-    """The variables as this process has found them, before they were settled."""
+    """Environment of this process before `settle_process` changed it."""
     return dict(_FOUND or os.environ)
 
 
 def settle_process(*, worker: bool = False) -> None:
-    """Make this process, and those that it starts, independent of settings of other programs.
+    """Make this process and its child processes independent of settings of other programs.
 
-    Every command calls it before it imports anything else; so do workers that others start.
+    Every command calls it before it imports anything else. Workers that other programs start also
+    call it.
 
     Args:
-        worker: Of another program: it goes on as it was started, and says nothing.
+        worker: True for a worker that another program (Spark) started: it does not restart itself
+            and prints no notes.
     """
     _FOUND.update({} if _FOUND else os.environ)
     if not worker:
@@ -85,7 +87,7 @@ def settle_process(*, worker: bool = False) -> None:
     os.environ["MPLBACKEND"] = "Agg"
     _find_home(os.environ)
     if any(option.split(":")[0] in ("error", "e") for option in sys.warnoptions):
-        # Packages warn of each other's future; that ends nothing.
+        # Packages warn about future changes of other packages; a warning must not end a command.
         warnings.simplefilter("default")
         os.environ.pop("PYTHONWARNINGS", None)
     if not worker and sys.stderr is not None:
@@ -93,10 +95,11 @@ def settle_process(*, worker: bool = False) -> None:
 
 
 def _use_utf8() -> None:
-    """Names of files are UTF-8 for GDAL, so they must be for Python; printing never fails."""
+    """Use UTF-8 for file names, as GDAL does, and make sure that printing never fails."""
     named_otherwise = sys.getfilesystemencoding().lower().replace("-", "") != "utf8"
     begun = sys.flags.ignore_environment or os.environ.get("PYTHONUTF8") == "1"
-    # Python decides it when it starts. A rank of MPI has said already that it is there.
+    # Python chooses the encoding when it starts, so it must restart. A rank of MPI can't restart:
+    # it has already registered with MPI.
     if named_otherwise and not begun and "mpi4py" not in sys.modules:
         os.environ["PYTHONUTF8"] = "1"
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
@@ -107,10 +110,10 @@ def _use_utf8() -> None:
 
 
 def drop_unusable(environment: MutableMapping[str, str]) -> list[str]:
-    """Take out variables whose value no program could use, and those that Polynya doesn't heed.
+    """Remove variables with unusable values, and variables that Polynya ignores.
 
     Returns:
-        A sentence for each that the user may have meant.
+        A note for each removed variable that the user may have set on purpose.
     """
     for name in _IGNORED:
         environment.pop(name, None)
@@ -126,20 +129,20 @@ def drop_unusable(environment: MutableMapping[str, str]) -> list[str]:
             value = environment.get(name)
             if value is not None and not usable(value):
                 del environment[name]
-                # What a terminal says of its size is nobody's wish.
+                # A terminal sets its size by itself, so the user needs no note.
                 if value and name not in ("COLUMNS", "LINES", "TERMINAL_WIDTH"):
                     notes.append(f"Note: {name}={value} {trouble}, so it is not used.")
     if tempfile.tempdir is None or not os.path.isdir(tempfile.tempdir):
-        tempfile.tempdir = None  # Asked again, now without those.
+        tempfile.tempdir = None  # `tempfile` searches again, without the removed variables.
     return notes
 
 
 def settle_geodata(environment: MutableMapping[str, str] = os.environ) -> None:
-    """Let GDAL and PROJ use their own files where the installed packages bring them.
+    """Let GDAL and PROJ use their own data files, if the installed packages contain them.
 
-    Packages of conda and of Linux bring none; there the variables are theirs, and stay. It must be
-    called before rasterio is imported, which reads them once. Other settings of GDAL that change
-    what is read from a file don't count either.
+    Packages of conda and of Linux don't contain these files; they need the variables, which stay.
+    Call this before rasterio is imported, because rasterio reads the variables once. It also
+    removes settings of GDAL that change what is read from a file.
     """
     for name in _GDAL_READING:
         environment.pop(name, None)
@@ -150,7 +153,7 @@ def settle_geodata(environment: MutableMapping[str, str] = os.environ) -> None:
 
 
 def settle_keras(environment: MutableMapping[str, str] = os.environ) -> None:
-    """Set the back end and the defaults of Keras; before it is imported. It imports matplotlib."""
+    """Set the back end and defaults of Keras before its import. Keras also imports matplotlib."""
     settle_matplotlib(environment)
     for name in _IGNORED:
         environment.pop(name, None)
@@ -159,9 +162,9 @@ def settle_keras(environment: MutableMapping[str, str] = os.environ) -> None:
 
 
 def settle_matplotlib(environment: MutableMapping[str, str] = os.environ) -> None:
-    """Keep an import of matplotlib from failing or warning; before it is imported.
+    """Prevent errors and warnings of a later import of matplotlib.
 
-    Notebooks name a back end that only their own Python has, and homes may be read-only.
+    Notebooks set a back end that only their own Python has, and home folders may be read-only.
     """
     if "matplotlib" in sys.modules:
         return
@@ -180,16 +183,17 @@ def settle_matplotlib(environment: MutableMapping[str, str] = os.environ) -> Non
 
 
 def cache_folder(name: str, environment: Mapping[str, str] = os.environ) -> Path | None:
-    """A folder for what can be made again, in which only this user writes.
+    """Create a cache folder in which only this user can write.
 
-    POLYNYA_CACHE, then XDG_CACHE_HOME, ~/.cache, and a folder of this user among temporary files.
+    The first writable place counts: POLYNYA_CACHE, XDG_CACHE_HOME, ~/.cache, a private folder of
+    this user among the temporary files.
 
     Args:
-        name: Of the folder.
-        environment: Variables.
+        name: Name of the folder.
+        environment: Environment variables.
 
     Returns:
-        The folder, made; None where nothing can be written.
+        The folder, which exists; None if no place can be written.
     """
     given, caches, home = (environment.get(k) for k in ("POLYNYA_CACHE", "XDG_CACHE_HOME", "HOME"))
     places = []
@@ -208,14 +212,14 @@ def cache_folder(name: str, environment: Mapping[str, str] = os.environ) -> Path
 
 
 def install_command(extra: str, *more: str) -> str:
-    """The command that installs an extra of setup.cfg for this Python.
+    """Command that installs an extra of setup.cfg for this Python.
 
-    Polynya is on no index, so a clone is named by its folder. Where a wheel was installed, pip
-    finds Polynya in place and adds what the extra needs.
+    Polynya is on no package index, so the command names the folder of the clone. If Polynya was
+    installed from a wheel, pip finds it there and adds the packages of the extra.
 
     Args:
-        extra: As in `[options.extras_require]`.
-        more: Other packages that are needed with it.
+        extra: Name in `[options.extras_require]`.
+        more: Other packages that the extra needs.
     """
     clone = Path(__file__).resolve().parents[1]
     place = str(clone) if (clone / "setup.cfg").is_file() else "polynya"
@@ -224,7 +228,7 @@ def install_command(extra: str, *more: str) -> str:
 
 
 def has_known_name() -> bool:
-    """Whether this machine's name has an address; laptops away from their network have none."""
+    """Whether this machine's name has an address; a laptop outside its network may have none."""
     try:
         return bool(socket.getaddrinfo(socket.gethostname(), None))
     except OSError:
@@ -232,19 +236,19 @@ def has_known_name() -> bool:
 
 
 def spark_environment(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Variables that Spark's Java lacks on this machine; empty where all is well.
+    """Variables that Spark's Java needs and this machine lacks; empty if none is missing.
 
-    They must be there before Java starts.
+    They must be set before Java starts.
 
     Args:
-        environment: Variables; what the user has set stays.
+        environment: Environment variables; values that the user has set stay.
     """
     lacking: dict[str, str] = {}
     if not {"SPARK_LOCAL_HOSTNAME", "SPARK_LOCAL_IP"} & set(environment):
-        # Where nobody knows the machine's name, nobody can be meant to reach it by that.
+        # A name without address can't be used to reach this machine.
         lacking |= {} if has_known_name() else {"SPARK_LOCAL_HOSTNAME": "localhost"}
     if _user() is None:
-        # Hadoop asks the system for a name, Ivy for a home, and both end Java without it.
+        # Hadoop asks the system for a user name and Ivy for a home; without them Java ends.
         name = _name(environment)
         lacking |= {k: name for k in ("SPARK_USER", "HADOOP_USER_NAME") if k not in environment}
         home = _private_folder()
@@ -257,13 +261,13 @@ def spark_environment(environment: Mapping[str, str] = os.environ) -> dict[str, 
 
 
 def print_spark_environment() -> None:
-    """Print `spark_environment` as lines for a shell."""
+    """Print `spark_environment` as export lines for a shell."""
     for name, value in spark_environment().items():
         sys.stdout.write(f"export {name}={shlex.quote(value)}\n")
 
 
 def _find_home(environment: MutableMapping[str, str]) -> None:
-    """Give a user whom the system doesn't know a name and a home, as packages ask for them."""
+    """Set a name and a home for a user that the system doesn't know, because packages need them."""
     if _user() is None:
         environment.setdefault("USER", _name(environment))
         environment.setdefault("LOGNAME", environment["USER"])
@@ -290,7 +294,7 @@ def _home(environment: Mapping[str, str]) -> str | None:
 
 
 def _private_folder() -> Path | None:
-    """A folder for temporary files of this user; None where another may have prepared it."""
+    """Folder for temporary files of this user; None if another user may have created it."""
     try:
         folder = Path(tempfile.gettempdir()) / f"polynya-{os.geteuid()}"
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -302,7 +306,7 @@ def _private_folder() -> Path | None:
 
 
 def _can_make(folder: Path) -> bool:
-    """Make a folder; whether it can be written by this user, and by no one else."""
+    """Make a folder; return whether this user, and nobody else, can write in it."""
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         found = folder.stat()
@@ -321,7 +325,7 @@ def _is_writable(folder: str) -> bool:
 
 
 def _is_count(value: str) -> bool:
-    """A number from 1 on, or several for nested levels, as OpenMP allows."""
+    """Whether a value is a number from 1 on, or several for nested levels, as OpenMP allows."""
     return all(part.strip().isdecimal() and int(part) > 0 for part in value.split(","))
 
 

@@ -28,8 +28,8 @@ class Tile:
 def tile_grid(height: int, width: int, size: int) -> list[Tile]:
     """Cut a scene into square tiles that cover it exactly once.
 
-    Tiles of the last row and column are smaller where the scene's size is no multiple of `size`:
-    no pixel is lost and none is invented.
+    Tiles of the last row and column are smaller if the scene's size is no multiple of `size`: no
+    pixel is lost and none is added.
 
     Args:
         height: Rows of the scene.

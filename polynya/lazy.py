@@ -1,4 +1,4 @@
-"""Names of a package that are imported when they are first used."""
+"""Lazy imports: names of a package that are imported at their first use."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def lazy_names(
     """Make `__getattr__` and `__dir__` of a package (PEP 562).
 
     Args:
-        package: Its `__name__`.
-        places: Public name to "module:attribute", or to "module" for a module itself.
+        package: `__name__` of the package.
+        places: From public name to "module:attribute", or to "module" for a module itself.
 
     Returns:
-        Both functions. A name whose module needs a package that is not installed raises
-        MissingDependencyError.
+        Both functions. `__getattr__` raises MissingDependencyError if the module of a name needs
+        a package that is not installed.
     """
 
     def get(name: str) -> Any:

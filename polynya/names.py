@@ -1,4 +1,4 @@
-"""Names of scenes: ids for files and tables, and texts for people."""
+"""Names of scenes: ids for files and tables, and printable texts for messages."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from polynya.storage.stores import gdal_path
 from polynya.storage.uris import public_uri
 
 _LONGEST_ID = 120
-"""Characters; names of products add some, and file systems end at 255 bytes."""
+"""Characters of an id; names of products are longer, and file systems allow 255 bytes."""
 _DIGITS = 8
 
 
 def printable(text: str | os.PathLike[str]) -> str:
-    """A path, URI or other text as any file, table and terminal takes it.
+    """A path, URI or other text in a form that every file, table and terminal accepts.
 
-    Names of files on Linux are bytes. What is no UTF-8, and characters that can't be seen, become
-    escapes, a backslash with hexadecimal digits.
+    File names on Linux are bytes. Bytes that are not UTF-8, and characters that can't be seen,
+    become escapes: a backslash with hexadecimal digits.
     """
     decoded = os.fsencode(text).decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in decoded)
@@ -28,8 +28,9 @@ def printable(text: str | os.PathLike[str]) -> str:
 def scene_id(uri: str) -> str:
     """Id of a scene: its file name without extension, in characters that are safe in paths.
 
-    It begins with a letter or digit, since names that begin with `_` or `.` are hidden from Spark
-    and PyArrow. A name of which nothing or not all is left has a digest of itself in its id.
+    It begins with a letter or digit, because Spark and PyArrow ignore files with names that begin
+    with `_` or `.`. If a name has no safe character or is too long, its id contains a digest of
+    the name.
     """
     stem = Path(gdal_path(public_uri(uri).rstrip("/"))).stem
     safe = re.sub(r"[^A-Za-z0-9._-]", "_", stem)
@@ -41,13 +42,13 @@ def scene_id(uri: str) -> str:
 
 
 def place_of(uri: str) -> str:
-    """The same text for all spellings of a place: links followed, absolute, without `file://`."""
+    """One text for all spellings of a path or URI: absolute, without links and `file://`."""
     path = gdal_path(uri)
     return path if "://" in path or path.startswith("/vsi") else os.path.realpath(path)
 
 
 def unique_id(uri: str) -> str:
-    """Id of a scene that no other place gives: its own and a digest of where it is."""
+    """Id of a scene that is different for each place: its `scene_id` and a digest of its place."""
     return f"{scene_id(uri)}-{_digest(place_of(uri))}"
 
 

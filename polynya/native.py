@@ -1,4 +1,4 @@
-"""Compiled packages that bring libraries of the same names into one process."""
+"""Import of compiled packages that bring libraries with the same names into one process."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from types import ModuleType
 
 
 def import_apart(name: str) -> ModuleType:
-    """Import a module whose libraries look for symbols in each other before they look elsewhere.
+    """Import a module so that its libraries search symbols in each other first.
 
-    Linux gives a library the first symbol of a name that the process has, so that of another
-    package, where that one was loaded for all (dlopen(3), RTLD_GLOBAL and RTLD_DEEPBIND). Other
-    systems tell libraries apart by themselves.
+    By default, Linux gives a library the first symbol with the wanted name in the process. This
+    symbol may belong to a library of another package, if that library was loaded for all
+    (dlopen(3), RTLD_GLOBAL and RTLD_DEEPBIND). Other systems keep libraries apart by themselves.
 
     Args:
-        name: Of the module; nothing changes where it is imported already.
+        name: Name of the module; nothing changes if it is already imported.
 
     Returns:
         The module.

@@ -1,4 +1,4 @@
-"""Progress for people: a bar on a terminal, a line now and then in a log. Results go to stdout."""
+"""Progress display: a bar on a terminal, lines in a log. It uses stderr; results go to stdout."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 T = TypeVar("T")
 
-# A command that a notebook starts has a terminal of its own, of which the notebook would keep every
-# state of a bar. Jupyter's kernels set this variable.
+# A command that a notebook starts has its own terminal, and the notebook would keep every state of
+# a progress bar. Jupyter's kernels set this variable.
 _IN_NOTEBOOK = "JPY_PARENT_PID" in os.environ
 
 console = Console(stderr=True, highlight=False, force_terminal=False if _IN_NOTEBOOK else None)
-"""Where progress and messages go; stdout stays free for results."""
+"""Console on stderr for progress and messages; stdout stays free for results."""
 
 _WIDEST_TABLE = 1000
-"""Columns of a table in a file or a pipe, where nothing is to be cut."""
+"""Width in characters of a table in a file or a pipe, where no text must be cut."""
 
 _LARGE = 16_000_000
-"""Pixels from which on a step takes seconds; with fewer, its line would only be noise."""
+"""Least pixels of a scene for which steps are shown; steps of smaller scenes take no seconds."""
 
 Advance = Callable[[int], None]
 
@@ -34,16 +34,16 @@ Advance = Callable[[int], None]
 def progress(
     description: str, total: int | None, enabled: bool = True, every: float = 10.0
 ) -> Iterator[Advance]:
-    """Show how far something is.
+    """Show the progress of some work.
 
     Args:
-        description: A few words on what is being done.
-        total: How many there are; None if nobody knows.
-        enabled: False is silent (ranks other than 0).
-        every: Seconds between two lines, where there is no terminal for a bar.
+        description: A few words about the work.
+        total: Number of items; None if unknown.
+        enabled: False shows nothing (for ranks other than 0).
+        every: Seconds between two lines if there is no terminal for a bar.
 
     Yields:
-        A function to call with the number of further items that are done.
+        A function to call with the number of newly finished items.
     """
     if not enabled:
         yield lambda n: None
@@ -88,7 +88,7 @@ def track(
     enabled: bool = True,
     every: float = 10.0,
 ) -> Iterator[T]:
-    """Yield the items and show how many are done; arguments as for `progress`."""
+    """Yield the items and show how many are done; see `progress` for the arguments."""
     if total is None and isinstance(items, Sized):
         total = len(items)
     with progress(description, total, enabled, every) as advance:
@@ -98,17 +98,17 @@ def track(
 
 
 def is_large(pixels: int) -> bool:
-    """Whether the steps of a scene of this size are shown one by one."""
+    """Whether a scene is so large that each of its steps is shown."""
     return pixels >= _LARGE
 
 
 @contextmanager
 def step(description: str, pixels: int) -> Iterator[None]:
-    """Show that something is being done to a large scene, and how long it took.
+    """Show that a step on a large scene is running, and how long it took.
 
     Args:
-        description: A few words.
-        pixels: Of the scene.
+        description: A few words about the step.
+        pixels: Number of pixels of the scene.
     """
     with progress(description, 1, enabled=is_large(pixels)) as advance:
         yield
@@ -116,6 +116,6 @@ def step(description: str, pixels: int) -> Iterator[None]:
 
 
 def print_table(table: Any) -> None:
-    """Print a table of `rich` to stdout: as wide as a terminal, and whole in a file or a pipe."""
+    """Print a `rich` table to stdout: as wide as the terminal, or uncut in a file or a pipe."""
     width = None if sys.stdout.isatty() else _WIDEST_TABLE
     Console(file=sys.stdout, width=width, highlight=False, markup=False).print(table)

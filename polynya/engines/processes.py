@@ -1,8 +1,8 @@
-"""Worker processes of this machine. They end with their driver, however that ends.
+"""Worker processes on this machine. They end when their driver process ends, for any reason.
 
-Each is a process of its own, so that one that dies takes no other's work with it. A worker waits
-for its next task at a pipe and watches its parent meanwhile: both close when the driver is gone,
-also when it was killed and could tell nobody.
+Each worker is a separate process, so a worker that dies doesn't destroy the work of others. A
+worker waits at a pipe for its next task and also watches its parent process. So it notices the end
+of the driver, even if the driver was killed.
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _STARTS = 3
-"""Times that a worker is started before none is thought to come."""
+"""Number of attempts to start a worker."""
 _LEFT_ALONE = 1
-"""Exit status of a worker whose driver is gone."""
+"""Exit status of a worker after the end of its driver."""
 
 
 class _WorkerLostError(Exception):
-    """The worker ended before its answer."""
+    """The worker ended before it sent a result."""
 
 
 class Processes:
     """Runs tasks on worker processes (`polynya.engines.engines.Engine`)."""
 
     def __init__(self, workers: int) -> None:
-        """`workers` is how many run at the same time."""
+        """Use at most `workers` processes at the same time."""
         self._workers = workers
 
     def run(self, task: Callable[[T], R], items: Sequence[T], advance: Advance) -> list[R | None]:
@@ -79,7 +79,7 @@ class Processes:
                 for future in as_completed(futures):
                     future.result()
             except BaseException:
-                # Ctrl-C, or a fault: nobody waits for work whose result is not wanted any more.
+                # After Ctrl-C or an error, running tasks are not needed any more.
                 stopped.set()
                 with lock:
                     for worker in running:
@@ -92,7 +92,7 @@ class _Worker:
     """The driver's end of one worker process."""
 
     def __init__(self) -> None:
-        # A fresh interpreter: a forked one may inherit locks that are held.
+        # Start a fresh interpreter, because a forked process may inherit held locks.
         context = get_context("forkserver")
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs,))
@@ -102,7 +102,7 @@ class _Worker:
             theirs.close()
 
     def is_ready(self) -> bool:
-        """Wait until it takes tasks; False if it has ended instead."""
+        """Wait until the worker accepts tasks; False if it has ended instead."""
         try:
             self._connection.recv()
         except (EOFError, OSError):
@@ -110,7 +110,7 @@ class _Worker:
         return True
 
     def do(self, task: Callable[[T], R], item: T) -> R:
-        """What the task gives; raises its error, or _WorkerLostError."""
+        """Result of the task; raises the task's error, or _WorkerLostError."""
         try:
             self._connection.send((task, item))
             result, error = self._connection.recv()
@@ -121,7 +121,7 @@ class _Worker:
         return result
 
     def end(self) -> None:
-        """Tell it that there is no more to do, and wait until it is gone."""
+        """Tell the worker to end, and wait for its end."""
         self._connection.close()
         self._process.join()
 
@@ -148,23 +148,23 @@ def _start_worker() -> _Worker:
 
 
 def _serve(connection: Connection) -> None:
-    """Do one task after another until the driver closes its end."""
-    # Ctrl-C goes to all processes of a terminal; the driver says what becomes of it.
+    """Do one task after another until the driver closes its end of the pipe."""
+    # Ctrl-C goes to all processes of a terminal; only the driver reacts to it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_parent, name="parent", daemon=True).start()
-    answer: tuple[Any, BaseException | None] = (None, None)  # The first one says that it is ready.
+    answer: tuple[Any, BaseException | None] = (None, None)  # The first answer means "ready".
     while True:
         try:
             connection.send(answer)
         except OSError:
-            return  # Nobody wants it any more.
+            return  # The driver is gone.
         try:
             try:
                 task, item = connection.recv()
             except (EOFError, ConnectionError):
                 return
             answer = (task(item), None)
-        except Exception as error:  # noqa: BLE001 - all of them are raised again on the driver
+        except Exception as error:  # noqa: BLE001 - the driver raises all of them again
             error.add_note(traceback.format_exc())
             answer = (None, error)
 
@@ -173,5 +173,5 @@ def _end_with_parent() -> None:
     parent = parent_process()
     assert parent is not None  # The worker is a child of multiprocessing.
     wait([parent.sentinel])
-    # Whatever the main thread is doing: reading from a server that never answers, for example.
+    # End at once, even if the main thread waits for a server that never answers.
     os._exit(_LEFT_ALONE)

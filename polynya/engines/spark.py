@@ -1,4 +1,4 @@
-"""The Spark engine: tasks over executors; no pixel passes through the JVM."""
+"""The Spark engine: runs tasks on executors. No pixels pass through the JVM."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ R = TypeVar("R")
 
 _SECONDS_BETWEEN_POLLS = 0.5
 _SUBMITTED = "PYSPARK_GATEWAY_PORT"
-"""Variable that spark-submit sets for the programs it runs; it knows the master."""
+"""Variable that spark-submit sets for its programs; spark-submit also chooses the master."""
 
 
 def _outcome(task: Callable[[T], R], numbered: tuple[int, T]) -> tuple[int, R | None, str]:
-    """What a task gives, or its error's traceback: Spark's own would look like a dead worker."""
+    """Number and result of a task, or its traceback; an error in Spark would look like a crash."""
     number, item = numbered
-    # Spark's workers are children of its Java, which knows nothing of what the driver settled.
+    # Spark's workers are children of its Java process and don't have the driver's environment.
     settle_process(worker=True)
     try:
         return number, task(item), ""
-    except Exception:  # noqa: BLE001 - all of them are raised again on the driver
+    except Exception:  # noqa: BLE001 - the driver raises all of them again
         return number, None, traceback.format_exc()
     finally:
         _spare_collector()
@@ -43,10 +43,10 @@ def _outcome(task: Callable[[T], R], numbered: tuple[int, T]) -> tuple[int, R | 
 
 @cache
 def _spare_collector() -> None:
-    """Once a process, after its first task: take what that imported out of garbage collection.
+    """Exclude imported objects from garbage collection, once per process after its first task.
 
-    PySpark's workers collect after every task, and going through the objects of all packages takes
-    as long as labelling tens of tiles.
+    PySpark's workers collect garbage after every task, and a pass over the objects of all packages
+    takes as long as the labelling of tens of tiles.
     """
     gc.collect()
     gc.freeze()
@@ -54,10 +54,10 @@ def _spare_collector() -> None:
 
 @contextmanager
 def spark_engine(workers: int | None = None) -> Iterator[SparkEngine]:
-    """A Spark application that ends after use.
+    """Start a Spark application and end it after use.
 
     Args:
-        workers: Cores of this machine, where spark-submit names no master; default all.
+        workers: Number of cores of this machine, if spark-submit names no master; default: all.
 
     Raises:
         MissingDependencyError: PySpark is not installed.
@@ -71,7 +71,7 @@ def spark_engine(workers: int | None = None) -> Iterator[SparkEngine]:
 
 
 class SparkEngine:
-    """Runs tasks as one Spark job, one Spark task an item (`polynya.engines.engines.Engine`)."""
+    """Runs tasks as one Spark job, one Spark task per item (`polynya.engines.engines.Engine`)."""
 
     def __init__(self, spark: SparkSession) -> None:
         self._spark = spark
@@ -82,13 +82,13 @@ class SparkEngine:
         results: list[R | None] = [None] * len(items)
         if not items:
             return results
-        # Each task gets its own item; one in a closure would go to every task with all others.
+        # Each task gets only its own item; items in a closure would all go to every task.
         numbered = self._spark.sparkContext.parallelize(list(enumerate(items)), len(items))
         job = numbered.map(partial(_outcome, task))
         with ThreadPoolExecutor(1) as pool:
             rows = pool.submit(job.collect)
             self._follow(rows, advance, len(items))
-            # A worker that dies of its item takes the job with it after Spark's retries.
+            # If an item kills its worker, the whole job fails after Spark's retries.
             if isinstance(rows.exception(), Py4JJavaError):
                 return results
             for number, result, error in rows.result():
@@ -120,10 +120,10 @@ def _session(workers: int | None) -> SparkSession:
         ) from None
     builder = SparkSession.builder.appName("polynya label")
     if _SUBMITTED not in os.environ:
-        # Java is started from here, with what `spark-env.sh` tells it under spark-submit.
+        # This process starts Java, so it sets the variables that `spark-env.sh` sets otherwise.
         os.environ.update(spark_environment())
         builder = builder.master(f"local[{workers or '*'}]")
-        # Started so, Spark draws a bar of its own over ours.
+        # Otherwise Spark would draw its own progress bar over ours.
         builder = builder.config("spark.ui.showConsoleProgress", "false")
     try:
         spark = builder.getOrCreate()
@@ -132,8 +132,8 @@ def _session(workers: int | None) -> SparkSession:
             f"Spark can't start ({reason_of(error)}; its output above may say more); see 'polynya"
             " doctor', or use --engine processes."
         ) from None
-    # A local master's workers must be this Python, whatever 'python3' is on the path. On a cluster
-    # the environment travels with the job and says itself which Python it brings.
+    # Workers of a local master must use this Python, not any 'python3' on the path. On a cluster,
+    # the job brings its own environment, which sets the Python of the workers.
     if spark.sparkContext.master.startswith("local") and "PYSPARK_PYTHON" not in os.environ:
         spark.sparkContext.pythonExec = sys.executable
     return spark

@@ -1,1 +1,1 @@
-"""The recipe: every key of it, its checks, and reading it from YAML."""
+"""The recipe: all its keys, their checks, and how it is read from YAML."""

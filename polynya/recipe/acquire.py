@@ -21,26 +21,25 @@ Paths = Annotated[
 
 
 class _SourceOptions(Options):
-    """What every source knows."""
+    """Keys of every source."""
 
     bands: Annotated[tuple[str, ...], Field(min_length=1)] = ("red", "green", "blue")
-    """Bands of a scene file, by Sentinel-2 name (B04), common name (red) or, in a STAC catalogue,
-    the key of an asset."""
+    """Bands of a scene file: Sentinel-2 names (B04), common names (red) or, in a STAC catalogue,
+    keys of assets."""
     limit: Positive | None = None
-    """At most so many scenes, the earliest first; default: all."""
+    """Greatest number of scenes, the earliest first; default: all."""
     at_once: Annotated[int, Field(ge=1, le=64)] = 4
-    """Scenes in work at once; of Earth Engine: requests at once."""
+    """Number of scenes that are fetched at the same time; for Earth Engine, of requests."""
     retries: Annotated[int, Field(ge=0, lt=100)] = 5
-    """How often a request that failed for a passing reason is sent again, within twice the
-    `timeout`."""
+    """How often a request is sent again after a temporary failure, within twice the `timeout`."""
     timeout: Annotated[float, Field(gt=0.0, le=3600.0)] = 30.0
-    """Seconds that a server may be silent, or send less than 1 kB a second."""
+    """Seconds that a server may be silent, or may send less than 1 kB per second."""
     most_items: Annotated[int, Field(ge=1, le=1_000_000)] = 20_000
-    """A source that lists more is taken for one that never ends."""
+    """Greatest number of items that a source may list; longer lists are taken as endless."""
     scale: Scale | None = None
-    """Reflectance per digital number, where the source doesn't say or is wrong."""
+    """Reflectance per digital number, if the source doesn't give it or gives a wrong one."""
     offset: Offset | None = None
-    """Reflectance at digital number 0, likewise."""
+    """Reflectance at digital number 0, if the source doesn't give it or gives a wrong one."""
 
     @field_validator("bands")
     @classmethod
@@ -51,15 +50,15 @@ class _SourceOptions(Options):
 
 
 class _QueryOptions(_SourceOptions):
-    """What sources know that can be asked for a place, a time and clouds."""
+    """Keys of sources that can search by place, time and cloud cover."""
 
     region: Box | str | None = None
-    """Longitudes and latitudes [west, south, east, north] in degrees, or a GeoJSON file; west
-    greater than east crosses the antimeridian. Default: everywhere."""
+    """Longitudes and latitudes [west, south, east, north] in degrees, or a GeoJSON file. If west
+    is greater than east, the region crosses the antimeridian. Default: everywhere."""
     dates: tuple[date, date] | None = None
     """First and last day (UTC), both included. Default: always."""
     max_cloud: Annotated[float, Field(ge=0.0, le=100.0)] | None = None
-    """Greatest cloud cover of a scene in percent, as its metadata says. Default: any."""
+    """Greatest cloud cover of a scene in percent, according to its metadata. Default: any."""
 
     @field_validator("region", mode="before")
     @classmethod
@@ -95,15 +94,17 @@ class EarthEngineOptions(_QueryOptions):
     collection: str = "COPERNICUS/S2_HARMONIZED"
     """Id of the image collection."""
     project: str | None = None
-    """Google Cloud project that the requests are counted for; default: the credentials' own."""
+    """Google Cloud project of the requests, for quota and billing; default: the project of the
+    credentials."""
     credentials: str | None = None
     """Key file (JSON) of a service account; default: `earthengine authenticate` or the application
     default credentials."""
     url: str | None = None
-    """Address of the REST API; default: Earth Engine's own. Its high-volume end point is
-    https://earthengine-highvolume.googleapis.com."""
+    """Address of the REST API; default: Earth Engine's standard address. The address for many
+    requests is https://earthengine-highvolume.googleapis.com."""
     at_once: Annotated[int, Field(ge=1, le=40)] = 8
-    """Requests at once; a project may have 40 (developers.google.com/earth-engine/guides/usage)."""
+    """Number of requests at the same time; a project may have 40
+    (developers.google.com/earth-engine/guides/usage)."""
     dates: tuple[date, date]
     region: Box | str
 
@@ -115,10 +116,10 @@ class StacOptions(_QueryOptions):
     catalog: str
     """Address or path: a STAC API, a catalogue, a collection, an item, or saved search results."""
     collection: str | None = None
-    """Id of the collection; default: all there are."""
+    """Id of the collection; default: all collections."""
     sign_url: str | None = None
-    """Address that gives read tokens, GET {sign_url}/{collection}, as Planetary Computer's
-    https://planetarycomputer.microsoft.com/api/sas/v1/token does. Default: no signing."""
+    """Address that gives read tokens with GET {sign_url}/{collection}, such as Planetary Computer's
+    https://planetarycomputer.microsoft.com/api/sas/v1/token. Default: no signing."""
 
     @model_validator(mode="after")
     def _signing_needs_a_collection(self) -> StacOptions:
@@ -146,6 +147,6 @@ class FilesOptions(_SourceOptions):
 AcquireOptions = Annotated[
     EarthEngineOptions | StacOptions | SafeOptions | FilesOptions, Tagged("source")
 ]
-"""One of the sources, by the key `source`."""
+"""One of the sources, chosen by the key `source`."""
 QueryOptions = EarthEngineOptions | StacOptions | SafeOptions
-"""The sources that can be asked for region, dates and clouds."""
+"""Sources that can search by region, dates and cloud cover."""

@@ -1,4 +1,4 @@
-"""What the models of all recipe sections have in common."""
+"""Base classes and types for the models of all recipe sections."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from pydantic_core import CoreSchema, core_schema
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 STEM = "{stem}"
-"""What stands for the name of a scene, without its ending, in the name of a file beside it."""
+"""Placeholder for the scene's file name without extension, in names of files beside a scene."""
 Positive = Annotated[int, Field(ge=1, lt=2**31)]
 
 
 class Options(BaseModel):
-    """A section of the recipe: unknown keys are errors, numbers are finite, values don't change."""
+    """A section of the recipe: unknown keys are errors, numbers are finite, values are fixed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @field_validator("*", mode="before")
     @classmethod
     def _truth_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuse true and false for a number, as which pydantic takes them."""
+        """Refuse true and false for a number; pydantic would accept them as 1 and 0."""
         field = cls.model_fields[info.field_name or ""]
         if _holds_truth(value) and not _may_be_truth(field.annotation):
             raise ValueError("true and false are no values here")
@@ -46,14 +46,14 @@ def _may_be_truth(annotation: Any) -> bool:
 
 
 class Tagged:
-    """Annotation of a union of options, one or more classes: the value of a key says which it is.
+    """Annotation for a union of option classes, or for one: the value of a key chooses the class.
 
-    Each class declares its value as `key: Literal["value"] = "value"`. The value alone stands for
-    its class with all defaults, so `loss: dice` is `loss: {name: dice}`.
+    Each class declares its value as `key: Literal["value"] = "value"`. The value alone means the
+    class with all defaults, so `loss: dice` is the same as `loss: {name: dice}`.
 
     Args:
-        key: Such as `name`.
-        default: Value where the key is missing; None: the key is needed.
+        key: Key that chooses the class, such as `name`.
+        default: Value if the key is missing; None: the key is required.
 
     Example:
         >>> Shape = Annotated[CircleOptions | SquareOptions, Tagged("name")]
@@ -68,7 +68,7 @@ class Tagged:
     ) -> CoreSchema:
         members = {tag_of(member, self._key): member for member in get_args(source) or (source,)}
         schema = core_schema.tagged_union_schema(
-            # Brackets: what a message leaves out of the keys that lead to an error.
+            # `describe_errors` leaves keys in angle brackets out of its messages.
             {f"<{tag}>": handler.generate_schema(member) for tag, member in members.items()},
             discriminator=lambda content: self._tag(content, members),
             custom_error_type="unknown_tag",
@@ -91,13 +91,13 @@ class Tagged:
 
 
 def tag_of(member: type[BaseModel], key: str) -> str:
-    """The one value that a class of options has for a key; empty unless it has just one."""
+    """The only value that a class of options allows for a key; "" if there isn't exactly one."""
     field = member.model_fields.get(key)
     values = get_args(field.annotation) if field else ()
     return values[0] if len(values) == 1 and isinstance(values[0], str) else ""
 
 
 def tags_of(union: Any, key: str) -> tuple[str, ...]:
-    """The values of a key that tell the members of a union with `Tagged` apart, in order."""
+    """Values of the key by which a `Tagged` union chooses its classes, in order."""
     (members, *_) = get_args(union)
     return tuple(tag_of(member, key) for member in get_args(members) or (members,))

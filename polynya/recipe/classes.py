@@ -1,4 +1,4 @@
-"""The class scheme: names, codes and colours of what a pixel can be, in one place."""
+"""The class scheme: names, codes and colours of all classes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from polynya.errors import RecipeError
 Byte = Annotated[int, Field(ge=0, le=255)]
 
 Palette = Literal["standard", "colour-blind"]
-"""Colours of classes in pictures and colour tables: the scheme's own, or `OKABE_ITO`."""
+"""Colours of classes in pictures and colour tables: the scheme's colours, or `OKABE_ITO`."""
 
 OKABE_ITO = (
     (0, 114, 178),  # blue
@@ -26,14 +26,14 @@ OKABE_ITO = (
     (230, 159, 0),  # orange
 )
 """Colours that people with each kind of colour blindness can tell apart (Okabe and Ito 2008, Color
-Universal Design, https://jfly.uni-koeln.de/color/), without the black, which is nodata."""
+Universal Design, https://jfly.uni-koeln.de/color/), without black, which means nodata."""
 
 
 NO_MASK = (64, 64, 64)
-"""Colour of pixels that no mask covers; black is nodata."""
+"""Colour of pixels without any mask; black means nodata."""
 
 MOST_MASKS = 7
-"""A label is a byte with a bit for each mask, and one byte means nodata."""
+"""Greatest number of masks: a label is a byte with one bit per mask, and one value means nodata."""
 
 
 class LabelClass(BaseModel):
@@ -42,11 +42,11 @@ class LabelClass(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     code: Byte
-    """0-based: the value of a class in label images and maps; the bit of a mask."""
+    """0-based value of the class in label images and maps; for masks, the number of the bit."""
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     """Identifier for tables and metadata."""
     title: str
-    """Name for people, used in legends."""
+    """Readable name for legends."""
     color: tuple[Byte, Byte, Byte]
     """RGB colour of the class in pictures and colour tables."""
 
@@ -54,23 +54,23 @@ class LabelClass(BaseModel):
 class ClassScheme(BaseModel):
     """An ordered set of classes and the code that means "no data, ignore".
 
-    Labels are uint8 (H, W). Of exclusive classes a label is the code of the one class of a pixel.
-    Of masks, which may overlap, it has a bit for each: the label of a pixel under the masks 0 and
-    2 is 2**0 + 2**2 = 5, that of a pixel under none of them 0.
+    Labels are uint8 (H, W). With exclusive classes, a label is the code of the pixel's class.
+    Masks may overlap, so a label has one bit per mask: the label of a pixel under the masks 0 and
+    2 is 2**0 + 2**2 = 5, and the label of a pixel without mask is 0.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     kind: Literal["exclusive", "masks"] = "exclusive"
-    """exclusive: each pixel has one of two or more classes. masks: each pixel is under any number
-    of the masks, which may be one only (binary labels)."""
+    """exclusive: each pixel has one of two or more classes. masks: each pixel has any number of
+    masks. A scheme with a single mask gives binary labels."""
     classes: tuple[LabelClass, ...] = Field(min_length=1)
     nodata: Byte = 255
 
     @model_validator(mode="after")
     def _codes_are_unambiguous(self) -> ClassScheme:
-        # A model's output channel i is class i, so the codes must be exactly 0..n-1.
+        # Output channel i of a model is class i, so the codes must be exactly 0..n-1.
         if self.codes != tuple(range(self.n_classes)):
             raise ValueError(f"class codes must be 0..{self.n_classes - 1} in order")
         if len(set(self.names)) != self.n_classes:
@@ -141,8 +141,8 @@ class ClassScheme(BaseModel):
         """Colour image of a label image.
 
         Args:
-            labels: uint8 (H, W). Where masks overlap, their colours are mixed in equal parts;
-                pixels under no mask are painted `NO_MASK`, and what is no label black.
+            labels: uint8 (H, W). Colours of overlapping masks are mixed in equal parts. Pixels
+                without mask get the colour `NO_MASK`; values that are no label become black.
 
         Returns:
             uint8 (H, W, 3), RGB.
@@ -154,7 +154,7 @@ class ClassScheme(BaseModel):
         return palette[labels]
 
     def where(self, labels: NDArray[np.uint8], code: int) -> NDArray[np.bool_]:
-        """Pixels of a class: bool, in the shape of the labels; nodata is in no class."""
+        """Pixels of a class: bool, with the shape of the labels; False for nodata."""
         if not self.has_masks:
             return labels == code
         return ((labels & (1 << code)) != 0) & (labels != self.nodata)
@@ -165,8 +165,8 @@ class ClassScheme(BaseModel):
         """Labels of masks that may overlap: uint8 (H, W).
 
         Args:
-            masks: bool (H, W) of each class, in the order of `codes`.
-            valid: bool (H, W), False where nodata.
+            masks: One bool (H, W) per class, in the order of `codes`.
+            valid: bool (H, W), False for nodata.
         """
         labels = np.zeros(valid.shape, np.uint8)
         for code, mask in enumerate(masks):
@@ -175,7 +175,7 @@ class ClassScheme(BaseModel):
         return labels
 
     def planes(self, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Masks one by one: uint8 (C, H, W), 1 under a mask, 0 elsewhere, the nodata code kept.
+        """Split labels into masks: uint8 (C, H, W), 1 inside a mask, 0 outside, or the nodata code.
 
         Args:
             labels: uint8 (H, W), labels of masks.
@@ -195,7 +195,7 @@ class ClassScheme(BaseModel):
 
     def count(self, labels: NDArray[np.uint8]) -> list[int]:
         """Number of pixels of each class, in the order of `codes`; nodata is not counted."""
-        # A comparison for each of few classes is faster than a histogram of bytes.
+        # For few classes, one comparison per class is faster than a histogram.
         return [int(np.count_nonzero(self.where(labels, code))) for code in self.codes]
 
     def _has(self, label: int, code: int) -> bool:
@@ -210,4 +210,4 @@ SEA_ICE = ClassScheme(
         LabelClass(code=2, name="thick_ice", title="Thick/snow-covered ice", color=(255, 0, 0)),
     ),
 )
-"""The three classes of the sea-ice workflow paper, with its colours."""
+"""The three classes of the sea-ice workflow paper, with the paper's colours."""

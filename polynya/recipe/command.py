@@ -1,4 +1,4 @@
-"""`polynya recipe`: a complete recipe, with what each key means."""
+"""`polynya recipe`: prints a complete recipe with an explanation of each key."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def recipe(
         ),
     ] = None,
 ) -> None:
-    """Print a complete recipe: every key, with what it means; it can be used as it is."""
+    """Print a complete recipe with an explanation of every key. It can be used without changes."""
     typer.echo(commented(load_recipe(file)), nl=False)
 
 
 def commented(options: BaseModel) -> str:
-    """YAML of a recipe with all its keys, each under a comment that says what it means."""
+    """YAML of a recipe with all its keys, each below a comment that explains it."""
     return "\n".join(_lines(options, "")) + "\n"
 
 
@@ -60,14 +60,14 @@ def _lines(options: BaseModel, indent: str) -> Iterator[str]:
 
 
 def _comment(note: str | None, indent: str) -> Iterator[str]:
-    # What follows the first paragraph is for programmers.
+    # Paragraphs after the first one are for programmers.
     text = " ".join((note or "").split("\n\n")[0].split())
     for line in textwrap.wrap(text, _WIDTH - len(indent) - 2):
         yield f"{indent}# {line}"
 
 
 def _notes(model: type[BaseModel]) -> dict[str, str]:
-    """The docstrings under the keys of a section."""
+    """Docstrings of the keys of a section, by key."""
     notes: dict[str, str] = {}
     for cls in reversed(model.__mro__[: model.__mro__.index(BaseModel)]):
         body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]

@@ -1,4 +1,4 @@
-"""Section `features` of the recipe: what a model makes of its bands before it looks at them."""
+"""Section `features` of the recipe: how the first layer of a model prepares its bands."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ FiniteNumber = Annotated[float, Field(ge=-1e9, le=1e9)]
 
 
 class FeatureOptions(Options):
-    """Indices, missing values and scaling: a part of the saved model, so maps use them too."""
+    """Indices, missing values and scaling. The saved model contains them, so maps also use them."""
 
     indices: Annotated[tuple[str, ...], Field(max_length=64)] = ()
-    """Spectral indices by their names in Awesome Spectral Indices (NDVI, NDWI, NDSI ..), computed
-    of the bands that 'scene.inputs' names and seen beside them."""
+    """Spectral indices by their names in Awesome Spectral Indices (such as NDVI, NDWI, NDSI). They
+    are computed from the bands of 'scene.inputs', and the model sees them in addition."""
     scaling: Scaling | None = None
-    """range: a fixed range becomes 0..1 (8-bit colours: 0..255; other bands: 'scene.stretch';
-    indices stay). z_score: mean 0, standard deviation 1. min_max: least and greatest become 0 and
-    1. quantile: two quantiles become 0 and 1. none: as they are. Default: range for 8-bit colours,
-    z_score for other bands."""
+    """Scaling of bands and indices. range: a fixed range becomes 0..1 (8-bit colours: 0..255;
+    other bands: 'scene.stretch'; indices are not scaled). z_score: mean 0, standard deviation 1.
+    min_max: least and greatest value become 0 and 1. quantile: two quantiles become 0 and 1. none:
+    no scaling. Default: range for 8-bit colours, z_score for other bands."""
     statistics: Literal["data_set", "image"] = "data_set"
-    """Over what statistics are taken, of each band for itself. data_set: all valid pixels of the
-    training scenes. image: the tile or window that the model sees."""
+    """Pixels from which the statistics of each band are computed. data_set: all valid pixels of
+    the training scenes. image: the tile or window that the model sees."""
     quantiles: tuple[Share, Share] = (0.02, 0.98)
-    """Shares of pixels below what becomes 0 and 1."""
+    """The two quantiles that become 0 and 1, as shares of pixels."""
     clip: bool = True
-    """Cut off what min_max and quantile bring below 0 or above 1."""
+    """Clip results of min_max and quantile to 0..1."""
     fill: Literal["mean", "minimum", "maximum"] | FiniteNumber = "mean"
-    """What stands for a missing value of a band or index: one of its statistics, or a number in
-    units of the band. With the fixed range: its middle and its ends."""
+    """Replacement for a missing value of a band or index: a statistic of the band or index, or a
+    number in units of the band. With the scaling range: the middle or an end of the range."""
 
     @field_validator("quantiles")
     @classmethod

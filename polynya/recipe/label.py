@@ -21,47 +21,50 @@ ProfileChoice = Annotated[
     Annotated[str, Tag(_NAME_TAG)] | Annotated[Profile, Tag(_RANGES_TAG)],
     Discriminator(_profile_tag),
 ]
-"""Thresholds by name, or as they are."""
+"""Colour thresholds: the name of a set, or the ranges themselves."""
 
 
 FilterName = Literal["none", "published", "illumination"]
-"""Filters before the colour thresholds; each is defined in `autolabel.filters`."""
+"""Filters that run before the colour thresholds; `autolabel.filters` defines them."""
 
 FIND_CLOUD: tuple[FilterName, ...] = ("illumination",)
-"""Those that know where cloud is thick and how sure a label is."""
+"""Filters that know where cloud is thick and how certain a label is."""
 
 
 class LabelOptions(Options):
     """How tiles get their labels."""
 
     method: FilterName = "illumination"
-    """Thin-cloud and shadow filter before the colour thresholds: the one that finds the light, the
-    paper's, or none."""
+    """Filter for thin cloud and shadow before the colour thresholds. illumination: estimates the
+    light of a scene. published: the filter of the paper. none: no filter."""
     profile: ProfileChoice = "ross-sea-summer"
-    """Colour thresholds: the name of a set that comes with the labelling, or a set of its own with
-    the keys name, ranges and allow_gaps (`polynya.recipe.thresholds`)."""
+    """Colour thresholds: the name of a set that comes with Polynya, or your own set with the keys
+    name, ranges and allow_gaps (`polynya.recipe.thresholds`)."""
     scope: Literal["scene", "tile"] = "scene"
-    """What the filter sees at once: the whole scene, or each tile alone as the published job."""
+    """Part that the filter sees at once: the whole scene, or each single tile (as in the published
+    job)."""
     images: Literal["original", "filtered"] = "original"
-    """Which image goes into the shards beside the label, and so what a model learns and sees."""
+    """Image in the shards beside the label; a model learns from it and sees the same in scenes."""
     thick_cloud: Literal["label", "nodata"] = "label"
-    """What pixels become whose ground cloud hides: by the product's cloud layer or the short-wave
-    infrared (`scene.layers`), or by `most_haze`. Needs the method "illumination"."""
+    """Label of pixels under thick cloud: keep it, or nodata. Thick cloud is found from the
+    product's cloud layer or the short-wave infrared (`scene.layers`), or by `most_haze`. The value
+    nodata needs the method "illumination"."""
     most_haze: Share = 0.6
     """Opacity of haze above which cloud is thick."""
     uncertain: Literal["label", "nodata"] = "label"
-    """What pixels become whose label is less sure than `least_confidence`; likewise."""
+    """Label of pixels with a confidence below `least_confidence`: keep it, or nodata. The value
+    nodata needs the method "illumination"."""
     least_confidence: Share = 0.8
-    """Least estimated chance, 0.5..1, that a label is right."""
+    """Least estimated probability, 0.5..1, that a label is correct."""
     raster: str | None = None
-    """Labels that you have already, in the place of filter and thresholds: a raster beside each
-    scene, with the scene's name in its own, such as "{stem}_labels.tif". One band of class codes;
-    for masks (`classes.kind`) a band each, 0 or 1. Its nodata value, or that of the classes, means
-    unknown. Default: none."""
+    """Your own labels instead of filter and thresholds: file name of a raster beside each scene,
+    with the scene's name in it, such as "{stem}_labels.tif". The raster has one band of class
+    codes; for masks (`classes.kind`), one band of 0 and 1 per mask. The nodata value of the raster
+    or of the classes means unknown. Default: none."""
 
     soft: bool = False
-    """The raster has a band of floats for each class, with the share of the class in a pixel, or
-    the chance that it has it, 0..1; those of classes that exclude each other add up to 1."""
+    """Whether the raster has a float band for each class: the share of the class in a pixel, or
+    its probability, 0..1. The shares of exclusive classes add up to 1."""
 
     @model_validator(mode="after")
     def _labels_are_made_once(self) -> LabelOptions:
@@ -83,8 +86,8 @@ class LabelOptions(Options):
         ):  # fmt: skip
             if getattr(self, key) != instead:
                 raise RecipeError(
-                    f"The recipe key 'label.{key}' is '{getattr(self, key)}', which a filter would"
-                    " have to find, and with 'label.raster' none runs; set"
+                    f"The recipe key 'label.{key}' is '{getattr(self, key)}', which needs a filter,"
+                    " but no filter runs with 'label.raster'; set"
                     f" 'label.{key}' to {instead}, or leave 'label.raster' out."
                 )
         return self
@@ -105,12 +108,12 @@ class LabelOptions(Options):
 
     @property
     def source(self) -> str:
-        """Where labels come from, as it stands beside each tile."""
+        """Where labels come from, as written beside each tile."""
         if self.raster is not None:
             return f"raster/{self.raster}"
         return f"{self.method}/{self.scope}/{self.profile_name}"
 
     @property
     def profile_name(self) -> str:
-        """Name of the colour thresholds, however they are given."""
+        """Name of the colour thresholds, also of your own set."""
         return self.profile if isinstance(self.profile, str) else self.profile.name

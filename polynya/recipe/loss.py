@@ -1,4 +1,4 @@
-"""Key `training.loss` of the recipe: what is made as small as possible."""
+"""Key `training.loss` of the recipe: the function that training minimises."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ Smoothing = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
 class _LossOptions(Options):
-    """What every loss says."""
+    """Properties of every loss."""
 
     name: str
 
     @property
     def adds_up(self) -> bool:
-        """Whether gradients of several batches can be added up before ranks exchange anything."""
+        """Whether gradients of several batches can be added before ranks exchange them."""
         return True
 
     @property
     def suits_masks(self) -> bool:
-        """Whether classes may be masks that overlap, and not exclude each other."""
+        """Whether the loss works with masks, which may overlap, instead of exclusive classes."""
         return True
 
     @property
     def takes_soft_labels(self) -> bool:
-        """Whether it is least where the probabilities are the shares of soft labels."""
+        """Whether the minimum is where the probabilities equal the shares of soft labels."""
         return False
 
 
@@ -41,56 +41,56 @@ class CrossEntropyOptions(_LossOptions):
 
     @property
     def suits_masks(self) -> bool:
-        """Of the probabilities of a pixel it sees the one of its class."""
+        """False: it uses only the probability of the pixel's class."""
         return False
 
     @property
     def takes_soft_labels(self) -> bool:
-        """It does."""
+        """True: cross-entropy has this minimum."""
         return True
 
 
 class BinaryCrossEntropyOptions(_LossOptions):
-    """Cross-entropy of each class as a mask of its own, mean over pixels and classes."""
+    """Cross-entropy of each class as a separate mask, mean over pixels and classes."""
 
     name: Literal["binary_crossentropy"] = "binary_crossentropy"
     label_smoothing: Smoothing = 0.0
-    """Share of a mask that is replaced by one half."""
+    """Share of a mask's value that is replaced by one half."""
 
     @property
     def takes_soft_labels(self) -> bool:
-        """It does."""
+        """True: binary cross-entropy has this minimum."""
         return True
 
 
 class FocalOptions(_LossOptions):
-    """Cross-entropy in which pixels that are right already count less (T.-Y. Lin et al., 2017)."""
+    """Cross-entropy with less weight on already correct pixels (T.-Y. Lin et al., 2017)."""
 
     name: Literal["focal"] = "focal"
     gamma: Annotated[float, Field(ge=1.0, le=10.0)] = 2.0
-    """Exponent of one minus the probability of the label, the factor on its cross-entropy."""
+    """Exponent in the weight (1 - probability of the label) ** gamma of the cross-entropy."""
     binary: bool = False
-    """Each class as a mask of its own."""
+    """Treat each class as a separate mask."""
 
     @property
     def suits_masks(self) -> bool:
-        """If it is told that there are some."""
+        """Whether `binary` is set."""
         return self.binary
 
 
 class _OverlapOptions(_LossOptions):
-    """What Dice and Jaccard have in common."""
+    """Common keys of Dice and Jaccard."""
 
     smoothing: Annotated[float, Field(ge=0.0, le=1e6)] = 1e-5
-    """Pixels that numerator and denominator have beside those that are counted."""
+    """Number of pixels added to numerator and denominator, so that neither is zero."""
     per_image: bool = False
-    """Sums of each tile and the mean over tiles; false: sums of all tiles of a step."""
+    """true: sums over each tile, then the mean over tiles. false: sums over all tiles of a step."""
     classes: Literal["all", "present"] = "all"
-    """The mean is over all classes, or those that the labels of a step (or tile) have."""
+    """all: mean over all classes. present: mean over classes in the labels of a step (or tile)."""
 
     @property
     def adds_up(self) -> bool:
-        """Of one step only the sums do; the mean over tiles does."""
+        """Whether the loss is a mean over tiles; with sums over a step, gradients don't add up."""
         return self.per_image
 
 
@@ -110,11 +110,11 @@ _AnyLoss = (
     CrossEntropyOptions | BinaryCrossEntropyOptions | FocalOptions | DiceOptions | JaccardOptions
 )
 SingleLoss = Annotated[_AnyLoss, Tagged("name")]
-"""One of the losses, by the key `name`."""
+"""One of the losses, chosen by the key `name`."""
 
 
 class LossTerm(Options):
-    """A part of a sum of losses."""
+    """One term of a sum of losses."""
 
     loss: SingleLoss
     weight: Annotated[float, Field(gt=0.0, le=1e6)] = 1.0
@@ -129,21 +129,21 @@ class SumOptions(_LossOptions):
 
     @property
     def adds_up(self) -> bool:
-        """If all do in the same way: none or all of them per tile."""
+        """Whether all terms add up, and either all or none of them are means over tiles."""
         losses = [term.loss for term in self.terms]
         per_image = {getattr(loss, "per_image", False) for loss in losses}
         return len(per_image) == 1 and all(loss.adds_up for loss in losses)
 
     @property
     def suits_masks(self) -> bool:
-        """If all do."""
+        """Whether all terms suit masks."""
         return all(term.loss.suits_masks for term in self.terms)
 
     @property
     def takes_soft_labels(self) -> bool:
-        """If all do."""
+        """Whether all terms take soft labels."""
         return all(term.loss.takes_soft_labels for term in self.terms)
 
 
 LossOptions = Annotated[_AnyLoss | SumOptions, Tagged("name")]
-"""One of the losses or a sum of some."""
+"""One of the losses, or a weighted sum of several."""

@@ -1,4 +1,4 @@
-"""What is wrong with a recipe's values, with keys as they stand in the file."""
+"""Error messages for wrong values in a recipe, with keys as written in the file."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from polynya.recipe.base import tag_of
 
 _LONGEST_VALUE = 80
 _TAGS = ("source", "name")
-"""Keys that say which of several options a section has (`Tagged`)."""
+"""Keys that choose one of several option classes (`Tagged`)."""
 
 
 def describe_errors(error: ValidationError, content: object, model: type[BaseModel]) -> str:
-    """The first error of a validation, to follow 'The recipe X'.
+    """Describe the first error of a validation, as the end of a sentence 'The recipe X ...'.
 
     Args:
-        error: What pydantic found.
-        content: What was validated.
-        model: For what.
+        error: Error of pydantic.
+        content: The validated content.
+        model: The class that the content was validated for.
 
     Returns:
-        Half a sentence that names the key.
+        The end of the sentence, with the name of the key.
     """
-    # A misspelt key lacks under its own name too.
+    # A misspelt key is also reported as missing, under its correct name.
     first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
     keys = _keys(first, content)
     key = _dotted(keys)
@@ -35,7 +35,7 @@ def describe_errors(error: ValidationError, content: object, model: type[BaseMod
         return f"has the unknown key '{key}'; known there: {known}"
     if first["type"] == "missing":
         return f"lacks the key '{key}'; add it"
-    # A key of several types has an error of each.
+    # A key with several possible types has one error for each type.
     told = [e["msg"] for e in error.errors() if _keys(e, content) == keys]
     message = " or ".join(dict.fromkeys(text.removeprefix("Value error, ") for text in told))
     value = repr(first["input"])
@@ -45,7 +45,7 @@ def describe_errors(error: ValidationError, content: object, model: type[BaseMod
 
 
 def _keys(error: Any, content: Any) -> list[int | str]:
-    """Keys and places in lists of an error, without what pydantic adds for types of unions."""
+    """Keys and list positions of an error, without the names that pydantic adds for unions."""
     keys: list[int | str] = []
     location = error["loc"]
     for number, part in enumerate(location):
@@ -64,11 +64,11 @@ def _dotted(keys: Sequence[int | str]) -> str:
 
 
 def _known_keys(keys: Sequence[int | str], content: Any, model: type[BaseModel]) -> list[str]:
-    """Keys of the section that some keys lead to."""
+    """Names of all keys in the section at the path `keys`."""
     members: list[type[BaseModel]] = [model]
     for key in keys:
         content = content[key]
-        if isinstance(key, int):  # An element of a sequence whose model is known already.
+        if isinstance(key, int):  # An element of a sequence; its model is already known.
             continue
         members = [
             inside
@@ -84,7 +84,7 @@ def _known_keys(keys: Sequence[int | str], content: Any, model: type[BaseModel])
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    """The models that an annotation is or has inside: X, X | Y | None, tuple[X, ...]."""
+    """Models in an annotation, such as X, X | Y | None or tuple[X, ...]."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [model for part in get_args(annotation) for model in _models_in(part)]

@@ -1,4 +1,4 @@
-"""Section `model` of the recipe: the families of models, one class each."""
+"""Section `model` of the recipe: the families of models, with one class per family."""
 
 from __future__ import annotations
 
@@ -10,36 +10,37 @@ from polynya.recipe.base import Options, Tagged
 
 
 class UnetOptions(Options):
-    """U-Net: the paper's network, which the defaults are, and leaner ones of its kind."""
+    """U-Net: the paper's network (the defaults) and smaller variants."""
 
     name: Literal["unet"] = "unet"
-    """Family of models; each has keys of its own."""
+    """Family of models; each family has its own keys."""
     filters: Annotated[
         tuple[Annotated[int, Field(ge=1, le=16384)], ...], Field(min_length=2, max_length=12)
     ] = (16, 32, 64, 128, 256, 512)
-    """Filters per level, the bottleneck last."""
+    """Number of filters of each level, the bottleneck last."""
     dropout: tuple[Annotated[float, Field(ge=0.0, lt=1.0)], ...] = (0.1, 0.1, 0.2, 0.2, 0.2, 0.3)
-    """Dropout between the two convolutions of each level; as many as filters."""
+    """Dropout rate between the two convolutions of each level; as many values as filters."""
     stem: Literal[1, 2, 4] = 1
-    """Edge in pixels of the patches that become one cell of the first level; 1: none, as in the
-    paper. Greater is faster: most of the time goes into the levels of full resolution."""
+    """Edge of the patches that become one cell of the first level, in pixels. 1: no patches, as in
+    the paper. Larger patches are faster, because full resolution takes most of the time."""
     head_filters: Annotated[int, Field(ge=1, le=16384)] = 8
-    """Filters that bring a model with a stem back to full resolution."""
+    """Number of filters that bring a model with a stem back to full resolution."""
     normalisation: Literal["range", "published"] = "range"
-    """What the model does with pixel values first. range: 0..255 to 0..1. published: one grey band,
-    each column of a tile divided by its Euclidean norm, as the authors' code does; for comparison
-    only, since it leaves streaks and hides how bright a tile is."""
+    """First operation on pixel values. range: scale 0..255 to 0..1. published: convert to one grey
+    band and divide each column of a tile by its Euclidean norm, as the authors' code does. Use it
+    for comparison only, because it leaves streaks and removes the brightness of a tile."""
     brightness_filters: Annotated[int, Field(ge=0, le=4096)] = 0
-    """0: the model sees the bands, as in the paper. More: it sees brightness, the greatest band of
-    a pixel, through this many soft thresholds, and finds classes that thresholds define sooner."""
+    """Number of soft thresholds on the brightness (the greatest band) of a pixel. 0: the model sees
+    the bands, as in the paper. Greater: the model sees the brightness through these thresholds and
+    learns threshold-based classes sooner."""
     batch_norm: Literal["none", "local", "synchronised"] = "none"
-    """Batch normalisation after the convolutions of each level, as the paper's network has none.
-    local: over the batch of a rank. synchronised: over the batches of all ranks, so that results
-    don't depend on their number."""
+    """Batch normalisation after the convolutions of each level. none: as in the paper. local: over
+    the batch of each rank. synchronised: over the batches of all ranks, so that results don't
+    depend on the number of ranks."""
 
     @property
     def for_colors(self) -> dict[str, object]:
-        """Keys that are set and make sense for 8-bit colours only, and what else to set."""
+        """Used keys that work with 8-bit colours only, with the value to set instead."""
         return {
             **({"normalisation": "range"} if self.normalisation != "range" else {}),
             **({"brightness_filters": 0} if self.brightness_filters else {}),
@@ -47,7 +48,7 @@ class UnetOptions(Options):
 
     @property
     def multiple(self) -> int:
-        """Height and width of what the model sees are multiples of this, in pixels."""
+        """Number of pixels; height and width of the model's input must be multiples of it."""
         return self.stem * int(2 ** (len(self.filters) - 1))
 
     @model_validator(mode="after")
@@ -58,9 +59,9 @@ class UnetOptions(Options):
 
 
 ModelOptions = Annotated[UnetOptions, Tagged("name", default="unet")]
-"""One of the families, by the key `name`.
+"""One of the families, chosen by the key `name`.
 
-Another one is a class with `name`, `multiple`, `batch_norm` if it has such layers, and the
-arguments of its builder, joined here by `|`; the builder is the function of that name in the module
-of that name in `training/models/`.
+To add a family, join its class here with `|`. The class has `name`, `multiple`, the arguments of
+its builder, and `batch_norm` if it has batch normalisation. The builder is a function in a module
+of `training/models/`; both have the name of the family.
 """

@@ -1,4 +1,4 @@
-"""Keys `training.optimizer` and `training.schedule` of the recipe: how weights change."""
+"""Keys `training.optimizer` and `training.schedule` of the recipe: how training changes weights."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ Factor = Annotated[float, Field(gt=0.0, lt=1.0)]
 
 
 class _OptimizerOptions(Options):
-    """What every optimizer knows."""
+    """Keys of every optimizer."""
 
     name: str
     weight_decay: Annotated[float, Field(ge=0.0, le=10.0)] = 0.0
-    """How strongly weights are drawn to zero; of all weights, biases included."""
+    """How strongly all weights, biases included, are pulled towards zero."""
     decay: Literal["coupled", "decoupled"] = "coupled"
     """coupled: weight_decay x weight is added to the gradient after clipping, as PyTorch does.
-    decoupled: a step also takes learning rate x weight_decay x weight off a weight, whatever its
-    gradients were (I. Loshchilov and F. Hutter, "Decoupled weight decay regularization", 2019)."""
+    decoupled: a step also subtracts learning rate x weight_decay x weight from a weight,
+    independent of the gradient (I. Loshchilov and F. Hutter, "Decoupled weight decay
+    regularization", 2019)."""
 
 
 class AdamOptions(_OptimizerOptions):
@@ -34,7 +35,7 @@ class AdamOptions(_OptimizerOptions):
     beta_2: Momentum = 0.999
     """Share of the mean squared gradient that a step keeps."""
     epsilon: Tiny = 1e-7
-    """Added to the root of the mean squared gradient."""
+    """Number added to the square root of the mean squared gradient."""
 
 
 class AdamWOptions(AdamOptions):
@@ -42,9 +43,9 @@ class AdamWOptions(AdamOptions):
 
     name: Literal["adamw"] = "adamw"  # type: ignore[assignment]
     weight_decay: Annotated[float, Field(ge=0.0, le=10.0)] = 0.01
-    """How strongly weights are drawn to zero; of all weights, biases included."""
+    """How strongly all weights, biases included, are pulled towards zero."""
     decay: Literal["decoupled"] = "decoupled"
-    """A step takes learning rate x weight_decay x weight off a weight."""
+    """A step subtracts learning rate x weight_decay x weight from a weight."""
 
 
 class NadamOptions(AdamOptions):
@@ -58,9 +59,9 @@ class SgdOptions(_OptimizerOptions):
 
     name: Literal["sgd"] = "sgd"
     momentum: Momentum = 0.9
-    """Share of the last change that a step makes again."""
+    """Share of the last change that a step repeats."""
     nesterov: bool = False
-    """Take the gradient where momentum leads."""
+    """Nesterov's momentum: compute the gradient at the position after the momentum step."""
 
 
 class RmspropOptions(_OptimizerOptions):
@@ -70,54 +71,55 @@ class RmspropOptions(_OptimizerOptions):
     rho: Momentum = 0.9
     """Share of the mean squared gradient that a step keeps."""
     momentum: Momentum = 0.0
-    """Share of the last change that a step makes again."""
+    """Share of the last change that a step repeats."""
     epsilon: Tiny = 1e-7
-    """Added to the mean squared gradient."""
+    """Number added to the mean squared gradient."""
 
 
 OptimizerOptions = Annotated[
     AdamOptions | AdamWOptions | NadamOptions | SgdOptions | RmspropOptions,
     Tagged("name", default="adam"),
 ]
-"""One of the optimizers, by the key `name`."""
+"""One of the optimizers, chosen by the key `name`."""
 
 
 class ConstantOptions(Options):
-    """The same learning rate after the warm-up."""
+    """A constant learning rate after the warm-up."""
 
     name: Literal["constant"] = "constant"
 
 
 class CosineOptions(Options):
-    """A half cosine that falls to zero at the end."""
+    """A learning rate that falls to zero along a half cosine."""
 
     name: Literal["cosine"] = "cosine"
 
 
 class PlateauOptions(Options):
-    """A smaller learning rate whenever the score stays where it is."""
+    """A smaller learning rate whenever the score no longer improves."""
 
     name: Literal["plateau"] = "plateau"
     epochs: Positive | None = None
-    """Epochs without a better score; null: `training.plateau_epochs`."""
+    """Epochs without a better score before a drop; null: `training.plateau_epochs`."""
     factor: Factor | None = None
-    """Of each drop; null: `training.plateau_factor`."""
+    """Factor of each drop; null: `training.plateau_factor`."""
 
 
 class StepwiseOptions(Options):
-    """A smaller learning rate after every so many epochs."""
+    """A smaller learning rate after a fixed number of epochs."""
 
     name: Literal["step"] = "step"
     epochs: Positive = 10
-    """Epochs between drops, the warm-up counted."""
+    """Epochs between drops, including the warm-up."""
     factor: Factor = 0.1
-    """Of each drop."""
+    """Factor of each drop."""
 
 
 class OneCycleOptions(Options):
-    """Up by a half cosine to `learning_rate` and down by another; `warmup_epochs` has no effect.
+    """Rise to `learning_rate` and fall along half cosines; `warmup_epochs` has no effect.
 
-    After L. Smith and N. Topin, "Super-convergence", 2018; shape and defaults are PyTorch's.
+    Source: L. Smith and N. Topin, "Super-convergence", 2018. Shape and defaults are the same as in
+    PyTorch.
     """
 
     name: Literal["one_cycle"] = "one_cycle"
@@ -126,11 +128,11 @@ class OneCycleOptions(Options):
     end: Share = 4e-6
     """Learning rate of the last step as a share of the greatest."""
     rise: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.3
-    """Share of the steps in which it rises."""
+    """Share of the steps in which the learning rate rises."""
 
 
 ScheduleOptions = Annotated[
     ConstantOptions | CosineOptions | PlateauOptions | StepwiseOptions | OneCycleOptions,
     Tagged("name"),
 ]
-"""One of the schedules, by the key `name`."""
+"""One of the schedules, chosen by the key `name`."""

@@ -1,4 +1,4 @@
-"""What a command says in place of keys of a recipe, for one run."""
+"""Options of a command that replace keys of a recipe for one run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from polynya.recipe.base import Options
 from polynya.recipe.recipe import Recipe
 
 Overrides = Mapping[str, object]
-"""Values by key, such as {"inference.overlap": 0.25}; None where an option wasn't given."""
+"""Values by key, such as {"inference.overlap": 0.25}; None if an option wasn't given."""
 
 _Section = TypeVar("_Section", bound=Options)
 
@@ -17,15 +17,15 @@ _Section = TypeVar("_Section", bound=Options)
 def resolve(recipe: Recipe, overrides: Overrides) -> Recipe:
     """Put the options of a command into the recipe, so that all code finds them in one place.
 
-    So a run says the same of itself, in its provenance and digests, whether a value was in the
-    recipe or on the command line.
+    So provenance and digests of a run are the same, whether a value comes from the recipe or from
+    the command line.
 
     Args:
-        recipe: What holds where a command says nothing.
-        overrides: Values that have been checked, by dotted key of the recipe.
+        recipe: Gives the values that the command doesn't set.
+        overrides: Checked values by dotted key of the recipe.
 
     Returns:
-        The recipe itself where nothing was given.
+        The changed recipe, or `recipe` itself if no option was given.
 
     Raises:
         ValueError: There is no such key.

@@ -1,7 +1,7 @@
-"""The recipe: one YAML file that says everything a run depends on.
+"""The recipe: one YAML file with everything that a run depends on.
 
-Unknown keys are errors, so that a misspelt key can't silently become a default. The digest of the
-complete recipe (defaults filled in) goes into every product.
+Unknown keys are errors, so that a misspelt key can't silently become a default. Every product
+contains the digest of the complete recipe (with defaults filled in).
 """
 
 from __future__ import annotations
@@ -37,25 +37,25 @@ _SHIPPED = files("polynya") / "recipes"
 _NAME = re.compile(r"[\w-]+")
 
 _UNSEEN = {"references"}
-"""Keys of a scene that say what may be read, not what becomes of it: no part of any digest."""
+"""Keys of `scene` that only allow reading and never change a result; no digest includes them."""
 
 _LATER = (
     ("training", ("loss", "optimizer")),
     ("model", ("batch_norm",)),
     ("label", ("raster", "soft")),
 )
-"""Keys that came later. As long as they aren't used, digests of older recipes stay as they were."""
+"""Keys of later versions; digests include them only if used, so that old digests stay valid."""
 
 
 def _unused(options: Options, keys: tuple[str, ...]) -> set[str]:
-    """Those of some keys that have their default value."""
+    """Keys, out of `keys`, that have their default value."""
     fields = type(options).model_fields
     used = {key for key in keys if key in fields and getattr(options, key) != fields[key].default}
     return set(keys) - used
 
 
 class Recipe(Options):
-    """Everything a run depends on, except the scenes themselves."""
+    """Everything that a run depends on, except the scenes."""
 
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     classes: ClassScheme = SEA_ICE
@@ -68,8 +68,8 @@ class Recipe(Options):
     training: TrainingOptions = TrainingOptions()
     inference: InferenceOptions = InferenceOptions()
     acquire: AcquireOptions | None = None
-    """Where `polynya scenes` gets scenes from; no part of any digest, as nothing that is made from
-    a scene depends on how it came."""
+    """Where `polynya scenes` gets scenes from. No digest includes it, because results don't depend
+    on the way that a scene was fetched."""
 
     @model_validator(mode="after")
     def _one_weight_per_class(self) -> Recipe:
@@ -84,7 +84,7 @@ class Recipe(Options):
     @model_validator(mode="before")
     @classmethod
     def _masks_have_a_loss_of_their_own(cls, content: Any) -> Any:
-        """Fill in the default loss of masks, where the recipe names none."""
+        """Fill in the default loss of masks, if the recipe names no loss."""
         classes = content.get("classes") if isinstance(content, dict) else None
         kind = classes.get("kind") if isinstance(classes, dict) else getattr(classes, "kind", None)
         training = content.get("training", {}) if kind == "masks" else None
@@ -108,9 +108,9 @@ class Recipe(Options):
     def _soft_labels_have_a_loss_that_takes_them(self) -> Recipe:
         if self.label.soft and not self.training.loss.takes_soft_labels:
             raise RecipeError(
-                f"The recipe key 'training.loss' is '{self.training.loss.name}', which isn't least"
-                " where probabilities are those of soft labels ('label.soft'); set 'training.loss'"
-                " to crossentropy, or for masks binary_crossentropy, or leave 'label.soft' out."
+                f"The recipe key 'training.loss' is '{self.training.loss.name}', which does not"
+                " lead to the shares of soft labels ('label.soft'); set 'training.loss' to"
+                " crossentropy, or for masks binary_crossentropy, or leave 'label.soft' out."
             )
         return self
 
@@ -183,18 +183,18 @@ class Recipe(Options):
 
     @property
     def companions(self) -> tuple[str, ...]:
-        """Names of the files beside a scene that go with it, which has its name in theirs."""
+        """Name patterns, with {stem} for the scene's name, of files that belong to a scene."""
         layers = self.scene.layers
         named = (self.label.raster, self.scene.land, layers and layers.clouds)
         return tuple(name for name in named if isinstance(name, str) and STEM in name)
 
     def labels_digest(self) -> str:
-        """Digest of what shards depend on; training and prediction options don't change labels."""
+        """Digest of everything that shards depend on: no options of training and prediction."""
         return self._labels_digest
 
     @property
     def shown_classes(self) -> ClassScheme:
-        """The classes in the colours of maps and pictures.
+        """The classes with the colours of maps and pictures.
 
         Raises:
             RecipeError: The palette has too few colours.
@@ -203,14 +203,15 @@ class Recipe(Options):
 
     @cached_property
     def _labels_digest(self) -> str:
-        # Every tile has it, and finding it takes as long as labelling one.
+        # Cached: every tile has it, and computing it takes as long as labelling a tile.
         return self.digest("classes", "scene", "tiles", "label")
 
     def digest(self, *sections: str) -> str:
         """SHA-256 (first 16 hex digits) of the recipe with all defaults filled in.
 
         Args:
-            *sections: Only these sections, for example those that shards depend on; default all.
+            *sections: Sections to include, for example the sections that change shards; default:
+                all.
         """
         later = {"land", "land_values"} if self.scene.land is None else set()
         later |= {"inputs"} if self.scene.inputs is None else set()
@@ -242,7 +243,7 @@ def load_recipe(path: str | Path | None) -> Recipe:
     """Read a recipe.
 
     Args:
-        path: YAML file, or the name of a recipe that ships; None gives the defaults.
+        path: YAML file, or the name of a recipe that comes with Polynya; None: all defaults.
 
     Raises:
         RecipeError: The file is missing, is no YAML mapping, or has an unknown key or wrong value.
@@ -251,12 +252,12 @@ def load_recipe(path: str | Path | None) -> Recipe:
 
 
 def shipped_recipes() -> tuple[str, ...]:
-    """Names of the recipes that ship, each of which stands for its file."""
+    """Names of the recipes that come with Polynya; a command accepts a name instead of a file."""
     return tuple(sorted(file.name.removesuffix(".yaml") for file in _SHIPPED.iterdir()))
 
 
 def _read(path: str | Path) -> dict[str, Any]:
-    # What could be a name is a file where there is one, so no file of a user's is ever hidden.
+    # A file has precedence over a recipe with the same name, so a user's file is never ignored.
     if not _NAME.fullmatch(str(path)) or os.path.isfile(path):
         return read_yaml(path)
     if str(path) not in shipped_recipes():
@@ -269,10 +270,10 @@ def _read(path: str | Path) -> dict[str, Any]:
 
 
 def parse_recipe(content: dict[str, Any], source: str) -> Recipe:
-    """Check a mapping and make a recipe of it; `source` names it in errors (RecipeError)."""
+    """Check a mapping and make a recipe of it; errors (RecipeError) name the recipe `source`."""
     try:
         return Recipe.model_validate(content)
-    except RecipeError as error:  # Of a profile, which knows its own sentence.
+    except RecipeError as error:  # A check raised it with a complete sentence.
         message = str(error)
         raise RecipeError(
             f"The recipe {source} can't be used: {message[0].lower()}{message[1:]}"

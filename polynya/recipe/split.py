@@ -1,4 +1,4 @@
-"""Section `split` of the recipe: which scenes validate a model."""
+"""Section `split` of the recipe: the scenes that validate a model."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from polynya.recipe.base import Options, Share
 
 
 class SplitOptions(Options):
-    """Which scenes validate a model: whole scenes, as tiles of one scene resemble each other."""
+    """Scenes that validate a model: whole scenes, because tiles of one scene are similar."""
 
     validation: Share = 0.2
-    """Share of the scenes (or groups)."""
+    """Share of the scenes (or groups of scenes) that validate."""
     group: str | None = None
-    """Regular expression on the scene id; scenes with the same first group stay together."""
+    """Regular expression on the scene id; scenes with the same text in the expression's first
+    (group) stay together. Default: each scene for itself."""
 
     @field_validator("group")
     @classmethod

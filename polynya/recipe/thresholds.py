@@ -1,7 +1,7 @@
-"""Colour thresholds as a recipe gives them: ranges of hue, saturation and value for each class.
+"""Colour thresholds in a recipe: ranges of hue, saturation and value for each class.
 
-Colours are those of OpenCV's 8-bit HSV: hue 0..179 (degrees / 2), saturation and value 0..255. A
-profile is checked when it is made: every colour has one class, unless gaps are allowed.
+Colours are in OpenCV's 8-bit HSV: hue 0..179 (degrees / 2), saturation and value 0..255. A profile
+is checked when it is created: every colour must have one class, unless gaps are allowed.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ AXIS_SIZES = (180, 256, 256)
 _AXES = ("hue", "saturation", "value")
 
 Interval = tuple[int, int]
-"""First and last number of a range; both belong to it."""
+"""First and last number of a range; both belong to the range."""
 Box = tuple[Interval, Interval, Interval]
-"""Hues, saturations and values; none of them wraps."""
+"""Ranges of hue, saturation and value, without wrapping hue."""
 
 
 class ColorRange(BaseModel):
-    """Colours of one class. Both ends belong to it; what is left out spans everything."""
+    """A range of colours of one class, with both ends; a key that is left out has no limit."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     class_name: Annotated[str, Field(alias="class")]
     """Name of the class; in recipes the key is 'class'."""
     hue: tuple[Annotated[int, Field(ge=0, le=179)], Byte] = (0, 179)
-    """OpenCV's hue, 0..179. A first value above the last goes through red: [170, 10] is 170..179
-    and 0..10. A last value above 179, as in the paper, means 179."""
+    """OpenCV's hue, 0..179. If the first value is greater than the last, the range wraps at red:
+    [170, 10] means 170..179 and 0..10. A last value above 179, as in the paper, means 179."""
     saturation: tuple[Byte, Byte] = (0, 255)
     value: tuple[Byte, Byte] = (0, 255)
     """The greatest of red, green and blue."""
@@ -66,7 +66,7 @@ class ColorRange(BaseModel):
 
     @property
     def boxes(self) -> tuple[Box, ...]:
-        """The range without wrapping hue: one box, or two."""
+        """The range as one box, or as two boxes if its hue wraps."""
         low, high = self.hue
         hues = [(low, high)] if low <= high else [(0, high), (low, AXIS_SIZES[0] - 1)]
         return tuple((hue, self.saturation, self.value) for hue in hues)
@@ -76,18 +76,18 @@ class Profile(BaseModel):
     """Thresholds for one region and season.
 
     Raises:
-        RecipeError: Two classes hold the same colours, or no range holds some and gaps are not
-            allowed. All combinations of hue, saturation and value count.
+        RecipeError: Two classes contain the same colours, or some colours are in no range and gaps
+            are not allowed. The check covers all combinations of hue, saturation and value.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    """Goes into label sources and model cards."""
+    """Name of the profile, for label sources and model cards."""
     ranges: tuple[ColorRange, ...] = Field(min_length=1)
-    """In any order; a class may have several."""
+    """Ranges in any order; a class may have several."""
     allow_gaps: bool = False
-    """Colours that no range holds are nodata; otherwise they are an error."""
+    """true: colours in no range are nodata. false: such colours are an error."""
 
     @model_validator(mode="after")
     def _colors_have_one_class(self) -> Profile:
@@ -102,7 +102,7 @@ class Profile(BaseModel):
         return tuple(dict.fromkeys(range_.class_name for range_ in self.ranges))
 
     def check_classes(self, names: tuple[str, ...], scheme: str) -> None:
-        """Raise RecipeError if a range is of a class that is not among those of a scheme."""
+        """Raise RecipeError if the class of a range is not among the `names` of a class scheme."""
         for name in self.class_names:
             if name not in names:
                 raise RecipeError(
@@ -113,26 +113,29 @@ class Profile(BaseModel):
 
 @dataclass(frozen=True)
 class ColorGrid:
-    """All colours in as few cells as the ends of a profile's ranges make necessary.
+    """A division of all colours into cells, cut only at the ends of a profile's ranges.
 
-    All colours of a cell have the same class. Cell (i, j, k) has the hues with `cells[0] == i`, the
-    saturations with `cells[1] == j` and the values with `cells[2] == k`.
+    All colours of a cell have the same class. Cell (i, j, k) contains the hues with
+    `cells[0] == i`, the saturations with `cells[1] == j` and the values with `cells[2] == k`.
     """
 
     cells: tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]
     """Number of the cell of each hue (180,), saturation (256,) and value (256,), rising from 0."""
     owners: NDArray[np.int16]
-    """(hues, saturations, values), position in `Profile.class_names`; -1 where no range holds."""
+    """Position of each cell's class in `Profile.class_names`; -1 for cells in no range. The shape
+    is (hues, saturations, values)."""
 
 
 @lru_cache(maxsize=64)
 def color_grid(profile: Profile) -> ColorGrid:
     """Cut the colours at the ends of a profile's ranges (coordinate compression).
 
-    Two ranges of different classes must not overlap: then the cells don't depend on their order.
+    Ranges of different classes must not overlap; then the cells don't depend on the order of
+    ranges.
 
     Args:
-        profile: At most a few hundred ranges; the grid never has more cells than there are colours.
+        profile: A profile with at most a few hundred ranges. The grid never has more cells than
+            there are colours.
 
     Returns:
         The grid; its arrays are shared and can't be written.
@@ -183,7 +186,7 @@ def _check_gaps(profile: Profile) -> None:
     empty = grid.owners < 0
     if not empty.any():
         return
-    # No cell before the first empty one is empty, so the box can only grow upwards.
+    # No cell before the first empty cell is empty, so the box can only grow upwards.
     first = np.unravel_index(int(np.argmax(empty)), empty.shape)
     box = [(int(i), int(i)) for i in first]
     for axis in (2, 1, 0):
@@ -205,7 +208,7 @@ def _check_gaps(profile: Profile) -> None:
 
 
 def _neighbours(profile: Profile, grid: ColorGrid, box: list[Interval]) -> list[str]:
-    """Classes of the cells that touch a box of cells; hue goes round."""
+    """Classes of the cells that touch a box of cells; hue wraps around."""
     owners: set[int] = set()
     for axis, (low, high) in enumerate(box):
         sides = [low - 1, high + 1]

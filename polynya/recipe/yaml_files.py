@@ -1,7 +1,7 @@
-"""Reading and writing YAML files of users: what isn't plain, small and clear is one sentence.
+"""Reading and writing users' YAML files; unusual, large or ambiguous files are errors.
 
-The values are those of YAML 1.2 (its core schema): only true and false are truth values, so that
-`no` and `on` are texts, and 12:30 and 1_000 are no numbers.
+Values follow the core schema of YAML 1.2: only true and false are truth values, so `no` and `on`
+are texts, and 12:30 and 1_000 are no numbers.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from polynya.errors import RecipeError
 from polynya.names import printable
 
 _LONGEST = 256 * 1024
-"""Bytes of a file."""
+"""Greatest size of a file in bytes."""
 _DEEPEST = 32
-"""Brackets within brackets."""
+"""Greatest number of nested brackets or levels."""
 _MOST_VALUES = 100_000
-"""Values of a file after all its aliases."""
+"""Greatest number of values in a file, after aliases are replaced."""
 _MOST_DIGITS = 40
 _SHOWN = 60
 
 
 class _Loader(yaml.SafeLoader):
-    """Resolves plain values as YAML 1.2 does; what they mean is found by `_value` alone."""
+    """Finds the type of plain values by the rules of YAML 1.2; `_value` converts them."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - as PyYAML declares it
 
@@ -45,7 +45,7 @@ for _name, _pattern, _first in _RESOLVERS:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Puts in quotes what this module or a reader of YAML 1.1 would take for no text."""
+    """Puts texts in quotes if this module or a reader of YAML 1.1 would not read them as text."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 - as PyYAML declares it
         first: [
@@ -56,24 +56,24 @@ class _Dumper(yaml.SafeDumper):
     }
 
     def ignore_aliases(self, data: Any) -> bool:
-        """Write out each value: aliases are for programs."""
+        """Write each value in full, because aliases are hard to read."""
         return True
 
 
 class _ReadingError(Exception):
-    """What is wrong with a file, with the remedy, to follow 'The recipe X'."""
+    """The problem of a file and its remedy, as the end of a sentence 'The recipe X ...'."""
 
 
 def read_yaml(path: str | Path, what: str = "recipe") -> dict[str, Any]:
     """Read a YAML file that is a mapping.
 
     Args:
-        path: Of the file.
-        what: What it is, for errors.
+        path: Path of the file.
+        what: Kind of file, for error messages.
 
     Returns:
-        Its content: mappings, lists, texts, numbers, truth values and None only; {} for an empty
-        file.
+        Content of the file: only mappings, lists, texts, numbers, truth values and None; {} for an
+        empty file.
 
     Raises:
         RecipeError: The file is missing, too large, no text, no YAML, no mapping, or ambiguous (a
@@ -93,11 +93,11 @@ def read_yaml(path: str | Path, what: str = "recipe") -> dict[str, Any]:
 
 
 def write_yaml(content: Any, *, on_one_line: bool = False) -> str:
-    """YAML text of a content, which `read_yaml` takes for just that.
+    """Write YAML text that `read_yaml` reads back to the same content.
 
     Args:
         content: Mappings, lists, texts, numbers, truth values and None.
-        on_one_line: With brackets and without line breaks.
+        on_one_line: Use brackets and no line breaks.
     """
     layout: dict[str, Any] = {"default_flow_style": True, "width": math.inf} if on_one_line else {}
     text: str = yaml.dump(
@@ -107,7 +107,7 @@ def write_yaml(content: Any, *, on_one_line: bool = False) -> str:
 
 
 def parse_yaml(text: str) -> dict[str, Any]:
-    """Content of a YAML text, as `read_yaml`; `_ReadingError` says what is wrong with it."""
+    """Content of a YAML text, as in `read_yaml`; raises `_ReadingError`."""
     try:
         _check_events(text)
         node = _Loader(text).get_single_node()
@@ -148,7 +148,7 @@ def _what_yaml_says(error: yaml.YAMLError, text: str) -> str:
 
 
 def _check_events(text: str) -> None:
-    """Look at a text piece by piece, before anything is built of it."""
+    """Check nesting and number of documents before any value is created."""
     depth = documents = 0
     for event in yaml.parse(text, Loader=_Loader):
         if isinstance(event, yaml.CollectionStartEvent):
@@ -168,7 +168,7 @@ def _check_events(text: str) -> None:
 
 
 def _count(node: yaml.Node, known: dict[int, int], above: tuple[int, ...]) -> int:
-    """Number of values of a node with all its aliases."""
+    """Number of values in a node, after aliases are replaced."""
     if id(node) in above:
         raise _ReadingError(f"refers to itself at line {_line(node)}; write the values out")
     if id(node) not in known:
@@ -187,7 +187,7 @@ def _count(node: yaml.Node, known: dict[int, int], above: tuple[int, ...]) -> in
 
 
 def _value(node: yaml.Node) -> Any:
-    """What a node means."""
+    """Convert a node to its Python value."""
     kind = node.tag.removeprefix("tag:yaml.org,2002:")
     if isinstance(node, yaml.MappingNode) and kind == "map":
         return _mapping(node)
@@ -238,7 +238,7 @@ def _mapping(node: yaml.MappingNode) -> dict[str, Any]:
 
 
 def _number(kind: str, text: str, node: yaml.Node) -> int | float:
-    # Conversion of very long numbers takes very long.
+    # The conversion of very long numbers takes too long.
     if len(text) > _MOST_DIGITS:
         raise _ReadingError(f"has a number of {len(text)} digits at line {_line(node)}; shorten it")
     plain = text.lower()

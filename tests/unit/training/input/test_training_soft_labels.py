@@ -193,7 +193,7 @@ def test_soft_labels_train(tmp_path, kind, cache):
     ("sections", "problem"),
     [
         ({"label": {"soft": True}}, "thresholds give no shares"),
-        ({"training": {"loss": "dice"}}, "'training.loss' is 'dice', which isn't least"),
+        ({"training": {"loss": "dice"}}, "'training.loss' is 'dice', which does not"),
         (
             {"training": {"loss": {"name": "sum", "terms": [{"loss": "dice"}]}}},
             "set 'training.loss' to crossentropy",
