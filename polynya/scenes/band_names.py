@@ -1,9 +1,9 @@
 """Which band of a file a recipe means by a name such as 'nir', 'B08' or 'SR_B5'.
 
 Names are the common names of STAC's eo extension
-(https://github.com/stac-extensions/eo#common-band-names) or what the file itself calls its bands.
-Numbers of bands mean different light on different sensors, so they are read by the sensor that the
-file names; where it names none, a common name is found by words and wavelengths only.
+(https://github.com/stac-extensions/eo#common-band-names) or the file's own names of its bands.
+The meaning of a band number depends on the sensor that the file names. If the file names no sensor,
+a common name is found by words and wavelengths only.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _SENSORS = (
     (_LANDSAT_4, re.compile(r"landsat[ _-]?0?[457]|(?<![0-9a-z])l[et]0?[457]")),
     (_SENTINEL_2, re.compile(r"sentinel[ _-]?2|(?<![0-9a-z])s2[abc_-]")),
 )
-"""What bands of a sensor are called by number, and how files say that they are of it."""
+"""Common names of bands by number for each sensor, and how names of files mention the sensor."""
 
 COMMON_NAMES = frozenset(
     {*_SENTINEL_2.values(), *_LANDSAT_8.values(), *_LANDSAT_4.values(), "pan", "yellow", "rededge"}
@@ -47,21 +47,21 @@ _PHRASES = (
     (re.compile(r"\bswir ?1\b"), "swir16"),
     (re.compile(r"\bswir ?2\b"), "swir22"),
 )
-"""Other words that files and people use."""
+"""Other words for common names."""
 _LETTERS = {"r": "red", "g": "green", "b": "blue", "n": "nir"}
 _NO_LIGHT = {"edge", "infra", "infrared", "deep", "index", "mask", "ratio"}
-"""Words by which a name is not of the colour that stands beside them."""
+"""Words that change the meaning of a colour in a name, such as "red edge"."""
 
 _NANOMETRES = {
     "coastal": (400, 450), "blue": (450, 530), "green": (510, 600), "yellow": (600, 620),
     "red": (620, 690), "rededge": (690, 790), "nir": (750, 1000), "swir16": (1550, 1750),
     "swir22": (2050, 2450),
 }  # fmt: skip
-"""Ranges of the eo extension, narrowed where two of them overlap."""
+"""Wavelengths of the eo extension; overlapping ranges are narrowed."""
 
 _NUMBER = re.compile(r"(?<![0-9a-z])(?:b|band)[ _-]?0?(\d{1,2}a?)(?![0-9a-z])")
 _PADDED = re.compile(r"(?<![0-9a-z])b0[1-9]|(?<![0-9a-z])b(?:8a|1[012])(?![0-9a-z])")
-"""Numbers as only Sentinel-2 writes them."""
+"""Band numbers in a form that only Sentinel-2 uses."""
 
 
 def find_band(source: Any, uri: str, band: int | str, key: str) -> int:
@@ -69,9 +69,9 @@ def find_band(source: Any, uri: str, band: int | str, key: str) -> int:
 
     Args:
         source: The open raster.
-        uri: Its name.
+        uri: Name of the raster.
         band: Number, name in the file, common name, or number of the sensor such as 'B08'.
-        key: Key of the recipe that names it.
+        key: Key of the recipe that names the band.
 
     Raises:
         SceneError: There is no such band, or there are several.
@@ -110,7 +110,7 @@ def find_band(source: Any, uri: str, band: int | str, key: str) -> int:
 
 
 def common_name(source: Any, index: int, uri: str) -> str | None:
-    """Common name of a band, as far as the file says it."""
+    """Common name of a band; None if the file doesn't tell it."""
     return _common_names(source, names_of(source), uri)[index - 1]
 
 
@@ -120,7 +120,7 @@ def _common_names(source: Any, names: Sequence[str], uri: str) -> list[str | Non
 
 
 def _common_word(name: str) -> str | None:
-    """The common name that a name has in words, such as 'Red Edge 1' or 'Red (B04)'; else None."""
+    """Common name from words of a name, such as 'Red Edge 1' or 'Red (B04)'; None if unclear."""
     text = re.sub(r"[^0-9a-z]+", " ", name).strip()
     for phrase, word in _PHRASES:
         text = phrase.sub(word, text)
@@ -135,7 +135,7 @@ def _number(name: str) -> str | None:
 
 
 def _sensor(source: Any, names: Sequence[str], uri: str) -> dict[str, str] | None:
-    """Names by number of the sensor that the file is of; None where it doesn't say."""
+    """Common names by band number for the file's sensor; None if the file names no sensor."""
     platform = " ".join(
         text
         for key, text in source.tags().items()

@@ -1,9 +1,9 @@
-"""The bands of a scene that go into shards and into a model: names, type, scale, missing values.
+"""The bands of a scene that shards hold and a model sees: names, type, scale, missing values.
 
-A scene has two faces. Its colours, 8-bit red, green and blue, are what thresholds, filters and
-pictures work on (`polynya.scenes.reading`). A model sees these too, unless the recipe's key
-`scene.inputs` names bands: then shards keep those in the type of the file, with scale, offset and
-what is missing in each band, and a model sees their physical values (reflectance, mostly).
+Thresholds, filters and pictures use the colours of a scene: 8-bit red, green and blue
+(`polynya.scenes.reading`). A model also sees the colours, unless the recipe's key `scene.inputs`
+names bands. In this case, shards hold these bands in the data type of the file, with scale, offset
+and missing values of each band, and a model sees their physical values (mostly reflectance).
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ _KEY = "scene.inputs"
 
 @dataclass(frozen=True)
 class BandPixels:
-    """Numbers of some bands as they are in the file."""
+    """Digital numbers of some bands as in the file."""
 
     numbers: NDArray[Any]
-    """(H, W, B), in the type of the file; 0 where missing."""
+    """(H, W, B), in the data type of the file; 0 for missing values."""
     valid: NDArray[np.bool_]
-    """(H, W, B), False where a pixel has no value in a band."""
+    """(H, W, B), False for missing values."""
 
     @property
     def seen(self) -> NDArray[np.bool_]:
-        """(H, W), where a pixel has a value in any band, and so in maps a class."""
+        """(H, W), True for pixels with a value in any band; they get a class in maps."""
         return np.asarray(self.valid.any(axis=-1), np.bool_)
 
     def part(self, tile: Tile) -> BandPixels:
@@ -50,15 +50,15 @@ class BandPixels:
 
 
 def find_band_set(source: Any, uri: str, options: SceneOptions) -> BandSet | None:
-    """The bands that a recipe's key `scene.inputs` names; None if it names none.
+    """Find the bands that the recipe's key `scene.inputs` names; None if it names none.
 
     Args:
         source: The open raster.
-        uri: Its name.
-        options: Names, and scale and offset where they aren't the file's.
+        uri: Name of the raster.
+        options: Names of bands, and scale and offset if they replace the file's.
 
     Raises:
-        SceneError: A band is missing, occurs twice, or bands have types that don't go together.
+        SceneError: A band is missing, is named twice, or bands have unsuitable or different types.
     """
     if options.inputs is None:
         return None
@@ -107,15 +107,15 @@ def _name_of(source: Any, index: int, uri: str) -> str:
 
 
 def read_inputs(scene: Scene, tile: Tile | None = None) -> BandPixels:
-    """Read the bands of a scene that go into shards and models, as they are in the file.
+    """Read the bands of a scene for shards and models, as in the file.
 
-    A pixel is missing in a band where the band has its nodata value or is no finite number, and in
-    all bands where the file's mask or alpha or the map of land says so, or where all are 0 in a
-    file that says nothing of nodata (`scene.zero_is_nodata`).
+    A pixel is missing in one band if it has the band's nodata value or no finite number. It is
+    missing in all bands if the file's mask or alpha band or the map of land says so, or if all
+    bands are 0 in a file without any nodata information (`scene.zero_is_nodata`).
 
     Args:
         scene: From `open_scene`, with `scene.inputs`.
-        tile: Rectangle to read; default the whole scene.
+        tile: Rectangle to read; default: the whole scene.
 
     Raises:
         SceneError: The pixels can't be read.

@@ -1,9 +1,9 @@
 """Which bands of a file are red, green and blue.
 
-What the file says wins over what a format says by itself: GDAL calls the bands of each 3-band 8-bit
-TIFF red, green and blue. In this order: names of bands, their wavelengths, an order of colours that
-isn't the usual one, the usual one. Names and colours that contradict each other are an error, and
-so are names of bands that can't be understood.
+Information of the file itself has precedence over defaults of a format: GDAL calls the bands of
+each 3-band 8-bit TIFF red, green and blue. The order of precedence is: names of bands, their
+wavelengths, an unusual order of marked colours, the usual order. If names and marked colours
+contradict each other, or if names can't be understood, there is an error.
 """
 
 from __future__ import annotations
@@ -38,31 +38,31 @@ _GLUED = re.compile(
     r"(?P<product>)(?P<word>b)(?:(?P<zero>0)(?=[1-9])|(?=1[0-2]|8a))(?P<number>\d{1,2})(?P<narrow>a?)"
     r"(?![0-9])"
 )
-"""Numbers as only Sentinel-2 and HLS write them, within a word such as 20200605B04."""
+"""Numbers in a form that only Sentinel-2 and HLS use, within a word such as 20200605B04."""
 _MODIS_NAMES = re.compile(r"(?:sur_refl_b|nadir_reflectance_band)0?(\d)(?![0-9])")
 _OTHER_LIGHT = {
     "edge", "rededge", "infra", "infrared", "near", "nir", "swir", "coastal", "deep", "pan",
     "index", "mask", "ratio",
 }  # fmt: skip
 _INVISIBLE = {"rededge", "infra", "infrared", "nir", "swir", "coastal", "cirrus"}
-"""Words of light that is none of the three colours, whatever else a name says."""
+"""Words that mean none of the three colours, even beside other words."""
 _ONLY_LATER = {8.5, 9, 10, 11, 12}
-"""Numbers that Landsat 4, 5 and 7 don't have; 8.5 stands for 8A."""
+"""Band numbers that Landsat 4, 5 and 7 don't have; 8.5 means 8A."""
 _SENSORS = (
     (_THREE_TWO_ONE, re.compile(r"landsat[ _-]?0?[457]|(?<![0-9a-z])l[et]0?[457]")),
     (_FOUR_THREE_TWO,
      re.compile(r"landsat[ _-]?0?[89]|sentinel[ _-]?2|(?<![0-9a-z])(?:l[co]0?[89]|s2[abc_-])")),
     (_MODIS, re.compile(r"modis|(?<![0-9a-z])m[coy]d(?:09|43)")),
 )  # fmt: skip
-"""Who calls red, green and blue what, and how names of products and satellites say that it is they,
-in lower case."""
+"""Numbers of red, green and blue for each group of sensors, and a pattern for lower-case names of
+products and satellites of the group."""
 
 _WAVELENGTHS = {"red": (620.0, 665.0, 690.0), "green": (530.0, 560.0, 590.0),
                 "blue": (440.0, 485.0, 515.0)}  # fmt: skip
-"""Shortest, preferred and longest, nanometres."""
+"""Shortest, preferred and longest wavelength in nanometres."""
 
 _WORD_STARTS = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=\d)(?=[A-Z][a-z])")
-"""Where a word begins within a name such as medianB02 or BlueMedian."""
+"""Start of a word inside a name such as medianB02 or BlueMedian."""
 
 _NAME_TAGS = ("long_name", "standard_name", "band_name", "bandname", "name", "common_name")
 _WAVELENGTH_TAGS = ("central_wavelength_um", "central_wavelength_nm", "center_wavelength",
@@ -70,14 +70,14 @@ _WAVELENGTH_TAGS = ("central_wavelength_um", "central_wavelength_nm", "center_wa
 
 
 def find_colors(source: Any, uri: str) -> tuple[int, int, int]:
-    """1-based bands of red, green and blue.
+    """Find the 1-based bands of red, green and blue.
 
     Args:
         source: The open raster.
-        uri: Its name.
+        uri: Name of the raster.
 
     Raises:
-        SceneError: The file has too few bands, or what it says of them is ambiguous.
+        SceneError: The file has too few bands, or its information about bands is ambiguous.
     """
     if source.count < 3:
         raise SceneError(_too_few(source, uri))
@@ -124,13 +124,13 @@ def find_colors(source: Any, uri: str) -> tuple[int, int, int]:
 
 
 def _check_others(names: Sequence[str], missing: Sequence[str], some: bool, uri: str) -> None:
-    """Refuse bands in the usual places of colours whose names say that they are something else.
+    """Refuse a band at the usual position of a colour if its name means something else.
 
     Args:
-        names: Of all bands.
-        missing: Colours that no name says.
-        some: Whether there are names that say others.
-        uri: Whose they are.
+        names: Names of all bands.
+        missing: Colours that no name mentions.
+        some: Whether names mention other colours.
+        uri: Name of the raster.
     """
     for color in missing:
         name = names[COLORS.index(color)]
@@ -150,13 +150,13 @@ def _too_few(source: Any, uri: str) -> str:
         )
     return (
         f"{printable(uri)} has {bands} where red, green and blue are needed; stack the files of"
-        " red, green and blue, in this order, into one (gdalbuildvrt -separate), or say in the"
-        " recipe's key 'scene.bands' which bands pictures show in their place, such as [1, 1, 1]."
+        " red, green and blue, in this order, into one (gdalbuildvrt -separate), or name in the"
+        " recipe's key 'scene.bands' the bands that pictures show instead, such as [1, 1, 1]."
     )
 
 
 def _marked(source: Any, uri: str) -> tuple[int, int, int] | None:
-    """The bands that are marked by colour."""
+    """Bands that the file marks as red, green and blue; None if it doesn't mark all three."""
     colors = list(source.colorinterp)
     if not set(_INTERPRETATIONS) <= set(colors):
         return None
@@ -171,9 +171,9 @@ def _marked(source: Any, uri: str) -> tuple[int, int, int] | None:
 
 
 def names_of(source: Any) -> list[str]:
-    """What a file calls its bands, in lower case; empty where it doesn't say."""
+    """The file's names of its bands, in lower case; "" for a band without name."""
     tags = {key.lower(): text for key, text in source.tags().items()}
-    # A tuple written as text, as programs do that keep one attribute for all bands.
+    # Some programs write the names of all bands into one attribute, as a tuple in text form.
     listed = re.findall(r"[^,;()\[\]'\"]+", tags.get("long_name", ""))
     listed = [text.strip() for text in listed if text.strip()]
     names = []
@@ -190,10 +190,10 @@ def names_of(source: Any) -> list[str]:
 
 
 def _numbers(names: Sequence[str]) -> list[float]:
-    """Numbers in names such as B04, SR_B4, L2A_B04_10m or sur_refl_b01; NaN where there is none.
+    """Numbers in names such as B04, SR_B4, L2A_B04_10m or sur_refl_b01; NaN for a missing number.
 
     Returns:
-        One a band; none if names are no more than places in the file, such as 'Band 1'.
+        One number per band; [] if names only give the position in the file, such as 'Band 1'.
     """
     modis = [_MODIS_NAMES.search(name) for name in names]
     if any(modis):
@@ -206,14 +206,14 @@ def _numbers(names: Sequence[str]) -> list[float]:
         m and (m.group("product") or m.group("zero") or _sensors(name))
         for m, name in zip(found, names, strict=True)
     )
-    # 'band1' is the first band of anything.
+    # 'band1' may be the first band of any sensor.
     if not sure and all(m is None or m.group("word") == "band" for m in found):
         return []
     return numbers
 
 
 def _all_numbered(names: Sequence[str]) -> list[re.Match[str] | None]:
-    """The number in each name; numbers within words only if all names have one."""
+    """Number in each name; numbers within words count only if all names have one."""
     found = [_numbered(name) for name in names]
     if any(found):
         return found
@@ -222,25 +222,25 @@ def _all_numbered(names: Sequence[str]) -> list[re.Match[str] | None]:
 
 
 def _numbered(name: str) -> re.Match[str] | None:
-    """The number of a band in its name, whatever stands around it; none in what is made of two."""
+    """Number of a band in its name; None if the name contains two different numbers."""
     if _words(name) & set(COLORS):
-        return None  # 'B4 - Red' says more than its number.
+        return None  # The word in 'B4 - Red' is clearer than the number.
     found = list(_NUMBERED.finditer(re.split(r"[/\\]", name)[-1]))
     same = len({(m.group("number"), m.group("narrow")) for m in found}) == 1
     return found[-1] if same else None
 
 
 def _sensors(text: str) -> set[tuple[int, int, int]]:
-    """The numbers of red, green and blue of the sensors that a text names."""
+    """Numbers of red, green and blue for each group of sensors that a text names."""
     return {order for order, pattern in _SENSORS if pattern.search(text.lower())}
 
 
 def _by_number(names: Sequence[str], source: Any, uri: str) -> dict[str, int] | None:
-    """Colours by numbers in names.
+    """Find colours by numbers in names.
 
     Returns:
-        The bands of those that are there; none if names have numbers of no known meaning. None if
-        names have no numbers, or B1, B2, B3 alone, which may be the bands of anything.
+        Bands of the colours that are found; {} if the meaning of the numbers is unknown. None if
+        names have no numbers, or only B1, B2 and B3, which may be bands of any sensor.
     """
     numbers = _numbers(names)
     there = {number for number in numbers if not math.isnan(number)}
@@ -255,7 +255,7 @@ def _by_number(names: Sequence[str], source: Any, uri: str) -> dict[str, int] | 
 def _order(
     there: set[float], names: Sequence[str], source: Any, uri: str
 ) -> tuple[int, int, int] | None:
-    """Which numbers are red, green and blue: sensors differ."""
+    """Numbers of red, green and blue, which depend on the sensor; None if they are unknown."""
     if any(_MODIS_NAMES.search(name) for name in names):
         return _MODIS
     of_names = _sensors(" ".join(names))
@@ -282,7 +282,7 @@ def _order(
     if 4 not in there:
         return None
     raise SceneError(
-        f"{printable(uri)} has bands B1 to B4, of which red is B4 (Sentinel-2, Landsat 8 and 9) or"
+        f"{printable(uri)} has bands B1 to B4, and red may be B4 (Sentinel-2, Landsat 8 and 9) or"
         f" B3 (Landsat 4 to 7); {_REMEDY}"
     )
 
@@ -290,7 +290,7 @@ def _order(
 def _joined(
     by_number: dict[str, int], by_word: dict[str, int], names: Sequence[str], uri: str
 ) -> dict[str, int]:
-    """Colours by numbers of some bands and words of others."""
+    """Join colours found by number with colours found by word."""
     return by_number | {
         color: _only(sorted({index, by_number.get(color, index)}), color, names, uri)
         for color, index in by_word.items()
@@ -308,7 +308,7 @@ def _at(
 
 
 def _by_word(names: Sequence[str], uri: str) -> dict[str, int]:
-    """Colours by names such as red, Red (B04) or R."""
+    """Find colours by names such as red, Red (B04) or R."""
     letters = [re.split(r"[^0-9a-z]+", name)[-1] for name in names]
     if {"r", "g", "b"} <= set(letters):
         short = {"r": "red", "g": "green", "b": "blue"}
@@ -340,7 +340,7 @@ def _only(indexes: Sequence[int], color: str, names: Sequence[str], uri: str) ->
 
 
 def _by_wavelength(source: Any) -> dict[str, int]:
-    """Colours by the wavelengths in the metadata of bands; none unless all three are there."""
+    """Find colours by the wavelengths in the metadata of bands; {} unless all three are found."""
     lengths = [wavelength_of(source, index) for index in range(1, source.count + 1)]
     found = {}
     for color, (shortest, preferred, longest) in _WAVELENGTHS.items():
@@ -352,7 +352,7 @@ def _by_wavelength(source: Any) -> dict[str, int]:
 
 
 def wavelength_of(source: Any, index: int) -> float:
-    """Nanometres; NaN where the file doesn't say."""
+    """Wavelength of a band in nanometres; NaN if the file doesn't give it."""
     tags = {key.lower(): text for key, text in source.tags(index).items()}
     tags |= {key.lower(): text for key, text in source.tags(index, ns="IMAGERY").items()}
     for key in _WAVELENGTH_TAGS:
@@ -362,6 +362,6 @@ def wavelength_of(source: Any, index: int) -> float:
                 length = float(number.group(1))
             except ValueError:
                 continue
-            # Micrometres are small numbers whatever the tag's name says.
+            # Small numbers are micrometres, also if the tag's name says nanometres.
             return length * 1000 if length < 100 else length
     return math.nan

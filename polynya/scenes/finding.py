@@ -1,4 +1,4 @@
-"""Finding scenes: files, folders, globs and URIs, each place once."""
+"""Finding scenes from files, folders, globs and URIs, each scene once."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from polynya.storage.ownership import is_ours
 from polynya.storage.stores import encodable, is_listing, list_objects
 
 COMPANIONS = ("truth", "sky")
-"""Last parts of names of rasters that accompany scenes: SITE_truth.tif beside SITE_clear.tif."""
+"""Last parts of names of rasters that belong to scenes: SITE_truth.tif beside SITE_clear.tif."""
 
 _OF_PRODUCTS = ("polynya_version", "polynya:version", "model_digest")
-"""Tags of maps and other products."""
+"""Tags of maps and other products of Polynya."""
 _KINDS_OF_SCENES = {"scenes", "samples"}
 _OF_SCENES = "item_digest"
-"""Tag of scene files that `polynya scenes` wrote."""
+"""Tag of scene files that `polynya scenes` has written."""
 
 
 @dataclass(frozen=True)
@@ -33,29 +33,31 @@ class SceneRef:
     """Name and place of a scene that has not been opened yet."""
 
     id: str
-    """Unique within a batch; letters, digits, dot, dash and underscore only, a letter or digit
-    first."""
+    """Unique id within a batch; only letters, digits, dot, dash and underscore, with a letter or
+    digit first."""
     uri: str
-    """As the user spells it, where tables can hold that (`polynya.storage.stores.encodable`)."""
+    """Path or URI as the user wrote it, in a form that tables can hold
+    (`polynya.storage.stores.encodable`)."""
 
 
 def find_scenes(patterns: Sequence[str], companions: Sequence[str] = ()) -> list[SceneRef]:
     """Expand files, folders, glob patterns and URIs to scenes.
 
-    What leads nowhere stays in the list under its own name: it fails when it is opened, with the
-    reason, and doesn't keep the other scenes of the batch from being done.
+    A pattern that finds nothing stays in the list under its own name. It fails with the reason when
+    it is opened, and the other scenes of the batch are still done.
 
     Args:
-        patterns: Paths, folders, globs, or URIs GDAL knows; s3:// and gs:// URIs that end in / are
-            folders, and may be globs. A folder stands for every raster directly inside that isn't
-            hidden, is no product of Polynya, and does not accompany a scene as X_truth or X_sky do.
-        companions: Names of files beside scenes with "{stem}" for the scene's own
-            (`Recipe.companions`). What is such a file of another scene that is found is left out,
-            even if it is named, as a shell names all files of a glob.
+        patterns: Paths, folders, globs, or URIs that GDAL knows. An s3:// or gs:// URI is a folder
+            if it ends in /, and may be a glob. A folder means every raster directly inside it,
+            except hidden files, products of Polynya, and files such as X_truth and X_sky that
+            belong to a scene.
+        companions: Names of files beside scenes, with "{stem}" for the scene's name
+            (`Recipe.companions`). A companion of another found scene is left out, even if a pattern
+            names it, because a shell expands a glob to all files.
 
     Returns:
-        Scenes in order of their places, each place once however it is spelt, ids unique, also
-        where capitals don't count.
+        Scenes sorted by place, each place once, even if it is spelt in several ways. Ids are
+        unique, also on file systems that ignore upper and lower case.
 
     Raises:
         SceneError: A bucket can't be listed.
@@ -75,7 +77,7 @@ def find_scenes(patterns: Sequence[str], companions: Sequence[str] = ()) -> list
 
 
 def _leave_out_companions(uris: dict[str, str], companions: Sequence[str]) -> None:
-    """Take labels, maps of land and the like out of places and URIs; one line says how many."""
+    """Remove labels, maps of land and other companions from `uris`, and print their number."""
     beside_scenes = {
         place_of(path)
         for uri in uris.values()
@@ -105,7 +107,7 @@ def _expanded(pattern: str) -> list[str]:
 
 
 def _in_folder(folder: Path) -> list[str]:
-    """Scenes directly inside a folder; one line says what is left out."""
+    """Scenes directly inside a folder; prints a line about rasters that are left out."""
     try:
         names = sorted(os.listdir(folder))
     except OSError as error:
@@ -144,9 +146,9 @@ def _reason_to_leave_out(folder: Path, name: str, rasters: Sequence[str]) -> str
 
 
 def is_product(path: Path) -> bool:
-    """Whether a raster is a map, a picture or another product of Polynya's, and no scene.
+    """Whether a raster is a map, a picture or another product of Polynya, and not a scene.
 
-    A folder's ledger knows; a product that was copied elsewhere has tags that say it.
+    The ledger of the folder tells it; a product that was copied elsewhere is known by its tags.
     """
     kinds = folder_kinds(path.parent)
     if kinds and not kinds & _KINDS_OF_SCENES and is_ours(path):
@@ -155,5 +157,5 @@ def is_product(path: Path) -> bool:
         with opened_raster(str(path)) as source:
             tags = source.tags()
     except SceneError:
-        return False  # It fails as a scene, with the reason.
+        return False  # It will fail with the reason when it is opened as a scene.
     return _OF_SCENES not in tags and any(tag in tags for tag in _OF_PRODUCTS)

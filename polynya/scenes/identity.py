@@ -1,4 +1,4 @@
-"""What a scene is, whatever it is called: a digest of all the bytes that its pixels come from."""
+"""Identity of a scene, independent of its name: a digest of all bytes that its pixels come from."""
 
 from __future__ import annotations
 
@@ -30,18 +30,19 @@ _STORES = {"/vsis3/": "s3", "/vsigs/": "gs"}
 
 
 def scene_digest(scene: Scene) -> str:
-    """Digest of all that a scene's pixels, nodata and layers come from.
+    """Digest of all files that a scene's pixels, nodata and layers come from.
 
-    That is the bytes of its file, of what GDAL takes with it (masks, statistics, world files), of
-    the files that a virtual raster refers to, and of its layers' files. It doesn't depend on how a
-    scene is spelt, in which folder it lies or when it was written. Of a file in a store or on a
-    server it is what that says of it without sending it: its size, time of change and entity tag.
+    The digest covers the bytes of the scene's file, of files that GDAL reads with it (masks,
+    statistics, world files), of files that a virtual raster refers to, and of the layers' files. It
+    doesn't depend on the spelling of the path, the folder or the time of writing. For a file in a
+    store or on a server, the digest uses its size, time of change and entity tag, so the file is
+    not downloaded.
 
     Args:
         scene: From `polynya.scenes.reading.open_scene`.
 
     Returns:
-        SHA-256, the first 16 hex digits.
+        First 16 hex digits of the SHA-256.
 
     Raises:
         SceneError: A file can't be read.
@@ -61,13 +62,13 @@ def scene_digest(scene: Scene) -> str:
 
 
 def labelled_digest(scene: Scene) -> str:
-    """Digest of all that the shards of a scene come from: its own, and that of its labels.
+    """Digest of everything that the shards of a scene come from: the scene and its labels.
 
     Args:
-        scene: As for `scene_digest`, with `labels` if it has some.
+        scene: The scene, with `labels` if it has a raster of labels.
 
     Returns:
-        `scene_digest`, after which '+' and 16 hex digits follow for a raster of labels.
+        `scene_digest`; for a raster of labels, '+' and 16 hex digits follow.
 
     Raises:
         SceneError: A file can't be read.
@@ -79,16 +80,16 @@ def labelled_digest(scene: Scene) -> str:
 
 
 def without_labels(digest: str) -> str:
-    """The part of a `labelled_digest` that is `scene_digest`."""
+    """The `scene_digest` in a `labelled_digest`."""
     return digest.partition(_AND_LABELS)[0]
 
 
 def raster_digest(uri: str, references: Decision = "inside") -> str:
-    """Digest of a raster and of all files that belong to it, as `scene_digest`; 64 hex digits.
+    """Digest of a raster and all files that belong to it (see `scene_digest`); 64 hex digits.
 
     Args:
         uri: Path or URI that GDAL opens.
-        references: Where files may lie that it refers to.
+        references: Allowed places of the files that the raster refers to.
     """
     path = gdal_path(uri)
     try:
@@ -110,14 +111,14 @@ def _raster(path: str, uri: str, references: Decision, depth: int) -> str:
         main = _file(path)
     lines = [main]
     for companion in _companions(path, uri, references):
-        # The part of a sidecar's name that isn't the scene's: its name may change with the scene's.
+        # Use only the suffix of a companion's name, because the rest changes with the scene's name.
         suffix = companion.removeprefix(os.path.splitext(path)[0])
         lines.append(f"{suffix if suffix != companion else 'beside'} {_file(companion)}")
     return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()
 
 
 def _virtual(path: str, uri: str, references: Decision, depth: int) -> str:
-    """Digest of a virtual raster with the digests of its sources in place of their names."""
+    """Digest of a virtual raster's text, in which digests of the sources replace their names."""
     found = find_references(path)
     with ThreadPoolExecutor(_THREADS) as pool:
         digests = list(
@@ -144,7 +145,7 @@ def _escaped(text: str) -> str:
 
 
 def _companions(path: str, uri: str, references: Decision) -> Iterator[str]:
-    """Local files that GDAL takes with a raster, sorted: masks, statistics, world files."""
+    """Local files that GDAL reads with a raster (masks, statistics, world files), sorted."""
     if ending(path) == ".vrt":
         found = [path + suffix for suffix in (".msk", ".aux.xml")]
     else:
@@ -157,13 +158,13 @@ def _companions(path: str, uri: str, references: Decision) -> Iterator[str]:
 
 def _file(path: str) -> str:
     status = os.stat(path)
-    # Not when its content was changed: tools that copy and unpack set that back.
+    # Not the modification time: programs that copy or unpack files may set it to an old time.
     return _content(path, status.st_size, status.st_ctime_ns, status.st_ino)
 
 
 @lru_cache(maxsize=4096)
 def _content(path: str, size: int, changed: int, number: int) -> str:
-    """SHA-256 of a file, read once in a process for each of its states."""
+    """SHA-256 of a file; a process reads the file again only if it has changed."""
     digest = hashlib.sha256()
     buffer = memoryview(bytearray(min(_CHUNK, max(1, size))))
     with open(path, "rb", buffering=0) as file:
@@ -173,7 +174,7 @@ def _content(path: str, size: int, changed: int, number: int) -> str:
 
 
 def _elsewhere(path: str) -> str:
-    """What is known of a file that isn't on this machine's disks, without its pixels."""
+    """Digest of a file that is not on a local disk, without reading its pixels."""
     archive = _ARCHIVE.match(path)
     if archive:
         name = archive["braced"] or archive["plain"]
@@ -185,7 +186,7 @@ def _elsewhere(path: str) -> str:
 
 
 def _member(archive: str, member: str) -> str:
-    """Size and checksum of a file in a zip archive, as its directory says."""
+    """Digest of a file in a zip archive, from size and checksum in the archive's directory."""
     try:
         with zipfile.ZipFile(archive) as content:
             info = content.getinfo(member)
@@ -196,7 +197,7 @@ def _member(archive: str, member: str) -> str:
 
 
 def _vector_files(path: str) -> list[str]:
-    """Files of a vector data set: of a Shapefile several."""
+    """Files of a vector data set; a Shapefile has several."""
     stem, suffix = os.path.splitext(path)
     others = (".shx", ".prj") if suffix.lower() == ".shp" else ()
     found = [path, *(stem + other for other in others)]
@@ -223,5 +224,5 @@ def _said_by_server(path: str) -> str | None:
         return None
     said = {key.lower(): value for key, value in headers.items()}
     told = [said.get(key) for key in ("etag", "last-modified", "content-length")]
-    # A size alone doesn't change with the pixels.
+    # A size alone is not enough, because pixels can change without a change of size.
     return " ".join(map(str, told)) if told[0] or told[1] else None

@@ -1,9 +1,9 @@
 """Spectral indices by name, such as NDVI: formulas over named bands.
 
-The formulas are those of Awesome Spectral Indices (D. Montero et al., "A standardized catalogue of
+The formulas come from Awesome Spectral Indices (D. Montero et al., "A standardized catalogue of
 spectral indices to advance the use of remote sensing in Earth system research", Scientific Data
-10, 197, 2023), from its Python package spyndex. They are sums, products, quotients and powers, so
-the same formula is computed on NumPy arrays and, within a model, on tensors.
+10, 197, 2023), through its Python package spyndex. They are sums, products, quotients and powers,
+so the same formula works on NumPy arrays and, in a model, on tensors.
 """
 
 from __future__ import annotations
@@ -32,35 +32,35 @@ _KEY = "features.indices"
 
 @dataclass(frozen=True)
 class SpectralIndex:
-    """An index whose bands are known."""
+    """A spectral index with known bands."""
 
     name: str
     expression: str
-    """Over the keys of `bands` and `constants`."""
+    """Formula with the keys of `bands` and `constants` as symbols."""
     bands: dict[str, str]
-    """Symbol in the expression to name of the band."""
+    """Name of the band for each symbol of the formula."""
     constants: dict[str, float]
 
     def compute(self, values: Mapping[str, Any]) -> Any:
-        """The index of the values of bands.
+        """Compute the index from the values of bands.
 
         Args:
-            values: By name of the band: NumPy arrays, or tensors of any Keras back end.
+            values: NumPy arrays, or tensors of any Keras back end, by name of the band.
 
         Returns:
-            As the values are. What is divided by 0 is not finite.
+            Array or tensor of the same kind. Division by 0 gives a number that is not finite.
         """
         known = {symbol: values[band] for symbol, band in self.bands.items()}
         return _value(ast.parse(self.expression, mode="eval").body, {**self.constants, **known})
 
 
 def find_index(name: str, bands: Sequence[str]) -> SpectralIndex:
-    """An index over some bands.
+    """Find an index by name and match its symbols with bands.
 
     Args:
-        name: In Awesome Spectral Indices, such as 'NDVI'.
-        bands: Names of the bands that there are: common names such as 'nir', or those of Sentinel-2
-            such as 'B08'.
+        name: Name in Awesome Spectral Indices, such as 'NDVI'.
+        bands: Names of the available bands: common names such as 'nir', or Sentinel-2 names such
+            as 'B08'.
 
     Raises:
         RecipeError: There is no such index, or a band that it needs is missing.
@@ -95,7 +95,7 @@ def find_index(name: str, bands: Sequence[str]) -> SpectralIndex:
 
 
 def _by_symbol(spyndex: Any, bands: Sequence[str]) -> dict[str, str]:
-    """Spyndex' symbol of each band that it knows, to the band's name here."""
+    """Name of the available band for each spyndex symbol."""
     found: dict[str, str] = {}
     for symbol, band in spyndex.bands.items():
         product = getattr(getattr(band, "sentinel2a", None), "band", "")

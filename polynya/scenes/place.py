@@ -1,4 +1,4 @@
-"""Where a raster lies, as far as its file says so."""
+"""Georeference of a raster, as given by its file."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ Coefficients = tuple[float, float, float, float, float, float]
 
 @dataclass(frozen=True)
 class ControlPoints:
-    """What places a raster that has no geotransform. Small and picklable."""
+    """Georeference of a raster without geotransform. Small and picklable."""
 
     points: tuple[tuple[float, float, float, float, float], ...] = ()
     """Ground control points: column, row, x, y, z; (0, 0) is the upper left corner."""
     crs: str | None = None
-    """CRS of x and y, 'EPSG:n' or WKT; None if the file doesn't say it."""
+    """CRS of x and y, 'EPSG:n' or WKT; None if the file doesn't give it."""
     rpcs: tuple[tuple[str, str], ...] = ()
-    """Rational polynomial coefficients, GDAL's names and texts."""
+    """Rational polynomial coefficients as GDAL's names and texts."""
 
     def of_cells(self, rows: int, columns: int) -> ControlPoints:
-        """The same points on a raster whose cells are this many pixels; polynomials are dropped."""
+        """Points on a coarser raster, with cells of `rows` x `columns` pixels; without RPCs."""
         points = tuple((c / columns, r / rows, x, y, z) for c, r, x, y, z in self.points)
         return ControlPoints(points, self.crs)
 
@@ -32,21 +32,21 @@ class Place:
     """The georeference of a raster."""
 
     crs: str | None
-    """'EPSG:n' where there is a code, else WKT; None if the file has none."""
+    """'EPSG:n' if the CRS has a code, otherwise WKT; None if the file has no CRS."""
     transform: Coefficients | None
-    """None without a geotransform that can be used."""
+    """Geotransform; None if there is no usable one."""
     control: ControlPoints | None
-    """Only where there is no geotransform."""
+    """Control points, only for a file without geotransform."""
     problem: str
-    """What is missing for a place on the ground, and how to add it; empty if nothing is, or if the
-    file says nothing of a place at all."""
+    """What is missing for a place on the ground, and how to add it; "" if nothing is missing, or if
+    the file has no georeference at all."""
 
 
 def read_place(source: Any) -> Place:
-    """The georeference of an open raster.
+    """Read the georeference of an open raster.
 
-    A CRS alone is no place: GDAL then gives the identity, which would put pixels of one metre at
-    the origin of the CRS.
+    A CRS alone gives no place: GDAL then reports the identity as geotransform, which would put
+    pixels of one metre at the origin of the CRS.
 
     Args:
         source: A rasterio data set.

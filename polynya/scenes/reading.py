@@ -1,8 +1,8 @@
-"""Scenes: describe and read anything GDAL opens that has red, green and blue.
+"""Describe and read scenes: all files that GDAL can open and that have red, green and blue.
 
-A scene is described once (`open_scene`) and read by window (`read_scene`) as an 8-bit RGB image and
-a mask of valid pixels. Nodata is known per pixel from alpha, masks, nodata values and zeros
-(`polynya.scenes.validity`). What it holds beside its colours is read by `read_layers`
+`open_scene` describes a scene once. `read_scene` reads any rectangle of it as an 8-bit RGB image
+and a mask of valid pixels. Nodata pixels are found from alpha, masks, nodata values and zeros
+(`polynya.scenes.validity`). `read_layers` reads other layers of a scene
 (`polynya.scenes.beside.layers`).
 """
 
@@ -39,22 +39,22 @@ from polynya.scenes.validity import find_validity, read_valid
 from polynya.storage.stores import gdal_path
 
 _MOST_BEYOND = 0.5
-"""Share of numbers above what any stretch reaches; glints are few."""
+"""Greatest share of numbers above every possible stretch; real glints are fewer."""
 
 
 def open_scene(
     uri: str | Path, options: SceneOptions | None = None, name: str | None = None
 ) -> Scene:
-    """Describe a scene: size, georeference, where its colours are and how they are scaled.
+    """Describe a scene: size, georeference, bands of its colours and their scaling.
 
     Args:
         uri: Path or URI that GDAL opens.
-        options: Bands, scale and stretch of the recipe.
-        name: Id of the scene; default from the file name.
+        options: Section `scene` of the recipe, such as bands, scale and stretch.
+        name: Id of the scene; default: made from the file name.
 
     Raises:
-        SceneError: Missing, unreadable, too few bands, unknown bands, 64-bit numbers, or 16-bit
-            data of unknown scale.
+        SceneError: The file is missing or unreadable, has too few or unknown bands, 64-bit numbers,
+            or 16-bit numbers of unknown scale.
     """
     options, uri = options or SceneOptions(), os.fspath(uri)
     references = decide_references(gdal_path(uri), options.references)
@@ -98,10 +98,10 @@ def read_scene(
 
     Args:
         scene: From `open_scene`.
-        tile: Rectangle to read; default the whole scene.
+        tile: Rectangle to read; default: the whole scene.
 
     Returns:
-        uint8 (H, W, 3) RGB, 0 where nodata; bool (H, W), True where valid.
+        Image, uint8 (H, W, 3), RGB, 0 for nodata; mask, bool (H, W), True for valid pixels.
 
     Raises:
         SceneError: The pixels can't be read (truncated or damaged file).
@@ -109,9 +109,9 @@ def read_scene(
     window = tile_window(tile)
     with opened_raster(scene.uri, scene.references) as source:
         shape = (source.height, source.width) if tile is None else (tile.height, tile.width)
-        # What a library doesn't fill must not be what lay in memory before.
+        # Zeros, because pixels that GDAL doesn't fill must not contain old memory.
         numbers = np.zeros((*shape, len(scene.band_indexes)), scene.dtype)
-        # GDAL writes each band to its place in the pixels, which spares a copy.
+        # GDAL writes each band directly into the (H, W, bands) array, which saves a copy.
         source.read(list(scene.band_indexes), window=window, out=np.moveaxis(numbers, -1, 0))
         validity = find_validity(source, scene.band_indexes)
         if scene.zero_is_nodata:
@@ -128,7 +128,7 @@ def read_scene(
 
 
 def _stretched(numbers: NDArray[Any], scene: Scene) -> NDArray[np.uint8]:
-    """8-bit colours of numbers; those of pixels without data mean nothing."""
+    """8-bit colours of digital numbers; values of pixels without data are undefined."""
     if numbers.dtype == np.uint8:
         return numbers
     if numbers.dtype == np.float32:
@@ -139,7 +139,7 @@ def _stretched(numbers: NDArray[Any], scene: Scene) -> NDArray[np.uint8]:
 
 
 def _check_reflectance(numbers: NDArray[np.float32], scene: Scene) -> None:
-    """Refuse floats that are digital numbers: nearly all of them would become white."""
+    """Refuse floats that are not reflectances, because nearly all of them would become white."""
     beyond = numbers * scene.scale + scene.offset > FARTHEST_STRETCH
     if beyond.mean() > _MOST_BEYOND:
         raise SceneError(
@@ -155,7 +155,7 @@ def _find_bands(source: Any, uri: str, options: SceneOptions) -> tuple[int, ...]
 
 
 def _find_dtype(source: Any, uri: str, indexes: tuple[int, ...]) -> str:
-    """Type of the colours' numbers."""
+    """Data type of the colours."""
     dtypes = [str(source.dtypes[index - 1]) for index in indexes]
     if len(set(dtypes)) > 1:
         raise SceneError(
@@ -174,7 +174,7 @@ def _find_dtype(source: Any, uri: str, indexes: tuple[int, ...]) -> str:
 def _find_scaling(
     source: Any, uri: str, indexes: tuple[int, ...], dtype: str, options: SceneOptions
 ) -> tuple[float, float]:
-    """Scale and offset of the colours: the recipe's, else the file's."""
+    """Scale and offset of the colours: from the recipe, otherwise from the file."""
     if dtype == "uint8":
         return 1.0, 0.0
     scales = {source.scales[i - 1] for i in indexes}
@@ -187,7 +187,7 @@ def _find_scaling(
     scale = options.scale if options.scale is not None else scales.pop()
     offset = options.offset if options.offset is not None else offsets.pop()
     if dtype == "float32":
-        return scale, offset  # Reflectance as it is, unless somebody says otherwise.
+        return scale, offset  # Floats are reflectances, unless recipe or file give a scale.
     if scale == 1.0:
         raise SceneError(
             f"{printable(uri)} has {dtype} pixels and doesn't say what reflectance they mean; set"

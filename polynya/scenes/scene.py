@@ -1,6 +1,7 @@
-"""What is known of a scene before its pixels are read: plain data, small and picklable.
+"""Descriptions of a scene before its pixels are read: plain data, small and picklable.
 
-`polynya.scenes.reading.open_scene` finds it out; colours, bands, layers and land are read with it.
+`polynya.scenes.reading.open_scene` creates a description. The functions that read colours, bands,
+layers and land use it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     import xarray
 
 DTYPES = ("uint8", "uint16", "int16", "float32")
-"""Types of numbers that scenes may have."""
+"""Data types that scenes may have."""
 
 
 @dataclass(frozen=True)
@@ -29,14 +30,14 @@ class InputBand:
     """One band of a file. Value = number * scale + offset."""
 
     name: str
-    """As the recipe names it; for one that it gives by number, the common name or the name in the
-    file, or 'band_3'."""
+    """Name in the recipe. If the recipe gives a number, this is the common name, the name in the
+    file, or a name such as 'band_3'."""
     index: int
-    """1-based, in the file."""
+    """1-based number of the band in the file."""
     scale: float = 1.0
     offset: float = 0.0
     nodata: float | None = None
-    """Number that means missing; None: the file gives none."""
+    """Number that means missing; None if the file gives none."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class BandSet:
 
     bands: tuple[InputBand, ...]
     dtype: str
-    """Type of their numbers, one of `DTYPES`."""
+    """Data type of the bands, one of `DTYPES`."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -56,77 +57,79 @@ class BandSet:
         return tuple(band.index for band in self.bands)
 
     def values(self, numbers: NDArray[Any], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
-        """Physical values of numbers; see `physical_values`."""
+        """Physical values of digital numbers; see `physical_values`."""
         scales, offsets = ([getattr(b, key) for b in self.bands] for key in ("scale", "offset"))
         return physical_values(numbers, valid, scales, offsets)
 
 
 @dataclass(frozen=True)
 class LayerSources:
-    """Where the layers of a scene are. Small and picklable."""
+    """Places of the layers of a scene. Small and picklable."""
 
     nir: int | None
-    """1-based band, as the next two."""
+    """1-based band of near infrared; None if there is none."""
     swir: int | None
+    """1-based band of short-wave infrared; None if there is none."""
     cirrus: int | None
+    """1-based cirrus band; None if there is none."""
     clouds_uri: str | None
-    """The scene's own file or another; None without a cloud layer."""
+    """File of the cloud layer, which may be the scene's file; None without cloud layer."""
     clouds_band: int
     """1-based band of the cloud layer."""
     clouds_on_grid: bool
-    """The cloud layer has the scene's own grid; otherwise it is resampled."""
+    """Whether the cloud layer has the scene's grid; otherwise it is resampled."""
     cloud_values: tuple[int, ...]
-    """Its values that mean opaque cloud."""
+    """Values of the cloud layer that mean opaque cloud."""
     sun_azimuth: float | None
-    """Degrees clockwise from north, 0..360."""
+    """Direction of the sun in degrees clockwise from north, 0..360."""
     sun_elevation: float | None
-    """Degrees above the horizon."""
+    """Height of the sun in degrees above the horizon."""
 
 
 @dataclass(frozen=True)
 class SceneLayers:
-    """What a scene, or a part of it, holds beside its colours; None: not asked for or not there."""
+    """Layers of a scene, or of a part of it; None for a layer that is missing or not wanted."""
 
     nir: NDArray[np.float32] | None
-    """Near infrared: reflectance (H, W), in 8-bit files number / 255; 0 where it has no data."""
+    """Near infrared: reflectance (H, W), number / 255 in 8-bit files; 0 for nodata."""
     swir: NDArray[np.float32] | None
-    """Short-wave infrared, likewise."""
+    """Short-wave infrared, in the same form."""
     cirrus: NDArray[np.float32] | None
-    """Cirrus band, likewise."""
+    """Cirrus band, in the same form."""
     opaque_cloud: NDArray[np.bool_] | None
-    """(H, W), True where the product's own layer says opaque cloud."""
+    """(H, W), True for opaque cloud in the product's cloud layer."""
     sun_azimuth: float | None
-    """Direction of the sun, degrees clockwise from north (not from the top of the image)."""
+    """Direction of the sun in degrees clockwise from north (not from the top of the image)."""
     sun_elevation: float | None = None
-    """Degrees above the horizon."""
+    """Height of the sun in degrees above the horizon."""
 
 
 @dataclass(frozen=True)
 class LandSource:
-    """Where the land of a scene is. Small and picklable."""
+    """Place of a scene's map of land. Small and picklable."""
 
     path: str
-    """Absolute, or a URI."""
+    """Absolute path or URI."""
     is_raster: bool
     on_grid: bool
-    """A raster with the scene's own pixels."""
+    """Whether the map is a raster with the scene's grid."""
     values: tuple[int, ...] | None
-    """Values of a raster that are land; None: all but 0."""
+    """Values of a raster that mean land; None: all except 0."""
 
 
 @dataclass(frozen=True)
 class LabelSource:
-    """Where labels of a scene are that somebody has made. Small and picklable."""
+    """Place of a scene's raster of labels. Small and picklable."""
 
     path: str
-    """Absolute, or a URI."""
+    """Absolute path or URI."""
     on_grid: bool
-    """It has the scene's own pixels; otherwise it is resampled."""
+    """Whether the raster has the scene's grid; otherwise it is resampled."""
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What is known of a scene before its pixels are read. Small and picklable."""
+    """Description of a scene before its pixels are read. Small and picklable."""
 
     id: str
     uri: str
@@ -135,47 +138,47 @@ class Scene:
     width: int
     """Columns."""
     crs: str | None
-    """'EPSG:n' where there is a code, else WKT; None without georeference."""
+    """'EPSG:n' if the CRS has a code, otherwise WKT; None without georeference."""
     transform: tuple[float, float, float, float, float, float] | None
     """Affine coefficients (a, b, c, d, e, f) from pixel to CRS coordinates."""
     dtype: str
-    """Type of the digital numbers in the file."""
+    """Data type of the digital numbers in the file."""
     band_indexes: tuple[int, ...]
     """1-based bands of red, green and blue."""
     scale: float
-    """Reflectance per digital number; 1 for 8-bit images, which are taken as they are."""
+    """Reflectance per digital number; 1 for 8-bit images, which are not changed."""
     offset: float
     """Reflectance at digital number 0."""
     stretch: tuple[float, float]
     """Reflectances that become 0 and 255."""
     zero_is_nodata: bool
-    """The file has no validity of its own, and black means nodata."""
+    """Whether black means nodata, because the file itself has no nodata information."""
     layers: LayerSources | None = None
-    """Where its other layers are; None if the recipe asks for none."""
+    """Places of its other layers; None if the recipe asks for none."""
     control: ControlPoints | None = None
     """Ground control points or rational polynomials of a scene without geotransform."""
     place_problem: str = ""
-    """What its georeference lacks for a place on the ground, and how to add it; else empty."""
+    """What its georeference lacks for a place on the ground, and how to add it; otherwise ""."""
     land: LandSource | None = None
-    """Where its land is, which is nodata; None if the recipe names none."""
+    """Place of its map of land, and land is nodata; None if the recipe names no map."""
     references: Decision = "inside"
-    """Where files may lie that its file refers to, as decided when it was opened."""
+    """Allowed places of files that the scene's file refers to, as decided when it was opened."""
     inputs: BandSet | None = None
-    """Bands that go into shards and models; None: the 8-bit colours."""
+    """Bands that shards hold and models see; None: the 8-bit colours."""
     labels: LabelSource | None = None
-    """Where its labels are (`polynya.scenes.beside.label_raster.with_labels`); None if filter and
-    thresholds make them, or it isn't opened to be labelled."""
+    """Place of its labels (`polynya.scenes.beside.label_raster.with_labels`). None if filter and
+    thresholds make the labels, or if the scene wasn't opened for labelling."""
 
     def to_xarray(self) -> xarray.DataArray:
-        """Its colours, uint8 ("band", "y", "x"), 0 where nodata; see `polynya.to_xarray`."""
-        # By its public face: reading and xarray build on this module.
+        """Read the colours, uint8 ("band", "y", "x"), 0 for nodata; see `polynya.to_xarray`."""
+        # Imported here through the public names, because these functions import this module.
         import polynya
 
         return polynya.to_xarray(polynya.read_scene(self)[0], self, bands=COLORS, nodata=0)
 
     @property
     def has_place(self) -> bool:
-        """Whether `transform` gives coordinates of `crs`; one without the other is no place."""
+        """Whether the scene has a CRS and a transform; one without the other gives no place."""
         return self.crs is not None and self.transform is not None
 
     def tile_transform(self, tile: Tile) -> tuple[float, ...] | None:

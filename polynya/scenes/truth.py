@@ -1,4 +1,4 @@
-"""Truth rasters beside scenes: `SITE_truth.tif` is the truth of every `SITE_SKY.tif`."""
+"""Truth rasters beside scenes: `SITE_truth.tif` is the truth for every `SITE_SKY.tif`."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from polynya.scenes.scene import Scene
 from polynya.storage.stores import gdal_path
 
 SKIES = ("clear", "shadow", "cloud", "both")
-"""What the last part of a scene's name can say about its sky."""
+"""Kinds of sky that the last part of a scene's name can give."""
 
 NO_SCENES = COMPANIONS
 
 
 def last_part(scene_id: str) -> str:
-    """What follows the last underscore of a name; "" if there is none."""
+    """Text after the last underscore of a name; "" without underscore."""
     return scene_id.rpartition("_")[2] if "_" in scene_id else ""
 
 
 def sky_of(scene_id: str) -> str:
-    """Kind of sky by the scene's name, "other" if the name doesn't say it."""
+    """Kind of sky from the scene's name; "other" if the name doesn't give it."""
     return last_part(scene_id) if last_part(scene_id) in SKIES else "other"
 
 
 def truth_path(uri: str) -> Path:
-    """Where the truth of a scene is expected."""
+    """Expected path of a scene's truth."""
     path = Path(gdal_path(uri) if uri.startswith("file://") else uri)
     site = path.stem.rpartition("_")[0] or path.stem
     return path.with_name(f"{site}_truth.tif")
@@ -45,18 +45,18 @@ def read_truth(path: Path, scene: Scene, classes: ClassScheme) -> NDArray[np.uin
     """Read the truth of a scene.
 
     Args:
-        path: Raster of class codes, or of masks, as `polynya.scenes.beside.label_raster` reads it;
-            on the scene's own grid, as a resampled truth is none.
-        scene: What it must fit.
-        classes: What its codes must be.
+        path: Raster of class codes or of masks, in the form that
+            `polynya.scenes.beside.label_raster` reads. It must have the scene's grid, because
+            resampling would add errors to the truth.
+        scene: Scene that the truth belongs to.
+        classes: Class scheme of the truth.
 
     Returns:
-        uint8 (H, W), labels as `ClassScheme` has them, the scheme's nodata where the truth is
-        unknown.
+        uint8 (H, W), labels of `ClassScheme`; the scheme's nodata for unknown truth.
 
     Raises:
-        TruthError: Missing, unreadable, of another size or place, or with bands or codes that are
-            not those of the classes.
+        TruthError: The truth is missing or unreadable, has another size or place than the scene, or
+            has bands or codes that don't fit the classes.
     """
     try:
         with opened_raster(str(path), scene.references) as source:
@@ -84,7 +84,7 @@ def _check_place(path: Path, source: Any, scene: Scene) -> None:
             f"The truth {path} has the CRS {source.crs} and its scene {scene.uri} {crs}; warp one"
             " onto the other (gdalwarp)."
         )
-    # Identity is what rasterio gives where there is no transform.
+    # rasterio gives the identity for a file without transform.
     transform = scene.transform or tuple(Affine.identity())[:6]
     if not np.allclose(tuple(source.transform)[:6], transform, rtol=1e-9):
         raise TruthError(

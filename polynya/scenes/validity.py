@@ -1,11 +1,11 @@
-"""Which pixels of a scene have data: what the file says of the bands that are used.
+"""Which pixels of a scene have data, according to the file and the used bands.
 
-A file can say it by an alpha band, by a mask (in it or beside it, `.msk`) and by nodata values. A
-pixel has no data where alpha is 0, where the mask is 0, or where all used bands have their nodata
-value. Bands that aren't used don't count: GDAL's own mask of a data set is the union over all its
-bands (GDAL RFC 15), so a fourth band without holes would hide the holes of the colours. A used band
-that has no nodata value says nothing, and a value that no pixel can have (NaN, or 300 in 8 bits) is
-none.
+A file can mark nodata by an alpha band, by a mask (inside the file or beside it, `.msk`) and by
+nodata values. A pixel has no data if alpha is 0, if the mask is 0, or if all used bands have their
+nodata value. Other bands don't count: GDAL's mask of a data set is the union over all its bands
+(GDAL RFC 15), so a fourth band without holes would hide the holes of the colours. A used band
+without nodata value is ignored. A nodata value that no pixel can have (NaN, or 300 in 8 bits) is
+also ignored.
 """
 
 from __future__ import annotations
@@ -20,34 +20,35 @@ from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.windows import Window
 
 _NODATA_TAG = "NODATA_VALUES"
-"""GDAL's tag for a nodata value of each band that counts only where all bands have theirs."""
+"""GDAL's tag with one nodata value per band; a pixel is nodata if all bands have their value."""
 
 _ALPHA_NAMES = re.compile(r"alpha|mask|opacity|transparen|valid|^(?:a|band)[ _]?4?$")
 
 
 @dataclass(frozen=True)
 class Validity:
-    """What a file says of its nodata."""
+    """Information of a file about its nodata."""
 
     alpha: int | None
     """1-based alpha band."""
     masks: tuple[int, ...]
-    """1-based bands whose masks are not made from nodata values; one for a mask of all bands."""
+    """1-based bands with a mask that is not made from nodata values; only one band if the mask is
+    for all bands."""
     nodata: tuple[float | None, ...]
-    """Nodata value of each used band; None: it has none."""
+    """Nodata value of each used band; None for a band without one."""
 
     @property
     def says_nothing(self) -> bool:
-        """The file has no word about nodata."""
+        """Whether the file has no information about nodata."""
         return self.alpha is None and not self.masks and set(self.nodata) == {None}
 
     def without_values(self) -> Validity:
-        """Alpha and masks alone, for whoever looks at the nodata value of each band."""
+        """Only alpha and masks, for callers that check nodata values per band."""
         return replace(self, nodata=(None,) * len(self.nodata))
 
 
 def find_validity(source: Any, indexes: tuple[int, ...]) -> Validity:
-    """What a file says of the nodata of some of its bands.
+    """Find the information of a file about nodata in some of its bands.
 
     Args:
         source: The open raster.
@@ -62,29 +63,29 @@ def find_validity(source: Any, indexes: tuple[int, ...]) -> Validity:
             continue
         own.append(index)
         if MaskFlags.per_dataset in of_band:
-            break  # The other bands have the same.
+            break  # The other bands have the same mask.
     return Validity(alpha, tuple(own), _values(source, indexes))
 
 
 def read_valid(
     source: Any, validity: Validity, numbers: NDArray[Any], window: Window | None
 ) -> NDArray[np.bool_]:
-    """Where pixels have data.
+    """Find the pixels that have data.
 
     Args:
         source: The open raster.
         validity: From `find_validity`.
         numbers: (H, W, bands), digital numbers of the used bands.
-        window: What of the raster they are.
+        window: Part of the raster that `numbers` covers.
 
     Returns:
-        bool (H, W).
+        bool (H, W), True for pixels with data.
     """
     empty = None
-    # A used band without a nodata value says nothing, so those that have one decide.
+    # Only used bands with a nodata value decide.
     for band, value in enumerate(validity.nodata):
         if value is not None:
-            # A nodata value is written with more digits than a float32 has.
+            # Convert the nodata value, because it may have more digits than a float32.
             same = numbers[..., band] == np.asarray(value, numbers.dtype)
             empty = same if empty is None else np.logical_and(empty, same, out=empty)
     valid = np.ones(numbers.shape[:2], np.bool_) if empty is None else ~empty
@@ -99,10 +100,10 @@ def read_valid(
 
 
 def _alpha(source: Any, indexes: tuple[int, ...]) -> int | None:
-    """1-based alpha band.
+    """1-based alpha band; None if there is none.
 
-    GDAL calls the fourth band of each 8-bit TIFF alpha unless it is told otherwise, so one that has
-    another name is not.
+    By default GDAL calls the fourth band of each 8-bit TIFF alpha, so a band with another name is
+    not taken as alpha.
     """
     for index, color in enumerate(source.colorinterp, start=1):
         if color == ColorInterp.alpha and index not in indexes:
@@ -113,12 +114,12 @@ def _alpha(source: Any, indexes: tuple[int, ...]) -> int | None:
 
 
 def nodata_value(source: Any, index: int) -> float | None:
-    """Nodata value of one band, where its type can have it; None for none, and for NaN."""
+    """Nodata value of a band; None without one, for NaN, or if the data type can't hold it."""
     return _values(source, (index,))[0]
 
 
 def _values(source: Any, indexes: tuple[int, ...]) -> tuple[float | None, ...]:
-    """Nodata value of each used band, where its type can have it."""
+    """Nodata value of each used band; see `nodata_value`."""
     texts = (source.tags().get(_NODATA_TAG) or "").split()
     if len(texts) == source.count:
         values = [_number(texts[index - 1]) for index in indexes]

@@ -1,7 +1,7 @@
-"""Images and maps as xarray's labelled arrays: coordinates, CRS and names of classes travel along.
+"""Images and maps as xarray arrays with coordinates, CRS and names of classes.
 
-rioxarray keeps the place as GDAL and CF readers know it; classes are CF's flags:
-https://cfconventions.org/cf-conventions/cf-conventions.html#flags
+rioxarray stores the georeference in a form that GDAL and CF readers understand. Classes are stored
+as CF flags: https://cfconventions.org/cf-conventions/cf-conventions.html#flags
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ def to_xarray(
     bands: tuple[str, ...] | None = None,
     nodata: float | None = None,
 ) -> xarray.DataArray:
-    """Pixels of a whole scene as an array with dimensions ("y", "x") or ("band", "y", "x").
+    """Convert pixels of a whole scene to an array with dimensions ("y", "x") or ("band", "y", "x").
 
-    Labels of masks that may overlap become ("mask", "y", "x"): 1 under a mask, 0 elsewhere.
+    Labels of masks become ("mask", "y", "x"): 1 inside a mask, 0 outside.
 
     Args:
-        pixels: (H, W) or (H, W, C), of any type; not copied.
-        scene: Gives CRS and transform. One without them, or with ground control points only, gets
-            no coordinates; those of a rotated grid are in the transform alone.
-        classes: Of labels; becomes the attributes flag_values, flag_meanings and nodata, and of
-            masks the coordinate "mask", their names.
-        bands: Name of each of the C bands.
-        nodata: Value of pixels without data, for anything but labels.
+        pixels: (H, W) or (H, W, C), of any data type; not copied.
+        scene: Scene with CRS and transform. Without them, or with ground control points only, the
+            array gets no coordinates. A rotated grid has only a transform and no coordinates.
+        classes: Class scheme, if the pixels are labels. It gives the attributes flag_values,
+            flag_meanings and nodata; for masks also the coordinate "mask" with their names.
+        bands: Names of the C bands.
+        nodata: Value of pixels without data, if the pixels are not labels.
 
     Raises:
         ValueError: The pixels don't have the height and width of the scene.
@@ -82,7 +82,7 @@ def to_xarray(
 
 
 def _centres(transform: Affine, scene: Scene) -> dict[str, NDArray[Any]]:
-    """Coordinates of the centres of pixels; none for a rotated grid, where they aren't one axis."""
+    """Coordinates of pixel centres; {} for a rotated grid, where x and y are no separate axes."""
     if transform.b or transform.d:
         return {}
     return {

@@ -1,1 +1,1 @@
-"""What lies beside a scene or its colours: land, other layers, labels that people have."""
+"""Additional data of a scene: land, other layers, users' own labels."""

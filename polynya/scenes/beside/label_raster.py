@@ -1,8 +1,8 @@
-"""Labels that people already have: rasters of class codes or of masks, one beside each scene.
+"""Users' own labels: rasters of class codes or of masks, one beside each scene.
 
-Exclusive classes are one band of codes. Masks are a band each, in the order of the classes, of 0
-and 1. A pixel is unknown where any band has the file's own nodata value, the scheme's nodata code
-or no finite number, or where the file's mask or alpha says so.
+Exclusive classes are in one band of codes. Masks are in one band each, with values 0 and 1, in the
+order of the classes. A pixel is unknown if any band has the file's nodata value, the scheme's
+nodata code or no finite number, or if the file's mask or alpha band says so.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ from polynya.scenes.validity import Validity, find_validity, nodata_value, read_
 
 _MASK_CODES = (0, 1)
 _SUM_TOLERANCE = 0.02
-"""What shares may be beside 1 in sum; rounded to two digits they are so far from it."""
+"""Greatest difference of a sum of shares from 1; rounding to two digits can cause it."""
 
 
 def with_labels(scene: Scene, recipe: Recipe) -> Scene:
-    """A scene with the place of the labels that the recipe's key `label.raster` gives it.
+    """Add the place of the labels, from the recipe's key `label.raster`, to a scene.
 
     Args:
         scene: From `polynya.scenes.reading.open_scene`.
-        recipe: Gives the names of the rasters, and the classes.
+        recipe: Recipe with the names of the rasters and the classes.
 
     Returns:
-        The scene as it is where the recipe has no such key.
+        The scene with `labels`; the unchanged scene if the recipe doesn't set the key.
 
     Raises:
-        SceneError: There is no such raster, or it can't be read or brought to the scene's grid.
+        SceneError: The raster is missing, or can't be read or brought to the scene's grid.
     """
     if recipe.label.raster is None:
         return scene
@@ -74,20 +74,20 @@ def read_labels(
 ) -> NDArray[np.uint8]:
     """Read the labels of a scene, or of a part of it.
 
-    Those on another grid are brought to the scene's: each pixel gets the label at its centre.
-    Where the raster ends, labels are unknown.
+    Labels on another grid are resampled to the scene's grid: each pixel gets the label at its
+    centre. Outside the raster, labels are unknown.
 
     Args:
         scene: From `with_labels`.
-        classes: What the codes mean.
-        window: Rectangle to read; default the whole scene.
+        classes: Class scheme of the codes.
+        window: Rectangle to read; default: the whole scene.
 
     Returns:
-        uint8 (H, W) as `ClassScheme` has labels; the scheme's nodata where unknown.
+        uint8 (H, W), labels of `ClassScheme`; the scheme's nodata for unknown labels.
 
     Raises:
         SceneError: The raster can't be read.
-        LabelError: It has a code that is no class.
+        LabelError: The raster has a code that is no class.
     """
     if scene.labels is None:
         raise ValueError("the scene has no labels")
@@ -103,19 +103,19 @@ def read_labels(
 def read_shares(
     scene: Scene, classes: ClassScheme, window: Tile | None = None
 ) -> NDArray[np.float32]:
-    """Read the soft labels of a scene, or of a part of it: a band a class.
+    """Read the soft labels of a scene, or of a part of it: one band per class.
 
     Args:
         scene: From `with_labels`.
-        classes: What the bands are.
-        window: Rectangle to read; default the whole scene.
+        classes: Class scheme of the bands.
+        window: Rectangle to read; default: the whole scene.
 
     Returns:
-        float32 (H, W, C), 0..1; NaN where unknown.
+        float32 (H, W, C), 0..1; NaN for unknown labels.
 
     Raises:
         SceneError: The raster can't be read.
-        LabelError: A number is no share, or those of exclusive classes don't add up to 1.
+        LabelError: A number is no share, or shares of exclusive classes don't add up to 1.
     """
     if scene.labels is None:
         raise ValueError("the scene has no labels")
@@ -145,26 +145,26 @@ def read_shares(
 
 
 def _last(bands: NDArray[Any]) -> NDArray[Any]:
-    """(bands, H, W) as (H, W, bands)."""
+    """Change the order of axes from (bands, H, W) to (H, W, bands)."""
     return np.ascontiguousarray(np.moveaxis(bands, 0, -1))
 
 
 def labels_in(
     source: Any, called: str, classes: ClassScheme, window: Tile | None = None
 ) -> NDArray[np.uint8]:
-    """Labels of an open raster, on its own grid.
+    """Read labels of an open raster, on the raster's grid.
 
     Args:
         source: The raster, open in rasterio.
-        called: How a sentence about it begins, such as "The truth a_truth.tif".
-        classes: What its codes mean.
-        window: Rectangle to read; default all of it.
+        called: Beginning of error messages, such as "The truth a_truth.tif".
+        classes: Class scheme of the codes.
+        window: Rectangle to read; default: the whole raster.
 
     Returns:
-        uint8 (H, W) as `ClassScheme` has labels; the scheme's nodata where unknown.
+        uint8 (H, W), labels of `ClassScheme`; the scheme's nodata for unknown labels.
 
     Raises:
-        LabelError: It has another number of bands, or a code that is no class.
+        LabelError: The raster has a wrong number of bands, or a code that is no class.
     """
     bands = _find_bands(source, called, classes)
     numbers = source.read(list(bands), window=tile_window(window))
@@ -181,7 +181,7 @@ def _labels(
     called: str,
     classes: ClassScheme,
 ) -> NDArray[np.uint8]:
-    """Labels of the numbers (bands, H, W) of a raster; `nodata` is its own value in each band."""
+    """Convert numbers (bands, H, W) of a raster to labels; `nodata` has a value for each band."""
     codes = _MASK_CODES if classes.has_masks else classes.codes
     for place, band in enumerate(numbers):
         known &= band != classes.nodata
@@ -199,7 +199,7 @@ def _labels(
 
 
 def _no_code(classes: ClassScheme) -> str:
-    """End of the sentence about a code that means nothing."""
+    """End of the error message about an unknown code."""
     if classes.has_masks:
         return (
             f"which is neither 1, under the mask, nor 0; use these and {classes.nodata} for"
@@ -232,7 +232,7 @@ def _find_bands(
 
 
 def _check_nodata(source: Any, called: str, bands: Sequence[int], classes: ClassScheme) -> None:
-    """Refuse a nodata value that is also a code: which of the two a pixel means, nobody knows."""
+    """Refuse a nodata value that is also a code, because the meaning of a pixel is ambiguous."""
     codes = _MASK_CODES if classes.has_masks else classes.codes
     for band in bands:
         value = nodata_value(source, band)
@@ -245,7 +245,7 @@ def _check_nodata(source: Any, called: str, bands: Sequence[int], classes: Class
 
 
 def _has_grid_of(source: Any, scene: Scene) -> bool:
-    """Whether a raster has the pixels of a scene; where one has no place, its size decides."""
+    """Whether a raster has a scene's grid; if one of them has no georeference, the size decides."""
     if source.shape != (scene.height, scene.width):
         return False
     if not scene.has_place or (source.crs is None and source.transform.is_identity):
@@ -256,14 +256,14 @@ def _has_grid_of(source: Any, scene: Scene) -> bool:
 
 
 def _check_place(source: Any, called: str, validity: Validity, scene: Scene) -> None:
-    """Raise LabelError unless a raster on another grid can be brought to the scene's."""
+    """Raise LabelError unless a raster can be resampled to the scene's grid."""
     if source.crs is None or not scene.has_place:
         without = "the raster" if source.crs is None else "the scene"
         raise LabelError(
             f"{called} has {source.height} x {source.width} pixels and its scene"
-            f" {printable(scene.uri)} {scene.height} x {scene.width}, and {without} has no place by"
-            " which they could be related; give it one (gdal_edit.py -a_srs -a_ullr), or the"
-            " raster the scene's pixels."
+            f" {printable(scene.uri)} {scene.height} x {scene.width}, and {without} has no"
+            " georeference; add one (gdal_edit.py -a_srs -a_ullr), or give the raster the same"
+            " size and grid as the scene."
         )
     if validity.masks or validity.alpha is not None:
         raise LabelError(
@@ -275,12 +275,12 @@ def _check_place(source: Any, called: str, validity: Validity, scene: Scene) -> 
 def _on_grid_of(
     scene: Scene, source: Any, bands: Sequence[int], window: Tile | None
 ) -> NDArray[np.float32]:
-    """Numbers (bands, H, W) of a raster at the centres of a scene's pixels; NaN where unknown."""
+    """Numbers (bands, H, W) of a raster at the centres of a scene's pixels; NaN if unknown."""
     tile = window or Tile(0, 0, scene.height, scene.width)
     numbers = np.full((len(bands), tile.height, tile.width), np.nan, np.float32)
     for band, into in zip(bands, numbers, strict=True):
-        # Band by band, as GDAL takes the fourth of 8 bits for alpha; and exactly, so that a part
-        # of a scene has the labels of the whole.
+        # Band by band, because GDAL takes a fourth 8-bit band for alpha. Without tolerance, so that
+        # a part of a scene gets the same labels as the whole scene.
         reproject(
             rasterio.band(source, band),
             into,

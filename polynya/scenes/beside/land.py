@@ -1,8 +1,9 @@
-"""Land: pixels of a scene that are no data because a map of land says so.
+"""Land: pixels of a scene that are nodata because a map of land covers them.
 
-Polygons or a raster, on any grid and in any coordinate system. Polygons are clipped to the
-neighbourhood of the scene, their long edges divided, and then brought to the scene's system: a
-straight edge there may be an arc here. A pixel is land if its centre is.
+The map has polygons or is a raster, on any grid and in any coordinate system. Polygons are clipped
+to the neighbourhood of the scene, then their long edges are divided, then they are transformed to
+the scene's coordinate system: a straight edge in the map may be an arc in the scene. A pixel is
+land if its centre is on land.
 """
 
 from __future__ import annotations
@@ -34,9 +35,9 @@ from polynya.scenes.scene import LandSource, Scene
 from polynya.storage.stores import gdal_options, gdal_path
 
 _MARGIN = 0.1
-"""Of the scene's extent, around it."""
+"""Margin around the scene, as a share of its extent."""
 _EDGES = 400
-"""Parts of the extent into which long edges are divided."""
+"""Number of edge lengths in the extent; longer edges of polygons are divided."""
 
 
 def find_land(source: Any, uri: str, has_place: bool, options: SceneOptions) -> LandSource | None:
@@ -44,15 +45,15 @@ def find_land(source: Any, uri: str, has_place: bool, options: SceneOptions) -> 
 
     Args:
         source: The scene, open in rasterio.
-        uri: Its path or URI.
-        has_place: It has a coordinate system and a geotransform.
-        options: Key 'scene' of the recipe.
+        uri: Path or URI of the scene.
+        has_place: Whether the scene has a coordinate system and a geotransform.
+        options: Section `scene` of the recipe.
 
     Returns:
-        None if the recipe asks for none.
+        Place of the map of land; None if the recipe asks for none.
 
     Raises:
-        SceneError: There is no such file, or it can't be related to the scene.
+        SceneError: The file is missing, or its place relative to the scene is unknown.
     """
     if options.land is None:
         return None
@@ -90,14 +91,14 @@ def find_land(source: Any, uri: str, has_place: bool, options: SceneOptions) -> 
 
 
 def read_land(scene: Scene, tile: Tile | None) -> NDArray[np.bool_]:
-    """Where a scene, or a part of it, is land.
+    """Read the land in a scene, or in a part of it.
 
     Args:
-        scene: With `land`.
-        tile: Rectangle of it; default the whole scene.
+        scene: A scene with `land`.
+        tile: Rectangle of the scene; None: the whole scene.
 
     Returns:
-        bool (H, W).
+        bool (H, W), True for land.
 
     Raises:
         SceneError: The map can't be read.
@@ -114,7 +115,7 @@ def _from_raster(scene: Scene, land: LandSource, window: Tile) -> NDArray[np.boo
     with opened_raster(land.path, scene.references) as source:
         if land.on_grid:
             return _is_land(source, land, window)
-        # Where the map ends is no land, whatever number stands for it.
+        # Pixels outside the map are no land, whatever value they get.
         marked = source.nodata is not None or ColorInterp.alpha in source.colorinterp
         with WarpedVRT(
             source, crs=scene.crs, transform=Affine(*(scene.transform or ())),
@@ -158,7 +159,7 @@ def _polygons(
     pyogrio = import_apart("pyogrio")
     name = gdal_path(path)
     if is_network(name):
-        # It has a GDAL of its own, which opens nothing else from servers.
+        # pyogrio has its own GDAL; these options restrict what it opens from servers.
         pyogrio.set_gdal_config_options(gdal_options() | proxy_settings())
     try:
         info = pyogrio.read_info(name)
@@ -192,7 +193,7 @@ def _polygons(
 def _neighbourhood(
     of_land: CRS, of_scene: CRS, transform: tuple[float, ...], height: int, width: int
 ) -> tuple[float, float, float, float]:
-    """West, south, east and north of a scene with a margin, in the system of the land."""
+    """West, south, east and north of a scene with margin, in the coordinate system of the map."""
     left, bottom, right, top = _extent(Affine(*transform), height, width)
     more_x, more_y = _MARGIN * (right - left), _MARGIN * (top - bottom)
     west, south, east, north = Transformer.from_crs(
@@ -202,7 +203,7 @@ def _neighbourhood(
     )
     if not np.isfinite([west, south, east, north]).all():
         raise ProjError("it can't be brought to the place of the scene")
-    # Across the antimeridian, where the west is east of the east.
+    # Across the antimeridian, west is greater than east.
     return (-180.0, south, 180.0, north) if west > east else (west, south, east, north)
 
 

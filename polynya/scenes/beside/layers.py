@@ -1,7 +1,7 @@
 """Layers of a scene beside its colours: infrared, cirrus, the product's clouds, the sun.
 
-A recipe asks for them under `scene.layers`. They are found when the scene is opened, so that a
-missing one is an error before any pixel is read, and read by window like the colours.
+A recipe asks for layers under `scene.layers`. They are found when the scene is opened, so a missing
+layer is an error before any pixel is read. They are read by rectangle, like the colours.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _Numbers = NDArray[np.float64]
 
 _BORDER_POINTS = 21
 _TOLERANCE = 0.5
-"""Pixels of the cloud layer by which it may end before the scene."""
+"""Number of its pixels by which the cloud layer may be smaller than the scene."""
 
 
 def find_layers(source: Any, uri: str, dtype: str, scene: SceneOptions) -> LayerSources:
@@ -58,13 +58,13 @@ def find_layers(source: Any, uri: str, dtype: str, scene: SceneOptions) -> Layer
 
     Args:
         source: The scene, open in rasterio.
-        uri: Its path or URI.
-        dtype: Type of the colours' digital numbers.
-        scene: Key 'scene' of the recipe, with its 'layers'.
+        uri: Path or URI of the scene.
+        dtype: Data type of the colours.
+        scene: Section `scene` of the recipe, with `layers`.
 
     Raises:
-        SceneError: A band or file is missing, a band's type differs from the colours', a tag of the
-            sun is no number, or the cloud layer doesn't cover the scene.
+        SceneError: A band or file is missing, a band has another data type than the colours, a tag
+            of the sun is no number, or the cloud layer doesn't cover the scene.
     """
     options = scene.layers or LayerOptions()
     bands = {
@@ -98,12 +98,12 @@ def find_layers(source: Any, uri: str, dtype: str, scene: SceneOptions) -> Layer
 def read_layers(scene: Scene, window: Tile | None = None) -> SceneLayers | None:
     """Read the layers of a scene, or of a part of it.
 
-    Bands get the scale and offset of the colours. A cloud layer on another grid is brought to the
-    scene's by its nearest pixels.
+    Bands get the scale and offset of the colours. A cloud layer on another grid is resampled to the
+    scene's grid by nearest neighbour.
 
     Args:
         scene: From `polynya.scenes.reading.open_scene`.
-        window: Rectangle to read; default the whole scene.
+        window: Rectangle to read; default: the whole scene.
 
     Returns:
         The layers; None if the recipe asks for none.
@@ -171,11 +171,11 @@ def _find_clouds(
 
 
 def beside(uri: str, pattern: str) -> str:
-    """Path of a file that goes with a scene, whose name has '{stem}' for the scene's own.
+    """Path of a file beside a scene, from a pattern with '{stem}' for the scene's name.
 
     Args:
-        uri: Of the scene.
-        pattern: Path, from the scene's folder; or a URI.
+        uri: Path or URI of the scene.
+        pattern: Path relative to the scene's folder, or a URI.
     """
     folder, name = os.path.split(gdal_path(uri) if uri.startswith("file://") else uri)
     found = pattern.replace(STEM, Path(name).stem)
@@ -183,7 +183,7 @@ def beside(uri: str, pattern: str) -> str:
 
 
 def _has_pixels_of(layer: Any, scene: Any) -> bool:
-    """Whether two rasters have the same grid; where one has no georeference, its size decides."""
+    """Whether two rasters have the same grid; if one has no georeference, the size decides."""
     if layer.shape != scene.shape:
         return False
     if _without_place(layer) or _without_place(scene):
@@ -196,13 +196,13 @@ def _without_place(raster: Any) -> bool:
 
 
 def _check_cover(layer: Any, scene: Any, path: str, uri: str) -> None:
-    """Raise SceneError unless a layer covers a scene, as far as its border shows."""
+    """Raise SceneError unless a layer covers the points on the border of a scene."""
     if layer.crs is None or scene.crs is None:
         missing = path if layer.crs is None else uri
         raise SceneError(
             f"{path} has another grid than {uri} and {missing} has no coordinate system, so they"
-            " can't be related; give the cloud layer the scene's size or both a coordinate system"
-            " (gdal_edit.py -a_srs)."
+            " can't be related; give the cloud layer the scene's size, or give both a coordinate"
+            " system (gdal_edit.py -a_srs)."
         )
     share = np.linspace(0.0, 1.0, _BORDER_POINTS)
     zeros, ones = np.zeros_like(share), np.ones_like(share)
@@ -234,7 +234,8 @@ def _apply(transform: Affine, xs: _Numbers, ys: _Numbers) -> tuple[_Numbers, _Nu
 
 def _sun_tag(source: Any, uri: str, names: tuple[str, ...], key: str) -> float | None:
     tags = {**source.tags(ns="IMAGERY"), **source.tags()}
-    # GDAL ends a name at its first colon: view:sun_azimuth=1 comes as view with sun_azimuth=1.
+    # GDAL ends a name at its first colon: view:sun_azimuth=1 becomes the name view with the value
+    # sun_azimuth=1.
     pairs = [f"{name}={text}".rpartition("=") for name, text in tags.items()]
     known = {re.sub(r"[^A-Z0-9]", "_", name.upper()): text for name, _, text in pairs}
     for name in names:
