@@ -1,1 +1,1 @@
-"""What people look at: pictures and tables."""
+"""Pictures and tables for people."""

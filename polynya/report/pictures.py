@@ -1,4 +1,4 @@
-"""Pictures for people: a scene beside its labels and maps, and confusion matrices."""
+"""Pictures of scenes with their labels and maps, and of confusion matrices."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 
 _MAX_PANEL = 900
-"""Longest side of a panel in pixels; of larger scenes blocks of pixels are shown."""
+"""Longest side of a panel in pixels; for larger scenes, a pixel shows a block of pixels."""
 _DPI = 100
 
 
 def thinning(height: int, width: int) -> int:
-    """Edge in pixels of the blocks that become a pixel of a picture of a scene of this size."""
+    """Edge of the block of scene pixels that becomes one pixel of the picture."""
     return -(-max(height, width) // _MAX_PANEL)
 
 
 def _plain(draw: Callable[P, None]) -> Callable[P, None]:
-    """Draw in matplotlib's own style, whatever the user's matplotlibrc and environment say."""
+    """Draw in matplotlib's default style, independent of the user's matplotlibrc and variables."""
 
     @wraps(draw)
     def drawn(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -56,28 +56,28 @@ def draw_panels(
     metres: float | None = None,
     north: tuple[float, float] | None = None,
 ) -> None:
-    """Draw images side by side over a legend of the classes; of masks also of what is under none.
+    """Draw images side by side above a legend of the classes; with masks also of "No mask".
 
     Args:
         path: PNG file to write.
-        panels: Title and image of each: uint8 (h, w, 3) as it is, uint8 (h, w) as labels.
-        classes: Colours and names.
-        title: Above all panels.
-        columns: Panels in a row; default: all of them.
+        panels: Title and image of each panel: uint8 (h, w, 3) for colours, uint8 (h, w) for labels.
+        classes: Class scheme with colours and names.
+        title: Title above all panels.
+        columns: Number of panels in a row; default: all of them.
 
-        metres: Ground under a pixel, from left to right, for a scale bar; None: no bar.
-        north: Where north is, to the right and down, for an arrow; None: no arrow.
+        metres: Width of a pixel on the ground in metres, for a scale bar; None: no bar.
+        north: Direction of north as (right, down), for an arrow; None: no arrow.
     """
     from matplotlib.patches import Patch
 
     height, width = panels[0][1].shape[:2]
-    # One pixel of the preview is one of the picture, but small scenes are enlarged to be seen.
+    # A pixel of the preview is a pixel of the picture, but small scenes are enlarged.
     scale = max(1.0, 360 / max(height, width))
     panel_width, panel_height = max(width * scale, 200) / _DPI, max(height * scale, 60) / _DPI
     columns = columns or len(panels)
     rows = -(-len(panels) // columns)
     figure_width = columns * (panel_width + 0.15) + 0.15
-    # Wide pictures are looked at smaller, so their text grows with them.
+    # Wide pictures are usually shown smaller, so their text must be larger.
     zoom = max(1.0, figure_width / 16)
     figure = _figure(figure_width, rows * panel_height + (0.75 + 0.4 * rows) * zoom)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
@@ -107,7 +107,7 @@ def draw_panels(
 
 
 def bar_length(metres: float) -> float:
-    """The longest of 1, 2 and 5 times a power of ten that isn't longer than this.
+    """Greatest number of the form 1, 2 or 5 times a power of ten that is not above `metres`.
 
     Args:
         metres: Greatest length.
@@ -117,7 +117,7 @@ def bar_length(metres: float) -> float:
 
 
 def _draw_bar(axis: Axes, size: tuple[int, int], metres: float, font: float) -> None:
-    """A scale bar in the lower left corner."""
+    """Draw a scale bar in the lower left corner."""
     from matplotlib.patches import Rectangle
 
     height, width = size
@@ -138,7 +138,7 @@ def _draw_bar(axis: Axes, size: tuple[int, int], metres: float, font: float) -> 
 
 
 def _draw_arrow(axis: Axes, size: tuple[int, int], north: tuple[float, float], font: float) -> None:
-    """An arrow to the north in the lower right corner."""
+    """Draw an arrow to the north in the lower right corner."""
     height, width = size
     length = 0.06 * max(size)
     x, y = width - 0.5 - 2 * length, height - 0.5 - 2 * length
@@ -166,14 +166,14 @@ def _outlined() -> list[Any]:
 def confusion_grid(
     confusion: NDArray[np.int64], classes: ClassScheme
 ) -> tuple[NDArray[np.int64], list[str], list[str]]:
-    """A confusion matrix as rows and columns, and what these are called.
+    """Arrange a confusion matrix in rows and columns with names.
 
     Args:
-        confusion: int64 (C, C), rows the truth, columns the prediction; of masks (C, 2, 2).
-        classes: Give the names.
+        confusion: int64 (C, C), rows are the truth, columns the prediction; (C, 2, 2) for masks.
+        classes: Class scheme with the names.
 
     Returns:
-        int64 (C, C), of masks (2 C, 2); names of its rows and of its columns.
+        int64 (C, C), or (2 C, 2) for masks; names of the rows; names of the columns.
     """
     if not classes.has_masks:
         return confusion, list(classes.titles), list(classes.titles)
@@ -190,9 +190,9 @@ def draw_confusion(
 
     Args:
         path: PNG file to write.
-        confusions: Title and int64 (C, C) of each, rows the truth, columns the prediction; of masks
-            (C, 2, 2), of which each is drawn as two rows.
-        classes: Names of rows and columns.
+        confusions: Title and matrix of each: int64 (C, C), rows are the truth, columns the
+            prediction; (C, 2, 2) for masks, and each mask is drawn as two rows.
+        classes: Class scheme with the names of rows and columns.
     """
     what = "state" if classes.has_masks else "class"
     # Masks have two rows each.
@@ -225,7 +225,7 @@ def draw_confusion(
 
 
 def _figure(width: float, height: float) -> Figure:
-    # Not pyplot: it keeps figures alive and looks for a screen.
+    # Not pyplot, because it keeps figures in memory and searches for a screen.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -236,7 +236,7 @@ def _figure(width: float, height: float) -> Figure:
 
 def _save(figure: Figure, path: Path) -> None:
     with whole_file(path) as temporary:
-        # Without matplotlib's version in it, the same picture has the same bytes everywhere.
+        # Without matplotlib's version in the file, the same picture has the same bytes everywhere.
         figure.savefig(temporary, format="png", metadata={"Software": None})
 
 

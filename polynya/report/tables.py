@@ -1,4 +1,4 @@
-"""Tables of results: the same numbers on the terminal, as CSV and as Markdown."""
+"""Tables of results, for the terminal, as CSV and as Markdown."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from polynya.storage.files import whole_file
 
 @dataclass(frozen=True)
 class Table:
-    """A title, column names and rows of text; the first column names the row."""
+    """A table with a title, column names and rows of text; the first column names the rows."""
 
     title: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
     def print(self) -> None:
-        """Print to stdout."""
+        """Print the table to stdout."""
         import rich.box
         from rich.table import Table as RichTable
 
@@ -35,7 +35,7 @@ class Table:
         print_table(table)
 
     def markdown(self) -> str:
-        """The table in Markdown, title above."""
+        """The table as Markdown, with the title above."""
         ruler = "|".join("--:" if of_numbers else "---" for of_numbers in self._of_numbers())
         lines = [" | ".join(cells) for cells in (self.columns, *self.rows)]
         body = [f"| {lines[0]} |", f"|{ruler}|", *(f"| {line} |" for line in lines[1:])]
@@ -53,9 +53,9 @@ class Table:
 
 
 def write_table(path: Path, columns: list[str], rows: Iterable[Mapping[str, str]]) -> None:
-    """Write a CSV file; the file is replaced as a whole.
+    """Write a complete CSV file; an existing file of Polynya is replaced.
 
-    Bytes of file names that are no UTF-8 are written as escapes.
+    Bytes of file names that are not UTF-8 are written as escapes.
     """
     with (
         whole_file(path) as temporary,

@@ -1,12 +1,12 @@
 """Shards: labelled tiles on disk or in an object store, as a Parquet data set.
 
     OUT/_dataset.json            recipe, classes, version
-    OUT/_manifest.csv            one row a scene: its content, status, files and counts that add up
+    OUT/_manifest.csv            one row per scene: its content, status, files and counts
     OUT/NAME-000.parquet         tiles of some rows of a large scene, or of several small scenes
 
-Names and bytes depend on the content of scenes and the recipe only, never on who wrote them: a task
-that is repeated replaces its file by the same bytes. Files that the manifest doesn't name don't
-count. See docs/architecture.md, "Shards".
+File names and bytes depend only on the recipe and the content of scenes, not on the worker: a
+repeated task replaces its file by the same bytes. Files that the manifest doesn't name don't count.
+See docs/architecture.md, "Shards".
 """
 
 from __future__ import annotations
@@ -42,35 +42,36 @@ _COUNT_COLUMNS = ["class_counts", "valid_share", "height", "width"]
 _PLACE_COLUMNS = ["row", "col", "veiled_share"]
 _SCENE_COLUMN = SCHEMA.names.index("scene_id")
 _FILES_AT_ONCE = 16
-"""Looking at the ends of many files is mostly waiting, at least in an object store."""
+"""Files opened at the same time; reading their ends is mostly waiting in an object store."""
 
 
 @dataclass(frozen=True)
 class RowGroup:
-    """Consecutive tiles of one scene: the least that is read of a file."""
+    """Consecutive tiles of one scene: the smallest part of a file that can be read."""
 
     file: str
     number: int
-    """From 0, in the file."""
+    """0-based number of the group in the file."""
     scene_id: str
     tiles: int
 
 
 @dataclass(frozen=True)
 class StoredTile:
-    """One tile as it is in a shard."""
+    """One tile as stored in a shard."""
 
     scene_id: str
     row: int
-    """Of its upper left corner, in the scene."""
+    """Row of its upper left corner in the scene."""
     col: int
+    """Column of its upper left corner in the scene."""
     image: NDArray[Any]
-    """(H, W, bands): uint8 colours, 0 where nodata; or float32 values of bands, NaN where
-    missing."""
+    """(H, W, bands): uint8 colours, 0 for nodata; or float32 values of bands, NaN for missing
+    values."""
     label: NDArray[np.uint8]
     """(H, W), class codes."""
     veiled_share: float | None
-    """Share of the valid pixels under cloud or shadow; None where the label source can't tell."""
+    """Share of the valid pixels under cloud or shadow; None if the label source doesn't know it."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class ShardSet:
     recipe: Recipe
     """The recipe that made the labels."""
     files: dict[str, tuple[str, ...]]
-    """Names of the Parquet files that hold tiles of each scene, scenes in order."""
+    """Names of the Parquet files with tiles of each scene, by scene id in order."""
 
     @property
     def classes(self) -> ClassScheme:
@@ -93,33 +94,33 @@ class ShardSet:
 
     @property
     def bands(self) -> tuple[str, ...]:
-        """Names of the bands of its images."""
+        """Names of the bands in the images."""
         return self.recipe.scene.seen_bands
 
     @property
     def image_dtype(self) -> np.dtype[Any]:
-        """uint8 for colours; float32, values with NaN where missing, for other bands."""
+        """uint8 for colours; float32 for other bands, with NaN for missing values."""
         return np.dtype(np.uint8 if self.recipe.scene.sees_colors else np.float32)
 
     @property
     def label_channels(self) -> tuple[int, ...]:
-        """Last axes of labels for training: () of hard labels, (C,) of soft ones."""
+        """Last axes of labels for training: () for hard labels, (C,) for soft labels."""
         return (self.classes.n_classes,) if self.recipe.label.soft else ()
 
     def check_scheme(self, classes: ClassScheme) -> None:
-        """Raise ShardError unless the labels are of these classes."""
+        """Raise ShardError unless the labels have these classes."""
         if self.classes != classes:
             raise ShardError(
                 f"The shards in {self.folder} have the classes of '{self.classes.name}'"
-                f" ({', '.join(self.classes.names)}), the recipe those of '{classes.name}'"
+                f" ({', '.join(self.classes.names)}), the recipe has those of '{classes.name}'"
                 f" ({', '.join(classes.names)}); label again with this recipe or correct its"
                 " key 'classes'."
             )
 
     def row_groups(self, scene_ids: Sequence[str]) -> list[RowGroup]:
-        """Where the tiles of some scenes are: scenes in this order, then files, then groups.
+        """Find the row groups of some scenes, in the order of scenes, then files, then groups.
 
-        Only the ends of the files are read, where Parquet keeps what it knows of its groups.
+        Only the end of each file is read, where Parquet stores the metadata of groups.
 
         Raises:
             ShardError: A file is missing or damaged.
@@ -138,14 +139,14 @@ class ShardSet:
     def read_groups(
         self, groups: Sequence[RowGroup], images: NDArray[Any], labels: NDArray[np.uint8]
     ) -> None:
-        """Decode tiles into arrays and check their sums; edge tiles are filled up with nodata.
+        """Decode tiles into arrays and check their checksums; edge tiles are padded with nodata.
 
         Args:
-            groups: From `row_groups`; those of one file one after another open it once.
-            images: (N, size, size, bands) of `image_dtype`, N the tiles of all groups; gets 0 where
-                nodata, or NaN where a value is missing.
-            labels: uint8 (N, size, size), or (N, size, size, C) for soft labels; gets the scheme's
-                nodata code where nodata.
+            groups: From `row_groups`; a file is opened once for consecutive groups.
+            images: Array to fill, (N, size, size, bands) of `image_dtype`; N is the number of tiles
+                in all groups. Nodata becomes 0, and missing values of bands become NaN.
+            labels: Array to fill, uint8 (N, size, size), or (N, size, size, C) for soft labels.
+                Nodata becomes the scheme's nodata code.
 
         Raises:
             ShardError: A file is missing or damaged, or a tile is larger than `size`.
@@ -161,7 +162,7 @@ class ShardSet:
                     first = past
 
     def tiles(self, groups: Sequence[RowGroup]) -> Iterator[StoredTile]:
-        """Tiles one by one, each in its own size and with its place in the scene.
+        """Yield single tiles, each with its own size and its place in the scene.
 
         Args:
             groups: From `row_groups`.
@@ -191,15 +192,15 @@ class ShardSet:
                         )
 
     def load(self, scene_ids: Sequence[str], size: int) -> tuple[NDArray[Any], NDArray[np.uint8]]:
-        """Tiles of some scenes as new arrays; see `read_groups`.
+        """Read the tiles of some scenes into new arrays; see `read_groups`.
 
         Args:
-            scene_ids: Which scenes, in this order.
-            size: Edge of a tile in pixels, at least that of the shards.
+            scene_ids: Ids of the scenes, in the wanted order.
+            size: Edge of a tile in pixels, at least the edge of tiles in the shards.
 
         Returns:
-            Images (N, size, size, bands) of `image_dtype`, and uint8 (N, size, size) labels; soft
-            ones (N, size, size, C), see `polynya.shards.soft_labels`.
+            Images (N, size, size, bands) of `image_dtype`. Labels, uint8 (N, size, size); soft
+            labels (N, size, size, C), see `polynya.shards.soft_labels`.
         """
         groups = self.row_groups(scene_ids)
         tiles = sum(group.tiles for group in groups)
@@ -209,11 +210,11 @@ class ShardSet:
         return images, labels
 
     def class_counts(self, scene_ids: Sequence[str]) -> tuple[NDArray[np.int64], int]:
-        """Count the labels in the tiles of some scenes, without reading a pixel.
+        """Count the labels in the tiles of some scenes without reading pixels.
 
         Returns:
-            int64 (C,), pixels of each class; and the number of pixels that have a label, of which
-            masks that overlap have more than once and others not at all.
+            int64 (C,), pixels of each class; and the number of pixels with a label. With masks, a
+            pixel may count for several classes or for none.
         """
         groups = self.row_groups(scene_ids)
         by_file = [list(of_file) for _, of_file in groupby(groups, key=lambda group: group.file)]
@@ -245,7 +246,7 @@ class ShardSet:
         is_soft = labels.ndim == 4
         large = {*_PIXEL_COLUMNS, "valid", "soft_label"} & set(table.column_names)
         rows = table.drop_columns(sorted(large)).to_pylist()
-        # Buffers are looked at where they are; as Python bytes they would be copied once more.
+        # Arrow's buffers are used directly, because Python bytes would need a copy.
         for index, row in enumerate(rows):
             height, width = row["height"], row["width"]
             if max(height, width) > size:
@@ -287,7 +288,7 @@ class ShardSet:
         dtype: Any,
         shape: tuple[int, ...],
     ) -> NDArray[Any]:
-        """Content of a cell as an array; ShardError unless its checksum is right."""
+        """Content of a cell as an array; ShardError unless its checksum is correct."""
         content = cell.as_buffer()
         right_size = (
             content is not None and len(content) == np.prod(shape) * np.dtype(dtype).itemsize
@@ -301,11 +302,11 @@ class ShardSet:
     def _groups_of(self, name: str) -> list[RowGroup]:
         with self._open_file(name) as file:
             groups = [file.metadata.row_group(number) for number in range(file.num_row_groups)]
-        # A group has tiles of one scene, so either end of its range of ids is its id.
+        # All tiles of a group have one scene id, so it is the minimum and the maximum of the ids.
         ids = [group.column(_SCENE_COLUMN).statistics for group in groups]
         if any(known is None or known.min != known.max for known in ids):
             raise ShardError(
-                f"{self.folder}/{name} doesn't say which scene its tiles are of; label again."
+                f"{self.folder}/{name} doesn't say which scene its tiles belong to; label again."
             )
         return [
             RowGroup(name, number, known.min, group.num_rows)
@@ -314,7 +315,7 @@ class ShardSet:
 
     def _open_file(self, name: str) -> pq.ParquetFile:
         try:
-            # Columns that lie together come with one request.
+            # Adjacent columns are read with one request.
             return pq.ParquetFile(self.folder.open(name), pre_buffer=True)
         except (OSError, pa.ArrowException) as error:
             raise self._unreadable(name, error) from None
@@ -334,10 +335,10 @@ def open_shards(place: str | Path | Folder) -> ShardSet:
     """Open a finished data set.
 
     Args:
-        place: Path or URI.
+        place: Path or URI of the folder.
 
     Raises:
-        ShardError: No such folder, no finished data set in it, or no tiles.
+        ShardError: There is no such folder, or it has no finished data set or no tiles.
     """
     folder = Folder.at(place)
     if not folder.has(DATASET_FILE) or not folder.has(MANIFEST_FILE):

@@ -1,8 +1,9 @@
-"""The folder of a data set of shards: made, taken up, finished, with whose files are whose.
+"""The folder of a data set of shards: how it is created, continued and finished.
 
-Removed or replaced is only what Polynya wrote. On a disk the folder's ledger knows it by its bytes
-(`polynya.storage.ownership`). An object store has no ledger: there it is what the manifest names,
-and what runs announce in `_work/_plan.json` before they write.
+Only files that Polynya wrote are removed or replaced. On a disk, the folder's ledger identifies
+them by their bytes (`polynya.storage.ownership`). An object store has no ledger. There, the files
+of Polynya are the files in the manifest, and the files that runs announce in `_work/_plan.json`
+before they write.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ from polynya.storage.ownership import check_free, is_cut
 from polynya.storage.store_lock import LOCK_OBJECT, store_locked
 
 WORK_FOLDER = "_work"
-"""What tasks leave for each other, in the data set; gone when it is finished."""
+"""Folder in the data set for files between tasks; a finished data set doesn't have it."""
 PICTURES_FOLDER = "_pictures"
-"""Overview pictures of scenes, in the data set."""
+"""Folder in the data set for overview pictures of scenes."""
 _PLAN_FILE = f"{WORK_FOLDER}/_plan.json"
 _SHARD = re.compile(r"[^/]+-\d{3}\.parquet")
 _FILES_AT_ONCE = 4
@@ -40,23 +41,23 @@ _FILES_AT_ONCE = 4
 def open_dataset(
     place: str | Path | Folder, recipe: Recipe, overwrite: bool = False
 ) -> Iterator[Folder]:
-    """Take the folder of a data set for one run: make it, or take up what is there.
+    """Open the folder of a data set for one run: create the data set, or continue an existing one.
 
-    A data set of the same labels, unfinished or finished, stays: what is missing can be added. Keys
-    that labels don't depend on, such as those of the split, become those of the new recipe.
+    A data set with the same labels stays, finished or not, and missing scenes can be added. Recipe
+    keys that don't change labels, such as the keys of the split, are updated to the new recipe.
 
     Args:
-        place: Path or URI.
-        recipe: What the labels depend on.
-        overwrite: Remove the data set that is there, and nothing else.
+        place: Path or URI of the folder.
+        recipe: Recipe of the labels.
+        overwrite: Remove the existing data set, and no other files.
 
     Yields:
-        The folder. No other run uses it: that holds on disks, and nearly in object stores
-        (`polynya.storage.store_lock`).
+        The folder. No other run uses it at the same time; in object stores this can't be guaranteed
+        completely (`polynya.storage.store_lock`).
 
     Raises:
-        OutputError: It holds shards of another recipe and `overwrite` is False, or something else,
-            another run uses it, or it can't be written.
+        OutputError: The folder holds shards of another recipe and `overwrite` is False, it holds
+            other files, another run uses it, or it can't be written.
     """
     folder = Folder.at(place)
     _check_content(folder)
@@ -71,16 +72,16 @@ def open_dataset(
 
 
 def start_dataset(place: str | Path | Folder, recipe: Recipe, overwrite: bool = False) -> Folder:
-    """Make or take up the folder of a data set for a single writer; see `open_dataset`."""
+    """Create or continue a data set for a single writer; see `open_dataset`."""
     with open_dataset(place, recipe, overwrite) as folder:
         return folder
 
 
 def labelled_before(folder: Folder) -> dict[str, SceneResult]:
-    """Rows of the manifest by scene; none if it was cut short, so all is done again.
+    """Rows of the manifest by scene id; {} if the manifest is cut short, so all is done again.
 
     Raises:
-        ShardError: It can't be read.
+        ShardError: The manifest can't be read.
     """
     if folder.is_local and is_cut(Path(folder.place, MANIFEST_FILE)):
         return {}
@@ -88,11 +89,11 @@ def labelled_before(folder: Folder) -> dict[str, SceneResult]:
 
 
 def finish_dataset(folder: Folder, results: Sequence[SceneResult]) -> None:
-    """Write the manifest, which says what counts, and remove what of ours doesn't.
+    """Write the manifest, and remove files of Polynya that the manifest doesn't name.
 
     Args:
         folder: From `open_dataset` or `start_dataset`.
-        results: All scenes of the data set.
+        results: Results of all scenes in the data set.
 
     Raises:
         OutputError: The manifest can't be written.
@@ -107,11 +108,11 @@ def finish_dataset(folder: Folder, results: Sequence[SceneResult]) -> None:
 
 
 def announce(folder: Folder, stems: Iterable[str]) -> None:
-    """Say which files are about to be written, so that they are known as ours after a kill.
+    """Announce files before they are written, so that they are known as ours after a kill.
 
     Args:
-        folder: The data set; on a disk its ledger knows more, and nothing is done.
-        stems: What the names of shards and notes begin with.
+        folder: Folder of the data set. On a disk nothing is done, because the ledger is enough.
+        stems: Beginnings of the names of shards and notes.
     """
     if not folder.is_local:
         known = sorted(set(stems) | _announced(folder))
@@ -119,7 +120,7 @@ def announce(folder: Folder, stems: Iterable[str]) -> None:
 
 
 def foreign_files(folder: Folder, stems: Iterable[str]) -> dict[str, str]:
-    """Files that aren't ours and stand where shards are to be written, by the stem of these."""
+    """Files of other people that have the name of a planned shard, by the stem of the shard."""
     wanted = set(stems)
     found = {name: name.rpartition("-")[0] for name in folder.names() if _SHARD.fullmatch(name)}
     in_the_way = {name: stem for name, stem in found.items() if stem in wanted}
@@ -132,13 +133,13 @@ def foreign_files(folder: Folder, stems: Iterable[str]) -> dict[str, str]:
 
 
 def damaged_files(folder: Folder, sums: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
-    """Files that are not as they were written: "gone" or "changed".
+    """Find files that are "gone" or "changed" since they were written.
 
     Args:
-        folder: The data set.
-        sums: 'bytes:checksum' of each file of the manifest.
-        names: Those that are read, on a disk, to compare their checksums; of the others, and in an
-            object store, the size tells.
+        folder: Folder of the data set.
+        sums: 'bytes:checksum' of each file in the manifest.
+        names: Files on a disk that are read to compare checksums. For other files, and in an
+            object store, only the size is compared.
     """
     there = folder.versions()
     found = {}
@@ -190,10 +191,10 @@ def _prepare(folder: Folder, recipe: Recipe, overwrite: bool) -> None:
         }
         text = (json.dumps(content, indent=2) + "\n").encode()
         if folder.is_local and is_cut(Path(folder.place, DATASET_FILE)):
-            folder.write(DATASET_FILE, text)  # Refused unless what is left of it is of this recipe.
+            folder.write(DATASET_FILE, text)  # Refused if the rest is of another recipe.
         if folder.has(DATASET_FILE) and not overwrite:
             if _has_same_labels(folder, recipe):
-                # What labels don't depend on is as in the last recipe that was given.
+                # Keys that don't change labels are updated to the latest recipe.
                 if recipe != Recipe() and folder.read(DATASET_FILE) != text:
                     folder.write(DATASET_FILE, text)
                     console.print(
@@ -202,13 +203,14 @@ def _prepare(folder: Folder, recipe: Recipe, overwrite: bool) -> None:
                         soft_wrap=True,
                     )
                 return
-            # Of runs in which every scene failed, nothing is left that is worth a question.
+            # After runs in which every scene failed, there is nothing to protect.
             if any(_SHARD.fullmatch(name) for name in folder.names()):
                 raise OutputError(
                     f"{folder} holds shards of another recipe or version; add --overwrite to"
                     " replace them, or choose another --out."
                 )
-        # The recipe goes last, or a folder that is killed here holds "other files".
+        # The recipe is replaced last: after a kill here, a folder without it would count as "other
+        # files".
         folder.remove(name for name in _written(folder) if name != DATASET_FILE)
         folder.write(DATASET_FILE, text)
     except OSError as error:
@@ -228,10 +230,10 @@ def _has_same_labels(folder: Folder, recipe: Recipe) -> bool:
 
 
 def _written(folder: Folder) -> set[str]:
-    """Files that runs wrote here, as far as they may be removed."""
+    """Files that runs of Polynya wrote here and that may be removed."""
     names = folder.names()
     if folder.is_local:
-        # Others of these names are known by the ledger when they are removed.
+        # If a file of another person has one of these names, the ledger prevents its removal.
         return {
             name
             for name in names
@@ -243,7 +245,7 @@ def _written(folder: Folder) -> set[str]:
     try:
         named = {name for result in read_manifest(folder) for name in result.file_names}
     except ShardError:
-        named = set()  # Of another version, or damaged: what it named stays.
+        named = set()  # The manifest is damaged or of another version: its files stay.
     work = {f"{WORK_FOLDER}/{stem}{ending}" for stem in stems for ending in (".json", ".sky")}
     written = named | work | {DATASET_FILE, MANIFEST_FILE, _PLAN_FILE}
     return {

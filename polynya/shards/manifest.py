@@ -1,4 +1,4 @@
-"""The manifest of a data set of shards: one row a scene, with counts that add up."""
+"""The manifest of a data set of shards: one row per scene, with consistent counts."""
 
 from __future__ import annotations
 
@@ -17,74 +17,75 @@ MANIFEST_FILE = "_manifest.csv"
 
 @dataclass(frozen=True)
 class SceneResult:
-    """A row of the manifest: what became of one scene."""
+    """A row of the manifest: the result of one scene."""
 
     scene_id: str
     uri: str
     status: str
-    """'done', 'nodata' (not one of its pixels is valid) or 'failed'."""
+    """'done', 'nodata' (no pixel is valid) or 'failed'."""
     reason: str = ""
-    """Why it failed, one sentence."""
+    """Reason of a failure, one sentence."""
     height: int = 0
     width: int = 0
     tiles: int = 0
-    """Tiles of the grid: labelled + nodata + failed."""
+    """Number of tiles in the grid: labelled + nodata + failed."""
     labelled: int = 0
-    """Tiles written."""
+    """Number of written tiles."""
     nodata: int = 0
-    """Tiles left out because too little of them is valid."""
+    """Number of tiles left out because they have too few valid pixels."""
     failed: int = 0
-    """Tiles of a scene that failed after its size was known; none of a failed scene counts as
-    labelled."""
+    """Number of tiles of a scene that failed after its size was known. In a failed scene, no tile
+    counts as labelled."""
     files: str = ""
-    """Names of the files that hold its tiles, separated by blanks."""
+    """Names of the files with its tiles, separated by blanks."""
     file_sums: str = ""
-    """Of each of these files 'bytes:checksum', the CRC-32C as 8 hex digits, separated by blanks."""
+    """'bytes:checksum' for each of these files, separated by blanks; the checksum is the CRC-32C as
+    8 hex digits."""
     valid_pixels: int = 0
     veiled_pixels: int | None = None
-    """Valid pixels under cloud or shadow; None where the method can't tell."""
+    """Number of valid pixels under cloud or shadow; None if the method doesn't know it."""
     thick_cloud_pixels: int | None = None
-    """Valid pixels where cloud hides the ground; nodata if the recipe says so."""
+    """Number of valid pixels under thick cloud; they are nodata if the recipe says so."""
     uncertain_pixels: int | None = None
-    """Valid pixels made nodata because their label is unsure."""
+    """Number of valid pixels that became nodata because their label is uncertain."""
     class_pixels: str = ""
-    """Pixels of each class in the written tiles, as 'name=count' separated by blanks."""
+    """Number of pixels of each class in the written tiles, as 'name=count' separated by blanks."""
     digest: str = ""
-    """Digest of the scene's content, all files that it depends on included; empty if it could not
-    be read."""
+    """Digest of the scene's content with all files that it depends on; "" if the scene could not be
+    read."""
 
     @property
     def file_names(self) -> tuple[str, ...]:
-        """Files that hold its tiles, in row order."""
+        """Names of the files with its tiles, in row order."""
         return tuple(self.files.split())
 
     @property
     def sums(self) -> dict[str, str]:
-        """What `file_sums` says of each file; a file that it says nothing of has ''."""
+        """Entry of `file_sums` for each file; '' for a file without entry."""
         return dict(zip_longest(self.file_names, self.file_sums.split(), fillvalue=""))
 
     @property
     def n_class_pixels(self) -> int:
-        """Pixels that have a class, in all of its tiles."""
+        """Sum of the pixels of all classes, in all of its tiles."""
         return sum(int(pair.rpartition("=")[2]) for pair in self.class_pixels.split())
 
 
 def manifest_text(results: Iterable[SceneResult]) -> str:
-    """The manifest as CSV, ordered by scene."""
+    """The manifest as CSV text, sorted by scene."""
     table = io.StringIO(newline="")
     names = [field.name for field in fields(SceneResult)]
     writer = csv.DictWriter(table, names, lineterminator="\n")
     writer.writeheader()
     writer.writerows(asdict(result) for result in sorted(results, key=lambda r: r.scene_id))
-    # Nothing that a text may hold keeps a manifest from being written.
+    # Escapes, so that no character can prevent the writing of a manifest.
     return table.getvalue().encode("utf-8", errors="backslashreplace").decode()
 
 
 def read_manifest(folder: Folder) -> list[SceneResult]:
-    """Rows of a data set's manifest; none if it has none.
+    """Read the rows of a data set's manifest; [] if there is no manifest.
 
     Raises:
-        ShardError: It has other columns, or a count is no number.
+        ShardError: The manifest has other columns, or a count is no number.
     """
     if not folder.has(MANIFEST_FILE):
         return []
@@ -97,7 +98,7 @@ def _parse_manifest(text: str, source: str) -> list[SceneResult]:
     names = set(rows.fieldnames or ())
     known = [field for field in fields(SceneResult) if field.name in names]
     missing = {field.name for field in fields(SceneResult)} - names
-    # Manifests of format 2 lack these.
+    # Manifests of format 2 lack the columns digest and file_sums.
     if len(known) != len(rows.fieldnames or ()) or not missing <= {"digest", "file_sums"}:
         raise ShardError(
             f"{source} has other columns than a manifest of this version; label"

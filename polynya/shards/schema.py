@@ -1,17 +1,18 @@
-"""What a shard is: its columns, its version, its size."""
+"""Columns, format version and size of shards."""
 
 from __future__ import annotations
 
 import pyarrow as pa
 
 FORMAT = 4
-"""Of the data sets that are written."""
+"""Format version of data sets that are written."""
 READABLE_FORMATS = (2, 3, 4)
-"""2 has no digests of scenes and files in its manifest; before 4 there were 8-bit colours only."""
+"""Format versions that can be read. Manifests of version 2 have no digests of scenes and files.
+Versions 2 and 3 have 8-bit colours only."""
 
 FILE_BYTES = 128 * 2**20
-"""Pixels and labels of one file before compression: large enough for object stores, small enough
-for a worker to hold."""
+"""Bytes of pixels and labels in one file before compression: large enough for object stores, small
+enough for a worker's memory."""
 
 ROWS_PER_GROUP = 64
 
@@ -48,14 +49,15 @@ SCHEMA = pa.schema(
         ("soft_label_crc32c", pa.uint32()),
     ]
 )
-"""One row a tile. `image` is (height, width, bands) of the type `dtype` and `label` uint8 (height,
-width), both in C order; `transform` the affine coefficients of the tile; `veiled_share` the share
-of valid pixels under cloud or shadow, null where the label source can't tell.
+"""One row per tile. `image` is (height, width, bands) of the data type `dtype`; `label` is uint8
+(height, width). Both are in C order. `transform` has the affine coefficients of the tile.
+`veiled_share` is the share of valid pixels under cloud or shadow, null if the label source doesn't
+know it.
 
-8-bit colours are 0 where nodata, and the columns after `label_crc32c` are null. Of other bands
-value = number * scale + offset; `valid` has a bit for each number, in the order of `image` (NumPy's
-packbits), null where all are there; `band_..` are statistics of the values that are there, null for
-a band without any.
+8-bit colours are 0 for nodata, and the columns after `label_crc32c` are null. For other bands,
+value = number * scale + offset. `valid` has one bit per number, in the order of `image` (NumPy's
+packbits); it is null if no value is missing. The columns `band_...` are statistics of the values
+that are not missing; they are null for a band without values.
 
-`soft_label` is null or uint8 (height, width, C), see `polynya.shards.soft_labels`; `label` is then
-the most probable one."""
+`soft_label` is null or uint8 (height, width, C), see `polynya.shards.soft_labels`. With soft
+labels, `label` is the most probable label."""

@@ -1,4 +1,4 @@
-"""Soft labels: of each pixel the share, or the chance, of each class, kept as bytes."""
+"""Soft labels: the share or probability of each class in each pixel, stored as bytes."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from numpy.typing import NDArray
 from polynya.recipe.classes import ClassScheme
 
 WHOLE = 254
-"""What stands for a share of 1; one half is a whole number too."""
+"""Byte for a share of 1; it is even, so that a share of one half is also a whole number."""
 
 
 def encode(shares: NDArray[np.float32], nodata: int) -> NDArray[np.uint8]:
-    """Shares as bytes.
+    """Convert shares to bytes.
 
     Args:
-        shares: float32 (..., C), 0..1; NaN where unknown.
-        nodata: What unknown pixels get in all channels.
+        shares: float32 (..., C), 0..1; NaN for unknown pixels.
+        nodata: Value of unknown pixels in all channels.
 
     Returns:
         uint8 (..., C), share times `WHOLE`, rounded.
@@ -27,15 +27,16 @@ def encode(shares: NDArray[np.float32], nodata: int) -> NDArray[np.uint8]:
 
 
 def harden(soft: NDArray[np.uint8], classes: ClassScheme) -> NDArray[np.uint8]:
-    """The most probable label of each pixel.
+    """Find the most probable label of each pixel.
 
     Args:
         soft: uint8 (..., H, W, C), from `encode`.
-        classes: Gives kind and nodata.
+        classes: Class scheme with kind and nodata code.
 
     Returns:
-        uint8 (..., H, W) as `ClassScheme` has labels: the class with the greatest share, the first
-        of equal ones; of masks those whose share is one half or more.
+        uint8 (..., H, W), labels of `ClassScheme`. With exclusive classes, it is the class with the
+        greatest share, and the first class if shares are equal. With masks, it has all masks with a
+        share of one half or more.
     """
     known = soft[..., 0] != classes.nodata
     if classes.has_masks:

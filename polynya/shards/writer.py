@@ -22,23 +22,23 @@ from polynya.storage.folder import Folder
 
 @dataclass(frozen=True)
 class LabelledTile:
-    """One tile with its label, ready to be written."""
+    """One tile with its label, ready for writing."""
 
     tile: Tile
     image: NDArray[np.uint8]
-    """(H, W, 3), 0 where nodata."""
+    """(H, W, 3), 0 for nodata."""
     label: NDArray[np.uint8]
     """(H, W), class codes."""
     veiled_share: float | None = None
-    """Share of the valid pixels under cloud or shadow; None where the label source can't tell."""
+    """Share of the valid pixels under cloud or shadow; None if the label source doesn't know it."""
     soft: NDArray[np.uint8] | None = None
-    """(H, W, C), soft labels (`polynya.shards.soft_labels`), of which `label` is the likeliest."""
+    """(H, W, C), soft labels (`polynya.shards.soft_labels`); `label` is the most probable label."""
     inputs: BandPixels | None = None
-    """What is written in the place of the colours, if the recipe names bands."""
+    """Bands that are written instead of the colours, if the recipe names bands."""
 
 
 def tile_row(scene: Scene, labelled: LabelledTile, recipe: Recipe, source: str) -> dict[str, Any]:
-    """Row of `SCHEMA` for one tile; `source` says how the label was made."""
+    """Make the row of `SCHEMA` for one tile; `source` says how the label was made."""
     tile, classes = labelled.tile, recipe.classes
     label = labelled.label.tobytes()
     pixels = _color_cells(labelled.image)
@@ -109,12 +109,12 @@ def _band_cells(inputs: BandPixels, band_set: BandSet) -> dict[str, Any]:
 
 
 def _where(there: NDArray[np.int64], numbers: NDArray[np.float64]) -> list[float | None]:
-    """Numbers of bands that have pixels; None for others."""
+    """Numbers of the bands, with None for a band without valid pixels."""
     return [float(n) if count else None for count, n in zip(there, numbers, strict=True)]
 
 
 class ShardWriter:
-    """Writes the tiles of one or more scenes into one file, or more where they are many."""
+    """Writes the tiles of one or more scenes into one file, or into several if there are many."""
 
     def __init__(
         self,
@@ -123,13 +123,13 @@ class ShardWriter:
         file_bytes: int = FILE_BYTES,
         rows_per_group: int = ROWS_PER_GROUP,
     ) -> None:
-        """Nothing is written before the first tile.
+        """Prepare a writer; it writes nothing before the first tile.
 
         Args:
-            folder: That of the data set.
-            name: That of the files, without the number and ending that are added.
-            file_bytes: Bytes of images and labels after which a file ends.
-            rows_per_group: Tiles after which a row group ends.
+            folder: Folder of the data set.
+            name: Beginning of the file names; a number and the extension are added.
+            file_bytes: Bytes of images and labels after which a new file begins.
+            rows_per_group: Number of tiles after which a new row group begins.
         """
         self._folder = folder
         self._name = name
@@ -140,12 +140,12 @@ class ShardWriter:
         self._sink: pa.BufferOutputStream | None = None
         self._writer: pq.ParquetWriter | None = None
         self.files: list[str] = []
-        """Files written so far, the one in work included."""
+        """Names of the files so far, including the unfinished one."""
         self.sums: dict[str, str] = {}
-        """Of each file that is written, its bytes and checksum as the manifest has them."""
+        """Bytes and checksum of each finished file, in the form of the manifest."""
 
     def add(self, row: dict[str, Any]) -> str:
-        """Add a row from `tile_row`, in row-major order; returns the file that it goes to."""
+        """Add a row from `tile_row`, in row-major order; returns the name of the row's file."""
         if self._rows and row["scene_id"] != self._rows[-1]["scene_id"]:
             self.end_group()
         if self._bytes >= self._file_bytes:
@@ -163,12 +163,12 @@ class ShardWriter:
         return self.files[-1]
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write the rest and finish the last file."""
         if self._writer is not None:
             self._end_file()
 
     def end_group(self) -> None:
-        """Encode the rows so far; a group has tiles of one scene, so that a reader skips others."""
+        """Encode the rows so far as a group: its tiles have one scene, so readers can skip it."""
         if self._rows and self._writer is not None:
             self._writer.write_table(pa.Table.from_pylist(self._rows, schema=SCHEMA))
             self._rows = []

@@ -1,1 +1,1 @@
-"""Files and folders of products, on disks and in object stores: whole, locked, and only ours."""
+"""Files and folders of products, on disks and in object stores: writing, locks, ownership."""

@@ -1,8 +1,9 @@
-"""Files that are there whole or not at all, and that replace no file but our own.
+"""Writing files completely or not at all, without replacing files of other people.
 
-They are written under a temporary name beside the final one, read back, entered in the folder's
-ledger (`polynya.storage.ledger`) and renamed. So a reader never sees half of one, and what can't
-be read back never gets its name: libraries lose the errors of a full disk when they close a file.
+A file is written under a temporary name in the same folder, read back, entered in the folder's
+ledger (`polynya.storage.ledger`) and renamed. So a reader never sees an incomplete file. A file
+that can't be read back never gets its final name. This check is needed because libraries lose the
+errors of a full disk when they close a file.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ from polynya.storage.ownership import register_file, temporary_file
 __all__ = ["output_folder", "temporary_file", "whole_file", "write_bytes", "write_text"]
 
 Check = Callable[[Path], None]
-"""Reads a file to its end; raises `UnreadableError` or OSError if its content isn't all there."""
+"""Function that reads a whole file; raises `UnreadableError` or OSError if it is incomplete."""
 
 
 class UnreadableError(Exception):
-    """A file that was just written can't be read back, or holds something else."""
+    """A file that was just written can't be read back, or has another content."""
 
 
 @contextmanager
@@ -36,15 +37,16 @@ def whole_file(path: Path, check: Check | None = None) -> Iterator[Path]:
     """Write under a temporary name; the file gets its own name when the block ends without error.
 
     Args:
-        path: Final path. A file that is there is replaced if it is ours.
-        check: Reads the temporary file back; by default what the ending of `path` says:
-            all blocks of a raster, all members of an archive, all pages of a database.
+        path: Final path. An existing file is replaced if Polynya wrote it.
+        check: Function that reads the temporary file back. Default: chosen by the extension of
+            `path`; it reads all blocks of a raster, all members of an archive or all pages of a
+            database.
 
     Yields:
-        Where to write, in the same folder, with the same ending.
+        Temporary path to write to, in the same folder, with the same extension.
 
     Raises:
-        OutputError: The file can't be written or read back, or a file that isn't ours is there.
+        OutputError: The file can't be written or read back, or a file of other people has the path.
     """
     try:
         with temporary_file(path.parent, path.suffix) as temporary:
@@ -66,12 +68,12 @@ def whole_file(path: Path, check: Check | None = None) -> Iterator[Path]:
 
 
 def write_bytes(path: Path, content: bytes | memoryview) -> None:
-    """Write a file at once; OutputError if that can't be done."""
-    # Arrow's buffers hold signed bytes, which are equal to no others.
+    """Write a complete file; OutputError if that can't be done."""
+    # Arrow's buffers have signed bytes, which never compare equal to other bytes.
     content = memoryview(content).cast("B")
 
     def check(written: Path) -> None:
-        # In pieces, as the content may be large.
+        # Compared in pieces, because the content may be large.
         with written.open("rb") as file:
             for start in range(0, max(len(content), 1), _PIECE):
                 if file.read(_PIECE) != content[start : start + _PIECE]:
@@ -82,7 +84,7 @@ def write_bytes(path: Path, content: bytes | memoryview) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file (UTF-8) at once; OutputError if that can't be done."""
+    """Write a complete text file (UTF-8); OutputError if that can't be done."""
     write_bytes(path, text.encode("utf-8"))
 
 
@@ -96,7 +98,7 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def _flush_to_disk(path: Path) -> None:
-    """Some file systems say only now that there is no room."""
+    """Flush a file to the disk; some file systems report a full disk only at this moment."""
     target = os.open(path, os.O_RDONLY)
     try:
         os.fsync(target)
@@ -105,7 +107,7 @@ def _flush_to_disk(path: Path) -> None:
 
 
 def _nothing_more(path: Path) -> None:
-    """The checksum for the ledger reads the file anyway."""
+    """Check nothing, because the checksum for the ledger reads the file anyway."""
 
 
 def _read_raster(path: Path) -> None:
@@ -143,7 +145,7 @@ def _read_database(path: Path) -> None:
 
 
 def _read_png(path: Path) -> None:
-    """All chunks with their checksums; decoders accept a PNG that is cut short."""
+    """Check all chunks with their checksums, because decoders accept a PNG that is cut short."""
     with path.open("rb") as file:
         if file.read(len(_PNG)) != _PNG:
             raise UnreadableError("it is no PNG")

@@ -1,6 +1,7 @@
-"""What tells the bytes of one file from those of another: its size and checksums.
+"""Fingerprints of files: size and checksums, to compare the bytes of files.
 
-Checksums of its first bytes too, so that a file that was only cut short is known.
+A fingerprint also has checksums of the first bytes, so that a file that was cut short can be
+recognised.
 """
 
 from __future__ import annotations
@@ -15,28 +16,28 @@ import google_crc32c
 
 _PREFIX_BASE = 4
 CHUNK = _PREFIX_BASE**12
-"""Bytes read at once; a power, so that the prefixes end where a chunk does."""
+"""Bytes read at once; a power of the base, so that prefixes end at the end of a chunk."""
 
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What tells the bytes of one file from those of another."""
+    """Size and checksums of a file."""
 
     size: int
-    """Bytes."""
+    """Size in bytes."""
     crc32c: int
     """CRC-32C of all bytes (RFC 3720, appendix B.4)."""
     prefixes: tuple[int, ...] = ()
-    """CRC-32C of the first 1, 4, 16, 64, ... bytes, as far as the file goes."""
+    """CRC-32C of the first 1, 4, 16, 64, ... bytes, up to the size of the file."""
 
     def begins(self, shorter: Fingerprint) -> bool:
-        """Whether a shorter file has this one's first bytes."""
+        """Whether this file begins with the bytes of a shorter file."""
         count = len(shorter.prefixes)
         return shorter.size < self.size and self.prefixes[:count] == shorter.prefixes
 
 
 def fingerprint(path: Path) -> Fingerprint:
-    """Size and checksum of a file, read from the disk; OSError if it can't be read."""
+    """Compute the fingerprint of a file; OSError if it can't be read."""
     crc, size = 0, 0
     prefixes: list[int] = []
     with path.open("rb") as file:
@@ -49,7 +50,7 @@ def fingerprint(path: Path) -> Fingerprint:
 
 
 def fingerprint_if(path: Path, may_be: Callable[[int], bool]) -> Fingerprint | None:
-    """The fingerprint of a regular file whose size says that it may be ours; else None."""
+    """Fingerprint of a regular file, if `may_be` accepts its size; otherwise None."""
     try:
         status = os.lstat(path)
         if not stat.S_ISREG(status.st_mode) or not may_be(status.st_size):

@@ -1,9 +1,9 @@
-"""Folders of products, on a disk or in an object store (s3://, gs://), by one set of calls.
+"""Folders of products on a disk or in an object store (s3://, gs://), with the same methods.
 
-A file appears whole or not at all: on a disk by renaming it when complete, in an object store
-because an object is put there by its last byte. On a disk only files of ours are replaced or
-deleted (`polynya.storage.ownership`); an object store keeps no ledger, so whoever writes there must
-know its names.
+A file appears completely or not at all. On a disk, a complete file is renamed to its final name. In
+an object store, an object appears only after its last byte. On a disk, only files of Polynya are
+replaced or deleted (`polynya.storage.ownership`). An object store has no ledger, so the calling
+code must know which files there belong to Polynya.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ _REQUESTS_AT_ONCE = 16
 
 
 def absolute(place: str) -> str:
-    """A path from the root, so that workers find it from wherever they run; URIs as they are."""
+    """Absolute path, so that workers in any working directory find it; URIs are not changed."""
     return place if "://" in place or place.startswith("/vsi") else os.path.abspath(place)
 
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder; small and picklable. It need not exist: files make it."""
+    """A folder; small and picklable. It need not exist: writing a file creates it."""
 
     place: str
     """Absolute path or URI."""
 
     @classmethod
     def at(cls, place: str | Path | Folder) -> Folder:
-        """Folder of a path, relative ones too, or of a URI."""
+        """Folder of an absolute or relative path, or of a URI."""
         return place if isinstance(place, Folder) else cls(absolute(str(place)).rstrip("/"))
 
     def __str__(self) -> str:
@@ -56,14 +56,14 @@ class Folder:
         return "://" not in self.place
 
     def names(self) -> list[str]:
-        """All files below, as paths relative to the folder, in order; see `versions`."""
+        """Sorted paths of all files in the folder and below, relative to it; see `versions`."""
         return sorted(self.versions())
 
     def versions(self) -> dict[str, tuple[int, int]]:
-        """Size in bytes and time of change in nanoseconds of all files below.
+        """Size in bytes and time of change in nanoseconds of all files in the folder and below.
 
-        Without ledgers and locks, which are no content. By their paths relative to the folder; none
-        if it doesn't exist.
+        The keys are paths relative to the folder. Ledgers and locks are left out. The result is {}
+        if the folder doesn't exist.
 
         Raises:
             OutputError: It is no folder, or can't be listed.
@@ -81,15 +81,15 @@ class Folder:
         }
 
     def _local_files(self) -> dict[str, tuple[int, int]]:
-        """Not by PyArrow, which ends at names that are not UTF-8."""
+        """List files without PyArrow, because PyArrow fails at names that are not UTF-8."""
         if not os.path.lexists(self.place):
             return {}
-        os.listdir(self.place)  # What is wrong with the folder itself; walking would not say it.
+        os.listdir(self.place)  # Raises errors of the folder itself, which os.walk would hide.
         files = {}
         for parent, _, names in os.walk(self.place):
             for name in names:
                 path = os.path.join(parent, name)
-                with suppress(FileNotFoundError):  # Temporary files of others come and go.
+                with suppress(FileNotFoundError):  # Other processes delete their temporary files.
                     status = os.lstat(path)
                     version = (status.st_size, status.st_mtime_ns)
                     files[os.path.relpath(path, self.place)] = version
@@ -105,7 +105,7 @@ class Folder:
         }
 
     def has(self, name: str) -> bool:
-        """Whether there is such a file."""
+        """Whether a file with this name exists."""
         system, root = self._system
         return bool(system.get_file_info(f"{root}/{name}").is_file)
 
@@ -116,10 +116,10 @@ class Folder:
             return bytes(stream.read())
 
     def open(self, name: str) -> pa.NativeFile:
-        """A file, open for reading at any position; OSError if it can't be.
+        """Open a file for reading at any position; OSError if that can't be done.
 
-        One of gs:// is read whole: pyarrow's random access to it waits for ever on the server that
-        the tests run, so nobody could say that it works.
+        A file of gs:// is read completely. pyarrow's random access to gs:// hangs with the server
+        of the tests, so it could not be tested.
         """
         system, root = self._system
         if self.place.startswith("gs://"):
@@ -127,10 +127,10 @@ class Folder:
         return system.open_input_file(f"{root}/{name}")
 
     def write(self, name: str, content: bytes | pa.Buffer) -> None:
-        """Write a file at once.
+        """Write a complete file.
 
         Raises:
-            OutputError: It can't be written.
+            OutputError: The file can't be written.
         """
         if self.is_local:
             path = Path(self.place) / name
@@ -157,16 +157,16 @@ class Folder:
         return fingerprint(Path(self.place, name))
 
     def is_ours(self, name: str) -> bool:
-        """Whether a file on a disk is as Polynya wrote it; in a store its name must say so."""
+        """Whether a file on a disk is as Polynya wrote it; always True in an object store."""
         return not self.is_local or is_ours(Path(self.place, name))
 
     def remove(self, names: Iterable[str]) -> None:
-        """Delete files, and on a disk the folders that this leaves empty.
+        """Delete files and, on a disk, folders that become empty.
 
-        Those that are gone already don't matter. On a disk those that aren't ours stay.
+        Missing files are ignored. On a disk, files of other people stay.
 
         Raises:
-            OutputError: One can't be deleted.
+            OutputError: A file can't be deleted.
         """
         system, root = self._system
         names = [name for name in names if self.is_ours(name)]

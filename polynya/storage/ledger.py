@@ -1,10 +1,10 @@
-"""The ledger of an output folder, `_polynya.csv`: which files in it Polynya wrote.
+"""The ledger of an output folder, `_polynya.csv`: a list of the files that Polynya wrote there.
 
-A file is entered with its size and checksums just before it gets its name. Temporary files are
-listed too, so the next run can delete what a killed one left.
+A file is entered with its size and checksums just before it gets its final name. Temporary files
+are also listed, so that the next run can delete the temporary files of a killed run.
 
-The ledger is only appended to, one record a write, so that several processes can use it. A run
-compacts it when it starts and when it ends, while it holds the folder's lock
+Processes only append to the ledger, one record per write, so several processes can use it. A run
+compacts the ledger at its start and end, while it holds the folder's lock
 (`polynya.storage.locks`).
 """
 
@@ -28,27 +28,27 @@ from polynya.storage.fingerprint import Fingerprint
 from polynya.storage.locks import create_whole
 
 LEDGER_FILE = "_polynya.csv"
-"""The leading underscore hides it from Spark and PyArrow in a data set of shards."""
+"""Name of the ledger; the leading underscore hides it from Spark and PyArrow in shards."""
 _HEADER = b"polynya,1,files that Polynya wrote in this folder; it replaces and deletes no others\n"
 _PARTIAL = re.compile(re.escape(LEDGER_FILE) + r"\.[0-9a-f]{32}")
 _STEM = 33
-"""Names of temporary files differ in their first characters: a dot and 32 digits."""
+"""Number of first characters by which names of temporary files differ: a dot and 32 digits."""
 _TEXT: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape"}
-"""Names of files may be any bytes."""
+"""Encoding of the ledger; file names may have any bytes."""
 
 
 @dataclass
 class Ledger:
-    """The records of one folder, as far as they have been read."""
+    """Records of one folder that this process has read."""
 
     kinds: set[str] = field(default_factory=set)
     files: dict[str, set[Fingerprint]] = field(default_factory=dict)
     temporaries: set[str] = field(default_factory=set)
     folders: set[str] = field(default_factory=set)
-    """Sub-folders that have a ledger of their own."""
+    """Sub-folders that have their own ledger."""
 
     def take(self, text: str) -> None:
-        """Add records; a torn one, of a process that was killed or a full disk, is left out."""
+        """Add records; an incomplete record (after a kill or on a full disk) is ignored."""
         for row in csv.reader(io.StringIO(text, newline="")):
             match row:
                 case ["kind", kind]:
@@ -65,12 +65,12 @@ class Ledger:
                     self.folders.add(name)
 
     def temporaries_among(self, names: Iterable[str]) -> set[str]:
-        """Which of these names temporary files have, or files beside them (x.gpkg-journal)."""
+        """Names of temporary files and their side files (x.gpkg-journal) among `names`."""
         stems = {name[:_STEM] for name in self.temporaries}
         return {name for name in names if name[:_STEM] in stems}
 
     def text(self) -> str:
-        """All records in order, so that the same files give the same ledger."""
+        """All records in sorted order, so that the same files give the same ledger."""
         rows: list[tuple[object, ...]] = [("kind", kind) for kind in sorted(self.kinds)]
         rows += [("folder", name) for name in sorted(self.folders)]
         rows += [
@@ -84,11 +84,11 @@ class Ledger:
 
 _lock = threading.Lock()
 _known: dict[Path, tuple[int, int, Ledger]] = {}
-"""Ledgers that this process has read: inode, bytes read, content."""
+"""Ledgers that this process has read: inode, number of bytes read, content."""
 
 
 def read_ledger(folder: Path) -> Ledger:
-    """The ledger of a folder, empty if it has none; only what is new in it is read."""
+    """Ledger of a folder, empty if there is none; reads only records added since the last call."""
     place = folder.absolute() / LEDGER_FILE
     with _lock:
         try:
@@ -104,7 +104,7 @@ def read_ledger(folder: Path) -> Ledger:
         except OSError:
             _known.pop(place, None)
             return Ledger()
-        # A record that is being written has no line end yet; it is read the next time.
+        # An unfinished record has no line end yet; the next call reads it.
         whole = content[: content.rfind(b"\n") + 1]
         ledger.take(whole.decode(**_TEXT))
         _known[place] = (inode, max(position, len(_HEADER)) + len(whole), ledger)
@@ -112,30 +112,30 @@ def read_ledger(folder: Path) -> Ledger:
 
 
 def folder_kinds(folder: Path) -> set[str]:
-    """What Polynya has written into a folder; empty for a folder that it hasn't used."""
+    """Kinds of products that Polynya has written into a folder; empty for an unused folder."""
     return set(read_ledger(folder).kinds)
 
 
 def append_record(folder: Path, *record: object) -> None:
-    """Enter one record in the ledger of a folder, which is made if it isn't there.
+    """Append one record to the ledger of a folder; create the ledger if it is missing.
 
     Args:
-        folder: Where the ledger lies; it exists.
-        record: The kind of record ("kind", "file", "temporary", "folder") and its cells.
+        folder: An existing folder.
+        record: Kind of the record ("kind", "file", "temporary", "folder") and its cells.
 
     Raises:
-        OutputError: Something else has the ledger's name.
-        OSError: It can't be written.
+        OutputError: Another file has the name of the ledger.
+        OSError: The ledger can't be written.
     """
     place = folder / LEDGER_FILE
     if not os.path.lexists(place):
         create_whole(place, _HEADER)
-        # Where it is, as "." has no name, and what a link leads to isn't in the folder of the link.
+        # Resolved, because "." has no name, and the target of a link is not in the link's folder.
         real = folder.resolve()
         if real.name and (real.parent / LEDGER_FILE).is_file():
             append_record(real.parent, "folder", real.name)
-    # One write, at the end of the file wherever that is by then: records of processes don't mix.
-    # It begins with a line end, so that what follows a torn record can be read.
+    # One write in append mode, so that records of several processes don't mix. It begins with a
+    # line end, so that a record after an incomplete one can be read.
     content = ("\n" + _record(*record)).encode(**_TEXT)
     target = os.open(place, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW)
     try:
@@ -151,7 +151,7 @@ def append_record(folder: Path, *record: object) -> None:
 
 
 def file_record(name: str, found: Fingerprint) -> tuple[object, ...]:
-    """The record of a file: its name in the folder, and what tells its bytes."""
+    """Record of a file: its name in the folder and its fingerprint."""
     prefixes = " ".join(f"{crc:08x}" for crc in found.prefixes)
     return "file", name, found.size, f"{found.crc32c:08x}", prefixes
 
@@ -168,9 +168,9 @@ def _forget(folder: Path) -> None:
 
 
 def compact(folder: Path) -> None:
-    """Delete temporary files of runs that were killed, and drop records of files that are gone.
+    """Delete temporary files of killed runs, and remove records of missing files.
 
-    Only while no other process writes here. Sub-folders with a ledger too.
+    It also compacts sub-folders with a ledger. No other process may write here at the same time.
 
     Raises:
         OSError: The ledger can't be written.
@@ -196,7 +196,7 @@ def compact(folder: Path) -> None:
         kept.files[name] = ledger.files[name]
         with suppress(OSError):
             size = os.lstat(folder / name).st_size
-            # What it was before it was replaced needs no record; a file that was cut keeps all.
+            # Records of replaced versions are removed; a file that was cut short keeps all records.
             kept.files[name] = {o for o in ledger.files[name] if o.size == size} or kept.files[name]
     shorter = kept.text().encode(**_TEXT)
     if shorter != content:
@@ -212,13 +212,13 @@ def compact(folder: Path) -> None:
 
 
 def inner_folders(folder: Path, ledger: Ledger) -> list[Path]:
-    """Sub-folders of the same product; one that is an output folder itself has its own runs."""
+    """Sub-folders of the same product, without sub-folders that are output folders themselves."""
     inner = (folder / name for name in sorted(ledger.folders))
     return [p for p in inner if p.is_dir() and not p.is_symlink() and not read_ledger(p).kinds]
 
 
 def remove_empty(folder: Path) -> None:
-    """Delete a folder in which nothing is left but a ledger."""
+    """Delete a folder that contains nothing except a ledger."""
     with suppress(OSError):
         if set(os.listdir(folder)) <= {LEDGER_FILE}:
             (folder / LEDGER_FILE).unlink(missing_ok=True)
@@ -227,7 +227,7 @@ def remove_empty(folder: Path) -> None:
 
 
 def _is_partial_ledger(path: Path) -> bool:
-    """Whether a process was killed while it made a ledger."""
+    """Whether a file is the unfinished ledger of a killed process."""
     if not _PARTIAL.fullmatch(path.name):
         return False
     try:

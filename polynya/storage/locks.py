@@ -1,8 +1,9 @@
-"""One run at a time in an output folder.
+"""Locks of output folders: only one run at a time.
 
-The lock is a file, made in one step, that says who holds it. It works on file systems that have no
-locks of their own, and ends with its holder: on the same machine because the process is gone, from
-another one because the holder touches the file every few seconds and stopped doing so.
+The lock is a file that is created in one step and names its holder. It also works on file systems
+without their own locks. A lock ends with its holder. On the same machine, the holder has ended if
+its process doesn't exist any more. A holder on another machine has ended if it no longer touches
+the file, which it does every few seconds.
 """
 
 from __future__ import annotations
@@ -22,24 +23,24 @@ from polynya.errors import OutputError
 LOCK_FILE = ".polynya.lock"
 
 BEAT = 5.0
-"""Seconds between two touches."""
+"""Seconds between two touches of the lock."""
 STALE = 60.0
-"""Seconds without a touch after which the holder on another machine counts as dead."""
+"""Seconds without a touch after which a holder on another machine counts as dead."""
 
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a lock."""
+    """The holder of a lock."""
 
     token: str
-    """Random; no other lock has it."""
+    """Random text that no other lock has."""
     host: str
-    """Name of the machine, for people."""
+    """Name of the machine, for messages."""
     system: str
-    """What tells machines, their starts and their process-id spaces (containers) apart."""
+    """Text that differs between machines, boots and process-id spaces (containers)."""
     pid: int
     start: str
-    """When the process started, in ticks since the machine did: process ids are used again."""
+    """Start of the process in ticks since the boot, because process ids are used again."""
 
 
 @contextmanager
@@ -47,11 +48,11 @@ def locked(folder: Path, beat: float = BEAT) -> Iterator[None]:
     """Hold the lock of a folder.
 
     Args:
-        folder: It exists.
+        folder: An existing folder.
         beat: Seconds between two touches of the lock.
 
     Raises:
-        OutputError: Another run holds it, or it can't be made.
+        OutputError: Another run holds the lock, or it can't be created.
     """
     place = folder / LOCK_FILE
     me = Holder(uuid4().hex, socket.gethostname(), _system(), os.getpid(), _start(os.getpid()))
@@ -67,7 +68,7 @@ def locked(folder: Path, beat: float = BEAT) -> Iterator[None]:
     try:
         yield
     finally:
-        # A forked child that leaves the block must not end its parent's lock.
+        # A forked child that leaves the block must not remove its parent's lock.
         if os.getpid() == me.pid:
             done.set()
             toucher.join()
@@ -77,13 +78,13 @@ def locked(folder: Path, beat: float = BEAT) -> Iterator[None]:
 
 
 def create_whole(path: Path, content: bytes) -> bool:
-    """Make a small file with its content in one step, unless there is one of that name.
+    """Create a small file with its content in one step, unless the name exists.
 
     Returns:
-        Whether it was made.
+        Whether the file was created.
 
     Raises:
-        OSError: It can't be written.
+        OSError: The file can't be written.
     """
     partial = path.with_name(f"{path.name}.{uuid4().hex}")
     try:
@@ -103,7 +104,7 @@ def create_whole(path: Path, content: bytes) -> bool:
 
 
 def _create(path: Path, content: bytes) -> bool:
-    """The same where the content comes a moment after the name."""
+    """Create a file without hard links; its content is written a moment after its name."""
     try:
         file = path.open("xb")
     except FileExistsError:
@@ -122,7 +123,7 @@ def _acquire(place: Path, me: Holder) -> None:
     while not create_whole(place, content):
         holder = _holder(place)
         if holder is None and not os.path.lexists(place):
-            continue  # It ended just now.
+            continue  # The other run has just ended.
         if holder is None or _is_alive(holder, place):
             raise OutputError(_in_use(place, holder))
         _break(place, holder)
@@ -141,7 +142,7 @@ def _in_use(place: Path, holder: Holder | None) -> str:
 
 
 def _break(place: Path, holder: Holder) -> None:
-    """Remove the lock of a dead holder, and no other: another process may be just as far."""
+    """Remove the lock of a dead holder, but no newer lock that another process has just made."""
     aside = place.with_name(f"{place.name}.{uuid4().hex}")
     try:
         os.rename(place, aside)
@@ -166,7 +167,7 @@ def _holder(place: Path) -> Holder | None:
 def _is_alive(holder: Holder, place: Path) -> bool:
     if holder.system == _system():
         return bool(holder.start) and _start(holder.pid) == holder.start
-    # Clocks of machines differ, so the file system's own is asked what time it is.
+    # Clocks of machines differ, so a new file gives the time of the file system.
     probe = place.with_name(f"{place.name}.{uuid4().hex}")
     try:
         probe.touch()
@@ -184,7 +185,7 @@ def _touch(place: Path, beat: float, done: threading.Event) -> None:
 
 
 def _system() -> str:
-    """Start of the machine and space of process ids; the host's name where the kernel has none."""
+    """Boot id and process-id space; the host's name if the kernel has no boot id."""
     parts = [socket.gethostname()]
     with suppress(OSError):
         parts = [Path("/proc/sys/kernel/random/boot_id").read_text().strip()]
@@ -194,9 +195,9 @@ def _system() -> str:
 
 
 def _start(pid: int) -> str:
-    """When a process started; empty if there is none, or it is a zombie."""
+    """Start of a process in ticks; "" if there is no such process, or if it is a zombie."""
     try:
-        # The name of the program, in brackets, may hold anything.
+        # The program's name, in brackets, may contain any characters.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return ""

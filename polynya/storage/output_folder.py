@@ -1,6 +1,6 @@
-"""An output folder for one run: made, locked, and free of what killed runs left.
+"""An output folder for one run: created, locked, and without remains of killed runs.
 
-Which of the files in it are ours says its ledger (`polynya.storage.ledger`).
+Its ledger (`polynya.storage.ledger`) lists the files in it that belong to Polynya.
 """
 
 from __future__ import annotations
@@ -16,32 +16,32 @@ from polynya.storage.ledger import LEDGER_FILE, append_record, compact, folder_k
 from polynya.storage.locks import LOCK_FILE, locked
 
 Kind = Literal["shards", "model", "maps", "scenes", "evaluation", "pictures", "samples"]
-"""What a folder holds."""
+"""Kind of products in a folder."""
 _EXCLUSIVE: tuple[Kind, ...] = ("shards", "model")
-"""These need a folder of their own; the files of the others may lie beside a user's."""
+"""Kinds that need their own folder; other kinds may be in a folder with a user's files."""
 _OF_THE_SYSTEM = ("lost+found", ".snapshot", ".DS_Store")
-"""What mount points and file managers put into a folder that people call empty."""
+"""Files that mount points and file managers create in empty folders."""
 
 
 @contextmanager
 def open_output(folder: str | Path, kind: Kind) -> Iterator[Path]:
-    """Take an output folder for one run: make it, lock it, clean up what killed runs left.
+    """Open an output folder for one run: create it, lock it, remove remains of killed runs.
 
     Args:
-        folder: Where the products go.
-        kind: What they are.
+        folder: Folder for the products.
+        kind: Kind of the products.
 
     Yields:
         The folder.
 
     Raises:
-        OutputError: It holds something else, another run uses it, or it can't be written.
+        OutputError: The folder holds other files, another run uses it, or it can't be written.
     """
     folder = Path(folder)
     _check_kind(folder, kind)
     make_folder(folder)
     with locked(folder):
-        # Again, because another run may have been at it until now.
+        # Checked again, because another run may have used the folder until now.
         _check_kind(folder, kind)
         try:
             if kind not in folder_kinds(folder):
@@ -55,20 +55,20 @@ def open_output(folder: str | Path, kind: Kind) -> Iterator[Path]:
         try:
             yield folder
         except ScenesFailedError:
-            # Such a run is done, too: some of its scenes just couldn't be.
+            # A run with failed scenes is also finished.
             _finish(folder)
             raise
         _finish(folder)
 
 
 def _finish(folder: Path) -> None:
-    """Clean up after a run; a ledger that can't be made shorter is as good."""
+    """Clean up after a run; errors are ignored, because a ledger need not be compact."""
     with suppress(OSError):
         compact(folder)
 
 
 def make_folder(folder: Path) -> Path:
-    """Make a folder, with its parents; OutputError if that can't be done."""
+    """Make a folder with its parents; OutputError if that can't be done."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
@@ -88,7 +88,7 @@ def _check_kind(folder: Path, kind: Kind) -> None:
     try:
         names = sorted(os.listdir(folder))
     except OSError:
-        return  # It isn't there yet, or making it will say what is wrong.
+        return  # The folder doesn't exist yet, or its creation will report the error.
     ours_or_the_systems = (LOCK_FILE, LEDGER_FILE, *_OF_THE_SYSTEM)
     others = [name for name in names if not name.startswith(ours_or_the_systems)]
     if others or folder_kinds(folder):

@@ -1,8 +1,8 @@
-"""Whose files are in an output folder: Polynya replaces and deletes only what it wrote itself.
+"""Ownership of files: Polynya replaces and deletes only files that it wrote itself ("ours").
 
-A file that exists and that the folder's ledger (`polynya.storage.ledger`) doesn't list with these
-very bytes is not ours: it was there before, or somebody changed it since. A file that was only cut
-short is still ours: checksums of its first bytes tell.
+A file is ours if the folder's ledger (`polynya.storage.ledger`) lists it with exactly its bytes.
+Otherwise it existed before, or somebody has changed it. A file that was cut short is still ours;
+checksums of its first bytes show this.
 """
 
 from __future__ import annotations
@@ -26,51 +26,52 @@ from polynya.storage.ledger import (
 from polynya.storage.locks import LOCK_FILE
 
 _BESIDE = ("", "-journal", "-wal", "-shm", ".aux.xml", ".msk", ".ovr")
-"""What SQLite and GDAL may leave beside a file that they couldn't finish."""
+"""Endings of side files that SQLite and GDAL may leave beside an unfinished file."""
 _EDITED_BY_HAND = (".csv", ".json", ".yaml", ".md", ".txt", ".vrt")
-"""In such a file, fewer bytes with the same beginning may be a user's work."""
+"""Extensions of text files. If a text file is shorter, a user may have deleted its last lines."""
 
 
 def is_ours(path: Path) -> bool:
     """Whether Polynya wrote this file, and nobody has changed it since.
 
-    One that was cut short, as by a full disk or a crash, is ours too; a text that is shorter now is
-    not, because somebody may have edited it. A symbolic link is never ours: we make none.
+    A file that was cut short by a full disk or a crash is also ours. A text file that is shorter
+    than before is not ours, because somebody may have edited it. A symbolic link is never ours,
+    because Polynya makes none.
     """
     return is_whole(path) or (is_cut(path) and _was_not_edited(path))
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a file is there as Polynya wrote it, to the last byte."""
+    """Whether a file exists exactly as Polynya wrote it."""
     known = read_ledger(path.parent).files.get(path.name, set())
     found = fingerprint_if(path, lambda size: any(size == one.size for one in known))
     return found is not None and found in known
 
 
 def is_cut(path: Path) -> bool:
-    """Whether a file begins as one that we wrote, and ends before it."""
+    """Whether a file is the beginning of a longer file that Polynya wrote."""
     known = read_ledger(path.parent).files.get(path.name, set())
     found = fingerprint_if(path, lambda size: any(size < one.size for one in known))
     return found is not None and any(one.begins(found) for one in known)
 
 
 def check_free(paths: Iterable[Path]) -> None:
-    """Make sure that files may be written here.
+    """Make sure that files may be written to these paths.
 
     Raises:
-        OutputError: One of them exists and is not ours.
+        OutputError: A file exists and is not ours.
     """
     for path in paths:
-        # Whether a shorter text is ours is known when its successor is there to be compared.
+        # A shorter text is checked later, when it can be compared with the new file.
         if os.path.lexists(path) and not is_ours(path) and not is_cut(path):
             raise _not_ours(path)
 
 
 def remove_file(path: Path) -> None:
-    """Delete a file of ours; one that is gone doesn't matter.
+    """Delete a file of ours; a missing file is ignored.
 
     Raises:
-        OutputError: It is not ours, or can't be deleted.
+        OutputError: The file is not ours, or can't be deleted.
     """
     if os.path.lexists(path) and not is_ours(path):
         raise _not_ours(path)
@@ -83,12 +84,12 @@ def remove_file(path: Path) -> None:
 
 
 def remove_ours(folder: Path) -> list[Path]:
-    """Delete all files of ours in a folder and in its sub-folders, and sub-folders that get empty.
+    """Delete all files of ours in a folder and its sub-folders, and sub-folders that become empty.
 
-    The folder itself stays: it may be a link or a mount point.
+    The folder itself stays, because it may be a link or a mount point.
 
     Returns:
-        What is left, because it isn't ours, in order.
+        Sorted paths that stay because they are not ours.
 
     Raises:
         OutputError: A file can't be deleted.
@@ -114,17 +115,17 @@ def remove_ours(folder: Path) -> list[Path]:
 
 
 def register_file(temporary: Path, path: Path) -> None:
-    """Enter a finished file under the name that it is about to get.
+    """Enter a finished file in the ledger under its final name, before it is renamed.
 
     Args:
-        temporary: Where it is now, with all its bytes.
-        path: Its final path; in the same folder.
+        temporary: Current path of the complete file.
+        path: Final path, in the same folder.
 
     Raises:
-        OutputError: There is a file of that name that is not ours.
-        OSError: It can't be read, or the ledger can't be written.
+        OutputError: A file with the final name exists and is not ours.
+        OSError: The file can't be read, or the ledger can't be written.
     """
-    # In this order: a file of another process of ours is entered before it appears.
+    # Check existence first: other processes of ours enter a file before it appears.
     is_foreign = os.path.lexists(path) and not is_ours(path)
     if is_foreign and not (is_cut(path) and _begins(path, temporary)):
         raise _not_ours(path)
@@ -134,16 +135,17 @@ def register_file(temporary: Path, path: Path) -> None:
 
 @contextmanager
 def temporary_file(folder: Path, suffix: str) -> Iterator[Path]:
-    """A name for a temporary file; when the block ends the file is gone, if it is still there.
+    """Reserve a name for a temporary file, and delete the file at the end of the block.
 
-    It is entered in the ledger first. The next run deletes it if this one is killed.
+    The name is entered in the ledger first, so that the next run deletes the file if this run is
+    killed.
 
     Args:
-        folder: Where; it exists.
-        suffix: Ending of the name, because some writers choose the format by it.
+        folder: An existing folder.
+        suffix: Extension of the name, because some writers choose the format by it.
 
     Yields:
-        A path that nothing has yet. Files whose names begin with it are temporary too.
+        An unused path. Side files with names that begin with this path are also temporary.
 
     Raises:
         OSError: The ledger can't be written.
@@ -153,7 +155,8 @@ def temporary_file(folder: Path, suffix: str) -> Iterator[Path]:
     try:
         yield path
     finally:
-        # Mostly it has got its own name by now; an error that is on its way says more than ours.
+        # The file has usually been renamed. Errors here are ignored, because an earlier error is
+        # more important.
         for beside in _BESIDE:
             with suppress(OSError):
                 path.with_name(path.name + beside).unlink()
@@ -171,7 +174,7 @@ def _was_not_edited(path: Path) -> bool:
 
 
 def _begins(path: Path, longer: Path) -> bool:
-    """Whether a file has the first bytes of another one, and no more."""
+    """Whether a file is the beginning of a longer one."""
     with path.open("rb") as short, longer.open("rb") as long:
         while chunk := short.read(CHUNK):
             if long.read(len(chunk)) != chunk:

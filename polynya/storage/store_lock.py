@@ -1,10 +1,10 @@
-"""One run at a time in a folder of an object store, as far as that can be had there.
+"""Locks of folders in object stores: one run at a time, as far as an object store allows it.
 
-PyArrow offers no way to make an object only if there is none. So a run puts an object with a random
-token, looks again a moment later, and goes on only if its own token is still there. Two runs that
-begin within that moment see each other nearly always, but a slow store can let both through; then
-the manifest, which is merged when a run ends, has the scenes of both. While it works a run puts its
-object again every few seconds, so that one that was killed doesn't keep others out for long.
+PyArrow can't create an object only if it doesn't exist. So a run writes an object with a random
+token, reads it a moment later, and continues only if its own token is still there. Two runs that
+start within this moment nearly always notice each other, but a slow store may let both continue.
+Then the manifest has the scenes of both runs, because it is merged at the end of a run. A run
+writes its object again every few seconds, so a killed run doesn't block others for long.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ from polynya.storage.folder import Folder
 LOCK_OBJECT = "_lock.json"
 
 BEAT = 15.0
-"""Seconds between two puts."""
+"""Seconds between two writes of the lock."""
 STALE = 120.0
-"""Seconds without one after which the holder counts as dead."""
+"""Seconds without a write after which the holder counts as dead."""
 SETTLE = 1.0
-"""Seconds until a run looks whether its own token is still there."""
+"""Seconds until a run checks whether its own token is still there."""
 
 
 @dataclass(frozen=True)
 class _Holder:
     token: str
-    """Random; no other run has it."""
+    """Random text that no other run has."""
     host: str
-    """Name of its machine."""
+    """Name of the run's machine."""
     pid: int
     time: float
-    """When it last said that it is alive, seconds since 1970."""
+    """Time of the last write of the lock, in seconds since 1970."""
 
 
 @contextmanager
@@ -48,10 +48,10 @@ def store_locked(folder: Folder) -> Iterator[None]:
     """Hold the lock of a folder in an object store.
 
     Args:
-        folder: Of s3:// or gs://.
+        folder: A folder of s3:// or gs://.
 
     Raises:
-        OutputError: Another run holds it, or the folder can't be used.
+        OutputError: Another run holds the lock, or the folder can't be used.
     """
     token = uuid4().hex
     holder = _holder(folder)
@@ -82,12 +82,12 @@ def _put(folder: Folder, token: str) -> None:
 
 def _beat(folder: Folder, token: str, done: threading.Event) -> None:
     while not done.wait(BEAT):
-        with suppress(OutputError, OSError):  # A bad moment; the next one may be better.
+        with suppress(OutputError, OSError):  # The next write may succeed.
             _put(folder, token)
 
 
 def _holder(folder: Folder) -> _Holder | None:
-    """What the lock says; None if there is none."""
+    """Holder of the lock; None if there is no lock."""
     if not folder.has(LOCK_OBJECT):
         return None
     try:

@@ -1,7 +1,7 @@
-"""Object stores: what GDAL calls a URI, which objects a prefix has, and reading small ones.
+"""Object stores: GDAL's names for URIs, lists of objects, and reading of small objects.
 
-Pixels come through GDAL's virtual file systems, listings and metadata through pyarrow's file
-systems. Both take credentials from the environment, as their documentation says:
+GDAL's virtual file systems read pixels; pyarrow's file systems read listings and metadata. Both
+take credentials from the environment, as described in their documentation:
 https://gdal.org/user/virtual_file_systems.html, https://arrow.apache.org/docs/python/filesystems.html
 """
 
@@ -29,11 +29,11 @@ _STORES = {"/vsis3/": "s3", "/vsigs/": "gs"}
 _LISTABLE = ("s3://", "gs://")
 _GLOB = re.compile(r"[*?\[]")
 CONNECT_SECONDS = 10
-"""Until a server takes a connection."""
+"""Seconds until a server must accept a connection."""
 SILENT_SECONDS = 10
-"""Without an answer, after which a request is given up."""
+"""Seconds without an answer after which a request is given up."""
 REQUEST_SECONDS = 90
-"""For one request in all."""
+"""Seconds for one complete request."""
 _ATTEMPTS = 3
 _answered: set[str] = set()
 T = TypeVar("T")
@@ -41,7 +41,7 @@ _REMEDY = "check the address and the credentials in the environment (docs/scenes
 
 
 def gdal_path(uri: str) -> str:
-    """What GDAL opens for a path or URI; local paths become absolute, so that any worker can.
+    """GDAL's name of a path or URI; local paths become absolute, so that any worker can open them.
 
     Args:
         uri: Path, /vsi path, or a URI of s3, gs, http, https or file.
@@ -57,16 +57,16 @@ def gdal_path(uri: str) -> str:
 
 
 def _path_of_uri(rest: str) -> str:
-    """Path in a file URI (RFC 8089) without its scheme, also where nothing is encoded in it."""
+    """Path of a file URI (RFC 8089) without its scheme; the path may be percent-encoded or not."""
     path = rest.removeprefix("localhost")
     decoded = os.fsdecode(unquote_to_bytes(path))
     return path if os.path.exists(path) and not os.path.exists(decoded) else decoded
 
 
 def encodable(uri: str) -> str:
-    """A path or URI as tables, JSON and terminals can hold it, and as `gdal_path` understands it.
+    """Path or URI in a form that tables, JSON, terminals and `gdal_path` accept.
 
-    Names of files on Linux are bytes. One with bytes that are no UTF-8, or with characters that
+    File names on Linux are bytes. A name with bytes that are not UTF-8, or with characters that
     can't be seen, becomes a file URI.
     """
     if uri.isprintable() or "://" in uri or uri.startswith("/vsi"):
@@ -75,32 +75,33 @@ def encodable(uri: str) -> str:
 
 
 def signed_path(url: str, collection: str) -> str:
-    """GDAL path of a file behind read tokens as Planetary Computer gives them.
+    """GDAL path of a file that needs read tokens, such as the tokens of Planetary Computer.
 
-    GDAL asks VSICURL_PC_SAS_TOKEN_URL, by default Planetary Computer's, for the collection's token
-    when it opens the file, and again when the token is out of date. So the path itself holds none.
+    When GDAL opens the file, it requests the collection's token from VSICURL_PC_SAS_TOKEN_URL
+    (default: Planetary Computer's address), and again when the token has expired. So the path
+    itself contains no token.
     """
     return f"/vsicurl?pc_url_signing=yes&pc_collection={collection}&url={quote(url, safe='')}"
 
 
 def is_remote(path: str) -> bool:
-    """Whether what GDAL opens may be, or refer to, something that is not on this machine."""
+    """Whether a GDAL path may be on another machine, or may refer to files there."""
     return path.startswith("/vsi") or path.lower().endswith(".vrt")
 
 
 def gdal_options(environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
-    """GDAL settings for reading remote files that the environment doesn't set itself.
+    """GDAL settings for reading remote files, without settings that the environment has.
 
-    A request that fails for a passing reason is sent again, a server that sends nothing or next to
-    nothing is given up, and no folder of a server is listed for files beside the wanted one. The
-    variables that SDKs know for servers other than the clouds' own (AWS_ENDPOINT_URL,
-    STORAGE_EMULATOR_HOST) hold for GDAL too.
+    A request is sent again after a temporary failure. A server that sends nothing or almost nothing
+    is given up. GDAL doesn't list folders of servers to find side files. GDAL also uses the
+    variables AWS_ENDPOINT_URL and STORAGE_EMULATOR_HOST, with which SDKs choose another server than
+    the cloud's standard server.
     """
     options: dict[str, Any] = {
         "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
         "GDAL_HTTP_MAX_RETRY": "4",
         "GDAL_HTTP_RETRY_DELAY": "1",
-        # One request: time to connect, without a thousand bytes a second, in all.
+        # Seconds of one request: to connect, with less than 1000 bytes per second, in total.
         "GDAL_HTTP_CONNECTTIMEOUT": str(CONNECT_SECONDS),
         "GDAL_HTTP_LOW_SPEED_LIMIT": "1000",
         "GDAL_HTTP_LOW_SPEED_TIME": str(SILENT_SECONDS),
@@ -120,17 +121,17 @@ def gdal_options(environment: Mapping[str, str] = os.environ) -> dict[str, Any]:
 
 
 def is_listing(pattern: str) -> bool:
-    """Whether a URI means objects of a bucket that are to be listed: a prefix with / or a glob."""
+    """Whether a URI is a prefix that ends in / or a glob, so that its objects must be listed."""
     return pattern.startswith(_LISTABLE) and (pattern.endswith("/") or bool(_GLOB.search(pattern)))
 
 
 def list_objects(pattern: str, folders: bool = False) -> list[str]:
-    """URIs of the objects that a prefix or glob of s3:// or gs:// stands for, in order.
+    """Sorted URIs of the objects of a prefix or glob of s3:// or gs://.
 
     Args:
-        pattern: 'gs://bucket/prefix/' gives what is directly inside, 'gs://bucket/a/*.tif' what
-            matches; '*' stays within one folder.
-        folders: Also folders, without a / at the end; this lists all that is below.
+        pattern: 'gs://bucket/prefix/' gives objects directly inside; 'gs://bucket/a/*.tif' gives
+            matching objects. '*' doesn't match across folders.
+        folders: Also return folders, without a / at the end; this lists all objects below.
 
     Raises:
         SceneError: The bucket can't be listed.
@@ -140,7 +141,7 @@ def list_objects(pattern: str, folders: bool = False) -> list[str]:
     scheme, _, path = pattern.partition("://")
     base = _GLOB.split(path, maxsplit=1)[0].rpartition("/")[0]
     wanted = (path[len(base) :].strip("/") or "*").split("/")
-    # Folders are known by what is in them: few stores have entries of their own for them.
+    # Folders are found through their objects, because few stores have entries for folders.
     selector = FileSelector(base, recursive=folders or len(wanted) > 1)
     try:
         found = answering_store(scheme, path).get_file_info(selector)
@@ -157,7 +158,7 @@ def list_objects(pattern: str, folders: bool = False) -> list[str]:
 
 
 def read_object(uri: str) -> bytes:
-    """Content of a small file, local or of s3:// or gs://; SceneError if it can't be read."""
+    """Content of a small local, s3:// or gs:// file; SceneError if it can't be read."""
     scheme, separator, path = uri.partition("://")
     try:
         if not separator:
@@ -169,10 +170,10 @@ def read_object(uri: str) -> bytes:
 
 
 def open_object(uri: str) -> Any:
-    """Open a file, local or of s3:// or gs://, for reading bytes at any position.
+    """Open a local, s3:// or gs:// file for reading bytes at any position.
 
     Raises:
-        SceneError: It can't be opened.
+        SceneError: The file can't be opened.
     """
     scheme, separator, path = uri.partition("://")
     try:
@@ -188,18 +189,18 @@ def _s3_endpoint(environment: Mapping[str, str]) -> str | None:
 
 
 def answering_store(scheme: str, path: str) -> Any:
-    """The file system of a scheme, whose server is known to answer.
+    """File system of a scheme, after a check that its server answers.
 
-    Google's library waits two minutes for one that doesn't, and can't be told otherwise. So it is
-    asked one question first, in a thread that is left behind if no answer comes.
+    Google's library waits two minutes for a silent server, and this time can't be changed. So a
+    thread first sends one request; the thread is abandoned if no answer comes.
 
     Args:
         scheme: 's3' or 'gs'.
-        path: Bucket and what is in it.
+        path: Bucket and path inside it.
 
     Raises:
-        OSError: It doesn't answer.
-        ValueError: It is neither s3 nor gs.
+        OSError: The server doesn't answer.
+        ValueError: The scheme is neither s3 nor gs.
     """
     store, bucket = file_system(scheme), path.partition("/")[0]
     if scheme == "gs" and bucket not in _answered:
@@ -209,16 +210,16 @@ def answering_store(scheme: str, path: str) -> Any:
 
 
 def server_headers(path: str, seconds: float = SILENT_SECONDS) -> Mapping[str, str]:
-    """What a web server says of a file without sending it (RFC 9110, 9.3.2).
+    """Headers of a file on a web server, without its content (RFC 9110, 9.3.2).
 
     Args:
-        path: What GDAL opens, of /vsicurl/ or as `signed_path`.
-        seconds: For the answer in all, also if it comes byte by byte.
+        path: GDAL path that begins with /vsicurl/, or comes from `signed_path`.
+        seconds: Time for the complete answer, also if it comes byte by byte.
 
     Raises:
-        TimeoutError: No answer came in time, or not all of it.
+        TimeoutError: No complete answer came in time.
         OSError: The server can't be reached, or answered with an error (HTTPError).
-        ValueError: It is no file of a web server, or the answer is none of HTTP.
+        ValueError: The path is no file of a web server, or the answer is not HTTP.
     """
     address = path.removeprefix("/vsicurl/")
     if path.startswith("/vsicurl?"):
@@ -233,18 +234,18 @@ def server_headers(path: str, seconds: float = SILENT_SECONDS) -> Mapping[str, s
     try:
         return _within(seconds + 1, ask)
     except HTTPException as error:
-        raise ValueError(f"the answer is none of HTTP ({error!r})") from None
+        raise ValueError(f"the answer is not HTTP ({error!r})") from None
 
 
 def answers(path: str, seconds: float) -> bool:
-    """Whether the server of a remote file says anything about it in time.
+    """Whether the server of a remote file answers in time.
 
     Args:
-        path: What GDAL opens.
-        seconds: For the answer.
+        path: GDAL path of the file.
+        seconds: Time for the answer.
 
     Raises:
-        ConnectionError: The server can't even be reached.
+        ConnectionError: The server can't be reached.
     """
     for prefix, scheme in _STORES.items():
         if path.startswith(prefix):
@@ -269,12 +270,12 @@ def answers(path: str, seconds: float) -> bool:
 
 
 def _within(seconds: float, work: Callable[[], T]) -> T:
-    """What work gives, in a thread that is left behind if that takes longer.
+    """Result of `work`, which runs in a thread; the thread is abandoned after `seconds`.
 
-    No library can be told to give up while headers come byte by byte.
+    A thread is needed because no library can give up while headers come byte by byte.
 
     Raises:
-        TimeoutError: It takes longer.
+        TimeoutError: The work takes longer.
     """
     result: queue.Queue[Callable[[], T]] = queue.Queue()
 
@@ -303,7 +304,7 @@ def file_system(scheme: str) -> Any:
     """The pyarrow file system of a scheme, with the environment's credentials.
 
     Raises:
-        ValueError: It is neither s3 nor gs.
+        ValueError: The scheme is neither s3 nor gs.
     """
     from pyarrow import fs
 

@@ -1,4 +1,4 @@
-"""Names and places of files as text for products: without what is secret in them."""
+"""File names and URIs as text for products, without secrets such as passwords and tokens."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ _SECRET = re.compile(
     r"|key|auth(orization)?|pwd|x-(amz|goog)-.*|googleaccessid|policy|key-pair-id|sas|jwt",
     re.IGNORECASE,
 )
-"""Names of query parameters that let whoever has them read what is behind a URL."""
+"""Names of secret query parameters, which give access to the file of a URL."""
 _UNRESERVED = "/~!$&'()*+,;=@"
 _PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
 def public_uri(uri: str) -> str:
-    """A URI without user, password, signed query and fragment; paths as they are."""
+    """URI without user, password, secret query and fragment; paths are not changed."""
     parts = _parts(uri)
     return uri if parts is None else parts.text(parts.path, parts.query)
 
 
 def href(uri: str, folder: Path) -> str:
-    """A URI reference to a file (RFC 3986): percent-encoded, relative to a folder if it is local.
+    """Percent-encoded URI reference to a file (RFC 3986); relative to a folder for a local file.
 
-    Relative, so that both can move together.
+    It is relative so that the file and the document can be moved together.
 
     Args:
         uri: Path or URI of the file.
-        folder: Where the document lies that will hold the reference.
+        folder: Folder of the document that will contain the reference.
     """
     parts = _parts(uri)
     if parts is None or parts.scheme == "file":
@@ -40,7 +40,7 @@ def href(uri: str, folder: Path) -> str:
         return _quoted(Path(os.path.relpath(path, folder)).as_posix())
     if not parts.is_web:
         return parts.text(_quoted(parts.path), "")
-    # A URL is encoded already, but for what its author forgot.
+    # A URL is already encoded, except for characters that its author forgot.
     path, query = (_PERCENT.sub("%25", text) for text in (parts.path, parts.query))
     return parts.text(_quoted(path, ":%"), _quoted(query, ":%?"))
 
@@ -59,11 +59,11 @@ def _quoted(path: str, more: str = "") -> str:
 
 @dataclass(frozen=True)
 class _Parts:
-    """A URI, without what is secret in it."""
+    """Parts of a URI, without secrets."""
 
     scheme: str
     host: str
-    """Or bucket."""
+    """Host or bucket."""
     path: str
     query: str
 
@@ -76,7 +76,7 @@ class _Parts:
 
 
 def _parts(uri: str) -> _Parts | None:
-    """The parts of a URI, also of one that GDAL's /vsicurl/ stands before; None for a path."""
+    """Parts of a URI, also after a prefix such as GDAL's /vsicurl/; None for a path."""
     found = re.fullmatch(r"(?:/vsi\w+/)?([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)(.*)", uri, re.DOTALL)
     if not found:
         return None

@@ -159,7 +159,7 @@ def _polygons(
     pyogrio = import_apart("pyogrio")
     name = gdal_path(path)
     if is_network(name):
-        # pyogrio has its own GDAL; these options restrict what it opens from servers.
+        # pyogrio has its own GDAL, which needs the same settings for servers.
         pyogrio.set_gdal_config_options(gdal_options() | proxy_settings())
     try:
         info = pyogrio.read_info(name)

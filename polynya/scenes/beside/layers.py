@@ -234,8 +234,8 @@ def _apply(transform: Affine, xs: _Numbers, ys: _Numbers) -> tuple[_Numbers, _Nu
 
 def _sun_tag(source: Any, uri: str, names: tuple[str, ...], key: str) -> float | None:
     tags = {**source.tags(ns="IMAGERY"), **source.tags()}
-    # GDAL ends a name at its first colon: view:sun_azimuth=1 becomes the name view with the value
-    # sun_azimuth=1.
+    # GDAL ends a name at its first colon. So the tag view:sun_azimuth with the value 1 becomes the
+    # tag view with the value sun_azimuth=1 (as text).
     pairs = [f"{name}={text}".rpartition("=") for name, text in tags.items()]
     known = {re.sub(r"[^A-Z0-9]", "_", name.upper()): text for name, _, text in pairs}
     for name in names:

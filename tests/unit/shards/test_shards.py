@@ -227,7 +227,7 @@ def test_other_classes_and_larger_tiles_are_errors(dataset):
     shards.check_scheme(Recipe().classes)
     two = ClassScheme(name="two", classes=Recipe().classes.classes[:2])
     with pytest.raises(
-        ShardError, match="have the classes of 'sea-ice'.*the recipe those of 'two'"
+        ShardError, match="have the classes of 'sea-ice'.*the recipe has those of 'two'"
     ):
         shards.check_scheme(two)
     with pytest.raises(ShardError, match="label again or correct its key 'tiles.size'"):
