@@ -1,1 +1,1 @@
-"""Opening rasters safely, with GDAL's settings, companions and references under control."""
+"""Opening rasters safely: GDAL's settings, companion files and references are controlled."""

@@ -1,7 +1,7 @@
-"""What GDAL takes with a raster from beside it: masks, overviews and XML with statistics or nodata.
+"""Companion files that GDAL reads with a raster: masks, overviews, XML with statistics or nodata.
 
-GDAL leaves out what it can't read of these without a word, and then what has no data counts as
-data. And a few keys of metadata are names of other files for it. So each is looked at first.
+GDAL silently ignores companions that it can't read. Then nodata would count as data. GDAL also
+takes a few metadata keys as names of other files. So each companion is checked first.
 """
 
 from __future__ import annotations
@@ -25,31 +25,31 @@ from polynya.names import printable
 from polynya.rasters.gdal_config import BESIDE, READING, servers
 
 FILE_KEYS = ("overview_file", "x_dataset", "y_dataset")
-"""Metadata that GDAL takes for names of files."""
+"""Metadata keys with values that GDAL takes as file names."""
 
 _IMAGES = (".msk", ".ovr")
 _XML = ".aux.xml"
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _MASK_TAG = "INTERNAL_MASK_FLAGS_1"
-"""Without it, or where it is cut off, GDAL takes a mask for none (GDAL RFC 15)."""
+"""Tag that a mask needs; without it, GDAL ignores the mask (GDAL RFC 15)."""
 _LONGEST_XML = 64 * 2**20
-"""Bytes."""
+"""Greatest size of an XML file in bytes."""
 _MOST_LEVELS = 4
-"""Sidecars of sidecars: x.tif.msk.ovr.aux.xml."""
+"""Greatest number of levels of companions of companions, such as x.tif.msk.ovr.aux.xml."""
 _FRESH = 2.0
-"""Seconds after a change in which a folder may change again without a new time."""
+"""Seconds after a change of a folder in which another change may get the same time."""
 
 
 def check_companions(path: str, uri: str, trusted: bool) -> None:
-    """Make sure that all that lies beside a raster and belongs to it can be read.
+    """Make sure that all companion files of a raster can be read.
 
     Args:
-        path: Of a raster on this machine's disks.
+        path: Path of a raster on a local disk.
         uri: The user's name of the scene.
-        trusted: It may refer to other files.
+        trusted: Whether the companions may refer to other files.
 
     Raises:
-        SceneError: A mask, an overview or XML is damaged, or refers to other files.
+        SceneError: A mask, overview or XML file is damaged, or refers to other files.
     """
     for companion in _companions(path, _MOST_LEVELS):
         try:
@@ -64,9 +64,9 @@ def check_metadata(source: Any, path: str, uri: str) -> None:
     """Make sure that no metadata of an open raster names another file for GDAL.
 
     Raises:
-        SceneError: It does.
+        SceneError: The metadata names another file.
     """
-    # Overviews are looked for on demand, so that no such file has been opened yet.
+    # GDAL opens overviews only when they are needed, so it has not opened a named file yet.
     for domain in source.tag_namespaces():
         if domain.lower().startswith(("xml:", "json:")):
             continue
@@ -81,10 +81,12 @@ def check_metadata(source: Any, path: str, uri: str) -> None:
 
 
 def check_image(path: str, uri: str, drivers: tuple[str, ...]) -> None:
-    """Open an image that GDAL will read with another, and look at its metadata.
+    """Open an image that another raster refers to, and check its metadata.
+
+    An image that can't be opened is ignored here; GDAL reports it later.
 
     Raises:
-        SceneError: Its metadata names another file. What can't be opened is left to GDAL.
+        SceneError: Its metadata names another file.
     """
     try:
         with _opened(path, drivers) as source:
@@ -94,10 +96,10 @@ def check_image(path: str, uri: str, drivers: tuple[str, ...]) -> None:
 
 
 def parse_xml(text: str) -> ElementTree.Element:
-    """XML that declares no entities; comments stay, as GDAL and this parser see them differently.
+    """Parse XML without entities; comments are kept, because GDAL treats them differently.
 
     Raises:
-        ValueError: It is none.
+        ValueError: The text is no XML, or declares entities.
     """
     if "<!DOCTYPE" in text.upper() or "<!ENTITY" in text.upper():
         raise ValueError("it declares entities")
@@ -110,7 +112,7 @@ def parse_xml(text: str) -> ElementTree.Element:
 
 @lru_cache(maxsize=4096)
 def _check_one(companion: str, uri: str, trusted: bool, size: int, changed: int) -> None:
-    """Look at one, once in a process for each of its states."""
+    """Check one companion; a process checks it again only if it has changed."""
     if companion.lower().endswith(_XML):
         _check_xml(companion, uri, trusted)
     else:
@@ -145,7 +147,7 @@ def _check_xml(path: str, uri: str, trusted: bool) -> None:
         try:
             text = content.decode("utf-8-sig")
         except UnicodeDecodeError:
-            text = content.decode("latin-1")  # GDAL takes any bytes for names and descriptions.
+            text = content.decode("latin-1")  # GDAL accepts any bytes in names and descriptions.
         root = parse_xml(text)
     except OSError as error:
         raise _unreadable(path, uri, error.strerror or str(error)) from None
@@ -162,7 +164,7 @@ def _check_xml(path: str, uri: str, trusted: bool) -> None:
 
 @contextmanager
 def _opened(path: str, drivers: tuple[str, ...]) -> Iterator[Any]:
-    """Open an image while no server is asked."""
+    """Open an image without any request to a server."""
     with (
         warnings.catch_warnings(),
         rasterio.Env(**READING, **BESIDE),
@@ -182,7 +184,7 @@ def _unreadable(companion: str, uri: str, reason: str) -> SceneError:
 
 
 def _companions(path: str, levels: int) -> Iterator[str]:
-    """Paths of what GDAL may take with a raster; it doesn't distinguish capitals."""
+    """Paths of companions that GDAL may read with a raster; upper and lower case don't matter."""
     folder, name = os.path.split(path)
     known = _names_in(folder)
     for suffix in (*_IMAGES, _XML):
@@ -194,7 +196,7 @@ def _companions(path: str, levels: int) -> Iterator[str]:
 
 
 def _names_in(folder: str) -> Mapping[str, tuple[str, ...]]:
-    """Names in a folder by their lower-case forms; empty if it can't be listed."""
+    """Names of companions in a folder, by lower-case name; {} if the folder can't be listed."""
     try:
         changed = os.stat(folder).st_mtime_ns
         if abs(time.time() - changed / 1e9) < _FRESH:

@@ -1,8 +1,8 @@
-"""GDAL's settings while a raster is read: what would change pixels, and whether servers are asked.
+"""GDAL's settings while a raster is read: settings that change pixels, and access to servers.
 
-GDAL takes settings from the environment and from configuration files, where other programs leave
-theirs. Those that change what is read are set here, whatever is there; those whose default is no
-value are taken out of the environment (`polynya.environment`).
+GDAL takes settings from the environment and from configuration files, and other programs may have
+set them. Settings that change the read data are always set here. Settings with no value as default
+are removed from the environment (`polynya.environment`).
 """
 
 from __future__ import annotations
@@ -30,33 +30,33 @@ READING: dict[str, Any] = {
     "JP2OPENJPEG_PROMOTE_1BIT_ALPHA_AS_8BIT": "NO",
     "GDAL_JPEG_TO_RGB": "YES",
     "GDAL_RASTERIO_RESAMPLING": "NEAR",
-    # Damage is an error. GDAL's faster way of reading a PNG doesn't notice that its end is missing.
+    # Damage is an error. GDAL's faster method to read a PNG doesn't notice a missing end.
     "GTIFF_IGNORE_READ_ERRORS": "NO",
     "GDAL_ERROR_ON_LIBJPEG_WARNING": "YES",
     "GDAL_PNG_WHOLE_IMAGE_OPTIM": "NO",
     "GDAL_SIMUL_MEM_ALLOC_FAILURE_NODATA_MASK_BAND": "NO",
 }
-"""Under which every raster is opened."""
+"""Settings for opening every raster."""
 
 BESIDE: dict[str, Any] = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "FALSE",
-    "GDAL_READDIR_LIMIT_ON_OPEN": "1000",  # GDAL asks for each name then.
+    "GDAL_READDIR_LIMIT_ON_OPEN": "1000",  # In larger folders GDAL checks each name.
 }
-"""For rasters on disks: masks, statistics and world files beside them count."""
+"""Settings for rasters on disks: masks, statistics and world files beside them count."""
 
 _ALLOWED = b"CPL_VSIL_CURL_ALLOWED_FILENAME"
-"""The one address that GDAL's virtual file systems may ask; of all kinds of servers and stores."""
+"""Setting with the only address that GDAL's virtual file systems may request, on any server."""
 
 
 @contextmanager
 def servers(allowed: bool) -> Iterator[None]:
-    """Let GDAL ask servers within a block, or not, whatever files refer to.
+    """Allow or forbid GDAL's requests to servers within a block.
 
-    It holds for this thread only. `rasterio.Env` would set it for all if this is the main one, and
-    others may be reading from servers.
+    The setting is for this thread only. `rasterio.Env` in the main thread would set it for all
+    threads, but other threads may be reading from servers.
 
     Args:
-        allowed: Whether it may.
+        allowed: Whether GDAL may send requests to servers.
     """
     library = _library()
     before = library.CPLGetThreadLocalConfigOption(_ALLOWED, None)
@@ -69,7 +69,7 @@ def servers(allowed: bool) -> Iterator[None]:
 
 @lru_cache(maxsize=1)
 def _library() -> Any:
-    """The GDAL that rasterio uses, wherever it lies: rasterio's modules are linked to it."""
+    """GDAL library of rasterio, found through one of rasterio's modules, which is linked to it."""
     library = ctypes.CDLL(_env.__file__)
     library.CPLGetThreadLocalConfigOption.argtypes = [ctypes.c_char_p, ctypes.c_char_p]
     library.CPLGetThreadLocalConfigOption.restype = ctypes.c_char_p

@@ -1,4 +1,4 @@
-"""Opening raster files, with GDAL's complaints as one sentence."""
+"""Opening raster files, with GDAL's errors as one sentence."""
 
 from __future__ import annotations
 
@@ -37,25 +37,25 @@ from polynya.rasters.relay import proxy_settings
 from polynya.storage.stores import answers, gdal_options, gdal_path
 
 EXTENSIONS = (".tif", ".tiff", ".jp2", ".png", ".jpg", ".jpeg", ".vrt")
-"""What is taken for a scene in a folder."""
+"""Extensions of files in a folder that count as scenes."""
 
 MOST_PIXELS = 2**34
-"""Of a scene; a Sentinel-2 tile has 2**27."""
+"""Greatest number of pixels of a scene; a Sentinel-2 tile has 2**27."""
 MOST_COLUMNS = 2**18
-"""Of a scene, as strips of whole rows are in memory at once."""
+"""Greatest number of columns of a scene, because strips of whole rows are in memory."""
 _SMALL = 2**27
-"""Pixels that are read whatever the file's size is."""
+"""Number of pixels up to which the size of the file doesn't matter."""
 _LARGEST_BLOCK = 2**28
-"""Bytes that GDAL decodes at once, whatever the file's size is."""
+"""Bytes of a decoded block up to which the size of the file doesn't matter."""
 _GREATEST_RATIO = 250
-"""Of pixels to bytes: of a larger file nearly everything would be empty."""
+"""Greatest ratio of pixels to bytes of a large file; with more, it would be nearly empty."""
 
 _SILENCE = 60.0
-"""Seconds for which a file that a server didn't give isn't asked for again by this process."""
+"""Seconds in which this process doesn't request a file again after its server was silent."""
 _QUESTION = 5.0
 _SHORT_QUESTION = 2.0
-"""Seconds for saying anything about a file, from a server that was silent about others; the second
-where these are many, so that a thousand of them end too."""
+"""Seconds that a server has to answer about a file, after it was silent about other files. The
+shorter time is for many silent files, so that a batch of a thousand files also ends."""
 _MANY = 3
 _silent: dict[str, float] = {}
 _TIMEOUTS = ("timed out", "timeout", "too slow")
@@ -63,24 +63,24 @@ _TIMEOUTS = ("timed out", "timeout", "too slow")
 _NO_CONNECTION = (
     r"(?i)(?:CURL error: )?can(?:not|'t) complete SOCKS5 connection to (\S*[^\s.])\.? \(\d+\)"
 )
-"""What GDAL says where `polynya.rasters.relay` can't reach a server."""
+"""GDAL's error message if `polynya.rasters.relay` can't reach a server."""
 
 _looked_at: set[tuple[str, tuple[str, ...]]] = set()
 
 _LONGEST_TRAILER = 65536
-"""Some programs write further bytes after the end of a PNG."""
+"""Bytes that may follow the end of a PNG, because some programs write more bytes."""
 
 
 @contextmanager
 def opened_raster(uri: str, references: Decision = "inside") -> Iterator[Any]:
     """Open a raster for reading, also on a server or in an object store (`polynya.storage.stores`).
 
-    The file's ending says which drivers may open it, and it may refer to nothing that the user
-    hasn't named (`polynya.rasters.references`).
+    The file's extension decides which drivers may open it. The file may only refer to files that
+    the user has allowed (`polynya.rasters.references`).
 
     Args:
         uri: Path or URI that GDAL opens.
-        references: Where files may lie that it refers to.
+        references: Allowed places of the files that the raster refers to.
 
     Yields:
         The rasterio data set.
@@ -117,16 +117,16 @@ def opened_raster(uri: str, references: Decision = "inside") -> Iterator[Any]:
 
 
 def check_size(source: Any, uri: str) -> None:
-    """Refuse a raster that claims more pixels than can be read in good time and memory.
+    """Refuse a raster that claims more pixels than time and memory allow.
 
-    A few bytes can claim any number of pixels: virtual, sparse and well compressed files.
+    A few bytes can claim any number of pixels, in virtual, sparse and strongly compressed files.
 
     Args:
         source: The open raster.
-        uri: Its name.
+        uri: Name of the raster.
 
     Raises:
-        SceneError: It has too many pixels, in all or for its bytes.
+        SceneError: The raster has too many pixels, in total or for its bytes.
     """
     pixels = source.width * source.height
     shape = f"{source.width:,} columns and {source.height:,} rows"
@@ -148,11 +148,11 @@ def check_size(source: Any, uri: str) -> None:
 
 
 def check_whole(uri: str) -> None:
-    """Refuse a PNG or JPEG whose end is missing, even if no pixel is.
+    """Refuse a PNG or JPEG with a missing end, even if all pixels are there.
 
     Raises:
         SceneError: The file has no end chunk (PNG specification, 5.3 and 11.2.5) or no end of image
-            (JPEG, ITU-T T.81, B.2.1). Further bytes may follow, as cameras write them.
+            (JPEG, ITU-T T.81, B.2.1). Other bytes may follow, because cameras write them.
     """
     path = gdal_path(uri)
     kind = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}.get(ending(path))
@@ -172,12 +172,12 @@ def check_whole(uri: str) -> None:
 
 
 def _has_end_of_image(file: Any) -> bool:
-    """Whether an end of image follows where the pixels begin; before, a thumbnail has its own."""
+    """Whether an end of image follows the begin of pixels; a thumbnail before has its own end."""
     content = file.read()
     position = 2
     while content[position : position + 1] == b"\xff":
         marker = content[position + 1]
-        if marker == 0xDA:  # Start of scan: in what follows FF D9 stands for the end only.
+        if marker == 0xDA:  # Start of scan: after it, FF D9 can only mean the end.
             return content.find(b"\xff\xd9", position) >= 0
         fill = marker == 0xFF
         position += 1 if fill else 2 + int.from_bytes(content[position + 2 : position + 4], "big")
@@ -189,7 +189,7 @@ def band_number(source: Any, uri: str, band: int | str, key: str) -> int:
 
     Args:
         source: The open raster.
-        uri: Its name.
+        uri: Name of the raster.
         band: Number or description.
         key: Key of the recipe that names the band.
 
@@ -213,20 +213,20 @@ def _names_of(source: Any) -> str:
 
 
 def tile_window(tile: Tile | None) -> Window | None:
-    """Window of a tile for rasterio; None, the whole raster, for None."""
+    """rasterio window of a tile; None means the whole raster."""
     return Window(tile.col, tile.row, tile.width, tile.height) if tile else None
 
 
 def _open(path: str, references: Decision) -> Any:
-    """Open by the drivers of a path's ending; rasterio.open takes one driver only."""
+    """Open with the drivers allowed for the extension; rasterio.open takes only one driver."""
     drivers = allowed_drivers(path, references)
     return DatasetReader(path, driver=None if drivers is None else list(drivers), sharing=False)
 
 
 def _check_drivers(path: str, elsewhere: tuple[str, ...], references: Decision) -> None:
-    """Open what a virtual raster refers to elsewhere by the drivers of its ending, once a process.
+    """Check remote sources of a virtual raster, once per process: open them with allowed drivers.
 
-    GDAL itself would let any driver open it.
+    GDAL itself would let any driver open them.
     """
     if not elsewhere or (path, elsewhere) in _looked_at:
         return
@@ -236,10 +236,10 @@ def _check_drivers(path: str, elsewhere: tuple[str, ...], references: Decision) 
 
 
 def _options_by_place(path: str, elsewhere: tuple[str, ...]) -> dict[str, Any]:
-    """Settings for a file on this machine's disks or elsewhere.
+    """GDAL settings for a file on a local disk or elsewhere.
 
-    Limits of time are set for all: what is trusted may refer to servers. A virtual raster here may
-    have a mask or statistics beside it, and other sources here.
+    Time limits are set for all files, because a trusted file may refer to servers. A local virtual
+    raster may have a mask or statistics beside it, and other local sources.
     """
     on_servers = any(is_network(source) for source in (path, *elsewhere))
     options = gdal_options() | (proxy_settings() if on_servers else {})
@@ -251,7 +251,7 @@ def _options_by_place(path: str, elsewhere: tuple[str, ...]) -> dict[str, Any]:
 
 @contextmanager
 def _name_for_gdal(path: str) -> Iterator[str]:
-    """A name of a file that GDAL takes: rasterio has names in UTF-8 only, Linux any bytes."""
+    """Name of a file in UTF-8, as rasterio needs it; other names get temporary links."""
     try:
         path.encode("utf-8")
     except UnicodeEncodeError:
@@ -271,7 +271,7 @@ def _name_for_gdal(path: str) -> Iterator[str]:
 
 
 def _bytes_of(source: Any) -> int | None:
-    """Size of a raster and all files that it consists of; None where some can't be asked."""
+    """Size in bytes of a raster and all its files; None if it has files on other machines."""
     total = 0
     for name in source.files:
         if not is_local_file(name):
@@ -284,15 +284,15 @@ def _bytes_of(source: Any) -> int | None:
 
 
 def _host(path: str) -> str:
-    """What stands for a server in a path."""
+    """The part of a path that names the server."""
     address = re.search(r"https?://[^/?]*", unquote(path))
     return address[0] if address else "/".join(path.split("/")[:3])
 
 
 def _check_answers(path: str, uri: str) -> None:
-    """Raise SceneError for a file of which its server just said nothing: waiting once is enough.
+    """Raise SceneError for a file if its server was silent about it a short time ago.
 
-    Of the same server's other files, which may well be there, a short question is asked first.
+    Other files of this server may be available, so a short request for them is sent first.
     """
     if not is_network(path):
         return
@@ -315,7 +315,7 @@ def _check_answers(path: str, uri: str) -> None:
 
 
 def _note_silence(path: str, error: BaseException | None) -> None:
-    """Remember a file for which no answer came, which GDAL says in one of a chain of errors."""
+    """Remember a file without answer, which one of a chain of GDAL errors reports."""
     if not is_network(path):
         return
     while error is not None:
@@ -339,7 +339,7 @@ def _why_unreadable(uri: str, error: Exception) -> str:
             return f"{shown} may not be read; check its permissions."
         if os.path.getsize(path) == 0:
             return f"{shown} is empty; fetch it again."
-    # GDAL's reason is behind rasterio's general sentence, and may take several lines.
+    # GDAL's reason is the cause of rasterio's general error, and may have several lines.
     reason = printable(" ".join(str(error.__cause__ or error).split())).rstrip(".")
     if is_network(path):
         reason = re.sub(_NO_CONNECTION, r"no connection to \1", reason)

@@ -1,8 +1,8 @@
-"""Which virtual rasters `polynya scenes --in-place` wrote for this user, on this machine.
+"""List of virtual rasters that `polynya scenes --in-place` wrote for this user on this machine.
 
-They may refer to files anywhere, because the user asked for just these. A ledger beside them proves
-nothing: who sends a folder can put one in. So their digests are kept outside of all data, in a
-folder in which only this user writes.
+These virtual rasters may refer to files anywhere, because the user asked for them. A ledger beside
+them is no proof, because a person who sends a folder can include a ledger. So their digests are
+kept outside of all data, in a folder in which only this user writes.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ _FOLDER = "references"
 
 
 def remember(content: bytes) -> None:
-    """Note that this user asked for a virtual raster with this content.
+    """Record that this user asked for a virtual raster with this content.
 
-    Where nothing can be kept, nothing is: such a file is then like one from elsewhere, and the
-    recipe's key scene.references has to say that it is trusted.
+    If the cache folder can't be written, nothing is recorded. Then the file counts as a file of
+    other people, and the recipe's key scene.references must allow its references.
     """
     folder = cache_folder(_FOLDER)
     if folder is not None:
@@ -30,13 +30,13 @@ def remember(content: bytes) -> None:
 
 
 def is_own(content_digest: str) -> bool:
-    """Whether this user asked for a virtual raster of this digest, on this machine."""
+    """Whether this user asked for a virtual raster with this digest on this machine."""
     folder = cache_folder(_FOLDER)
     return folder is not None and (folder / content_digest).is_file()
 
 
 def is_own_file(path: Path) -> bool:
-    """Whether a virtual raster is one that this user asked for, to the last byte."""
+    """Whether a virtual raster is exactly a file that this user asked for."""
     try:
         return is_own(digest(path.read_bytes()))
     except OSError:
@@ -44,5 +44,5 @@ def is_own_file(path: Path) -> bool:
 
 
 def digest(content: bytes) -> str:
-    """SHA-256, 64 hex digits."""
+    """SHA-256 of a content, 64 hex digits."""
     return hashlib.sha256(content).hexdigest()

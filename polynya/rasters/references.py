@@ -1,9 +1,9 @@
-"""What a scene's file may refer to: a file from elsewhere must not make Polynya read other files.
+"""Allowed references of a scene's file: a foreign file must not make Polynya read other files.
 
-GDAL finds out by a file's content what it is. So a virtual raster, whatever it is called, may name
-any file of this machine or any address, and what is read there would end up in shards and maps.
-Here the file's ending says which drivers of GDAL may open it, and what a virtual raster refers to
-is looked at before GDAL is.
+GDAL finds the format of a file from its content. So a virtual raster with any file name may refer
+to any file of this machine or to any address, and the pixels there would get into shards and maps.
+Here, the file's extension decides which drivers of GDAL may open it, and the references of a
+virtual raster are checked before GDAL opens it.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from polynya.rasters.companions import FILE_KEYS, check_companions, check_image,
 from polynya.rasters.own_references import digest, is_own
 
 References = Literal["inside", "anywhere"]
-"""Where what a file refers to may lie: in the file's own folder and below it, or anywhere."""
+"""Allowed places of referenced files: in the file's own folder and below, or anywhere."""
 
 Decision = str
-"""What holds for a scene: 'inside', 'anywhere', or 'own ' and a digest.
+"""The rule for a scene: 'inside', 'anywhere', or 'own ' and a digest.
 
-The last is 'inside', and the virtual raster of this digest may refer to images anywhere, as this
-user asked for it. That is decided where a batch begins (`decide_references`) and goes with the
-scene, so that workers on other machines need not know."""
+'own ' means 'inside', except that the virtual raster with this digest may refer to images anywhere,
+because this user asked for it. `decide_references` makes the decision at the start of a batch. The
+scene carries it, so that workers on other machines also know it."""
 _OWN = "own "
 
 _JPEG2000 = ("JP2OpenJPEG", "JP2KAK", "JP2ECW", "JP2MrSID", "JP2Lura")
@@ -44,23 +44,23 @@ _DRIVERS = {
     ".vrt": ("VRT",),
 }
 _SELF_CONTAINED = ("GTiff", "PNG", "JPEG", *_JPEG2000, "GIF", "BMP", "WEBP")
-"""Drivers that open no other file than the named one and what lies beside it under its name."""
+"""Drivers that open only the named file and its companion files."""
 
 _MAGIC = (
     b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff",
     b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51",
 )  # fmt: skip
-"""How TIFF, BigTIFF, PNG, JPEG and JPEG 2000 begin."""
+"""First bytes of TIFF, BigTIFF, PNG, JPEG and JPEG 2000."""
 
 _LONGEST_VRT = 64 * 2**20
-"""Bytes."""
+"""Greatest size of a virtual raster's file in bytes."""
 _DEEPEST = 8
-"""Virtual rasters that refer to virtual rasters."""
+"""Greatest number of levels of virtual rasters that refer to virtual rasters."""
 _MOST_READ = 10**6
-"""Times that GDAL may have to read files for one virtual raster: in a mosaic thrice each file."""
+"""Greatest number of file reads for one virtual raster; a mosaic reads each file three times."""
 
-# What a virtual raster may consist of, in lower case, as GDAL doesn't distinguish. Elements that
-# are not here may name files in ways that are not looked at (raw bands, pixel functions, ...).
+# Allowed elements of a virtual raster, in lower case, because GDAL ignores case. Other elements may
+# name files in ways that are not checked here (raw bands, pixel functions and others).
 _PLACES = ("sourcefilename", "sourcedataset")
 _ELEMENTS = {
     "vrtdataset", "srs", "geotransform", "gcplist", "gcp", "metadata", "mdi", "vrtrasterband",
@@ -97,17 +97,17 @@ _NETWORK = re.compile(
 
 
 def is_network(path: str) -> bool:
-    """Whether GDAL gets what it calls `path` from a server, also through an archive there."""
+    """Whether a GDAL path is on a server, also inside an archive on a server."""
     return bool(_NETWORK.search(path))
 
 
 def is_local_file(path: str) -> bool:
-    """Whether what GDAL opens is a file of this machine's disks."""
+    """Whether a GDAL path is a file on a local disk."""
     return "://" not in path and not path.startswith("/vsi")
 
 
 def ending(path: str) -> str:
-    """The ending of a path or address, in lower case; a query of an address is no part of it."""
+    """Extension of a path or address in lower case, without the query of an address."""
     if path.startswith("/vsicurl?"):
         path = re.sub("%2[fF]", "/", path.rpartition("url=")[2]).partition("%3F")[0]
     if is_network(path):
@@ -116,7 +116,7 @@ def ending(path: str) -> str:
 
 
 def allowed_drivers(path: str, references: Decision) -> tuple[str, ...] | None:
-    """Drivers of GDAL that may open a file; None: any."""
+    """Drivers of GDAL that may open a file; None means any driver."""
     found = _DRIVERS.get(ending(path))
     if found is None:
         return None if references == "anywhere" else _SELF_CONTAINED
@@ -128,42 +128,42 @@ class Reference:
     """A file that a virtual raster refers to."""
 
     text: str
-    """As it stands in the file."""
+    """Text in the virtual raster."""
     path: str
-    """What GDAL opens."""
+    """Path for GDAL."""
 
 
 def decide_references(path: str, references: References) -> Decision:
-    """What a scene may refer to, by the recipe and by what this user asked for on this machine.
+    """Decide what a scene may refer to, from the recipe and this user's own virtual rasters.
 
     Args:
-        path: What GDAL opens.
-        references: What the recipe allows.
+        path: GDAL path of the scene.
+        references: Places that the recipe allows.
     """
     if references == "inside" and ending(path) == ".vrt" and is_local_file(path):
         try:
             with open(path, "rb") as file:
                 found = digest(file.read(_LONGEST_VRT))
         except OSError:
-            return references  # Opening it says why.
+            return references  # Opening the file will report the error.
         if is_own(found):
             return f"{_OWN}{found}"
     return references
 
 
 def check_references(path: str, uri: str, references: Decision) -> tuple[str, ...]:
-    """Make sure that opening a raster reads nothing that the user hasn't named.
+    """Make sure that opening a raster reads only files that the user has allowed.
 
     Args:
-        path: What GDAL opens.
-        uri: The user's name of it.
-        references: What is decided for the scene.
+        path: GDAL path of the raster.
+        uri: The user's name of the raster.
+        references: Decision for the scene.
 
     Returns:
-        What a virtual raster refers to that doesn't lie on this machine's disks.
+        References of a virtual raster that are not on a local disk.
 
     Raises:
-        SceneError: The file refers to something else, or can't be looked at.
+        SceneError: The file has a forbidden reference, or can't be checked.
     """
     is_vrt = ending(path) == ".vrt"
     if not is_local_file(path):
@@ -177,7 +177,7 @@ def check_references(path: str, uri: str, references: Decision) -> tuple[str, ..
     try:
         status = os.stat(path)
     except OSError:
-        return ()  # GDAL's reason for that is as good as any.
+        return ()  # GDAL will report the error.
     if not is_vrt:
         return ()
     elsewhere, images = _checked_vrt(path, uri, references, status.st_size, status.st_mtime_ns)
@@ -190,10 +190,10 @@ def check_references(path: str, uri: str, references: Decision) -> tuple[str, ..
 def _checked_vrt(
     path: str, uri: str, references: Decision, size: int, changed: int
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """As `check_references`, once in a process for each state of a virtual raster.
+    """Check a virtual raster; a process checks it again only if it has changed.
 
     Returns:
-        What doesn't lie on this machine's disks, and the images that do.
+        References that are not on a local disk; local images.
     """
     trusted = references == "anywhere"
     found = digest(_content(path))
@@ -204,10 +204,10 @@ def _checked_vrt(
 
 
 def find_references(path: str) -> list[Reference]:
-    """What a local virtual raster refers to, each once, in order; not what these refer to.
+    """Direct references of a local virtual raster, each once, in order.
 
     Raises:
-        SceneError: It can't be read, or is no virtual raster.
+        SceneError: The file can't be read, or is no virtual raster.
     """
     found = [_resolved(path, place) for place in _places(_read_vrt(path))]
     return list(dict.fromkeys(found))
@@ -215,30 +215,30 @@ def find_references(path: str) -> list[Reference]:
 
 @dataclass
 class _Walk:
-    """One look at a virtual raster and all that it refers to; at each file once."""
+    """One check of a virtual raster and all its direct and indirect references."""
 
     uri: str
     """The user's name of the scene."""
     folder: str
-    """Where it lies, links followed."""
+    """Folder of the scene, with links resolved."""
     trusted: bool
-    """It may consist of anything."""
+    """Whether the virtual raster may have any elements."""
     placed: bool
-    """What it refers to may lie anywhere."""
+    """Whether referenced files may be anywhere."""
     elsewhere: dict[str, None] = field(default_factory=dict)
-    """What doesn't lie on this machine's disks."""
+    """References that are not on a local disk."""
     known: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """By file: how often GDAL reads files for it, and how deep it goes."""
+    """For each checked file: number of file reads by GDAL, and number of levels below it."""
 
     def check(self, path: str, above: tuple[str, ...]) -> tuple[int, int]:
-        """Look at a virtual raster.
+        """Check a virtual raster.
 
         Args:
-            path: Of it.
-            above: Those that refer to it.
+            path: Path of the virtual raster.
+            above: Paths of the virtual rasters that lead to it.
 
         Returns:
-            How often GDAL reads files for one pixel of it, and how many virtual rasters deep it is.
+            Number of file reads by GDAL for one pixel; number of levels of virtual rasters.
         """
         here = os.path.realpath(path)
         if here in above or len(above) >= _DEEPEST:
@@ -254,8 +254,8 @@ class _Walk:
             reads, levels = reads + more, max(levels, deeper + 1)
             if reads > _MOST_READ:
                 raise SceneError(
-                    f"{printable(self.uri)} refers to files more than {_MOST_READ:,} times, with"
-                    " those that they refer to; make it again (gdalbuildvrt)."
+                    f"{printable(self.uri)} refers to files more than {_MOST_READ:,} times, directly"
+                    " and indirectly; make it again (gdalbuildvrt)."
                 )
             if len(above) + levels > _DEEPEST:
                 raise self._too_deep()
@@ -289,12 +289,12 @@ class _Walk:
 
 
 def _check_source(path: str, uri: str) -> None:
-    """Raise SceneError unless a source of a virtual raster is an image in itself."""
+    """Raise SceneError unless a source of a virtual raster is a complete image file."""
     try:
         with open(path, "rb") as file:
             start = file.read(16)
     except OSError:
-        return  # GDAL's sentence, when its pixels are wanted.
+        return  # GDAL reports the error when it reads pixels.
     if not start.startswith(_MAGIC):
         raise SceneError(
             f"{printable(uri)} refers to {printable(path)}, which is no TIFF, PNG, JPEG or JPEG"
@@ -321,7 +321,7 @@ def _content(path: str) -> bytes:
 
 
 def _read_vrt(path: str) -> ElementTree.Element:
-    """The XML of a virtual raster."""
+    """Read and parse the XML of a virtual raster."""
     try:
         root = parse_xml(_content(path).decode("utf-8-sig"))
         if _name(root) != "vrtdataset":
@@ -335,13 +335,13 @@ def _read_vrt(path: str) -> ElementTree.Element:
 
 
 def _name(element: ElementTree.Element) -> str:
-    """Name of an element in lower case; empty for a comment."""
+    """Name of an element in lower case; "" for a comment."""
     tag: object = element.tag
     return tag.lower() if isinstance(tag, str) else ""
 
 
 def _check_elements(root: ElementTree.Element, path: str, uri: str) -> None:
-    """Raise SceneError if a virtual raster has parts that may name files in unknown ways."""
+    """Raise SceneError if a virtual raster has elements that may name files in unknown ways."""
     for element in _relevant(root):
         unknown = [name for name in element.attrib if name.lower() not in _ATTRIBUTES]
         values = {name.lower(): value for name, value in element.attrib.items()}
@@ -350,7 +350,7 @@ def _check_elements(root: ElementTree.Element, path: str, uri: str) -> None:
         if values.get("key", "").lower() in FILE_KEYS:
             unknown.append(values["key"])
         text = element.text or ""
-        # A comment within a name would end it for GDAL only.
+        # A comment inside a file name would end the name for GDAL, but not for this parser.
         if _name(element) in _PLACES and (len(element) or text != text.strip()):
             unknown.append(str(element.tag))
         if _name(element) and _name(element) not in _ELEMENTS:
@@ -358,14 +358,14 @@ def _check_elements(root: ElementTree.Element, path: str, uri: str) -> None:
         if unknown:
             raise SceneError(
                 f"{printable(uri)} has the part '{printable(unknown[0])}'"
-                f"{'' if path == uri else f' ({printable(path)})'}, by which a virtual raster may"
+                f"{'' if path == uri else f' ({printable(path)})'}, with which a virtual raster may"
                 " read any file; make a GeoTIFF of it (gdal_translate), or set scene.references to"
                 " anywhere in the recipe if you trust the file."
             )
 
 
 def _relevant(element: ElementTree.Element) -> Iterator[ElementTree.Element]:
-    """An element and those inside, except other people's XML that GDAL only keeps."""
+    """An element and all elements inside it, except XML metadata that GDAL only stores."""
     yield element
     foreign = _name(element) == "metadata" and element.attrib.get("format", "").lower() == "xml"
     for child in () if foreign else element:
@@ -386,8 +386,8 @@ def _resolved(path: str, place: ElementTree.Element) -> Reference:
 
 
 def _is_inside(reference: Reference, folder: str) -> bool:
-    """Whether a reference is a file in a folder or below, links followed, and nothing else."""
-    # GDAL takes 'PREFIX:...' for a name of some driver, such as GTIFF_DIR:1:file.
+    """Whether a reference is a file in a folder or below, after links are resolved."""
+    # GDAL takes 'PREFIX:...' as a driver's name for data, such as GTIFF_DIR:1:file.
     named = re.match(r"[A-Za-z][A-Za-z0-9_]*:", reference.text) and "/" in reference.text
     if named or not os.path.isabs(reference.path) or not os.path.isfile(reference.path):
         return False

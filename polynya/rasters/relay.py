@@ -1,11 +1,11 @@
-"""A relay between GDAL and servers: no answer is longer than what a request may bring.
+"""A relay between GDAL and servers that limits the length of answers.
 
-GDAL keeps all that a server sends for a request in memory, however much that is, and ends the
-process when memory does. It has no option against that. So its connections, to web servers and
-stores alike, go through a small process of our own (SOCKS 5, RFC 1928 and 1929), which closes a
-connection on which more comes than GDAL can have asked for. It sees nothing of what is encrypted.
-It is a process because GDAL is called with Python's lock held. It imports the standard library only
-and ends with the process that started it.
+GDAL keeps the complete answer of a server in memory and crashes when memory is full. It has no
+option to limit this. So its connections to web servers and object stores go through a small process
+of Polynya (SOCKS 5, RFC 1928 and 1929). This process closes a connection if more bytes come than
+GDAL can have requested. It can't read encrypted content. It is a separate process because Python's
+lock (GIL) is held during calls of GDAL. It imports only the standard library, and ends with the
+process that started it.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from functools import lru_cache
 from urllib.parse import urlsplit
 
 MOST_BYTES = 128 * 2**20
-"""That may come for one request; GDAL asks for 100 MB at most at once."""
+"""Greatest number of bytes of an answer; GDAL requests at most 100 MB at once."""
 _CHUNK = 262_144
 _SHORTEST_REQUEST = 64
-"""Bytes; what is sent in less is no request, but an acknowledgement within TLS."""
+"""Least bytes of a request; shorter messages are acknowledgements within TLS."""
 _CONNECT_SECONDS = 60
-"""GDAL itself gives up earlier, and then says why."""
+"""Seconds for connecting to a server; GDAL itself gives up earlier and reports the reason."""
 _USER = b"polynya"
 _REFUSED = 5
 _UNREACHABLE = 4
 
 
 def proxy_settings(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """GDAL settings by which its requests go through the relay.
+    """GDAL settings that send its requests through the relay.
 
-    A proxy that the environment names stays in use, behind the relay. Only one that is itself
-    reached by https, and hosts that no_proxy excepts from a proxy, are asked without the relay.
+    A proxy named in the environment is still used, after the relay. Requests don't use the relay if
+    the proxy itself is reached by https, or if no_proxy excludes the host from the proxy.
 
     Raises:
         OSError: The relay can't be started.
@@ -54,21 +54,21 @@ def proxy_settings(environment: Mapping[str, str] = os.environ) -> dict[str, str
         or everything
     )
     if not plain and not encrypted:
-        # libcurl would take it as an exception from the relay. Python's own copy stays.
+        # libcurl would not use the relay for these hosts. `os.environ` keeps the variables.
         for name in ("no_proxy", "NO_PROXY"):
             os.unsetenv(name)
     return {
         "GDAL_HTTP_PROXY": _through(plain),
         "GDAL_HTTPS_PROXY": _through(encrypted),
-        # What becomes more when it is unpacked, and what acknowledges while it is received, can't
-        # be counted.
+        # Compressed answers and HTTP/2, which sends acknowledgements while it receives, can't be
+        # counted.
         "CPL_CURL_GZIP": "NO",
         "GDAL_HTTP_VERSION": "1.1",
     }
 
 
 def _through(proxy: str | None) -> str:
-    """Address of the relay, which stands before a proxy if there is one."""
+    """Address of the relay, which forwards to a proxy if there is one."""
     if not proxy:
         port, token = _running(None, None)
         return f"socks5h://{_USER.decode()}:{token}@127.0.0.1:{port}"
@@ -81,7 +81,7 @@ def _through(proxy: str | None) -> str:
 
 
 def _running(host: str | None, port: int | None) -> tuple[int, str]:
-    """Port and password of this process's relay, started if none runs."""
+    """Port and password of this process's relay; starts the relay if it isn't running."""
     relay, number, token = _started(os.getpid(), host, port)
     if relay.poll() is not None:
         _started.cache_clear()
@@ -93,14 +93,14 @@ def _running(host: str | None, port: int | None) -> tuple[int, str]:
 def _started(
     process: int, host: str | None, port: int | None
 ) -> tuple[subprocess.Popen[bytes], int, str]:
-    """A new relay of this process, its port and its password."""
-    code = pkgutil.get_data("polynya.rasters", "relay.py")  # Also out of an archive.
+    """Start a relay for this process; return the relay, its port and its password."""
+    code = pkgutil.get_data("polynya.rasters", "relay.py")  # Also works in a zip archive.
     assert code is not None
     token = secrets.token_hex(16)
     relay = subprocess.Popen(
         [sys.executable, "-I", "-c", code.decode(), *([host, str(port)] if host else [])],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0,
-        start_new_session=True,  # An interrupt is for the one that uses it.
+        start_new_session=True,  # Ctrl-C must reach only the process that uses the relay.
     )  # fmt: skip
     assert relay.stdin is not None
     assert relay.stdout is not None
@@ -144,7 +144,7 @@ async def _serve(token: bytes, target: tuple[str, int] | None) -> None:
 async def _asked_for(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, token: bytes
 ) -> tuple[str, int]:
-    """The host and port that a client wants, if it knows the password."""
+    """Host and port that a client requests; ValueError if its password is wrong."""
     _, methods = await reader.readexactly(2)
     await reader.readexactly(methods)
     writer.write(b"\5\2")
@@ -169,7 +169,7 @@ async def _asked_for(
 async def _connected(
     host: str, port: int, client: asyncio.StreamWriter | None
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A connection to a server, of which a client that asked for it is told."""
+    """Connect to a server, and report the result to the client if it asked by SOCKS."""
     rest = b"\0\1\0\0\0\0\0\0"
     try:
         found = await asyncio.wait_for(asyncio.open_connection(host, port), _CONNECT_SECONDS)
@@ -189,7 +189,7 @@ async def _carry(
     there: asyncio.StreamReader,
     back: asyncio.StreamWriter,
 ) -> None:
-    """Carry bytes both ways until one side ends or more than a request's answer has come."""
+    """Carry bytes in both directions until one side ends or an answer is too long."""
     received = 0
 
     async def requests() -> None:

@@ -1,4 +1,4 @@
-"""From digital numbers to reflectance, and to the 8 bits that are labelled."""
+"""Conversion of digital numbers to reflectance and to 8-bit colours."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from polynya.names import printable
 LARGEST_OFFSET = 1e6
 
 SMALLEST_SCALE, LARGEST_SCALE = 1e-6, 0.1
-"""Below, all 65,536 numbers lie within a reflectance of 0.07; above, fewer than 10 of them lie
-between 0 and 1. Products have 1e-5 to 0.01."""
+"""Limits of the scale. With a smaller scale, all 65,536 numbers are within a reflectance of 0.07.
+With a larger scale, fewer than 10 numbers are between 0 and 1. Products have 1e-5 to 0.01."""
 
 LEAST_STRETCH, FARTHEST_STRETCH = 0.001, 10.0
-"""Least width of a stretch, and how far from 0 its ends may be; reflectances."""
+"""Least width of a stretch, and greatest distance of its ends from 0, as reflectances."""
 
 Scale = Annotated[float, Field(ge=SMALLEST_SCALE, le=LARGEST_SCALE)]
 """Reflectance per digital number."""
@@ -30,16 +30,15 @@ Offset = Annotated[float, Field(ge=-LARGEST_OFFSET, le=LARGEST_OFFSET)]
 def check_scaling(
     scale: float, offset: float, uri: str, keys: tuple[str, str] = ("scene.scale", "scene.offset")
 ) -> None:
-    """Refuse a scale or offset out of a file's or product's metadata that gives no reflectance.
+    """Refuse a scale or offset from the metadata of a file or product that gives no reflectance.
 
-    With a scale of nearly 0, below 0 or that is no number all pixels would silently be of one
-    class.
+    With a scale that is almost 0, negative or no number, all pixels would silently get one class.
 
     Args:
         scale: Reflectance per digital number.
         offset: Reflectance at digital number 0.
-        uri: Whose they are.
-        keys: Keys of the recipe that give others.
+        uri: Name of the file or product.
+        keys: Recipe keys that replace scale and offset.
 
     Raises:
         SceneError: The scale isn't within its limits, or the offset is no finite number.
@@ -59,14 +58,14 @@ def check_scaling(
 def check_reach(
     dtype: str, scale: float, offset: float, stretch: tuple[float, float], uri: str
 ) -> None:
-    """Refuse a scale and offset by which all numbers are darker or brighter than the stretch.
+    """Refuse a scale and offset that make all numbers darker or brighter than the stretch.
 
     Args:
         dtype: 'uint16' or 'int16'.
         scale: Reflectance per digital number.
         offset: Reflectance at digital number 0.
         stretch: Reflectances that become 0 and 255.
-        uri: Whose they are.
+        uri: Name of the file.
 
     Raises:
         SceneError: All pixels would have one colour.
@@ -75,8 +74,8 @@ def check_reach(
     low, high = (float(number) * scale + offset for number in (limits.min, limits.max))
     if high <= stretch[0] or low >= stretch[1]:
         raise SceneError(
-            f"{printable(uri)} has the scale {scale:g} and the offset {offset:g}, by which all of"
-            f" its numbers are reflectances of {low:g} to {high:g}, outside of the stretch"
+            f"{printable(uri)} has the scale {scale:g} and the offset {offset:g}, so all of its"
+            f" numbers are reflectances of {low:g} to {high:g}, outside of the stretch"
             f" {stretch[0]:g} to {stretch[1]:g}; set scene.scale, scene.offset or scene.stretch in"
             " the recipe."
         )
@@ -85,7 +84,7 @@ def check_reach(
 def stretch_table(
     dtype: str, scale: float, offset: float, stretch: tuple[float, float]
 ) -> NDArray[np.uint8]:
-    """8-bit value of every 16-bit number: 64 KiB instead of float copies.
+    """8-bit value of every 16-bit number: a table of 64 KiB instead of float copies of pixels.
 
     Args:
         dtype: 'uint16' or 'int16'.
@@ -94,7 +93,7 @@ def stretch_table(
         stretch: Reflectances that become 0 and 255.
 
     Returns:
-        uint8 (65536,), 1..255, by the bit pattern of the number.
+        uint8 (65536,), 1..255, indexed by the bit pattern of the number.
     """
     bits = np.arange(65536, dtype=np.uint16)
     numbers = bits.view(np.int16) if dtype == "int16" else bits
@@ -104,19 +103,19 @@ def stretch_table(
 def stretched(
     numbers: NDArray[Any], scale: float, offset: float, stretch: tuple[float, float]
 ) -> NDArray[np.uint8]:
-    """8-bit values of numbers of any type: uint8 of the same shape, 1..255; 1 for NaN.
+    """Convert numbers of any type to 8-bit values: uint8 of the same shape, 1..255; 1 for NaN.
 
     Args:
-        numbers: Any shape.
+        numbers: Array of any shape.
         scale: Reflectance per number.
         offset: Reflectance at 0.
         stretch: Reflectances that become 0 and 255.
     """
     low, high = stretch
-    # Cut off first: floats may be so large that they overflow.
+    # Clip first, because large floats may overflow.
     reflectance = np.clip(np.nan_to_num(numbers * scale + offset, nan=low), low, high)
-    # Halves are told from float noise first, so that equal reflectance gives equal colours whether
-    # a product has an offset or not.
+    # Round to 6 digits first to remove float noise at halves, so that equal reflectance gives equal
+    # colours, with or without an offset in the product.
     levels = np.round((reflectance - low) / (high - low) * 255, 6)
     return np.clip(np.rint(levels), 1, 255).astype(np.uint8)
 
@@ -124,13 +123,13 @@ def stretched(
 def physical_values(
     numbers: NDArray[Any], valid: NDArray[np.bool_], scales: Any, offsets: Any
 ) -> NDArray[np.float32]:
-    """Values of numbers: number * scale + offset, NaN where missing.
+    """Physical values: number * scale + offset, NaN for missing values.
 
     Args:
-        numbers: (..., B).
-        valid: bool (..., B).
-        scales: B numbers.
-        offsets: B numbers.
+        numbers: (..., B), digital numbers.
+        valid: bool (..., B), False for missing values.
+        scales: Scales of the B bands.
+        offsets: Offsets of the B bands.
 
     Returns:
         float32 (..., B).

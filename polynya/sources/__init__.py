@@ -1,4 +1,5 @@
-"""Where scenes come from: Earth Engine, STAC, SAFE products and files, listed and fetched alike.
+"""Sources of scenes: Earth Engine, STAC, SAFE products and files, with the same commands for all.
 
-See docs/scenes.md. `polynya.sources.run` has the whole run, one module a source lists its items.
+See docs/scenes.md. `polynya.sources.run` does a whole run. Each source has a module that lists its
+items.
 """

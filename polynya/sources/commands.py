@@ -1,4 +1,4 @@
-"""`polynya scenes`: satellite scenes from where they are into one folder."""
+"""`polynya scenes`: get satellite scenes from a source into one folder."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ RecipeFile = Annotated[
     Path,
     typer.Option(
         "--recipe",
-        help="Recipe, a YAML file or the name of one that ships, whose section 'acquire' says where"
-        " scenes come from.",
+        help="Recipe: a YAML file or the name of a recipe that comes with Polynya. Its section"
+        " 'acquire' says where scenes come from.",
     ),
 ]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder for the scenes.")]
@@ -32,14 +32,12 @@ InPlace = Annotated[
     bool,
     typer.Option(
         "--in-place",
-        help="Copy no pixels: write small files (VRT) that refer to the source's. Not for Earth"
-        " Engine.",
+        help="Copy no pixels: write small files (VRT) that refer to the files of the source. Not"
+        " for Earth Engine.",
     ),
 ]
-OnlyList = Annotated[bool, typer.Option("--list", help="Print what there is and write nothing.")]
-Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Make scenes again that are there already.")
-]
+OnlyList = Annotated[bool, typer.Option("--list", help="Print the items and write nothing.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Make existing scenes again.")]
 
 
 def scenes(
@@ -52,11 +50,11 @@ def scenes(
     """Get scenes from Earth Engine, STAC, SAFE products or files for labelling.
 
     \b
-    Each scene becomes one GeoTIFF with the asked bands: numbers as they are,
-    scale and offset from the product itself. The same command again goes on
-    where it was cut; what is there isn't fetched again. The manifest,
-    _scenes.csv, has a row for each item; one that can't be had is there with
-    the reason, the others are done, and the exit code is not 0.
+    Each scene becomes one GeoTIFF with the wanted bands: original numbers, and
+    scale and offset of the product. After an interruption, the same command
+    continues; finished scenes are not fetched again. The manifest, _scenes.csv,
+    has a row for each item. If an item fails, its row has the reason, the other
+    items are done, and the exit code is not 0.
 
     \b
     The recipe needs a section like one of these (try a 'limit' first):
@@ -72,8 +70,8 @@ def scenes(
     \b
     region: west, south, east, north in degrees, or a GeoJSON file
     dates: first and last day     max_cloud: percent     limit: scenes
-    bands: default red, green, blue     scale, offset: where none is known
-    paths: one or a list     at_once, retries: of scenes or requests
+    bands: default red, green, blue     scale, offset: if the source has none
+    paths: one or a list     at_once, retries: for scenes or requests
     timeout: seconds that a server may be silent
 
     \b
@@ -82,7 +80,7 @@ def scenes(
     """  # noqa: D301 - \b, which keeps the lines in the help, is one character
     options = acquire_options(recipe)
     if out is None and not only_list:
-        raise OutputError("Where the scenes go is not said; give --out FOLDER, or --list.")
+        raise OutputError("The folder for the scenes is missing; give --out FOLDER, or --list.")
     with _ending_at_once():
         items = list_items(options)
         if only_list:
@@ -95,9 +93,9 @@ def scenes(
 
 @contextmanager
 def _ending_at_once() -> Iterator[None]:
-    """End the process when it is told to, without waiting for scenes in work.
+    """End the process at once after a signal, without waiting for unfinished scenes.
 
-    The next run deletes what is left of them.
+    The next run deletes the remains of unfinished scenes.
     """
     try:
         yield
@@ -115,7 +113,7 @@ def _end(code: int) -> NoReturn:
 
 
 def print_items(items: Sequence[Item]) -> None:
-    """Print a table of items, and how many there are, to stdout."""
+    """Print a table of items and their number to stdout."""
     from rich.table import Table
 
     table = Table("item", "time (UTC)", "cloud %", "baseline", "bands", "offset", box=None)
@@ -133,7 +131,7 @@ def print_items(items: Sequence[Item]) -> None:
 
 
 def report(summary: Summary, out: Path) -> None:
-    """Print what was done to stdout, and each failure to stderr.
+    """Print the summary to stdout and each failure to stderr.
 
     Raises:
         ScenesFailedError: Some items failed.

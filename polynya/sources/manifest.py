@@ -1,4 +1,4 @@
-"""What became of each item: one row in a table beside the scenes."""
+"""The manifest of fetched scenes: a table with one row per item, beside the scenes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from polynya.sources.items.item import Item, number_of
 from polynya.storage.files import write_text
 
 MANIFEST_FILE = "_scenes.csv"
-"""The leading underscore hides it from Spark and PyArrow."""
+"""Name of the manifest; the leading underscore hides it from Spark and PyArrow."""
 
 
 @dataclass(frozen=True)
@@ -21,28 +21,28 @@ class ItemResult:
     """A row of the manifest."""
 
     scene: str
-    """Id of the scene, as labelling will call it."""
+    """Id of the scene, the same as in labelling."""
     status: str
     """'done' or 'failed'."""
     reason: str
-    """Why it failed, one sentence."""
+    """Reason of a failure, one sentence."""
     file: str
-    """Name of the scene file; empty if it failed."""
+    """Name of the scene file; "" after a failure."""
     item: str
-    """The source's name of it."""
+    """The source's name of the item."""
     source: str
-    """Where it came from."""
+    """Address of the item."""
     time: str
-    """When it was taken, UTC."""
+    """Time of the image, UTC."""
     cloud_cover: float | None
-    """Percent."""
+    """Cloud cover in percent."""
     product: str
     """Id of the agency's product."""
     processing_baseline: str
     scale: str
-    """Reflectance per digital number, of each band."""
+    """Reflectance per digital number, for each band."""
     offset: str
-    """Reflectance at digital number 0, of each band."""
+    """Reflectance at digital number 0, for each band."""
     bands: str
 
 
@@ -50,7 +50,7 @@ _COLUMNS = [field.name for field in fields(ItemResult)]
 
 
 def item_result(item: Item, scene: str, file: str, reason: str = "") -> ItemResult:
-    """Row of an item; `reason` says why it failed, if it did."""
+    """Make the row of an item; `reason` is the reason of a failure, otherwise ""."""
     return ItemResult(
         scene=scene,
         status="failed" if reason else "done",
@@ -69,7 +69,7 @@ def item_result(item: Item, scene: str, file: str, reason: str = "") -> ItemResu
 
 
 def write_manifest(folder: Path, results: Sequence[ItemResult]) -> None:
-    """Write the table at once, in order of the scenes; OutputError if that can't be done."""
+    """Write the table, sorted by scene; OutputError if that can't be done."""
     text = io.StringIO()
     writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -80,13 +80,13 @@ def write_manifest(folder: Path, results: Sequence[ItemResult]) -> None:
 
 
 def read_manifest(folder: Path) -> list[dict[str, str]]:
-    """Rows of a manifest."""
+    """Read the rows of a manifest as texts."""
     with (folder / MANIFEST_FILE).open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
 def read_results(folder: Path) -> list[ItemResult]:
-    """Rows of a manifest of ours, as they were written."""
+    """Read the rows of a manifest that Polynya wrote."""
     return [
         ItemResult(**{**row, "cloud_cover": number_of(row["cloud_cover"])})  # type: ignore[arg-type]
         for row in read_manifest(folder)

@@ -1,4 +1,4 @@
-"""A run of `polynya scenes`: list the items, make a scene file of each, write the manifest."""
+"""A run of `polynya scenes`: list items, make a scene file for each, write the manifest."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from polynya.storage.stores import gdal_options
 
 _WORK = ".unfinished"
 _MOST_RETRIES = 5
-"""GDAL doubles its waits: six would already be a minute."""
+"""Greatest number of GDAL's retries; it doubles its waits, and a sixth would take a minute."""
 _MOST_ATTEMPTS = 2
 _SERVERS = ("/vsicurl", "/vsis3/", "/vsigs/")
 _UNKNOWN = datetime.max.replace(tzinfo=UTC)
@@ -45,7 +45,7 @@ _UNKNOWN = datetime.max.replace(tzinfo=UTC)
 
 @dataclass(frozen=True)
 class _Run:
-    """What making one scene file needs beside its item."""
+    """Everything except the item that is needed to make a scene file."""
 
     source: Source
     options: AcquireOptions
@@ -53,9 +53,9 @@ class _Run:
     in_place: bool
     overwrite: bool
     requests: Executor
-    """Runs requests for pixels."""
+    """Executor of requests for pixels."""
     web: Callable[[], Web]
-    """Gives the session for requests to servers, the same one to all scenes."""
+    """Returns the session for requests to servers, the same session for all scenes."""
 
     @property
     def ending(self) -> str:
@@ -64,15 +64,15 @@ class _Run:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a run did; done = new + kept."""
+    """Result of a run; done = new + kept."""
 
     results: tuple[ItemResult, ...]
     kept: int
-    """Scenes that an earlier run had finished."""
+    """Number of scenes that an earlier run had finished."""
 
     @property
     def failed(self) -> tuple[ItemResult, ...]:
-        """The items that failed, in order of the scenes."""
+        """Failed items, sorted by scene."""
         rows = (result for result in self.results if result.status == "failed")
         return tuple(sorted(rows, key=lambda row: row.scene))
 
@@ -89,10 +89,10 @@ def acquire_options(recipe_file: Path) -> AcquireOptions:
 
 
 def list_items(options: AcquireOptions) -> list[Item]:
-    """The items of a source that fit, the earliest first, cut to the recipe's limit.
+    """List the matching items of a source, the earliest first, up to the recipe's limit.
 
     Raises:
-        SourceError: There are none, or the source can't be used.
+        SourceError: No item matches, or the source can't be used.
         SceneError: A bucket can't be listed.
         MissingDependencyError: A package is not installed.
     """
@@ -112,14 +112,14 @@ def fetch_scenes(
     in_place: bool = False,
     overwrite: bool = False,
 ) -> Summary:
-    """Make a scene file of each item that has none yet, and write the manifest.
+    """Make a scene file for each item without one, and write the manifest.
 
     Args:
         items: From `list_items`.
-        options: The recipe's section.
-        out: Folder of the scenes.
+        options: Section `acquire` of the recipe.
+        out: Folder for the scenes.
         in_place: Refer to the source's files instead of copying their pixels.
-        overwrite: Make files again that are there.
+        overwrite: Make existing files again.
 
     Raises:
         OutputError: The folder can't be used.
@@ -165,7 +165,7 @@ def _fetch_all(items: Sequence[Item], names: Sequence[str], run: _Run) -> Summar
 
 
 def _fetch(item: Item, name: str, run: _Run) -> tuple[ItemResult, bool]:
-    """Make one scene file; what goes wrong becomes the row's reason. Also: was it there?"""
+    """Make one scene file; return its row, with the reason of a failure, and whether it existed."""
     if item.problem:
         return item_result(item, name, "", item.problem), False
     file = name + run.ending
@@ -176,13 +176,13 @@ def _fetch(item: Item, name: str, run: _Run) -> tuple[ItemResult, bool]:
 
 
 def _made(item: Item, path: Path, run: _Run) -> bool:
-    """Make a scene file unless it is there, from just this item; was it there?"""
+    """Make a scene file unless it exists and is from this item; return whether it existed."""
     if run.source.has_files:
         item = with_versions(item, run.web)
     origin = made_from(path)
     was_there = origin is not None and origin.digest == item.digest() and not run.overwrite
     if run.in_place:
-        # One that came with its folder would not be read.
+        # A virtual raster that other people made could not be read later.
         was_there = was_there and is_own_file(path)
     if not was_there:
         if origin is None and path.exists() and not is_ours(path):
@@ -196,7 +196,7 @@ def _made(item: Item, path: Path, run: _Run) -> bool:
             raise SceneError(
                 f"{path.name} could not be made: out of memory; set acquire.at_once lower."
             ) from None
-    # The same scene in both forms would be labelled twice.
+    # With both forms of a scene in the folder, it would be labelled twice.
     other = path.with_suffix(".tif" if run.in_place else ".vrt")
     if made_from(other) is not None:
         remove_file(other)
@@ -204,7 +204,7 @@ def _made(item: Item, path: Path, run: _Run) -> bool:
 
 
 def _write_again(item: Item, path: Path, run: _Run) -> None:
-    """Write a scene, and again if that fails soon: GDAL gives up if a connection breaks twice."""
+    """Write a scene, and retry an early failure: GDAL gives up if a connection breaks twice."""
     began = time.monotonic()
     settings = gdal_environment(run.options) | run.source.gdal_settings(run.options)
     left = min(run.options.retries, _MOST_ATTEMPTS) if _is_on_server(item) else 0
@@ -215,7 +215,7 @@ def _write_again(item: Item, path: Path, run: _Run) -> None:
             if left == 0 or time.monotonic() - began > run.options.timeout:
                 raise
             left -= 1
-            # What GDAL has kept of a cut answer it would take for the whole one.
+            # Without this, GDAL would take the cached part of a cut answer as the whole answer.
             settings["CPL_VSIL_CURL_NON_CACHED"] = "/vsicurl/"
 
 
@@ -233,7 +233,7 @@ def _write_scene(item: Item, path: Path, run: _Run, settings: dict[str, Any]) ->
 
 
 def _owner(out: Path, name: str) -> str | None:
-    """Address of the item that a scene file of ours was made from, whatever its form."""
+    """Address of the item from which Polynya made a scene file (.tif or .vrt); None if unknown."""
     for ending in (".tif", ".vrt"):
         origin = made_from(out / (name + ending))
         if origin is not None:
@@ -242,14 +242,14 @@ def _owner(out: Path, name: str) -> str | None:
 
 
 def _clear_work(out: Path, summary: Summary) -> None:
-    """Delete parts that no scene waits for: the image has changed, or another recipe wanted it."""
+    """Delete parts that no scene needs: the image has changed, or another recipe needed them."""
     work = out / _WORK
     if not summary.failed and work.is_dir():
         remove_ours(work)
 
 
 def _earlier_rows(out: Path, results: Sequence[ItemResult]) -> list[ItemResult]:
-    """Rows of scenes that earlier runs made of other items and that are still there."""
+    """Rows of existing scenes that earlier runs made from other items."""
     if not is_whole(out / MANIFEST_FILE):
         return []
     now = {result.scene for result in results} | {result.file for result in results}
@@ -262,8 +262,8 @@ def _earlier_rows(out: Path, results: Sequence[ItemResult]) -> list[ItemResult]:
 
 def gdal_environment(options: AcquireOptions) -> dict[str, Any]:
     """GDAL settings for reading the files of a source."""
-    # Pixels are read in many requests, each of which may be sent again; together they may take no
-    # longer than one of metadata.
+    # Pixels are read in many requests, and each may be sent again. All trials of a request together
+    # may take no longer than a request for metadata.
     silence = str(max(1, round(options.timeout / 3)))
     return (
         gdal_options()

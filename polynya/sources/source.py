@@ -1,6 +1,6 @@
-"""What a source of scenes says of itself.
+"""The interface of a source of scenes.
 
-The source `some-name` of the recipe's section `acquire` is `SOURCE` of the module
+The source `some-name` in the recipe's section `acquire` is the object `SOURCE` in the module
 `polynya.sources.some_name.source`.
 """
 
@@ -16,8 +16,8 @@ from typing import Any
 from polynya.sources.items.item import Item
 
 WriteScene = Callable[[Item, Path, Path, Executor, dict[str, Any]], None]
-"""Writes the GeoTIFF of an item: the item, its path, a folder for parts that are kept until it is
-whole, who runs requests, and GDAL's settings."""
+"""Writes the GeoTIFF of an item. Arguments: the item, the path of the GeoTIFF, a folder for parts
+that are kept until the GeoTIFF is complete, the executor of requests, and GDAL's settings."""
 
 
 @dataclass(frozen=True)
@@ -25,16 +25,16 @@ class Source:
     """A kind of place that scenes come from."""
 
     list_items: Callable[[Any], list[Item]]
-    """From the options of the source to what fits, in any order. An item with which something is
-    wrong has a `problem`. It raises SourceError if the source can't be used, SceneError if a bucket
-    can't be listed, MissingDependencyError if a package is not installed."""
+    """Lists the items that match the options of the source, in any order. An unusable item has a
+    `problem`. Raises SourceError if the source can't be used, SceneError if a bucket can't be
+    listed, MissingDependencyError if a package is not installed."""
     write_scene: WriteScene | None = None
-    """None: items have files, which a scene can refer to (`--in-place`), and whose versions tell
-    when a scene must be made again."""
+    """Function that writes a scene. None for items with files: a scene can refer to these files
+    (`--in-place`), and is made again if their versions change."""
     scenes_at_once: int | None = None
-    """Scenes in work at once; None: the recipe's `at_once`."""
+    """Number of scenes that are fetched at the same time; None: the recipe's `at_once`."""
     gdal_settings: Callable[[Any], dict[str, Any]] = lambda options: {}
-    """Settings of GDAL for reading the files, beside those for servers."""
+    """Returns GDAL settings for reading the files, in addition to the settings for servers."""
 
     @property
     def has_files(self) -> bool:
@@ -42,6 +42,6 @@ class Source:
 
 
 def find_source(name: str) -> Source:
-    """The source of a name in the recipe."""
+    """Source with a name from the recipe."""
     source: Source = import_module(f"polynya.sources.{name.replace('-', '_')}.source").SOURCE
     return source

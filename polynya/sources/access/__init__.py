@@ -1,1 +1,1 @@
-"""Requests to servers and addresses in catalogues, each within limits."""
+"""Requests to servers and checks of addresses in catalogues, within limits."""

@@ -1,8 +1,9 @@
-"""What catalogues and products refer to, and what of it may be opened.
+"""References in catalogues and products, and which of them may be opened.
 
-They come from others. One on a server may name files on servers and in object stores only; one on
-this machine, which the user named, files of this machine too. Nothing may name GDAL's own file
-systems, connection strings or drivers that open further files (https://gdal.org/user/security.html).
+Catalogues and products come from other people. A catalogue on a server may only refer to files on
+servers and in object stores. A local catalogue, which the user named, may also refer to local
+files. No reference may use GDAL's virtual file systems, connection strings or drivers that open
+further files (https://gdal.org/user/security.html).
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from polynya.errors import SceneError
 REMOTE = ("http", "https", "s3", "gs")
 """Schemes of servers and object stores."""
 LARGEST_LOCAL = 256 * 2**20
-"""Bytes of one file of a catalogue on this machine."""
+"""Greatest size in bytes of one file of a local catalogue."""
 
 REFERRING = ("vrt", "xml", "wms", "json", "mrf", "zarr", "nc", "h5", "hdf", "txt", "csv", "zip")
-"""Endings of files that aren't an image each, or may name further files."""
+"""Extensions of files that are not a single image, or may refer to further files."""
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f<>\ud800-\udfff]")
@@ -29,21 +30,21 @@ _PART = re.compile(r"[\w .+=@,~-]+")
 
 
 def is_remote(reference: str) -> bool:
-    """Whether this is the address of something on a server or in an object store."""
+    """Whether a reference is an address on a server or in an object store."""
     match = _SCHEME.match(reference)
     return match is not None and match[1].lower() in REMOTE
 
 
 def resolve(reference: object, base: str, what: str) -> str:
-    """The address or absolute path that a document refers to.
+    """Address or absolute path of a reference in a document.
 
     Args:
-        reference: As the document has it.
-        base: Address or path where the document was read from.
-        what: Name of the reference, to begin a sentence with.
+        reference: The reference in the document.
+        base: Address or path of the document.
+        what: Name of the reference for the beginning of an error message.
 
     Raises:
-        SceneError: It may not be opened.
+        SceneError: The reference may not be opened.
     """
     remedy = "correct the catalogue or leave the item out"
     if not isinstance(reference, str) or not reference or _UNSAFE.search(reference):
@@ -70,10 +71,10 @@ def resolve(reference: object, base: str, what: str) -> str:
 
 
 def member_name(text: str, product: str) -> str:
-    """The name of a file inside a product, as the product's metadata has it.
+    """Check and return the name of a file inside a product, from the product's metadata.
 
     Raises:
-        SceneError: It leads out of the product, or is none.
+        SceneError: The name leads out of the product, or is no file name.
     """
     parts = text.split("/")
     if not all(_PART.fullmatch(part) and set(part) != {"."} for part in parts):
@@ -85,7 +86,7 @@ def member_name(text: str, product: str) -> str:
 
 
 def check_inside(path: str, folder: str) -> None:
-    """Make sure that a file is in a folder also when links are followed; SceneError if not."""
+    """Raise SceneError unless a file is in a folder after links are resolved."""
     if not os.path.realpath(path).startswith(os.path.realpath(folder) + os.sep):
         raise SceneError(
             f"{path} is a link that leads out of {folder}; put a copy of the file in its place."
@@ -93,8 +94,8 @@ def check_inside(path: str, folder: str) -> None:
 
 
 def read_local(path: str, most: int = LARGEST_LOCAL) -> bytes:
-    """Content of a regular file of this machine; OSError if it can't be read or is too large."""
-    # Not to wait for somebody who writes into a pipe.
+    """Content of a regular local file; OSError if it can't be read or is too large."""
+    # Open without blocking, because a pipe would wait for a writer.
     with open(path, "rb", opener=_open_at_once) as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise OSError(f"{path} is no regular file")
@@ -109,6 +110,6 @@ def _open_at_once(path: str, flags: int) -> int:
 
 
 def _joined(base: str, reference: str) -> str:
-    """As `urljoin`, which knows the schemes of object stores not as such with paths."""
+    """Same as `urljoin`, but also for the schemes of object stores."""
     scheme, _, rest = base.partition("://")
     return f"{scheme}:" + urljoin(f"http://{rest}", reference).removeprefix("http:")

@@ -1,4 +1,4 @@
-"""The same for many items at once, in threads: most of the time goes by waiting for servers."""
+"""Parallel work on many items in threads, because most of the time is waiting for servers."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ T = TypeVar("T")
 
 
 def each(work: Callable[[S], T], items: Iterable[S], at_once: int) -> Iterator[T]:
-    """What `work` makes of each item, in their order.
+    """Yield the result of `work` for each item, in the order of items.
 
-    A run that is stopped doesn't wait for those that are in work.
+    A stopped run doesn't wait for unfinished items.
     """
     pool = ThreadPoolExecutor(at_once)
     try:

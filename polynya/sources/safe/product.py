@@ -1,7 +1,7 @@
-"""A SAFE product as a set of named files: a folder or a zip file, here or in an object store.
+"""A SAFE product as a set of named files: a folder or a zip file, local or in an object store.
 
-A product is taken for what somebody sent: what is read of it has limits, its metadata may declare
-no entities, and no name in it leads out of it.
+A product is not trusted: the size of its metadata is limited, its XML may declare no entities, and
+its file names may not lead out of the product.
 """
 
 from __future__ import annotations
@@ -22,33 +22,33 @@ DAMAGED = (
     KeyError, ElementTree.ParseError, zipfile.BadZipFile, zlib.error, EOFError, ValueError,
     OverflowError, RuntimeError, OSError,
 )  # fmt: skip
-"""What reading a product raises that is cut or altered."""
+"""Exceptions while reading a product that is cut short or altered."""
 
 _LARGEST_METADATA = 8 * 2**20
-"""Bytes of one metadata file; real ones have less than 1 MB."""
+"""Greatest size of a metadata file in bytes; real files have less than 1 MB."""
 _MOST_MEMBERS = 20_000
-"""Files of a zip file; products have fewer than 200."""
+"""Greatest number of files in a zip file; products have fewer than 200."""
 _METADATA = re.compile(rf"(?:[^/]+/)?MTD_(?:{'|'.join(LEVELS)})\.xml")
 
 
 @dataclass(frozen=True)
 class Product:
-    """A product whose files can be read by their names inside it."""
+    """A product with access to its files by their names inside the product."""
 
     uri: str
     read: Callable[[str], bytes]
-    """Content of a metadata file; KeyError or FileNotFoundError if there is none."""
+    """Returns the content of a metadata file; raises KeyError or FileNotFoundError if missing."""
     check: Callable[[str], None]
-    """SceneError if a name leads out of the product."""
+    """Raises SceneError if a name leads out of the product."""
     root: str
-    """GDAL path of its folder, without a / at the end."""
+    """GDAL path of the product's folder, without a / at the end."""
 
 
 def open_product(uri: str) -> Product:
-    """Find the files of a product.
+    """Open a product.
 
     Raises:
-        SceneError: It isn't there or is no SAFE product.
+        SceneError: The product doesn't exist or is no SAFE product.
     """
     if uri.lower().endswith(".zip"):
         return _open_archive(uri)
@@ -69,7 +69,7 @@ def open_product(uri: str) -> Product:
 
 
 def product_metadata(product: Product) -> tuple[str, ElementTree.Element]:
-    """Level and metadata of a product; SceneError if it has none that can be read."""
+    """Level and metadata of a product; SceneError if there is no readable metadata."""
     for level in LEVELS:
         try:
             content = product.read(f"MTD_{level}.xml")
@@ -84,7 +84,7 @@ def product_metadata(product: Product) -> tuple[str, ElementTree.Element]:
 
 class _WithoutEntities(ElementTree.TreeBuilder):
     def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
-        """Refuse what could declare entities: a few of them make gigabytes, or read files."""
+        """Refuse a document type, because entities can make gigabytes or read files."""
         raise ValueError("its XML declares a document type, which no metadata does")
 
 
@@ -125,7 +125,7 @@ def _read_stored(uri: str) -> bytes:
     size = file_system(scheme).get_file_info(path).size
     if size is None:
         raise FileNotFoundError(f"{uri} is not there")
-    # Whole, because reading a part of an object of gs:// isn't reliable (`polynya.storage.folder`).
+    # Read completely, because partial reads of gs:// are not reliable (`polynya.storage.folder`).
     if size > _LARGEST_METADATA:
         raise _too_large(uri)
     return read_object(uri)

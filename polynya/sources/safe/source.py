@@ -1,6 +1,6 @@
 """Sentinel-2 SAFE products, folders and zip files, on this machine or in an object store.
 
-Scale and offset come from the product's own metadata. Elements as in the Sentinel-2 Products
+Scale and offset come from the product's metadata. Elements are named in the Sentinel-2 Products
 Specification Document (https://sentiwiki.copernicus.eu/web/s2-products): QUANTIFICATION_VALUE and
 RADIO_ADD_OFFSET of Level-1C, BOA_QUANTIFICATION_VALUE and BOA_ADD_OFFSET of Level-2A.
 """
@@ -38,10 +38,10 @@ _ENDINGS = (".safe", ".zip")
 
 
 def list_items(options: SafeOptions) -> list[Item]:
-    """The products that fit; one that can't be understood is an item with a problem.
+    """List the matching products; an unreadable product is an item with a problem.
 
     Raises:
-        SourceError: No product is there, the region can't be used, or a band is unknown.
+        SourceError: There is no product, the region can't be used, or a band is unknown.
         SceneError: A bucket can't be listed.
     """
     names = [sentinel2.require_band(band) for band in options.bands]
@@ -68,7 +68,7 @@ def _find_products(path: str) -> list[str]:
         inside = (os.path.join(path, name) for name in os.listdir(path))
         return [os.path.abspath(name) for name in inside if name.lower().endswith(_ENDINGS)]
     found = glob.glob(path, recursive=True)
-    # What leads nowhere stays, and fails by name.
+    # A path that doesn't exist stays in the list, and fails later with its name.
     return [os.path.abspath(name) for name in found or [path]] if not _is_empty(path) else []
 
 
@@ -85,7 +85,7 @@ def _is_folder_product(path: str) -> bool:
 def _describe(uri: str, names: list[sentinel2.BandName], options: SafeOptions) -> Item:
     stem = os.path.basename(uri.rstrip("/"))
     found = Item(id=re.sub(r"\.(SAFE|zip)$", "", stem, flags=re.IGNORECASE), uri=uri)
-    # Each step adds what it finds, so that an item with a problem says what is known of it.
+    # Each step adds its results, so that an item with a problem keeps the known information.
     opened: list[tuple[Product, str, ElementTree.Element]] = []
 
     def with_product() -> Item:
@@ -106,7 +106,7 @@ def _describe(uri: str, names: list[sentinel2.BandName], options: SafeOptions) -
 
 
 def _understood(step: Callable[[], Item], uri: str) -> Item:
-    """What a step finds; what is wrong with the product as one sentence."""
+    """Result of a step; an error of the product becomes a SceneError with one sentence."""
     try:
         return step()
     except DAMAGED as error:
@@ -127,7 +127,7 @@ def _with_product(item: Item, metadata: ElementTree.Element) -> Item:
 
 
 def _footprint(positions: str | None) -> dict[str, Any] | None:
-    """GeoJSON polygon of 'latitude longitude latitude longitude ...'."""
+    """GeoJSON polygon from a text 'latitude longitude latitude longitude ...'."""
     if positions is None:
         return None
     numbers = [number_of(number) for number in positions.split()]
@@ -138,7 +138,7 @@ def _footprint(positions: str | None) -> dict[str, Any] | None:
 
 
 def _images(metadata: ElementTree.Element, product: Product) -> dict[str, str]:
-    """Image files of a product by their last name parts, such as 'B04' or 'B04_10m'."""
+    """Image files of a product, by the last part of their names, such as 'B04' or 'B04_10m'."""
     texts = ((node.text or "").strip() for node in metadata.iterfind(".//{*}IMAGE_FILE"))
     paths = [member_name(text, product.uri) for text in texts]
     if len({tuple(path.split("/")[:2]) for path in paths}) != 1:
@@ -178,7 +178,7 @@ def _band(
     product: Product,
     options: SafeOptions,
 ) -> Band:
-    # Of a band that comes in several resolutions the finest one: their names sort that way.
+    # The first name has the finest resolution of the band.
     found = [images[key] for key in sorted(images) if key.split("_")[0] == name.name]
     if not found:
         raise SceneError(
@@ -200,7 +200,7 @@ def _calibration(
     product: Product,
     options: SafeOptions,
 ) -> tuple[float, float]:
-    """Scale and offset of a band: the recipe's, else the product's."""
+    """Scale and offset of a band: from the recipe, otherwise from the product."""
     boa = level == "MSIL2A"
     scale = options.scale
     if scale is None:
@@ -220,7 +220,7 @@ def _calibration(
 def _add_offset(
     name: sentinel2.BandName, boa: bool, metadata: ElementTree.Element, product: Product
 ) -> float:
-    """What the product says is to be added to its numbers."""
+    """Number that must be added to the product's digital numbers, from its metadata."""
     tag = "BOA_ADD_OFFSET" if boa else "RADIO_ADD_OFFSET"
     offsets = {
         node.get("band_id", ""): float(node.text or "nan")

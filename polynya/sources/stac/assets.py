@@ -1,9 +1,10 @@
-"""Which asset of a STAC item is a band, and what its numbers mean.
+"""Assets of a STAC item: which asset is a band, and its scale, offset and nodata.
 
-Known: Earth Search (assets red, green, blue; https://earth-search.aws.element84.com/v1), Planetary
-Computer (B04, B03, B02; https://planetarycomputer.microsoft.com/dataset/sentinel-2-l2a), others by
-the bands' common names. Scale and offset are in `raster:bands` (raster extension 1), or as
-`raster:scale` and `raster:offset` in `bands` or the asset (STAC 1.1).
+Known layouts are Earth Search (assets red, green, blue;
+https://earth-search.aws.element84.com/v1), Planetary Computer (B04, B03, B02;
+https://planetarycomputer.microsoft.com/dataset/sentinel-2-l2a), and others by common names of
+bands. Scale and offset are in `raster:bands` (raster extension 1), or are `raster:scale` and
+`raster:offset` in `bands` or in the asset (STAC 1.1).
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from polynya.sources.items.item import Band, Item, number_of
 
 _BASELINES = ("s2:processing_baseline", "sentinel:processing_baseline", "processing:version")
 _OFFSET_APPLIED = ("earthsearch:boa_offset_applied", "sentinel:boa_offset_applied")
-"""Earth Search: whether BOA_ADD_OFFSET is in the numbers already. Where it is, the offset in
+"""Earth Search: whether the numbers already include BOA_ADD_OFFSET. If they do, the offset in
 `raster:bands` must not be used (https://github.com/Element84/earth-search/issues/9)."""
 
 
 def find_baseline(properties: Mapping[str, Any]) -> str | None:
-    """Processing baseline of a Sentinel-2 item, such as '05.10'; None if it doesn't say."""
+    """Processing baseline of a Sentinel-2 item, such as '05.10'; None if it is not given."""
     for key in _BASELINES:
         text = str(properties.get(key, ""))
         if re.fullmatch(r"\d\d\.\d\d", text):
@@ -33,16 +34,16 @@ def find_baseline(properties: Mapping[str, Any]) -> str | None:
 
 
 def item_band(item: Any, name: str, found: Item, options: StacOptions) -> tuple[Band, object]:
-    """One band of an item and its asset's address as it stands; the band's path is still empty.
+    """Find one band of an item, with an empty path, and the unchanged address of its asset.
 
     Args:
-        item: pystac item.
-        name: Of the band, as the recipe says it.
-        found: What is known of the item.
-        options: Scale and offset of the recipe.
+        item: The pystac item.
+        name: Name of the band in the recipe.
+        found: Known information about the item.
+        options: Options of the source, with scale and offset.
 
     Raises:
-        SceneError: There is no such band, or its scale or offset can't be known.
+        SceneError: There is no such band, or its scale or offset is unknown.
     """
     known = sentinel2.find_band(name)
     asset = _find_asset(item, name, known, found.uri)
@@ -63,7 +64,7 @@ def item_band(item: Any, name: str, found: Item, options: StacOptions) -> tuple[
 
 
 def _version(fields: Mapping[str, Any]) -> str:
-    """What the item says of its file's bytes (file extension); empty if nothing."""
+    """Checksum, size and time of an asset's file (STAC file extension); "" if not given."""
     said = (fields.get(key) for key in ("file:checksum", "file:size", "updated"))
     return " ".join(str(one)[:200] for one in said if isinstance(one, (str, int)))
 
@@ -71,7 +72,7 @@ def _version(fields: Mapping[str, Any]) -> str:
 def _find_asset(item: Any, name: str, known: sentinel2.BandName | None, uri: str) -> Any:
     keys = [name]
     if known is not None:
-        # Copernicus Data Space has the resolution in the key.
+        # Copernicus Data Space puts the resolution into the key.
         in_metres = f"{known.name}_{known.resolution}m"
         keys += [known.common, known.name, known.short, in_metres, f"{known.common}-jp2"]
     for key in keys:
@@ -92,7 +93,7 @@ def _find_asset(item: Any, name: str, known: sentinel2.BandName | None, uri: str
 
 
 def _band_info(asset: Any) -> dict[str, Any]:
-    """Scale, offset and nodata of an asset, whatever the version of STAC; only what is there."""
+    """Scale, offset and nodata of an asset, as far as given, in any version of STAC."""
     fields = asset.extra_fields
     info: dict[str, Any] = {}
     per_band: list[dict[str, Any]] = [
@@ -110,7 +111,7 @@ def _band_info(asset: Any) -> dict[str, Any]:
 def _calibration(
     properties: Mapping[str, Any], info: dict[str, Any], found: Item, options: StacOptions
 ) -> tuple[float, float]:
-    """Scale and offset: the recipe's, else the item's."""
+    """Scale and offset: from the recipe, otherwise from the item."""
     scale = options.scale if options.scale is not None else _number(info, "scale", found)
     if scale is None and found.baseline is not None:
         scale = sentinel2.SCALE
@@ -125,7 +126,7 @@ def _calibration(
         return scale, 0.0
     offset = _number(info, "offset", found)
     if found.baseline is None:
-        # The raster extension: no offset means 0.
+        # In the raster extension, a missing offset means 0.
         return scale, offset or 0.0
     shifted = sentinel2.has_offset(found.baseline)
     if offset is None:
@@ -141,7 +142,7 @@ def _calibration(
 
 
 def _number(info: dict[str, Any], key: str, found: Item) -> float | None:
-    """What an item says; SceneError if that is no number."""
+    """Number from an item; None if missing; SceneError if it is no number."""
     if key not in info:
         return None
     number = number_of(info[key])

@@ -1,6 +1,6 @@
-"""Reading STAC catalogues: pages of an API, links of a static catalogue, each with its limits.
+"""Reading STAC catalogues within limits: pages of an API, links of a static catalogue.
 
-A server may send pages for ever, the same ones again, catalogues that hold themselves, or nothing.
+A server may send endless pages, repeated pages, catalogues that contain themselves, or nothing.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from polynya.storage.stores import read_object
 _PAGE = 250
 _MOST_PAGES = 2000
 _STALE_PAGES = 5
-"""Pages in a row without a new item, after which an API repeats itself."""
+"""Number of successive pages without a new item after which an API counts as repeating itself."""
 _SECONDS_AN_ITEM = 0.1
-"""Time that an API gets for each item beside that for its first answer."""
+"""Seconds that an API has for each item, in addition to the time for its first answer."""
 _MOST_CATALOGUES = 10_000
 
 
@@ -43,11 +43,11 @@ class Document:
     """Address or path."""
     content: dict[str, Any]
     number: int = 0
-    """From 1, if it is one of several in a document; 0 if it is the document."""
+    """1-based number of an object within a document; 0 for the whole document."""
 
 
 class Catalogue:
-    """What a recipe names: an API or a static catalogue."""
+    """The API or static catalogue that a recipe names."""
 
     def __init__(self, options: StacOptions) -> None:
         """Make a session; MissingDependencyError if pystac-client is not installed."""
@@ -65,10 +65,10 @@ class Catalogue:
         """Read a document.
 
         Args:
-            href: Address or path; trusted to be what `resolve` lets through.
+            href: Address or path; the caller has checked it with `resolve`.
 
         Raises:
-            SourceError: It can't be read or is no JSON object.
+            SourceError: The document can't be read or is no JSON object.
         """
         try:
             if not is_remote(href):
@@ -85,7 +85,7 @@ class Catalogue:
             raise self.unusable(href, error) from None
 
     def request(self, href: str, method: str = "GET", **details: Any) -> bytes:
-        """Content of an answer; OSError if there is none with a status of success."""
+        """Content of an answer; OSError if there is no answer or its status is an error."""
         answer = self._web.request(method, href, LARGEST_DOCUMENT, **details)
         if not 200 <= answer.status < 300:
             said = answer.content[:200].decode("utf-8", "replace")
@@ -93,7 +93,7 @@ class Catalogue:
         return answer.content
 
     def unusable(self, href: str, error: Exception) -> SourceError:
-        """The sentence about a document that can't be used."""
+        """Error for a document that can't be used."""
         catalog = self.options.catalog
         where = href if href == catalog else f"{href} of {catalog}"
         return SourceError(
@@ -103,10 +103,12 @@ class Catalogue:
 
 
 def search(catalogue: Catalogue, selection: Selection) -> Iterator[Document]:
-    """Ask an API, part of the region by part: what crosses the antimeridian few agree on.
+    """Search an API, once for each part of the region.
+
+    The region is cut at the antimeridian, because APIs treat regions that cross it differently.
 
     Raises:
-        SourceError: It can't be asked, or never ends.
+        SourceError: The API can't be searched, or its answers never end.
     """
     from pystac_client import Client
     from pystac_client.conformance import ConformanceClasses
@@ -129,7 +131,7 @@ def search(catalogue: Catalogue, selection: Selection) -> Iterator[Document]:
             elif part is not None:
                 place["intersects"] = mapping(part)
             asked = client.search(**query, **place)
-            # The client's own pages end with the first that is empty, or never.
+            # Not the client's own paging, which stops at the first empty page or never.
             for page in _pages(catalogue, stac_io, asked.url, asked.method, asked.get_parameters()):
                 for content in page:
                     number += 1
@@ -142,10 +144,10 @@ def walk(catalogue: Catalogue, root: Document) -> Iterator[Document | Item]:
     """Follow the links of a static catalogue.
 
     Yields:
-        Catalogues' items, where they are; what can't be read is an item with a problem.
+        Addresses of items; a link or catalogue that can't be read is an item with a problem.
 
     Raises:
-        SourceError: It never ends.
+        SourceError: The catalogue never ends.
     """
     most = catalogue.options.most_items
     seen, catalogues, found = {root.href}, 1, 0
@@ -180,15 +182,15 @@ def walk(catalogue: Catalogue, root: Document) -> Iterator[Document | Item]:
 
 
 def name_of(href: str) -> str:
-    """What stands for a document in an address that can't be read."""
+    """Name for an unreadable document, from its address."""
     return href.rstrip("/").rpartition("/")[2].removesuffix(".json")
 
 
 def malformed() -> tuple[type[Exception], ...]:
-    """What reading a document raises that is JSON but no STAC, or no JSON.
+    """Exceptions for a document that is no JSON, or JSON but no STAC.
 
-    pystac has no error of its own for that: it fails with whatever its parsing meets first (a
-    missing key, a list where a string should be, an unknown version).
+    pystac has no special exception for this. It fails with the first error of its parsing (a
+    missing key, a list instead of a string, an unknown version).
     """
     from pystac import STACError
 
@@ -199,14 +201,14 @@ def malformed() -> tuple[type[Exception], ...]:
 
 
 def document_errors() -> tuple[type[Exception], ...]:
-    """What goes wrong with one document: it isn't there, doesn't come, or is malformed."""
+    """Exceptions for a document that is missing, doesn't arrive, or is malformed."""
     from pystac_client.exceptions import APIError
 
     return (OSError, APIError, SceneError, *malformed())
 
 
 def _stac_io(catalogue: Catalogue) -> Any:
-    """What pystac-client reads through: our requests, which have limits."""
+    """Reader for pystac-client that uses Polynya's requests, which have limits."""
     from pystac_client.exceptions import APIError
     from pystac_client.stac_api_io import StacApiIO
 

@@ -1,7 +1,7 @@
 """STAC: APIs and static catalogues, in the layouts of Earth Search, Planetary Computer and others.
 
-https://stacspec.org. How catalogues are read is in `polynya.sources.stac.catalogue`; which asset is
-a band, and what its numbers mean, in `polynya.sources.stac.assets`.
+See https://stacspec.org. `polynya.sources.stac.catalogue` reads catalogues.
+`polynya.sources.stac.assets` finds the assets of bands, and their scale and offset.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from polynya.storage.stores import gdal_path, signed_path
 
 
 def list_items(options: StacOptions) -> list[Item]:
-    """The items of a catalogue that fit; one that can't be used is an item with a problem.
+    """List the matching items of a catalogue; an unusable item has a problem.
 
     Raises:
         MissingDependencyError: The package pystac-client is not installed.
-        SourceError: The catalogue can't be reached, is none, or never ends.
+        SourceError: The catalogue can't be reached, is no STAC catalogue, or never ends.
     """
     selection = Selection(options)
     catalogue = Catalogue(options)
@@ -44,13 +44,13 @@ def list_items(options: StacOptions) -> list[Item]:
         found = map(partial(_describe, options=options), search(catalogue, selection))
     else:
         found = _static(catalogue, root)
-    # The parts of a region may have items in common.
+    # Two parts of a region may give the same item.
     items = {(item.uri, item.id, item.bands): item for item in track(found, "Listing items")}
     return list(selection.chosen(items.values()))
 
 
 def _static(catalogue: Catalogue, root: Document) -> Iterator[Item]:
-    """The items of a static catalogue, or of one file."""
+    """Items of a static catalogue, or of a single file."""
     options, kind = catalogue.options, root.content.get("type")
     if kind == "Feature":
         yield _describe(root, options)
@@ -95,7 +95,7 @@ def _describe(document: Document, options: StacOptions) -> Item:
 
 
 def _own_address(content: object) -> str:
-    """Where an item says that it is, if that is on a server; empty if not."""
+    """Remote address that an item gives for itself; "" if it gives none."""
     links = content.get("links") if isinstance(content, dict) else None
     for link in links if isinstance(links, list) else ():
         if isinstance(link, dict) and link.get("rel") == "self":
@@ -108,13 +108,13 @@ def _own_address(content: object) -> str:
 def _parsed(content: Any, uri: str) -> Any:
     from pystac import Item as StacItem
 
-    # Links and assets that nobody asks for do no harm, whatever they look like.
+    # Malformed links and assets are left out, because they may be unnecessary.
     assets = {
         key: asset
         for key, asset in content["assets"].items()
         if isinstance(asset, dict) and isinstance(asset.get("href"), str)
     }
-    # The version stays as it is: `stac_assets` knows what changed between them.
+    # The STAC version is not changed, because `polynya.sources.stac.assets` handles all versions.
     return StacItem.from_dict({**content, "assets": assets, "links": []}, href=uri, migrate=False)
 
 
@@ -151,7 +151,7 @@ def _with_bands(found: Item, item: Any, base: str, is_local: bool, options: Stac
 def _band_path(
     href: object, base: str, is_local: bool, name: str, item: Any, options: StacOptions
 ) -> str:
-    """What GDAL opens for an asset; SceneError if it may not be opened."""
+    """GDAL path of an asset; SceneError if the asset may not be opened."""
     what = f"The asset of {base} for the band '{name}'"
     place = resolve(href, base, what)
     if not is_remote(place) and not is_local:
@@ -171,7 +171,7 @@ def _band_path(
 
 
 def _gdal_settings(options: StacOptions) -> dict[str, Any]:
-    """Who gives tokens for reading, if files must be signed."""
+    """GDAL setting with the address of read tokens, if files must be signed."""
     if options.sign_url is None:
         return {}
     return {"VSICURL_PC_SAS_TOKEN_URL": options.sign_url.rstrip("/") + "/"}
