@@ -1,7 +1,7 @@
-"""`polynya doctor`: which tasks this machine is ready for, and what fixes the others.
+"""`polynya doctor`: shows which tasks this machine is ready for, and how to fix the others.
 
-What is called ready was started: each task in small, by the command that a user would run, in the
-environment that this command found.
+A task is ready if a small version of it could be started, with the command of a user and in the
+user's environment.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ def doctor(
         list[str] | None,
         typer.Argument(
             metavar="[TASK...]",
-            help=f"What you want to do: {', '.join(TASKS)}; default: all that is installed.",
+            help=f"Tasks that you want to do: {', '.join(TASKS)}; default: all installed tasks.",
         ),
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Look only what is installed, and start nothing.")
+        bool, typer.Option("--quick", help="Only check what is installed, and start nothing.")
     ] = False,
 ) -> None:
     """Show which tasks this machine is ready for, and how to fix the others."""
@@ -41,7 +41,7 @@ def doctor(
     _print_components(checks)
     answers = answers_of(asked or list(TASKS), checks, start=not quick)
     if not asked:
-        # What nobody has installed, nobody wants; but scenes are labelled everywhere.
+        # A task that is not installed is not wanted, except labelling, which everybody needs.
         wanted = {n: a for n, a in answers.items() if a.state != "not installed" or n == "label"}
     else:
         wanted = answers

@@ -1,7 +1,7 @@
-"""What is installed: programs and packages, their versions, and what fixes one that is missing.
+"""Checks of installed programs and packages: their versions, and commands that fix missing ones.
 
-Nothing heavy is imported here. Versions come from package metadata, and Horovod's library is asked
-by a process of its own, so the report also comes out where a package is missing or broken.
+Nothing heavy is imported here. Versions come from package metadata, and a separate process loads
+Horovod's library, so the report also works if a package is missing or broken.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ class Check:
     """One row of the report."""
 
     name: str
-    """What was looked for."""
+    """Name of the program or package."""
 
     ok: bool
-    """Whether it is there and usable."""
+    """Whether it is installed and usable."""
 
     found: str
-    """Version and place, or what is wrong."""
+    """Version and place, or the problem."""
 
     remedy: str = ""
-    """The one command that fixes it; empty where nothing is to be fixed."""
+    """Command that fixes the problem; "" without problem."""
 
 
 def all_checks() -> Mapping[str, Check]:
-    """Every check by its name, in the order of the workflow."""
+    """All checks by name, in the order of the workflow."""
     checks = (
         check_python(),
         check_gdal(),
@@ -67,7 +67,7 @@ def all_checks() -> Mapping[str, Check]:
 
 
 def check_python() -> Check:
-    """Python itself."""
+    """Check Python."""
     return Check(
         "Python",
         sys.version_info[:2] >= OLDEST_PYTHON,
@@ -77,7 +77,7 @@ def check_python() -> Check:
 
 
 def check_gdal() -> Check:
-    """GDAL, through rasterio."""
+    """Check GDAL, through rasterio."""
     try:
         import rasterio
     except ImportError as error:
@@ -86,7 +86,7 @@ def check_gdal() -> Check:
 
 
 def check_numba() -> Check:
-    """Numba, which compiles the loops over pixels of labelling."""
+    """Check Numba, which compiles labelling's loops over pixels."""
     installed, llvm = _version("numba"), _version("llvmlite")
     remedy = _remedy("pip install numba")
     if not installed:
@@ -97,7 +97,7 @@ def check_numba() -> Check:
 
 
 def check_java() -> Check:
-    """The Java that Spark would start: its own settings first, then JAVA_HOME, then PATH."""
+    """Check the Java that Spark would start: from Spark's settings, JAVA_HOME or PATH."""
     java = _spark_java()
     text = _output([java, "-version"]) if java else None
     found = re.search(r'version "(?:1\.)?(\d+)[^"]*"', text or "")
@@ -110,7 +110,7 @@ def check_java() -> Check:
 
 
 def check_spark() -> Check:
-    """PySpark and its `spark-submit`."""
+    """Check PySpark and its `spark-submit`."""
     installed = _version("pyspark")
     if not installed:
         return Check("Spark", False, "not installed", _remedy(install_command("spark")))
@@ -123,7 +123,7 @@ def check_spark() -> Check:
 
 
 def check_tensorflow() -> Check:
-    """TensorFlow, the CPU or the GPU build."""
+    """Check TensorFlow, in its CPU or GPU build."""
     name, installed = _tensorflow()
     if not installed:
         return Check("TensorFlow", False, "not installed", _remedy(install_command("train")))
@@ -131,7 +131,7 @@ def check_tensorflow() -> Check:
 
 
 def check_keras() -> Check:
-    """Keras 3; its back end is TensorFlow, whatever other projects have set."""
+    """Check Keras 3; Polynya always uses TensorFlow as its back end."""
     installed = _version("keras")
     remedy = _remedy(install_command("train"))
     if not installed:
@@ -142,7 +142,7 @@ def check_keras() -> Check:
 
 
 def check_horovod() -> Check:
-    """Horovod: built for the installed TensorFlow, loads, and has a controller."""
+    """Check that Horovod fits the installed TensorFlow, loads, and has a controller."""
     installed, remedy = _version("horovod"), _remedy(f"{_MAKE_SETUP}, in a clone of Polynya")
     if not installed:
         return Check("Horovod", False, "not installed", remedy)
@@ -161,7 +161,7 @@ def check_horovod() -> Check:
 
 
 def check_mpi() -> Check:
-    """An MPI to start ranks with; Gloo does without."""
+    """Check MPI, which can start ranks; Gloo works without it."""
     mpirun = shutil.which("mpirun")
     text = _output([mpirun, "--version"]) if mpirun else None
     if not mpirun or not text:
@@ -169,7 +169,7 @@ def check_mpi() -> Check:
         return Check("MPI", False, "no working mpirun on PATH", remedy)
     lines = text.strip().splitlines()
     title = next((line for line in lines if re.search(r"\d+\.\d+", line)), lines[0])
-    # Open MPI starts nothing for root, the usual user inside a container, without these two.
+    # Without these variables, Open MPI refuses to run for root, the usual user in a container.
     allowed = ("OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM")
     found = f"{title.strip()}, {mpirun}"
     if "Open MPI" in text and os.geteuid() == 0 and not all(map(os.environ.get, allowed)):
@@ -179,7 +179,7 @@ def check_mpi() -> Check:
 
 
 def check_gpu() -> Check:
-    """NVIDIA GPUs, and a TensorFlow and a Horovod that can use them."""
+    """Check NVIDIA GPUs, and whether TensorFlow and Horovod can use them."""
     text = _output(["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"])
     if not text:
         return Check("GPU", False, "none; training and inference use the CPU")
@@ -187,7 +187,7 @@ def check_gpu() -> Check:
     name, installed = _tensorflow()
     if name == "tensorflow-cpu":
         found = f"{cards}, but TensorFlow is the CPU build"
-        # With --force-reinstall, because both builds bring files of the same names.
+        # With --force-reinstall, because both builds contain files with the same names.
         remedy = f"pip install --force-reinstall 'tensorflow[and-cuda]=={installed}'"
         return Check("GPU", False, found, remedy)
     features = _horovod_features(_folder_of("horovod"))
@@ -198,13 +198,13 @@ def check_gpu() -> Check:
 
 
 def check_package(title: str, package: str, extra: str) -> Check:
-    """A package that only an extra of setup.cfg brings."""
+    """Check a package of an extra in setup.cfg."""
     installed = _version(package)
     return Check(title, bool(installed), installed or "not installed", install_command(extra))
 
 
 def _remedy(outside_clone: str) -> str:
-    """`make setup` in a clone; elsewhere the command for an installed package."""
+    """`make setup` in a clone; otherwise the command for an installed package."""
     return _MAKE_SETUP if (Path(__file__).parents[2] / "Makefile").is_file() else outside_clone
 
 
@@ -228,7 +228,7 @@ def _tensorflow() -> tuple[str, str | None]:
 
 
 def _output(command: Sequence[str]) -> str | None:
-    """Stdout and stderr of a program; None where it is missing, fails or hangs."""
+    """Stdout and stderr of a program; None if it is missing, fails or hangs."""
     try:
         done = subprocess.run(
             command,
@@ -251,7 +251,7 @@ def _spark_java() -> str | None:
     java = f"{home}/bin/java" if home else shutil.which("java")
     if spec and spec.origin and not os.environ.get("SPARK_HOME"):
         spark = Path(spec.origin).parent
-        # POLYNYA_JAVA is what the program that `make setup` gives to Spark starts.
+        # POLYNYA_JAVA names the Java that Spark starts after `make setup`.
         script = (
             '. "$SPARK_HOME/bin/load-spark-env.sh";'
             ' echo "${POLYNYA_JAVA:-${JAVA_HOME:+$JAVA_HOME/bin/java}}"'
@@ -262,13 +262,13 @@ def _spark_java() -> str | None:
 
 
 def _folder_of(package: str) -> Path:
-    """Where a package is; a folder without anything of it where it isn't installed."""
+    """Folder of a package; a path without content if it isn't installed."""
     spec = importlib.util.find_spec(package)
     return Path(spec.origin).parent if spec and spec.origin else Path(os.devnull)
 
 
 def _horovod_build(features: set[str]) -> str:
-    """What a built library does with gradients of GPUs."""
+    """Describe how a built library exchanges gradients of GPUs."""
     if "NCCL" in features:
         return "NCCL build (gradients go from GPU to GPU)"
     return "CPU build (gradients of GPUs would go through the processors' memory)"
@@ -282,9 +282,9 @@ def _built_for(metadata: Path) -> str | None:
 
 
 def _horovod_features(folder: Path) -> set[str] | None:
-    """What the built library says of itself, e.g. {"Gloo", "MPI"}; None where it doesn't load.
+    """Features of the built library, such as {"Gloo", "MPI"}; None if it doesn't load.
 
-    Horovod's own `horovodrun --check-build` imports TensorFlow again and again, and takes a minute.
+    Horovod's `horovodrun --check-build` imports TensorFlow several times and takes a minute.
     """
     probe = (
         "import ctypes, sys\n"

@@ -1,4 +1,4 @@
-"""Small programs that start a task; each is run by a process of its own, as it may fail or hang."""
+"""Small programs that start a task; each runs in its own process, as it may fail or hang."""
 
 SCENE = """
 import sys
@@ -58,7 +58,7 @@ ranks.init()
 assert ranks.size() == 2, f"{ranks.size()} ranks instead of 2"
 ranks.shutdown()
 """
-"""Horovod without TensorFlow, whose import by every rank takes longer than all the rest."""
+"""Horovod without TensorFlow, because the import of TensorFlow by every rank takes too long."""
 
 OPENVINO = """
 import sys

@@ -1,4 +1,4 @@
-"""Starts of each task in small: what was started is ready, and nothing else is."""
+"""Small trial starts of tasks: only a task that could be started is ready."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from polynya.progress import progress
 State = Literal["ready", "installed", "not ready", "not installed"]
 
 _SECONDS = 180
-"""Time for one start. All of them together take about 20 on two cores."""
+"""Greatest time for one start in seconds. All starts together take about 20 on two cores."""
 _LONGEST_LINE = 160
 
 
 class _FailedError(Exception):
-    """What was started didn't end well.
+    """A started program failed.
 
     Args:
-        found: The line of its output that tells most.
-        remedy: The command that fixes it.
+        found: Most informative line of its output.
+        remedy: Command that fixes the problem.
     """
 
     def __init__(self, found: str, remedy: str = "make setup") -> None:
@@ -49,9 +49,9 @@ class Answer:
 
     state: State
     found: str
-    """How it was started, or what is wrong."""
+    """How the task was started, or what is wrong."""
     remedy: str = ""
-    """The one command that fixes it."""
+    """Command that fixes the problem."""
 
     @property
     def good(self) -> bool:
@@ -60,7 +60,7 @@ class Answer:
 
 @dataclass
 class _Runner:
-    """Runs programs in a folder of their own, and ends all of them where the user doesn't wait."""
+    """Runs programs in a temporary folder, and ends all of them if the user interrupts."""
 
     folder: Path
     running: set[subprocess.Popen[str]] = field(default_factory=set)
@@ -73,7 +73,7 @@ class _Runner:
             with self.lock:
                 if self.ended:
                     raise _FailedError("not started")
-                # In a session of its own, so that what it starts ends with it.
+                # In a new session, so that its child processes end with it.
                 process = subprocess.Popen(
                     list(command),
                     cwd=self.folder,
@@ -99,7 +99,7 @@ class _Runner:
             raise _FailedError(telling_line(output) or f"exit code {process.returncode}")
 
     def end(self) -> None:
-        """End what still runs."""
+        """End all running programs."""
         with self.lock:
             self.ended = True
             for process in list(self.running):
@@ -114,21 +114,21 @@ class _Runner:
 
 
 Start = Callable[[_Runner, Mapping[str, str]], str]
-"""Starts a task and returns how; `_FailedError` says why it can't."""
+"""Function that starts a task and returns how it did so; raises `_FailedError` with the reason."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """Something that a user does."""
+    """A task of users."""
 
     title: str
     needs: tuple[str, ...]
-    """Names of checks without which it can't be started."""
+    """Names of checks that must succeed before the task can start."""
     package: str
-    """The check that says whether the user has installed it at all."""
+    """Name of the check that shows whether the user has installed the task."""
     start: Start
     suspects: tuple[str, ...] = ("PYTHONPATH", "LD_LIBRARY_PATH", "LD_PRELOAD")
-    """Variables that may be of another project; it is started again without them."""
+    """Variables that may belong to another project; after a failure, a task starts without them."""
 
 
 def _label(runner: _Runner, environment: Mapping[str, str]) -> str:
@@ -142,7 +142,7 @@ def _spark(runner: _Runner, environment: Mapping[str, str]) -> str:
     submit = shutil.which("spark-submit", path=environment.get("PATH")) or "spark-submit"
     job = _folder_of("autolabel") / "job.py"
     scene = str(runner.folder / "scene.tif")
-    # On this machine, whatever master Spark's settings name: a cluster doesn't see the scene.
+    # Always on this machine, because a cluster can't read the local scene.
     command = [submit, "--master", "local[1]", str(job), "--scenes", scene, "--out", _new(runner)]
     runner.run(command, environment)
     return f"spark-submit {job.parent.name}/{job.name}"
@@ -209,7 +209,7 @@ _OF_SPARK = (
 )
 
 _OF_LAUNCHERS = ("MPLBACKEND", "KERAS_BACKEND", "KERAS_HOME", "PYTHONPATH", "LD_LIBRARY_PATH")
-"""`horovodrun` imports Keras by itself, with whatever the user has set."""
+"""Suspects of launchers: `horovodrun` itself imports Keras with the user's variables."""
 
 TASKS: Mapping[str, Task] = {
     "label": Task("label scenes", _BASE, "GDAL", _label),
@@ -223,21 +223,21 @@ TASKS: Mapping[str, Task] = {
     ),
     "stac": Task("scenes of STAC catalogues", (*_BASE, "STAC client"), "STAC client", _stac),
 }
-"""What a user can do with Polynya, by the name that `polynya doctor` takes."""
+"""Tasks of users, by their names in `polynya doctor`."""
 
 
 def answers_of(
     names: Sequence[str], checks: Mapping[str, Check], *, start: bool
 ) -> dict[str, Answer]:
-    """Whether this machine is ready for tasks.
+    """Find out whether this machine is ready for tasks.
 
     Args:
-        names: Of tasks.
-        checks: What is installed.
-        start: Start what is installed; else only look.
+        names: Names of tasks.
+        checks: Checks of installed programs and packages.
+        start: True starts installed tasks; False only checks what is installed.
 
     Returns:
-        The answers by name, in the order of the names.
+        Answers by task name, in the order of `names`.
     """
     answers: dict[str, Answer] = {}
     for name in names:
@@ -257,7 +257,7 @@ def answers_of(
 
 
 def _started(names: Sequence[str]) -> dict[str, Answer]:
-    """Start tasks beside each other."""
+    """Start tasks at the same time."""
     try:
         folder = tempfile.TemporaryDirectory(prefix="polynya-doctor-", ignore_cleanup_errors=True)
     except OSError as error:
@@ -282,7 +282,7 @@ def _started(names: Sequence[str]) -> dict[str, Answer]:
 
 
 def _write_scene(runner: _Runner) -> Answer | None:
-    """Write and read a GeoTIFF; what is wrong, if that can't be done."""
+    """Write and read a GeoTIFF; return the problem, or None if it works."""
     start = _code_start(programs.SCENE, str(runner.folder / "scene.tif"))
     answer = _answer(Task("GDAL and PROJ", (), "GDAL", start), runner)
     return None if answer.good else answer
@@ -316,7 +316,7 @@ def _answer(task: Task, runner: _Runner) -> Answer:
 
 
 def telling_line(output: str) -> str:
-    """The line of a failed program's output that says most of why it failed."""
+    """Most informative line in the output of a failed program."""
     lines = [line.strip() for line in output.splitlines() if re.search("[A-Za-z]", line)]
     telling = [
         line for line in lines if re.search(r"(Error|Exception|error|not found|No such)", line)

@@ -213,7 +213,7 @@ def _names_of(source: Any) -> str:
 
 
 def tile_window(tile: Tile | None) -> Window | None:
-    """rasterio window of a tile; None means the whole raster."""
+    """Window of a tile in rasterio's form; None means the whole raster."""
     return Window(tile.col, tile.row, tile.width, tile.height) if tile else None
 
 

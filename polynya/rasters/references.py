@@ -254,8 +254,8 @@ class _Walk:
             reads, levels = reads + more, max(levels, deeper + 1)
             if reads > _MOST_READ:
                 raise SceneError(
-                    f"{printable(self.uri)} refers to files more than {_MOST_READ:,} times, directly"
-                    " and indirectly; make it again (gdalbuildvrt)."
+                    f"{printable(self.uri)} refers to files more than {_MOST_READ:,} times,"
+                    " directly and indirectly; make it again (gdalbuildvrt)."
                 )
             if len(above) + levels > _DEEPEST:
                 raise self._too_deep()

@@ -1,8 +1,8 @@
-"""Requests to servers that may be slow, silent, endless or lying: each has limits.
+"""Requests with limits, for servers that may be slow, silent, endless or wrong.
 
-A server that says nothing, sends a byte a second, more than was expected or a redirect to itself
-costs a known time and a known memory, and ends in one sentence. After some requests in vain a
-server isn't asked any more, so that a batch of many items ends too.
+A server may be silent, send a byte per second, send too much, or redirect to itself. Each case
+costs a limited time and memory, and ends with a one-sentence error. After some unanswered requests,
+a server gets no more requests, so that a batch of many items also ends.
 """
 
 from __future__ import annotations
@@ -19,36 +19,36 @@ from urllib.parse import urlsplit
 from polynya.errors import MissingDependencyError
 
 LARGEST_DOCUMENT = 32 * 2**20
-"""Bytes of metadata that a server may send at once, decompressed."""
+"""Greatest size of a metadata answer in bytes, decompressed."""
 PASSING = (429, 500, 502, 503, 504)
-"""Status codes of failures that may pass."""
+"""Status codes of temporary failures."""
 SLOWEST = 1024
-"""Bytes a second; what comes more slowly counts as cut."""
+"""Least bytes per second; a slower answer counts as broken."""
 
 _REDIRECTS = 10
 _IN_VAIN = 3
-"""Requests in a row that a server left unanswered before it counts as silent."""
+"""Number of successive unanswered requests after which a server counts as silent."""
 _FIRST_WAIT = 0.5
 """Seconds before a request is sent again; doubled each time."""
 _CHUNK = 65_536
 _AT_ONCE = 40
-"""Connections that are kept open."""
+"""Number of connections that are kept open."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a server answered, complete."""
+    """Complete answer of a server."""
 
     status: int
     headers: dict[str, str]
-    """By names in lower case."""
+    """Headers by lower-case name."""
     content: bytes
-    """Decompressed."""
+    """Decompressed content."""
 
 
 @dataclass
 class _Transfer:
-    """How far a request is; its thread writes, the one that waits reads."""
+    """Progress of a request; its thread writes it, and the waiting thread reads it."""
 
     done: threading.Event = field(default_factory=threading.Event)
     answered: bool = False
@@ -59,15 +59,15 @@ class _Transfer:
 
 
 class Web:
-    """Sends requests, again where a failure may pass. Threads may share one."""
+    """Sends requests, and repeats them after temporary failures. Threads may share one object."""
 
     def __init__(self, timeout: float, retries: int) -> None:
         """Make a session.
 
         Args:
-            timeout: Seconds that a server may be silent. After twice the time no request is sent
+            timeout: Seconds that a server may be silent. After twice this time no request is sent
                 again.
-            retries: How often a request is sent again at most.
+            retries: Greatest number of times that a request is sent again.
 
         Raises:
             MissingDependencyError: The package requests is not installed.
@@ -99,16 +99,16 @@ class Web:
         """Send a request.
 
         Args:
-            method: Such as 'GET'.
-            url: Of http or https.
-            most: Bytes that may come, decompressed.
+            method: HTTP method, such as 'GET'.
+            url: Address of http or https.
+            most: Greatest size of the answer in bytes, decompressed.
             details: Further arguments of `requests.request`.
 
         Returns:
-            The answer, whatever its status.
+            The answer, with any status.
 
         Raises:
-            OSError: No answer came in time, or not all of it, or too much.
+            OSError: No complete answer came in time, or the answer is too large.
         """
         began = time.monotonic()
         server = urlsplit(url).netloc
@@ -136,8 +136,8 @@ class Web:
 
     def _once(self, method: str, url: str, most: int, details: dict[str, Any]) -> Answer:
         transfer = _Transfer()
-        # A thread of its own, which ends with the process: no library can be told to give up while
-        # headers or a compressed body come byte by byte.
+        # A separate daemon thread, because no library can give up while headers or a compressed
+        # body come byte by byte.
         work = threading.Thread(
             target=self._transfer, args=(transfer, method, url, most, details), daemon=True
         )
@@ -187,7 +187,7 @@ class Web:
 
 
 def _plain(error: Exception | None, server: str) -> OSError:
-    """A failure in words; those of urllib3 name its own classes."""
+    """Describe a failure in plain words, because texts of urllib3 name its classes."""
     text = str(error)
     if isinstance(error, TimeoutError):
         return error

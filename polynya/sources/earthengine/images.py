@@ -1,7 +1,8 @@
 """Google Earth Engine: the session and the listing of a collection's images.
 
-Through the client `ee`, which sends its requests by `polynya.sources.access.web`: with limits, and
-again for status 429 and 5xx and for cut connections. `polynya.sources.earthengine.pixels` fetches.
+The client `ee` sends its requests through `polynya.sources.access.web`, which has limits and sends
+a request again after status 429 or 5xx and after a broken connection.
+`polynya.sources.earthengine.pixels` fetches pixels.
 """
 
 from __future__ import annotations
@@ -24,27 +25,27 @@ from polynya.sources.items.selection import Selection
 
 _MOST_PAGES = 2000
 _LARGEST_LISTING = 256 * 2**20
-"""Bytes of all pages of a listing, about 6 kB an image."""
+"""Greatest size of all pages of a listing in bytes; an image takes about 6 kB."""
 _SLOWEST_LISTING = 10_000
-"""Bytes a second that a listing must bring after its first answer."""
+"""Least bytes per second of a listing after its first answer."""
 _LARGEST_ANSWER = 64 * 2**20
-"""Bytes; pixels of one request have at most 48 MiB."""
+"""Greatest size of an answer in bytes; pixels of one request have at most 48 MiB."""
 URI = "earthengine://"
 """Beginning of the addresses of images."""
 _HARMONIZED = "_HARMONIZED"
 _SENTINEL2 = "COPERNICUS/S2"
 MALFORMED = (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError)
-"""What an answer of the service raises that has other fields or types than it should."""
+"""Exceptions for an answer of the service with unexpected fields or types."""
 AFFINE = ("scaleX", "shearX", "translateX", "shearY", "scaleY", "translateY")
 """Names of affine coefficients a to f in the REST API."""
 
 
 def list_items(options: EarthEngineOptions) -> list[Item]:
-    """The images of a collection that fit; one that can't be used is an item with a problem.
+    """List the matching images of a collection; an unusable image is an item with a problem.
 
     Raises:
         MissingDependencyError: The package earthengine-api is not installed.
-        SourceError: No credentials, no such collection, or the service can't be reached.
+        SourceError: Credentials or the collection are missing, or the service can't be reached.
     """
     selection = Selection(options)
     transport = connect(options)
@@ -58,11 +59,11 @@ def list_items(options: EarthEngineOptions) -> list[Item]:
 
 
 def connect(options: EarthEngineOptions) -> _Transport:
-    """Make the client ready, once a process; errors as for `list_items`."""
+    """Prepare the client, once per process; raises the same errors as `list_items`."""
     ee = client()
     credentials = _credentials(options)
     try:
-        # The transport sends requests again; it alone knows how long that may take.
+        # Only the transport sends requests again, because it controls the time.
         ee.data.setMaxRetries(0)
         transport = _Transport(Web(options.timeout, options.retries))
         ee.Initialize(
@@ -106,7 +107,7 @@ def _list_images(
 
 
 def _describe(image: Any, options: EarthEngineOptions, number: int) -> Item:
-    """An image of a listing; `number` names one that has no name."""
+    """Make the item of an image in a listing; `number` identifies an image without name."""
     name = ""
     if isinstance(image, dict):
         names = (image.get("id"), str(image.get("name", "")).partition("/assets/")[2])
@@ -161,7 +162,7 @@ def _with_bands(item: Item, image: dict[str, Any], options: EarthEngineOptions) 
         )
         for band_id, name in found
     ]
-    # Earth Engine brings coarser bands to the grid that is asked for, by their nearest pixels.
+    # Earth Engine resamples coarser bands to the requested grid by nearest neighbour.
     finest = min(grids, key=lambda grid: abs(grid.transform[0]))
     return replace(item, bands=tuple(bands), grid=finest)
 
@@ -185,7 +186,7 @@ def _band_grid(grid: dict[str, Any]) -> Grid:
     size = grid["dimensions"]
     width, height = int(size["width"]), int(size["height"])
     code = grid["crsCode"]
-    # GDAL takes other texts for names of files and addresses.
+    # GDAL would take other texts as file names or addresses.
     if not re.fullmatch(r"[A-Z][A-Za-z0-9-]*:[0-9]+", code):
         raise ValueError(f"its coordinate system is {code!r:.50}")
     if min(width, height) < 1 or not math.isfinite(a * e - b * d) or a * e == b * d:
@@ -194,7 +195,7 @@ def _band_grid(grid: dict[str, Any]) -> Grid:
 
 
 def _calibration(item: Item, options: EarthEngineOptions) -> tuple[float, float]:
-    """Scale and offset: the recipe's, else what the collection or the processing baseline says."""
+    """Scale and offset: from the recipe, otherwise from the collection or processing baseline."""
     is_sentinel2 = options.collection.startswith(_SENTINEL2)
     scale, offset = options.scale, options.offset
     if scale is None and is_sentinel2:
@@ -243,9 +244,9 @@ def _credentials(options: EarthEngineOptions) -> Any:
 
 
 def client_errors(ee: Any) -> tuple[type[Exception], ...]:
-    """What the client raises if the service, the account or the network is at fault.
+    """Exceptions of the client for errors of the service, the account or the network.
 
-    Answers that aren't what the client expects fail in it with whatever it meets first.
+    An unexpected answer fails inside the client with the first parsing error.
     """
     from google.auth.exceptions import GoogleAuthError
     from googleapiclient.errors import Error
@@ -255,14 +256,14 @@ def client_errors(ee: Any) -> tuple[type[Exception], ...]:
 
 
 class _Transport:
-    """What `ee` takes for httplib2.Http: all its requests go through `Web`."""
+    """Replacement for httplib2.Http in `ee` that sends all requests through `Web`."""
 
     def __init__(self, web: Web) -> None:
         self._web = web
         self.begin_listing()
 
     def begin_listing(self) -> None:
-        """Count pages from here: the client asks for more as long as it is told that there is."""
+        """Start to count pages, because the client requests pages as long as there are more."""
         self._pages: set[tuple[str, object]] = set()
         self._listed = 0
         self._began = time.monotonic()

@@ -1,8 +1,7 @@
-"""The pixels of an Earth Engine image: requests within the limits, kept as they come, one scene.
+"""Fetching pixels of an Earth Engine image in parts, which are kept until the scene is complete.
 
-Limits of one request: 48 MiB of pixels before compression, 32,768 pixels a side, 1024 bands (the
-error messages of https://developers.google.com/earth-engine/apidocs/ee-data-computepixels name
-them).
+Limits of one request: 48 MiB of pixels before compression, 32,768 pixels per side, 1024 bands.
+Source: error messages of https://developers.google.com/earth-engine/apidocs/ee-data-computepixels.
 """
 
 from __future__ import annotations
@@ -25,9 +24,9 @@ from polynya.storage.files import whole_file
 from polynya.storage.ownership import is_whole
 
 MAX_REQUEST_BYTES = 50_331_648
-"""Of the pixels of one request, before compression."""
+"""Greatest size of the pixels of one request, before compression."""
 PART_BYTES = MAX_REQUEST_BYTES * 2 // 3
-"""What one request asks for: under the limit, so that a repeated one costs less."""
+"""Size of the pixels in our requests: below the limit, so that a repeated request costs less."""
 MAX_SIDE = 32_768
 
 _BYTES_PER_SAMPLE = 2
@@ -35,7 +34,7 @@ _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def part_paths(item: Item, folder: Path) -> dict[Tile, Path]:
-    """Where the parts of an image are kept until its scene is whole."""
+    """Paths of the parts of an image, which are kept until its scene is complete."""
     grid = item.grid
     if grid is None:
         raise ValueError(f"`item` must come from list_items. Received: {item}")
@@ -49,14 +48,14 @@ def fetch_parts(item: Item, folder: Path, pool: Executor) -> str:
 
     Args:
         item: From `list_items`.
-        folder: Where the parts are kept until the scene is whole.
-        pool: Runs the requests.
+        folder: Folder for the parts, which are kept until the scene is complete.
+        pool: Executor of the requests.
 
     Returns:
         XML of a virtual raster of all parts.
 
     Raises:
-        SceneError: A part doesn't come, or isn't what was asked for.
+        SceneError: A part doesn't arrive, or is not the requested one.
     """
     paths = part_paths(item, folder)
     grid = item.grid
@@ -64,7 +63,7 @@ def fetch_parts(item: Item, folder: Path, pool: Executor) -> str:
     missing = [tile for tile, path in paths.items() if not is_whole(path)]
     requests = [pool.submit(_fetch_part, item, grid, tile, paths[tile]) for tile in missing]
     try:
-        # Not `as_completed`, which never wakes up if a run that ends cancels the requests.
+        # Not `as_completed`: it waits for ever if an ending run cancels the requests.
         for request in requests:
             request.result()
     finally:
@@ -80,7 +79,7 @@ def fetch_parts(item: Item, folder: Path, pool: Executor) -> str:
 
 
 def split_grid(height: int, width: int, bytes_per_pixel: int) -> list[Tile]:
-    """Cut a grid into nearly equal parts of at most `PART_BYTES` and `MAX_SIDE` pixels a side."""
+    """Cut a grid into nearly equal parts of at most `PART_BYTES` and `MAX_SIDE` pixels per side."""
     most = PART_BYTES // bytes_per_pixel
     side = min(math.isqrt(most), MAX_SIDE)
     n_cols = math.ceil(width / side)
@@ -97,7 +96,7 @@ def split_grid(height: int, width: int, bytes_per_pixel: int) -> list[Tile]:
 def _fetch_part(item: Item, grid: Grid, tile: Tile, path: Path) -> None:
     ee = client()
     bands = [band.path for band in item.bands]
-    # Masked pixels, also those outside the image, become nodata; that must not change the type.
+    # Masked pixels, also outside the image, become nodata without a change of the data type.
     image = ee.Image(item.uri.removeprefix(URI)).select(bands)
     image = image.unmask(sentinel2.NODATA, False).toUint16()
     affine = dict(zip(AFFINE, _part_transform(grid, tile), strict=True))
@@ -115,8 +114,8 @@ def _fetch_part(item: Item, grid: Grid, tile: Tile, path: Path) -> None:
         content = bytes(ee.data.computePixels(request))
     except client_errors(ee) as error:
         raise SceneError(
-            f"{what} didn't come ({reason_of(error)}); run the command again, it goes on where it"
-            " ended."
+            f"{what} didn't arrive ({reason_of(error)}); run the command again, it continues where"
+            " it ended."
         ) from None
     _check_part(content, (len(bands), tile.height, tile.width), what)
     with whole_file(path) as temporary:
@@ -124,9 +123,9 @@ def _fetch_part(item: Item, grid: Grid, tile: Tile, path: Path) -> None:
 
 
 def _check_part(content: bytes, shape: tuple[int, int, int], what: str) -> None:
-    """Raise SceneError unless a part is a GeoTIFF of the right size that can be read to its end."""
+    """Raise SceneError unless a part is a complete GeoTIFF of the correct size."""
     if not content.startswith(_TIFF):
-        # GDAL would take other content for what it is, and open files that it names.
+        # GDAL would detect another format, and open files that the content names.
         raise SceneError(f"{what} came as no GeoTIFF; run the command again.")
     try:
         with MemoryFile(content) as memory, memory.open(driver="GTiff") as source:

@@ -1,4 +1,4 @@
-"""The source `earthengine`: images without files, whose pixels are asked for."""
+"""The source `earthengine`: images without files; their pixels are requested in parts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from polynya.storage.output_folder import make_folder
 from polynya.storage.ownership import remove_file
 
 _SCENES_AT_ONCE = 2
-"""While one is written, the next one's parts come."""
+"""Number of scenes at once: while one scene is written, parts of the next scene arrive."""
 
 
 def _write_scene(

@@ -1,4 +1,4 @@
-"""Raster files with all bands of a scene: local, on a server or in an object store."""
+"""Raster files with all bands of a scene, local, on a server or in an object store."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _COLORS = ("red", "green", "blue")
 
 
 def list_items(options: FilesOptions) -> list[Item]:
-    """The files, alpha with their bands; one that can't be used is an item with a problem.
+    """List the files with their bands and alpha; an unusable file is an item with a problem.
 
     Raises:
         SceneError: A bucket can't be listed.
@@ -45,7 +45,7 @@ def _describe(name: str, uri: str, options: FilesOptions, web: Callable[[], Web]
     def describe() -> Item:
         path = gdal_path(uri)
         if path.startswith("/vsi"):
-            file_version(path, web)  # So that GDAL asks no server that never ends.
+            file_version(path, web)  # Fails here, before GDAL reads from an endless server.
         return _with_bands(found, options)
 
     return described(describe, found)
@@ -83,7 +83,7 @@ def _band(source: Any, uri: str, wanted: str, colors: dict[str, int], scene: Sce
 
 
 def _band_index(source: Any, uri: str, wanted: str, colors: dict[str, int]) -> int:
-    """1-based band of a file by its description, else by its colour."""
+    """1-based band of a file, found by its description, otherwise by its colour."""
     known = sentinel2.find_band(wanted)
     names = {wanted.lower()} | ({known.name.lower(), known.short.lower()} if known else set())
     for index, description in enumerate(source.descriptions, start=1):

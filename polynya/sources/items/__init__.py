@@ -1,1 +1,1 @@
-"""What every source says of a scene, and the scene file that comes of it."""
+"""Items, which describe scenes of all sources in the same form, and scene files made from them."""

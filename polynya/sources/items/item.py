@@ -1,4 +1,4 @@
-"""What every source says of a scene: items and their bands."""
+"""Items and their bands: the description of a scene that every source gives."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from polynya.errors import SceneError
 from polynya.names import printable
 
 MOST_PIXELS = 2**32
-"""Of a scene that is fetched: a small file may claim any number, and each is written."""
+"""Greatest number of pixels of a fetched scene, because a small file may claim any number."""
 _LONGEST_TEXT = 1000
-"""Characters of a text that goes into a scene's metadata."""
+"""Greatest number of characters of a text in a scene's metadata."""
 ALPHA = "alpha"
-"""Name of the band that says where a scene is valid, in files that have one."""
+"""Name of the alpha band, which marks valid pixels."""
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The pixels of a scene on the ground."""
+    """Grid of a scene's pixels on the ground."""
 
     crs: str
-    """WKT, or 'EPSG:n'; empty without georeference."""
+    """WKT or 'EPSG:n'; "" without georeference."""
     transform: tuple[float, float, float, float, float, float]
     """Affine coefficients (a, b, c, d, e, f) from pixel to CRS coordinates."""
     width: int
@@ -37,12 +37,12 @@ class Grid:
 
 @dataclass(frozen=True)
 class Band:
-    """One band of a scene, where it lies and what its numbers mean."""
+    """One band of a scene, with its place and scaling."""
 
     name: str
-    """Sentinel-2 name such as 'B04', or the source's own."""
+    """Sentinel-2 name such as 'B04', or the source's name."""
     path: str
-    """What GDAL opens; of Earth Engine the band's id."""
+    """GDAL path; for Earth Engine, the id of the band."""
     index: int
     """1-based band in the file."""
     scale: float
@@ -50,47 +50,47 @@ class Band:
     offset: float
     """Reflectance at digital number 0."""
     nodata: float | None
-    """Number of pixels without data; None: the source has none."""
+    """Value of pixels without data; None if the source has none."""
     version: str = ""
-    """What tells the file from another one delivered at the same place: checksum, ETag, size and
-    date; empty: unknown."""
+    """Version of the file, to detect a new file at the same place: checksum, ETag, size and date;
+    "" if unknown."""
 
 
 @dataclass(frozen=True)
 class Item:
-    """A scene that a source has."""
+    """A scene in a source."""
 
     id: str
-    """The source's name of it."""
+    """The source's name of the scene."""
     uri: str
-    """Where it is: product, catalogue entry, asset or file."""
+    """Address of the product, catalogue entry, asset or file."""
     bands: tuple[Band, ...] = ()
-    """The asked ones, in their order."""
+    """Requested bands, in order."""
     time: datetime | None = None
-    """When it was taken, UTC."""
+    """Time of the image, UTC."""
     cloud_cover: float | None = None
-    """Percent."""
+    """Cloud cover in percent."""
     footprint: object = None
-    """GeoJSON geometry, longitude and latitude, as the source has it; None: unknown."""
+    """Unchanged GeoJSON geometry of the source, longitude and latitude; None if unknown."""
     product: str | None = None
     """Id of the agency's product."""
     baseline: str | None = None
     """Processing baseline of the product, such as '05.10'."""
     sun_azimuth: float | None = None
-    """Degrees clockwise from north."""
+    """Direction of the sun in degrees clockwise from north."""
     sun_elevation: float | None = None
-    """Degrees above the horizon."""
+    """Height of the sun in degrees above the horizon."""
     grid: Grid | None = None
-    """Where it is known without opening a file."""
+    """Grid, if it is known without opening a file."""
     properties: tuple[tuple[str, str], ...] = ()
-    """More of the source's own metadata, which goes into the scene file."""
+    """Further metadata of the source, for the scene file."""
     version: str = ""
-    """When the source last changed it, as the source says; empty: unknown."""
+    """Time of the last change, according to the source; "" if unknown."""
     problem: str = ""
-    """Why it can't be used, one sentence; empty if it can."""
+    """Why the scene can't be used, one sentence; "" if it can."""
 
     def tags(self) -> dict[str, str]:
-        """Metadata for the scene file; `polynya.scenes.beside.layers` reads those of the sun."""
+        """Metadata for the scene file; `polynya.scenes.beside.layers` reads the tags of the sun."""
         known = {
             "source": self.uri,
             "item": self.id,
@@ -108,29 +108,29 @@ class Item:
 
     @property
     def time_text(self) -> str:
-        """The time in ISO 8601, to the millisecond; empty if unknown."""
+        """The time in ISO 8601 with milliseconds; "" if unknown."""
         if self.time is None:
             return ""
         return self.time.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
     def digest(self) -> str:
-        """SHA-256 (first 16 hex digits) of all that a scene file depends on."""
+        """SHA-256 (first 16 hex digits) of everything that a scene file depends on."""
         bands = [asdict(band) for band in self.bands]
         content = [self.tags(), bands, asdict(self.grid) if self.grid else None, self.version]
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
     def failed(self, reason: str) -> Item:
-        """The same item with a reason why it can't be used."""
+        """The same item with the reason why it can't be used."""
         return replace(self, problem=reason)
 
 
 def described(describe: Callable[[], Item], so_far: Item) -> Item:
-    """What a source says of one item; whatever goes wrong with it becomes its problem.
+    """Make the description of one item; an error becomes the problem of the item.
 
     Args:
-        describe: Makes the item.
-        so_far: What is known of it.
+        describe: Function that makes the item.
+        so_far: The item with the information known so far.
     """
     if so_far.problem:
         return so_far
@@ -139,7 +139,7 @@ def described(describe: Callable[[], Item], so_far: Item) -> Item:
 
 
 def number_of(value: object) -> float | None:
-    """A number that a source gives as such or as text; None if it is none."""
+    """Finite number from a number or text of a source; otherwise None."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:
@@ -150,9 +150,9 @@ def number_of(value: object) -> float | None:
 
 
 def time_of(value: object) -> datetime | None:
-    """A time that a source gives as ISO 8601 or as such; UTC where it names no zone.
+    """Time in UTC from a datetime or an ISO 8601 text of a source; otherwise None.
 
-    None if it is none.
+    A time without zone counts as UTC.
     """
     try:
         moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
@@ -162,14 +162,14 @@ def time_of(value: object) -> datetime | None:
 
 
 def text_of(value: object) -> str | None:
-    """A short text that a source gives; None if it is none. JSON may hold halves of characters."""
+    """Short text of a source, otherwise None; incomplete characters in JSON become escapes."""
     if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_TEXT:
         return None
     return value.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def check_pixels(grid: Grid, uri: str) -> None:
-    """Raise SceneError if a scene claims more pixels than are fetched."""
+    """Raise SceneError if a scene claims too many pixels."""
     if grid.width * grid.height > MOST_PIXELS:
         raise SceneError(
             f"{uri} says that it has {grid.width} x {grid.height} pixels, more than the"
@@ -178,7 +178,7 @@ def check_pixels(grid: Grid, uri: str) -> None:
 
 
 def _checked(item: Item) -> Item:
-    """The item, if its numbers can be used; SceneError if not."""
+    """Return the item if its names and numbers can be used; otherwise raise SceneError."""
     for name in (item.uri, *(band.path for band in item.bands)):
         if not name.isprintable():
             raise SceneError(

@@ -1,4 +1,4 @@
-"""Names of scene files: safe on every file system, and never another scene's."""
+"""Names of scene files: safe on every file system, and different for each scene."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from polynya.names import scene_id
 from polynya.sources.items.item import Item
 
 _RESERVED = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?", re.IGNORECASE)
-"""Names that Windows keeps for devices, whatever their ending."""
+"""Names that Windows reserves for devices, with any extension."""
 _LONGEST = 120
-"""Characters: products of a scene add to its name."""
+"""Greatest number of characters; products of a scene have longer names."""
 _DIGITS = 8
 
 
 def scene_names(items: Sequence[Item], owner: Callable[[str], str | None]) -> list[str]:
-    """Names of scene files without ending, in the order of the items, no two alike.
+    """Unique names of scene files without extension, in the order of items.
 
-    The same item gets the same name in every run into a folder. Where two have the same id, or
-    another scene has the name already, a digest of where the item is stands behind it.
+    In every run into a folder, the same item gets the same name. If two items have the same id, or
+    if the name belongs to another scene, a digest of the item's address is added to the name.
 
     Args:
-        items: Of one run.
-        owner: Gives the address of the item that a name in the folder belongs to; None if nobody
-            has it, or nobody can say.
+        items: Items of one run.
+        owner: Returns the address of the item to which a name in the folder belongs; None if the
+            name is free or its owner is unknown.
     """
     names = [_safe(item.id) for item in items]
-    # File systems of macOS and Windows take X.tif and x.tif for one file.
+    # On file systems of macOS and Windows, X.tif and x.tif are the same file.
     repeated = {name for name, count in Counter(map(str.lower, names)).items() if count > 1}
     taken: set[str] = set()
     result = []
@@ -45,7 +45,7 @@ def scene_names(items: Sequence[Item], owner: Callable[[str], str | None]) -> li
 
 
 def _safe(identifier: str) -> str:
-    """A name that is no hidden, reserved, too long or empty one; others stay as `scene_id` says."""
+    """Make a safe name: hidden, reserved, long and empty names change, others are `scene_id`."""
     name = scene_id(identifier + ".item")
     kept = name.lstrip("._-").rstrip(".")[:_LONGEST]
     if kept == name and not _RESERVED.fullmatch(name):

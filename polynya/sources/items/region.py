@@ -1,7 +1,7 @@
-"""Regions on the globe, also across the antimeridian, and whether a scene touches one.
+"""Regions on the globe, also across the antimeridian, and tests whether a scene touches a region.
 
-Everything is planar in longitude and latitude. A region is cut into parts inside -180..180, because
-few servers agree on what a shape beyond the antimeridian means (RFC 7946, 3.1.9, asks for the cut).
+Geometry is planar in longitude and latitude. A region is cut into parts inside -180..180, because
+servers treat shapes beyond the antimeridian differently (RFC 7946, 3.1.9, requires the cut).
 """
 
 from __future__ import annotations
@@ -24,16 +24,17 @@ from polynya.sources.access.addresses import read_local
 
 _WORLD = box(-180.0, -90.0, 180.0, 90.0)
 _FARTHEST = 540.0
-"""Degrees of longitude that a footprint may have: once around from either end."""
+"""Greatest absolute longitude of a footprint in degrees: once around the globe from either end."""
 _NEAR = 1e-6
-"""Degrees that are no difference."""
+"""Tolerance in degrees."""
 _MALFORMED = (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError)
-"""What shapely raises for GeoJSON that is none."""
+"""Exceptions of shapely for invalid GeoJSON."""
 _LARGEST_FILE = 256 * 2**20
 _DENSE = 2.5
-"""Degrees between the points of an edge. Servers that join points by great circles, as Earth Engine
-does, then stray little from the parallel: at 70 degrees less than 0.01, but 1.1 degrees for the 40
-degrees of the Ross Sea box without more points."""
+"""Greatest distance of points on an edge in degrees. Servers such as Earth Engine join points by
+great circles. With this distance, great circles differ from the parallel by less than 0.01 degrees
+at latitude 70. Without additional points, the difference is 1.1 degrees for the 40 degrees of the
+Ross Sea box."""
 
 
 def region_parts(region: Box | str) -> tuple[BaseGeometry, ...]:
@@ -58,26 +59,26 @@ def is_box(part: BaseGeometry) -> bool:
 
 
 def dense_geojson(part: BaseGeometry) -> dict[str, Any]:
-    """GeoJSON geometry of a part with so many points that great circles between them do no harm."""
+    """GeoJSON geometry of a part with additional points, so that great circles stay near edges."""
     return dict(mapping(segmentize(part, _DENSE)))
 
 
 def touches(parts: tuple[BaseGeometry, ...], footprint: object) -> bool:
     """Whether a scene's footprint has a point in common with a region.
 
-    Polar caps, the whole globe, longitudes of 0..360 and points are taken as they are meant
-    (`_meanings`). A scene whose footprint is missing or means no place on the globe is taken to
-    touch: what is unknown never leaves it out.
+    Polar caps, the whole globe, longitudes of 0..360 and points are interpreted by `_meanings`. If
+    a footprint is missing or invalid, the result is True, so that no scene is left out because its
+    place is unknown.
 
     Args:
         parts: From `region_parts`.
-        footprint: GeoJSON geometry, as a server sent it.
+        footprint: Unchanged GeoJSON geometry from a server.
     """
     try:
         meanings = [one for part in _simple_parts(shape(footprint)) for one in _meanings(part)]
     except (ShapelyError, *_MALFORMED):
         return True
-    # The region is cut at the antimeridian, a footprint may lie beyond it.
+    # The region is cut at the antimeridian, but a footprint may extend beyond it.
     turned = [translate(one, turn) for one in meanings for turn in (-360.0, 0.0, 360.0)]
     try:
         return not turned or len(STRtree(list(parts)).query(turned, predicate="intersects")[0]) > 0
@@ -86,7 +87,7 @@ def touches(parts: tuple[BaseGeometry, ...], footprint: object) -> bool:
 
 
 def _simple_parts(geometry: BaseGeometry) -> list[BaseGeometry]:
-    """Polygons, lines and points of any geometry; those that are empty are left out."""
+    """Polygons, lines and points of any geometry, without empty ones."""
     parts = [geometry]
     while any(hasattr(part, "geoms") for part in parts):
         parts = [one for part in parts for one in getattr(part, "geoms", (part,))]
@@ -94,14 +95,15 @@ def _simple_parts(geometry: BaseGeometry) -> list[BaseGeometry]:
 
 
 def _meanings(part: BaseGeometry) -> list[BaseGeometry]:
-    """The shapes on an endless map that a polygon, line or point may mean.
+    """Possible shapes of a polygon, line or point on a map with unlimited longitudes.
 
-    An edge whose longitudes differ by 180 to 360 degrees goes the short way round, across the
-    antimeridian. One of 360 degrees runs along a parallel around the whole globe. A ring that goes
-    round once holds the nearer pole. Polygons with a corner at a pole are written both ways.
+    An edge with a difference of 180 to 360 degrees in longitude goes the short way, across the
+    antimeridian. An edge of 360 degrees follows a parallel around the whole globe. A ring that goes
+    around the globe once contains the nearer pole. A polygon with a corner at a pole has both
+    possible shapes.
 
     Raises:
-        ValueError: It is not in degrees.
+        ValueError: The coordinates are not in degrees.
     """
     points = get_coordinates(part)
     if not np.isfinite(points).all() or (abs(points) > (_FARTHEST, 90.0 + _NEAR)).any():
@@ -122,15 +124,15 @@ def _meanings(part: BaseGeometry) -> list[BaseGeometry]:
 
 def _wrapped(geometry: BaseGeometry) -> tuple[BaseGeometry, ...]:
     shifted = (translate(geometry, turn).intersection(_WORLD) for turn in (-360.0, 0.0, 360.0))
-    # What only touches the antimeridian from the other side has no area there.
+    # A part that only touches the antimeridian from the other side has no area.
     return tuple(part for part in shifted if part.area > 0)
 
 
 def _unwrapped(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Points whose longitudes don't jump, but for edges around the whole globe."""
+    """Points without jumps in longitude, except for edges around the whole globe."""
     steps = np.diff(points[:, 0])
     short = np.where(abs(steps) < 360.0 - _NEAR, (steps + 180.0) % 360.0 - 180.0, steps)
-    # Exactly half of the globe has no short way; it stays as it is.
+    # An edge of exactly half of the globe has no short way, so it isn't changed.
     steps = np.where(abs(steps) > 180.0, short, steps)
     longitudes = points[0, 0] + np.concatenate([[0.0], np.cumsum(steps)])
     return np.column_stack([longitudes, points[:, 1]])

@@ -1,4 +1,4 @@
-"""One item becomes one scene file: a virtual raster in place, or a GeoTIFF of its own."""
+"""Making a scene file from an item: a virtual raster in place, or a separate GeoTIFF."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from polynya.storage.files import UnreadableError, temporary_file, whole_file, w
 from polynya.storage.ownership import is_whole
 
 DIGEST_TAG = "item_digest"
-"""Tag of a scene file: digest of the item it was made from."""
+"""Tag of a scene file with the digest of its item."""
 
 _GDAL = tuple(int(number) for number in rasterio.__gdal_version__.split(".")[:2])
 _NAMES_DRIVERS = (3, 10)
-"""First version of GDAL whose vrt:// names have drivers."""
+"""First version of GDAL that accepts drivers in vrt:// names."""
 _COG_OPTIONS = {
     "BLOCKSIZE": 512,
     "COMPRESS": "DEFLATE",
@@ -38,15 +38,15 @@ _COG_OPTIONS = {
 
 
 def scene_tags(item: Item) -> dict[str, str]:
-    """Metadata of a scene file, its provenance included."""
+    """Metadata of a scene file, including its provenance."""
     return {**item.tags(), "polynya_version": __version__, DIGEST_TAG: item.digest()}
 
 
 def describe_raster(path: str) -> Raster:
-    """Open a raster to learn its grid and type.
+    """Open a raster to read its grid and data type.
 
     Raises:
-        SceneError: It can't be opened.
+        SceneError: The raster can't be opened.
     """
     with opened_raster(path) as source:
         check_whole(path)
@@ -63,13 +63,13 @@ def describe_raster(path: str) -> Raster:
 
 
 def scene_vrt(item: Item, settings: Mapping[str, Any], drivers: bool = False) -> str:
-    """Virtual raster of an item whose bands are files; each is opened, so a missing one is found.
+    """Virtual raster of an item with files as bands; opens each file to find missing ones.
 
     Args:
         item: The scene.
-        settings: Of GDAL, for reading.
-        drivers: Name the driver of each file, so that no other opens it, whatever it holds by then.
-            Older versions of GDAL can't read that.
+        settings: GDAL settings for reading.
+        drivers: Name the driver of each file, so that no other driver opens it, also if the file
+            changes. Old versions of GDAL don't support this.
 
     Raises:
         SceneError: A band can't be opened, or the bands don't fit together.
@@ -85,20 +85,20 @@ def scene_vrt(item: Item, settings: Mapping[str, Any], drivers: bool = False) ->
 
 
 def _with_driver(raster: Raster) -> Raster:
-    """The raster under a name that says its driver (gdal.org/drivers/raster/vrt.html, vrt://)."""
+    """The raster with its driver in its path (gdal.org/drivers/raster/vrt.html, vrt://)."""
     if raster.driver == "VRT" or "?" in raster.path:
         return raster
     return replace(raster, path=f"vrt://{raster.path}?if={raster.driver}")
 
 
 def mosaic_vrt(item: Item, grid: Grid, parts: Sequence[Raster], index: Mapping[str, int]) -> str:
-    """Virtual raster of an item whose parts have come as files with all bands.
+    """Virtual raster of an item with parts that are files with all bands.
 
     Args:
         item: The scene.
-        grid: Its pixels.
-        parts: Rasters that together cover it.
-        index: 1-based band in the parts, by name.
+        grid: Grid of the scene.
+        parts: Rasters that together cover the scene.
+        index: 1-based number of each band in the parts, by name.
     """
     bands = [VrtBand(replace(band, index=index[band.name]), tuple(parts)) for band in item.bands]
     return vrt_text(grid, bands, scene_tags(item))
@@ -117,11 +117,11 @@ def write_geotiff(text: str, path: Path, settings: Mapping[str, Any]) -> None:
 
     Args:
         text: XML of the virtual raster.
-        path: File to write; one of ours is replaced as a whole.
-        settings: Of GDAL, for reading.
+        path: File to write; an existing file of Polynya is replaced.
+        settings: GDAL settings for reading.
 
     Raises:
-        SceneError: A source can't be read to its end.
+        SceneError: A source can't be read completely.
         OutputError: The file can't be written.
     """
     with (
@@ -143,10 +143,10 @@ def write_geotiff(text: str, path: Path, settings: Mapping[str, Any]) -> None:
 
 
 def _check_copy(path: Path) -> None:
-    """Read a copied GeoTIFF to its end, its overviews too.
+    """Read a copied GeoTIFF completely, with its overviews.
 
-    A block that a full disk kept from being written has no place in the file; GDAL reads nodata
-    there. DEFLATE has a checksum of each block that is there.
+    A block that was not written because of a full disk has no offset in the file, and GDAL reads it
+    as nodata. DEFLATE has a checksum for each written block.
 
     Raises:
         UnreadableError: A block is missing or damaged.
@@ -168,16 +168,16 @@ def _check_copy(path: Path) -> None:
 
 @dataclass(frozen=True)
 class Origin:
-    """What a scene file was made from."""
+    """Origin of a scene file."""
 
     digest: str
-    """Of the item."""
+    """Digest of the item."""
     source: str
     """Address of the item."""
 
 
 def made_from(path: Path) -> Origin | None:
-    """What a scene file of ours was made from; None if it isn't ours, or was cut or changed."""
+    """Origin of a scene file; None if the file isn't Polynya's, or was cut short or changed."""
     if not is_whole(path):
         return None
     try:

@@ -1,4 +1,4 @@
-"""Which of the items a source knows are asked for: region, days, clouds."""
+"""Selection of a source's items by region, days and cloud cover."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from polynya.sources.items.region import region_parts, touches
 
 
 class Selection:
-    """A query of the recipe, ready to be asked of items and servers."""
+    """The recipe's query, in a form for servers and for checks of items."""
 
     def __init__(self, options: QueryOptions) -> None:
-        """Read the region's file, if it is one (SourceError if it can't be used)."""
+        """Prepare the query; reads the region's file, if any (SourceError if it can't be used)."""
         self.parts: tuple[BaseGeometry, ...] | None = None
         """Region cut at the antimeridian; None: everywhere."""
         self.start: datetime | None = None
         """First moment, UTC; None: no limit."""
         self.end: datetime | None = None
-        """First moment after; None: no limit."""
+        """First moment after the last day, UTC; None: no limit."""
         self.max_cloud = options.max_cloud
-        """Percent; None: any."""
+        """Greatest cloud cover in percent; None: any."""
         if options.region is not None:
             self.parts = region_parts(options.region)
         if options.dates is not None:
             first, last = options.dates
             self.start = datetime.combine(first, time(), UTC)
-            # The last day of the calendar has none after it.
+            # There is no day after the last day of Python's calendar.
             following = last + timedelta(days=1) if last < date.max else last
             self.end = datetime.combine(following, time(), UTC)
 
     def holds(self, item: Item) -> bool:
-        """Whether an item fits; what is unknown of it never speaks against it."""
+        """Whether an item matches; unknown properties always match."""
         if self.start and self.end and item.time and not self.start <= item.time < self.end:
             return False
         cloud = item.cloud_cover
@@ -46,7 +46,7 @@ class Selection:
         return self.parts is None or touches(self.parts, item.footprint)
 
     def chosen(self, items: Iterable[Item]) -> Iterator[Item]:
-        """Those that fit, and those of which it can't be said."""
+        """Yield items that match, and items that can't be checked, with the reason as problem."""
         for item in items:
             holds = attempt(partial(self.holds, item), item.uri, "chosen")
             if isinstance(holds, Failure):

@@ -1,4 +1,4 @@
-"""What is the same for Sentinel-2 wherever a scene comes from: band names, scale and offset.
+"""Facts about Sentinel-2 that hold for all sources: band names, scale and offset.
 
 Reflectance = (DN + ADD_OFFSET) / QUANTIFICATION_VALUE. Products have an offset, -1000 so far, from
 processing baseline 04.00 on; DN 0 is nodata in all of them. Source: Sentinel-2 Products
@@ -16,27 +16,27 @@ NODATA = 0
 SCALE = 0.0001
 """1 / QUANTIFICATION_VALUE."""
 ADD_OFFSET = -1000
-"""Of products from baseline 04.00 on, in digital numbers."""
+"""Offset of products from baseline 04.00 on, in digital numbers."""
 
 _FIRST_WITH_OFFSET = (4, 0)
 
 
 @dataclass(frozen=True)
 class BandName:
-    """The names of one band."""
+    """Names of one band."""
 
     name: str
-    """In products: 'B04'."""
+    """Name in products, such as 'B04'."""
     common: str
-    """In STAC: 'red' (the eo extension's common names, and Earth Search's asset keys)."""
+    """Name in STAC, such as 'red' (common name of the eo extension, asset key of Earth Search)."""
     resolution: int
-    """Metres."""
+    """Resolution in metres."""
     color: str = ""
-    """'red', 'green' or 'blue', where it is one."""
+    """'red', 'green' or 'blue' for these bands, otherwise ""."""
 
     @property
     def short(self) -> str:
-        """In Earth Engine and in product metadata: 'B4'."""
+        """Name in Earth Engine and in product metadata, such as 'B4'."""
         return re.sub(r"^B0", "B", self.name)
 
 
@@ -56,14 +56,14 @@ BANDS = (
     BandName("B12", "swir22", 20),
     BandName("SCL", "scl", 20),
 )
-"""In the order of `band_id` in product metadata; the scene classification has none."""
+"""Bands in the order of `band_id` in product metadata; the scene classification has no id."""
 
 CLASSIFICATION = "SCL"
-"""The band of Level-2A that holds classes, not reflectance."""
+"""Band of Level-2A with classes instead of reflectance."""
 
 
 def find_band(name: str) -> BandName | None:
-    """The band with a name of any kind, in upper or lower case; None if there is none."""
+    """Find a band by any of its names, in upper or lower case; None if there is none."""
     wanted = name.lower()
     for band in BANDS:
         if wanted in (band.name.lower(), band.short.lower(), band.common):
@@ -72,7 +72,7 @@ def find_band(name: str) -> BandName | None:
 
 
 def require_band(name: str) -> BandName:
-    """The band with a name of any kind; SourceError if there is none."""
+    """Find a band by any of its names; SourceError if there is none."""
     band = find_band(name)
     if band is None:
         known = ", ".join(f"{band.name} ({band.common})" for band in BANDS)
@@ -86,7 +86,7 @@ def has_offset(baseline: str) -> bool:
     """Whether products of a processing baseline, such as '05.10', have an offset.
 
     Raises:
-        ValueError: That is no baseline.
+        ValueError: The text is no baseline.
     """
     match = re.fullmatch(r"(\d\d)\.(\d\d)", baseline)
     if match is None:

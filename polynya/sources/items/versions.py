@@ -1,8 +1,8 @@
-"""What tells a source's file from another one that was delivered at the same place.
+"""Versions of a source's files, to detect a new file at the same place.
 
-A scene is fetched again if the files that it was made from are others now. Files of this machine
-are known by a checksum of their bytes, members of zip files by the archive's checksum, objects by
-size and date, files on servers by what the server says of them.
+A scene is fetched again if its source files have changed. The version of a local file is a checksum
+of its bytes; of a zip member, the checksum in the archive; of an object in a store, size and date;
+of a file on a server, the server's headers.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from polynya.storage.stores import file_system, open_object
 _ARCHIVE = re.compile(r"/vsizip/\{(.+)\}/(.+)")
 _STORES = {"/vsis3/": "s3", "/vsigs/": "gs"}
 _MOST_BYTES = 2**20
-"""Of an answer that should have one byte: small files may come as a whole."""
+"""Greatest size of an answer to a request for one byte; small files may come completely."""
 _ONE_BYTE = {"Range": "bytes=0-0", "Accept-Encoding": "identity"}
 
 
 def with_versions(item: Item, web: Callable[[], Web]) -> Item:
-    """The item with the versions of its bands' files, as they are now.
+    """Add the current versions of the files to the bands of an item.
 
     Args:
-        item: Its bands are files.
-        web: Gives the session for requests, where one is needed.
+        item: An item with files as bands.
+        web: Returns the session for requests, if one is needed.
 
     Raises:
-        SceneError: A file isn't there, or its server doesn't answer.
+        SceneError: A file doesn't exist, or its server doesn't answer.
     """
     versions = {path: file_version(path, web) for path in {band.path for band in item.bands}}
     bands = tuple(
@@ -45,14 +45,14 @@ def with_versions(item: Item, web: Callable[[], Web]) -> Item:
 
 
 def file_version(path: str, web: Callable[[], Web]) -> str:
-    """Version of a file; empty if nobody can say.
+    """Version of a file; "" if unknown.
 
     Args:
-        path: What GDAL opens.
-        web: Gives the session for requests, where one is needed.
+        path: GDAL path of the file.
+        web: Returns the session for requests, if one is needed.
 
     Raises:
-        SceneError: It isn't there, or its server doesn't answer as it should.
+        SceneError: The file doesn't exist, or its server doesn't answer correctly.
     """
     try:
         if path.startswith("/vsicurl/"):
@@ -74,13 +74,13 @@ def file_version(path: str, web: Callable[[], Web]) -> str:
 
 
 def _of_server(url: str, web: Web) -> str:
-    """What a server says of a file, if it gives parts of files.
+    """Version of a file from a server's headers; checks that the server can send a part of a file.
 
-    GDAL keeps all of an answer in memory, also one that is no part and never ends. So a server is
-    asked for one byte first, by a request that has limits.
+    GDAL keeps a complete answer in memory, even if the server ignores the requested range and the
+    answer never ends. So a limited request for one byte is sent first.
     """
     answer = web.request("GET", url, _MOST_BYTES, headers=_ONE_BYTE)
-    # One that refuses this still may give the file; then GDAL's error is the better one.
+    # A server that refuses this may still send the file; otherwise GDAL's error is better.
     if answer.status not in (200, 206):
         return ""
     tag = answer.headers.get("etag", "")
@@ -105,7 +105,7 @@ def _of_object(scheme: str, path: str) -> str:
 
 
 def _uri_of(path: str) -> str:
-    """What `polynya.storage.stores` calls what GDAL opens."""
+    """Convert a GDAL path to the URI that `polynya.storage.stores` uses."""
     for prefix, scheme in _STORES.items():
         if path.startswith(prefix):
             return f"{scheme}://{path.removeprefix(prefix)}"

@@ -1,7 +1,7 @@
-"""Scenes as GDAL virtual rasters: a small file that puts rectangles of other files on one grid.
+"""Scenes as GDAL virtual rasters: small files that put rectangles of other files on one grid.
 
-The format: https://gdal.org/drivers/raster/vrt.html. Numbers are taken as they are, coarser bands
-by their nearest pixels.
+Format: https://gdal.org/drivers/raster/vrt.html. Numbers are not changed; coarser bands are
+resampled by nearest neighbour.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ _TOLERANCE = 1e-6
 
 @dataclass(frozen=True)
 class Raster:
-    """A file that pixels come from."""
+    """A file with pixels."""
 
     path: str
-    """What GDAL opens."""
+    """Path for GDAL."""
     grid: Grid
     dtype: str
     block: tuple[int, int]
     """Rows and columns of its blocks."""
     driver: str = ""
-    """GDAL's name of its format."""
+    """GDAL's name of the file format."""
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,14 @@ class VrtBand:
 
     band: Band
     rasters: tuple[Raster, ...]
-    """They don't overlap; what none of them covers is nodata."""
+    """Rasters that don't overlap; uncovered pixels are nodata."""
 
 
 def common_grid(rasters: Sequence[Raster], uri: str) -> Grid:
-    """The grid of the finest of a scene's rasters.
+    """Grid of the finest raster of a scene.
 
     Raises:
-        SceneError: They have different coordinate systems, or are turned against each other.
+        SceneError: Rasters have different coordinate systems, or are rotated against each other.
     """
     finest = min(rasters, key=lambda raster: abs(raster.grid.transform[0]))
     for raster in rasters:
@@ -68,15 +68,15 @@ def vrt_text(grid: Grid, bands: Sequence[VrtBand], tags: Mapping[str, str]) -> s
     """XML of a virtual raster.
 
     Args:
-        grid: Pixels of the scene.
-        bands: In their order.
+        grid: Grid of the scene.
+        bands: Bands in order.
         tags: Metadata of the scene.
 
     Returns:
         The same text for the same arguments.
 
     Raises:
-        SceneError: A band is neither 8 nor 16 bits an integer.
+        SceneError: A band has neither 8-bit nor 16-bit integers.
     """
     root = ElementTree.Element(
         "VRTDataset", rasterXSize=str(grid.width), rasterYSize=str(grid.height)
@@ -114,7 +114,7 @@ def _add_band(
         name.text = raster.path
         _text(source, "SourceBand", str(band.index))
         width, height = raster.grid.width, raster.grid.height
-        # With these GDAL needn't open the source before its pixels are asked for.
+        # With these properties, GDAL opens the source only when it reads pixels.
         ElementTree.SubElement(
             source,
             "SourceProperties",
@@ -129,7 +129,7 @@ def _add_band(
 
 
 def _place(grid: Grid, on: Grid) -> tuple[float, float, float, float]:
-    """Column, row, width and height of a raster in pixels of another one's grid."""
+    """Column, row, width and height of a raster in pixels of another grid."""
     if grid == on:
         return 0, 0, on.width, on.height
     a, _, c, _, e, f = grid.transform
@@ -150,7 +150,7 @@ def _whole(number: float) -> float:
 
 
 def _common_type(rasters: Sequence[Raster]) -> str:
-    """The type that holds the numbers of all bands: that of most bits."""
+    """Data type for the numbers of all bands: the type with most bits."""
     for raster in rasters:
         if raster.dtype not in _TYPES:
             raise SceneError(
@@ -184,5 +184,5 @@ def _text(parent: ElementTree.Element, tag: str, text: str) -> None:
 
 
 def _printable(text: str) -> str:
-    """Text that XML may hold, on one line."""
+    """Text on one line, without characters that XML forbids."""
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())

@@ -211,7 +211,7 @@ def test_images_that_cannot_be_used_fail_alone(tmp_path):
         rows = {row["item"]: row for row in read_manifest(tmp_path / "out")}
         reasons = [rows[name]["reason"] for name in ("good", "other", "wrong")]
         assert any("came as no GeoTIFF" in reason for reason in reasons)
-        assert any("didn't come (later)" in reason for reason in reasons)
+        assert any("didn't arrive (later)" in reason for reason in reasons)
         assert "has no band 'green' (it has B2, B4, B8)" in rows["other"]["reason"]
         result = run_scenes(write_recipe(tmp_path, **options), tmp_path / "out")
         assert "3 items = 2 scenes done (0 were there) + 1 failed" in result.output
