@@ -5,6 +5,6 @@ import sys
 from polynya.environment import settle_keras
 
 if "keras" not in sys.modules:
-    # Keras reads its settings once, when it is imported, as most modules here do. Programs that
-    # import it first, on another back end, can use the models and losses there.
+    # Keras reads its settings once, when it is imported, and most modules here import it. Programs
+    # that import Keras before, with another back end, can use the models and losses there.
     settle_keras()

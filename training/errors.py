@@ -1,4 +1,4 @@
-"""Errors by which a training ends before its time."""
+"""Errors that end a training early."""
 
 from __future__ import annotations
 

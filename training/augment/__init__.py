@@ -1,9 +1,9 @@
 """Random changes of tiles, image and label together, as Keras layers.
 
 Each layer takes (images, labels), float32 (B, H, W, bands) with values 0..255 and integer
-(B, H, W), and returns the same; geometry also takes values of other bands, NaN where missing.
-Everything is drawn again for each tile of each batch. Only `keras` is used, so the layers run on
-any back end, on the device, inside the training step.
+(B, H, W), and returns the same. Geometry layers also take values of other bands, NaN where missing.
+Each layer draws new random numbers for each tile of each batch. The layers use only `keras`, so
+they run on any back end, on the device, inside the training step.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from training.augment.sky import sky_layers
 def augmentation_layers(
     options: AugmentOptions, *, nodata: int, seed: int, has_gaps: bool = False
 ) -> list[keras.layers.Layer]:
-    """The layers that a recipe asks for, in the order in which they apply.
+    """List the layers that a recipe asks for, in the order in which they apply.
 
     Args:
         options: Section of the recipe.
         nodata: Code of pixels without a label.
-        seed: Of the drawing.
-        has_gaps: Images are values of bands, NaN where missing, and not 8-bit colours; only
-            geometry changes those.
+        seed: Seed of the random numbers.
+        has_gaps: Images are values of bands, NaN where missing, and not 8-bit colours. Then only
+            the geometry layers apply.
     """
     return [
         *geometry_layers(options, nodata=nodata, seed=seed, has_gaps=has_gaps),

@@ -18,7 +18,7 @@ class RandomDihedral(keras.layers.Layer):
     """One of the eight flips and right-angle turns of a square tile, each equally likely.
 
     Args:
-        seed: Of the drawing.
+        seed: Seed of the random numbers.
     """
 
     def __init__(self, seed: int, **kwargs: Any) -> None:
@@ -37,8 +37,8 @@ class RandomDihedral(keras.layers.Layer):
             lambda x: ops.flip(x, axis=1),
             lambda x: ops.flip(x, axis=2),
         )
-        # As one image: codes are exact in floating point, and TensorFlow calls it an error that
-        # oneDNN can't transpose whole numbers.
+        # Image and label change as one float image: codes are exact in floating point, and
+        # TensorFlow logs an error where oneDNN can't transpose integers.
         codes = ops.cast(as_channels(labels), images.dtype)
         both = ops.concatenate([images, codes], axis=-1)
         for index, change in enumerate(changes):
@@ -55,19 +55,19 @@ class RandomAffine(keras.layers.Layer):
     """Rotation about the tile's centre, zoom and shift, as one warp.
 
     The image is interpolated between its valid pixels only (weights of nodata are left out and the
-    others rescaled), so no pixel becomes a mixture of ice and the black of nodata. The label is
-    taken from the nearest pixel: no code that wasn't there. A pixel whose nearest one is nodata
-    (image 0 and no label) or outside the tile is nodata. With bounds that leave nothing to draw,
-    tiles come back as they were.
+    others rescaled), so no pixel becomes a mixture of ice and the black of nodata. The label comes
+    from the nearest pixel, so no new codes appear. A pixel becomes nodata if the nearest pixel is
+    nodata (image 0 and no label) or outside the tile. If the ranges allow no change, tiles stay as
+    they are.
 
     Args:
         nodata: Code of pixels without a label.
-        rotation: Greatest angle either way, in degrees.
-        zoom: Range of the factor by which things grow, drawn evenly in its logarithm.
+        rotation: Greatest angle in either direction, in degrees.
+        zoom: Range of the factor by which objects grow; its logarithm is drawn uniformly.
         shift: Greatest shift along rows and columns, as a share of the tile's edge.
-        seed: Of the drawing.
-        has_gaps: Images are NaN where a band has no value, instead of 0 where a pixel is nodata:
-            each band is interpolated between its own values.
+        seed: Seed of the random numbers.
+        has_gaps: Images are NaN where a band has no value, instead of 0 where a pixel is nodata.
+            Then each band is interpolated between its own values.
 
     Source: normalised convolution of incomplete data, H. Knutsson and C.-F. Westin, "Normalized
     and differential convolution", CVPR 1993.
@@ -104,12 +104,13 @@ class RandomAffine(keras.layers.Layer):
             is_valid = is_valid | ~is_unlabelled(labels, self.nodata)
             weights = ops.cast(is_valid, images.dtype)[..., None]
         bands = images.shape[-1]
-        # What a warp brings in from outside is 0: no weight, not valid, and as a code (codes are
-        # counted from nodata here) nodata.
+        # A warp fills with 0 from outside the tile. 0 means no weight, not valid and, as codes are
+        # counted from nodata here, nodata.
         smooth = _warp(ops.concatenate([images * weights, weights], axis=-1), warp, "bilinear")
         codes = ops.cast(as_channels(labels) - self.nodata, images.dtype)
         nearest = _warp(ops.concatenate([codes, weights], axis=-1), warp, "nearest")
-        # The nearest pixel has at least a quarter of the weight; the bound is for the others.
+        # Where the nearest pixel is valid, the weight is at least 0.25. The lower bound 0.125 only
+        # avoids a division by 0 at other pixels.
         pixels = smooth[..., :bands] / ops.maximum(smooth[..., bands:], 0.125)
         if not self.has_gaps:
             pixels = ops.clip(pixels, 0.0, 255.0)
@@ -117,7 +118,7 @@ class RandomAffine(keras.layers.Layer):
         return pixels, from_channels(ops.round(nearest[..., :-1]), labels) + self.nodata
 
     def _draw(self, batch: int, height: int, width: int) -> Any:
-        """Eight numbers a tile, from places in the result to places in the tile (x, y)."""
+        """Draw eight numbers per tile that map (x, y) in the result to (x, y) in the tile."""
 
         def draw(low: float, high: float) -> Any:
             return random.uniform((batch,), low, high, seed=self.generator)
@@ -125,7 +126,7 @@ class RandomAffine(keras.layers.Layer):
         angle = draw(-math.radians(self.rotation), math.radians(self.rotation))
         scale = ops.exp(-draw(*(math.log(factor) for factor in self.zoom)))
         column, row = (width - 1) / 2, (height - 1) / 2
-        # Places count from the centre of the tile's first pixel.
+        # Coordinates count from the centre of the tile's first pixel.
         from_x = column + draw(-self.shift, self.shift) * width
         from_y = row + draw(-self.shift, self.shift) * height
         cosine, sine = ops.cos(angle) * scale, ops.sin(angle) * scale
@@ -165,7 +166,7 @@ def _warp(layers: Any, warp: Any, interpolation: str) -> Any:
 def geometry_layers(
     options: AugmentOptions, *, nodata: int, seed: int, has_gaps: bool = False
 ) -> list[keras.layers.Layer]:
-    """The layers that move pixels; none where the recipe asks for none."""
+    """List the layers that move pixels; empty if the recipe asks for none."""
     layers: list[keras.layers.Layer] = []
     if options.dihedral:
         layers.append(RandomDihedral(seed))
@@ -176,7 +177,7 @@ def geometry_layers(
                 rotation=options.rotation,
                 zoom=options.zoom,
                 shift=options.shift,
-                # One of its own: the sky of a seed stays the same with and without it.
+                # A seed of its own, so this layer doesn't change the sky that a seed gives.
                 seed=seed + 2,
                 has_gaps=has_gaps,
             )

@@ -1,4 +1,4 @@
-"""Random noise of a sensor. Geometry and label stay: the label is what lies below the noise."""
+"""Random sensor noise. Geometry and label stay: the label says what lies below the noise."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from training.labels import is_unlabelled
 class RandomNoise(keras.layers.Layer):
     """Gaussian noise in every band of every pixel, as strong on dark ground as on bright.
 
-    All tiles of a batch have the same pattern, each in a strength of its own: drawing it is what
-    takes time. Values become whole grey levels, as a sensor's are. Nodata (image 0 and no label)
-    stays 0, and nothing else becomes 0.
+    All tiles of a batch share one pattern, because drawing a pattern takes time; each tile has its
+    own strength. Values become whole grey levels, like those of a sensor. Nodata (image 0 and no
+    label) stays 0, and no other pixel becomes 0.
 
     Args:
         nodata: Code of pixels without a label.
         share: Share of tiles with noise.
         strength: Range of the standard deviation, in grey levels.
-        seed: Of the drawing.
+        seed: Seed of the random numbers.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class RandomNoise(keras.layers.Layer):
 
 
 def noise_layers(options: AugmentOptions, *, nodata: int, seed: int) -> list[keras.layers.Layer]:
-    """The layer that a recipe asks for; none where it asks for none."""
+    """List the noise layer if the recipe asks for it; else empty."""
     if options.noise == 0:
         return []
     return [

@@ -13,28 +13,30 @@ from polynya.recipe.training import AugmentOptions
 from training.labels import is_unlabelled
 
 CELL = 8
-"""Pixels between the points at which a sky is drawn, before it is enlarged to the tile."""
+"""Pixels between the grid points on which a sky is drawn, before it is enlarged to the tile."""
 
 FINEST = 16.0
-"""Least distance in pixels between the knots of a cloud. Finer ones would look like floes: what
-tells a cloud's edge from a floe's is that it is soft."""
+"""Least distance in pixels between the knots of a cloud. Finer clouds would look like floes: only
+a soft edge distinguishes a cloud from a floe."""
 
 _KNOTS_PER_STRUCTURE = 2.5
-"""A bump of noise and the dip beside it take about so many knots."""
+"""Approximate number of knots that a bump of noise and the dip beside it take."""
 
 _EDGE = (-1.2, 1.5)
-"""Range of the level, in deviations of the field, above which there is cloud: from nearly all of a
-tile to next to nothing. Skies that are mostly clear gave worse maps under cloud and shadow."""
+"""Range of the threshold above which the field is cloud, in standard deviations of the field. Cloud
+covers from nearly all of a tile to almost nothing. Training with skies that are mostly clear gave
+worse maps under cloud and shadow."""
 
 _OCTAVES = 3
-"""Broad shapes, and wisps of half and a quarter of their size on them."""
+"""Number of scales: broad shapes, and on them wisps of half and a quarter of their size."""
 
 
 def spline_weights(positions: Any, knots: int) -> Any:
     """Weights of cubic B-splines at unit distances: smooth to the second derivative.
 
     Args:
-        positions: float32 (..., N), in knots from the first one; 1..knots - 2 has full support.
+        positions: float32 (..., N), distance from the first knot, in knots. Positions in
+            1..knots - 2 have full support.
         knots: Number of knots.
 
     Returns:
@@ -47,12 +49,12 @@ def spline_weights(positions: Any, knots: int) -> Any:
 
 
 def evaluate_noise(noise: Any, rows: Any, columns: Any) -> Any:
-    """Values of spline surfaces on grids.
+    """Evaluate spline surfaces on grids.
 
     Args:
         noise: float32 (B, K, K), values at the knots.
         rows: float32 (B, N), positions of the grid's rows, in knots.
-        columns: float32 (B, M), of its columns.
+        columns: float32 (B, M), positions of the grid's columns, in knots.
 
     Returns:
         float32 (B, N, M).
@@ -63,14 +65,16 @@ def evaluate_noise(noise: Any, rows: Any, columns: Any) -> Any:
 
 
 class SkyDrawing:
-    """Draws the skies of one batch on a coarse grid, `CELL` pixels apart and two cells beyond.
+    """Draws the skies of one batch on a coarse grid.
+
+    Grid points are `CELL` pixels apart, and the grid extends two cells beyond the tile.
 
     Args:
         batch: Number of tiles.
         size: Edge of the tiles in pixels.
         cloud_size: Range of the size of the broadest shapes, in pixels.
         most_shift: Greatest displacement of a shadow from its cloud in pixels, along each side.
-        generator: Of the drawing.
+        generator: Source of the random numbers.
     """
 
     def __init__(
@@ -90,14 +94,14 @@ class SkyDrawing:
         self._knots = math.ceil(reach / FINEST) + 4
 
     def draw(self, low: float, high: float) -> Any:
-        """Uniform numbers, float32 (B, 1, 1), one for each tile."""
+        """Draw one uniform number per tile, float32 (B, 1, 1)."""
         return random.uniform((self.batch, 1, 1), low, high, seed=self.generator)
 
     def noise(self) -> tuple[Any, ...]:
-        """What a field is made of: values at the knots of each octave, roughness, distances."""
+        """Draw the parts of a field: values at the knots of each octave, roughness, distances."""
         shape = (_OCTAVES, self.batch, self._knots, self._knots)
         low, high = (math.log(s / _KNOTS_PER_STRUCTURE) for s in self._cloud_size)
-        # Streaks lie along rows or columns; turns of the tile come from other layers.
+        # Streaks lie along rows or columns; other layers turn the tile.
         stretch = self.draw(-0.45, 0.45)
         distance = self.draw(low, high)
         return (
@@ -108,10 +112,10 @@ class SkyDrawing:
         )
 
     def field(self, noise: tuple[Any, ...], shift: Any) -> Any:
-        """A smooth field of mean 0 and deviation about 1; float32 (B, N, N).
+        """Compute a smooth field of mean 0 and deviation about 1; float32 (B, N, N).
 
         Args:
-            noise: From `noise`.
+            noise: Result of the method `noise`.
             shift: float32 (2, B, 1), displacement in pixels, -most_shift..most_shift.
         """
         values, roughness, *distances = noise
@@ -125,14 +129,15 @@ class SkyDrawing:
             )
             weights.append(ops.power(roughness, octave))
             surfaces.append(evaluate_noise(values[octave], rows, columns))
-        # Not added one by one: TensorFlow adds three or more in an order that depends on timing.
+        # One `ops.sum` instead of `+`: TensorFlow adds three or more terms in an order that
+        # depends on timing.
         weight = ops.stack(weights)
         total = ops.sum(weight * ops.stack(surfaces), axis=0)
-        # Splines average neighbouring knots: about half of the deviation is left.
+        # Splines average neighbouring knots, which halves the deviation, about.
         return 2.0 * total / ops.sqrt(ops.sum(ops.square(weight), axis=0))
 
     def cover(self, field: Any, edge: Any, softness: Any, roundness: Any) -> Any:
-        """Share of the densest cloud, 0..1: banks with an edge, or veils all over."""
+        """Turn a field into cloud density, 0..1: banks with an edge, or veils everywhere."""
         above = (field - edge) / softness
         bank = ops.clip(above, 0.0, 1.0)
         bank = ops.square(bank) * (3.0 - 2.0 * bank)
@@ -150,8 +155,8 @@ class RandomSky(keras.layers.Layer):
     """Simulated thin cloud and shadow: I = R g (1 - h) + W h.
 
     R is the clear tile, g = 1 - shade a smooth gain, h a smooth opacity and W the brightness of
-    cloud, nearly white. The label stays what the ground is. Nodata (image 0 and no label) stays 0,
-    and nothing else becomes 0.
+    cloud, nearly white. The label stays that of the ground. Nodata (image 0 and no label) stays 0,
+    and no other pixel becomes 0.
 
     Args:
         nodata: Code of pixels without a label.
@@ -161,15 +166,16 @@ class RandomSky(keras.layers.Layer):
         shade_strength: Range of the greatest share of light that a tile loses.
         cloud_size: Range of the size of clouds and shadows, in pixels.
         cloud_brightness: Range of W in grey levels.
-        displaced: Share of tiles whose shade has the shape of their haze, displaced.
-        seed: Of the drawing.
+        displaced: Share of tiles in which the shade is a displaced copy of the haze.
+        seed: Seed of the random numbers.
 
     Source: image model of thin cloud, as in O. R. Mitchell et al., "Filtering to remove cloud
     cover in satellite imagery", IEEE Trans. Geoscience Electronics, 1977.
     """
 
     MOST_SHIFT = 120.0
-    """Pixels; farther away, a cloud and its shadow are rarely on the same tile."""
+    """Greatest distance between a cloud and its shadow in pixels. If they are farther apart, they
+    are rarely on the same tile."""
 
     def __init__(
         self,
@@ -209,7 +215,7 @@ class RandomSky(keras.layers.Layer):
         return ops.where(is_nodata[..., None], 0.0, ops.clip(result, 1.0, 255.0)), labels
 
     def _fields(self, batch: int, size: int) -> tuple[Any, Any]:
-        """What the image is multiplied with, g (1 - h), and h: float32 (B, size, size) each."""
+        """Draw the factor on the image, g (1 - h), and h: float32 (B, size, size) each."""
         drawing = SkyDrawing(batch, size, self.cloud_size, self.MOST_SHIFT, self.generator)
         draw = drawing.draw
 
@@ -218,7 +224,7 @@ class RandomSky(keras.layers.Layer):
 
         cloud, other = drawing.noise(), drawing.noise()
         displaced = draw(0.0, 1.0) < self.displaced
-        # Knots have an axis more, for octaves, which the condition lacks in front.
+        # The axis of octaves comes first in the knots; the condition broadcasts over it.
         shadow = tuple(ops.where(displaced, a, b) for a, b in zip(cloud, other, strict=True))
         most = self.MOST_SHIFT
         shift = random.uniform((2, batch, 1), -most, most, seed=self.generator)
@@ -227,7 +233,7 @@ class RandomSky(keras.layers.Layer):
         edge, softness, roundness = draw(*_EDGE), ops.exp(draw(-0.7, 0.9)), draw(0.0, 1.0)
         opacity = drawing.cover(overhead, edge, softness, roundness)
         edge = ops.where(displaced, edge, draw(*_EDGE))
-        # Light scattered in and below a cloud makes its shadow softer than itself.
+        # Light scattered in and below a cloud makes the shadow softer than the cloud.
         shade = drawing.cover(shading, edge, softness * ops.exp(draw(0.0, 0.5)), roundness)
         opacity = opacity * strength(self.haze, self.haze_strength)
         gain = 1.0 - shade * strength(self.shade, self.shade_strength)
@@ -249,7 +255,7 @@ class RandomSky(keras.layers.Layer):
 
 
 def sky_layers(options: AugmentOptions, *, nodata: int, seed: int) -> list[keras.layers.Layer]:
-    """The layers that change light but not geometry; none where the recipe asks for none."""
+    """List the layers that change light but not geometry; empty if the recipe asks for none."""
     if options.haze == 0 and options.shade == 0:
         return []
     return [

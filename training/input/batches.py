@@ -1,8 +1,8 @@
 """From tiles to batches: which rank sees which tile in which step.
 
-The order of an epoch belongs to the job, not to a rank: global batch k is tiles
-k * size * batch .. (k + 1) * size * batch - 1 of one permutation, and rank r takes the r-th slice
-of it. So two ranks with 16 tiles each see what one rank with 32 sees.
+All ranks share one order of the tiles per epoch. Global batch k is the tiles
+k * size * batch .. (k + 1) * size * batch - 1 of this order, and rank r takes the r-th slice of the
+global batch. So two ranks with 16 tiles each see the same tiles as one rank with 32.
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 PADDING = -1
-"""Index of the tiles that fill up the last batch: no image, no label, so nothing in any sum."""
+"""Index of empty tiles that fill up the last batch. They have no image and no label, so they add
+nothing to any sum."""
 TENSOR_ALIGNMENT = 64
-"""Bytes; TensorFlow ends the process if it is given memory that starts elsewhere."""
+"""Alignment in bytes. TensorFlow ends the process if memory doesn't start at a multiple of it."""
 PREFETCHED = 2
-"""Batches that are made while the step before them runs."""
+"""Number of batches that are prepared while an earlier step runs."""
 
 
 def epoch_order(tiles: int, *, epoch: int, seed: int, shuffle: bool) -> NDArray[np.int64]:
-    """Order of all tiles in one epoch, the same on every rank; int64 (tiles,)."""
+    """Compute the order of all tiles in one epoch, equal on every rank; int64 (tiles,)."""
     if not shuffle:
         return np.arange(tiles)
     return np.random.default_rng([seed, epoch]).permutation(tiles)
@@ -34,17 +35,17 @@ def epoch_order(tiles: int, *, epoch: int, seed: int, shuffle: bool) -> NDArray[
 def rank_batches(
     order: NDArray[np.int64], *, batch_size: int, rank: int, size: int
 ) -> NDArray[np.int64]:
-    """Indices of the tiles of one rank.
+    """Find the indices of the tiles of one rank.
 
     Args:
         order: int64 (N,), from `epoch_order`.
         batch_size: Tiles per rank and step.
-        rank: Whose.
+        rank: This rank.
         size: Number of ranks.
 
     Returns:
-        int64 (steps, batch_size); every rank has as many steps. The last global batch is filled up
-        with `PADDING`.
+        int64 (steps, batch_size); every rank has the same number of steps. The last global batch is
+        filled up with `PADDING`.
     """
     steps = steps_per_epoch(len(order), batch_size=batch_size, size=size)
     filled = np.full(steps * size * batch_size, PADDING, np.int64)
@@ -53,17 +54,17 @@ def rank_batches(
 
 
 def steps_per_epoch(tiles: int, *, batch_size: int, size: int) -> int:
-    """Global batches that hold all tiles, the last one filled up."""
+    """Count the global batches that hold all tiles; the last batch may be filled up."""
     return -(-tiles // (batch_size * size))
 
 
 def in_batches(indices: NDArray[np.int64], batch_size: int) -> NDArray[np.int64]:
-    """Indices one after another, int64 (steps, batch_size); the last batch is filled up."""
+    """Cut indices into batches, int64 (steps, batch_size); the last batch is filled up."""
     return rank_batches(indices, batch_size=batch_size, rank=0, size=1)
 
 
 class BatchSource(Protocol):
-    """Tiles 0..N-1, served in batches: all in memory, or read as they are asked for."""
+    """Tiles 0..N-1 in batches, either all in memory or read on demand."""
 
     def __len__(self) -> int: ...
 
@@ -78,25 +79,27 @@ class BatchSource(Protocol):
         size: int,
         seen: int = 0,
     ) -> NDArray[np.int64]:
-        """What one rank sees in an epoch: no tile twice, and all ranks together see every tile.
+        """List the tiles that one rank sees in an epoch.
+
+        No rank sees a tile twice, and all ranks together see every tile.
 
         Args:
-            epoch: From 0.
-            seed: Of the order.
-            shuffle: A new order in each epoch; else that of the shards.
+            epoch: Number of the epoch, from 0.
+            seed: Seed of the order.
+            shuffle: Use a new order in each epoch; else the order of the shards.
             batch_size: Tiles per rank and step.
-            rank: Whose.
+            rank: This rank.
             size: Number of ranks.
-            seen: Tiles of this epoch that all ranks together have seen already; what follows them
-                is returned.
+            seen: Number of tiles of this epoch that all ranks together have already seen. The
+                result starts after these tiles.
 
         Returns:
-            int64 (steps, batch_size) for `batches`; every rank has as many steps.
+            int64 (steps, batch_size) for `batches`; every rank has the same number of steps.
         """
         ...
 
     def batches(self, indices: NDArray[np.int64]) -> Iterable[tuple[Any, Any]]:
-        """Batches to go through once or more.
+        """Make batches to iterate over, once or more.
 
         Args:
             indices: int64 (steps, batch), indices of tiles or `PADDING`.
@@ -106,21 +109,21 @@ class BatchSource(Protocol):
             missing, and uint8 (batch, H, W).
 
         Raises:
-            ShardError: While it is gone through: a tile can't be read.
+            ShardError: A tile can't be read; raised during iteration.
         """
         ...
 
 
 class TileSource:
-    """Tiles in memory, or in a file that is mapped into it (`BatchSource`).
+    """Tiles in memory, or in a memory-mapped file (`BatchSource`).
 
     Args:
-        images: uint8 or float32 (M, H, W, bands), in C order; used where they are if they start at
+        images: uint8 or float32 (M, H, W, bands), in C order. They are not copied if they start at
             a multiple of `TENSOR_ALIGNMENT`.
         labels: uint8 (M, H, W), class codes or `nodata`.
         nodata: Code for the labels of padding.
-        threads: For the gathering of batches.
-        chosen: int64 (N,), which of the M are the tiles 0..N-1; None for all.
+        threads: Number of threads that gather batches.
+        chosen: int64 (N,), indices in 0..M-1 of the tiles 0..N-1; None for all.
     """
 
     def __init__(
@@ -152,16 +155,16 @@ class TileSource:
         size: int,
         seen: int = 0,
     ) -> NDArray[np.int64]:
-        """As of `BatchSource`; global batches are the same whatever the number of ranks."""
+        """See `BatchSource`. Global batches don't depend on the number of ranks."""
         order = epoch_order(len(self), epoch=epoch, seed=seed, shuffle=shuffle)
         return rank_batches(order[seen:], batch_size=batch_size, rank=rank, size=size)
 
     def all_batches(self, batch_size: int) -> tf.data.Dataset:
-        """All tiles once, in order; without any tile, no batch."""
+        """Make batches of all tiles once, in order; none if there is no tile."""
         return self.batches(in_batches(np.arange(len(self)), batch_size))
 
     def batches(self, indices: NDArray[np.int64]) -> tf.data.Dataset:
-        """As of `BatchSource`."""
+        """See `BatchSource`."""
         import tensorflow as tf
 
         images, labels = _as_tensor(self._images), _as_tensor(self._labels)
@@ -177,7 +180,7 @@ class TileSource:
             is_tile = position != PADDING
             existing = tf.maximum(position, 0)
             found = tf.gather(images, existing), tf.gather(labels, existing)
-            # Most batches have no padding, and are left at the one copy that gathering is.
+            # Most batches have no padding and need no second copy after gathering.
             return tf.cond(
                 tf.reduce_all(is_tile),
                 lambda: found,
@@ -191,9 +194,9 @@ class TileSource:
 
 
 def _as_tensor(array: NDArray[Any]) -> tf.Tensor:
-    """An array for TensorFlow, where it is; a copy only if that isn't where it takes tensors.
+    """Turn an array into a tensor, with a copy only if its memory is not aligned.
 
-    It stays in the host's memory, also where a GPU is: only batches go to the device, as uint8.
+    The tensor stays in the host's memory, even if there is a GPU: only batches go to the device.
     """
     import tensorflow as tf
 
@@ -204,12 +207,12 @@ def _as_tensor(array: NDArray[Any]) -> tf.Tensor:
 
 
 def data_options(threads: int) -> tf.data.Options:
-    """Options of every tf.data pipeline: deterministic, on some threads of its own."""
+    """Make the options of every tf.data pipeline: deterministic, on its own threads."""
     import tensorflow as tf
 
     options = tf.data.Options()
     # With autotune on, TF 2.21 can wait for the autotuner's sleeping thread when an iterator is
-    # torn down, as long again as the epoch took. So: explicit parallelism everywhere.
+    # deleted. This can take as long as the epoch. So parallelism is explicit everywhere.
     options.autotune.enabled = False
     options.threading.private_threadpool_size = threads
     options.deterministic = True

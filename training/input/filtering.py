@@ -1,4 +1,4 @@
-"""The filter that maps are made with, over training tiles."""
+"""The filter for thin cloud and shadow, applied to training tiles as it is to maps."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ Tiles = NDArray[np.float32]
 
 
 class TileFilter(keras.layers.Layer):
-    """The filter over some of the tiles, drawn again for each batch. Labels stay.
+    """Filters some of the tiles, chosen at random for each batch. Labels stay.
 
-    It runs on the processor, where the other layers run on the device.
+    It runs on the CPU; the other layers run on the device.
 
     Args:
         method: Filter (`autolabel.filters.registry`).
-        share: Of the tiles that are filtered. A filter that stays out of a scene leaves its cloud
-            as it is, and the model must know that too.
-        seed: Of the drawing.
+        share: Share of the tiles that are filtered. Some scenes are left unfiltered by the filter
+            and keep their cloud, so the model must also learn from unfiltered tiles.
+        seed: Seed of the random numbers.
     """
 
     def __init__(
@@ -50,17 +50,17 @@ class TileFilter(keras.layers.Layer):
 
 
 def filter_layers(options: AugmentOptions, *, seed: int) -> list[keras.layers.Layer]:
-    """The layer that a recipe asks for; none where it asks for none."""
+    """List the filter layer if the recipe asks for it; else empty."""
     if not find_filter(options.filter).changes_images:
         return []
     return [TileFilter(method=options.filter, share=options.filter_share, seed=seed)]
 
 
 def filter_tiles(images: Tiles, method: FilterName = "illumination") -> Tiles:
-    """Take thin cloud and shadow out of each tile, as `autolabel.filter_image` does of a scene.
+    """Remove thin cloud and shadow from each tile, as `autolabel.filter_image` does from a scene.
 
     Args:
-        images: Rounded to grey levels first, as scenes have them.
+        images: Tiles; they are first rounded to grey levels, as in scenes.
         method: Filter.
     """
     # Numba takes half a second to import, and most trainings need no filter.

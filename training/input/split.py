@@ -13,17 +13,17 @@ from polynya.errors import ShardError
 
 @dataclass(frozen=True)
 class Split:
-    """Scene ids of both sides, each sorted."""
+    """Ids of the scenes for training and for validation, each sorted."""
 
     training: tuple[str, ...]
     validation: tuple[str, ...]
 
 
 def group_of(scene_id: str, pattern: str | None) -> str:
-    """Name of the group that a scene must stay with.
+    """Name of the group of scenes that must stay together.
 
-    The first group of the regular expression where it matches, else the scene's own id: twins
-    such as the clear and the cloudy image of one site must not come on both sides.
+    It is the first group of the regular expression if the expression matches, else the scene's own
+    id. For example, the clear and the cloudy image of one site must be on the same side.
     """
     match = re.search(pattern, scene_id) if pattern else None
     if match is None or match.group(1) is None:
@@ -34,19 +34,19 @@ def group_of(scene_id: str, pattern: str | None) -> str:
 def split_scenes(
     scene_ids: Sequence[str], *, validation: float, seed: int, group: str | None = None
 ) -> Split:
-    """Draw the groups of scenes that validate.
+    """Draw the groups of scenes for validation.
 
     Tiles of one scene resemble each other, so a split by tile would measure memory, not skill.
-    The result depends on the set of scenes and the seed only, not on order or number of ranks.
+    The result depends only on the set of scenes and the seed, not on order or number of ranks.
 
     Args:
         scene_ids: All scenes.
-        validation: Share of the groups, rounded, but at least one; 0 leaves none for validation.
-        seed: Of the drawing.
+        validation: Share of the groups, rounded, but at least one group; 0 for no validation.
+        seed: Seed of the random numbers.
         group: Regular expression on the scene id; None makes each scene a group.
 
     Raises:
-        ShardError: There is only one group but some share of it should validate.
+        ShardError: There is only one group, but `validation` is more than 0.
     """
     groups = sorted({group_of(scene, group) for scene in scene_ids})
     if validation > 0 and len(groups) < 2:

@@ -1,7 +1,7 @@
 """Statistics of bands and indices over the training tiles, for the scaling within a model.
 
-Each rank looks at its part of the tiles. Sums of single tiles are put together in the order of the
-tiles, so the result has the same bits for any number of ranks.
+Each rank reads its part of the tiles. The sums of all tiles are added in the order of the tiles, so
+the result is the same to the last bit for any number of ranks.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from training.ranks.port import Collective
 
 _TILES_AT_ONCE = 16
 _BINS = 2**16
-"""Of the histogram from which quantiles are found: as fine as 16-bit numbers."""
+"""Number of bins of the histogram for quantiles: as fine as 16-bit numbers."""
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class _TileSums:
-    """Of each tile and feature over its finite values, (N, F)."""
+    """Sums over the finite values of each tile and feature, (N, F)."""
 
     count: Array
     mean: Array
@@ -44,7 +44,7 @@ class _TileSums:
 def find_statistics(
     source: BatchSource, plan: FeaturePlan, collective: Collective
 ) -> FeatureStatistics:
-    """Statistics of all valid pixels of all tiles. Every rank must call it.
+    """Compute statistics of all valid pixels of all tiles. Every rank must call it.
 
     Args:
         source: The training tiles.
@@ -52,7 +52,7 @@ def find_statistics(
         collective: The ranks.
 
     Raises:
-        ShardError: A feature has no value anywhere, or tiles can't be read; on every rank.
+        ShardError: A feature has no value anywhere, or tiles can't be read. Every rank raises it.
     """
     first, past = (
         len(source) * rank // collective.size for rank in (collective.rank, collective.rank + 1)
@@ -87,7 +87,7 @@ def _check_some(count: Array, plan: FeaturePlan) -> None:
 def _features(
     source: BatchSource, plan: FeaturePlan, own: NDArray[np.int64], show: bool
 ) -> Iterator[Array]:
-    """Features of some tiles, (B, pixels, F): NaN where missing."""
+    """Compute features of some tiles, (B, pixels, F): NaN where missing."""
     batches = in_batches(own, _TILES_AT_ONCE)
     seen = zip(batches, source.batches(batches), strict=True)
     for indices, (images, _) in track(seen, "Finding statistics", len(batches), enabled=show):
@@ -110,7 +110,7 @@ def _sums_of(batches: Iterator[Array]) -> tuple[Array, ...]:
 
 
 def _histogram(batches: Iterator[Array], minimum: Array, maximum: Array) -> NDArray[np.int64]:
-    """Pixels in equal bins from minimum to maximum of each feature, (F, bins)."""
+    """Count pixels in equal bins from minimum to maximum of each feature, (F, bins)."""
     counts = np.zeros((len(minimum), _BINS), np.int64)
     for values in batches:
         for feature, (low, high) in enumerate(zip(minimum, maximum, strict=True)):
@@ -121,7 +121,7 @@ def _histogram(batches: Iterator[Array], minimum: Array, maximum: Array) -> NDAr
 
 
 def _quantile(histogram: NDArray[np.int64], share: float, minimum: Array, maximum: Array) -> Array:
-    """Linear within a bin: exact to the width of one."""
+    """Find a quantile, linear within a bin: exact to the width of one bin."""
     below = np.cumsum(histogram, axis=1)
     wanted = share * below[:, -1:]
     bins = (below < wanted).sum(axis=1)

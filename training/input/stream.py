@@ -1,8 +1,8 @@
-"""Tiles that are decoded as they are asked for, for data sets larger than a machine.
+"""Tiles that are decoded on demand, for data sets larger than the memory and disk of a machine.
 
-An epoch goes through the row groups of all files in an order of its own. Every rank takes an equal
-stretch of it, in which tiles then move by up to the length of the shuffle buffer. All of this is
-arithmetic on numbers of tiles: any step's tiles are known without reading those before it.
+Each epoch has its own order of the row groups of all files. Every rank takes an equal part of this
+order. Within its part, tiles then move by up to the length of the shuffle buffer. All of this is
+arithmetic on tile indices: the tiles of any step are known without reading earlier tiles.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ Pixels = tuple[NDArray[Any], NDArray[np.uint8]]
 
 
 class StreamedTiles:
-    """Tiles of row groups, decoded when they are asked for (`training.input.batches.BatchSource`).
+    """Tiles of row groups, decoded on demand (`training.input.batches.BatchSource`).
 
-    A row group stays in memory from its first tile to its last one: with `epoch_indices`, about as
-    many tiles as the shuffle buffer.
+    A row group stays in memory from its first tile to its last one. With `epoch_indices`, memory
+    holds about as many tiles as the shuffle buffer.
 
     Args:
-        shards: Where they are.
-        groups: Which, in the order of their tiles' indices.
+        shards: The data set.
+        groups: Row groups, in the order of their tiles' indices.
         size: Edge of a tile in pixels.
-        threads: That decode.
-        shuffle_buffer: Greatest number of tiles by which one comes later than its row group.
+        threads: Number of threads that decode.
+        shuffle_buffer: Greatest number of tiles by which a tile is delayed after its row group.
     """
 
     def __init__(
@@ -70,11 +70,11 @@ class StreamedTiles:
         size: int,
         seen: int = 0,
     ) -> NDArray[np.int64]:
-        """As of `training.input.batches.BatchSource`; each rank reads its own row groups.
+        """See `training.input.batches.BatchSource`; each rank reads its own row groups.
 
-        An epoch's set of tiles is the same whatever the number of ranks; which of them come
-        together in a batch is not. So `seen` leaves out just the tiles that were seen if batch size
-        and number of ranks are as they were.
+        The set of tiles of an epoch doesn't depend on the number of ranks, but the content of each
+        batch does. So `seen` leaves out exactly the seen tiles only if batch size and number of
+        ranks have not changed.
         """
         order = np.arange(len(self._groups))
         if shuffle:
@@ -91,7 +91,7 @@ class StreamedTiles:
         return filled.reshape(steps, batch_size)[seen // (batch_size * size) :]
 
     def batches(self, indices: NDArray[np.int64]) -> Iterator[tuple[object, object]]:
-        """As of `training.input.batches.BatchSource`, but to be gone through once."""
+        """See `training.input.batches.BatchSource`; these batches can be iterated over only once."""
         import tensorflow as tf
 
         failed: list[PolynyaError] = []
@@ -113,12 +113,12 @@ class StreamedTiles:
         try:
             yield from dataset
         except tf.errors.OpError:
-            if failed:  # TensorFlow has made one of its own of it.
+            if failed:  # TensorFlow has replaced the error by one of its own.
                 raise failed[0] from None
             raise
 
     def _read(self, indices: NDArray[np.int64]) -> Iterator[Pixels]:
-        """Batches as arrays; row groups are decoded ahead, in the order of their first tiles."""
+        """Yield batches as arrays. Row groups are decoded ahead, ordered by their first tiles."""
         group_of = np.searchsorted(self._ends, indices, side="right")
         group_of[indices == PADDING] = PADDING
         numbers, first_use, uses = np.unique(
@@ -127,7 +127,7 @@ class StreamedTiles:
         turns = dict(zip(numbers[np.argsort(first_use)].tolist(), count()))
         to_start = iter(turns)
         uses_left = dict(zip(numbers.tolist(), uses.tolist(), strict=True))
-        # Requests to an object store are mostly waiting.
+        # Requests to an object store spend most of their time waiting.
         is_local = self._shards.folder.is_local
         threads = self._threads if is_local else max(self._threads, _REQUESTS_AT_ONCE)
         loading: dict[int, Future[Pixels]] = {}
@@ -170,6 +170,6 @@ class StreamedTiles:
 
 
 def _ranges(starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """start, start + 1, ... of each range, count of them, one range after another."""
+    """Concatenate ranges: each has `count` numbers, from `start` upwards."""
     before = np.cumsum(counts) - counts
     return np.repeat(starts - before, counts) + np.arange(counts.sum())

@@ -1,4 +1,4 @@
-"""Decoded tiles, once a machine: its ranks decode them together and share the one copy."""
+"""Decoded tiles, one copy per machine: its ranks decode the tiles together and share the copy."""
 
 from __future__ import annotations
 
@@ -41,18 +41,19 @@ def open_tiles(
     collective: Collective,
     threads: int,
 ) -> Tiles:
-    """All tiles of a data set, decoded once a machine. Every rank must call it.
+    """Open all tiles of a data set, decoded once per machine. Every rank must call it.
 
     Args:
         shards: The data set.
         size: Edge of a tile in pixels, at least that of the shards.
-        options: Where the tiles are: "memory" or "disk".
+        options: Where to keep the tiles: "memory" or "disk".
         collective: The ranks.
-        threads: Of this rank.
+        threads: Number of threads of this rank.
 
     Raises:
         ShardError: A file is missing or damaged; every rank raises it.
-        OutputError: There is no room for the tiles, or the folder can't be used; likewise.
+        OutputError: There is no room for the tiles, or the folder can't be used; every rank raises
+            it.
     """
     machines = collective.gather(_machine())
     neighbours = [rank for rank, machine in enumerate(machines) if machine == _machine()]
@@ -73,7 +74,8 @@ def open_tiles(
         assert named is not None
         assert contents is not None
         return together(collective, lambda: contents.map(named))
-    # On one machine or more they must be made. Ranks of the others take part in all exchanges.
+    # At least one machine must decode the tiles. Ranks of the other machines take part in all
+    # exchanges.
     is_missing = contents is None
     groups = gather_results(
         collective, lambda: shards.row_groups(shards.scene_ids) if collective.rank == 0 else []
@@ -104,7 +106,7 @@ def open_tiles(
 
 
 def _machine() -> tuple[str, int]:
-    """The same for processes that see each other in /proc, and for no others."""
+    """Identify the machine: equal for processes that see each other in /proc, and only for them."""
     return _BOOT.read_text(encoding="ascii"), _PROCESSES.stat().st_ino
 
 
@@ -124,7 +126,7 @@ def _decode_part(
     *,
     show: bool,
 ) -> None:
-    """Decode part i of n of all row groups to where its tiles belong."""
+    """Decode part i of n of all row groups into the places of its tiles."""
     index, parts = part
     first, past = len(groups) * index // parts, len(groups) * (index + 1) // parts
     position = sum(group.tiles for group in groups[:first])
@@ -138,7 +140,7 @@ def _decode_part(
         shards.read_groups(stretch, tiles.images[where], tiles.labels[where])
         return where.stop - where.start
 
-    # Requests to an object store are mostly waiting.
+    # Requests to an object store spend most of their time waiting.
     workers = threads if shards.folder.is_local else max(threads, _REQUESTS_AT_ONCE)
     total = sum(group.tiles for group in groups[first:past])
     with (
@@ -166,7 +168,7 @@ def _cache_folder(options: InputOptions) -> Path:
 
 
 def _key(shards: ShardSet, size: int) -> str:
-    """Digest of what decoded tiles depend on: the data set as it is now, and the size."""
+    """Digest of everything that decoded tiles depend on: the data set as it is now, and the size."""
     try:
         texts = [shards.folder.read(name) for name in (DATASET_FILE, MANIFEST_FILE)]
     except OSError as error:

@@ -1,15 +1,15 @@
-"""The file of decoded tiles that ranks of a machine share: what is in it, how it is made and found.
+"""The file of decoded tiles that the ranks of a machine share: its content, how to make and find it.
 
-It holds the images of all tiles and then their labels in C order, to be mapped into memory: labels
-and colours as uint8, other bands as float32.
-While it is being made it has no name (`memfd_create(2)`, or O_TMPFILE of `open(2)` on a disk), so
-nothing is left of it if its makers are killed. In memory it stays so, and is gone when the last
-rank ends. On a disk it gets a name when it is whole, and later runs find it:
+The file holds the images of all tiles and then their labels in C order, to be mapped into memory:
+labels and colours as uint8, other bands as float32.
+While ranks write the file, it has no name (`memfd_create(2)`, or O_TMPFILE of `open(2)` on a disk).
+So nothing is left of it if the ranks are killed. In memory it never gets a name, and it is gone when
+the last rank ends. On a disk it gets a name when it is complete, and later runs find it:
 
     FOLDER/KEY.tiles    the pixels
-    FOLDER/KEY.json     what is in them, and checksums of some; without it the other doesn't count
+    FOLDER/KEY.json     their shapes, and checksums of some tiles; without it .tiles is not used
 
-No file is ever replaced or deleted: where one isn't whole, the next run takes the name KEY-2.
+No file is ever replaced or deleted: if a file is incomplete, the next run takes the name KEY-2.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ from training.input.batches import TENSOR_ALIGNMENT
 
 FORMAT = 1
 CHECKED_TILES = 64
-"""Of a file that is found; all were checked when it was made."""
+"""Number of tiles to check in a file from an earlier run. All tiles were checked when it was
+made."""
 _MEMORY_INFO = Path("/proc/meminfo")
 
 
@@ -45,12 +46,12 @@ class Tiles:
     images: NDArray[Any]
     """(N, size, size, bands): uint8 colours, 0 where nodata, or float32, NaN where missing."""
     labels: NDArray[np.uint8]
-    """(N, size, size), or soft ones (N, size, size, C)."""
+    """Labels (N, size, size), or soft labels (N, size, size, C)."""
     counts: dict[str, int]
     """Tiles of each scene, in the order of the arrays."""
 
     def of_scenes(self, scene_ids: Sequence[str]) -> NDArray[np.int64]:
-        """Indices of the tiles of some scenes, scenes in this order."""
+        """Indices of the tiles of some scenes, in the given order of scenes."""
         ends = dict(zip(self.counts, np.cumsum(list(self.counts.values())), strict=True))
         ranges = [np.arange(ends[s] - self.counts[s], ends[s]) for s in scene_ids]
         return np.concatenate([np.empty(0, np.int64), *ranges])
@@ -66,11 +67,11 @@ class Contents:
     """Tiles of each scene, in order."""
     bands: int = 3
     dtype: str = "uint8"
-    """Of the images."""
+    """Type of the images."""
     label_channels: tuple[int, ...] = ()
-    """Of soft labels: (C,)."""
+    """Channels of soft labels, (C,); empty for class codes."""
     checksums: tuple[tuple[int, int, int], ...] = ()
-    """Of some tiles: index, CRC-32C of the image and of the label."""
+    """For some tiles: index, CRC-32C of the image and CRC-32C of the label."""
     format: int = FORMAT
 
     @property
@@ -83,7 +84,7 @@ class Contents:
 
     @property
     def _labels_start(self) -> int:
-        """At a multiple of `TENSOR_ALIGNMENT`, so that TensorFlow can use them where they are."""
+        """First byte of the labels: a multiple of `TENSOR_ALIGNMENT`, so TensorFlow needs no copy."""
         return -(-self._image_bytes // TENSOR_ALIGNMENT) * TENSOR_ALIGNMENT
 
     @property
@@ -91,13 +92,13 @@ class Contents:
         return self.tiles * self.size**2 * self.bands * np.dtype(self.dtype).itemsize
 
     def map(self, path: str | Path, *, writable: bool = False) -> Tiles:
-        """The file's content as arrays.
+        """Map the file's content as arrays.
 
-        Unless `writable`, what is written to them stays in this process and leaves the file alone:
-        TensorFlow takes no read-only arrays, and what it takes it only reads.
+        Unless `writable`, changes to the arrays stay in this process and don't reach the file. The
+        arrays are not read-only because TensorFlow rejects read-only arrays, though it only reads.
         """
         mode: Literal["r+", "c"] = "r+" if writable else "c"
-        # Without the subclass, each slice of which would keep books of the file.
+        # A plain array, because each slice of a `np.memmap` has extra costs.
         flat = np.asarray(np.memmap(path, np.uint8, mode, shape=(self.bytes,)))
         shape = (self.tiles, self.size, self.size)
         images = flat[: self._image_bytes].view(self.dtype).reshape(*shape, self.bands)
@@ -115,11 +116,11 @@ class NamelessFile:
         self._handle: int | None = None
 
     def start(self, named: Path | None, size: int) -> str:
-        """Make it; returns a path to it.
+        """Create the file and return a path to it.
 
         Args:
-            named: The name that it gets later; None for one in memory.
-            size: In bytes.
+            named: The name that the file gets later; None for a file in memory.
+            size: Size in bytes.
         """
         try:
             if named is None:
@@ -129,7 +130,8 @@ class NamelessFile:
             else:
                 named.parent.mkdir(parents=True, exist_ok=True)
                 self._handle = os.open(named.parent, os.O_TMPFILE | os.O_RDWR, 0o644)
-                # A disk that fills up later would end the process without a word.
+                # Reserve the space now: if the disk filled up later, the process would end without
+                # a message.
                 os.posix_fallocate(self._handle, 0, size)
         except OSError as error:
             where = "memory" if named is None else str(named.parent)
@@ -141,12 +143,13 @@ class NamelessFile:
         return f"/proc/{os.getpid()}/fd/{self._handle}"
 
     def name_it(self, path: Path) -> None:
-        """Give it its name, when all of it is on the disk."""
+        """Write the whole file to the disk, then give it its name."""
         assert self._handle is not None
         try:
             os.fsync(self._handle)
-            # Another run may have made the same meanwhile, and it is the same. A folder's handle is
-            # given because only then the link in /proc is followed (CPython issue 81793).
+            # Another run may have made the same file in the meantime; its content is equal.
+            # `src_dir_fd` is given because only then the link in /proc is followed (CPython issue
+            # 81793).
             with suppress(FileExistsError):
                 os.link(f"/proc/self/fd/{self._handle}", path, src_dir_fd=self._handle)
         except OSError as error:
@@ -162,7 +165,7 @@ class NamelessFile:
 
 @contextmanager
 def nameless_file() -> Iterator[NamelessFile]:
-    """A file to be started, held until the block ends."""
+    """Provide a file to start, and close it when the block ends."""
     file = NamelessFile()
     try:
         yield file
@@ -171,7 +174,7 @@ def nameless_file() -> Iterator[NamelessFile]:
 
 
 def _check_memory(size: int) -> None:
-    """Raise OutputError rather than have the system end processes when it runs out of memory."""
+    """Raise OutputError if memory is too small; else the system would end processes."""
     told = dict(line.split(":", 1) for line in _MEMORY_INFO.read_text().splitlines())
     available = int(told["MemAvailable"].split()[0]) * 1024
     if size > available:
@@ -185,19 +188,19 @@ def _check_memory(size: int) -> None:
 
 
 def description_of(named: Path) -> Path:
-    """Where it says what is in a file of tiles."""
+    """Path of the JSON file that describes a file of tiles."""
     return named.with_suffix(".json")
 
 
 def find_tiles(folder: Path, key: str, wanted: Contents) -> tuple[Path, Contents | None]:
-    """The finished file of a key, and what it holds; or the name for a new one, and None.
+    """Find the finished file of a key and its contents; else the path of a new file, and None.
 
-    What is there under a name and isn't whole stays: it may be somebody else's.
+    An incomplete file stays where it is: it may belong to another program.
 
     Args:
-        folder: Of the files; it need not exist.
-        key: Of the tiles.
-        wanted: Their size, bands and type.
+        folder: Folder of the files; it need not exist.
+        key: Key of the tiles.
+        wanted: Size, bands and type of the tiles.
     """
     for number in count(1):
         named = folder / f"{key}{'' if number == 1 else f'-{number}'}.tiles"
@@ -207,7 +210,7 @@ def find_tiles(folder: Path, key: str, wanted: Contents) -> tuple[Path, Contents
         if contents is not None:
             return named, contents
         console.print(
-            f"The decoded tiles in {named} are not whole or of another program; they stay there,"
+            f"The file of decoded tiles {named} is incomplete or another program's; it stays there,"
             " and the tiles are decoded again",
             soft_wrap=True,
         )
@@ -231,7 +234,7 @@ def _is_right(contents: Contents, tiles: Tiles) -> bool:
 
 
 def with_checksums(contents: Contents, tiles: Tiles) -> Contents:
-    """The same with the sums of up to `CHECKED_TILES` tiles, spread evenly."""
+    """Add the checksums of up to `CHECKED_TILES` tiles, spread evenly, to the contents."""
     chosen = np.unique(np.linspace(0, contents.tiles - 1, CHECKED_TILES, dtype=int))
     checksums = tuple(
         (int(i), google_crc32c.value(tiles.images[i]), google_crc32c.value(tiles.labels[i]))

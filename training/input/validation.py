@@ -16,7 +16,7 @@ from training.input.filtering import filter_tiles
 from training.ranks.port import Collective
 
 TILES_PER_SKY = 8
-"""Tiles under skies that are drawn together, whatever the batch size."""
+"""Number of tiles for which skies are drawn together; it doesn't depend on the batch size."""
 
 Pixels = tuple[NDArray[Any], NDArray[np.uint8]]
 """Images and labels."""
@@ -25,16 +25,16 @@ Pixels = tuple[NDArray[Any], NDArray[np.uint8]]
 class ValidationTiles:
     """A rank's part of the validation tiles: as they are, and once more under a simulated sky.
 
-    All through the filter, if the model learns from filtered tiles.
+    If the model learns from filtered tiles, all validation tiles go through the filter.
 
-    A model that trains under simulated cloud is chosen by how well it sees through it. The sky of a
-    tile depends on the seed and the tile's place only, so it is the same in every epoch, for any
-    number of ranks and any batch size.
+    If a model trains under simulated cloud, the choice of the best epoch depends on how well the
+    model sees through cloud. The sky of a tile depends only on the seed and the tile's place, so it
+    is the same in every epoch, for any number of ranks and any batch size.
 
     Args:
         tiles: All validation tiles.
-        recipe: Seed and simulated sky.
-        collective: Whose part.
+        recipe: Recipe with the seed and the simulated sky.
+        collective: The ranks.
     """
 
     def __init__(self, tiles: BatchSource, recipe: Recipe, collective: Collective) -> None:
@@ -49,11 +49,14 @@ class ValidationTiles:
         )
 
     def __len__(self) -> int:
-        """Tiles of this rank, without their copies under a sky."""
+        """Number of tiles of this rank, without the copies under a sky."""
         return len(self._own)
 
     def all_batches(self, batch_size: int) -> Iterator[tuple[Any, Any]]:
-        """Pairs of images (batch, H, W, bands) and uint8 (batch, H, W), filled up with nodata."""
+        """Yield pairs of images (batch, H, W, bands) and labels uint8 (batch, H, W).
+
+        The last batch is filled up with nodata.
+        """
         for images, labels in self._tiles.batches(in_batches(self._own, batch_size)):
             yield self._filtered(images), labels
         if self._layers(0):
@@ -85,7 +88,7 @@ class ValidationTiles:
             )
 
     def _rebatch(self, parts: Iterator[Pixels], batch_size: int) -> Iterator[tuple[Any, Any]]:
-        """Batches of one size, as each size is compiled again."""
+        """Yield batches of one size, because every new size means another compilation."""
         held: list[Pixels] = []
         for images, labels in parts:
             held += zip(images, labels, strict=True)
