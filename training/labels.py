@@ -1,4 +1,4 @@
-"""Labels of tiles within a step: hard ones (B, H, W), or soft ones with a channel a class."""
+"""Labels of tiles within a step: codes (B, H, W), or soft labels with one channel per class."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from keras import ops
 
 
 def is_unlabelled(labels: Any, nodata: int) -> Any:
-    """Pixels without a label.
+    """Find pixels without a label.
 
     Args:
-        labels: Integer (B, H, W); soft ones (B, H, W, C), which are nodata in all channels or none.
-        nodata: Label of pixels without one.
+        labels: Integer (B, H, W); or soft labels (B, H, W, C), nodata in all channels or in none.
+        nodata: Code of pixels without a label.
 
     Returns:
         bool (B, H, W).
@@ -21,10 +21,10 @@ def is_unlabelled(labels: Any, nodata: int) -> Any:
 
 
 def as_channels(labels: Any) -> Any:
-    """Labels as (B, H, W, 1) or, if they are soft, as they are."""
+    """Reshape labels to (B, H, W, 1); soft labels stay as they are."""
     return labels[..., None] if len(labels.shape) == 3 else labels
 
 
 def from_channels(channels: Any, labels: Any) -> Any:
-    """Channels in the shape and type of the labels that they were made of."""
+    """Bring channels back to the shape and type of `labels`; reverses `as_channels`."""
     return ops.cast(channels if len(labels.shape) == 4 else channels[..., 0], labels.dtype)

@@ -91,7 +91,7 @@ class StreamedTiles:
         return filled.reshape(steps, batch_size)[seen // (batch_size * size) :]
 
     def batches(self, indices: NDArray[np.int64]) -> Iterator[tuple[object, object]]:
-        """See `training.input.batches.BatchSource`; these batches can be iterated over only once."""
+        """See `training.input.batches.BatchSource`; these batches can be used only once."""
         import tensorflow as tf
 
         failed: list[PolynyaError] = []

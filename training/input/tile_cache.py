@@ -168,7 +168,7 @@ def _cache_folder(options: InputOptions) -> Path:
 
 
 def _key(shards: ShardSet, size: int) -> str:
-    """Digest of everything that decoded tiles depend on: the data set as it is now, and the size."""
+    """Digest of all that decoded tiles depend on: the current data set, and the size."""
     try:
         texts = [shards.folder.read(name) for name in (DATASET_FILE, MANIFEST_FILE)]
     except OSError as error:

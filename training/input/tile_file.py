@@ -1,10 +1,10 @@
-"""The file of decoded tiles that the ranks of a machine share: its content, how to make and find it.
+"""The file of decoded tiles that the ranks of a machine share: its content, making, finding.
 
 The file holds the images of all tiles and then their labels in C order, to be mapped into memory:
 labels and colours as uint8, other bands as float32.
 While ranks write the file, it has no name (`memfd_create(2)`, or O_TMPFILE of `open(2)` on a disk).
-So nothing is left of it if the ranks are killed. In memory it never gets a name, and it is gone when
-the last rank ends. On a disk it gets a name when it is complete, and later runs find it:
+So nothing is left of it if the ranks are killed. In memory it never gets a name, and it is gone
+when the last rank ends. On a disk it gets a name when it is complete, and later runs find it:
 
     FOLDER/KEY.tiles    the pixels
     FOLDER/KEY.json     their shapes, and checksums of some tiles; without it .tiles is not used
@@ -84,7 +84,7 @@ class Contents:
 
     @property
     def _labels_start(self) -> int:
-        """First byte of the labels: a multiple of `TENSOR_ALIGNMENT`, so TensorFlow needs no copy."""
+        """First byte of the labels, aligned so that TensorFlow needs no copy."""
         return -(-self._image_bytes // TENSOR_ALIGNMENT) * TENSOR_ALIGNMENT
 
     @property

@@ -1,4 +1,4 @@
-"""Losses: how far probabilities are from labels, over the pixels that have one."""
+"""Losses: how far probabilities are from labels, over the pixels that have a label."""
 
 from training.losses.base import Loss, label_targets, mask_targets, one_hot_targets
 from training.losses.crossentropy import masked_crossentropy

@@ -1,4 +1,4 @@
-"""What a loss is: sums that add up over pixels, batches and ranks, and a value of these sums."""
+"""The interface of a loss: sums that add up over pixels, batches and ranks, and their value."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from polynya.shards.soft_labels import WHOLE
 from training.labels import is_unlabelled
 
 Weights = Sequence[float] | None
-"""One number a class; None for 1."""
+"""One weight per class; None for 1."""
 
 SMALLEST_PROBABILITY = 1e-7
-"""Below it the logarithm is cut off; the smallest that float32 softmax resolves beside 1."""
+"""Lower bound inside the logarithm: about the resolution of a float32 softmax near 1."""
 
 
 class Loss:
     """A function of sums over valid pixels: `value(sums of all batches and ranks)`.
 
-    By the chain rule the gradient of a rank is that of its own sums, each times the slope of
-    `value` at the sums of *all* ranks. So a rank needs nothing of the others but their sums, and
-    the gradients of all ranks add up to that of one rank with all pixels.
+    By the chain rule, a rank multiplies the gradient of each of its own sums by the slope of
+    `value` at the sums of *all* ranks. So a rank needs only the sums of the other ranks, and the
+    gradients of all ranks add up to the gradient of one rank with all pixels.
 
     Attributes:
         size: Number of sums.
-        additive: The sums are a total and a number that doesn't depend on the model, and the value
-            is their quotient. Then the gradients of totals can be added up over batches before the
-            number is known.
-        per_image: The number is that of images with a valid pixel, not that of valid pixels.
-        soft_labels: Targets may be other than 0 and 1, so what is the same for these only is out.
+        additive: The sums are a total and a count that doesn't depend on the model, and the value
+            is total / count. Then the gradients of totals can be added up over batches before the
+            count is known.
+        per_image: The count is the number of images with a valid pixel, not of valid pixels.
+        soft_labels: Targets may differ from 0 and 1, so formulas for 0 and 1 only can't be used.
     """
 
     size: int
@@ -40,13 +40,13 @@ class Loss:
     soft_labels: bool = False
 
     def sums(self, targets: Any, probabilities: Any, valid: Any) -> Any:
-        """What adds up.
+        """Compute the sums of a batch.
 
         Args:
             targets: float32 (B, H, W, C): one-hot, masks of 0 and 1 that may overlap, or soft
                 labels in 0..1.
             probabilities: float32 (B, H, W, C), in 0..1.
-            valid: bool (B, H, W, 1) or (B, H, W, C): what counts.
+            valid: bool (B, H, W, 1) or (B, H, W, C): what is counted.
 
         Returns:
             float32 (size,).
@@ -54,12 +54,12 @@ class Loss:
         raise NotImplementedError
 
     def value(self, sums: Any) -> Any:
-        """The loss, a float32 scalar, of the sums of everything, float32 (size,)."""
+        """Compute the loss, a float32 scalar, from the sums of all ranks, float32 (size,)."""
         raise NotImplementedError
 
 
 class MeanLoss(Loss):
-    """A mean over valid pixels, or over images that have some; what `additive` losses share."""
+    """Base of `additive` losses: a mean over valid pixels, or over images with valid pixels."""
 
     size = 2
     additive = True
@@ -70,7 +70,7 @@ class MeanLoss(Loss):
         return ops.stack([self.total(targets, probabilities, valid), count])
 
     def total(self, targets: Any, probabilities: Any, valid: Any) -> Any:
-        """What the value is a mean of, summed: float32 scalar."""
+        """Sum the losses of all pixels, before the division by the count: float32 scalar."""
         raise NotImplementedError
 
     def value(self, sums: Any) -> Any:
@@ -78,7 +78,7 @@ class MeanLoss(Loss):
 
 
 def one_hot_targets(labels: Any, *, nodata: int, n_classes: int) -> tuple[Any, Any]:
-    """Targets and valid pixels of class codes.
+    """Find targets and valid pixels from class codes.
 
     Args:
         labels: Integer (B, H, W), class codes 0..C-1 or `nodata`.
@@ -94,7 +94,7 @@ def one_hot_targets(labels: Any, *, nodata: int, n_classes: int) -> tuple[Any, A
 
 
 def mask_targets(labels: Any, *, nodata: int, n_masks: int) -> tuple[Any, Any]:
-    """Targets and valid pixels of labels with a bit for each mask (`ClassScheme`).
+    """Find targets and valid pixels from labels with one bit per mask (`ClassScheme`).
 
     Args:
         labels: Integer (B, H, W): bit k is set where mask k is; or `nodata`.
@@ -112,10 +112,10 @@ def mask_targets(labels: Any, *, nodata: int, n_masks: int) -> tuple[Any, Any]:
 
 
 def label_targets(labels: Any, classes: ClassScheme) -> tuple[Any, Any]:
-    """Targets and valid pixels of labels of a scheme: one-hot, masks, or soft.
+    """Find targets and valid pixels from any labels of a scheme: class codes, masks or soft labels.
 
     Args:
-        labels: Integer (B, H, W); soft ones (B, H, W, C), see `polynya.shards.soft_labels`.
+        labels: Integer (B, H, W); or soft labels (B, H, W, C), see `polynya.shards.soft_labels`.
         classes: The scheme.
 
     Returns:
@@ -130,35 +130,38 @@ def label_targets(labels: Any, classes: ClassScheme) -> tuple[Any, Any]:
 
 
 def safe_log(probabilities: Any) -> Any:
-    """Logarithm, cut off below `SMALLEST_PROBABILITY`, where its slope is 0; NaN stays NaN."""
-    # Not ops.maximum, which may turn NaN into a number and so hide that a training has failed.
+    """Logarithm, constant (slope 0) below `SMALLEST_PROBABILITY`; NaN stays NaN."""
+    # Not ops.maximum: it may turn NaN into a number and so hide that a training has failed.
     too_small = ops.less(probabilities, SMALLEST_PROBABILITY)
     return ops.log(ops.where(too_small, SMALLEST_PROBABILITY, probabilities))
 
 
 def number_of_pixels(valid: Any) -> Any:
-    """Valid pixels, float32 (exact up to 2**24); of one with some valid masks, their share."""
+    """Count valid pixels, float32 (exact up to 2**24).
+
+    A pixel with only some valid masks counts as the share of valid masks.
+    """
     valid = ops.cast(valid, "float32")
     return ops.sum(valid) / valid.shape[-1]
 
 
 def number_of_images(valid: Any) -> Any:
-    """Images with a valid pixel, float32."""
+    """Count images with a valid pixel, float32."""
     return ops.sum(ops.cast(ops.any(valid, axis=(1, 2, 3)), "float32"))
 
 
 def mean_over_masks(losses: Any, valid: Any) -> Any:
-    """Sum over pixels of the mean over masks: (B, H, W, C) to a scalar."""
+    """Average losses over masks, then sum over pixels: (B, H, W, C) to a scalar."""
     return ops.sum(ops.where(valid, losses, 0.0)) / losses.shape[-1]
 
 
 def weighted(of_classes: Any, class_weights: Sequence[float] | None) -> Any:
-    """Values (..., C), each times the weight of its class."""
+    """Multiply values (..., C) by the weights of the classes."""
     if class_weights is None:
         return of_classes
     return of_classes * ops.convert_to_tensor(class_weights, "float32")
 
 
 def smoothed(targets: Any, share: float, towards: float) -> Any:
-    """Targets of which a share is replaced by the same number everywhere."""
+    """Smooth targets: (1 - share) * targets + share * towards."""
     return targets * (1.0 - share) + share * towards if share > 0.0 else targets

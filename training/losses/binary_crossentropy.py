@@ -20,10 +20,10 @@ from training.losses.base import (
 class BinaryCrossEntropy(MeanLoss):
     """Mean over valid pixels and masks of -w_c (t log p + (1 - t) log(1 - p)), in nats.
 
-    Each class is a mask of its own, so masks may overlap and targets may be soft.
+    Each class is a separate mask, so masks may overlap and targets may be soft.
 
     Args:
-        class_weights: w, one number a mask; None for 1.
+        class_weights: w, one weight per mask; None for 1.
         label_smoothing: s in 0..1: targets become (1 - s) t + s / 2.
     """
 
@@ -41,5 +41,5 @@ class BinaryCrossEntropy(MeanLoss):
 
 
 def build(options: BinaryCrossEntropyOptions, n_classes: int, class_weights: Weights) -> Loss:
-    """The loss `binary_crossentropy` of a recipe."""
+    """Build the loss `binary_crossentropy` of a recipe."""
     return BinaryCrossEntropy(class_weights, label_smoothing=options.label_smoothing)

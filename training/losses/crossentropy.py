@@ -24,8 +24,8 @@ class CrossEntropy(MeanLoss):
     """Categorical cross-entropy: the mean over valid pixels of -sum_c w_c t_c log p_c, in nats.
 
     Args:
-        class_weights: w, one number a class; None for 1. The number of pixels stays unweighted, as
-            in Keras' class weights.
+        class_weights: w, one weight per class; None for 1. The count of pixels is not weighted, as
+            with Keras' class weights.
         label_smoothing: s in 0..1: targets become (1 - s) t + s / C (C. Szegedy et al.,
             "Rethinking the Inception architecture for computer vision", 2016).
         soft_labels: Whether targets may be other than one-hot.
@@ -48,7 +48,7 @@ class CrossEntropy(MeanLoss):
             parts = -targets * safe_log(probabilities)
             losses = ops.sum(weighted(parts, self._class_weights), axis=-1)
         else:
-            # One logarithm a pixel and not one a class.
+            # One logarithm per pixel instead of one per class.
             losses = -safe_log(ops.sum(targets * probabilities, axis=-1))
             if self._class_weights is not None:
                 losses = losses * ops.sum(weighted(targets, self._class_weights), -1)
@@ -62,17 +62,17 @@ def masked_crossentropy(
     nodata: int,
     class_weights: Sequence[float] | None = None,
 ) -> tuple[Any, Any]:
-    """Categorical cross-entropy of class codes, summed over the pixels that have one.
+    """Sum the categorical cross-entropy of class codes over the pixels that have a class.
 
-    It is returned with the number of those pixels, not as their quotient: the loss of a step is the
-    mean over all valid pixels of the *global* batch, and a mean of the ranks' means would give a
-    pixel more weight where its rank has more nodata.
+    The function returns this sum and the number of pixels, not their quotient. The loss of a step
+    is the mean over all valid pixels of the *global* batch. A mean of the ranks' means would give
+    more weight to the pixels of a rank with more nodata.
 
     Args:
         labels: Integer (B, H, W), class codes 0..C-1 or `nodata`.
-        probabilities: float32 (B, H, W, C), each pixel's sum is 1.
+        probabilities: float32 (B, H, W, C); each pixel's probabilities add up to 1.
         nodata: Code of pixels that don't count.
-        class_weights: As of `CrossEntropy`.
+        class_weights: See `CrossEntropy`.
 
     Returns:
         float32 scalars: the sum (nats), and the number of valid pixels (exact up to 2**24).
@@ -84,5 +84,5 @@ def masked_crossentropy(
 
 
 def build(options: CrossEntropyOptions, n_classes: int, class_weights: Weights) -> Loss:
-    """The loss `crossentropy` of a recipe."""
+    """Build the loss `crossentropy` of a recipe."""
     return CrossEntropy(class_weights, label_smoothing=options.label_smoothing)

@@ -1,4 +1,4 @@
-"""Dice: twice the overlap by the sum of prediction and truth."""
+"""Dice loss: twice the overlap divided by the sum of prediction and truth."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from training.losses.overlap import Overlap
 
 
 def build(options: DiceOptions, n_classes: int, class_weights: Weights) -> Loss:
-    """The loss `dice` of a recipe."""
+    """Build the loss `dice` of a recipe."""
     return Overlap.of("dice", options, n_classes, class_weights)

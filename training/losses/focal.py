@@ -1,4 +1,4 @@
-"""Focal loss: pixels that are right already count less."""
+"""Focal loss: pixels that are already correct have less weight."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from training.losses.base import Loss, MeanLoss, Weights, mean_over_masks, safe_
 class Focal(MeanLoss):
     """Mean over valid pixels of -sum_c w_c t_c (1 - p_c)^g log p_c, in nats.
 
-    With `binary` each class is a mask of its own: the mean over valid pixels and masks of
+    With `binary`, each class is a separate mask: the mean over valid pixels and masks of
     -w_c (t (1 - p)^g log p + (1 - t) p^g log(1 - p)).
 
     Args:
-        class_weights: w, one number a class; None for 1. The alpha of the paper.
+        class_weights: w, one weight per class; None for 1. The paper calls it alpha.
         gamma: g, at least 1, so that the slope is finite where p is 1.
-        binary: For masks that may overlap.
+        binary: Whether classes are masks that may overlap.
 
     Source: T.-Y. Lin et al., "Focal loss for dense object detection", 2017.
     """
@@ -47,13 +47,13 @@ class Focal(MeanLoss):
         return ops.sum(ops.where(ops.all(valid, axis=-1), losses, 0.0))
 
     def _of_true(self, probabilities: Any) -> Any:
-        """Loss of masks that are there, by their probability."""
+        """Loss where the target is 1, from the probability of the target."""
         rest = 1.0 - probabilities
-        # Rounding leaves some of them above 1; not ops.maximum, which may hide NaN.
+        # Rounding makes some probabilities greater than 1. Not ops.maximum: it may hide NaN.
         rest = ops.where(ops.less(rest, 0.0), 0.0, rest)
         return -(ops.power(rest, self._gamma) * safe_log(probabilities))
 
 
 def build(options: FocalOptions, n_classes: int, class_weights: Weights) -> Loss:
-    """The loss `focal` of a recipe."""
+    """Build the loss `focal` of a recipe."""
     return Focal(class_weights, gamma=options.gamma, binary=options.binary)

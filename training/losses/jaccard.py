@@ -1,4 +1,4 @@
-"""Jaccard: the overlap by the union of prediction and truth."""
+"""Jaccard loss: the overlap divided by the union of prediction and truth."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from training.losses.overlap import Overlap
 
 
 def build(options: JaccardOptions, n_classes: int, class_weights: Weights) -> Loss:
-    """The loss `jaccard` of a recipe."""
+    """Build the loss `jaccard` of a recipe."""
     return Overlap.of("jaccard", options, n_classes, class_weights)

@@ -1,4 +1,4 @@
-"""Dice and Jaccard losses: how much of prediction and truth is common to both."""
+"""Dice and Jaccard losses: how much prediction and truth overlap."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ from training.losses.base import Loss, Weights, number_of_images
 
 
 class Overlap(Loss):
-    """1 - the mean over classes of a measure of overlap, from sums over valid pixels.
+    """1 minus the mean over classes of a measure of overlap, from sums over valid pixels.
 
     With I = sum p t, P = sum p, T = sum t of a class and the smoothing s, Dice is
-    (2 I + s) / (P + T + s) and Jaccard (I + s) / (P + T - I + s); both are 1 where prediction and
-    truth are empty. The sums are those of the *global* batch, so the loss is the same on any number
-    of ranks. Per image, each image has its own sums, and the loss is the mean over the images that
-    have a valid pixel.
+    (2 I + s) / (P + T + s) and Jaccard is (I + s) / (P + T - I + s). Both are 1 where prediction
+    and truth are empty. The sums go over the *global* batch, so the loss is the same on any number
+    of ranks. With `per_image`, each image has its own sums, and the loss is the mean over the
+    images that have a valid pixel.
 
     Args:
         measure: "dice" or "jaccard".
         n_classes: C.
         class_weights: Weights of the classes in their mean; None for equal ones.
         smoothing: s; 0 for none.
-        per_image: See above.
-        present_only: Take the mean over the classes that occur in the truth only; 0 if none does.
+        per_image: Whether each image has its own sums.
+        present_only: Take the mean only over the classes that occur in the truth; the loss is 0 if
+            no class occurs.
 
     Source: F. Milletari et al., "V-Net", 2016, without squares in the denominator; M. A. Rahman
     and Y. Wang, "Optimizing intersection-over-union in deep neural networks", 2016.
@@ -55,7 +56,7 @@ class Overlap(Loss):
     def of(
         cls, measure: str, options: DiceOptions | JaccardOptions, n_classes: int, weights: Weights
     ) -> Overlap:
-        """As a recipe wants it."""
+        """Build the loss from the options of a recipe."""
         return cls(
             measure,
             n_classes=n_classes,
@@ -83,7 +84,7 @@ class Overlap(Loss):
         return self._loss(*ops.split(sums, 3))
 
     def _loss(self, both: Any, predicted: Any, true: Any) -> Any:
-        """Loss (...) of sums (..., C)."""
+        """Compute the loss (...) from sums (..., C)."""
         common = 2.0 * both if self._is_dice else both
         whole = predicted + true - (0.0 if self._is_dice else both) + self._smoothing
         is_empty = ops.equal(whole, 0.0)

@@ -9,12 +9,14 @@ from training.losses.base import Loss, Weights
 
 
 def build_loss(options: LossOptions, *, n_classes: int, class_weights: Weights = None) -> Loss:
-    """The loss that a recipe's key `training.loss` asks for: `build` of the module of its name.
+    """Build the loss that a recipe's key `training.loss` names.
+
+    A loss is in the module with the loss's name, which has a function `build`.
 
     Args:
-        options: Of one loss.
+        options: Options of one loss.
         n_classes: Channels of targets and probabilities.
-        class_weights: One number a class; see the class of each loss for what it does with them.
+        class_weights: One weight per class; the class of each loss says how it uses them.
     """
     loss: Loss = import_module(f"training.losses.{options.name}").build(
         options, n_classes, class_weights

@@ -15,8 +15,8 @@ from training.losses.registry import build_loss
 class WeightedSum(Loss):
     """sum_i weight_i loss_i, such as binary cross-entropy + Dice.
 
-    Where all of them are means over the same number, so is their sum: it has a total and a number,
-    too. Otherwise its sums are those of all, one after the other.
+    If all terms are means over the same count, their sum is also such a mean, with a total and a
+    count. Otherwise, the sums of all terms are concatenated.
 
     Args:
         terms: Weights and losses.
@@ -31,7 +31,7 @@ class WeightedSum(Loss):
 
     @property
     def soft_labels(self) -> bool:
-        """Whether targets may be other than 0 and 1; that of all terms."""
+        """Whether targets may differ from 0 and 1; the same for all terms."""
         return any(loss.soft_labels for _, loss in self._terms)
 
     @soft_labels.setter
@@ -57,7 +57,7 @@ class WeightedSum(Loss):
 
 
 def build(options: SumOptions, n_classes: int, class_weights: Weights) -> Loss:
-    """The loss `sum` of a recipe."""
+    """Build the loss `sum` of a recipe."""
     return WeightedSum(
         [
             (term.weight, build_loss(term.loss, n_classes=n_classes, class_weights=class_weights))

@@ -1,7 +1,7 @@
 """Scores of a segmentation, all from one confusion matrix.
 
 Confusion matrices of tiles, batches, ranks and scenes are added; scores are never averaged. Classes
-that exclude each other have one (C, C); masks that may overlap have one (2, 2) each.
+that exclude each other have one matrix (C, C); masks that may overlap have one matrix (2, 2) each.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from polynya.recipe.classes import ClassScheme
 
 
 class Scores(TypedDict):
-    """What `scores` returns; arrays are float64 (C,), one value a class."""
+    """Result of `scores`; arrays are float64 (C,), one value per class."""
 
     accuracy: float
-    """Share of pixels right; of masks, of pairs of a pixel and a mask."""
+    """Share of correct pixels; for masks, share of correct pairs of a pixel and a mask."""
     mean_iou: float
     mean_f1: float
     precision: NDArray[np.float64]
@@ -36,7 +36,7 @@ def confusion_matrix(
         truth: Integer, any shape; class codes 0..C-1 or `ignore`.
         predicted: Integer, the same shape.
         n_classes: C.
-        ignore: Code that is no class; a pixel with it on either side doesn't count.
+        ignore: Code that is not a class; a pixel is not counted if it has this code on either side.
 
     Returns:
         int64 (C, C): rows are the truth, columns the prediction.
@@ -73,9 +73,9 @@ def confusion_of(
         classes: The scheme.
 
     Returns:
-        int64 (C, C) of exclusive classes, see `confusion_matrix`. Of masks int64 (C, 2, 2): of each
-        mask, rows whether the truth has it, columns whether the prediction has it. Pixels that are
-        nodata on either side don't count.
+        For exclusive classes int64 (C, C), see `confusion_matrix`. For masks int64 (C, 2, 2): one
+        matrix per mask; the row says whether the truth has the mask, the column whether the
+        prediction has it. Pixels that are nodata on either side are not counted.
 
     Raises:
         ValueError: The shapes differ, or a value is neither a label nor nodata.
@@ -91,24 +91,24 @@ def confusion_of(
 
 
 def empty_confusion(classes: ClassScheme) -> NDArray[np.int64]:
-    """What `confusion_of` gives of no pixels."""
+    """Result of `confusion_of` for no pixels: zeros."""
     n = classes.n_classes
     return np.zeros((n, 2, 2) if classes.has_masks else (n, n), np.int64)
 
 
 def scores(confusion: NDArray[Any]) -> Scores:
-    """Accuracy, and precision, recall, F1 and IoU of each class.
+    """Compute accuracy, and precision, recall, F1 and IoU of each class.
 
     With TP the diagonal, FP the rest of a column and FN the rest of a row:
     precision = TP / (TP + FP), recall = TP / (TP + FN), F1 = 2 TP / (2 TP + FP + FN),
     IoU = TP / (TP + FP + FN), accuracy = sum of TP / sum of all.
 
-    A score that is undefined (0 / 0, such as the recall of a class that doesn't occur) is NaN, and
-    the means are over the classes where the score is defined. NaN too where none is.
+    A score that is undefined (0 / 0, for example the recall of a class that doesn't occur) is NaN.
+    A mean is taken over the classes with a defined score; it is NaN if there is none.
 
     Args:
-        confusion: Integer (C, C), rows are the truth, columns the prediction; or (C, 2, 2) of masks
-            (`confusion_of`), whose scores are those of what is under the mask.
+        confusion: Integer (C, C), rows are the truth, columns the prediction; or (C, 2, 2) for
+            masks (`confusion_of`). The scores of a mask are those of the pixels under the mask.
     """
     confusion = np.asarray(confusion, np.float64)
     if confusion.ndim == 3:

@@ -1,1 +1,1 @@
-"""A model's folder: the saved model, checkpoints, log and card."""
+"""The folder of a model: the saved model, checkpoints, log and card."""

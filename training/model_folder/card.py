@@ -1,4 +1,4 @@
-"""What a model says about itself: scores as plain values, and the model card."""
+"""The description of a model: scores as plain values, and the model card."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SCORES = ("precision", "recall", "f1", "iou")
 
 
 def scores_record(scores: Scores, classes: ClassScheme) -> dict[str, Any]:
-    """Scores as plain values by class name, for JSON."""
+    """Turn scores into plain values by class name, for JSON."""
     by_score = {"precision": scores["precision"], "recall": scores["recall"]}
     by_score |= {"f1": scores["f1"], "iou": scores["iou"]}
     return {
@@ -32,11 +32,11 @@ def scores_record(scores: Scores, classes: ClassScheme) -> dict[str, Any]:
 def model_card(
     recipe: Recipe, split: Split, metrics: Mapping[str, Any], provenance: Mapping[str, str]
 ) -> str:
-    """Text of the model card.
+    """Write the text of the model card.
 
     Args:
-        recipe: Of the training.
-        split: Its scenes.
+        recipe: Recipe of the training.
+        split: Scenes of the training.
         metrics: Content of metrics.json.
         provenance: Content of provenance.json.
 

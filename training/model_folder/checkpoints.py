@@ -1,11 +1,11 @@
-"""Checkpoints: everything that a training needs to go on as if nothing had happened.
+"""Checkpoints: everything that a training needs to go on as if it had not been interrupted.
 
-    _checkpoints/step-00000120.npz      arrays and, as JSON, where the training is
+    _checkpoints/step-00000120.npz      arrays and, as JSON, how far the training has come
     _checkpoints/step-00000120.sha256   its checksum, as `sha256sum --check` reads it
 
-The checksum is written last: a checkpoint without one, or with another one, doesn't count, and the
-one before it is taken. A damaged one stays where it is, like anything that isn't as we wrote it;
-the training that comes to its step again writes step-00000120.2.npz.
+The checksum is written last. A checkpoint with no checksum or a wrong one is not used; the earlier
+checkpoint is taken. A damaged checkpoint stays where it is, like every file that was changed after
+we wrote it. When the training reaches that step again, it writes step-00000120.2.npz.
 """
 
 from __future__ import annotations
@@ -46,45 +46,45 @@ class Position:
     """How far a training has come; plain values only."""
 
     epoch: int = 0
-    """Epochs that are finished."""
+    """Number of finished epochs."""
     epoch_steps: int = 0
-    """Steps of the epoch that has begun."""
+    """Finished steps of the current epoch."""
     epoch_share: float = 0.0
-    """Share of that epoch's steps which they are, 0..1."""
+    """Share of the current epoch that is finished, 0..1."""
     epoch_tiles: int = 0
-    """Tiles of that epoch's order which they took."""
+    """Number of tiles that the current epoch has used."""
     learning_rate: float = 0.0
-    """Of that epoch's first step."""
+    """Learning rate of the current epoch's first step."""
     steps: list[StepRecord] = field(default_factory=list)
     history: list[EpochRecord] = field(default_factory=list)
     best_metrics: dict[str, Any] = field(default_factory=dict)
-    """Of the best epoch so far, as in metrics.json; empty before the first."""
+    """Metrics of the best epoch so far, as in metrics.json; empty before the end of the first."""
     started_from: str = ""
-    """Digest of the model whose weights were the first; empty for random ones."""
+    """Digest of the model that gave the initial weights; empty for random weights."""
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A training between two steps."""
+    """The state of a training between two steps."""
 
     position: Position
     recipe: Recipe
-    """Of the training; some sections of another one can't go on."""
+    """Recipe of the training. To go on, most sections must be the same."""
     data_digest: str
-    """Of what it trains on; another one can't go on."""
+    """Digest of the training data. To go on, it must be the same."""
     state: Arrays
     """Weights, optimizer and loss scale, in the order of `Trainer.state`."""
     best_weights: Arrays
-    """Of the best epoch; empty before the first."""
+    """Weights of the best epoch; empty before the end of the first epoch."""
     random_states: list[Arrays]
-    """Of each rank, in the order of `Trainer.random_state`."""
+    """Random states of each rank, in the order of `Trainer.random_state`."""
 
 
 def write(folder: Path, checkpoint: Checkpoint, *, keep: int) -> None:
-    """Write a checkpoint into a model's folder; older ones go, all but the last `keep`.
+    """Write a checkpoint into a model's folder, and delete all but the last `keep` checkpoints.
 
     Raises:
-        OutputError: It can't be written.
+        OutputError: The checkpoint can't be written.
     """
     place = make_folder(checkpoint_folder(folder))
     position = checkpoint.position
@@ -97,7 +97,8 @@ def write(folder: Path, checkpoint: Checkpoint, *, keep: int) -> None:
     }
     arrays = {
         _ABOUT: np.array(json.dumps(about)),
-        # Apart, because there can be millions; every whole number in them fits.
+        # A separate array, because there can be millions of steps; float64 holds their integers
+        # exactly.
         _STEPS: np.array([astuple(row) for row in position.steps], np.float64).reshape(-1, 4),
         **_named("state", checkpoint.state),
         **_named("best", checkpoint.best_weights),
@@ -117,10 +118,10 @@ def write(folder: Path, checkpoint: Checkpoint, *, keep: int) -> None:
 
 
 def latest(folder: Path) -> Checkpoint | None:
-    """The last checkpoint of a model's folder that is whole; None without any checkpoint.
+    """Read the last complete checkpoint of a model's folder; None if there are no checkpoints.
 
     Raises:
-        ModelError: None is whole, or another version of Polynya has written it.
+        ModelError: No checkpoint is complete, or another version of Polynya has written it.
     """
     paths = _paths(folder)
     for path in reversed(paths):
@@ -128,7 +129,7 @@ def latest(folder: Path) -> Checkpoint | None:
             words = _checksum_of(path).read_text(encoding="utf-8", errors="replace").split()
             if words[:1] == [_digest(path)]:
                 return _read(path)
-            reason = "its checksum is another one"
+            reason = "its checksum differs"
         except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
             reason = reason_of(error)
         console.print(
@@ -145,25 +146,25 @@ def latest(folder: Path) -> Checkpoint | None:
 
 
 def last_step(folder: Path) -> int:
-    """Steps that the last checkpoint of a model's folder has, whole or not; 0 without one."""
+    """Number of steps of the last checkpoint, complete or not; 0 without checkpoints."""
     return max((_step(path) for path in _paths(folder)), default=0)
 
 
 def any_in(folder: Path) -> bool:
-    """Whether a model's folder has checkpoints, whole or not."""
+    """Whether a model's folder has checkpoints, complete or not."""
     return bool(_paths(folder))
 
 
 def remove_all(folder: Path) -> None:
-    """Remove the checkpoints of a finished training; all else in their folder stays."""
+    """Remove the checkpoints of a finished training; other files in their folder stay."""
     remove_ours(folder / FOLDER)
 
 
 def checkpoint_folder(folder: Path) -> Path:
-    """Where a model's folder has its checkpoints; it need not exist.
+    """Path of the folder of checkpoints in a model's folder; it need not exist.
 
     Raises:
-        OutputError: It is a link, which might lead to the checkpoints of another training.
+        OutputError: The path is a link, which might lead to the checkpoints of another training.
     """
     place = folder / FOLDER
     if place.is_symlink():
@@ -207,14 +208,14 @@ def _of_name(file: Mapping[str, NDArray[Any]], name: str) -> Arrays:
 
 
 def _paths(folder: Path) -> list[Path]:
-    """All checkpoints, the last one last."""
+    """List all checkpoints, the latest at the end."""
     found = [p for p in (folder / FOLDER).glob("step-*.npz") if _NAME.fullmatch(p.name)]
     return sorted(found, key=lambda path: (_step(path), len(path.name), path.name))
 
 
 def _step(path: Path) -> int:
     match = _NAME.fullmatch(path.name)
-    assert match is not None  # Others are no checkpoints.
+    assert match is not None  # `_paths` lists only names that match.
     return int(match[1])
 
 
@@ -223,7 +224,7 @@ def _checksum_of(path: Path) -> Path:
 
 
 def _free_path(place: Path, step: int) -> Path:
-    """The name of a new checkpoint; nothing that isn't as we wrote it is replaced."""
+    """Find a free name for a new checkpoint; a file that was changed is never replaced."""
     for number in count(1):
         path = place / f"step-{step:08d}{'' if number == 1 else f'.{number}'}.npz"
         if all(is_ours(p) or not os.path.lexists(p) for p in (path, _checksum_of(path))):

@@ -1,18 +1,18 @@
-"""A model on disk: a folder that says everything about itself, and no code.
+"""A model on disk: a folder with everything about the model, but without code.
 
 model.keras       best weights and architecture; opens in Keras' safe mode
 recipe.yaml       everything the training depended on
 classes.json      codes, names and colours of the output channels
 split.json        scenes that trained and scenes that validated
 metrics.json      scores of the best epoch, with its confusion matrix
-history.csv       one row an epoch
-steps.csv         one row a step
+history.csv       one row per epoch
+steps.csv         one row per step
 provenance.json   versions, digests, ranks
-README.md         model card; written last, so it says that the training is finished
-_checkpoints/     while it isn't: all that it needs to go on (training/model_folder/checkpoints.py)
-decision.yaml     what `polynya tune` found (inference/predict/decision.py), and
-tuning.csv        how it found that
-_polynya.csv      which of all these Polynya wrote; it replaces and deletes nothing else
+README.md         model card; written last, so it exists only if the training is finished
+_checkpoints/     until then: all that it needs to go on (training/model_folder/checkpoints.py)
+decision.yaml     the result of `polynya tune` (inference/predict/decision.py)
+tuning.csv        the scores that led to decision.yaml
+_polynya.csv      the files that Polynya wrote; it replaces and deletes no others
 """
 
 from __future__ import annotations
@@ -75,10 +75,10 @@ class TrainedModel:
     """A model that was read from its folder."""
 
     keras_model: keras.Model
-    """From images (B, H, W, bands), colours in 0..255 or values with NaN where missing, to
+    """Model from images (B, H, W, bands), colours in 0..255 or values with NaN where missing, to
     probabilities (B, H, W, classes)."""
     recipe: Recipe
-    """How it was trained, and so how scenes must be read and filtered for it."""
+    """Recipe of the training; scenes must be read and filtered for the model in the same way."""
     folder: Path
 
     @property
@@ -90,21 +90,21 @@ class TrainedModel:
 def claimed(
     folder: str | Path, *, overwrite: bool = False, resume: bool = False
 ) -> Iterator[Checkpoint | None]:
-    """Hold the folder of a model for one run; nothing in it is changed yet.
+    """Lock the folder of a model for one run; nothing in the folder is changed yet.
 
     Args:
-        folder: Where.
-        overwrite: Replace whatever model is in it.
-        resume: Go on from the last checkpoint that is whole, if there is one.
+        folder: Folder of the model.
+        overwrite: Replace the model in the folder.
+        resume: Go on from the last complete checkpoint, if there is one.
 
     Yields:
-        That checkpoint; None for a start at the beginning, which calls `clear` first.
+        This checkpoint; or None for a start at the beginning. Then the caller calls `clear` first.
 
     Raises:
-        OutputError: It holds something else, a finished model, or checkpoints and neither argument
-            says what to do with them; a file of a model in it isn't ours, or was changed since;
-            another run uses it, or it can't be written.
-        ModelError: None of its checkpoints is whole.
+        OutputError: The folder holds something else; or a finished model or checkpoints, and
+            neither argument says what to do with them; or a file of a model that isn't ours or was
+            changed; or another run uses the folder; or it can't be written.
+        ModelError: None of the checkpoints is complete.
     """
     with open_output(folder, "model") as place:
         checkpoints.checkpoint_folder(place)
@@ -117,7 +117,7 @@ def claimed(
 
 
 def _check_unchanged(paths: Sequence[Path]) -> None:
-    """Raise OutputError for a file that stays when a folder is cleared, before anything goes."""
+    """Raise OutputError if `clear` would leave a changed file; called before any deletion."""
     for path in paths:
         if os.path.lexists(path) and not is_ours(path):
             raise OutputError(
@@ -127,7 +127,7 @@ def _check_unchanged(paths: Sequence[Path]) -> None:
 
 
 def _unfinished(folder: Path, resume: bool) -> Checkpoint | None:
-    """The checkpoint to go on from; OutputError if a start would cost a model or a training."""
+    """Find the checkpoint to go on from; OutputError if a start would lose a model or training."""
     if (folder / CARD_FILE).is_file():
         raise OutputError(f"{folder} holds a finished model; add --overwrite to replace it.")
     if checkpoints.any_in(folder):
@@ -146,7 +146,7 @@ def _unfinished(folder: Path, resume: bool) -> Checkpoint | None:
 
 
 def clear(folder: Path) -> None:
-    """Delete what Polynya wrote into the folder of a model; all else in it stays.
+    """Delete what Polynya wrote into the folder of a model; all other files stay.
 
     Raises:
         OutputError: A file can't be deleted.
@@ -157,8 +157,8 @@ def clear(folder: Path) -> None:
 def save_model(folder: str | Path, model: keras.Model, recipe: Recipe) -> None:
     """Write what `load_model` needs: weights and architecture, recipe and classes.
 
-    Each file appears complete or not at all; the model comes last, so a reader that finds it finds
-    the rest.
+    Each file appears complete or not at all. The model comes last, so if a reader finds the model,
+    the other files are there.
     """
     folder = make_folder(Path(folder))
     write_recipe(folder, recipe)
@@ -192,13 +192,13 @@ def load_model(folder: str | Path) -> TrainedModel:
 
 
 def trained_on(folder: Path, scenes: Iterable[Scene]) -> set[str]:
-    """Ids of those scenes that trained a model, by their names, or by their content under others.
+    """Find the ids of the given scenes that a model was trained on.
 
-    None where its folder doesn't say, as of ensembles. A scene that can't be read counts by its
-    name only.
+    A scene matches by its name, or by its content if the name differs. The result is empty if the
+    model's folder has no list, as in ensembles. A scene that can't be read matches only by name.
 
     Raises:
-        ModelError: The file that says it is damaged.
+        ModelError: The list of training scenes (split.json) is damaged.
     """
     ids, digests = _read_split(folder)
     return {
@@ -214,7 +214,7 @@ def _digest(scene: Scene) -> str | None:
 
 
 def _read_split(folder: Path) -> tuple[set[str], set[str]]:
-    """Ids and digests of the training scenes; digests are missing in folders of older versions."""
+    """Read ids and digests of the training scenes; folders of older versions have no digests."""
     path = folder / SPLIT_FILE
     if not path.is_file():
         return set(), set()
@@ -228,12 +228,12 @@ def _read_split(folder: Path) -> tuple[set[str], set[str]]:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON at once; numbers that are not finite become null."""
+    """Write a JSON file, complete or not at all; numbers that are not finite become null."""
     write_text(path, json.dumps(_finite(content), indent=2, allow_nan=False) + "\n")
 
 
 def write_csv(path: Path, rows: Sequence[Any]) -> None:
-    """Write dataclasses of one kind as a table, at once."""
+    """Write dataclasses of one kind as a table, complete or not at all."""
     records = [asdict(row) for row in rows]
     table = io.StringIO()
     writer = csv.DictWriter(table, list(records[0]), lineterminator="\n")

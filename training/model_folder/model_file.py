@@ -1,7 +1,7 @@
-"""Opening a Keras file that may come from anywhere, or have been damaged since it was written.
+"""Opening a Keras file that may come from an unknown source or may be damaged.
 
-A file that opens isn't yet a model that can be used: one weight that is no number makes every pixel
-class 0, without an error anywhere. So what a model is and what it answers is looked at once, here.
+A file that opens may still be useless: one weight that is NaN makes every pixel class 0, without
+any error. So this module checks the shapes, the weights and one result of a model.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 WEIGHTS_MEMBER = "model.weights.h5"
 
 _MOST_EXPANSION = 8
-"""Bytes that come out of a file for each byte in it. Keras stores weights as they are; more than
-this is a file made to fill a memory."""
+"""Greatest ratio of unpacked bytes to bytes of the file. Keras stores weights uncompressed, so a
+greater ratio means a file that was made to exhaust memory."""
 _SMALL_BYTES = 2**26
-"""Of which any file may become as many as it likes."""
+"""Unpacked bytes that are always allowed."""
 _TRIED_EDGE = 64
-"""Pixels at least of the image that a model is tried on."""
+"""Least edge in pixels of the image on which a model is tried."""
 _SUM_TOLERANCE = 0.01
-"""Of the probabilities of a pixel, from 1."""
+"""Greatest difference between 1 and the sum of a pixel's probabilities."""
 
 _LONGEST_REASON = 300
 
@@ -52,15 +52,15 @@ def open_keras_file(path: Path, recipe: Recipe) -> keras.Model:
     """Open a file in safe mode and make sure that it is a model of this recipe.
 
     Args:
-        path: Of a .keras file.
-        recipe: Its classes, and the multiple of pixels that the model needs.
+        path: Path of a .keras file.
+        recipe: Recipe with the classes, and the multiple of pixels that the model needs.
 
     Returns:
-        From images (B, H, W, 3), values 0..255, to probabilities (B, H, W, classes).
+        Model from images (B, H, W, bands) to probabilities (B, H, W, classes).
 
     Raises:
-        ModelError: Keras can't open it, it has other bands or classes, a weight is not a finite
-            number, or what it answers are no probabilities.
+        ModelError: Keras can't open the file, the model has other bands or classes, a weight is not
+            a finite number, or the model's results are not probabilities.
     """
     import_tensorflow()
     import keras
@@ -83,17 +83,17 @@ def check_weights(model: keras.Model, source: str) -> None:
     """Raise ModelError unless every weight is a finite number; `source` names the model."""
     for weight in model.weights:
         values = np.asarray(weight.value)
-        # bfloat16 and its like are no kinds of NumPy's own.
+        # NumPy has no bfloat16 and similar types of its own.
         if not np.isfinite(values.astype(np.float32, copy=False)).all():
             raise ModelError(
-                f"The weight '{weight.path}' in {source} has values that are no finite numbers, so"
-                " all that it says would be wrong; train the model again, or put a good copy in"
-                " its place."
+                f"The weight '{weight.path}' in {source} has values that are not finite numbers, so"
+                " all results would be wrong; train the model again, or put a good copy in its"
+                " place."
             )
 
 
 def _check_sizes(path: Path) -> None:
-    """Raise ValueError if much more would come out of a file than is in it."""
+    """Raise ValueError if a file would expand to far more bytes than it has."""
     import h5py
 
     allowed = _SMALL_BYTES + _MOST_EXPANSION * path.stat().st_size
@@ -101,13 +101,13 @@ def _check_sizes(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         declared += [member.file_size for member in archive.infolist()]
         if sum(declared) <= allowed and WEIGHTS_MEMBER in archive.namelist():
-            # Arrays in it may be compressed once more.
+            # Arrays in the HDF5 file may be compressed again.
             with archive.open(WEIGHTS_MEMBER) as file, h5py.File(file) as weights:
                 weights.visititems(lambda _, item: declared.append(getattr(item, "nbytes", 0)))
     if sum(declared) > allowed:
         raise ValueError(
-            f"{path.stat().st_size} bytes would become {sum(declared)}, as in files made to fill a"
-            " memory"
+            f"{path.stat().st_size} bytes would expand to {sum(declared)} bytes, as in files made"
+            " to exhaust memory"
         )
 
 
@@ -116,7 +116,7 @@ def _check_shapes(model: Any, path: Path, recipe: Recipe) -> None:
     shapes = [tuple(tensor.shape) for tensor in (*inputs, *outputs)]
     if len(inputs) != 1 or len(outputs) != 1 or any(len(shape) != 4 for shape in shapes):
         raise ModelError(
-            f"The model in {path} isn't one from images to classes of pixels (its inputs and"
+            f"The model in {path} doesn't turn images into classes of pixels (its inputs and"
             f" outputs are {', '.join(map(str, shapes)) or 'unknown'}); give a model that 'polynya"
             " train' wrote."
         )
@@ -124,12 +124,12 @@ def _check_shapes(model: Any, path: Path, recipe: Recipe) -> None:
     names = recipe.scene.seen_bands
     if bands != len(names):
         raise ModelError(
-            f"The model in {path} wants images of {bands} bands, but by its recipe scenes are read"
-            f" as {len(names)} ({', '.join(names)}); give a model that 'polynya train' wrote."
+            f"The model in {path} needs images of {bands} bands, but its recipe reads scenes as"
+            f" {len(names)} bands ({', '.join(names)}); give a model that 'polynya train' wrote."
         )
     if channels != recipe.classes.n_classes:
         raise ModelError(
-            f"The model in {path.parent} has {channels} output channels but its recipe"
+            f"The model in {path.parent} has {channels} output channels but its recipe has"
             f" {recipe.classes.n_classes} classes; restore the recipe.yaml it was trained with."
         )
     if (height is None) != (width is None):
@@ -140,13 +140,13 @@ def _check_shapes(model: Any, path: Path, recipe: Recipe) -> None:
 
 
 def _check_answer(model: keras.Model, path: Path, recipe: Recipe) -> None:
-    """Ask a model for the classes of one small image that has all grey levels."""
+    """Try a model on one small image with all grey levels, and check the result."""
     _, height, width, bands = model.inputs[0].shape
     edge = -(-_TRIED_EDGE // recipe.model.multiple) * recipe.model.multiple
     shape = (1, height or edge, width or edge, bands)
     image = (np.arange(np.prod(shape)) % 256).reshape(shape).astype(np.float32)
     if not recipe.scene.sees_colors:
-        image[:, 0] = np.nan  # A model of bands fills what is missing.
+        image[:, 0] = np.nan  # A model of bands must fill missing values.
     try:
         answer = np.asarray(model(image, training=False), np.float32)
     except _errors() as error:
@@ -158,8 +158,8 @@ def _check_answer(model: keras.Model, path: Path, recipe: Recipe) -> None:
     wanted = (*shape[:3], recipe.classes.n_classes)
     if answer.shape != wanted:
         raise ModelError(
-            f"The model in {path} makes {answer.shape} of an image of {shape}, but maps need"
-            f" {wanted}; give a model that 'polynya train' wrote."
+            f"The model in {path} returns an array of {answer.shape} for an image of {shape}, but"
+            f" maps need {wanted}; give a model that 'polynya train' wrote."
         )
     sums = answer.sum(axis=-1)
     if recipe.classes.has_masks:
@@ -184,13 +184,13 @@ def _near_one(sums: Any) -> bool:
 
 
 def _reason(error: BaseException) -> str:
-    """The first line of what Keras or TensorFlow says; more of it is about their own code."""
+    """First line of an error of Keras or TensorFlow; later lines are about their own code."""
     lines = str(error).strip().splitlines()
     return " ".join(lines[0].split()).rstrip(".")[:_LONGEST_REASON] if lines else repr(error)
 
 
 def _errors() -> tuple[type[Exception], ...]:
-    """What opening and running a damaged file raises; ValueError also for code in a file."""
+    """Errors of opening and running a damaged file; a file with code raises ValueError."""
     import tensorflow as tf
 
     return (*_PYTHON_ERRORS, tf.errors.OpError)

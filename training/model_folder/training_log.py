@@ -1,4 +1,4 @@
-"""What a training says of its steps, its epochs and itself."""
+"""Records of the steps, the epochs and the whole of a training."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ class EpochRecord:
     """A row of history.csv."""
 
     epoch: int
-    """From 1."""
+    """Number of the epoch, from 1."""
     learning_rate: float
-    """Of the epoch's first step."""
+    """Learning rate of the epoch's first step."""
     loss: float
     """Mean over all valid pixels of the epoch, nats."""
     val_loss: float
     val_accuracy: float
     val_mean_iou: float
     images_per_second: float
-    """Training tiles of all ranks, over the time of the training steps."""
+    """Training tiles of all ranks, divided by the time of the training steps."""
     waiting_share: float
-    """Of the time of the training steps, waiting for the exchange after a rank's own gradients
-    were there; mean of the ranks, 0..1."""
+    """Share of the time of the training steps, 0..1, mean of the ranks. A rank waits after its own
+    gradients are ready, until the exchange ends."""
     reduced_bytes: int
-    """Gradients that each rank gives to the exchange in a step; 0 with one rank."""
+    """Bytes of gradients that each rank exchanges in a step; 0 with one rank."""
     seconds: float
-    """Of the whole epoch, validation included."""
+    """Time of the whole epoch, with validation."""
 
     def score(self, monitor: str) -> float:
-        """What makes an epoch better than another: greater is better.
+        """Score that decides which epoch is the best: greater is better.
 
         Args:
             monitor: The recipe's key 'training.monitor', or "training loss" without validation.
@@ -48,7 +48,7 @@ class StepRecord:
     """A row of steps.csv."""
 
     step: int
-    """From 1, over all epochs."""
+    """Number of the step, from 1, over all epochs."""
     epoch: int
     loss: float
     """Mean over the valid pixels of the global batch, nats."""
@@ -57,11 +57,11 @@ class StepRecord:
 
 @dataclass(frozen=True)
 class TrainingSummary:
-    """What a run did; the same on every rank."""
+    """Result of a run; the same on every rank."""
 
     folder: Path
     best_epoch: int
     history: tuple[EpochRecord, ...]
     weights_digest: str
-    """Of the weights after the last step, which is the same on every rank."""
+    """Digest of the weights after the last step; the same on every rank."""
     ranks: int

@@ -27,13 +27,13 @@ def build_from(
     """Build the untrained model of a recipe's section `model`.
 
     Args:
-        options: Of one family.
-        input_shape: As of `build`.
-        n_classes: As of `build`.
-        activation: Of the last layer: "softmax" for classes that exclude each other, "sigmoid" for
-            masks.
-        features: What stands before its first layer; None: 0..255 becomes 0..1.
-        dtype: Keras dtype policy of the layers; default: Keras' own.
+        options: Options of one model family.
+        input_shape: See `build`.
+        n_classes: See `build`.
+        activation: Activation of the last layer: "softmax" for classes that exclude each other,
+            "sigmoid" for masks.
+        features: Function before the first layer; None to scale 0..255 to 0..1.
+        dtype: Keras dtype policy of the layers; None for Keras' default.
     """
     own = options.model_dump(exclude={"name"})
     return _builder(options.name)(
@@ -52,18 +52,18 @@ def build(
     """Build an untrained model.
 
     Args:
-        name: Of a family.
+        name: Name of a model family.
         input_shape: Height, width and bands; height and width may be None (any size).
         n_classes: Number of classes, the channels of the output.
-        **options: Of the model; see its own function.
+        **options: Options of the model; see the function of its family.
 
     Returns:
-        From images (B, H, W, bands), values 0..255, to class probabilities, float32
+        Model from images (B, H, W, bands), values 0..255, to class probabilities, float32
         (B, H, W, n_classes).
 
     Raises:
         ModelError: No model has this name.
-        ValueError: An option that the model can't use.
+        ValueError: The model can't use one of the options.
     """
     known = tags_of(ModelOptions, "name")
     if name not in known:
@@ -75,10 +75,10 @@ def build(
 
 
 def _builder(name: str) -> Callable[..., keras.Model]:
-    """The function of a family, which has the name of the family and of its module.
+    """Find the function that builds a family. Function and module have the name of the family.
 
-    It takes `input_shape`, `n_classes`, `activation`, `features`, `dtype` and the keys of the
-    family's options.
+    The function takes `input_shape`, `n_classes`, `activation`, `features`, `dtype` and the keys of
+    the family's options.
     """
     builder: Callable[..., keras.Model] = getattr(import_module(f"training.models.{name}"), name)
     return builder

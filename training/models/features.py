@@ -1,7 +1,7 @@
-"""What a model does with its bands first: indices, missing values, scaling.
+"""The first part of a model, on its bands: indices, missing values, scaling.
 
-All of it is made of Keras' own operations on the model's input, so it is saved with the model, runs
-on every back end, and a map is made with what the training used.
+It consists of Keras' own operations on the model's input. So it is saved with the model, runs on
+every back end, and is the same for maps as in training.
 """
 
 from __future__ import annotations
@@ -19,40 +19,40 @@ from polynya.recipe.recipe import Recipe
 from polynya.scenes.indices import SpectralIndex, find_index
 
 Features = Callable[[Any], Any]
-"""From the model's input, float32 (B, H, W, bands), to features, float32 (B, H, W, F)."""
+"""Function from the model's input, float32 (B, H, W, bands), to features, float32 (B, H, W, F)."""
 
 _LEAST_WIDTH = 1e-6
-"""Of a range or deviation: a band that is the same everywhere has none."""
+"""Lower bound of a range or deviation, because a constant band has a range of 0."""
 
 
 @dataclass(frozen=True)
 class FeatureStatistics:
-    """Of each feature over the valid pixels of the training tiles, float64 (F,)."""
+    """Statistics of each feature over the valid pixels of the training tiles, float64 (F,)."""
 
     mean: NDArray[np.float64]
     deviation: NDArray[np.float64]
     minimum: NDArray[np.float64]
     maximum: NDArray[np.float64]
     low: NDArray[np.float64]
-    """The lower quantile of the recipe."""
+    """Value at the lower quantile of the recipe."""
     high: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class FeaturePlan:
-    """What a recipe wants of the bands of its scenes."""
+    """The features that a recipe makes from the bands of its scenes."""
 
     bands: tuple[str, ...]
     indices: tuple[SpectralIndex, ...]
     options: FeatureOptions
     is_colors: bool
-    """8-bit colours, whose black is nodata; else float32 values, NaN where missing."""
+    """Whether images are 8-bit colours, black where nodata; else float32, NaN where missing."""
     fixed_range: tuple[float, float]
-    """Of the bands, for the scaling "range"."""
+    """Range of the bands, for the scaling "range"."""
 
     @classmethod
     def of(cls, recipe: Recipe) -> FeaturePlan:
-        """RecipeError for an index that there isn't, or whose bands are missing."""
+        """Read the plan from a recipe; RecipeError for an unknown index or for missing bands."""
         scene = recipe.scene
         return cls(
             scene.seen_bands,
@@ -64,7 +64,7 @@ class FeaturePlan:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Bands, then indices."""
+        """Names of the features: bands, then indices."""
         return (*self.bands, *(index.name for index in self.indices))
 
     @property
@@ -73,23 +73,23 @@ class FeaturePlan:
 
     @property
     def needs_statistics(self) -> bool:
-        """Whether something of the data set must be known to build the model."""
+        """Whether statistics of the data set are needed to build the model."""
         if self.options.statistics == "image" or self.is_plain:
             return False
         return self.scaling not in ("range", "none") or isinstance(self.options.fill, str)
 
     @property
     def is_plain(self) -> bool:
-        """8-bit colours in their fixed range, without anything else: what models had at first."""
+        """Whether features are only 8-bit colours in their fixed range, as in the first models."""
         return self.is_colors and self.scaling == "range" and not self.indices
 
     def raw(self, images: Any) -> Any:
-        """Bands and indices, (B, H, W, F): not finite where missing.
+        """Compute bands and indices, (B, H, W, F): not finite where missing.
 
-        Formulas of indices are for reflectance, so they get colours as 0..1.
+        Formulas of indices expect reflectance, so they get colours scaled to 0..1.
         """
         if self.is_colors:
-            # Black is what scenes have in the place of nodata.
+            # Scenes are black where they have nodata.
             seen = ops.any(ops.not_equal(images, 0), axis=-1, keepdims=True)
             images = ops.where(seen, images, float("nan"))
         if not self.indices:
@@ -101,14 +101,14 @@ class FeaturePlan:
 
 
 def make_features(plan: FeaturePlan, statistics: FeatureStatistics | None) -> Features | None:
-    """What stands before a model's first layer.
+    """Make the function before a model's first layer.
 
     Args:
-        plan: Of the recipe.
-        statistics: Of the data set, if the plan needs them.
+        plan: Plan of the recipe.
+        statistics: Statistics of the data set, if the plan needs them.
 
     Returns:
-        None for 8-bit colours in their fixed range, which models scale by themselves.
+        The function; None for 8-bit colours in their fixed range, which models scale themselves.
     """
     if plan.is_plain:
         return None
@@ -161,7 +161,7 @@ class _Found:
 
 
 def _fixed(plan: FeaturePlan) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Ends of the fixed range of each feature; indices stay as they are."""
+    """Find both ends of the fixed range of each feature; the range of indices is 0..1."""
     low, high = plan.fixed_range
     bands, indices = len(plan.bands), len(plan.indices)
     return (
@@ -185,7 +185,7 @@ def _fill(plan: FeaturePlan, statistics: FeatureStatistics | None, found: _Found
 def _scale(
     plan: FeaturePlan, statistics: FeatureStatistics | None, found: _Found | None, filled: Any
 ) -> tuple[Any, Any]:
-    """What becomes 0, and how much becomes 1."""
+    """Find the value that becomes 0, and the width that becomes 1."""
     match plan.scaling:
         case "none":
             return 0.0, 1.0
@@ -196,7 +196,7 @@ def _scale(
         case "min_max" if found is not None:
             return found.minimum, ops.maximum(found.maximum - found.minimum, _LEAST_WIDTH)
         case "quantile" if found is not None:
-            # Of the filled image: what is missing there is not many pixels, or tells nothing.
+            # From the filled image. Usually few pixels are missing, so this changes little.
             low, high = (
                 ops.quantile(filled, share, axis=(1, 2), keepdims=True)
                 for share in plan.options.quantiles

@@ -1,4 +1,4 @@
-"""The U-Net of the sea-ice workflow paper, and leaner ones of the same kind."""
+"""The U-Net of the sea-ice workflow paper, and smaller variants of it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ PAPER_FILTERS = (16, 32, 64, 128, 256, 512)
 PAPER_DROPOUT = (0.1, 0.1, 0.2, 0.2, 0.2, 0.3)
 
 _GREY = (0.299, 0.587, 0.114)
-"""Weights of red, green and blue in ITU-R BT.601, which OpenCV uses too."""
+"""Weights of red, green and blue in ITU-R BT.601, as in OpenCV."""
 
 RAMP_SLOPE = 6.0
-"""Slope of the brightness ramps at the start, per unit of V in 0..1."""
+"""Initial slope of the brightness ramps, per unit of V in 0..1."""
 
 
 def unet(
@@ -37,51 +37,52 @@ def unet(
     dtype: str | None = None,
     name: str = "unet",
 ) -> keras.Model:
-    """U-Net: an encoder, a bottleneck and a decoder that sees the encoder's features again.
+    """Build a U-Net: an encoder, a bottleneck and a decoder with links from the encoder.
 
-    The defaults are the network of the paper: 28 convolutions (transposed ones counted), 7.77 M
-    parameters with three bands and three classes. On each level two 3x3 convolutions with dropout
-    between them; 2x2 max-pooling down, 2x2 transposed convolutions of stride 2 up.
+    The defaults are the network of the paper: 28 convolutions (with the transposed ones), 7.77 M
+    parameters with three bands and three classes. Each level has two 3x3 convolutions with dropout
+    between them. 2x2 max-pooling leads down, 2x2 transposed convolutions of stride 2 lead up.
 
-    With a `stem` the first convolution turns patches of stem x stem pixels into cells, the U-Net
-    works on those, and a small head brings its features back to pixels, where it sees the image
-    again. The receptive field grows by that factor and most of the work on full resolution goes.
+    With a `stem`, the first convolution turns patches of stem x stem pixels into cells, and the
+    U-Net works on these cells. A small head brings the features back to pixels and also sees the
+    image. The receptive field grows by the factor `stem`, and most of the work at full resolution
+    is saved.
 
-    With `brightness_filters` the network sees V = max(bands) instead of the bands, through a 1x1
-    convolution whose filters start as ramps that rise or fall from levels spread over the range of
-    V. Classes that thresholds define are sharp functions of V; out of a single input between 0 and
-    1 these take thousands of steps to learn.
+    With `brightness_filters`, the network sees V = max(bands) instead of the bands. A 1x1
+    convolution turns V into ramps that rise or fall from levels spread over the range of V; the
+    ramps are its initial weights. Classes that thresholds define are sharp functions of V. From a
+    single input between 0 and 1, a network needs thousands of steps to learn sharp functions.
 
-    The model is made of standard layers only, so any Keras loads it without this package.
+    The model consists of standard layers only, so any Keras loads it without this package.
 
     Args:
         input_shape: Height, width and bands. Height and width may be None; else they must be
             multiples of stem * 2 ** (levels - 1).
         n_classes: Channels of the output.
-        activation: Of the last layer: "softmax" for classes that exclude each other, "sigmoid" for
-            masks that may overlap.
+        activation: Activation of the last layer: "softmax" for classes that exclude each other,
+            "sigmoid" for masks that may overlap.
         filters: Filters of each level, the bottleneck last.
         dropout: Dropout rate of each level, the same in encoder and decoder.
-        stem: 1 for none, or the patch edge in pixels: 2 or 4.
-        head_filters: Filters of the head; used with a stem only.
+        stem: Patch edge in pixels, 2 or 4; 1 for no stem.
+        head_filters: Filters of the head; used only with a stem.
         normalisation: "range": values 0..255 become 0..1. "published": the bands become one grey
-            one (ITU-R BT.601) and each column of it is divided by its Euclidean norm, as in the
-            authors' code; the result depends on what else is in the tile.
-        brightness_filters: 0 to see the bands, or the number of ramps on brightness.
-        features: What stands before the first layer in the place of `normalisation`
-            (`training.models.features`); the model is then of values as that takes them.
-        batch_norm: "none"; or "local" or "synchronised": batch normalisation between the
-            convolutions of each level, which then have no bias, and their ReLU. A trainer that
-            sees "synchronised" takes the moments of all ranks.
-        dtype: Keras dtype policy of the layers, such as "mixed_bfloat16"; default: Keras' own.
-        name: Of the model.
+            band (ITU-R BT.601) and each of its columns is divided by the Euclidean norm of the
+            column, as in the authors' code. Then a pixel's result depends on the whole tile.
+        brightness_filters: Number of ramps on brightness; 0 to see the bands.
+        features: Function before the first layer (`training.models.features`). It replaces
+            `normalisation`, and the model's input is the input of this function.
+        batch_norm: "none"; or "local" or "synchronised" for batch normalisation between each
+            convolution of a level and its ReLU. These convolutions then have no bias. With
+            "synchronised", the trainer uses the moments of all ranks.
+        dtype: Keras dtype policy of the layers, such as "mixed_bfloat16"; None for Keras' default.
+        name: Name of the model.
 
     Returns:
         A Keras model from images (B, H, W, bands), values 0..255, to probabilities, float32
         (B, H, W, n_classes).
 
     Raises:
-        ValueError: An argument that can't be built.
+        ValueError: No model can be built with an argument.
 
     Example:
         >>> model = unet(input_shape=(None, None, 3), n_classes=3)
@@ -135,7 +136,7 @@ def unet(
 
     # === Functional model ===
     inputs = keras.Input(shape=input_shape, name="image")
-    # Half precision knows brightness near a threshold to one or two grey levels only.
+    # Half precision resolves brightness near a threshold only to one or two grey levels.
     exact = "float32" if brightness_filters else dtype
     if features is not None:
         pixels = features(inputs)
@@ -190,7 +191,7 @@ def unet(
             dtype=dtype,
         )(x)
 
-    # Probabilities are float32 whatever the other layers compute in: the loss takes logarithms.
+    # Probabilities are always float32, because the loss takes logarithms.
     outputs = keras.layers.Conv2D(
         n_classes, 1, activation=activation, name="probabilities", dtype="float32"
     )(x)
@@ -206,7 +207,7 @@ def _check_arguments(
     stem: int,
     brightness_filters: int,
 ) -> None:
-    """Raise ValueError for what no model can be built of."""
+    """Raise ValueError for arguments with which no model can be built."""
     if len(input_shape) != 3:
         raise ValueError(
             f"`input_shape` must be (height, width, bands). Received: input_shape={input_shape}"
@@ -245,10 +246,10 @@ def _check_arguments(
 
 
 def _ramp_weights(n_filters: int) -> list[NDArray[np.float32]]:
-    """Kernel (1, 1, 1, n) and bias (n,) of ramps relu(+-slope (V - level)), half of them rising.
+    """Compute kernel (1, 1, 1, n) and bias (n,) of ramps relu(+-slope (V - level)).
 
-    The ramps of one direction start at equal distances, so that sums of them make any piecewise
-    linear function of V with breaks there.
+    Half of the ramps rise. The ramps of one direction start at levels of equal distance, so sums of
+    ramps make any function of V that is linear between these levels.
     """
     rising = (n_filters + 1) // 2
     falling = n_filters - rising

@@ -1,4 +1,7 @@
-"""Which optimizer and schedule the recipe's options (`polynya.recipe.optimisation`) stand for."""
+"""Builds the optimizer and schedule that the recipe's options name.
+
+See `polynya.recipe.optimisation` for the options.
+"""
 
 from __future__ import annotations
 
@@ -35,30 +38,30 @@ OPTIMIZERS: dict[type, Callable[..., keras.optimizers.Optimizer]] = {
     SgdOptions: keras.optimizers.SGD,
     RmspropOptions: keras.optimizers.RMSprop,
 }
-"""Every optimizer that a recipe can name. It takes the keys of its options but for `name` and
-`decay`; Keras' `weight_decay` is decoupled."""
+"""Every optimizer that a recipe can name. An optimizer takes all keys of its options except `name`
+and `decay`; Keras' `weight_decay` is decoupled."""
 
 
 def build_optimizer(
     options: OptimizerOptions, schedule: Schedule, *, clip_norm: float | None
 ) -> keras.optimizers.Optimizer:
-    """The optimizer that a recipe's key `training.optimizer` asks for.
+    """Build the optimizer that a recipe's key `training.optimizer` asks for.
 
     Args:
-        options: Of one optimizer.
-        schedule: Its learning rate.
-        clip_norm: Greatest norm of all gradients; the step has clipped them already.
+        options: Options of one optimizer.
+        schedule: Learning rate.
+        clip_norm: Greatest norm of all gradients; the step has already clipped the gradients.
     """
     own = options.model_dump(exclude={"name", "decay", "weight_decay"})
     if coupled_decay(options):
-        # What the step adds after it has clipped must not be clipped again.
+        # The step adds weight decay after clipping, so the sum must not be clipped again.
         return OPTIMIZERS[type(options)](schedule, **own)
     decay = options.weight_decay if options.decay == "decoupled" else None
     return OPTIMIZERS[type(options)](schedule, weight_decay=decay, global_clipnorm=clip_norm, **own)
 
 
 def coupled_decay(options: OptimizerOptions) -> float:
-    """Weight decay that the step adds to the gradients; 0 for none and for decoupled decay."""
+    """Find the weight decay that the step adds to the gradients; 0 if none or decoupled."""
     return options.weight_decay if options.decay == "coupled" else 0.0
 
 
@@ -72,16 +75,16 @@ def build_schedule(
     done_steps: int = 0,
     done_share: float = 0.0,
 ) -> Schedule:
-    """The learning rate that a recipe's key `training.schedule` asks for.
+    """Build the learning rate schedule that a recipe's key `training.schedule` asks for.
 
     Args:
-        options: Of one schedule.
+        options: Options of one schedule.
         peak: Greatest learning rate.
         warmup_steps: Steps of the rise at the start.
         epoch_steps: Steps of an epoch.
-        epochs: Of the whole training.
-        done_steps: As of `Schedule`.
-        done_share: As of `Schedule`.
+        epochs: Epochs of the whole training.
+        done_steps: See `Schedule`.
+        done_share: See `Schedule`.
     """
     progress = {
         "total_steps": epochs * epoch_steps,
@@ -125,4 +128,4 @@ SCHEDULES: dict[type, Callable[[Any, float, int, int, dict[str, Any]], Schedule]
     StepwiseOptions: _step,
     OneCycleOptions: _one_cycle,
 }
-"""Every schedule that a recipe can name. The drops of a plateau are the run's, by `scale`."""
+"""Every schedule that a recipe can name. For drops on a plateau, the run sets `scale`."""

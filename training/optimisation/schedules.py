@@ -11,13 +11,13 @@ from keras import ops
 
 
 def scaled_learning_rate(base: float, ranks: int, rule: str) -> float:
-    """Learning rate for a global batch that is `ranks` times as large.
+    """Compute the learning rate for a global batch that is `ranks` times as large.
 
     Args:
         base: Learning rate of one rank.
         ranks: Number of ranks.
-        rule: "linear" (P. Goyal et al., "Accurate, large minibatch SGD", 2017), "sqrt" (the
-            variance of the gradient kept; often better with Adam) or "none".
+        rule: "linear" (P. Goyal et al., "Accurate, large minibatch SGD", 2017), "sqrt" (keeps the
+            variance of the gradient; often better with Adam) or "none".
     """
     factors = {"linear": float(ranks), "sqrt": math.sqrt(ranks), "none": 1.0}
     if rule not in factors:
@@ -26,16 +26,16 @@ def scaled_learning_rate(base: float, ranks: int, rule: str) -> float:
 
 
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):
-    """A learning rate by step, which knows how much of a training was done before.
+    """A learning rate by step, also for a training that goes on from a checkpoint.
 
     Args:
         peak: Greatest learning rate.
         total_steps: Steps of the whole training.
-        done_steps: Steps that the optimizer has made before, perhaps of another size.
-        done_share: How much of the training they were, 0..1.
+        done_steps: Steps that the optimizer has already made, perhaps with another batch size.
+        done_share: Share of the training that these steps were, 0..1.
 
     Attributes:
-        scale: Keras variable, a factor on everything; see `plateau_drops`.
+        scale: Keras variable, a factor on the learning rate; see `plateau_drops`.
     """
 
     def __init__(
@@ -49,12 +49,12 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         self.scale = keras.Variable(1.0, trainable=False, name="scale")
 
     def __call__(self, step: Any) -> Any:
-        # Exactly `step`, where all steps are of one size.
+        # If all steps have the same batch size, `first` is 0.
         first = round(self.done_share * self.total_steps) - self.done_steps
         return self.peak * self.factor(ops.cast(step + first, "float32")) * self.scale
 
     def factor(self, step: Any) -> Any:
-        """Factor on the peak, float32, of a step of the whole training, float32 from 0."""
+        """Compute the factor on the peak, float32, at a step of the training, float32 from 0."""
         raise NotImplementedError
 
     def get_config(self) -> dict[str, Any]:
@@ -70,14 +70,14 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
 class WarmupSchedule(Schedule):
     """A linear rise, then a constant or a cosine that falls to zero.
 
-    Step s of the warm-up has peak * (s + 1) / warmup_steps, so that the first step already counts.
+    Step s of the warm-up has the rate peak * (s + 1) / warmup_steps, so the first rate is not 0.
     Warm-up after Goyal et al. 2017, cosine after Loshchilov and Hutter, "SGDR", 2017.
 
     Args:
         peak: Learning rate after the warm-up.
         warmup_steps: Steps of the rise; 0 starts at the peak.
         shape: "constant" or "cosine".
-        **options: More of `Schedule`; total_steps includes the warm-up.
+        **options: Other arguments of `Schedule`; total_steps includes the warm-up.
     """
 
     def __init__(
@@ -104,14 +104,14 @@ class WarmupSchedule(Schedule):
 
 @keras.saving.register_keras_serializable("polynya")
 class StepSchedule(Schedule):
-    """A linear rise, and a drop after every so many steps.
+    """A linear rise, and a drop after every `drop_steps` steps.
 
     Args:
         peak: Learning rate after the warm-up.
-        warmup_steps: Steps of the rise, as of `WarmupSchedule`.
-        drop_steps: Steps between drops, the rise counted.
+        warmup_steps: Steps of the rise, see `WarmupSchedule`.
+        drop_steps: Steps between drops; the steps of the rise count too.
         drop: Factor of each drop.
-        **options: More of `Schedule`.
+        **options: Other arguments of `Schedule`.
     """
 
     def __init__(
@@ -136,17 +136,17 @@ class StepSchedule(Schedule):
 
 @keras.saving.register_keras_serializable("polynya")
 class OneCycleSchedule(Schedule):
-    """A half cosine up to the peak and another one down, over all steps.
+    """A half cosine up to the peak and a half cosine down, over all steps.
 
     After L. Smith and N. Topin, "Super-convergence", 2018; the steps are those of PyTorch's
     OneCycleLR: the peak is at step rise * total_steps - 1, the end at the last one.
 
     Args:
         peak: Greatest learning rate.
-        start: Share of it at the first step.
-        end: Share of it at the last step.
-        rise: Share of the steps in which it rises.
-        **options: More of `Schedule`.
+        start: Share of the peak at the first step.
+        end: Share of the peak at the last step.
+        rise: Share of the steps in which the rate rises.
+        **options: Other arguments of `Schedule`.
     """
 
     def __init__(
@@ -172,12 +172,15 @@ class OneCycleSchedule(Schedule):
 
 
 def _risen(step: Any, warmup_steps: int) -> Any:
-    """Factor of a linear rise that the first step already counts in."""
+    """Compute the factor of a linear rise; it is greater than 0 at the first step."""
     return ops.minimum((step + 1.0) / max(warmup_steps, 1), 1.0)
 
 
 def epochs_since_best(values: Sequence[float]) -> int:
-    """Epochs after the one with the greatest value, the first of equals; NaN is never best."""
+    """Count the epochs after the best value.
+
+    The best is the greatest value, and the first one among equal values. NaN is never the best.
+    """
     best = 0
     for index, value in enumerate(values):
         if value > values[best] or (math.isnan(values[best]) and not math.isnan(value)):
@@ -186,11 +189,11 @@ def epochs_since_best(values: Sequence[float]) -> int:
 
 
 def plateau_drops(values: Sequence[float], patience: int) -> int:
-    """How often there were `patience` epochs in a row without a new greatest value.
+    """Count how often `patience` epochs in a row had no new greatest value.
 
     Args:
-        values: One an epoch, greater is better.
-        patience: Epochs; after a drop, counting begins again.
+        values: One value per epoch; greater is better.
+        patience: Number of epochs; after a drop, counting begins again.
     """
     drops, waited, best = 0, 0, math.nan
     for value in values:

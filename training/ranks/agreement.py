@@ -1,4 +1,4 @@
-"""Doing something on every rank, so that all of them learn where it failed."""
+"""Doing something on every rank, so that all ranks know if one rank failed."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ T = TypeVar("T")
 
 
 def gather_results(collective: Collective, prepare: Callable[[], T]) -> list[T]:
-    """Do something on every rank; what each made, in the order of ranks.
+    """Do something on every rank and return all results, in the order of ranks.
 
     Raises:
-        PolynyaError: It failed on one rank, and every rank raises that error. Else the others would
-            wait for the failed rank in their next exchange.
+        PolynyaError: It failed on one rank, and every rank raises the error of that rank. Otherwise
+            the others would wait for the failed rank in their next exchange.
     """
     outcome: tuple[T | None, PolynyaError | None]
     try:
         outcome = prepare(), None
     except PolynyaError as raised:
         outcome = None, raised
-    # Always a pair: Horovod names an exchange by the type of what it carries.
+    # Always a pair: Horovod names an exchange by the type of the exchanged object.
     outcomes = collective.gather(outcome)
     for _, error in outcomes:
         if error is not None:
@@ -32,9 +32,10 @@ def gather_results(collective: Collective, prepare: Callable[[], T]) -> list[T]:
 
 
 def together(collective: Collective, prepare: Callable[[], T]) -> T:
-    """Do something on every rank and keep the result; where one fails, every rank raises that.
+    """Do something on every rank and return this rank's result.
 
-    Unlike those of `gather_results`, the results needn't be picklable.
+    If one rank fails, every rank raises its error. Results need not be picklable, other than with
+    `gather_results`.
     """
     kept: list[T] = []
     gather_results(collective, lambda: kept.append(prepare()))

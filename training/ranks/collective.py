@@ -1,7 +1,7 @@
-"""Horovod behind the port of the ranks.
+"""The ranks of a Horovod job, as a `training.ranks.port.Collective`.
 
-Nothing else imports Horovod. Its wrapped optimizer, tape and callbacks don't know Keras 3 (horovod
-issue 4290); its plain operations do all that is needed.
+No other module imports Horovod. Horovod's optimizer, tape and callbacks don't work with Keras 3
+(horovod issue 4290), so this module uses only its plain operations.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from training.ranks.launchers import launched_ranks, set_horovod_environment
 from training.ranks.port import Collective, SingleProcess
 
 _FEW_ELEMENTS = 4096
-"""Smaller tensors travel as they are under bf16: each of its exchanges is two operations that
-Horovod doesn't fuse, which would cost more than the bytes."""
+"""With the compression bf16, tensors with fewer elements stay float32. A bfloat16 exchange is two
+operations that Horovod doesn't fuse; for few elements they cost more time than the bytes save."""
 
 
 class HorovodRanks:
-    """The ranks of a Horovod job. Make one a process.
+    """The ranks of a Horovod job. Make one object per process.
 
     Args:
         hvd: The module `horovod.tensorflow`.
         options: Reduction and compression of gradients.
-        pack_bytes: Tensors travel in packs of at most so many bytes, larger ones alone; the same
-            packs in each step, so that sums are the same to the bit however many ranks there are.
-            None: Horovod packs what happens to be ready.
+        pack_bytes: Greatest size of a pack of tensors that are sent together; a larger tensor is
+            sent alone. The packs are the same in each step, so sums are the same to the last bit.
+            None: Horovod packs the tensors that are ready.
 
     Raises:
-        RecipeError: Adasum, but these ranks can't do it.
+        RecipeError: The recipe asks for Adasum, but these ranks can't do it.
     """
 
     def __init__(
@@ -57,8 +57,8 @@ class HorovodRanks:
         self._pack_bytes = pack_bytes
         if self.adasum and (not hvd.mpi_enabled() or self.size & (self.size - 1)):
             raise RecipeError(
-                "The recipe's key 'training.horovod.reduction' is adasum, which Horovod has for MPI"
-                f" and 2, 4, 8 .. ranks only, and these are {self.size} ranks"
+                "The recipe's key 'training.horovod.reduction' is adasum, but Horovod has adasum"
+                f" only for MPI and 2, 4, 8 .. ranks, and this job has {self.size} ranks"
                 f" {'with' if hvd.mpi_enabled() else 'without'} MPI; start them with: mpirun -np 2,"
                 " or set it to sum."
             )
@@ -127,11 +127,11 @@ class HorovodRanks:
         ]
 
     def _sum_bfloat16(self, tensor: Any, name: str) -> Any:
-        """Sum over the ranks of a float32 tensor that travels as bfloat16.
+        """Sum a float32 tensor over the ranks; the tensor is sent as bfloat16.
 
-        Horovod's allreduce for TensorFlow doesn't know bfloat16. So the two halves of a ring by
-        hand, with as many bytes: each rank gets its part of the tensor from all, adds these parts
-        up in float32, and sends the sum to all.
+        Horovod's allreduce for TensorFlow can't sum bfloat16. So this method does both halves of a
+        ring, with the same number of bytes. Each rank receives one part of the tensor from all
+        ranks, adds these in float32, and sends the sum to all ranks.
         """
         import tensorflow as tf
 
@@ -159,19 +159,19 @@ class HorovodRanks:
 
     def stop_timeline(self) -> None:
         self._hvd.stop_timeline()
-        # It ends with a later cycle of Horovod's own thread, of which an exchange takes some.
+        # The timeline ends in a later cycle of Horovod's own thread; an exchange takes some cycles.
         self.barrier()
 
 
 def make_packs(sizes: Sequence[int], most: int) -> list[list[int]]:
-    """Part a sequence into packs of neighbours.
+    """Divide a sequence into packs of neighbours.
 
     Args:
         sizes: Bytes of each member.
-        most: Of a pack; a larger member is a pack by itself.
+        most: Greatest size of a pack in bytes; a larger member is a pack by itself.
 
     Returns:
-        Indices of the members of each pack; in order, each once.
+        Indices of the members of each pack, in order, each exactly once.
     """
     packs: list[list[int]] = []
     room = 0
@@ -193,13 +193,13 @@ def _bytes(tensor: Any) -> int:
 
 
 def open_collective(options: HorovodOptions | None = None) -> Collective:
-    """The ranks of this job: Horovod where a launcher started more than one process.
+    """Open the ranks of this job: Horovod if a launcher started more than one process.
 
     Args:
-        options: What goes between ranks.
+        options: Options of the exchange between ranks.
 
     Raises:
-        MissingDependencyError: More than one process, but no Horovod.
+        MissingDependencyError: There is more than one process, but no Horovod.
         RecipeError: These ranks can't do what the options ask for.
     """
     _, size = launched_ranks()
@@ -218,10 +218,10 @@ def open_collective(options: HorovodOptions | None = None) -> Collective:
 
 @contextmanager
 def exchanging() -> Iterator[None]:
-    """Say in one sentence when another rank ends in the middle of an exchange.
+    """Turn Horovod's errors about a lost rank into one error with a clear sentence.
 
     Raises:
-        RankLostError: Horovod says so, in whichever class of error the exchange had.
+        RankLostError: Another rank ended during an exchange, by any class of error from Horovod.
     """
     import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""How ranks wait for each other and exchange where they compute on the same cores, without GPUs."""
+"""Settings for the exchange between ranks without GPUs, where waiting and computing share cores."""
 
 from __future__ import annotations
 
@@ -8,36 +8,36 @@ from collections.abc import Mapping, MutableMapping
 from polynya.errors import PolynyaError
 
 PROCESSOR_DEFAULTS: Mapping[str, str] = {
-    # Milliseconds between two looks at what is ready. At Horovod's own 1 ms the ranks talk to each
-    # other a thousand times a second also while there is nothing to reduce.
+    # Milliseconds between two checks for ready tensors. With Horovod's default of 1 ms, the ranks
+    # exchange messages a thousand times per second, even if there is nothing to reduce.
     "HOROVOD_CYCLE_TIME": "10",
-    # Bytes that are packed to travel as one. Packing and unpacking is copying, by the core that
-    # computes; it pays for small gradients only.
+    # Bytes of a pack of tensors that are sent together. The computing core copies the tensors to
+    # pack and unpack them, so packing saves time only for small gradients.
     "HOROVOD_FUSION_THRESHOLD": str(2**20),
-    # The packs are always the same ones (`training.ranks.collective`); Horovod puts none together,
-    # which would depend on timing.
+    # `training.ranks.collective` makes packs that are always the same. Horovod must not merge them,
+    # because merging depends on timing.
     "HOROVOD_DISABLE_GROUP_FUSION": "1",
-    # Open MPI waits by looking again and again, and takes half a core from the computing. Told to
-    # yield, it sleeps between two looks; nanoseconds.
+    # Open MPI waits in a busy loop, which takes half a core from the computing. With these
+    # variables it sleeps between two checks; the time is in nanoseconds.
     "OMPI_MCA_mpi_yield_when_idle": "1",
     "OMPI_MCA_threads_pthreads_yield_strategy": "nanosleep",
     "OMPI_MCA_threads_pthreads_nanosleep_time": "500000",
 }
-"""Variables that Horovod and Open MPI 5 read when they start. Sources: Horovod's page "Tensor
+"""Environment variables that Horovod and Open MPI 5 read at start. Sources: Horovod's page "Tensor
 Fusion"; `ompi_info --all` on `mpi_yield_when_idle` and on the framework `threads`."""
 
 
 def set_processor_defaults(environment: MutableMapping[str, str] = os.environ) -> int | None:
-    """Set what the user hasn't. For ranks on processors: GPUs leave the cores free.
+    """Set the variables that the user has not set. Only for ranks on CPUs: GPUs leave cores free.
 
-    Where Horovod is to look for its own best settings, its variables stay unset: it looks for none
-    that is set.
+    If Horovod's autotuning is on, Horovod's variables stay unset: it doesn't tune a variable that
+    is set.
 
     Returns:
-        Bytes of gradients that are packed to travel as one; None: Horovod packs.
+        Bytes of a pack of gradients that are sent together; None if Horovod packs.
 
     Raises:
-        PolynyaError: The user's packs have no size.
+        PolynyaError: The user's pack size is not a number.
     """
     tuned = environment.get("HOROVOD_AUTOTUNE") == "1"
     for variable, value in PROCESSOR_DEFAULTS.items():
@@ -48,7 +48,7 @@ def set_processor_defaults(environment: MutableMapping[str, str] = os.environ) -
     size = environment["HOROVOD_FUSION_THRESHOLD"]
     if not size.isdecimal():
         raise PolynyaError(
-            f"The variable HOROVOD_FUSION_THRESHOLD is '{size}', which is no number of bytes; set"
-            " it to one such as 1048576, or unset it."
+            f"The variable HOROVOD_FUSION_THRESHOLD is '{size}', which is not a number of bytes;"
+            " set it to a number such as 1048576, or unset it."
         )
     return int(size)

@@ -1,4 +1,4 @@
-"""What a rank may use of its machine."""
+"""The share of a machine that a rank may use: cores, GPU, memory."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ if TYPE_CHECKING:
     from training.ranks.port import Collective
 
 _KERAS = ("tensorflow", "channels_last", "float32", "float32")
-"""Back end, order of axes, precision and policy of layers that models are made for."""
+"""Keras' back end, order of axes, precision and dtype policy that models need."""
 
 _MALLOC_DEFAULTS: Mapping[int, int] = {
-    -3: 1 << 30,  # M_MMAP_THRESHOLD: blocks up to 1 GiB come from what the process has already
-    -1: (1 << 31) - 1,  # M_TRIM_THRESHOLD: and what is freed stays, up to 2 GiB of it
-    -2: 1 << 28,  # M_TOP_PAD: where more is needed, 256 MiB are taken at once
+    -3: 1 << 30,  # M_MMAP_THRESHOLD: blocks up to 1 GiB come from the memory of the process
+    -1: (1 << 31) - 1,  # M_TRIM_THRESHOLD: the process keeps up to 2 GiB of freed memory
+    -2: 1 << 28,  # M_TOP_PAD: the process takes 256 MiB at once if it needs more
 }
-"""Parameters of glibc's malloc (man 3 mallopt) and bytes. By itself it hands every block above
-32 MiB back to the system when it is freed, as large gradients are in each step, and the system
-clears each page before it comes again."""
+"""Parameters of glibc's malloc (man 3 mallopt), in bytes. By default, malloc returns every freed
+block above 32 MiB to the system, and the system clears each page before it gives it out again. Each
+step frees large gradients, so this costs time."""
 
 
 def import_tensorflow() -> None:
-    """Import TensorFlow as Keras' back end, without its greeting and with Keras' own defaults.
+    """Import TensorFlow as Keras' back end, without start-up messages and with Keras' defaults.
 
-    What other projects have set (KERAS_BACKEND, keras.json) doesn't count.
+    Settings of other projects (KERAS_BACKEND, keras.json) are ignored.
 
     Raises:
-        MissingDependencyError: It isn't installed, or this process has imported a Keras that runs
-            otherwise.
+        MissingDependencyError: TensorFlow isn't installed, or this process has already imported
+            Keras with other settings.
     """
     settle_keras()
-    # TensorFlow 2.21 praises its CPU instructions before it looks at that level.
+    # TensorFlow 2.21 prints a line about CPU instructions before it reads the log level.
     with open(os.devnull, "w") as nowhere:
         stderr = os.dup(2)
         os.dup2(nowhere.fileno(), 2)
@@ -73,17 +73,17 @@ def has_gpu() -> bool:
 
 
 def threads_per_rank(local_size: int) -> int:
-    """Cores of this process shared among the ranks of the machine, at least one."""
+    """Divide the cores of this process among the ranks of the machine; at least one per rank."""
     return max(1, len(os.sched_getaffinity(0)) // local_size)
 
 
 def configure_devices(collective: Collective) -> int:
-    """Give this rank its share of the cores and, where there are GPUs, one by its local rank.
+    """Give this rank its share of the cores and, if there are GPUs, one GPU by its local rank.
 
     Call it before TensorFlow's first operation.
 
     Returns:
-        Threads of this rank.
+        Number of threads of this rank.
     """
     import tensorflow as tf
 
@@ -101,7 +101,7 @@ def configure_devices(collective: Collective) -> int:
 
 
 def keep_freed_memory() -> None:
-    """Let the next step have the memory of the last one; malloc of another C library is left be."""
+    """Keep freed memory for the next step. This does nothing without glibc's malloc."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         for parameter, size in _MALLOC_DEFAULTS.items():

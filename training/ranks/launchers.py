@@ -1,4 +1,4 @@
-"""What launchers (horovodrun, mpirun, srun) tell a process, and what Horovod is told by it."""
+"""What launchers (horovodrun, mpirun, srun) tell a process, and what the process tells Horovod."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from polynya.recipe.training import HorovodOptions
 _SIZE_VARIABLES = ("HOROVOD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
 _STARTERS = {
     **{name: name for name in ("horovodrun", "mpirun", "mpiexec", "supervise.py")},
-    "prterun": "mpirun",  # What that of Open MPI 5 becomes.
+    "prterun": "mpirun",  # The mpirun of Open MPI 5 starts prterun.
 }
-"""Programs among whose descendants ranks are, by what runs; their names for people."""
+"""Programs that start ranks: name of the running program, and its name for people."""
 _BEGINNINGS = ("--resume", "--overwrite")
 _RANK_VARIABLES = ("HOROVOD_RANK", "OMPI_COMM_WORLD_RANK", "PMI_RANK")
 
 
 def launched_ranks(environment: Mapping[str, str] = os.environ) -> tuple[int, int]:
-    """Rank and number of ranks that horovodrun, mpirun or srun gave this process; else 0 and 1.
+    """Find rank and number of ranks from horovodrun, mpirun or srun; 0 and 1 without launcher.
 
-    Slurm sets its variables in shells and batch scripts too. Only the tasks of a step that srun
+    Slurm also sets its variables in shells and batch scripts. Only the tasks of a step that srun
     started without a terminal of its own are ranks (https://slurm.schedmd.com/srun.html, "OUTPUT
     ENVIRONMENT VARIABLES").
 
@@ -49,11 +49,11 @@ def launched_ranks(environment: Mapping[str, str] = os.environ) -> tuple[int, in
 def set_horovod_environment(
     options: HorovodOptions, environment: MutableMapping[str, str] = os.environ
 ) -> None:
-    """Tell Horovod what the recipe says, before it starts.
+    """Set the environment variables of Horovod from the recipe, before Horovod starts.
 
     Args:
-        options: The recipe's section.
-        environment: Where Horovod reads it (https://horovod.readthedocs.io/en/stable, pages
+        options: Section `training.horovod` of the recipe.
+        environment: Variables that Horovod reads (https://horovod.readthedocs.io/en/stable, pages
             "Tensor Fusion", "Autotune" and "Timeline").
     """
     if options.fusion_mb is not None:
@@ -61,20 +61,21 @@ def set_horovod_environment(
     if options.autotune:
         environment["HOROVOD_AUTOTUNE"] = "1"
     if options.timeline is not None:
-        # It starts when the model's folder is there: `Collective.start_timeline`.
+        # `Collective.start_timeline` starts the timeline when the model's folder exists.
         environment["HOROVOD_TIMELINE"] = "DYNAMIC"
 
 
 def same_command(beginning: str | None = None) -> str:
-    """The command that started this training, for people to give again; empty if it isn't known.
+    """Find the command that started this training, to show it to people; empty if unknown.
 
     Args:
-        beginning: "--resume" or "--overwrite", in place of those that it has; None leaves it.
+        beginning: "--resume" or "--overwrite"; replaces both options in the command. None keeps the
+            command as it is.
     """
     words = _starter(os.getppid())
     if words is None:
         if launched_ranks()[1] > 1:
-            return ""  # By srun, or on another machine than its launcher.
+            return ""  # Started by srun, or the launcher is on another machine.
         words = sys.argv
     if beginning is not None:
         words = [*(word for word in words if word not in _BEGINNINGS), beginning]
@@ -84,7 +85,7 @@ def same_command(beginning: str | None = None) -> str:
 
 
 def _starter(pid: int) -> Sequence[str] | None:
-    """Arguments of the outermost launcher above a process, from its own name on."""
+    """Arguments of the outermost launcher above a process, from the launcher's name on."""
     found = None
     while pid > 1:
         try:
@@ -92,7 +93,7 @@ def _starter(pid: int) -> Sequence[str] | None:
             status = Path(f"/proc/{pid}/stat").read_text()
         except (OSError, UnicodeDecodeError):
             break
-        # A script comes behind its interpreter.
+        # If the launcher is a script, its name comes after the interpreter.
         at = next((i for i, word in enumerate(words[:2]) if Path(word).name in _STARTERS), None)
         if at is not None:
             name = _STARTERS[Path(words[at]).name]

@@ -1,4 +1,4 @@
-"""What ranks do together: a small port, with one process or Horovod behind it."""
+"""What ranks do together: a small interface, implemented for one process and for Horovod."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Collective(Protocol):
     def size(self) -> int: ...
     @property
     def local_rank(self) -> int:
-        """Rank among the processes of this machine."""
+        """Number of this rank among the ranks of this machine."""
         ...
 
     @property
@@ -27,27 +27,27 @@ class Collective(Protocol):
 
     @property
     def adasum(self) -> bool:
-        """Whether `reduce_gradients` combines the ranks' mean gradients and doesn't add sums."""
+        """Whether `reduce_gradients` combines mean gradients by Adasum instead of adding sums."""
         ...
 
     def sum(self, value: ArrayLike) -> NDArray[Any]:
-        """Element-wise sum over the ranks; every rank gets it. Keeps shape and dtype."""
+        """Sum element-wise over the ranks; every rank gets the sum. Keeps shape and dtype."""
         ...
 
     def average(self, value: ArrayLike) -> NDArray[Any]:
-        """Element-wise mean over the ranks, in floating point."""
+        """Average element-wise over the ranks, in floating point."""
         ...
 
     def broadcast(self, value: Any) -> Any:
-        """The picklable object of rank 0, on every rank."""
+        """Return the picklable object of rank 0, on every rank."""
         ...
 
     def gather(self, value: Any) -> list[Any]:
-        """The picklable objects of all ranks, in the order of ranks, on every rank."""
+        """Return the picklable objects of all ranks, in the order of ranks, on every rank."""
         ...
 
     def barrier(self) -> None:
-        """Wait until every rank is here."""
+        """Wait until every rank has called this method."""
         ...
 
     def broadcast_variables(self, variables: Sequence[Any]) -> None:
@@ -55,20 +55,20 @@ class Collective(Protocol):
         ...
 
     def sum_tensors(self, tensors: Sequence[Any], name: str) -> list[Any]:
-        """Sum of each TensorFlow tensor over the ranks, inside or outside a `tf.function`.
+        """Sum each TensorFlow tensor over the ranks, inside or outside a `tf.function`.
 
-        All asynchronous: Horovod starts with those that are ready first (the gradients of the last
-        layers) while the backward pass goes on. Small ones travel together.
-        `name` must be the same on every rank and differ between calls of one step.
+        The sums are asynchronous: Horovod starts with the tensors that are ready first (the
+        gradients of the last layers) while the backward pass goes on. Small tensors are sent
+        together. `name` must be the same on every rank and differ between calls of one step.
         """
         ...
 
     def reduce_gradients(self, gradients: Sequence[Any], name: str) -> list[Any]:
-        """`sum_tensors` for gradients: Adasum and compression as the recipe asks for them."""
+        """Sum gradients like `sum_tensors`, with Adasum or compression if the recipe asks for it."""
         ...
 
     def wire_bytes(self, gradients: Sequence[Any]) -> int:
-        """Bytes of these tensors as `reduce_gradients` sends them; 0 where it sends nothing.
+        """Count the bytes of these tensors as `reduce_gradients` sends them; 0 with one rank.
 
         A ring moves 2 (size - 1) / size times as many through each rank (P. Patarasuk and X. Yuan,
         "Bandwidth optimal all-reduce algorithms for clusters of workstations", 2009).
@@ -76,11 +76,14 @@ class Collective(Protocol):
         ...
 
     def start_timeline(self, path: Path) -> None:
-        """Begin Horovod's timeline, if there is Horovod; `set_horovod_environment` allowed it."""
+        """Begin Horovod's timeline; without Horovod do nothing.
+
+        Call `set_horovod_environment` before Horovod starts.
+        """
         ...
 
     def stop_timeline(self) -> None:
-        """End it; the file is whole then."""
+        """End Horovod's timeline; then its file is complete."""
         ...
 
 

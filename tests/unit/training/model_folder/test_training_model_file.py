@@ -52,14 +52,14 @@ def _two_inputs() -> keras.Model:
 
 
 NO_MODELS: dict[str, tuple[Callable[[], keras.Model], str]] = {
-    "one weight is nan": (lambda: _spoilt(np.nan, 0), "down0_conv1/kernel.* no finite numbers"),
-    "one weight is infinite": (lambda: _spoilt(-np.inf, -1), "probabilities/bias.* no finite"),
-    "four bands": (lambda: _model(bands=4), r"wants images of 4 bands.*\(red, green, blue\)"),
-    "two classes": (lambda: _model(n_classes=2), "2 output channels but its recipe 3 classes"),
-    "two inputs": (_two_inputs, "isn't one from images to classes"),
+    "one weight is nan": (lambda: _spoilt(np.nan, 0), "down0_conv1/kernel.* not finite numbers"),
+    "one weight is infinite": (lambda: _spoilt(-np.inf, -1), "probabilities/bias.* not finite"),
+    "four bands": (lambda: _model(bands=4), r"needs images of 4 bands.*\(red, green, blue\)"),
+    "two classes": (lambda: _model(n_classes=2), "2 output channels but its recipe has 3 classes"),
+    "two inputs": (_two_inputs, "doesn't turn images into classes"),
     "a class of a whole image": (
         lambda: _ending_in(keras.layers.GlobalAveragePooling2D()),
-        "isn't one from images to classes",
+        "doesn't turn images into classes",
     ),
     "logits": (lambda: _ending_in(keras.layers.Conv2D(3, 1)), "not with probabilities"),
     "sigmoids": (
@@ -68,7 +68,7 @@ NO_MODELS: dict[str, tuple[Callable[[], keras.Model], str]] = {
     ),
     "half the size": (
         lambda: _ending_in(keras.layers.Conv2D(3, 2, strides=2, activation="softmax")),
-        r"makes \(1, 32, 32, 3\) of an image of \(1, 64, 64, 3\)",
+        r"returns an array of \(1, 32, 32, 3\) for an image of \(1, 64, 64, 3\)",
     ),
     "more levels than the recipe says": (
         lambda: _model(filters=(2,) * 8, dropout=(0,) * 8),
@@ -120,8 +120,8 @@ def _another_archive(path: Path) -> None:
 
 
 DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
-    "archive bomb": (_bomb_in_the_archive, "made to fill a memory"),
-    "weights bomb": (_bomb_in_the_weights, "made to fill a memory"),
+    "archive bomb": (_bomb_in_the_archive, "made to exhaust memory"),
+    "weights bomb": (_bomb_in_the_weights, "made to exhaust memory"),
     "hdf5": (_hdf5, "can't be opened as a Keras model"),
     "another archive": (_another_archive, "can't be opened as a Keras model"),
     "empty": (lambda path: path.write_bytes(b""), "can't be opened as a Keras model"),

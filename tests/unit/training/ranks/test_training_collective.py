@@ -91,7 +91,7 @@ def test_ranks_on_processors_wait_idly_unless_the_user_says_otherwise() -> None:
     assert environment == {**PROCESSOR_DEFAULTS, "HOROVOD_CYCLE_TIME": "0.5"}
     assert environment["OMPI_MCA_mpi_yield_when_idle"] == "1"
     assert set_processor_defaults({"HOROVOD_FUSION_THRESHOLD": "0"}) == 0
-    with pytest.raises(PolynyaError, match="'1 MB', which is no number of bytes; set"):
+    with pytest.raises(PolynyaError, match="'1 MB', which is not a number of bytes; set"):
         set_processor_defaults({"HOROVOD_FUSION_THRESHOLD": "1 MB"})
 
 
