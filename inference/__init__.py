@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Prediction", "predict_bands", "predict_scene"]
 
-# Commands that only ask for help needn't wait for OpenCV and GDAL.
+# Lazy imports, so that `--help` doesn't wait for OpenCV and GDAL.
 __getattr__, __dir__ = lazy_names(
     __name__, {name: f"inference.predict.predict:{name}" for name in __all__}
 )

@@ -21,13 +21,13 @@ BatchSize = Annotated[
 ]
 Overlap = Annotated[
     float | None,
-    typer.Option(min=0, max=0.95, help="Share that windows have in common; default: the recipe's."),
+    typer.Option(min=0, max=0.95, help="Overlap of windows, as a share; default: the recipe's."),
 ]
 Products = Annotated[
     str | None,
     typer.Option(
         metavar="NAME,NAME...",
-        help=f"What is written beside the class map: {products_help()}; default: the recipe's.",
+        help=f"Products besides the class map: {products_help()}; default: the recipe's.",
     ),
 ]
 Cell = Annotated[
@@ -71,7 +71,7 @@ def predict(
 ) -> None:
     """Segment whole scenes into georeferenced class maps.
 
-    Writes SCENE.tif (Cloud-Optimized GeoTIFF of class codes, or of masks with a band each),
+    Writes SCENE.tif (Cloud-Optimized GeoTIFF of class codes, or with one band per mask),
     SCENE.json (STAC item), SCENE.png (overview), summary.csv (area and share of each class) and
     collection.json (STAC collection); docs/maps.md describes these and the products of --products.
     """

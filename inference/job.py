@@ -2,7 +2,8 @@
 
     spark-submit inference/job.py --scenes PATTERN... --model DIR --out DIR
 
-One task a scene; a worker loads the model once. The products are those of `polynya predict`.
+Each scene is one task; a worker loads the model once. The products are the same as those of
+`polynya predict`.
 """
 
 from __future__ import annotations

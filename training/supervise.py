@@ -1,10 +1,10 @@
-"""Train through the loss of ranks: start again from the last checkpoint on the ranks that are left.
+"""Keep a training going when ranks are lost: start again from the last checkpoint on fewer ranks.
 
 python training/supervise.py --ranks 3 --min-ranks 2 --shards DIR --out DIR [--recipe FILE]
 python training/supervise.py --ranks 16 --min-ranks 4 --hosts-script ./hosts.sh --shards ...
 
-A start that ends with an error of the training (a wrong recipe, a loss that is no number) is not
-repeated, nor one that was told to stop.
+There is no new start after an error of the training (a wrong recipe, a loss that is not finite), or
+after a request to stop.
 """
 
 from __future__ import annotations
@@ -32,15 +32,16 @@ from training.run.ending import STOPPED_EXIT_CODE, StopRequest
 
 _TRAIN = Path(__file__).with_name("train.py")
 _FAILED_STARTS = 3
-"""In a row, none of which came as far as a new checkpoint: then there is a cause to look for."""
+"""Starts in a row without a new checkpoint after which the supervisor gives up: somebody must look
+for the cause."""
 
 
 @dataclass(frozen=True)
 class Hosts:
-    """What a hosts script says: where ranks can be now."""
+    """Result of a hosts script: the machines that can run ranks now."""
 
     slots: dict[str, int]
-    """Ranks that each host can have."""
+    """Number of ranks that each host can run."""
 
     @property
     def ranks(self) -> int:
@@ -48,15 +49,15 @@ class Hosts:
 
     @property
     def argument(self) -> str:
-        """As `-H` of horovodrun and mpirun takes it."""
+        """Text for the option `-H` of horovodrun and mpirun."""
         return ",".join(f"{host}:{slots}" for host, slots in self.slots.items())
 
 
 def read_hosts(script: str) -> Hosts:
-    """Run a hosts script, which prints lines HOST:SLOTS, as Horovod's elastic mode wants it.
+    """Run a hosts script. It must print lines HOST:SLOTS, as for Horovod's elastic mode.
 
     Raises:
-        PolynyaError: It fails, or prints something else.
+        PolynyaError: The script fails, or prints something else.
     """
     try:
         result = subprocess.run([script], capture_output=True, text=True, check=True)
@@ -64,36 +65,36 @@ def read_hosts(script: str) -> Hosts:
         return Hosts({host: int(slots) for host, slots in pairs})
     except (OSError, subprocess.CalledProcessError, ValueError) as error:
         raise PolynyaError(
-            f"The hosts script {script} can't be used ({error}); it must end well and print a line"
-            " HOST:SLOTS for each host that is there."
+            f"The hosts script {script} can't be used ({error}); it must exit with code 0 and print"
+            " a line HOST:SLOTS for each available host."
         ) from None
 
 
 @dataclass(frozen=True)
 class Supervisor:
-    """Starts of one training, one after another."""
+    """Starts one training as often as needed."""
 
     launcher: tuple[str, ...]
     """Command that starts ranks, without -np and -H."""
     arguments: tuple[str, ...]
-    """Of training/train.py, without --resume and --overwrite."""
+    """Arguments of training/train.py, without --resume and --overwrite."""
     out: Path
     """Folder of the model."""
     ranks: int
-    """At most."""
+    """Greatest number of ranks."""
     min_ranks: int
-    """At least."""
+    """Least number of ranks."""
     hosts_script: str | None
-    """Asked before each start where ranks can be; None: this machine."""
+    """Script that lists the hosts before each start; None for this machine only."""
 
     def run(self, first: Sequence[str]) -> int:
-        """Start until the training is done; returns the exit code.
+        """Start the training until it is finished, and return the exit code.
 
         Args:
-            first: More arguments for the first start: --overwrite or --resume.
+            first: Additional arguments for the first start: --overwrite or --resume.
 
         Raises:
-            RankLostError: Too few ranks are left, or starts fail without getting anywhere.
+            RankLostError: Too few ranks are left, or several starts made no progress.
         """
         ranks, failed, arguments = self.ranks, 0, first
         while True:
@@ -108,7 +109,7 @@ class Supervisor:
             if told_to_stop or (note is not None and note.reason == "stopped"):
                 return STOPPED_EXIT_CODE
             went_on = checkpoints.last_step(self.out) > before
-            # Without a note: it failed before its first step, or all ranks were killed at once.
+            # Without a note, the start failed before its first step, or all ranks were killed.
             failed_at_start = note is None and code == EXIT_CODE and not went_on
             if failed_at_start or (note is not None and note.reason == "error"):
                 return EXIT_CODE
@@ -122,7 +123,7 @@ class Supervisor:
             ranks, arguments = ranks - 1, ["--resume"]
 
     def _wait_for_folder(self) -> None:
-        """Wait until the lock of a rank 0 whose machine is gone counts as a dead one's."""
+        """Wait until the lock of the model's folder expires, if the machine of rank 0 is gone."""
         end = time.monotonic() + STALE + 2 * BEAT
         while self.out.is_dir() and time.monotonic() < end:
             try:
@@ -132,7 +133,7 @@ class Supervisor:
                 time.sleep(BEAT)
 
     def _places(self, ranks: int) -> tuple[int, Hosts | None]:
-        """How many ranks can be started now, and where."""
+        """Find how many ranks can be started now, and on which hosts."""
         hosts = None if self.hosts_script is None else read_hosts(self.hosts_script)
         if hosts is not None:
             ranks = min(self.ranks, hosts.ranks)
@@ -144,7 +145,7 @@ class Supervisor:
         return ranks, hosts
 
     def _start(self, ranks: int, hosts: Hosts | None, arguments: Sequence[str]) -> tuple[int, bool]:
-        """Run the launcher to its end: its exit code, and whether we were told to stop."""
+        """Run the launcher to its end; return its exit code, and whether we were told to stop."""
         command = [*self.launcher, "-np", str(ranks)]
         if hosts is not None:
             command += ["-H", hosts.argument]
@@ -153,7 +154,7 @@ class Supervisor:
         with subprocess.Popen(command) as process:
 
             def pass_on(number: int) -> None:
-                # A terminal has sent Ctrl-C to the launcher as well.
+                # The terminal has already sent Ctrl-C to the launcher.
                 if number != signal.SIGINT:
                     process.send_signal(number)
 
@@ -167,8 +168,8 @@ class Supervisor:
 def supervise(
     shards: Annotated[str, typer.Option(help="Labelled tiles: a folder or URI.")],
     out: Annotated[Path, typer.Option(help="Folder for the model.")],
-    ranks: Annotated[int, typer.Option(min=1, help="Ranks to train on, if there are as many.")],
-    min_ranks: Annotated[int, typer.Option(min=1, help="Ranks without which it ends.")] = 1,
+    ranks: Annotated[int, typer.Option(min=1, help="Greatest number of ranks.")],
+    min_ranks: Annotated[int, typer.Option(min=1, help="Least number of ranks to go on with.")] = 1,
     recipe: Annotated[
         Path | None,
         typer.Option(
@@ -179,12 +180,13 @@ def supervise(
         str, typer.Option(help="Command that starts ranks, without -np.")
     ] = "horovodrun --gloo",
     hosts_script: Annotated[
-        str | None, typer.Option(help="Program that prints HOST:SLOTS lines; asked at each start.")
+        str | None,
+        typer.Option(help="Program that prints HOST:SLOTS lines, run at each start."),
     ] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace the model in --out.")] = False,
     resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint in --out.")] = False,
 ) -> None:
-    """Train on many ranks, and go on where some of them are lost."""
+    """Train on many ranks, and go on with fewer ranks if some are lost."""
     arguments = ["--shards", shards, "--out", str(out)]
     if recipe is not None:
         arguments += ["--recipe", str(recipe)]

@@ -39,12 +39,12 @@ def train(
         ),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option(help="Replace a finished model, or one that isn't finished.")
+        bool, typer.Option(help="Replace a finished or unfinished model.")
     ] = False,
     start_from: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of a model with the same `model` section: begin with its weights."
+            help="Begin with the weights of the model in this folder; `model` must be the same."
         ),
     ] = None,
     resume: Annotated[
@@ -79,17 +79,17 @@ def train(
         except KeyboardInterrupt:
             leave_early(is_first, f"the same command begins again{_in_full()}")
         except PolynyaError as error:
-            # Every rank has the same error. The first one says it, before any of them ends: a
-            # launcher kills the others as soon as one is gone.
+            # Every rank has the same error. Rank 0 prints it before any rank ends, because a
+            # launcher kills the others as soon as one has ended.
             if is_first:
                 print_error(error)
             collective.barrier()
             raise typer.Exit(EXIT_CODE) from None
         wants_stop.patient = True
         if is_first and collective.size > 1:
-            # Launchers that are told to stop end their ranks before these can say anything.
+            # If a launcher is told to stop, it ends its ranks before they can print a message.
             typer.echo(
-                "Should this be interrupted, the same command with --resume goes on from its last"
+                "If this is interrupted, the same command with --resume goes on from its last"
                 f" checkpoint{_in_full('--resume')}"
             )
         try:
@@ -106,11 +106,11 @@ def train(
 
 
 def _horovod_options(shards: str, recipe_file: Path | None) -> HorovodOptions | None:
-    """What the recipe tells Horovod, which must know it before the ranks can talk."""
+    """Read the recipe's options of Horovod; Horovod needs them before ranks can communicate."""
     try:
         recipe = open_shards(shards).recipe if recipe_file is None else load_recipe(recipe_file)
     except PolynyaError:
-        return None  # They will say so together.
+        return None  # `start_run` raises the same error on all ranks.
     return recipe.training.horovod
 
 
@@ -120,11 +120,11 @@ def _say_stopping(number: int) -> None:
 
 
 def _say_nothing(number: int) -> None:
-    """Rank 0 says it."""
+    """Do nothing: rank 0 prints the message."""
 
 
 def _interrupted(out: Path) -> str:
-    """What is left of a training that ends in the middle of a step."""
+    """Message for a training that was interrupted in the middle of a step."""
     step = checkpoints.last_step(out)
     if step:
         return (
@@ -138,7 +138,7 @@ def _interrupted(out: Path) -> str:
 
 
 def _in_full(beginning: str | None = None) -> str:
-    """The command behind a colon, if it is known."""
+    """The full command after a colon; empty if the command is unknown."""
     command = same_command(beginning)
     return f": {command}" if command else ""
 

@@ -1,1 +1,1 @@
-"""Maps against truth."""
+"""Comparison of maps with truth."""

@@ -1,4 +1,4 @@
-"""`polynya evaluate`: labels by every filter, and a model, against the truth."""
+"""`polynya evaluate`: compares labels by every filter, and a model, with the truth."""
 
 from __future__ import annotations
 
@@ -54,13 +54,14 @@ SCENES_FILE = "scenes.csv"
 _TABLES = ("accuracy.csv", "classes.csv", SCENES_FILE, "confusion.csv", "accuracy.md")
 _PICTURES = ("confusion.png", "comparison_best.png", "comparison_worst.png")
 
-# Metadata of a map: what makes it another one, in words, and ways to come to nearly the same.
+# Metadata of a map. `_NAMES`: if one differs, the map can't be used. `_WAYS`: if one differs, the
+# map is nearly the same and is used.
 _NAMES = {"model_digest": "model", "source_digest": "scene", "decision": "decision of the model"}
 _WAYS = ("window_size", "window_overlap", "filter", "backend")
 
 Codes = NDArray[np.uint8]
 Method = Callable[[Scene, Codes, NDArray[np.bool_]], Codes]
-"""Class codes (H, W) of a scene from its image (H, W, 3) and mask (H, W)."""
+"""Function from a scene, its image (H, W, 3) and mask (H, W) to class codes (H, W)."""
 
 
 def evaluate(
@@ -80,10 +81,10 @@ def evaluate(
         typer.Option("--maps", help="Maps of 'polynya predict', used instead of predicting again."),
     ] = None,
 ) -> None:
-    """Measure labels by every filter, and a model, on scenes whose truth is known.
+    """Measure labels by every filter, and a model, on scenes with known truth.
 
-    The truth of X_Y.tif is X_truth.tif beside it; Y is the sky: clear, shadow, cloud or both. A
-    model of masks, or of other classes than the thresholds have, is measured alone.
+    The truth of X_Y.tif is X_truth.tif beside it; Y is the sky: clear, shadow, cloud or both. If a
+    model has masks, or other classes than the thresholds, only the model is measured.
     """
     trained = open_model(model) if model else None
     recipe = trained.recipe if trained else Recipe()
@@ -113,7 +114,7 @@ def evaluate(
 
 
 def _labels_by(chosen: Filter, recipe: Recipe, profile: Profile) -> Method:
-    """Labels with one of the filters and the recipe's thresholds."""
+    """Make the method that labels with one of the filters and the recipe's thresholds."""
 
     def codes(scene: Scene, image: Codes, valid: NDArray[np.bool_]) -> Codes:
         return label_and_filter(
@@ -135,17 +136,17 @@ class MapFolder:
 
     folder: Path
     mapped: list[MappedScene]
-    """What they are of."""
+    """Scenes of the maps."""
     told: set[str]
-    """How they differ from what the model would make now, as far as that was said."""
+    """Differences from new maps of the model that were already reported to the user."""
 
     @classmethod
     def of(cls, folder: Path) -> MapFolder:
-        """Maps of a folder, by their STAC items."""
+        """Find the maps of a folder by their STAC items."""
         return cls(folder, mapped_scenes(folder), set())
 
     def path(self, scene: Scene) -> Path:
-        """Where the map of a scene is, or would be."""
+        """Path of the map of a scene; the map need not exist."""
         return (
             self.folder / f"{map_name(SceneRef(scene.id, scene.uri), self.folder, self.mapped)}.tif"
         )
@@ -154,12 +155,12 @@ class MapFolder:
 def model_codes(
     model: TrainedModel | None, maps: MapFolder | None, scene: Scene, valid: NDArray[np.bool_]
 ) -> Codes:
-    """Classes of a scene by the model: from its map if that is this model's, else predicted now.
+    """Find the classes of a scene: from a map of this model if there is one, else predict them.
 
     Args:
-        model: Predicts where there is no map of its own; None takes any map of the scene.
-        maps: Maps that there are; None predicts.
-        scene: What to classify.
+        model: Model that predicts if it has no map of the scene; None uses any map of the scene.
+        maps: Existing maps; None to predict.
+        scene: Scene to classify.
         valid: bool (H, W), True where the scene has data.
 
     Returns:
@@ -185,12 +186,12 @@ def model_codes(
 
 
 def _is_usable(path: Path, maps: MapFolder, scene: Scene, model: TrainedModel | None) -> bool:
-    """Whether a map is of this scene by this model, however it was run; says what is different."""
+    """Whether a map is of this scene and this model; tells the user about other differences."""
     found = map_tags(path)
     if model is None:
         if found.get("source_digest", digest := scene_digest(scene)) != digest:
             raise SceneError(
-                f"The map {path} is of another scene than {scene.uri}, or it has changed since;"
+                f"The map {path} is of another scene than {scene.uri}, or the scene has changed;"
                 " predict it again."
             )
         return True
@@ -213,7 +214,7 @@ def _tell(text: str) -> None:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A scene with all its results, thinned out for a picture."""
+    """A scene with all its results, at a lower resolution for a picture."""
 
     score: SceneScore
     image: Codes
@@ -227,16 +228,16 @@ def evaluate_scenes(
     recipe: Recipe,
     missed: dict[str, str] | None = None,
 ) -> tuple[Evaluation, list[Comparison]]:
-    """Run every method on every scene. A scene with which something goes wrong is left out.
+    """Run every method on every scene. A scene that fails is left out.
 
     Args:
-        scenes: From `open_each`.
-        methods: By name.
-        recipe: Gives the classes.
-        missed: Reasons why other scenes were left out before, by scene.
+        scenes: Scenes from `open_each`.
+        methods: Methods by name.
+        recipe: Recipe with the classes.
+        missed: Reasons why other scenes were already left out, by scene.
 
     Returns:
-        The scores, and the scenes on which the last method is most and least right.
+        The scores, and the scenes with the best and the worst accuracy of the last method.
 
     Raises:
         ScenesFailedError: No scene is left.
@@ -286,8 +287,8 @@ def write_report(evaluation: Evaluation, folder: Path) -> None:
     )
     if seen:
         typer.echo(
-            f"{len(seen)} of {len(evaluation.scenes)} scenes trained the model, so its scores on"
-            f" them say little of others: {', '.join(seen)}"
+            f"The model was trained on {len(seen)} of {len(evaluation.scenes)} scenes, so scores on"
+            f" these scenes say little about others: {', '.join(seen)}"
         )
     by_class, by_scene = class_table(evaluation, evaluation.methods), scene_table(evaluation)
     accuracy.write_csv(folder / "accuracy.csv")
@@ -301,7 +302,7 @@ def write_report(evaluation: Evaluation, folder: Path) -> None:
 
 
 def draw_comparison(path: Path, name: str, comparison: Comparison, evaluation: Evaluation) -> None:
-    """Draw a scene, its truth and what each method made of it."""
+    """Draw a scene, its truth and the result of each method."""
     score = comparison.score
     results = [
         (f"{method}: {score.accuracy(method):.1%}", codes)
@@ -314,11 +315,11 @@ def draw_comparison(path: Path, name: str, comparison: Comparison, evaluation: E
 
 
 def open_scenes(patterns: list[str], recipe: Recipe) -> list[Scene]:
-    """Open every scene with its truth, for what needs all of them.
+    """Open every scene with its truth; fail if one can't be used.
 
     Raises:
-        SceneError: There is none.
-        TruthError: One can't be used, or has no truth.
+        SceneError: There is no scene.
+        TruthError: A scene can't be used, or has no truth.
     """
     scenes, missed = open_each(patterns, recipe)
     if missed:
@@ -327,18 +328,18 @@ def open_scenes(patterns: list[str], recipe: Recipe) -> list[Scene]:
 
 
 def open_each(patterns: list[str], recipe: Recipe) -> tuple[list[Scene], dict[str, str]]:
-    """Open every scene with its truth first, so that nothing is computed for a wrong list.
+    """Open every scene with its truth, before any computation, so that a wrong list costs no time.
 
     Args:
         patterns: Files, folders, globs or URIs.
-        recipe: How scenes are read.
+        recipe: Recipe that says how scenes are read.
 
     Returns:
-        The scenes, and the reasons why others can't be used, by their ids.
+        The scenes, and the reasons why other scenes can't be used, by scene id.
 
     Raises:
         SceneError: There is no scene.
-        ScenesFailedError: None can be used.
+        ScenesFailedError: No scene can be used.
     """
     found = find_scenes(patterns, recipe.companions)
     refs = [ref for ref in found if last_part(ref.id) not in NO_SCENES]

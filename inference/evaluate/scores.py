@@ -1,4 +1,4 @@
-"""How right labels and maps are: confusion matrices against the truth, by method and sky."""
+"""Accuracy of labels and maps: confusion matrices with the truth, by method and sky."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ class SceneScore:
     scene_id: str
     sky: str
     pixels: int
-    """Valid pixels: those with data and a known truth."""
+    """Number of valid pixels: pixels with data and a known truth."""
     confusions: dict[str, Confusion]
-    """By method: int64 (C, C), rows the truth, columns the prediction; of masks (C, 2, 2), as
-    `training.metrics.confusion.confusion_of` counts."""
+    """Confusion matrix by method: int64 (C, C), rows the truth, columns the prediction; for masks
+    (C, 2, 2), see `training.metrics.confusion.confusion_of`."""
 
     def accuracy(self, method: str) -> float:
-        """Share of the valid pixels that are right; a pixel without a class is not.
+        """Share of valid pixels that are correct; a pixel without a class is not correct.
 
-        Of masks it is the mean of the shares of each.
+        For masks, it is the mean of the shares of all masks.
         """
         return _share_right(self.confusions[method], self.pixels)
 
@@ -48,12 +48,12 @@ class Evaluation:
 
     classes: ClassScheme
     methods: tuple[str, ...]
-    """In the order of the tables' rows; the last is the one that is looked at closely."""
+    """Methods in the order of the tables' rows; the last method gets detailed tables."""
     scenes: list[SceneScore] = field(default_factory=list)
     missed: dict[str, str] = field(default_factory=dict)
-    """Why other scenes have no score, by scene."""
+    """Reasons why other scenes have no score, by scene."""
     trained: set[str] = field(default_factory=set)
-    """Scenes that trained the model."""
+    """Scenes that the model was trained on."""
 
     @property
     def skies(self) -> list[str]:
@@ -62,7 +62,7 @@ class Evaluation:
         return [sky for sky in (*SKIES, "other") if sky in present]
 
     def confusion(self, method: str, sky: str = OVERALL) -> Confusion:
-        """Sum over the scenes of one kind of sky, or over all; see `SceneScore.confusions`."""
+        """Sum the matrices of scenes with one kind of sky, or of all; see `SceneScore.confusions`."""
         n = self.classes.n_classes
         total = np.zeros((n, 2, 2) if self.classes.has_masks else (n, n), np.int64)
         for scene in self._of(sky):
@@ -70,7 +70,7 @@ class Evaluation:
         return total
 
     def accuracy(self, method: str, sky: str = OVERALL) -> float:
-        """Share of all valid pixels that are right; of masks the mean of the shares of each."""
+        """Share of all valid pixels that are correct; for masks, the mean over the masks."""
         pixels = sum(scene.pixels for scene in self._of(sky))
         return _share_right(self.confusion(method, sky), pixels)
 
@@ -79,7 +79,7 @@ class Evaluation:
 
 
 def _share_right(confusion: Confusion, pixels: int) -> float:
-    """Share of the pixels on the diagonal; of masks, of the pairs of a pixel and a mask."""
+    """Share of pixels on the diagonal; for masks, share of pairs of a pixel and a mask."""
     masks = len(confusion) if confusion.ndim == 3 else 1
     return float(np.trace(confusion, axis1=-2, axis2=-1).sum()) / (pixels * masks)
 
@@ -92,18 +92,18 @@ def score_scene(
     results: dict[str, Codes],
     classes: ClassScheme,
 ) -> SceneScore:
-    """Compare results with the truth of a scene, where both it and the scene are known.
+    """Compare results with the truth of a scene, where the scene has data and the truth is known.
 
     Args:
         scene_id: Name of the scene.
         sky: Kind of sky.
-        truth: uint8 (H, W), labels as `ClassScheme` has them, nodata where unknown.
+        truth: uint8 (H, W), labels of the `ClassScheme`, nodata where unknown.
         valid: bool (H, W), True where the scene has data.
         results: uint8 (H, W) labels by method.
         classes: Scheme of all labels.
 
     Raises:
-        TruthError: There is nothing to compare.
+        TruthError: There are no pixels to compare.
     """
     known = np.where(valid, truth, classes.nodata)
     pixels = int((known != classes.nodata).sum())
@@ -120,7 +120,7 @@ def score_scene(
 
 
 def accuracy_table(evaluation: Evaluation) -> Table:
-    """Share of pixels right: a row a method, a column a kind of sky."""
+    """Table of shares of correct pixels: one row per method, one column per kind of sky."""
     columns = [*evaluation.skies, OVERALL]
     rows = [
         (method, *(_percent(evaluation.accuracy(method, sky)) for sky in columns))
@@ -133,7 +133,7 @@ def accuracy_table(evaluation: Evaluation) -> Table:
 
 
 def class_table(evaluation: Evaluation, methods: Sequence[str]) -> Table:
-    """Precision, recall, F1 and IoU of each class or mask and their means, over all scenes."""
+    """Table of precision, recall, F1 and IoU of each class or mask and their means, all scenes."""
     measures = ("precision", "recall", "f1", "iou")
     rows = []
     for method in methods:
@@ -148,9 +148,9 @@ def class_table(evaluation: Evaluation, methods: Sequence[str]) -> Table:
 
 
 def confusion_table(evaluation: Evaluation, method: str) -> Table:
-    """Counts of pixels: a row a true class, a column a predicted class.
+    """Table of numbers of pixels: one row per true class, one column per predicted class.
 
-    Of masks two rows each, where it is absent and where it is present, likewise the columns.
+    Each mask has two rows, for pixels outside and inside the mask, and two columns.
     """
     matrix, truths, found = confusion_grid(evaluation.confusion(method), evaluation.classes)
     rows = [
@@ -161,7 +161,7 @@ def confusion_table(evaluation: Evaluation, method: str) -> Table:
 
 
 def scene_table(evaluation: Evaluation) -> Table:
-    """Share of pixels right of each scene by each method, and why others have none."""
+    """Table of shares of correct pixels by scene and method; failed scenes have a reason."""
     rows = [
         (
             scene.scene_id,

@@ -1,1 +1,1 @@
-"""Where pixels of a map lie on the ground: coordinates, areas, the footprint."""
+"""The position of a map's pixels on the ground: coordinates, areas, the footprint."""

@@ -1,4 +1,4 @@
-"""Areas on the ground, on the ellipsoid of whatever coordinate system a scene has."""
+"""Areas on the ground, on the ellipsoid of a scene's coordinate system."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ _EQUAL_AREA = {
     "Lambert Cylindrical Equal Area",
     "Sinusoidal",
 }
-"""Methods of projections that PROJ makes equal-area on the ellipsoid itself."""
+"""Methods of projections that are equal-area on the ellipsoid in PROJ, not only on a sphere."""
 
 
 @dataclass(frozen=True)
 class PixelAreas:
-    """Area of every pixel of a scene, square metres."""
+    """Areas of all pixels of a scene, square metres."""
 
     by_row: Numbers | None
-    """float64 (H,), where all pixels of a row are equal."""
+    """float64 (H,), area of a pixel in each row if all pixels of a row are equal; else None."""
     nodes: Nodes | None
     """Otherwise."""
     ground: Ground
@@ -43,10 +43,10 @@ class PixelAreas:
     width: int
 
     def rows(self, start: int, stop: int) -> Numbers:
-        """Areas in some rows.
+        """Compute the areas of pixels in some rows.
 
         Returns:
-            float64 (n, 1) where all pixels of a row are equal, else (n, W); NaN off the Earth.
+            float64 (n, 1) if all pixels of a row are equal, else (n, W); NaN off the Earth.
         """
         if self.by_row is not None:
             return self.by_row[start:stop, None]
@@ -58,7 +58,7 @@ class PixelAreas:
         return areas
 
     def _look_closely(self, areas: Numbers, start: int, rough: NDArray[np.bool_]) -> None:
-        """Replace what the nodes say of pixels in rough cells by the size of each."""
+        """Measure pixels in rough cells one by one, and replace their interpolated areas."""
         middles = (start + np.arange(len(areas)) + 0.5, np.arange(self.width) + 0.5)
         cells = [
             (middle / size * count).astype(np.int64)
@@ -78,14 +78,14 @@ class PixelAreas:
 
 
 def pixel_areas(scene: Scene) -> PixelAreas | None:
-    """Area of the pixels of a scene on the ellipsoid of its CRS.
+    """Prepare the areas of a scene's pixels on the ellipsoid of its CRS.
 
-    Between parallels, where rows follow them: Snyder 1987, Map Projections, equation 3-12. On
-    equal-area maps that of the map. Otherwise from the scale of the map at places all over the
-    scene.
+    If rows follow parallels, the area between parallels: Snyder 1987, Map Projections, equation
+    3-12. On equal-area maps, the area on the map. Otherwise, from the scale of the map at points
+    all over the scene.
 
     Returns:
-        None where nothing is known of the ground (`inference.ground.coordinates.find_ground`).
+        None if the ground is unknown (`inference.ground.coordinates.find_ground`).
     """
     ground = ground_of(scene)
     if ground is None:
@@ -98,7 +98,7 @@ def pixel_areas(scene: Scene) -> PixelAreas | None:
     if on_map is not None and _method(ground) in _EQUAL_AREA:
         return PixelAreas(np.full(height, on_map), None, ground, height, width)
     nodes = find_nodes(ground, height, width)
-    # Close to a true parallel a map may be so good that its own area is as right.
+    # Close to a true parallel, the area on the map may be accurate enough.
     if (
         on_map is not None
         and interpolation_errors(nodes.area, np.full_like(nodes.area, on_map)).max() < TOLERANCE
@@ -110,9 +110,9 @@ def pixel_areas(scene: Scene) -> PixelAreas | None:
 def class_areas(
     codes: NDArray[np.uint8], classes: tuple[int, ...], areas: PixelAreas
 ) -> NDArray[np.float64]:
-    """Area of each class of a map, float64 (C,), square metres.
+    """Compute the area of each class of a map, float64 (C,), square metres.
 
-    NaN where some of its pixels are off the Earth.
+    NaN if some pixels of the class are off the Earth.
     """
     if areas.by_row is not None:
         counts = [(codes == code).sum(axis=1) for code in classes]
@@ -121,7 +121,10 @@ def class_areas(
 
 
 def label_areas(codes: NDArray[np.uint8], areas: PixelAreas) -> NDArray[np.float64]:
-    """Area under each number that a pixel can have, float64 (256,), square metres; NaN likewise."""
+    """Compute the area of each code 0..255, float64 (256,), square metres.
+
+    NaN if some pixels with the code are off the Earth.
+    """
     sums = np.zeros(256)
     for row in range(0, len(codes), _ROWS):
         part = codes[row : row + _ROWS]
@@ -130,17 +133,17 @@ def label_areas(codes: NDArray[np.uint8], areas: PixelAreas) -> NDArray[np.float
 
 
 _ROWS = 64
-"""Rows of areas that are held at once."""
+"""Rows of areas that are in memory at once."""
 
 
 @compiled
 def add_areas(
     sums: NDArray[np.float64], numbers: NDArray[np.integer[Any]], areas: NDArray[np.float64]
 ) -> None:
-    """Add the area of each pixel to the sum of its number.
+    """Add the area of each pixel to the sum for the pixel's number.
 
     Args:
-        sums: float64 (N,), is changed.
+        sums: float64 (N,); changed in place.
         numbers: Integers (n, W), 0 to N - 1.
         areas: float64, (n, W), or (n, 1) for rows of equal pixels.
     """
@@ -151,7 +154,7 @@ def add_areas(
 
 
 def sum_areas(numbers: NDArray[np.int32], areas: PixelAreas, count: int) -> NDArray[np.float64]:
-    """Area of each of `count` regions whose numbers are given, int32 (H, W): float64 (N,)."""
+    """Compute areas of `count` regions, float64 (N,), from region numbers, int32 (H, W)."""
     sums = np.zeros(count)
     for row in range(0, len(numbers), _ROWS):
         part = numbers[row : row + _ROWS]
@@ -175,18 +178,18 @@ def _method(ground: Ground) -> str:
 def _fill_means(
     means: NDArray[np.float64], nodes: NDArray[np.float64], start: int, height: int
 ) -> None:
-    """Means over pixels of what is linear between nodes.
+    """Compute means over pixels of values that are linear between nodes.
 
     Args:
-        means: float64 (n, W), is filled.
+        means: float64 (n, W), the result; filled in place.
         nodes: float64 (rows, columns), in equal steps over the whole scene.
-        start: Row of the scene that is the first of `means`.
-        height: Rows of the scene.
+        start: Row of the scene that is the first row of `means`.
+        height: Number of rows of the scene.
     """
     rows, width = means.shape
     last_row, last_column = nodes.shape[0] - 2, nodes.shape[1] - 2
     spacing = height / (last_row + 1), width / (last_column + 1)
-    # Sums from the first node on down to the upper edge of a row, and to its lower one.
+    # Sums from the first node down to the upper edge of a row, and down to its lower edge.
     above, below = np.zeros(nodes.shape[1]), np.zeros(nodes.shape[1])
     line = np.zeros(nodes.shape[1])
     for row in range(-1, rows):

@@ -1,7 +1,7 @@
 """From pixels of a scene to the ground: longitude, latitude and the surface of the ellipsoid.
 
-Every CRS that has an ellipsoid goes the same way, whatever its projection, unit, axis order, prime
-meridian or body. What has none (engineering, geocentric and vertical CRS) has no ground.
+Every CRS with an ellipsoid is handled in the same way, with any projection, unit, axis order, prime
+meridian or body. A CRS without one (engineering, geocentric and vertical CRS) has no ground.
 """
 
 from __future__ import annotations
@@ -28,51 +28,52 @@ Numbers = NDArray[np.float64]
 ToMap = Callable[[Numbers, Numbers], tuple[Numbers, Numbers]]
 
 _MOST_POINTS = 400
-"""A thin-plate spline takes the cube of the number of control points in time."""
+"""Greatest number of control points in use. The time of a thin-plate spline grows with the cube of
+their number."""
 _ROUND_TRIP = 2e-9
-"""Share of the Earth's radius by which a point may move on its way to the ground and back."""
+"""Greatest shift of a point on the way to the ground and back, as a share of the Earth's radius."""
 
 
 class NoGroundError(Exception):
-    """Why pixels of a scene can't be brought to the ground, part of a sentence."""
+    """The reason why a scene's pixels have no position on the ground, as a part of a sentence."""
 
 
 @dataclass(frozen=True)
 class Ground:
-    """The way from pixels of one scene to the ground."""
+    """The transformation from pixels of one scene to the ground."""
 
     crs: CRS
     """Horizontal CRS of the map coordinates."""
     to_map: ToMap
-    """From columns and rows, float64 (N,), to x and y."""
+    """Function from columns and rows, float64 (N,), to x and y."""
     affine: Coefficients | None
-    """The same as coefficients; None for control points."""
+    """Affine coefficients of `to_map`; None for control points."""
     axis: float
     """Semi-major axis of the CRS's ellipsoid, metres."""
     eccentricity2: float
-    """Square of its first eccentricity."""
+    """Square of the first eccentricity of the ellipsoid."""
 
     @property
     def is_plain_geographic(self) -> bool:
-        """Whether x and y are longitude and latitude themselves, in whatever unit."""
+        """Whether x and y are longitude and latitude, in any unit."""
         return bool(self.crs.is_geographic and not self.crs.is_derived)
 
     @property
     def degrees_per_unit(self) -> float:
-        """Degrees in one unit of a geographic CRS, or of the one below a projection."""
+        """Degrees in one unit of the geographic CRS, which may be the base of a projection."""
         return _degrees_per_unit(_geographic(self.crs))
 
     def lon_lat(self, columns: Numbers, rows: Numbers) -> Numbers:
-        """Longitude and latitude on the CRS's own datum, degrees.
+        """Compute longitude and latitude on the CRS's own datum, degrees.
 
         Returns:
-            float64 (N, 2); NaN off the Earth: where the projection has no inverse, or one that
-            doesn't lead back.
+            float64 (N, 2); NaN off the Earth: where the projection has no inverse, or the inverse
+            doesn't lead back to the same point.
         """
         x, y = self.to_map(np.asarray(columns, np.float64), np.asarray(rows, np.float64))
         if self.is_plain_geographic:
             lon, lat = x * self.degrees_per_unit, y * self.degrees_per_unit
-            # Grids of the whole globe may have the pole in the middle of their outer pixels.
+            # In grids of the whole globe, the pole may be the centre of the outer pixels.
             return np.stack([lon, np.clip(lat, -90, 90)], axis=1)
         there = _transformer(self.crs, _geographic(self.crs))
         found = np.array(there.transform(x, y), np.float64)
@@ -83,7 +84,10 @@ class Ground:
         return (found * self.degrees_per_unit).T
 
     def surface(self, columns: Numbers, rows: Numbers) -> Numbers:
-        """Geocentric coordinates of points on the ellipsoid, float64 (N, 3), metres; NaN off it."""
+        """Compute geocentric coordinates of points on the ellipsoid, float64 (N, 3), metres.
+
+        NaN off the Earth.
+        """
         lon, lat = np.radians(self.lon_lat(columns, rows)).T
         across = self.axis / np.sqrt(1 - self.eccentricity2 * np.sin(lat) ** 2)
         return np.stack(
@@ -96,10 +100,10 @@ class Ground:
         )
 
     def wgs84(self, columns: Numbers, rows: Numbers) -> Numbers:
-        """Longitude and latitude on WGS 84, float64 (N, 2), degrees; NaN off the Earth.
+        """Compute longitude and latitude on WGS 84, float64 (N, 2), degrees; NaN off the Earth.
 
         Raises:
-            NoGroundError: The CRS isn't of the Earth.
+            NoGroundError: The CRS is not for the Earth.
         """
         found = self.lon_lat(columns, rows)
         try:
@@ -114,11 +118,11 @@ class Ground:
 
 
 def find_ground(scene: Scene) -> Ground:
-    """How the pixels of a scene lie on the ground.
+    """Find the transformation from a scene's pixels to the ground.
 
     Raises:
-        NoGroundError: Nothing can be said of it; the text is the reason and, where there is one,
-            the remedy.
+        NoGroundError: The ground is unknown; the text gives the reason and, if there is one, the
+            remedy.
     """
     if scene.has_place:
         return _ground_of_map(scene.crs or "", scene.transform)
@@ -128,7 +132,7 @@ def find_ground(scene: Scene) -> Ground:
 
 
 def ground_of(scene: Scene) -> Ground | None:
-    """The same; None if nothing can be said."""
+    """Find the transformation like `find_ground`; None if the ground is unknown."""
     try:
         return find_ground(scene)
     except NoGroundError:
@@ -136,9 +140,9 @@ def ground_of(scene: Scene) -> Ground | None:
 
 
 def why_without_ground(scene: Scene) -> str:
-    """Why areas, lengths or footprint of a scene can't be known; empty if they can.
+    """Explain why areas, lengths or footprint of a scene are unknown; empty if they are known.
 
-    Empty also for scenes that say nothing of a place, such as photographs.
+    The text is also empty for scenes without any position, such as photographs.
     """
     if scene.crs is None and scene.transform is None and scene.control is None:
         return scene.place_problem
@@ -165,9 +169,10 @@ def _ground_of_map(text: str, transform: Coefficients | None) -> Ground:
 
 @lru_cache(maxsize=8)
 def _ground_of_points(control: ControlPoints) -> Ground:
-    """Through a thin-plate spline of the control points, on an equal-area map round their middle.
+    """Make a transformation from control points: a thin-plate spline.
 
-    A spline of longitudes would break at the antimeridian and at the poles.
+    The spline is on an equal-area map around the centre of the points, because a spline of
+    longitudes would fail at the antimeridian and at the poles.
     """
     points = np.array(list({point[:2]: point for point in control.points}.values()))
     points = points[np.linspace(0, len(points) - 1, min(len(points), _MOST_POINTS)).astype(int)]
@@ -192,18 +197,18 @@ def _ground_of_points(control: ControlPoints) -> Ground:
         x, y = spline.xy(rows, columns, offset="ul")
         return np.asarray(x, np.float64), np.asarray(y, np.float64)
 
-    # Points on a line give a spline without numbers.
+    # If all points are on a line, the spline gives NaN.
     if spline is None or len(points) < 3 or not np.isfinite(to_map(*np.zeros((2, 1)))).all():
         raise NoGroundError(
-            f"its {len(control.points)} ground control points don't give a place; set others"
-            " (gdal_translate -gcp) or warp it yourself (gdalwarp)"
+            f"its {len(control.points)} ground control points don't give a position; set other"
+            " points (gdal_translate -gcp) or warp the scene yourself (gdalwarp)"
         )
     geod: Any = local.get_geod()
     return Ground(local, to_map, None, geod.a, geod.es)
 
 
 def _middle(lon: Numbers, lat: Numbers) -> dict[str, float]:
-    """The middle of places on the globe, also if the antimeridian or a pole is between them."""
+    """Find the centre of points on the globe, even across the antimeridian or a pole."""
     along, up = np.radians(lon), np.radians(lat)
     x, y, z = (
         (np.cos(up) * np.cos(along)).sum(),
@@ -218,13 +223,13 @@ def _middle(lon: Numbers, lat: Numbers) -> dict[str, float]:
 
 @lru_cache(maxsize=32)
 def horizontal_crs(text: str) -> CRS:
-    """The CRS of two coordinates on the ground: heights and shifts to other datums are left out.
+    """Find the horizontal CRS, without heights and without shifts to other datums.
 
     Args:
         text: 'EPSG:n' or WKT.
 
     Raises:
-        NoGroundError: PROJ doesn't know it, or it isn't on the ground.
+        NoGroundError: PROJ doesn't know the CRS, or the CRS has no coordinates on the ground.
     """
     try:
         with warnings.catch_warnings():
@@ -232,7 +237,7 @@ def horizontal_crs(text: str) -> CRS:
             crs = CRS.from_user_input(text)
             while crs.is_compound or crs.is_bound:
                 inner = crs.sub_crs_list[0] if crs.is_compound else crs.source_crs
-                assert inner is not None  # Both kinds are made of others.
+                assert inner is not None  # Compound and bound CRS contain other CRS.
                 crs = inner
             if crs.is_geographic or crs.is_projected:
                 crs = crs.to_2d()
@@ -247,17 +252,17 @@ def horizontal_crs(text: str) -> CRS:
 
 
 def map_unit(crs: CRS) -> float:
-    """Metres in one unit of a projected CRS; of a geographic one, radians."""
+    """Metres in one unit of a projected CRS; radians in one unit of a geographic CRS."""
     return float(crs.axis_info[0].unit_conversion_factor) if crs.axis_info else 1.0
 
 
 def _degrees_per_unit(crs: CRS) -> float:
-    # EPSG's degree has 15 digits: rounded, a degree is one degree and a grad is nine tenths.
+    # EPSG's degree has 15 digits. After rounding, a degree is exactly 1 and a grad exactly 0.9.
     return round(math.degrees(map_unit(crs)), 12)
 
 
 def _geographic(crs: CRS) -> CRS:
-    """The geographic CRS that a projection or a rotated pole is made from."""
+    """Find the geographic CRS that is the base of a projection or a rotated pole."""
     base = crs.source_crs if crs.is_derived and crs.is_geographic else crs.geodetic_crs
     return crs if base is None else base.to_2d()
 

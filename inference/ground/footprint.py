@@ -1,9 +1,9 @@
 """Outline of a scene in longitude and latitude, as GeoJSON wants it.
 
-Polar scenes cross the antimeridian or hold a pole, where a plain list of corners would go round the
-wrong side of the Earth (RFC 7946, sections 3.1.9 and 5.2). So the border of a scene is followed
-with longitudes that go on beyond 180 degrees, closed over the pole that is inside, and cut into
-pieces of -180 to 180 degrees at last.
+Polar scenes cross the antimeridian or contain a pole. There a plain list of corners would go around
+the wrong side of the Earth (RFC 7946, sections 3.1.9 and 5.2). So this module follows the border of
+a scene with longitudes that go on beyond 180 degrees. If a pole is inside, it closes the outline
+over the pole. At the end it cuts the outline into pieces of -180 to 180 degrees.
 """
 
 from __future__ import annotations
@@ -21,22 +21,23 @@ from polynya.scenes.scene import Scene
 _POINTS_PER_SIDE = 8
 _MOST_POINTS, _MOST_HALVINGS = 4096, 60
 _NEXT = 1e-13
-"""Positions on the border that are as near to each other as numbers allow."""
+"""Least distance between positions on the border, near the precision of float64."""
 _LARGEST_TURN = 60.0
-"""Degrees of longitude between neighbouring points, so that it is known which way they turn."""
+"""Greatest change of longitude between neighbouring points in degrees, so that the direction of the
+turn is clear."""
 _TOLERANCE = 1e-4
-"""Share of the scene's size by which the outline may be beside its border."""
+"""Greatest distance between the outline and the border, as a share of the scene's size."""
 _INWARD = 1e-4
-"""Pixels by which the border is followed inside the scene: a pole or the antimeridian that lies on
-it is then outside, and the border goes round it on the side of the scene."""
+"""Distance in pixels between the followed line and the scene's border. The line is inside the scene,
+so a pole or antimeridian exactly on the border is outside."""
 _INWARD_METRES = 5e-3
 _BEFORE_LIMB = 1e-8
 _SMALL = 1e-9
-"""Area of scenes on a sphere of radius 1 that need no check: some hundred metres across."""
+"""Area on a sphere of radius 1. Smaller scenes, some hundred metres wide, need no check."""
 _PLACES = 9
-"""Places a side by which an outline is checked."""
+"""Points per side of the grid that checks an outline."""
 _LEAST_DECIMALS, _MOST_DECIMALS = 7, 12
-"""Of degrees: a centimetre; more for scenes of less than a hundred metres."""
+"""Decimals of degrees. 7 decimals are a centimetre; scenes below a hundred metres have more."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +51,13 @@ class Footprint:
 
 
 def scene_footprint(scene: Scene) -> Footprint | None:
-    """Outline of a scene.
+    """Find the outline of a scene.
 
-    Where corners are off the Earth, as those of full disks of geostationary satellites, the limb is
-    the outline.
+    If corners are off the Earth, as in full disks of geostationary satellites, the limb of the
+    Earth is the outline.
 
     Returns:
-        None if nothing is known of where the scene is on the Earth.
+        None if the position of the scene on the Earth is unknown.
     """
     try:
         ground = find_ground(scene)
@@ -74,7 +75,7 @@ def scene_footprint(scene: Scene) -> Footprint | None:
 
 
 class _Border:
-    """The border of a scene, as positions from 0 to 4: a unit a side, from the upper left down."""
+    """The border of a scene: positions 0 to 4, one unit per side, from the upper left downwards."""
 
     def __init__(self, ground: Ground, height: int, width: int) -> None:
         self._ground, self._height, self._width = ground, height, width
@@ -82,7 +83,7 @@ class _Border:
         self._center: tuple[float, float] | None = None
 
     def pixels(self, positions: Numbers) -> tuple[Numbers, Numbers]:
-        """Columns and rows."""
+        """Columns and rows of positions."""
         side, share = np.divmod(positions % 4, 1)
         right = np.select([side == 0, side == 1, side == 2], [0, share, 1], 1 - share)
         down = np.select([side == 0, side == 1, side == 2], [share, 1, 1 - share], 0)
@@ -93,7 +94,7 @@ class _Border:
         )
 
     def lon_lat(self, positions: Numbers) -> Numbers:
-        """Degrees on WGS 84, float64 (N, 2); of the limb, where the border is off the Earth."""
+        """Longitude and latitude on WGS 84, float64 (N, 2); the limb if off the Earth."""
         columns, rows = self.pixels(positions)
         found = self._ground.wgs84(columns, rows)
         lost = ~np.isfinite(found).all(axis=1)
@@ -102,7 +103,7 @@ class _Border:
         return found
 
     def _limb(self, columns: Numbers, rows: Numbers) -> Numbers:
-        """The last place on the Earth between the middle of what is seen and some pixels."""
+        """Find the last point on the Earth on the way from the visible centre to some pixels."""
         column, row = self._middle()
 
         def at(share: Numbers) -> Numbers:
@@ -115,7 +116,7 @@ class _Border:
             share = (low + high) / 2
             seen = np.isfinite(at(share)).all(axis=1)
             low, high = np.where(seen, share, low), np.where(seen, high, share)
-        # On the limb itself longitudes may jump from 180 to -180 with every rounding.
+        # Exactly on the limb, longitudes may jump from 180 to -180 by rounding.
         return at(low * (1 - _BEFORE_LIMB))
 
     def _middle(self) -> tuple[float, float]:
@@ -128,18 +129,18 @@ class _Border:
         return self._center
 
     def inside(self, count: int) -> tuple[Numbers, Numbers]:
-        """Columns and rows of count x count pixels all over the scene."""
+        """Columns and rows of a grid of count x count pixels over the scene."""
         share = (np.arange(count) + 0.5) / count
         rows, columns = np.meshgrid(share * self._height, share * self._width, indexing="ij")
         return columns.ravel(), rows.ravel()
 
     def places(self, count: int) -> Numbers:
-        """Longitude and latitude of those that are on the Earth."""
+        """Longitude and latitude of the grid's pixels that are on the Earth."""
         found = self._ground.wgs84(*self.inside(count))
         return found[np.isfinite(found).all(axis=1)]
 
     def least_area(self) -> float:
-        """Area of the scene on a sphere of radius 1, without what is next to the limb."""
+        """Area of the scene on a sphere of radius 1, without cells next to the limb."""
         share = np.linspace(0, 1, 65)
         rows, columns = np.meshgrid(share * self._height, share * self._width, indexing="ij")
         corners = self._ground.surface(columns.ravel(), rows.ravel()).reshape(65, 65, 3)
@@ -149,7 +150,7 @@ class _Border:
 
 
 def _pixel_metres(ground: Ground, height: int, width: int) -> float:
-    """About the longer side of a pixel."""
+    """Approximate length of the longer side of a pixel, metres."""
     if ground.affine is None:
         return 1.0
     a, b, _, d, e, _ = ground.affine
@@ -158,9 +159,9 @@ def _pixel_metres(ground: Ground, height: int, width: int) -> float:
 
 
 def _outline(border: _Border) -> Numbers | None:
-    """Points along the border, longitude without jumps; None if there is no such line.
+    """Find points along the border, with longitudes without jumps; None if this is impossible.
 
-    float64 (N, 2); the last point is the first again, 360 degrees away if a pole is inside.
+    float64 (N, 2). The last point equals the first, or is 360 degrees away if a pole is inside.
     """
     positions = np.linspace(0, 4, 4 * _POINTS_PER_SIDE + 1)
     points = border.lon_lat(positions)
@@ -184,32 +185,32 @@ def _outline(border: _Border) -> Numbers | None:
     if not np.isfinite(points).all():
         return None
     lon = points[0, 0] + np.concatenate([[0.0], np.cumsum(_turn(np.diff(points[:, 0])))])
-    # Not beside it by a rounding.
+    # The last point must equal the first without rounding errors.
     lon[-1] = lon[0] + 360 * np.round((lon[-1] - lon[0]) / 360)
     return np.stack([lon, points[:, 1]], axis=1)
 
 
 def _turn(degrees: Numbers) -> Numbers:
-    """The same turn, of at most 180 degrees."""
+    """Bring a turn into the range of -180 to 180 degrees."""
     return (degrees + 180) % 360 - 180
 
 
 def _distance(points: Numbers, others: Numbers) -> Numbers:
-    """Degrees of a great circle between places that are near to each other."""
+    """Distance on a great circle between points that are close together, degrees."""
     lon, lat = (points - others).T
     turn = _turn(lon) * np.cos(np.radians(points[:, 1]))
     return np.asarray(np.hypot(turn, lat))
 
 
 def _size(points: Numbers) -> float:
-    """Degrees of a great circle from one end of some places to the other, about."""
+    """Approximate extent of points on a great circle, degrees."""
     lon, lat = np.radians(points[np.isfinite(points).all(axis=1)]).T
     places = np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
     return float(np.degrees(np.linalg.norm(np.ptp(places, axis=1))))
 
 
 def _closed(ring: Numbers, border: _Border, snap: float) -> shapely.Polygon | None:
-    """The polygon of a ring, longitude going on beyond 180; None if there is none."""
+    """Make the polygon of a ring with longitudes that go on beyond 180; None if impossible."""
     points = ring.copy()
     lon, lat = points.T
     half_turns = np.round(lon / 180) * 180
@@ -235,10 +236,10 @@ def _polygon(points: Numbers) -> shapely.Polygon | None:
 
 
 def _is_of_scene(polygon: shapely.Polygon, border: _Border) -> bool:
-    """Whether all of the scene is inside and little else, as far as some places in it show.
+    """Whether a polygon contains the scene and little else, checked at some points of the scene.
 
-    It is not where an outline can't tell the scene from the rest of the Earth, as on maps of the
-    whole globe on which it has several parts.
+    The result is False if an outline doesn't separate the scene from the rest of the Earth, for
+    example on maps of the whole globe that show the Earth in several parts.
     """
     # Longitude and sine of latitude are an equal-area map.
     on_map = shapely.transform(
@@ -246,7 +247,7 @@ def _is_of_scene(polygon: shapely.Polygon, border: _Border) -> bool:
         lambda points: np.stack([np.radians(points[:, 0]), np.sin(np.radians(points[:, 1]))], 1),
     )
     least, places = border.least_area(), border.places(_PLACES)
-    # A sine doesn't tell a few metres at a pole from none.
+    # Near a pole, the sine can't resolve a few metres.
     is_as_large = least < _SMALL or least / 1.05 < on_map.area < least * 1.5
     return is_as_large and _holds(polygon, places)
 
@@ -256,7 +257,7 @@ def _holds(polygon: shapely.Polygon, places: Numbers) -> bool:
     west = polygon.bounds[0]
     lon = west + (places[:, 0] - west) % 360
     inside = shapely.contains_xy(wide, lon, places[:, 1])
-    # A place on the western border may be just beside it.
+    # By rounding, a point on the western border may be just outside.
     inside |= shapely.contains_xy(wide, lon - 360, places[:, 1])
     return bool(inside.all())
 
@@ -290,7 +291,7 @@ def _footprint(polygon: shapely.Polygon, decimals: int) -> Footprint:
 
 
 def _pieces(polygon: shapely.Polygon) -> list[shapely.Polygon]:
-    """The polygon cut at the antimeridian, each piece moved to longitudes of -180 to 180."""
+    """Cut the polygon at the antimeridian and move each piece to longitudes of -180 to 180."""
     pieces = []
     for turn in (0, 1):
         box = shapely.box(-180 + 360 * turn, -90, 180 + 360 * turn, 90)

@@ -1,4 +1,4 @@
-"""Lengths on the ground, and what a scale bar and an arrow to the north may say of a picture."""
+"""Lengths on the ground, and the scale bar and north arrow of a picture."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from polynya.compiled import compiled
 from polynya.scenes.scene import Scene
 
 _ONE_SCALE, _ONE_NORTH = 1.1, 0.985
-"""Greatest ratio of pixels' sizes, least cosine (10 degrees) of directions, in one picture."""
+"""Limits for a scale bar and a north arrow in a picture: greatest ratio of pixel sizes, and least
+cosine (10 degrees) between directions."""
 
 
 def to_map(corners: NDArray[np.int32], scene: Scene) -> NDArray[np.float64]:
-    """Coordinates of corners of pixels on the map.
+    """Compute the map coordinates of pixel corners.
 
-    Without transform, x is the column and y the negative row, as QGIS shows such images.
+    Without a transform, x is the column and y the negative row, as in QGIS.
 
     Args:
         corners: int32 (K, 2), column and row; (0, 0) is the upper left corner of the scene.
-        scene: Gives the transform.
+        scene: Scene with the transform.
 
     Returns:
         float64 (K, 2), x and y in the scene's CRS.
@@ -47,19 +48,19 @@ class Lengths:
 
     @classmethod
     def of(cls, scene: Scene) -> Lengths | None:
-        """None where nothing is known of the ground."""
+        """Prepare lengths for a scene; None if the ground is unknown."""
         ground = ground_of(scene)
         return None if ground is None else cls(ground, scene.height, scene.width)
 
     def steps(self, corners: NDArray[np.int32]) -> NDArray[np.float64]:
-        """Metres from each point to the next.
+        """Compute the metres from each point to the next.
 
         Args:
-            corners: int32 (K, 2), column and row of corners of pixels; a step goes along a column
-                or a row.
+            corners: int32 (K, 2), column and row of pixel corners; a step goes along a column or
+                along a row.
 
         Returns:
-            float64 (K - 1,), 0 for steps that do neither; NaN off the Earth.
+            float64 (K - 1,), 0 for other steps; NaN off the Earth.
         """
         lengths = np.zeros(max(0, len(corners) - 1))
         _add_steps(lengths, corners, self._down, self._across, *self._spacing)
@@ -67,7 +68,7 @@ class Lengths:
 
 
 def pixel_size(scene: Scene) -> tuple[float, float] | None:
-    """Metres of the pixel in the middle of a scene, down and across; None if it isn't known."""
+    """Height and width in metres of the pixel at the centre of a scene; None if unknown."""
     lengths = Lengths.of(scene)
     if lengths is None:
         return None
@@ -79,21 +80,21 @@ def pixel_size(scene: Scene) -> tuple[float, float] | None:
 
 @dataclass(frozen=True)
 class MapScale:
-    """How far and which way things are in a picture of a scene."""
+    """Scale and north direction of a picture of a scene."""
 
     metres: float
-    """Ground under a pixel, from left to right."""
+    """Width of a pixel on the ground."""
     north: tuple[float, float] | None
-    """Where north is: to the right and down, a vector of length 1; None where that differs by more
-    than a few degrees in the scene."""
+    """Direction of north (right, down), a vector of length 1; None if the direction differs by more
+    than a few degrees within the scene."""
 
 
 def map_scale(scene: Scene) -> MapScale | None:
-    """What a scale bar and an arrow may say of a whole scene.
+    """Find the scale bar and north arrow for a whole scene.
 
     Returns:
-        None where nothing is known of the ground, or where pixels in one part of the scene are
-        more than a tenth larger than in another.
+        None if the ground is unknown, or if pixels in one part of the scene are more than a tenth
+        larger than in another part.
     """
     ground = ground_of(scene)
     if ground is None:
@@ -133,7 +134,8 @@ def _add_steps(
         if right != 0 and below != 0:
             continue
         size = across if below == 0 else down
-        # Long lines in parts no longer than a cell, each as long as its middle says.
+        # Long lines are divided into parts no longer than a cell; the centre of a part gives its
+        # length.
         parts = 1 + int(max(abs(right) / column_spacing, abs(below) / row_spacing))
         total = 0.0
         for part in range(parts):

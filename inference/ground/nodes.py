@@ -1,8 +1,8 @@
-"""How large and how long pixels are on the ground, at the nodes of a grid over a scene.
+"""Sizes of pixels on the ground, at the nodes of a grid over a scene.
 
-Lengths are those of the CRS's ellipsoid. Between nodes they are linear. The grid is made finer
-until it tells less than a millionth too much or too little, which takes nine nodes a side for most
-scenes. Where rows follow parallels, sums over latitudes are used instead.
+Lengths are measured on the CRS's ellipsoid, and are linear between nodes. The grid is refined until
+the relative error is below a millionth. For most scenes, nine nodes per side are enough. If rows
+follow parallels, sums over latitudes are used instead.
 """
 
 from __future__ import annotations
@@ -15,42 +15,42 @@ from numpy.typing import NDArray
 from inference.ground.coordinates import Ground, Numbers
 
 _FIRST_CELLS, _MOST_CELLS = 8, 256
-"""Cells between nodes along a side of a scene."""
+"""Number of cells between nodes along a side of a scene, at first and at most."""
 
 TOLERANCE = 1e-6
 
 _ROUGH = 1e-4
-"""Cells whose nodes tell less truly than this are looked at pixel by pixel: near the limb of the
-Earth, or a pole of some projections."""
+"""Relative error above which all pixels of a cell are measured one by one. Such cells are near the
+limb of the Earth, or near a pole in some projections."""
 
 _STEP = 50.0
-"""Metres over which differences are taken: far above the noise of projections, far below what they
-change in."""
+"""Distance in metres for finite differences: much longer than the noise of projections, and much
+shorter than the distance over which scales change."""
 
 
 @dataclass(frozen=True)
 class Nodes:
-    """How large pixels are at the nodes of a regular grid, the scene's corners included."""
+    """Sizes of pixels at the nodes of a regular grid, with nodes at the scene's corners."""
 
     across: Numbers
-    """float64 (n, m), metres of a pixel from left to right."""
+    """float64 (n, m), width of a pixel in metres."""
     down: Numbers
-    """float64 (n, m), from top to bottom."""
+    """float64 (n, m), height of a pixel in metres."""
     area: Numbers
     """float64 (n, m), square metres; 0 off the Earth."""
     rough: NDArray[np.bool_]
-    """bool (n - 1, m - 1), cells where nodes aren't enough."""
+    """bool (n - 1, m - 1), cells where interpolation between nodes isn't accurate enough."""
 
 
 def find_nodes(ground: Ground, height: int, width: int) -> Nodes:
-    """Nodes close enough to each other, if there are that many."""
+    """Refine the grid until interpolation is accurate, or until it has `_MOST_CELLS` cells."""
     cells = _FIRST_CELLS
     step = _step(ground, height, width)
     before = _measured(ground, height, width, cells // 2, step)
     while True:
         found = _measured(ground, height, width, cells, step)
         guesses = [_refined(values) for values in before]
-        # Halving the cells makes the error four times smaller.
+        # Cells of half the size make the error four times smaller.
         errors = [
             interpolation_errors(values, guess) / 4
             for values, guess in zip(found, guesses, strict=True)
@@ -61,7 +61,7 @@ def find_nodes(ground: Ground, height: int, width: int) -> Nodes:
         cells, before = 2 * cells, found
     rough = _any_corner(~np.isfinite(worst) | (worst > _ROUGH))
     if rough.any():
-        # Pixels reach into cells beside the one that their middle is in, or are larger than cells.
+        # Pixels reach into neighbouring cells, or are larger than cells.
         rough = _any_corner(_any_corner(np.pad(rough, 1)))
         if min(height, width) < 2 * cells:
             rough = np.ones_like(rough)
@@ -70,7 +70,7 @@ def find_nodes(ground: Ground, height: int, width: int) -> Nodes:
 
 
 def _step(ground: Ground, height: int, width: int) -> float:
-    """Pixels in about `_STEP` metres."""
+    """Approximate number of pixels in `_STEP` metres."""
     _, _, area = _measured(ground, height, width, _FIRST_CELLS, 0.5)
     known = area[np.isfinite(area) & (area > 0)]
     return float(_STEP / np.sqrt(np.median(known))) if len(known) else 0.5
@@ -79,7 +79,7 @@ def _step(ground: Ground, height: int, width: int) -> float:
 def _measured(
     ground: Ground, height: int, width: int, cells: int, step: float
 ) -> tuple[Numbers, Numbers, Numbers]:
-    """Across, down and area of a pixel at (cells + 1, cells + 1) nodes."""
+    """Measure width, height and area of a pixel at (cells + 1, cells + 1) nodes."""
     grid = np.meshgrid(
         np.linspace(0, height, cells + 1), np.linspace(0, width, cells + 1), indexing="ij"
     )
@@ -98,7 +98,7 @@ def _measured(
 def changes(
     ground: Ground, rows: Numbers, columns: Numbers, step: float
 ) -> tuple[Numbers, Numbers]:
-    """Which way and how far a pixel goes to the right and down, float64 (N, 3) both, metres."""
+    """Vectors on the ground of one pixel to the right and one down, float64 (N, 3), metres."""
 
     def change(right: float, below: float) -> Numbers:
         ahead = ground.surface(columns + right, rows + below)
@@ -108,7 +108,7 @@ def changes(
 
 
 def _refined(values: Numbers) -> Numbers:
-    """Values between the nodes too, (2 n - 1, 2 m - 1)."""
+    """Interpolate values to twice as many cells, (2 n - 1, 2 m - 1)."""
     for _ in range(2):
         finer = np.empty((2 * len(values) - 1, values.shape[1]))
         finer[::2], finer[1::2] = values, (values[:-1] + values[1:]) / 2
@@ -117,13 +117,13 @@ def _refined(values: Numbers) -> Numbers:
 
 
 def interpolation_errors(values: Numbers, guess: Numbers) -> Numbers:
-    """Relative differences; not finite where one of them isn't known."""
+    """Compute relative differences; not finite if a value is unknown."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.abs(values - guess) / np.abs(values)
 
 
 def _any_corner(nodes: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Cells with such a node at one of their corners."""
+    """Find cells with a True node at a corner."""
     beside = nodes[:-1] | nodes[1:]
     return np.asarray(beside[:, :-1] | beside[:, 1:])
 
@@ -150,7 +150,7 @@ def _pixel_longitude(ground: Ground) -> float:
 
 
 def between_parallels(ground: Ground, height: int) -> Numbers:
-    """Square metres of a pixel of each row, float64 (H,)."""
+    """Area of a pixel of each row, float64 (H,), square metres."""
     zones = _zone(_latitudes(ground, height), ground)
     return np.asarray(np.abs(np.diff(zones)) * _pixel_longitude(ground), np.float64)
 
@@ -160,13 +160,13 @@ def _zone(latitude: Numbers, ground: Ground) -> Numbers:
     eccentricity = np.sqrt(ground.eccentricity2)
     sine = np.sin(latitude)
     q = sine / (1 - (eccentricity * sine) ** 2)
-    # The limit of the second term on a sphere.
+    # On a sphere, the second term has the limit `sine`.
     q += np.arctanh(eccentricity * sine) / eccentricity if eccentricity else sine
     return np.asarray(ground.axis**2 * (1 - ground.eccentricity2) / 2 * q, np.float64)
 
 
 def along_parallels(ground: Ground, height: int) -> tuple[Numbers, Numbers]:
-    """Metres of a pixel down and across at the edges of rows, float64 (H + 1, 2) both."""
+    """Height and width of a pixel at the edges of rows, float64 (H + 1, 2) each, metres."""
     latitudes = _latitudes(ground, height)
     assert ground.affine is not None
     root = np.sqrt(1 - ground.eccentricity2 * np.sin(latitudes) ** 2)

@@ -161,7 +161,7 @@ class _Found:
 
 
 def _fixed(plan: FeaturePlan) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Find both ends of the fixed range of each feature; the range of indices is 0..1."""
+    """Find both ends of the fixed range of each feature; 0..1 keeps indices as they are."""
     low, high = plan.fixed_range
     bands, indices = len(plan.bands), len(plan.indices)
     return (
@@ -196,7 +196,8 @@ def _scale(
         case "min_max" if found is not None:
             return found.minimum, ops.maximum(found.maximum - found.minimum, _LEAST_WIDTH)
         case "quantile" if found is not None:
-            # From the filled image. Usually few pixels are missing, so this changes little.
+            # From the filled image: usually few pixels are missing, and if many are missing, the
+            # quantiles mean little.
             low, high = (
                 ops.quantile(filled, share, axis=(1, 2), keepdims=True)
                 for share in plan.options.quantiles

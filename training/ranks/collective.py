@@ -35,8 +35,8 @@ class HorovodRanks:
         hvd: The module `horovod.tensorflow`.
         options: Reduction and compression of gradients.
         pack_bytes: Greatest size of a pack of tensors that are sent together; a larger tensor is
-            sent alone. The packs are the same in each step, so sums are the same to the last bit.
-            None: Horovod packs the tensors that are ready.
+            sent alone. The packs are the same in each step, so sums are the same to the last bit
+            for any number of ranks. None: Horovod packs the tensors that are ready.
 
     Raises:
         RecipeError: The recipe asks for Adasum, but these ranks can't do it.

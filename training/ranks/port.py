@@ -64,7 +64,7 @@ class Collective(Protocol):
         ...
 
     def reduce_gradients(self, gradients: Sequence[Any], name: str) -> list[Any]:
-        """Sum gradients like `sum_tensors`, with Adasum or compression if the recipe asks for it."""
+        """Sum gradients like `sum_tensors`, with Adasum or compression if the recipe says so."""
         ...
 
     def wire_bytes(self, gradients: Sequence[Any]) -> int:

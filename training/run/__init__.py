@@ -1,1 +1,1 @@
-"""One training from its start to its end."""
+"""One training from start to end."""

@@ -1,4 +1,4 @@
-"""What a training run needs before its first step: data, model, optimizer."""
+"""Prepares a training run before its first step: data, model, optimizer."""
 
 from __future__ import annotations
 
@@ -43,17 +43,17 @@ MIXED_POLICY = {
 
 @dataclass(frozen=True)
 class LabelCounts:
-    """Labels on both sides of a split."""
+    """Numbers of labelled pixels for training and for validation."""
 
     training: NDArray[np.int64]
     """Pixels of each class: int64 (C,)."""
     training_pixels: int
-    """Pixels that have a label."""
+    """Pixels with a label."""
     validation_pixels: int
 
     @property
     def can_validate(self) -> bool:
-        """Whether there is anything to score."""
+        """Whether any validation pixel has a label."""
         return self.validation_pixels > 0
 
 
@@ -67,16 +67,16 @@ class TrainingData:
     validation: ValidationTiles
     """The validation tiles of this rank only."""
     shards_digest: str
-    """Of all that labels depend on."""
+    """Digest of everything that the labels depend on."""
     counts: LabelCounts
-    """Labelled pixels of both sides."""
+    """Labelled pixels for training and for validation."""
     digests: dict[str, str]
-    """Of the content of the training scenes, by their ids, as far as the manifest has them; empty
-    but on rank 0."""
+    """Digests of the content of training scenes, by scene id, if the manifest has them; empty on
+    all ranks but rank 0."""
 
     @property
     def digest(self) -> str:
-        """Of what it trains on, tile by tile, as far as that can be known without the pixels."""
+        """Digest of the training tiles, without reading their pixels."""
         content = [self.shards_digest, len(self.training), *self.split.training]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
@@ -95,17 +95,17 @@ def check_recipe(recipe: Recipe, shards: ShardSet) -> None:
 
 
 def seen_size(recipe: Recipe) -> int:
-    """Edge in pixels of what the model sees of a tile.
+    """Edge in pixels of the image that the model sees for a tile.
 
-    It is that of a tile, or the next multiple that the model needs; what is beyond the tile is
-    nodata, as beyond the borders of scenes.
+    It is the edge of the tile, rounded up to the multiple that the model needs. Pixels beyond the
+    tile are nodata, like pixels beyond the borders of scenes.
     """
     multiple = recipe.model.multiple
     return -(-recipe.tiles.size // multiple) * multiple
 
 
 def recipe_split(shards: ShardSet, recipe: Recipe) -> Split:
-    """The scenes that train and validate by a recipe; ShardError if there are too few."""
+    """Split the scenes as a recipe says; ShardError if there are too few."""
     return split_scenes(
         shards.scene_ids,
         validation=recipe.split.validation,
@@ -115,11 +115,11 @@ def recipe_split(shards: ShardSet, recipe: Recipe) -> Split:
 
 
 def count_labels(shards: ShardSet, split: Split, recipe: Recipe) -> LabelCounts:
-    """Count the labelled pixels of both sides, and say what can't be learnt or scored from them.
+    """Count labelled pixels for training and validation, and warn if classes or labels are missing.
 
     Raises:
         ShardError: No training tile has a labelled pixel, or a file can't be read.
-        RecipeError: The weights of all classes that occur are 0.
+        RecipeError: All classes that occur have the weight 0.
     """
     training, pixels = shards.class_counts(split.training)
     counts = LabelCounts(training, pixels, shards.class_counts(split.validation)[1])
@@ -179,7 +179,8 @@ def load_data(
     """Open the tiles of a split. Every rank must call it.
 
     Raises:
-        PolynyaError: Of any rank, on every rank: shards that can't be read, no room for tiles.
+        PolynyaError: Shards can't be read, or there is no room for tiles. If one rank fails, every
+            rank raises the error.
     """
     training, validation = open_sources(
         shards, (split.training, split.validation), recipe, collective, threads
@@ -206,7 +207,7 @@ def open_sources(
     collective: Collective,
     threads: int,
 ) -> list[BatchSource]:
-    """Tiles of some parts of the scenes, where the recipe's section 'training.input' wants them."""
+    """Open the tiles of several groups of scenes, as the recipe's section 'training.input' says."""
     options, size = recipe.training.input, seen_size(recipe)
     if options.cache == "none":
         found = [together(collective, partial(shards.row_groups, scenes)) for scenes in parts]
@@ -243,16 +244,16 @@ def make_trainer(
     done_steps: int = 0,
     done_epochs: float = 0.0,
 ) -> Trainer:
-    """Model, optimizer and augmentation of a recipe.
+    """Build model, optimizer and augmentation of a recipe.
 
     Args:
-        recipe: What to build.
+        recipe: Recipe of the training.
         training_tiles: Number of tiles in an epoch, for the schedule.
         collective: The ranks.
         class_weights: From `loss_weights`.
-        statistics: Of the training tiles, where the recipe's features need them.
-        done_steps: Steps that were made before this start.
-        done_epochs: Epochs that they were; the schedule goes on from there.
+        statistics: Statistics of the training tiles, if the recipe's features need them.
+        done_steps: Number of steps before this start.
+        done_epochs: Number of epochs before this start; the schedule goes on from there.
     """
     options = recipe.training
     plan = FeaturePlan.of(recipe)
@@ -312,10 +313,10 @@ def make_trainer(
 
 
 def loss_weights(recipe: Recipe, counts: NDArray[np.int64]) -> tuple[float, ...] | None:
-    """Factor on the loss by class, from the recipe; None for 1.
+    """Find the factor on the loss for each class, from the recipe; None for 1.
 
-    Balanced: pixels of all classes / (classes x pixels of the class), as scikit-learn's 'balanced',
-    and 0 for a class without any pixel. Masks alike, with the pixels under each.
+    Balanced weights are: pixels of all classes / (classes x pixels of the class), as scikit-learn's
+    'balanced', and 0 for a class without any pixel. For masks, the pixels under each mask count.
 
     Args:
         recipe: Key 'training.class_weights'.
@@ -331,10 +332,10 @@ def loss_weights(recipe: Recipe, counts: NDArray[np.int64]) -> tuple[float, ...]
 
 
 def rank_seed(recipe: Recipe, rank: int, done_steps: int = 0) -> int:
-    """Seed of one rank's dropout and augmentation, which must differ between ranks.
+    """Compute the seed of one rank's dropout and augmentation; it must differ between ranks.
 
-    After a start in the middle with another number of ranks it must also differ from those that
-    other ranks had before.
+    If a training goes on with another number of ranks, the seed must also differ from all seeds
+    before.
     """
     key = [recipe.seed, rank, done_steps] if done_steps else [recipe.seed, rank]
     return int(np.random.default_rng(key).integers(2**31))

@@ -1,7 +1,7 @@
-"""How a training ends before its time: told to stop, a rank lost, or an error.
+"""Ends a training early: on a request to stop, after the loss of a rank, or after an error.
 
-Whoever notices first leaves a note in the model's folder, so that one rank says it and no more, and
-so that `training/supervise.py` knows whether going on makes sense:
+The first rank that notices leaves a note in the model's folder. So only one rank prints the reason,
+and `training/supervise.py` knows whether going on makes sense:
 
     _checkpoints/_ended.json   reason ("stopped", "rank-lost" or "error") and the sentence
 """
@@ -31,23 +31,25 @@ from training.errors import RankLostError, StoppedError
 from training.model_folder.checkpoints import FOLDER, checkpoint_folder
 
 STOPPED_EXIT_CODE = 75
-"""EX_TEMPFAIL of sysexits.h: nothing is wrong, and the same command with --resume goes on."""
+"""Exit code EX_TEMPFAIL of sysexits.h: there is no error, and the same command with --resume goes
+on."""
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
-"""SIGUSR1 as well, because mpirun passes it on to its ranks and goes on itself."""
+"""Signals that ask for a stop. SIGUSR1 is included because mpirun passes it on to its ranks and
+does not end itself."""
 
 _NOTE = "_ended.json"
 _SECONDS_TO_SAY_IT = 1.0
 
 
 class StopRequest:
-    """Whether this process was told to stop, while the block lasts; only in the main thread.
+    """Notices within a block whether this process was told to stop; only in the main thread.
 
-    Ctrl-C raises KeyboardInterrupt, as ever, until `patient` is set: then it asks for a stop too,
-    and only the second one raises.
+    Until `patient` is set, Ctrl-C raises KeyboardInterrupt, as usual. After that, the first Ctrl-C
+    asks for a stop, and only the second one raises KeyboardInterrupt.
 
     Args:
-        pass_on: Called with the number of the signal that asks.
+        pass_on: Function that is called with the number of the signal.
     """
 
     def __init__(self, pass_on: Callable[[int], object] = lambda number: None) -> None:
@@ -77,7 +79,7 @@ class StopRequest:
 
 @dataclass(frozen=True)
 class Ending:
-    """Why a training ended before its time."""
+    """The reason why a training ended early."""
 
     reason: str
     """"stopped", "rank-lost" or "error"."""
@@ -85,13 +87,13 @@ class Ending:
 
 
 def ending_of(error: PolynyaError) -> Ending:
-    """What an error says of the end of a training."""
+    """Find the reason for the end of a training from an error."""
     reasons = {StoppedError: "stopped", RankLostError: "rank-lost"}
     return Ending(reasons.get(type(error), "error"), str(error))
 
 
 def leave_note(folder: Path, ending: Ending) -> bool:
-    """Note how a training ended; False if another rank has done so already."""
+    """Write the note about the end of a training; False if another rank has already done so."""
     content = json.dumps({"reason": ending.reason, "sentence": ending.sentence})
     try:
         place = make_folder(checkpoint_folder(folder))
@@ -99,14 +101,14 @@ def leave_note(folder: Path, ending: Ending) -> bool:
             temporary.write_text(content, encoding="utf-8")
             register_file(temporary, place / _NOTE)
         return create_whole(place / _NOTE, content.encode())
-    # A disk that is full, say, or a file that isn't ours: the error before that is to be told,
-    # unless another rank's note lies there.
+    # For example, the disk is full or the file isn't ours. The user must still see the first error,
+    # unless another rank has left its note.
     except (OSError, OutputError):
         return read_note(folder) is None
 
 
 def read_note(folder: Path) -> Ending | None:
-    """How the last start ended; None if it left no note, as processes that are killed do."""
+    """Read how the last start ended; None without a note, for example if processes were killed."""
     path = folder / FOLDER / _NOTE
     try:
         return Ending(**json.loads(path.read_text(encoding="utf-8"))) if _is_note(path) else None
@@ -115,7 +117,7 @@ def read_note(folder: Path) -> Ending | None:
 
 
 def remove_note(folder: Path) -> None:
-    """Forget how the start before this one ended."""
+    """Remove the note of an earlier start."""
     path = folder / FOLDER / _NOTE
     if _is_note(path):
         remove_file(path)
@@ -128,8 +130,8 @@ def _is_note(path: Path) -> bool:
 def leave(folder: Path, error: PolynyaError) -> NoReturn:
     """End this process because of an error in the middle of a training.
 
-    One rank says why. The others wait a little before they end: a launcher kills all as soon as
-    one is gone.
+    One rank prints the reason. The other ranks wait a little before they end, because a launcher
+    kills all ranks as soon as one has ended.
     """
     ending = ending_of(error)
     if leave_note(folder, ending):
@@ -137,15 +139,17 @@ def leave(folder: Path, error: PolynyaError) -> NoReturn:
     else:
         time.sleep(_SECONDS_TO_SAY_IT)
     sys.stdout.flush()
-    # Without Horovod's own end, which waits for ranks that may be gone.
+    # Without Horovod's shutdown, because it waits for ranks that may be gone.
     os._exit(STOPPED_EXIT_CODE if ending.reason == "stopped" else EXIT_CODE)
 
 
 def leave_early(is_first: bool, sentence: str) -> NoReturn:
-    """End this process because of Ctrl-C before the first step; the folder may be another's yet.
+    """End this process because of Ctrl-C before the first step.
+
+    Write nothing into the folder: another run may still hold it.
 
     Args:
-        is_first: This is rank 0, which says it.
+        is_first: Whether this is rank 0; only rank 0 prints the sentence.
         sentence: What the user can do.
     """
     if is_first:
@@ -157,6 +161,6 @@ def leave_early(is_first: bool, sentence: str) -> NoReturn:
 
 
 def say_at_once(text: str) -> None:
-    """Write a line to stderr from a signal handler, which may interrupt any other writing."""
+    """Write a line to stderr from a signal handler, even in the middle of other output."""
     with suppress(OSError):
         os.write(2, f"\n{text}\n".encode())

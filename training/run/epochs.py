@@ -35,14 +35,14 @@ class Run:
     """The epochs of one run. Only rank 0 writes and prints.
 
     Args:
-        folder: Of the model.
-        recipe: Of the training.
+        folder: Folder of the model.
+        recipe: Recipe of the training.
         data: Tiles of this rank.
         trainer: Model, optimizer and step.
         collective: The ranks.
-        checkpoint: Where to go on; its arrays on rank 0 only. None begins at the start.
-        tile_names: What to call training tiles in messages, by their indices.
-        listeners: What else follows the training, on rank 0.
+        checkpoint: Checkpoint to go on from; only rank 0 has its arrays. None for a new training.
+        tile_names: Function from indices of training tiles to their names in messages.
+        listeners: Other listeners of the training, on rank 0.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Run:
         self.collective = collective
         self.tile_names = tile_names
         self.held = ExitStack()
-        """What the run holds until `train` ends, such as the lock of its folder."""
+        """Resources that the run holds until `train` ends, such as the lock of its folder."""
         self.is_first = collective.rank == 0
         self.listeners: tuple[Listener, ...] = ()
         if self.is_first:
@@ -72,21 +72,21 @@ class Run:
         self.position = Position()
         self.best_weights: Arrays = []
         self.step_tiles = self.options.batch_size * self.options.accumulate
-        """Of this rank."""
+        """Number of tiles that this rank uses in one step."""
         if checkpoint is not None:
             self._go_on_from(checkpoint)
-        # Weights, optimizer and loss scale of rank 0, however many ranks there are.
+        # All ranks start with the weights, optimizer and loss scale of rank 0.
         trainer.broadcast()
 
     def train(self, wants_stop: Callable[[], bool] = lambda: False) -> TrainingSummary:
         """Train to the end.
 
         Args:
-            wants_stop: Whether this rank was told to stop; one is enough for all.
+            wants_stop: Whether this rank was told to stop. If one rank was, all ranks stop.
 
         Raises:
             StoppedError: A rank was told to stop; there is a checkpoint.
-            ModelError: A number was not finite, or the ranks have come apart.
+            ModelError: A number was not finite, or the weights differ between ranks.
             OutputError: Something can't be written; only this rank raises it.
         """
         with self.held:
@@ -150,7 +150,7 @@ class Run:
         self._finish_epoch(record, validation, found)
 
     def _batches(self) -> NDArray[np.int64]:
-        """Tiles of this rank in the steps that are left of the epoch: int64 (steps, tiles)."""
+        """List the tiles of this rank in the remaining steps of the epoch: int64 (steps, tiles)."""
         return self.data.training.epoch_indices(
             epoch=self.position.epoch,
             seed=self.recipe.seed,
@@ -175,7 +175,7 @@ class Run:
         position.epoch_steps += 1
         position.epoch_tiles += self.step_tiles * self.collective.size
         position.epoch_tiles = min(position.epoch_tiles, tiles)
-        # The last step may be the smaller one of a start with other ranks.
+        # After a start with another number of ranks, the last step may have fewer tiles.
         done = position.epoch_tiles == tiles
         position.epoch_share = 1.0 if done else position.epoch_steps / self._steps_of_epoch()
 
@@ -186,7 +186,7 @@ class Run:
             self.trainer.check_weights(step)
         if result.wants_stop:
             self._save_checkpoint()
-            self.collective.barrier()  # The first rank that ends takes the others with it.
+            self.collective.barrier()  # When the first rank ends, a launcher kills the others.
             raise StoppedError(
                 f"Training was told to stop and has left a checkpoint after step {done}; the same"
                 " command with --resume goes on from there."
@@ -242,7 +242,7 @@ class Run:
             self.trainer.scale_learning_rate(factor**drops)
 
     def _save_checkpoint(self) -> None:
-        """Every rank must call it: random states come from all."""
+        """Write a checkpoint. Every rank must call it, because it gathers all random states."""
         random_states = self.collective.gather(_values(self.trainer.random_state()))
         if self.is_first:
             for listener in self.listeners:
@@ -273,10 +273,10 @@ class Run:
         self._lower_learning_rate()
 
     def _not_finite(self, error: NotFiniteError, batches: NDArray[np.int64]) -> ModelError:
-        """Say where; keep the weights of the step before, unless they are the cause."""
+        """Make an error that names step and tiles; save a checkpoint if all weights are finite."""
         done, epoch = len(self.position.steps), self.position.epoch + 1
         if error.what == "weight":
-            # Which step spoiled it is not known: the checkpoint before is the last good one.
+            # It is not known which step spoiled the weight. The last checkpoint is still good.
             self.collective.barrier()
             return ModelError(
                 f"A weight is not a finite number after step {done} (epoch {epoch}); {error.remedy}"
@@ -290,12 +290,12 @@ class Run:
             self._save_checkpoint()
         self.collective.barrier()
         return ModelError(
-            f"The {error.what} is not a finite number at step {done + 1} (epoch {epoch}), whose"
-            f" batch has tiles {', '.join(self.tile_names(tiles))}; {error.remedy}"
+            f"The {error.what} is not a finite number at step {done + 1} (epoch {epoch}), in the"
+            f" batch of tiles {', '.join(self.tile_names(tiles))}; {error.remedy}"
         )
 
     def _check_ranks(self) -> str:
-        """Digest of the last weights, compared over the ranks: a silent drift must not pass."""
+        """Compute the digest of the last weights; ModelError if it differs between ranks."""
         digests = self.collective.gather(weights_digest(self.trainer.model))
         if len(set(digests)) > 1:
             raise ModelError(
@@ -306,7 +306,7 @@ class Run:
 
 
 def weights_digest(model: keras.Model) -> str:
-    """SHA-256 (first 16 hex digits) of all weights, to the last bit."""
+    """SHA-256 (first 16 hex digits) of all bits of all weights."""
     digest = hashlib.sha256()
     for weight in model.get_weights():
         digest.update(np.ascontiguousarray(weight).tobytes())

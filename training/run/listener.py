@@ -1,4 +1,4 @@
-"""What may follow a training as it goes: the files of the model, a tracker, a sweep."""
+"""The interface to follow a training: for the model's files, an experiment tracker or a sweep."""
 
 from __future__ import annotations
 
@@ -9,41 +9,41 @@ from training.model_folder.training_log import EpochRecord, StepRecord
 
 
 class Listener:
-    """Is told of a training by rank 0; does nothing with what it doesn't override.
+    """Receives the events of a training from rank 0; by default, the methods do nothing.
 
-    What it raises ends the training: a `PolynyaError` in one sentence.
+    If a method raises an error, the training ends. A `PolynyaError` is shown as one sentence.
     """
 
     def start(self, position: Position) -> None:
-        """Before the first step of this start, which may be in the middle of a training."""
+        """Called before the first step of this start, perhaps in the middle of a training."""
 
     def resume(self, position: Position) -> None:
-        """Before `start`, where a training goes on whose best epoch so far is known.
+        """Called before `start` if a training goes on and has a best epoch so far.
 
-        The model in training has the weights of that epoch now. Later epochs of the run that was
-        cut are undone, so what they left is of no value.
+        At this moment, the model in training has the weights of the best epoch. Epochs of the
+        interrupted run after the checkpoint are lost, so their files must be replaced.
         """
 
     def step(self, record: StepRecord) -> None:
-        """After each step."""
+        """Called after each step."""
 
     def epoch(self, position: Position, record: EpochRecord, is_best: bool) -> None:
-        """After each epoch and its validation.
+        """Called after each epoch and its validation.
 
         Args:
-            position: With the records of all steps and epochs so far.
-            record: Of this epoch.
-            is_best: It is the best so far; the model in training has its weights.
+            position: Position with the records of all steps and epochs so far.
+            record: Record of this epoch.
+            is_best: Whether this epoch is the best so far; the model in training has its weights.
         """
 
     def checkpoint(self, position: Position) -> None:
-        """Before a checkpoint is written, in an epoch or after it."""
+        """Called before a checkpoint is written, during an epoch or after it."""
 
     def end(self, position: Position, best_weights: Arrays, about: Mapping[str, str]) -> None:
-        """After the last epoch.
+        """Called after the last epoch.
 
         Args:
-            position: With all records.
-            best_weights: Of the best epoch.
-            about: Ranks, digests and the like, for the model's provenance.
+            position: Position with all records.
+            best_weights: Weights of the best epoch.
+            about: Facts for the model's provenance, such as ranks and digests.
         """

@@ -1,4 +1,4 @@
-"""What a training writes and prints as it goes: rank 0 only."""
+"""Writes files and prints progress during a training, on rank 0 only."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from training.run.build import TrainingData
 from training.run.listener import Listener
 
 _FEW_STEPS = 100
-"""Even small networks need some hundreds."""
+"""Number of steps that is too small: even small networks need some hundreds."""
 _LEAST_RECALL = 0.01
 
 
 class ModelWriter(Listener):
-    """The files of one model, but for its checkpoints; and a line for each epoch.
+    """Writes the files of one model, except checkpoints, and prints a line for each epoch.
 
     Args:
-        folder: Of the model.
-        recipe: Of the training.
-        data: What it trains on.
+        folder: Folder of the model.
+        recipe: Recipe of the training.
+        data: Data of the training.
         model: The model in training.
     """
 
@@ -45,18 +45,18 @@ class ModelWriter(Listener):
         self._model = model
 
     def epoch(self, position: Position, record: EpochRecord, is_best: bool) -> None:
-        """Save the model if it is the best, write history.csv and steps.csv, print a line."""
+        """Save the model if it is the best, write history.csv and steps.csv, and print a line."""
         if is_best:
             self._write_best(position)
         self.checkpoint(position)
         self._print(record, is_best)
 
     def resume(self, position: Position) -> None:
-        """Save the best model: an epoch that is undone may have left another one."""
+        """Save the best model, because a later, lost epoch may have replaced it."""
         self._write_best(position)
 
     def checkpoint(self, position: Position) -> None:
-        """Write history.csv and steps.csv; each only if it has a row."""
+        """Write history.csv and steps.csv, each only if it has a row."""
         for name, rows in (
             (model_folder.HISTORY_FILE, position.history),
             (model_folder.STEPS_FILE, position.steps),
@@ -84,7 +84,8 @@ class ModelWriter(Listener):
         """Write the files of a finished model, then delete its checkpoints.
 
         Raises:
-            ModelError: The model's file can't be opened, or has other weights; checkpoints stay.
+            ModelError: The model's file can't be opened, or has wrong weights. Then the checkpoints
+                stay.
         """
         _check_model(self._folder, best_weights)
         split = self._data.split
@@ -114,7 +115,7 @@ class ModelWriter(Listener):
 
 
 def doubts(position: Position, recipe: Recipe) -> list[str]:
-    """What makes a finished model one that has hardly learnt, in words; mostly nothing."""
+    """List signs that a finished model has hardly learnt, in words; usually empty."""
     found = []
     validation = position.best_metrics.get("validation", {})
     recalls = [c["recall"] for c in validation.get("classes", {}).values()]
@@ -124,16 +125,16 @@ def doubts(position: Position, recipe: Recipe) -> list[str]:
     if len(position.steps) < _FEW_STEPS:
         found.append(
             f"it was trained for {len(position.steps)} steps; more epochs, a smaller batch_size or"
-            " smaller tiles give more"
+            " smaller tiles give more steps"
         )
     return found
 
 
 def _check_model(folder: Path, weights: Arrays) -> None:
-    """Open a model as everybody will who uses it, and compare its weights with those in memory."""
+    """Open a model as every user will, and compare its weights with the weights in memory."""
     found = model_folder.load_model(folder).keras_model.get_weights()
     if len(found) != len(weights) or not all(map(np.array_equal, found, weights)):
         raise ModelError(
-            f"{folder / model_folder.MODEL_FILE} has other weights than were written; look at the"
-            " disk, and start again with --resume."
+            f"{folder / model_folder.MODEL_FILE} doesn't have the weights that were written; check"
+            " the disk, and start again with --resume."
         )

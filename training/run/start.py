@@ -1,4 +1,4 @@
-"""The start of a training: a new one, or one that goes on from a checkpoint."""
+"""Starts a training at the beginning or from a checkpoint."""
 
 from __future__ import annotations
 
@@ -44,16 +44,19 @@ from training.run.listener import Listener
 from training.step.trainer import Trainer
 
 MAY_CHANGE = {"training", "inference", "acquire"}
-"""Sections of the recipe that may be others when a training goes on."""
+"""Sections of the recipe that may change when a training goes on."""
 
 
 @dataclass(frozen=True)
 class FirstModel:
-    """A model to begin with. Read before `--out` is emptied, which may be its own folder."""
+    """The model that gives the initial weights.
+
+    It is read before `--out` is emptied, because it may be in the same folder.
+    """
 
     weights: Arrays
     digest: str
-    """Of its file."""
+    """Digest of the model's file."""
 
 
 def start_run(
@@ -68,21 +71,22 @@ def start_run(
     resume: bool = False,
     listeners: Sequence[Listener] = (),
 ) -> Run:
-    """Read the data, build the model and take its folder until the run has trained.
+    """Read the data, build the model and lock its folder until the end of the training.
 
     Args:
-        shards_folder: From `polynya label` or `autolabel/job.py`.
+        shards_folder: Shards from `polynya label` or `autolabel/job.py`.
         out: Folder for the model.
-        recipe_file: YAML; None takes the recipe of the shards.
+        recipe_file: YAML file; None takes the recipe of the shards.
         collective: The ranks.
-        threads: Of this rank.
-        start_from: Folder of a model to begin with the weights of, unless a checkpoint goes on.
-        overwrite: Replace a finished model, or one that isn't finished.
+        threads: Number of threads of this rank.
+        start_from: Folder of a model that gives the initial weights; not used if the training goes
+            on from a checkpoint.
+        overwrite: Replace a finished or unfinished model.
         resume: Go on from the last checkpoint, if there is one.
-        listeners: What follows the training beside the writer of the model, on rank 0.
+        listeners: Listeners in addition to the writer of the model, on rank 0.
 
     Raises:
-        PolynyaError: Shards, recipe or output can't be used; every rank raises the same.
+        PolynyaError: Shards, recipe or output can't be used; every rank raises the same error.
     """
     import_tensorflow()
 
@@ -119,7 +123,7 @@ def start_run(
     def build() -> Trainer:
         position = checkpoint.position if checkpoint else Position()
         done_steps = len(position.steps)
-        # Each rank draws its own dropout.
+        # Each rank draws its own random numbers for dropout.
         keras.utils.set_random_seed(rank_seed(recipe, collective.rank, done_steps))
         trainer = make_trainer(
             recipe,
@@ -139,11 +143,12 @@ def start_run(
     folder = Path(out)
     shards, recipe, split = together(collective, read_recipe)
     counted = gather_results(collective, count_pixels)[0]
-    assert counted is not None  # By rank 0.
+    assert counted is not None  # Rank 0 has counted.
     counts = counted
     first = together(collective, find_first)
     with ExitStack() as held:
-        # Held before the tiles are decoded, which takes long, and emptied only after that.
+        # The folder is locked before the tiles are decoded, because decoding takes long. It is
+        # emptied only after decoding.
         checkpoint = _shared(together(collective, claim), collective)
         data = load_data(shards, split, counts, recipe, collective, threads)
         plan = FeaturePlan.of(recipe)
@@ -165,10 +170,11 @@ def start_run(
 
 @contextmanager
 def _recorded(collective: Collective, path: Path) -> Iterator[None]:
-    """Horovod's timeline of the block, which gets its name when the block ends without an error.
+    """Record Horovod's timeline of the block; the file appears if the block ends without an error.
 
     Raises:
-        OutputError: The file can't be written, or one that isn't ours is there; on every rank.
+        OutputError: The file can't be written, or a file that isn't ours is in its place. Every
+            rank raises it.
     """
     with ExitStack() as written:
 
@@ -187,11 +193,11 @@ def _recorded(collective: Collective, path: Path) -> Iterator[None]:
 
 
 def tile_names(shards: ShardSet, scene_ids: Sequence[str], tiles: Sequence[int]) -> list[str]:
-    """Names of tiles for people: "scene 12" is the 13th tile that the shards have of it.
+    """Name tiles for people: "scene 12" is the 13th tile of the scene in the shards.
 
     Args:
         shards: The data set.
-        scene_ids: Scenes whose tiles are counted, in this order.
+        scene_ids: Scenes of the tiles; their order is the order of the indices.
         tiles: Indices of tiles.
     """
     counts = dict.fromkeys(scene_ids, 0)
@@ -207,7 +213,7 @@ def tile_names(shards: ShardSet, scene_ids: Sequence[str], tiles: Sequence[int])
 
 
 def _first_model(folder: Path, recipe: Recipe) -> FirstModel:
-    """The model to begin with; ModelError unless its weights fit the recipe's model."""
+    """Open the model for the initial weights; ModelError if they don't fit the recipe's model."""
     first = model_folder.load_model(folder)
     for section in ("model", "classes"):
         if getattr(first.recipe, section) != getattr(recipe, section):
@@ -234,7 +240,7 @@ def _check_same(folder: Path, recipe: Recipe, data: TrainingData, checkpoint: Ch
         what = f"recipe (section '{changed[0]}')" if changed else "set of tiles"
         raise ModelError(
             f"The training in {folder} had another {what}, so it can't go on with this one; give"
-            " what it had, or --overwrite to begin again."
+            " the same one as before, or --overwrite to begin again."
         )
 
 
@@ -248,7 +254,7 @@ def _check_fits(trainer: Trainer, checkpoint: Checkpoint) -> None:
 
 
 def _shared(checkpoint: Checkpoint | None, collective: Collective) -> Checkpoint | None:
-    """A checkpoint that rank 0 has read, on every rank; its large arrays stay on rank 0."""
+    """Send the checkpoint of rank 0 to every rank, without its large arrays."""
     light = checkpoint and replace(checkpoint, state=[], best_weights=[])
     received: Checkpoint | None = collective.broadcast(light)
     return checkpoint if collective.rank == 0 else received

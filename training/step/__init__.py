@@ -1,1 +1,1 @@
-"""One step: the graph that each rank runs and what ranks exchange."""
+"""One training step: the graph that each rank runs, and the exchange between ranks."""

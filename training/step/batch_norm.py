@@ -1,4 +1,4 @@
-"""Batch normalisation on several ranks: moments and moving statistics of all of them."""
+"""Batch normalisation on several ranks: shared moments and moving statistics."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from training.ranks.port import Collective
 
 
 def batch_normalisations(model: keras.Model) -> Iterator[keras.layers.BatchNormalization]:
-    """The layers of batch normalisation of a model and of the models in it."""
+    """Yield the batch normalisation layers of a model and of the models inside it."""
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             yield layer
@@ -23,7 +23,7 @@ def batch_normalisations(model: keras.Model) -> Iterator[keras.layers.BatchNorma
 
 
 def moving_statistics(model: keras.Model) -> list[Any]:
-    """Keras variables of the moving means and variances."""
+    """List the Keras variables of the moving means and variances."""
     return [
         variable
         for layer in batch_normalisations(model)
@@ -32,15 +32,15 @@ def moving_statistics(model: keras.Model) -> list[Any]:
 
 
 def average_over_ranks(variables: Sequence[Any], collective: Collective) -> None:
-    """Give each rank the mean of the ranks' values, the same to the bit. Every rank must call it.
+    """Set variables to their mean over the ranks, equal to the last bit. Every rank must call it.
 
-    A moving mean of means is the mean of moving means, so when this happens, and how often, changes
-    only roundings. Equal values stay as they are.
+    Moving statistics are linear in the statistics of batches, so the time and number of these calls
+    change only roundings. Equal values stay as they are.
     """
     if collective.size == 1 or not variables:
         return
     values = [variable.value.numpy() for variable in variables]
-    # One exchange for all; in float64, so that N equal numbers have that number as their mean.
+    # One exchange for all variables. In float64, the mean of N equal float32 numbers is exact.
     flat = np.concatenate([value.ravel() for value in values]).astype(np.float64)
     mean = collective.average(flat)
     ends = np.cumsum([value.size for value in values])
@@ -49,11 +49,11 @@ def average_over_ranks(variables: Sequence[Any], collective: Collective) -> None
 
 
 def synchronise(model: keras.Model, collective: Collective) -> None:
-    """Let layers that ask for it (`synchronized=True`) normalise by the moments of all ranks.
+    """Let layers with `synchronized=True` normalise by the moments of all ranks.
 
-    They stay Keras' own layers, which any Keras loads; only what they ask for the moments of a
-    batch, a method of Keras' that is its own affair, is replaced in this model.
-    `tests/unit/training/step/test_training_batch_norm.py` would notice if Keras asked no more.
+    The layers stay Keras' own, so any Keras loads the model. In this model, one private method of
+    Keras is replaced: the method that computes the moments of a batch. If Keras stops calling this
+    method, `tests/unit/training/step/test_training_batch_norm.py` fails.
     """
     for layer in batch_normalisations(model):
         if layer.synchronized:
@@ -62,7 +62,7 @@ def synchronise(model: keras.Model, collective: Collective) -> None:
 
 
 def _summed(collective: Collective, name: str) -> Callable[[Any], Any]:
-    """Sum over the ranks with its exact gradient: every loss depends on every rank's term."""
+    """Make a sum over the ranks with exact gradient: every rank's loss depends on every term."""
 
     @tf.custom_gradient
     def summed(tensor: Any) -> tuple[Any, Callable[[Any], Any]]:
@@ -75,16 +75,15 @@ def _summed(collective: Collective, name: str) -> Callable[[Any], Any]:
 
 
 def _moments(sum_over_ranks: Callable[[Any], Any], inputs: Any, mask: Any) -> tuple[Any, Any]:
-    """Mean and variance of each channel over the batches of all ranks.
+    """Compute mean and variance of each channel over the batches of all ranks, in one exchange.
 
-    Each rank's moments are about its own mean, and these are put together in float64, so nothing is
-    lost where a mean is large (T. Chan et al., "Algorithms for computing the sample variance",
-    1983); one exchange.
+    Each rank computes moments about its own mean, and these are combined in float64. So large means
+    cost no precision (T. Chan et al., "Algorithms for computing the sample variance", 1983).
 
     Args:
-        sum_over_ranks: From float64 (2 C + 1,) to its sum over the ranks.
+        sum_over_ranks: Function from float64 (2 C + 1,) to its sum over the ranks.
         inputs: float32 (..., C).
-        mask: None; padding counts, as it does for Keras.
+        mask: None; padding is included, as in Keras.
 
     Returns:
         float32 (C,) each.

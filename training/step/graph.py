@@ -19,53 +19,54 @@ from training.step.batch_norm import moving_statistics, synchronise
 FIRST_LOSS_SCALE = 2.0**15
 GREATEST_LOSS_SCALE = 2.0**24
 STEPS_UNTIL_LARGER_SCALE = 2000
-"""As in Keras' LossScaleOptimizer (P. Micikevicius et al., "Mixed precision training", 2018)."""
+"""Finite steps before the loss scale grows, as in Keras' LossScaleOptimizer (P. Micikevicius et
+al., "Mixed precision training", 2018)."""
 
 
 @dataclass(frozen=True)
 class StepOptions:
-    """What a step does beside the plain gradient of the loss."""
+    """Options of a step in addition to the plain gradient of the loss."""
 
     accumulate: int = 1
-    """Batches whose gradients are added up before the exchange."""
+    """Number of batches in one step; their gradients are added before the exchange."""
     clip_norm: float | None = None
     """Greatest Euclidean norm of all gradients together, after the exchange."""
     weight_decay: float = 0.0
-    """This times the weight is added to its gradient, after clipping."""
+    """Factor of coupled weight decay: after clipping, factor * weight is added to the gradient."""
     jit: bool = False
     """Compile forward and backward pass with XLA."""
     loss_scaling: bool = False
     """For float16: scale the loss up before the backward pass and the gradients down after it."""
     pixels: int = 1
-    """Of a global step, about and nodata included; images, for a loss per image. Gradients of
-    batches that are added up are divided by the next power of two, so that those of large batches
-    fit into 16 bits. Any value gives the same result otherwise."""
+    """Approximate number of pixels in a global step, with nodata; for a loss per image, number of
+    images. Accumulated gradients are divided by the next power of two, so that gradients of large
+    batches fit into 16 bits. Except for that, the value doesn't change the result."""
 
 
 class TrainingStep:
-    """One step of all ranks. Its loss is that of all valid pixels of all their batches together.
+    """One step of all ranks. The loss is taken over all valid pixels of the batches of all ranks.
 
-    A loss that is a mean over pixels or images: those of all ranks are counted while the model
-    looks at them, so each rank's gradient is that of its part of the mean. Any other loss: the
-    ranks exchange its sums between forward and backward pass, and each rank's gradient is that of
-    its own sums, times the slopes of the loss at the sums of all. Either way the sum of the ranks'
-    gradients is used as it arrives. With Adasum each rank takes the loss of its own batches, and
-    what is made of these depends on how many ranks there are.
+    If the loss is a mean over pixels or images, the ranks add up their counts during the forward
+    pass. Then each rank computes the gradient of its part of the mean. For any other loss, the
+    ranks exchange the sums of the loss between forward and backward pass. Then each rank multiplies
+    the gradients of its own sums by the slopes of the loss at the sums of all ranks. In both cases,
+    the sum of the ranks' gradients is the gradient of the step. With Adasum, each rank takes the
+    loss of its own batches, and the result depends on the number of ranks.
 
-    An update with anything in it that is not finite is not made, and the moving statistics of batch
-    normalisation are what they were before the step.
+    If a number is not finite, there is no update, and the moving statistics of batch normalisation
+    are reset to their values before the step.
 
     Args:
-        model: From images 0..255 to probabilities.
-        optimizer: A Keras optimizer, built.
+        model: Model from images to probabilities.
+        optimizer: A Keras optimizer, already built.
         collective: The ranks.
-        loss: What the step makes smaller.
-        classes: What the labels mean.
+        loss: Loss that the step minimises.
+        classes: Class scheme of the labels.
         augmentation: Layers on (images, labels).
-        options: More.
+        options: Other options.
 
     Raises:
-        ValueError: Batches are added up, but the loss is no mean.
+        ValueError: A step has several batches, but the loss is not a mean.
     """
 
     def __init__(
@@ -101,8 +102,8 @@ class TrainingStep:
         variables = model.trainable_variables if options.accumulate > 1 else []
         self._gradient_sums = [tf.Variable(tf.zeros_like(v.value)) for v in variables]
         self._sums = tf.Variable(tf.zeros(3, tf.float64))
-        # XLA can't compile Horovod's operations, nor some of the augmentation's. The backward pass
-        # of a compiled function is compiled too.
+        # XLA can't compile Horovod's operations, nor some operations of the augmentation. If the
+        # forward function is compiled, its backward pass is also compiled.
         self._gradients: Any = self._total_and_gradients
         self._forward: Any = self._own_sums
         if options.jit:
@@ -112,16 +113,16 @@ class TrainingStep:
         self.finish: Any = tf.function(self._finish, jit_compile=False, autograph=False)
 
     def state(self) -> list[Any]:
-        """Variables that the next step depends on, beside those of model and optimizer."""
+        """Variables that the next step needs, other than those of model and optimizer."""
         return [self.loss_scale, self.loss_scale_age]
 
     def begin(self) -> None:
-        """Before the first batch of a step: keep the moving statistics, should the step fail."""
+        """Save the moving statistics before the first batch of a step, in case the step fails."""
         for kept, variable in zip(self._statistics_before, self.statistics, strict=True):
             kept.assign(variable.value)
 
     def _accumulate(self, images: Any, labels: Any) -> None:
-        """Add the gradients of a batch to those of this rank's step."""
+        """Add the gradients of a batch to the gradients of this rank's step."""
         images, labels = self._augmented(images, labels)
         gradients, total = self._gradients(images, labels, tf.constant(1.0 / self._unit))
         for gradient_sum, gradient in zip(self._gradient_sums, gradients, strict=True):
@@ -133,13 +134,13 @@ class TrainingStep:
 
         Args:
             images: uint8 (B, H, W, bands).
-            labels: uint8 (B, H, W), or soft ones (B, H, W, C).
-            wants_stop: float64 scalar, 1 where this rank was told to stop.
+            labels: uint8 (B, H, W), or soft labels (B, H, W, C).
+            wants_stop: float64 scalar, 1 if this rank was told to stop.
 
         Returns:
-            float64 (6,): the loss, the number of valid pixels of all ranks, ranks that want to
-            stop, whether all was finite, this rank's own part of the loss as a sum, and the seconds
-            from its last gradient to the last one of the exchange.
+            float64 (6,): the loss, the number of valid pixels of all ranks, the number of ranks
+            that want to stop, whether everything was finite, this rank's own part of the loss as a
+            sum, and the seconds from this rank's last gradient to the end of the exchange.
         """
         images, labels = self._augmented(images, labels)
         own = self._sums[1:] + self._counts(labels)
@@ -162,19 +163,19 @@ class TrainingStep:
         return tf.stack([loss, pixels, stops, finite, own_total, waiting])
 
     def _mean_gradients(self, images: Any, labels: Any, divisor: Any) -> tuple[list[Any], Any]:
-        """Gradients of this rank's part of a mean; and its total of all batches, float64."""
-        # A batch without any valid pixel has zero gradients: nothing to divide.
+        """Compute gradients of this rank's part of a mean, and this rank's total loss, float64."""
+        # A batch without any valid pixel has zero gradients, so the divisor doesn't matter.
         share = tf.cast(1.0 / tf.maximum(divisor, 1.0), tf.float32)
         gradients, total = self._gradients(images, labels, share)
         own_total = self._sums[0] + total
         return self._take_accumulated(gradients, share), own_total
 
     def _exchanged_gradients(self, images: Any, labels: Any) -> tuple[list[Any], Any, Any]:
-        """For a loss of any kind: gradients of this rank's sums, times the slopes of the loss.
+        """Compute, for any loss, gradients of this rank's sums times the slopes of the loss.
 
         Returns:
-            The gradients, the sum of this rank's sums (not finite if one of them isn't), and the
-            loss; float64.
+            The gradients, the total of this rank's sums (not finite if one sum is not finite), and
+            the loss; float64.
         """
         with tf.GradientTape() as tape:
             own = self._forward(images, labels)
@@ -200,7 +201,7 @@ class TrainingStep:
         return images, labels
 
     def _counts(self, labels: Any) -> Any:
-        """Valid pixels, and what the loss is a mean over: float64 (2,)."""
+        """Count valid pixels, and the pixels or images that the loss averages: float64 (2,)."""
         valid = ~is_unlabelled(labels, self._classes.nodata)
         pixels = tf.reduce_sum(tf.cast(valid, tf.float64))
         if not self._loss.per_image:
@@ -209,13 +210,13 @@ class TrainingStep:
         return tf.stack([pixels, tf.reduce_sum(tf.cast(images, tf.float64))])
 
     def _own_sums(self, images: Any, labels: Any) -> Any:
-        """Sums of the loss over a batch, float32 (size,)."""
+        """Compute the sums of the loss over a batch, float32 (size,)."""
         probabilities = tf.cast(self._model(images, training=True), tf.float32)
         targets, valid = label_targets(labels, self._classes)
         return self._loss.sums(targets, probabilities, valid)
 
     def _total_and_gradients(self, images: Any, labels: Any, share: Any) -> tuple[list[Any], Any]:
-        """Gradients of `share` of the total of a mean; and that total, float64."""
+        """Compute gradients of `share` * total of a mean, and the total, float64."""
         with tf.GradientTape() as tape:
             total = self._own_sums(images, labels)[0]
             scaled = total * (self.loss_scale.value * share)
@@ -228,7 +229,7 @@ class TrainingStep:
         return [gradient / self.loss_scale.value for gradient in gradients]
 
     def _take_accumulated(self, gradients: list[Any], share: Any) -> list[Any]:
-        """The gradients with those of the batches before, which are forgotten."""
+        """Add the gradients of earlier batches of the step, and reset those to 0."""
         if self._gradient_sums:
             gradients = [
                 s * (self._unit * share) + g
@@ -239,7 +240,7 @@ class TrainingStep:
         return gradients
 
     def _update(self, gradients: list[Any]) -> Any:
-        """Change the weights, unless a gradient is not finite; returns whether."""
+        """Update the weights if all gradients are finite; return whether they are."""
         variables = self._model.trainable_variables
         norm = tf.linalg.global_norm(gradients)
         finite = tf.math.is_finite(norm)
@@ -267,9 +268,10 @@ class TrainingStep:
 
 
 def _time_after(tensors: Sequence[Any]) -> Any:
-    """Seconds since 1970, float64, when the last of these tensors is there.
+    """Take the time when all these tensors are ready, float64, seconds since 1970.
 
-    On a GPU: when the work that makes it is queued, unless an exchange waits for it.
+    On a GPU, it is the time when the work for the tensors is queued, unless an exchange waits for
+    them.
     """
     with tf.control_dependencies(tensors):
         return tf.timestamp()

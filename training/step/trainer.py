@@ -22,25 +22,25 @@ from training.step.batch_norm import average_over_ranks
 from training.step.graph import StepOptions, TrainingStep
 
 SMALLEST_LOSS_SCALE = 1.0
-"""Where gradients overflow float16 even so, it is not the scale's fault."""
+"""If gradients overflow float16 even with this scale, the scale is not the cause."""
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """Of one step; the same on every rank but for the last two."""
+    """Result of one step; only the last two fields differ between ranks."""
 
     loss: float
-    """Of the global batch; 0 without valid pixels."""
+    """Loss of the global batch; 0 without valid pixels."""
     pixels: int
-    """Valid ones of the global batch."""
+    """Number of valid pixels of the global batch."""
     wants_stop: bool
-    """Some rank was told to stop."""
+    """Whether any rank was told to stop."""
     updated: bool
-    """False: float16 overflowed, and the step only lowered the loss scale."""
+    """Whether weights changed. False: float16 overflowed, and the step only lowered the scale."""
     rank_loss_sum: float
-    """This rank's part of the loss, as a sum: finite if that is."""
+    """This rank's part of the loss, as a sum; not finite if this rank's loss is not finite."""
     waiting_s: float
-    """From this rank's last gradient to the last one of the exchange, seconds."""
+    """Seconds from this rank's last gradient to the end of the exchange."""
 
 
 @dataclass(frozen=True)
@@ -48,18 +48,18 @@ class ValidationResult:
     """Sums over all validation tiles of all ranks."""
 
     loss: float
-    """Of all of them together; NaN without valid pixels."""
+    """Loss over all validation tiles; NaN without valid pixels."""
     confusion: NDArray[np.int64]
-    """Of the labels (`training.metrics.confusion.confusion_of`)."""
+    """Confusion matrix of the labels (`training.metrics.confusion.confusion_of`)."""
 
 
 class NotFiniteError(ModelError):
-    """Loss, gradients or weights of a step are not finite; every rank raises it at that step.
+    """Loss, gradients or weights of a step are not finite; every rank raises it at the same step.
 
     Args:
-        step: Of this call of `Trainer.train`, from 1.
+        step: Step of this call of `Trainer.train`, from 1.
         what: "loss", "gradient" or "weight".
-        in_this_rank: Whether this rank's own loss is concerned.
+        in_this_rank: Whether the number is in this rank's own loss.
     """
 
     remedy = (
@@ -80,13 +80,13 @@ class Trainer:
     """A model, its optimizer and the ranks that train it together.
 
     Args:
-        model: From images 0..255 to probabilities.
+        model: Model from images to probabilities.
         optimizer: A Keras optimizer.
         collective: The ranks.
-        classes: What the labels mean.
-        loss: What training makes smaller; None for cross-entropy.
+        classes: Class scheme of the labels.
+        loss: Loss that training minimises; None for cross-entropy.
         augmentation: Layers on (images, labels), applied in the step.
-        options: What a step does beside the plain gradient.
+        options: Options of a step in addition to the plain gradient.
         learning_rate_scale: Keras variable, a factor in the optimizer's schedule.
     """
 
@@ -124,7 +124,7 @@ class Trainer:
 
     @property
     def reduced_bytes(self) -> int:
-        """Bytes of gradients that this rank gives to the exchange in each step."""
+        """Bytes of gradients that this rank sends to the exchange in each step."""
         return self._collective.wire_bytes([v.value for v in self.model.trainable_variables])
 
     def state(self) -> list[Any]:
@@ -138,18 +138,18 @@ class Trainer:
         return [*dropout, *(v for layer in self._augmentation for v in layer.variables)]
 
     def broadcast(self) -> None:
-        """Start every rank from the weights and the optimizer of rank 0.
+        """Set the weights and the optimizer of every rank to those of rank 0.
 
-        Random states stay: each rank must draw its own.
+        Random states stay, because each rank must draw its own random numbers.
         """
         self._collective.broadcast_variables(self.state())
 
     def learning_rate(self) -> float:
-        """Learning rate of the step to come."""
+        """Learning rate of the next step."""
         return float(self.optimizer.learning_rate)
 
     def scale_learning_rate(self, factor: float) -> None:
-        """Set the factor in the optimizer's schedule, from the next step on."""
+        """Set the factor in the optimizer's schedule from the next step on."""
         if self._learning_rate_scale is not None:
             self._learning_rate_scale.assign(factor)
 
@@ -161,15 +161,17 @@ class Trainer:
         """Train on every batch; each step takes as many as the options accumulate.
 
         Args:
-            batches: Pairs of uint8 (B, H, W, bands) and uint8 (B, H, W), soft labels (B, H, W, C);
-                as many on every rank, and a multiple of those that a step takes.
-            wants_stop: Asked before each exchange whether this rank was told to stop.
+            batches: Pairs of images uint8 or float32 (B, H, W, bands) and labels uint8 (B, H, W),
+                or soft labels (B, H, W, C). Every rank has the same number of batches, a multiple
+                of the batches per step.
+            wants_stop: Function that says whether this rank was told to stop; called before each
+                exchange.
 
         Yields:
             The result of each step.
 
         Raises:
-            NotFiniteError: A number of a step is not finite. Weights are those of the step before.
+            NotFiniteError: A number of a step is not finite. The step did not change the weights.
         """
         step = 0
         for index, (images, labels) in enumerate(batches, start=1):
@@ -188,12 +190,12 @@ class Trainer:
             yield result
 
     def check_weights(self, step: int) -> None:
-        """Look at the weights before they are kept: ReLU hides NaN from loss and gradients.
+        """Check the weights before they are saved: ReLU can hide NaN from loss and gradients.
 
-        Every rank must call it, as moving statistics are shared first.
+        Every rank must call it, because moving statistics are shared first.
 
         Args:
-            step: The last one, as `train` counts them.
+            step: The last step, as `train` counts them.
 
         Raises:
             NotFiniteError: A weight is not finite.
@@ -205,9 +207,9 @@ class Trainer:
             raise NotFiniteError(step, "weight", False)
 
     def share_statistics(self) -> None:
-        """Give every rank the same moving statistics of batch normalisation, their mean.
+        """Set the moving statistics of batch normalisation to their mean over the ranks.
 
-        Every rank must call it, before weights are used or kept.
+        Every rank must call it before weights are used or saved.
         """
         average_over_ranks(self._step.statistics, self._collective)
 
@@ -215,9 +217,9 @@ class Trainer:
         return self.options.loss_scaling and float(self._step.loss_scale) >= SMALLEST_LOSS_SCALE
 
     def validate(self, batches: Iterable[tuple[Any, Any]]) -> ValidationResult:
-        """Score the model on batches that all ranks together go through once.
+        """Score the model on validation batches; each rank gives its own part of them.
 
-        Ranks may have different numbers of batches; sums are exchanged at the end only.
+        Ranks may have different numbers of batches; sums are exchanged only at the end.
         """
         self.share_statistics()
         confusion = empty_confusion(self._classes)
@@ -249,7 +251,7 @@ class Trainer:
 
 
 def _most_probable(probabilities: Any, classes: ClassScheme) -> Any:
-    """The most probable label of each pixel: uint8 (B, H, W) of float32 (B, H, W, C)."""
+    """Find the most probable label of each pixel: from float32 (B, H, W, C) to uint8 (B, H, W)."""
     if not classes.has_masks:
         return tf.cast(tf.argmax(probabilities, axis=-1), tf.uint8)
     bits = tf.constant([1 << code for code in classes.codes])
