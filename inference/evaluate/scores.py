@@ -62,7 +62,7 @@ class Evaluation:
         return [sky for sky in (*SKIES, "other") if sky in present]
 
     def confusion(self, method: str, sky: str = OVERALL) -> Confusion:
-        """Sum the matrices of scenes with one kind of sky, or of all; see `SceneScore.confusions`."""
+        """Sum `SceneScore.confusions` over scenes with one kind of sky, or over all scenes."""
         n = self.classes.n_classes
         total = np.zeros((n, 2, 2) if self.classes.has_masks else (n, n), np.int64)
         for scene in self._of(sky):

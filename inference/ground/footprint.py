@@ -28,8 +28,8 @@ turn is clear."""
 _TOLERANCE = 1e-4
 """Greatest distance between the outline and the border, as a share of the scene's size."""
 _INWARD = 1e-4
-"""Distance in pixels between the followed line and the scene's border. The line is inside the scene,
-so a pole or antimeridian exactly on the border is outside."""
+"""Distance in pixels between the followed line and the scene's border. The line is inside the
+scene, so a pole or antimeridian exactly on the border is outside."""
 _INWARD_METRES = 5e-3
 _BEFORE_LIMB = 1e-8
 _SMALL = 1e-9

@@ -1,1 +1,1 @@
-"""Classes of all pixels of a scene, from windows that a model sees."""
+"""Prediction: the classes of all pixels of a scene, from the windows that a model sees."""

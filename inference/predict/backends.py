@@ -1,4 +1,4 @@
-"""What runs a model over windows: Keras itself, or OpenVINO on the processor."""
+"""Back ends that run a model on windows: Keras, or OpenVINO on the CPU."""
 
 from __future__ import annotations
 
@@ -20,24 +20,27 @@ if TYPE_CHECKING:
     import keras
 
 _FORWARDS: WeakKeyDictionary[Any, dict[tuple[str, str, bool], Forward]] = WeakKeyDictionary()
-"""Of each Keras model what was made of it: that takes seconds, and scenes come by the thousand."""
+"""Prepared functions of each Keras model. Preparing takes seconds, and a run may have thousands of
+scenes."""
 
 _TOLERANCE = 1e-3
-"""By how much arithmetic may leave 0..1."""
+"""Greatest distance of probabilities from 0..1 that rounding may cause."""
 
 
 def open_forward(model: keras.Model, options: InferenceOptions, has_masks: bool = False) -> Forward:
-    """What `options.backend` makes of a model.
+    """Prepare a model with the back end `options.backend`.
 
     Args:
-        model: From images (B, H, W, 3), values 0..255, to probabilities (B, H, W, C).
+        model: Model from images (B, H, W, bands) to probabilities (B, H, W, C).
         options: Back end and precision.
-        has_masks: Whether the probabilities are those of masks, each in 0..1.
+        has_masks: Whether the probabilities are for masks, each in 0..1.
+
+    Returns:
+        Function from images to probabilities. It raises ModelError if results are not finite, or,
+        for masks, if results are not in 0..1.
 
     Raises:
-        MissingDependencyError: The back end isn't installed. What is returned raises ModelError
-            where the model answers with something else than finite numbers, or of masks with
-            something else than probabilities.
+        MissingDependencyError: The back end isn't installed.
     """
     check_backend(options)
     made = _FORWARDS.setdefault(model, {})
@@ -49,16 +52,17 @@ def open_forward(model: keras.Model, options: InferenceOptions, has_masks: bool 
 
 
 def _checked(forward: Forward, options: InferenceOptions, has_masks: bool) -> Forward:
-    """A model whose answers are numbers: NaN would be class 0 in a map, and nobody would see it.
+    """Add checks of the results: otherwise NaN would silently become class 0 in a map.
 
-    The largest of any numbers decides on a class, but a threshold on a mask needs probabilities.
+    For classes, the largest number decides, so only NaN and infinity are wrong. For masks, a
+    threshold decides, so numbers must be probabilities.
     """
 
     def checked(images: Image) -> NDArray[np.float32]:
         found = forward(images)
         if not np.isfinite(found).all():
             raise ModelError(
-                "The model's probabilities are no finite numbers for a window of this scene, with"
+                "The model's probabilities are not finite numbers for a window of this scene, with"
                 f" the arithmetic {options.precision} of {options.backend}; take float32 as the"
                 " recipe's key 'inference.precision', or train the model again."
             )
@@ -85,7 +89,7 @@ def check_backend(options: InferenceOptions) -> None:
 def _keras(model: keras.Model, precision: str) -> Forward:
     if precision == "bfloat16":
         model = in_bfloat16(model)
-    # XLA compiles for every shape of batch again and, on CPU, gives slower convolutions.
+    # XLA compiles again for every shape of batch and, on CPUs, makes slower convolutions.
     model.jit_compile = False
 
     def forward(images: Image) -> NDArray[np.float32]:
@@ -95,7 +99,7 @@ def _keras(model: keras.Model, precision: str) -> Forward:
 
 
 def in_bfloat16(model: keras.Model) -> keras.Model:
-    """The same model with bfloat16 arithmetic in all layers but the last; weights stay float32."""
+    """Copy a model with bfloat16 arithmetic in all layers except the last; weights stay float32."""
     import keras
 
     last = model.layers[-1].name
@@ -112,12 +116,12 @@ def in_bfloat16(model: keras.Model) -> keras.Model:
 
 
 def _openvino(model: keras.Model, precision: str) -> Forward:
-    # Its converter would report its use over the network; without that module it has a stub.
+    # OpenVINO's converter would report its use over the network. Without this module it can't.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     import openvino
     import tensorflow as tf
 
-    # OpenVINO would trace it with its inputs in a tuple, of which Keras warns.
+    # OpenVINO would trace the model with inputs in a tuple, and Keras would print a warning.
     image = tf.TensorSpec(model.inputs[0].shape, model.inputs[0].dtype)
     traced = tf.function(lambda images: model(images, training=False)).get_concrete_function(image)
     threads = int(os.environ.get("TF_NUM_INTRAOP_THREADS", "0"))
@@ -131,7 +135,7 @@ def _openvino(model: keras.Model, precision: str) -> Forward:
     )
 
     def forward(images: Image) -> NDArray[np.float32]:
-        # A copy: the result's memory is used again by the next call.
+        # A copy, because the next call overwrites the memory of the result.
         return np.array(compiled(images.astype(np.float32))[0], np.float32)
 
     return forward

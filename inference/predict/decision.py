@@ -1,7 +1,7 @@
 """From probabilities to labels: weights of classes or thresholds of masks, then tidying.
 
-All of it is off by default. `polynya tune` finds what helps on validation scenes and keeps it in
-the model's folder, so that prediction does what was measured.
+All of this is off by default. `polynya tune` finds the settings that help on validation scenes and
+saves them in the model's folder, so that prediction uses the same settings.
 """
 
 from __future__ import annotations
@@ -25,29 +25,29 @@ from polynya.storage.files import write_text
 from training.model_folder.folder import DECISION_FILE
 
 _BLOCK_ROWS = 2048
-"""Rows of a map that are opened and closed at once; memory depends on it."""
+"""Rows of a map for one morphological opening or closing; they decide the memory needed."""
 
 Turns = Literal["none", "flips", "dihedral"]
 Radii = tuple[Annotated[int, Field(ge=0, le=64)], ...]
-"""One radius a class, in pixels, in the order of codes; empty: none for any class."""
+"""One radius per class, in pixels, in the order of codes; empty: no radius for any class."""
 Pixels = tuple[Annotated[int, Field(ge=0, lt=2**31)], ...]
-"""One number of pixels a class, likewise."""
+"""One number of pixels per class, in the order of codes; empty: 0 for every class."""
 Factor = Annotated[float, Field(ge=1e-6, le=1e6, allow_inf_nan=False)]
-"""Times a probability it is neither 0 nor infinite, which would decide by itself."""
+"""Factor on a probability. A product of 0 or infinity would decide alone, so limits exclude it."""
 Threshold = Annotated[float, Field(ge=1e-6, le=1 - 1e-6, allow_inf_nan=False)]
-"""A probability that some pixels may have and others not."""
+"""Least probability of a mask, between 0 and 1."""
 HALF = 0.5
-"""Threshold of a mask, if nobody says another."""
+"""Default threshold of a mask."""
 
 _BY_KIND = {"exclusive": "weights", "masks": "thresholds"}
-"""Key that says how probabilities decide, by `ClassScheme.kind`."""
+"""Key of the decision on probabilities, by `ClassScheme.kind`."""
 
 
 class Decision(Options):
-    """How probabilities become labels, in the order in which it happens.
+    """The steps from probabilities to labels, in order.
 
-    Of masks, each is decided and tidied by itself: what is said of a class holds for a mask, and
-    what lies outside of it is the one other class.
+    Each mask is decided and tidied separately: the mask is one class, and the pixels outside the
+    mask are the other class.
     """
 
     turns: Turns = "none"
@@ -56,43 +56,45 @@ class Decision(Options):
     smooth: Annotated[float, Field(ge=0.0, le=16.0, allow_inf_nan=False)] = 0.0
     """Standard deviation of a Gaussian over the probabilities of a window, in pixels."""
     weights: tuple[Factor, ...] = ()
-    """Factor on the probability of each class before the largest decides; empty: 1. Of classes
-    that exclude each other."""
+    """Factor on the probability of each class before the largest decides; empty: 1. Only for
+    classes that exclude each other."""
     thresholds: tuple[Threshold, ...] = ()
-    """Least probability of each mask where it is; empty: 0.5. Of masks only."""
+    """Least probability of each mask; empty: 0.5. Only for masks."""
     closing: Radii = ()
     """Radius in pixels of a morphological closing of each class: narrower gaps become the class."""
     opening: Radii = ()
-    """Radius of an opening: narrower parts of the class become the class that is nearest."""
+    """Radius in pixels of an opening: narrower parts of the class become the nearest other
+    class."""
     least_hole: Pixels = ()
-    """Pixels; smaller holes in a class become the class."""
+    """Least size of a hole in pixels; smaller holes in a class become the class."""
     least_region: Pixels = ()
-    """Pixels; smaller regions of a class become the largest region beside them."""
+    """Least size of a region in pixels; a smaller one becomes its largest neighbouring region."""
 
     def check_classes(self, classes: ClassScheme, source: str) -> None:
-        """Raise ModelError where it is no decision on these classes.
+        """Raise ModelError if the decision doesn't fit the classes.
 
         Args:
-            classes: What a model gives probabilities of.
-            source: Where the decision comes from.
+            classes: Classes of the model.
+            source: Source of the decision, for the error.
         """
         right = _BY_KIND[classes.kind]
         for kind, key in _BY_KIND.items():
             if kind != classes.kind and getattr(self, key):
                 raise ModelError(
-                    f"{source} has '{key}', which are for classes of the kind {kind}, but those of"
-                    f" the model are {classes.kind}; give '{right}' instead, or leave them out."
+                    f"{source} has '{key}', which are for classes of the kind {kind}, but the"
+                    f" model's classes are {classes.kind}; give '{right}' instead, or leave them"
+                    " out."
                 )
         for name in (right, "closing", "opening", "least_hole", "least_region"):
             length = len(getattr(self, name))
             if length not in (0, classes.n_classes):
                 raise ModelError(
-                    f"{source} has {length} values for '{name}' but the model {classes.n_classes}"
-                    " classes; give one for each or none."
+                    f"{source} has {length} values for '{name}' but the model has"
+                    f" {classes.n_classes} classes; give one for each or none."
                 )
 
     def labels(self, band: Band, classes: ClassScheme) -> Codes:
-        """What the probabilities of some rows become before it is tidied: uint8 (N, W)."""
+        """Turn the probabilities of a strip into labels, before tidying: uint8 (N, W)."""
         thresholds: tuple[float, ...] = ()
         if classes.has_masks:
             thresholds = self.thresholds or (HALF,) * classes.n_classes
@@ -100,9 +102,10 @@ class Decision(Options):
 
 
 def read_decision(folder: Path, classes: ClassScheme) -> Decision:
-    """What `polynya tune` left in a model's folder.
+    """Read the result of `polynya tune` from a model's folder.
 
-    Without it, the most probable class decides, or the masks whose probability is 0.5 at least.
+    By default, the most probable class decides; a mask is present if its probability is at least
+    0.5.
 
     Raises:
         ModelError: The file can't be used.
@@ -112,7 +115,7 @@ def read_decision(folder: Path, classes: ClassScheme) -> Decision:
         return Decision()
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    # Brackets that are too deep for it end in a RecursionError, odd dates in a ValueError.
+    # Deeply nested brackets raise RecursionError, invalid dates raise ValueError.
     except (OSError, ValueError, RecursionError, yaml.YAMLError):
         raise ModelError(f"{path} can't be read as YAML; fix or remove it.") from None
     if not isinstance(content, dict | None):
@@ -132,19 +135,19 @@ def read_decision(folder: Path, classes: ClassScheme) -> Decision:
 
 
 def write_decision(folder: Path, decision: Decision) -> None:
-    """Keep a decision in a model's folder."""
+    """Write a decision into a model's folder."""
     content = decision.model_dump(mode="json")
     write_text(folder / DECISION_FILE, yaml.safe_dump(content, sort_keys=False))
 
 
 def decided(forward: Forward, decision: Decision) -> Forward:
-    """A model whose probabilities are means over turned windows, and smooth."""
+    """Add test-time augmentation and smoothing to a model."""
     result = turned(forward, decision.turns) if decision.turns != "none" else forward
     return smoothed(result, decision.smooth) if decision.smooth > 0 else result
 
 
 def turned(forward: Forward, turns: Turns) -> Forward:
-    """Mean of the probabilities of a window and its flips, or of its eight symmetries."""
+    """Average the probabilities over a window and its flips, or over its eight symmetries."""
     transposes = (False, True) if turns == "dihedral" else (False,)
     changes = [(t, rows, columns) for t in transposes for rows in (1, -1) for columns in (1, -1)]
 
@@ -166,7 +169,7 @@ def turned(forward: Forward, turns: Turns) -> Forward:
 
 
 def smoothed(forward: Forward, sigma: float) -> Forward:
-    """Probabilities under a Gaussian; a mean of numbers that add up to 1 does so too."""
+    """Smooth probabilities with a Gaussian; probabilities of classes still add up to 1."""
 
     def blurred(images: Image) -> Probabilities:
         found = forward(images)
@@ -184,9 +187,9 @@ def tidy_labels(labels: Codes, decision: Decision, classes: ClassScheme) -> Code
     """Open and close classes or each mask, fill holes, remove small regions; see `Decision`.
 
     Args:
-        labels: uint8 (H, W); it is changed.
-        decision: What to do.
-        classes: What the labels mean. Nodata stays, and nothing else becomes it.
+        labels: uint8 (H, W); changed in place.
+        decision: The steps.
+        classes: Scheme of the labels. Nodata stays, and no other pixel becomes nodata.
 
     Returns:
         uint8 (H, W), `labels`.
@@ -194,7 +197,7 @@ def tidy_labels(labels: Codes, decision: Decision, classes: ClassScheme) -> Code
     if not classes.has_masks:
         return tidy(labels, decision, classes.nodata)
     for code in classes.codes:
-        # Where a mask isn't is a class of which nothing is asked.
+        # Pixels outside the mask are class 0, which is not tidied.
         of_mask = {
             key: (0, numbers[code])
             for key in ("closing", "opening", "least_hole", "least_region")
@@ -214,9 +217,9 @@ def tidy(codes: Codes, decision: Decision, nodata: int) -> Codes:
     """Open and close classes that exclude each other, fill holes, remove small regions.
 
     Args:
-        codes: uint8 (H, W), class codes; it is changed.
-        decision: What to do.
-        nodata: Code of pixels that are no class. They stay, and nothing else becomes one.
+        codes: uint8 (H, W), class codes; changed in place.
+        decision: The steps.
+        nodata: Code of pixels without a class. They stay, and no other pixel becomes nodata.
 
     Returns:
         uint8 (H, W), `codes`.
@@ -242,9 +245,9 @@ def tidy(codes: Codes, decision: Decision, nodata: int) -> Codes:
 
 
 def _sieved(codes: Codes, pixels: int, valid: NDArray[np.bool_]) -> Codes:
-    """Regions of fewer pixels become the largest one beside them."""
+    """Turn regions with fewer pixels into the largest region beside them."""
     if codes.size < 3:
-        return codes  # GDAL wants regions smaller than the image.
+        return codes  # GDAL can't remove regions as large as the image.
     least = min(pixels, codes.size - 1)
     return np.asarray(sieve(codes, least, mask=valid, connectivity=4), np.uint8)
 
@@ -255,7 +258,7 @@ Change = Callable[[Codes, int, int, NDArray[np.bool_]], Codes]
 def _by_blocks(
     codes: Codes, code: int, radius: int, valid: NDArray[np.bool_], change: Change
 ) -> None:
-    """Change a map block of rows by block; each sees as far around it as the change reaches."""
+    """Change a map in blocks of rows, each with the neighbouring rows that the change needs."""
     halo = 4 * radius + 2
     before = codes.copy()
     for row in range(0, len(codes), _BLOCK_ROWS):
@@ -279,7 +282,7 @@ def _close(codes: Codes, code: int, radius: int, valid: NDArray[np.bool_]) -> Co
 
 
 def _open(codes: Codes, code: int, radius: int, valid: NDArray[np.bool_]) -> Codes:
-    # Nodata is no edge: what lies beyond may be of the class.
+    # Nodata is not an edge: pixels under nodata may belong to the class.
     maybe = ((codes == code) | ~valid).astype(np.uint8)
     opened = cv2.morphologyEx(maybe, cv2.MORPH_OPEN, _disk(radius))
     narrow = (opened == 0) & (codes == code)

@@ -1,7 +1,7 @@
-"""Several models as one: a Keras model whose probabilities are the mean of theirs.
+"""Several models as one Keras model; it returns the mean of their probabilities.
 
-What comes out is a model folder like any other, so prediction, evaluation, tuning and export need
-know nothing about it.
+The result is an ordinary model folder, so prediction, evaluation, tuning and export need no special
+code for it.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ def ensemble(
     ] = "",
     overwrite: Annotated[bool, typer.Option(help="Replace a finished model.")] = False,
 ) -> None:
-    """Combine models into one whose probabilities are their weighted mean."""
+    """Combine models into one model that returns the weighted mean of their probabilities."""
     try:
         numbers = [float(word) for word in weights.split(",")] if weights else [1.0] * len(models)
     except ValueError:
         raise ModelError(
-            f"--weights {weights!r} are not numbers separated by commas; give one a model, such as"
-            " --weights 2,1."
+            f"--weights {weights!r} are not numbers separated by commas; give one for each model,"
+            " such as --weights 2,1."
         ) from None
     combine(models, numbers, out, overwrite)
     typer.echo(f"Model: {out}")
@@ -50,13 +50,14 @@ def combine(
     """Write the folder of an ensemble.
 
     Args:
-        folders: Of models that see the same images and know the same classes.
-        weights: One a model, not negative; their sum needn't be 1.
+        folders: Folders of models with the same images and the same classes.
+        weights: One weight per model, not negative; their sum need not be 1.
         out: Folder to write.
         overwrite: Replace a finished model.
 
     Raises:
-        ModelError: A model can't be opened, or they don't go together, or the weights are wrong.
+        ModelError: A model can't be opened, or the models don't fit together, or the weights are
+            wrong.
         OutputError: The folder can't be written.
     """
     from training.model_folder import folder as model_folder
@@ -86,7 +87,7 @@ def combine(
                 f"{member.folder} has another key 'inference.filter' in its recipe than"
                 f" {first.folder}, so they don't see the same images; combine models that do."
             )
-    # After `open_model`, which imports it quietly and with Polynya's settings.
+    # Import Keras after `open_model`, which sets it up for Polynya and without messages.
     import keras
 
     bands = first.keras_model.input_shape[-1]
@@ -99,9 +100,9 @@ def combine(
     total = keras.layers.Add(name="mean", dtype="float32")(parts) if len(parts) > 1 else parts[0]
     model = keras.Model(inputs, total, name="ensemble")
 
-    # Before `out` is emptied, which may be the folder of a member.
+    # Read the files before `out` is emptied, because `out` may be the folder of a member.
     digests = [file_digest(folder / model_folder.MODEL_FILE) for folder in folders]
-    # Multiples are powers of two, so images that suit the greatest suit all.
+    # Multiples are powers of two, so images that fit the greatest multiple fit all models.
     most = max((member.recipe.model for member in members), key=lambda options: options.multiple)
     recipe = first.recipe.model_copy(update={"model": most})
     about = provenance(
@@ -123,11 +124,11 @@ def combine(
 
 
 def _one_size(members: Sequence[TrainedModel]) -> tuple[int | None, int | None]:
-    """Height and width of the images that all members take; None for any."""
+    """Height and width of the images that all members accept; None for any."""
     sizes = {member.keras_model.inputs[0].shape[1:3] for member in members} - {(None, None)}
     if len(sizes) > 1:
         raise ModelError(
-            "The models want images of different sizes"
+            "The models need images of different sizes"
             f" ({', '.join(f'{height} x {width}' for height, width in sorted(sizes))}); combine"
             " models of one size, or of any."
         )

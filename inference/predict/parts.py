@@ -1,7 +1,7 @@
-"""Large scenes over several workers: each predicts some bands, one puts them together.
+"""Large scenes on several workers: each predicts some strips of rows, and one combines them.
 
-What a worker makes of its bands has the bits that it has in a prediction of the whole scene
-(`inference.predict.windows.blend_bands`), so maps don't depend on who made them.
+The strips of a worker are equal, to the last bit, to the same strips in a prediction of the whole
+scene (`inference.predict.windows.blend_bands`). So maps don't depend on the workers.
 """
 
 from __future__ import annotations
@@ -32,27 +32,27 @@ if TYPE_CHECKING:
     from training.model_folder.folder import TrainedModel
 
 WORK_FOLDER = "_work"
-"""Parts that wait for the others, beside the products; gone when a scene is done."""
+"""Folder beside the products for finished parts; they are deleted when the scene is done."""
 
 _PART_PIXELS = 16_000_000
-"""Pixels of a part: minutes of work, so that what a lost worker had done is little."""
+"""Pixels of a part. A part is some minutes of work, so the loss of a worker costs little."""
 _UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True)
 class Part:
-    """Some bands of a scene. Small and picklable."""
+    """Some strips of a scene. Small and picklable."""
 
     scene_id: str
     uri: str
     first: int
-    """Number of the first band."""
+    """Number of the first strip."""
     stop: int
 
 
 @dataclass(frozen=True)
 class CodedBand(Band):
-    """Finished rows whose probabilities nobody needs any more: they have no channel."""
+    """A finished strip without probabilities, when no product needs them."""
 
     known: Codes
     """uint8 (N, W), labels."""
@@ -62,10 +62,10 @@ class CodedBand(Band):
 
 
 def scene_parts(model: TrainedModel, scene: Scene) -> list[Part]:
-    """Parts of about the same size; one for scenes that aren't large."""
+    """Divide a scene into parts of about the same size; a small scene is one part."""
     bands = len(scene_windows(model, scene).spans())
     wanted = round(scene.height * scene.width / _PART_PIXELS)
-    # Every part would filter the whole scene; and photographs may have to be turned first.
+    # One part only: every part would filter the whole scene, and photographs must be turned first.
     if sees_whole(model.recipe) or scene.transform is None:
         wanted = 1
     count = max(1, min(wanted, bands))
@@ -74,7 +74,7 @@ def scene_parts(model: TrainedModel, scene: Scene) -> list[Part]:
 
 
 def part_file(folder: Path, part: Part, tags: dict[str, str]) -> Path:
-    """Where a part waits; its name holds what decides its content."""
+    """Path of a part's file; the name contains a digest of all that decides the content."""
     digest = hashlib.sha256(repr(sorted(tags.items())).encode()).hexdigest()[:16]
     return folder / WORK_FOLDER / f"{part.scene_id}.{digest}.{part.first:05d}.npz"
 
@@ -84,8 +84,8 @@ def remove_parts(folder: Path, scenes: Collection[str], needed: Collection[Path]
 
     Args:
         folder: Folder of maps.
-        scenes: Their ids.
-        needed: Files that stay.
+        scenes: Ids of the scenes.
+        needed: Files to keep.
     """
     for file in sorted((folder / WORK_FOLDER).glob("*.npz")):
         if file not in needed and file.name.rsplit(".", 3)[0] in scenes:
@@ -101,15 +101,15 @@ def predict_part(
     *,
     with_probabilities: bool,
 ) -> None:
-    """Predict the bands of a part and leave them in a file, whole or not at all.
+    """Predict the strips of a part and write them into a file, complete or not at all.
 
     Args:
-        model: From `training.model_folder.folder.load_model`.
-        scene: What the part is of.
-        part: Which bands.
-        target: From `part_file`.
-        with_probabilities: Keep the probabilities too; else labels, a byte a pixel in place of four
-            a pixel and class.
+        model: Model from `training.model_folder.folder.load_model`.
+        scene: Scene of the part.
+        part: The part.
+        target: Path from `part_file`.
+        with_probabilities: Also keep probabilities (4 bytes per pixel and class); else only labels
+            (1 byte per pixel).
     """
     classes = model.recipe.classes
     decision = read_decision(model.folder, classes)
@@ -128,7 +128,7 @@ def predict_part(
 
 
 def read_parts(files: Sequence[Path], nodata: int) -> Iterator[Band]:
-    """The bands of a scene from the files of its parts, from the top.
+    """Read the strips of a scene from the files of its parts, from the top.
 
     Raises:
         OutputError: A file is damaged.
@@ -138,7 +138,7 @@ def read_parts(files: Sequence[Path], nodata: int) -> Iterator[Band]:
             yield from _read_part(file, nodata)
         except _UNREADABLE:
             raise OutputError(
-                f"{file} is damaged; run the same command again, which makes it again."
+                f"{file} is damaged; run the same command again to replace it."
             ) from None
 
 

@@ -1,4 +1,4 @@
-"""A model over a whole scene: the image it was trained on, window by window, to class codes."""
+"""Runs a model on a whole scene, window by window, to get class codes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from polynya.recipe.classes import ClassScheme
 from polynya.scenes.scene import Scene
 from polynya.scenes.xarrays import to_xarray
 
-if TYPE_CHECKING:  # Keras takes seconds to load and isn't needed to look at windows or maps.
+if TYPE_CHECKING:  # Keras takes seconds to load, and windows and maps don't need it.
     import xarray
 
     from training.model_folder.folder import TrainedModel
@@ -31,22 +31,22 @@ class Prediction:
     """Classes of a whole scene."""
 
     codes: NDArray[np.uint8]
-    """uint8 (H, W), class codes, or a bit for each mask (`ClassScheme`); the scheme's nodata (255)
-    exactly where the scene has none."""
+    """uint8 (H, W), class codes, or one bit per mask (`ClassScheme`); the scheme's nodata (255)
+    exactly where the scene has no data."""
     scene: Scene
-    """What was classified."""
+    """The classified scene."""
     classes: ClassScheme
-    """What the codes mean."""
+    """Scheme of the codes."""
     probabilities: NDArray[np.float32] | None = None
     """float32 (H, W, C), if asked for."""
 
     def to_xarray(self) -> xarray.DataArray:
-        """Class codes or masks with coordinates, CRS and names; see `polynya.to_xarray`."""
+        """Convert to class codes or masks with coordinates, CRS and names; see `to_xarray`."""
         return to_xarray(self.codes, self.scene, classes=self.classes)
 
 
 def open_model(folder: str | Path) -> TrainedModel:
-    """Open a model folder; ModelError if it holds none. Loads Keras, which takes some seconds."""
+    """Open a model folder; ModelError if it holds no model. Loads Keras, which takes seconds."""
     from training.ranks.devices import import_tensorflow
 
     import_tensorflow()
@@ -70,22 +70,22 @@ def predict_scene(
     """Classify a scene of any size.
 
     Args:
-        model: From `training.model_folder.folder.load_model`.
-        scene: From `polynya.scenes.reading.open_scene`, with the scene options of the model's
-        recipe.
+        model: Model from `training.model_folder.folder.load_model`.
+        scene: Scene from `polynya.scenes.reading.open_scene`, with the scene options of the model's
+            recipe.
 
         batch_size: Windows per call of the model; default from the model's recipe.
-        overlap: Share that neighbouring windows have in common; default from the recipe.
+        overlap: Overlap of neighbouring windows, as a share; default from the recipe.
 
-        decision: How probabilities become labels; default what the model's folder says.
-        with_probabilities: Keep the blended probabilities too (4 bytes a pixel and class).
-        show_progress: Show how many rows of windows are done.
-        on_band: Gets every band of finished rows, from the top.
-        bands: Finished rows that others predicted; default: they are predicted now.
+        decision: Steps from probabilities to labels; default from the model's folder.
+        with_probabilities: Also keep the blended probabilities (4 bytes per pixel and class).
+        show_progress: Show the number of finished strips.
+        on_band: Function that receives every finished strip, from the top.
+        bands: Strips that other workers have predicted; by default, predict them now.
 
     Raises:
         SceneError: The scene can't be read.
-        ModelError: The decision is none on the classes of the model.
+        ModelError: The decision doesn't fit the classes of the model.
     """
     classes = model.recipe.classes
     decision = decision or read_decision(model.folder, classes)
@@ -125,20 +125,20 @@ def predict_bands(
     part: range | None = None,
     show_progress: bool = False,
 ) -> Iterator[Band]:
-    """Classify a scene band by band, from the top.
+    """Classify a scene in strips of rows, from the top.
 
-    Memory depends on the width of the scene only, except where the model wants images that the
-    published filter made of whole scenes. Reading, the model and what is done with the bands run
-    side by side.
+    Memory depends only on the width of the scene, unless the model needs images that the published
+    filter makes from whole scenes. Reading, the model and the caller's work on the strips run in
+    parallel.
 
     Args:
-        model: As for `predict_scene`, like the following.
-        scene: What is classified.
-        batch_size: Windows per call of the model.
-        overlap: Share that neighbouring windows have in common.
-        decision: Gives how often and how smoothly a window is seen.
-        part: Only these bands, by their numbers in `scene_windows(...).spans()`; default all.
-        show_progress: Show how many bands are done.
+        model: See `predict_scene`.
+        scene: See `predict_scene`.
+        batch_size: See `predict_scene`.
+        overlap: See `predict_scene`.
+        decision: Decision with test-time augmentation and smoothing.
+        part: Numbers of the strips to predict, in `scene_windows(...).spans()`; default all.
+        show_progress: Show the number of finished strips.
     """
     recipe = model.recipe
     decision = decision or read_decision(model.folder, recipe.classes)
@@ -164,13 +164,13 @@ def scene_windows(
     batch_size: int | None = None,
     overlap: float | None = None,
 ) -> Windows:
-    """Windows as large as the recipe says, or as little smaller as lets them fit the scene.
+    """Find the windows of a scene: as large as the recipe says, or slightly smaller to fit better.
 
     Args:
-        model: Its recipe gives what isn't given here, and a model of fixed size gives that.
-        scene: What is cut.
+        model: Model; its recipe has the defaults. A model with a fixed size decides the size.
+        scene: Scene to cut into windows.
         batch_size: Windows per call of the model.
-        overlap: Share that neighbouring windows have in common.
+        overlap: Overlap of neighbouring windows, as a share.
     """
     recipe, options = model.recipe, model.recipe.inference
     share = options.overlap if overlap is None else overlap

@@ -1,4 +1,4 @@
-"""The next item while the last one is used."""
+"""Prepares the next item while the current one is used."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _END = object()
 
 
 def ahead(items: Iterable[T]) -> Iterator[T]:
-    """Make each item in another thread while the one before is used.
+    """Make each item in another thread while the caller uses the previous item.
 
-    What makes items and what uses them run side by side as far as they wait for files or compute
-    outside of Python. At most one item waits. Errors of the items appear where the item would.
+    Both run in parallel while they wait for files or compute outside of Python. At most one
+    finished item waits. If making an item raises an error, the caller gets the error in its place.
 
     Args:
-        items: Gone through in one thread, in order.
+        items: Items; one thread iterates over them in order.
     """
     source = iter(items)
     with ThreadPoolExecutor(1) as pool:

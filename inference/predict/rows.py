@@ -1,4 +1,4 @@
-"""The rows of a scene as a model was trained to see them, read from top to bottom."""
+"""Reads the rows of a scene, from top to bottom, as a model saw them in training."""
 
 from __future__ import annotations
 
@@ -18,23 +18,26 @@ from polynya.scenes.reading import read_scene
 from polynya.scenes.scene import BandSet, Scene
 
 _ROWS_PER_READ = 1024
-"""Files come in blocks of up to about this many rows; with fewer, blocks are decoded repeatedly."""
+"""Rows per read. Files have blocks of up to about this many rows; shorter reads would decode the
+same block repeatedly."""
 
 
 def row_reader(scene: Scene, recipe: Recipe, first: int = 0) -> ReadRows:
-    """Rows of a scene, filtered where the model learnt from filtered images or the recipe says so.
+    """Make a reader of the rows of a scene.
+
+    It filters the rows if the model learnt from filtered images or if the recipe names a filter.
 
     Colours are uint8, 0 where nodata; bands that the recipe names are float32 values, NaN where
     missing.
 
     Memory depends on the scene's width, except for the published filter of whole scenes, which
-    needs all pixels at once. The illumination filter goes through the scene once more before, and
-    its rows have the bits that they have when the scene is filtered whole.
+    needs all pixels at once. The illumination filter first reads the whole scene once. Its rows are
+    equal, to the last bit, to the rows of a scene that is filtered as a whole.
 
     Args:
-        scene: From `polynya.scenes.reading.open_scene`.
-        recipe: Of the model.
-        first: First row that will be asked for.
+        scene: Scene from `polynya.scenes.reading.open_scene`.
+        recipe: Recipe of the model.
+        first: First row to read.
     """
     recipe = _with_filter(recipe)
     step = _block_rows(recipe)
@@ -43,7 +46,7 @@ def row_reader(scene: Scene, recipe: Recipe, first: int = 0) -> ReadRows:
 
 
 def _with_filter(recipe: Recipe) -> Recipe:
-    """The recipe as if the model had learnt from images of the filter that goes before it."""
+    """Change the recipe as if the model had learnt from images of the filter in use."""
     if recipe.inference.filter == "as-trained":
         return recipe
     changes = {
@@ -82,24 +85,24 @@ class _Rows:
 
 
 def _no_rows(scene: Scene) -> Image:
-    """(0, W, bands), of the type in which rows are read."""
+    """Array (0, W, bands) of the type in which rows are read."""
     if scene.inputs is None:
         return np.zeros((0, scene.width, len(COLORS)), np.uint8)
     return np.zeros((0, scene.width, len(scene.inputs.bands)), np.float32)
 
 
 def sees_whole(recipe: Recipe) -> bool:
-    """Whether a model sees images that a filter makes of all pixels of a scene at once."""
+    """Whether a model needs a filter that works on all pixels of a scene at once."""
     return recipe.label.images == "filtered" and needs_whole(recipe.label)
 
 
 def _block_rows(recipe: Recipe) -> int:
-    """Rows per read: whole tiles, for filters that see each tile alone."""
+    """Rows per read: whole tiles, for filters that work on each tile alone."""
     return -(-_ROWS_PER_READ // recipe.tiles.size) * recipe.tiles.size
 
 
 def _blocks(scene: Scene, recipe: Recipe, start: int) -> Iterator[tuple[Image, Mask]]:
-    """What a scene holds from a row on, block by block."""
+    """Read a scene from a row on, in blocks."""
     if scene.inputs is not None:
         yield from _band_blocks(scene, scene.inputs, _block_rows(recipe), start)
         return
@@ -123,7 +126,7 @@ def _blocks(scene: Scene, recipe: Recipe, start: int) -> Iterator[tuple[Image, M
 def _band_blocks(
     scene: Scene, band_set: BandSet, step: int, start: int
 ) -> Iterator[tuple[Image, Mask]]:
-    """Values of named bands, NaN where missing; a pixel counts if any of its bands has a value."""
+    """Read values of named bands, NaN where missing; a pixel is valid if any band has a value."""
     for row in range(start, scene.height, step):
         window = Tile(row, 0, min(step, scene.height - row), scene.width)
         pixels = read_inputs(scene, window)

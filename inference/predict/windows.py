@@ -1,9 +1,9 @@
-"""Overlapping windows over a scene, blended into finished bands of rows.
+"""Overlapping windows over a scene, blended into finished strips of rows.
 
-A model sees one window at a time, and knows least about a window's border, where half of the
+A model sees one window at a time. It is least certain at a window's border, where half of the
 context is missing. So windows overlap, and their probabilities are averaged with weights that fall
-towards the border, or borders are left out. Rows are finished from top to bottom and handed on:
-memory depends on the width of a scene, not on its area.
+towards the border, or borders are left out. Strips are finished from top to bottom, so memory
+depends on the width of a scene, not on its area. A strip is a `Band` in the code.
 """
 
 from __future__ import annotations
@@ -21,18 +21,19 @@ from polynya.recipe.inference import Blend
 
 Codes = NDArray[np.uint8]
 Image = NDArray[Any]
-"""uint8, 8-bit colours, 0 where nodata; or float32, values of bands, NaN where missing."""
+"""8-bit colours as uint8, 0 where nodata; or values of bands as float32, NaN where missing."""
 Mask = NDArray[np.bool_]
 Probabilities = NDArray[np.float32]
 
 BAND_ROWS = 256
-"""Most rows of a band; of the bands in use at a time there are several."""
+"""Greatest number of rows of a strip. Several strips are in memory at once."""
 
 ReadRows = Callable[[int, int], tuple[Image, Mask]]
-"""Rows from start up to stop: (N, W, bands) and bool (N, W); each row is asked for once."""
+"""Function that reads rows from start up to stop: (N, W, bands) and bool (N, W). Each row is read
+once."""
 
 Forward = Callable[[Image], Probabilities]
-"""Class probabilities of a batch of windows: (B, S, S, bands) to float32 (B, S, S, C)."""
+"""Function from a batch of windows (B, S, S, bands) to class probabilities float32 (B, S, S, C)."""
 
 
 @dataclass(frozen=True)
@@ -40,33 +41,33 @@ class Axis:
     """Windows along one side of a scene."""
 
     length: int
-    """Of the scene, in pixels."""
+    """Length of the scene in pixels."""
     size: int
-    """Of a window, in pixels."""
+    """Size of a window in pixels."""
     overlap: float
-    """Share of a window that it has in common with the next one, 0 to less than 1."""
+    """Overlap of a window with the next one, as a share of the window: 0 to less than 1."""
     blend: Blend = "hann"
-    """What happens where windows overlap."""
+    """Kind of blending where windows overlap."""
 
     @property
     def starts(self) -> list[int]:
         """Offsets of the windows.
 
-        The last window ends with the scene, so the last pixel is covered whatever the length; a
-        side shorter than a window has the one window at 0.
+        The last window ends at the end of the scene, so windows cover the last pixel for any
+        length. A side shorter than a window has one window at 0.
         """
         last = max(self.length - self.size, 0)
         stride = max(1, round(self.size * (1.0 - self.overlap)))
         return [*range(0, last, stride), last]
 
     def weights(self, start: int) -> NDArray[np.float32]:
-        """Blend weights of the window at an offset, at pixel centres.
+        """Compute the blend weights of the window at an offset, at pixel centres.
 
-        "hann": half a Hann window rises over the overlap on each side, with ones between; at an
-        overlap of one half that is a Hann window. With d the distance of a pixel's centre from the
-        nearer border and t the overlap in pixels, or half a window if that is less,
-        w = sin^2(pi / 2 min(d / t, 1)). It is nowhere zero, and windows that overlap as planned
-        add up to 1.
+        "hann": half a Hann window rises over the overlap on each side, with ones between. If the
+        overlap is one half, this is a Hann window. With d the distance of a pixel's centre from the
+        nearer border and t the overlap in pixels, at most half a window,
+        w = sin^2(pi / 2 min(d / t, 1)). Weights are never zero, and the weights of windows with the
+        regular overlap add up to 1.
 
         "trimmed": the outer half of the overlap has no weight, except along the scene's borders,
         where there is no other window.
@@ -87,7 +88,7 @@ class Axis:
         return np.asarray(np.sin(np.pi / 2 * np.minimum(distance / taper, 1.0)) ** 2, np.float32)
 
     def weight_sums(self) -> NDArray[np.float32]:
-        """Sum of the weights of all windows, float32 (length,)."""
+        """Sum the weights of all windows, float32 (length,)."""
         sums = np.zeros(max(self.length, self.size), np.float32)
         for start in self.starts:
             sums[start : start + self.size] += self.weights(start)
@@ -95,18 +96,19 @@ class Axis:
 
 
 def fitted(axis: Axis, multiple: int) -> Axis:
-    """The windows that reach the end of the scene with the fewest pixels in all.
+    """Find the window size that covers the scene with the fewest pixels in total.
 
-    Of full size, the last one may lie nearly on the one before, or beyond the scene.
+    With full-size windows, the last window may overlap the previous one almost completely, or reach
+    beyond the scene.
 
     Args:
-        axis: The largest windows that may be, and the share that they have in common.
-        multiple: The new size is a multiple of this, in pixels.
+        axis: The largest allowed windows, and their overlap.
+        multiple: The new size is a multiple of this number of pixels.
 
     Returns:
-        Windows of at least two thirds of the size, unless one is enough, whose overlap is at least
-        as wide, and a multiple too if that is not too much: then a network with strides sees the
-        same cells from both.
+        Windows of at least two thirds of the size, or one smaller window if one is enough. The
+        overlap is at least as wide. If possible, it is also a multiple of `multiple`: then a
+        network with strides sees the same cells from both windows.
     """
     common = round(axis.size * axis.overlap)
     whole = -(-common // multiple) * multiple
@@ -126,7 +128,7 @@ def fitted(axis: Axis, multiple: int) -> Axis:
 
 @dataclass(frozen=True)
 class Windows:
-    """How a scene is cut into overlapping windows."""
+    """The overlapping windows of a scene."""
 
     rows: Axis
     columns: Axis
@@ -134,35 +136,35 @@ class Windows:
     """Windows per call of the model."""
 
     def spans(self) -> list[tuple[int, int]]:
-        """First row and end of what is finished with each row of windows."""
+        """First row and end of the strip that each row of windows finishes."""
         starts = self.rows.starts
         return list(zip(starts, [*starts[1:], self.rows.length], strict=True))
 
 
 @dataclass(frozen=True)
 class Band:
-    """Finished rows of a scene."""
+    """A strip: finished rows of a scene."""
 
     row: int
     """Offset of the first row."""
     valid: Mask
     """bool (N, W), True where the scene has data."""
     probabilities: Probabilities
-    """float32 (N, W, C), adding up to 1 where valid, but for those of masks, each of which is in
-    0..1; 0 where no window was needed."""
+    """float32 (N, W, C). For classes, they add up to 1 where valid; for masks, each is in 0..1.
+    They are 0 where no window was needed."""
 
     def codes(
         self, nodata: int, weights: Sequence[float] = (), thresholds: Sequence[float] = ()
     ) -> Codes:
-        """Label of each valid pixel, `nodata` elsewhere: uint8 (N, W).
+        """Find the label of each valid pixel, `nodata` elsewhere: uint8 (N, W).
 
-        The most probable class; with thresholds, the masks that are probable enough, a bit for
-        each (`polynya.recipe.classes.ClassScheme`).
+        The label is the most probable class. With thresholds, it has one bit per mask, set if the
+        mask is probable enough (`polynya.recipe.classes.ClassScheme`).
 
         Args:
             nodata: Code of pixels without data.
             weights: Factor on the probability of each class; default 1.
-            thresholds: Least probability of each mask; none for classes that exclude each other.
+            thresholds: Least probability of each mask; empty for classes that exclude each other.
         """
         if thresholds:
             codes: Codes = np.zeros(self.valid.shape, np.uint8)
@@ -186,29 +188,29 @@ def blend_bands(
     n_classes: int,
     part: range | None = None,
 ) -> Iterator[Band]:
-    """Run a model over a scene, or some rows of it, and blend its windows.
+    """Run a model on a scene, or on some rows of it, and blend its windows.
 
-    Windows without a valid pixel are skipped; in others, pixels without data get the colours
-    beside them (a model of named bands fills what is missing by itself). Scenes smaller than a
-    window are continued by reflection, so the model always sees full windows. The rows of the next
-    windows are read while the model works.
+    Windows without a valid pixel are skipped. In other windows, pixels without data get the nearest
+    colours (a model of named bands fills missing values itself). Scenes smaller than a window are
+    extended by reflection, so the model always sees full windows. The rows of the next windows are
+    read while the model works.
 
     Args:
         read_rows: Source of the scene's rows.
         forward: The model.
-        windows: Where they are, and how they are blended.
+        windows: Positions of the windows, and kind of blending.
         n_classes: Channels of the model's output.
-        part: Only these spans, by their numbers in `Windows.spans`; default all. What they hold
-            is the same to the last bit: all windows that reach into them are run.
+        part: Numbers of the spans to predict, in `Windows.spans`; default all. Their content is the
+            same to the last bit, because all windows that reach into them are run.
 
     Yields:
-        Bands that follow each other from the top, of at most `BAND_ROWS` rows.
+        Strips from top to bottom, of at most `BAND_ROWS` rows.
     """
     rows, columns = windows.rows, windows.columns
     spans = windows.spans()
     wanted = part if part is not None else range(len(spans))
     first_row = spans[wanted.start][0]
-    # Rows of windows above the first band reach into it.
+    # Windows that start above the first strip reach into it.
     begin = next(i for i, start in enumerate(rows.starts) if start + rows.size > first_row)
     row_sums, column_sums = rows.weight_sums(), columns.weight_sums()
 
@@ -223,8 +225,8 @@ def blend_bands(
         top, next_top = spans[index]
         _add_windows(sums, image, valid, rows.weights(top), forward, windows)
 
-        # No later window reaches above the next row of windows: these rows are finished. Every
-        # window over a valid pixel was run, so the sum of weights is known without counting.
+        # No later window reaches these rows, so they are finished. Every window over a valid pixel
+        # was run, so the sum of weights is known without counting.
         done = next_top - top
         if index >= wanted.start:
             for first in range(0, done, BAND_ROWS):
@@ -240,7 +242,7 @@ def blend_bands(
 def _new_rows(
     read_rows: ReadRows, rows: Axis, begin: int, stop: int
 ) -> Iterator[tuple[Image, Mask]]:
-    """For each row of windows the rows of the scene that the one before hasn't got."""
+    """Read, for each row of windows, the rows of the scene that were not read before."""
     starts = rows.starts
     known = starts[begin]
     for start in starts[begin:stop]:
@@ -270,7 +272,7 @@ def _add_windows(
         for first in range(0, len(wanted), windows.batch_size)
     ]
     stacks = (np.stack([image[:, left : left + columns.size] for left in b]) for b in batches)
-    # The model works on the next windows while these are added.
+    # The model works on the next windows while the current ones are added.
     for batch, results in zip(batches, ahead(map(forward, stacks)), strict=True):
         for left, probabilities in zip(batch, results, strict=True):
             weights = _spread(row_weights, columns.weights(left), probabilities.shape[2])
@@ -280,9 +282,10 @@ def _add_windows(
 def _spread(
     rows: NDArray[np.float32], columns: NDArray[np.float32], channels: int
 ) -> Probabilities:
-    """Products of weights, float32 (H, W, C).
+    """Compute products of weights, float32 (H, W, C).
 
-    Written out for all channels, as NumPy is several times slower over a last axis of a few.
+    They are repeated for all channels, because broadcasting over a short last axis is several times
+    slower in NumPy.
     """
     products = rows[:, None] * np.repeat(columns, channels)
     return np.asarray(products.reshape(len(rows), len(columns), channels), np.float32)

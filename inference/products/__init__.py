@@ -1,1 +1,1 @@
-"""Products of a scene's map: one module a kind of file."""
+"""Products of a scene's map: one module per kind of file."""

@@ -1,6 +1,6 @@
-"""Class maps on disk: Cloud-Optimized GeoTIFFs that say where they came from.
+"""Class maps on disk: Cloud-Optimized GeoTIFFs with their provenance.
 
-Classes that exclude each other are one band of codes, masks that may overlap a band each.
+Classes that exclude each other are one band of codes; masks that may overlap have one band each.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ def write_map(
 ) -> None:
     """Write labels as a Cloud-Optimized GeoTIFF with the scheme's colours.
 
-    Of masks there is a band each: 1 under the mask, 0 elsewhere. Several have no colours, as a
-    colour table is one band's.
+    Each mask is a band: 1 under the mask, 0 elsewhere. Several masks have no colours, because a
+    colour table is only for one band.
 
     Args:
         path: File to write; it is replaced as a whole.
         codes: uint8 (H, W), labels.
-        scene: Gives size, CRS and transform; a map of a scene without georeference has none.
-        classes: Gives nodata and the colour table.
+        scene: Scene with size, CRS and transform; without georeference, the map has none either.
+        classes: Scheme with nodata and the colour table.
         tags: Provenance, stored as the file's metadata.
 
     Raises:
@@ -51,7 +51,8 @@ def write_map(
         classes.names if classes.has_masks else [f"class ({classes.name})"],
         dtype="uint8",
         nodata=classes.nodata,
-        # Of four classes the most frequent, never a mean of codes, which would be another class.
+        # Overviews take the most frequent class of four pixels. A mean of codes would be another
+        # class.
         resampling="MODE",
         colormap=classes.label_colors() if is_one_band(classes) else None,
     )
@@ -65,14 +66,14 @@ def write_map(
 
 
 def is_one_band(classes: ClassScheme) -> bool:
-    """Whether a map has one band, which holds the labels themselves: also that of one mask."""
+    """Whether a map is one band of labels; a map of one mask also is."""
     return not classes.has_masks or classes.n_classes == 1
 
 
 def read_map(path: Path) -> NDArray[np.uint8]:
     """Read the labels of a map, uint8 (H, W); SceneError if it can't be read.
 
-    Several bands are masks, and become a bit each.
+    Several bands are masks, and each becomes one bit.
     """
     try:
         with warnings.catch_warnings():
@@ -88,7 +89,7 @@ def read_map(path: Path) -> NDArray[np.uint8]:
 
 
 def map_tags(path: Path) -> dict[str, str]:
-    """Metadata of a map; empty if there is no readable one."""
+    """Read the metadata of a map; empty if there is no readable map."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)

@@ -3,9 +3,9 @@
 GDAL's COG driver only copies whole rasters. So rows go into a plain GeoTIFF beside the final file
 and are copied from there, block by block: memory doesn't depend on the size of the raster.
 
-GDAL loses errors when it closes a file: on a full disk a copy is cut short, or has holes, without
-a word. So a checksum of what was given is kept for each part and band, and compared with what the
-finished file holds before it gets its name.
+GDAL loses errors when it closes a file: on a full disk, a copy may be too short or have holes,
+without any error. So this module keeps a checksum of each part and band that was written. It
+compares the checksums with the finished file before the file gets its name.
 """
 
 from __future__ import annotations
@@ -39,14 +39,15 @@ from polynya.storage.files import UnreadableError, temporary_file, whole_file
 
 _COG_OPTIONS = {"BLOCKSIZE": 512, "COMPRESS": "DEFLATE", "BIGTIFF": "IF_SAFER"}
 _CACHE_BYTES = 64 * 2**20
-"""GDAL keeps blocks in memory, by default as much as 5 % of the machine's: the whole raster."""
+"""Size of GDAL's cache of blocks. The default, 5 % of the machine's memory, may hold the whole
+raster."""
 ROWS = 512
-"""Rows that are handled at once where a whole scene is gone through."""
+"""Rows that are processed at once in loops over a whole scene."""
 
 
 @dataclass(frozen=True)
 class RasterLayout:
-    """What a raster is, apart from its numbers and its provenance."""
+    """The properties of a raster, without its values and its provenance."""
 
     height: int
     width: int
@@ -58,17 +59,17 @@ class RasterLayout:
     transform: tuple[float, ...] | None
     """Affine coefficients (a, b, c, d, e, f); None without georeference."""
     control: ControlPoints | None = None
-    """What takes the place of a transform."""
+    """Ground control points instead of a transform."""
     resampling: str = "NEAREST"
-    """How GDAL makes overviews: MODE for codes, AVERAGE for measures."""
+    """Method for overviews in GDAL: MODE for codes, AVERAGE for measures."""
     scale: float = 1.0
-    """What one step of the stored number is worth; kept in the file, so that GIS show the value."""
+    """Value of one step of the stored number; it is in the file, so that GIS show the value."""
     colormap: Mapping[int, tuple[int, int, int, int]] | None = None
     """RGBA by code, for one band of codes."""
 
     @classmethod
     def of_scene(cls, scene: Scene, bands: Sequence[str], **rest: Any) -> RasterLayout:
-        """The layout of a raster with the pixels of a scene; `rest`: the other fields."""
+        """Make the layout of a raster with the pixels of a scene; `rest`: the other fields."""
         return cls(
             height=scene.height,
             width=scene.width,
@@ -82,10 +83,10 @@ class RasterLayout:
 
 @dataclass(frozen=True)
 class _Part:
-    """Rows that were written at once."""
+    """Rows that were written in one call."""
 
     row: int
-    """The first one's number."""
+    """Number of the first row."""
     rows: int
     sums: tuple[int, ...]
     """CRC-32 of each band."""
@@ -95,7 +96,7 @@ class _Part:
 
 
 class RasterRows:
-    """Rows of a raster in a plain file: each is written once, in any order, and can be read."""
+    """Rows of a raster in a plain file: each is written once, in any order; they can be read."""
 
     def __init__(self, file: Path, target: Any) -> None:
         self._file, self._target = file, target
@@ -105,7 +106,7 @@ class RasterRows:
         """Write rows.
 
         Args:
-            row: The first one's number.
+            row: Number of the first row.
             values: (N, W) for one band, or (N, W, bands), of the raster's type.
         """
         planes = values[None] if values.ndim == 2 else np.moveaxis(values, -1, 0)
@@ -116,31 +117,30 @@ class RasterRows:
         self._written.append(part)
 
     def write_all(self, values: NDArray[Any]) -> None:
-        """Write an array of all rows, some at a time, so that GDAL needs no copy of it."""
+        """Write an array of all rows in parts, so that GDAL doesn't copy the whole array."""
         for row in range(0, len(values), ROWS):
             self.write(row, values[row : row + ROWS])
 
     def read(self, band: int) -> Iterator[tuple[int, NDArray[Any]]]:
-        """Read one band (1-based): number of the first row and (n, W), from the top.
+        """Read one band (1-based) from the top: pairs of the first row's number and (n, W).
 
         Raises:
-            OutputError: The file doesn't hold what was written.
+            OutputError: The file's content differs from what was written.
         """
         for part in self._parts():
             with gdal_writes(self._file):
                 values = self._target.read(band, window=part.window(self._target.width))
             if zlib.crc32(values) != part.sums[band - 1]:
                 raise OutputError(
-                    f"{self._file} holds something else than was written; is there space left on"
-                    " the disk?"
+                    f"{self._file} differs from what was written; is there space left on the disk?"
                 )
             yield part.row, values
 
     def finish(self) -> Path:
-        """Close the file, so that others can open it; nothing can be written any more.
+        """Close the file, so that others can open it; after this, no more rows can be written.
 
         Raises:
-            OutputError: The file doesn't hold what was written.
+            OutputError: The file's content differs from what was written.
         """
         self._close()
         try:
@@ -153,10 +153,10 @@ class RasterRows:
         return self._file
 
     def copy(self, path: Path, driver: str, **options: Any) -> None:
-        """Copy the raster into a file of another format; nothing can be written any more.
+        """Copy the raster into a file of another format; after this, no more rows can be written.
 
         Raises:
-            OutputError: The file can't be written, or doesn't hold what was written.
+            OutputError: The file can't be written, or its content differs from what was written.
         """
         pixels = self._target.height * self._target.width
         self._close()
@@ -175,15 +175,15 @@ class RasterRows:
         return sorted(self._written, key=lambda part: part.row)
 
     def _check(self, path: Path) -> None:
-        """Compare what a file holds with what was written, and look at its overviews."""
+        """Compare a file's content with what was written, and check its overviews."""
         try:
             with rasterio.open(path, **_threads()) as source:
                 if sum(part.rows for part in self._written) != source.height:
-                    raise UnreadableError("it hasn't got all rows")
+                    raise UnreadableError("it doesn't have all rows")
                 for part in self._parts():
                     values = source.read(window=part.window(source.width))
                     if tuple(map(zlib.crc32, values)) != part.sums:
-                        raise UnreadableError("it holds something else than was written")
+                        raise UnreadableError("it differs from what was written")
                 for level in range(len(source.overviews(1))):
                     _check_overview(source, path, level)
         except (RasterioError, CPLE_BaseError, zlib.error) as error:
@@ -193,7 +193,7 @@ class RasterRows:
 def _check_overview(source: Any, path: Path, level: int) -> None:
     """Unpack all blocks of an overview.
 
-    Not with GDAL: it takes a block that is missing for nodata, and leaves out the blocks' own
+    This doesn't use GDAL: GDAL reads a missing block as nodata, and ignores the blocks' own
     checksums (Adler-32).
     """
     with rasterio.open(path, overview_level=level) as overview:
@@ -215,10 +215,10 @@ def _check_overview(source: Any, path: Path, level: int) -> None:
 def raster_rows(
     path: Path, layout: RasterLayout, tags: Mapping[str, str] | None = None
 ) -> Iterator[RasterRows]:
-    """A raster to be filled row by row; its file is gone when the block ends.
+    """Provide a raster to fill row by row; its file is deleted when the block ends.
 
     Args:
-        path: A hidden file beside it holds the rows.
+        path: Final file; a hidden file beside it holds the rows.
         layout: Size, bands, place.
         tags: Metadata of the file.
 
@@ -237,9 +237,9 @@ def raster_rows(
 
 @contextmanager
 def cog_rows(path: Path, layout: RasterLayout, tags: Mapping[str, str]) -> Iterator[RasterRows]:
-    """Write a Cloud-Optimized GeoTIFF row by row; it is there, whole, when the block ends.
+    """Write a Cloud-Optimized GeoTIFF row by row; it appears, complete, when the block ends.
 
-    GDAL copies the transform number by number, rotated ones included. The same numbers and tags
+    GDAL copies the numbers of the transform exactly, even with a rotation. The same values and tags
     give the same bytes.
 
     Args:
@@ -257,15 +257,15 @@ def cog_rows(path: Path, layout: RasterLayout, tags: Mapping[str, str]) -> Itera
 
 
 def _threads() -> dict[str, str]:
-    # Only compression runs side by side, so the bytes are the same; workers have one core each.
+    # Only compression uses several threads, so the bytes are the same. Workers have one core each.
     return {"NUM_THREADS": os.environ.get("GDAL_NUM_THREADS", "ALL_CPUS")}
 
 
 @contextmanager
 def gdal_writes(path: Path) -> Iterator[None]:
-    """GDAL without files of its own beside ours, and with its errors as one sentence.
+    """Let GDAL write no extra files beside ours, and turn its errors into one sentence.
 
-    Only around calls of GDAL: scenes that are read meanwhile may need such files.
+    Use it only around calls of GDAL that write: reading scenes may need extra files.
     """
     options = {"GDAL_PAM_ENABLED": False, "GDAL_CACHEMAX": _CACHE_BYTES}
     with warnings.catch_warnings(), rasterio.Env(**options):
@@ -279,7 +279,7 @@ def gdal_writes(path: Path) -> Iterator[None]:
 
 
 def _profile(layout: RasterLayout) -> dict[str, Any]:
-    # Strips, as rows come from the top; any row can be written without reading others.
+    # TIFF strips, because rows come from the top. Any row can be written without reading others.
     profile: dict[str, Any] = {
         "driver": "GTiff",
         "dtype": layout.dtype,

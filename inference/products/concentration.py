@@ -1,4 +1,4 @@
-"""The product `concentration`: share of ice in the cells of a coarser grid, and how sure it is."""
+"""The product `concentration`: share of ice in cells of a coarser grid, and its uncertainty."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ _SEA_ICE = {
 
 @dataclass(frozen=True)
 class Grid:
-    """Cells of whole pixels of a scene, from its upper left corner on."""
+    """Grid of cells of whole pixels, from the upper left corner of a scene."""
 
     rows: int
     """Pixels of a cell from top to bottom."""
     columns: int
     """Pixels of a cell from left to right."""
     height: int
-    """Cells from top to bottom; the last may reach over the scene."""
+    """Cells from top to bottom; the last may reach beyond the scene."""
     width: int
-    """Cells from left to right, likewise."""
+    """Cells from left to right; the last may reach beyond the scene."""
 
 
 def ice_groups(options: ConcentrationOptions, classes: ClassScheme) -> dict[str, tuple[int, ...]]:
-    """Codes of the classes that count as ice, by the name of the group.
+    """Find the codes of the classes that are ice, by the name of the group.
 
     Raises:
-        RecipeError: The recipe doesn't say it and the scheme isn't that of sea ice.
+        RecipeError: The recipe doesn't name the ice classes, and the scheme isn't that of sea ice.
     """
     groups = options.ice
     if groups is None:
@@ -63,9 +63,9 @@ def ice_groups(options: ConcentrationOptions, classes: ClassScheme) -> dict[str,
 
 
 def concentration_grid(scene: Scene, options: ConcentrationOptions) -> Grid:
-    """The grid whose cells come nearest to the wanted size in whole pixels, at least one.
+    """Make the grid of cells: the wanted size, rounded to whole pixels, at least one pixel.
 
-    Pixels are as large as in the middle of the scene, on the ground.
+    The size of pixels is that on the ground at the centre of the scene.
     """
     rows = columns = options.cell_pixels
     size = pixel_size(scene)
@@ -75,10 +75,10 @@ def concentration_grid(scene: Scene, options: ConcentrationOptions) -> Grid:
 
 
 def concentration_layout(scene: Scene, grid: Grid, groups: Iterable[str]) -> RasterLayout:
-    """Three bands for each group of classes, and the share of valid pixels."""
+    """Make the layout: three bands for each group of classes, and the share of valid pixels."""
     bands = [f"{group}{what}" for group in groups for what in ("", " expected", " uncertainty")]
     n, m = grid.columns, grid.rows
-    # As QGIS shows a scene without transform, and so where its polygons are.
+    # Without a transform, use the coordinates of QGIS, as for polygons.
     a, b, c, d, e, f = scene.transform or (1.0, 0.0, 0.0, 0.0, -1.0, 0.0)
     control = scene.control.of_cells(m, n) if scene.control and scene.control.points else None
     return RasterLayout(
@@ -95,7 +95,7 @@ def concentration_layout(scene: Scene, grid: Grid, groups: Iterable[str]) -> Ras
 
 
 class Concentration:
-    """Sums over the cells of a grid, band by band of a prediction."""
+    """Sums over the cells of a grid, from the strips of a prediction."""
 
     def __init__(
         self, grid: Grid, groups: Mapping[str, tuple[int, ...]], classes: ClassScheme
@@ -105,12 +105,12 @@ class Concentration:
         self._expected, self._deviations = np.zeros(shape), np.zeros(shape)
 
     def add(self, band: Band) -> None:
-        """Take the probabilities of some rows."""
+        """Add the probabilities of a strip."""
         for index, members in enumerate(self._groups.values()):
             of_members = band.probabilities[..., list(members)]
-            # Of masks that overlap nobody knows how probable one of several is. It is at least as
-            # probable as the likeliest, which is right where one lies in the other, as ice of
-            # one kind lies in all ice.
+            # For masks that overlap, the probability of "any of several masks" is unknown. It is at
+            # least the greatest single probability. This is exact where one mask contains the
+            # other, as all ice contains ice of one kind.
             has_masks = self._classes.has_masks
             ice = of_members.max(axis=2, initial=0) if has_masks else of_members.sum(axis=2)
             ice = np.where(band.valid, np.clip(ice, 0, 1), 0)
@@ -118,23 +118,23 @@ class Concentration:
             self._sum_cells(self._deviations[index], band.row, np.sqrt(ice * (1 - ice)))
 
     def finish(self, codes: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The concentration in each cell.
+        """Compute the concentration in each cell.
 
-        With n valid pixels in a cell, of which k have an ice class or are under an ice mask, and p
-        the probability of ice:
-        k / n; the expected share, sum(p) / n; and sum(sqrt(p (1 - p))) / n. The last is the
-        largest standard deviation that the share can have if the probabilities are right, however
-        the errors of neighbouring pixels depend on each other: the deviation of a sum is at most
-        the sum of deviations. (Were they independent, it would be some sqrt(n) times smaller,
-        which nobody should believe of pixels that one network saw together.)
+        A cell has n valid pixels; k of them have an ice class or are under an ice mask; p is the
+        probability of ice. The bands are k / n; the expected share, sum(p) / n; and the
+        uncertainty, sum(sqrt(p (1 - p))) / n. If the probabilities are correct, the uncertainty is
+        the largest possible standard deviation of the share, for any dependence between the errors
+        of pixels: the deviation of a sum is at most the sum of deviations. (With independent
+        errors, it would be about sqrt(n) times smaller. But one network sees neighbouring pixels
+        together, so their errors are not independent.)
 
         Args:
             codes: uint8 (H, W), labels.
 
         Returns:
-            float32 (cells down, cells across, bands), the bands of `concentration_layout`: NaN
-            where a cell has no valid pixel, but for the share of valid pixels. That is of all
-            pixels of a cell, also those outside the scene.
+            float32 (cells down, cells across, bands), the bands of `concentration_layout`. NaN if a
+            cell has no valid pixel, except in the share of valid pixels. This share is relative to
+            all pixels of a cell, even those outside the scene.
         """
         grid = self._grid
         valid = np.zeros((grid.height, grid.width))
@@ -153,7 +153,7 @@ class Concentration:
         return np.stack(bands, axis=-1).astype(np.float32)
 
     def _sum_cells(self, sums: NDArray[np.float64], row: int, values: NDArray[Any]) -> None:
-        """Add values (n, W) of rows from `row` on to the sums of their cells."""
+        """Add values (n, W) of the rows from `row` on to the sums of their cells."""
         columns = np.arange(0, values.shape[1], self._grid.columns)
         across = np.add.reduceat(values, columns, axis=1, dtype=np.float64)
         cells = (row + np.arange(len(values))) // self._grid.rows

@@ -1,4 +1,4 @@
-"""The product `entropy`: how undecided the model is, as a raster of bytes."""
+"""The product `entropy`: how uncertain the model is, as a raster of bytes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MEAN = "mean_entropy"
 
 
 def entropy(probabilities: Probabilities) -> NDArray[np.float32]:
-    """Shannon entropy of each pixel's probabilities over its greatest possible value, ln C.
+    """Compute the Shannon entropy of each pixel's probabilities, divided by its maximum, ln C.
 
     0: one class has all the probability; 1: all classes have the same. (Shannon 1948, A
     Mathematical Theory of Communication, section 6.)
@@ -33,7 +33,7 @@ def entropy(probabilities: Probabilities) -> NDArray[np.float32]:
 
 
 def mask_entropy(probabilities: Probabilities) -> NDArray[np.float32]:
-    """Mean over masks of the entropy of "it is here" and "it isn't", over its greatest value, ln 2.
+    """Compute the mean over masks of the entropy of p and 1 - p, divided by its maximum, ln 2.
 
     Args:
         probabilities: float32 (N, W, C), each in 0..1.
@@ -47,10 +47,10 @@ def mask_entropy(probabilities: Probabilities) -> NDArray[np.float32]:
 
 
 def _information(probabilities: Probabilities) -> NDArray[np.float32]:
-    """Sum of -p ln p over the last axis: float32 (N, W)."""
+    """Sum -p ln p over the last axis: float32 (N, W)."""
     total = np.zeros(probabilities.shape[:2], np.float32)
     for of_class in np.moveaxis(probabilities, -1, 0):
-        # p ln p goes to 0 with p.
+        # p ln p goes to 0 as p goes to 0.
         total -= of_class * np.log(np.maximum(of_class, np.finfo(np.float32).tiny))
     return total
 

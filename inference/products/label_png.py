@@ -27,17 +27,17 @@ def write_label(
     Args:
         path: File to write; it is replaced as a whole.
         codes: uint8 (H, W), labels.
-        scene: What they are of.
-        classes: Gives the colours.
+        scene: Scene of the labels.
+        classes: Scheme with the colours.
         tags: Provenance, stored as text in the file.
 
-        colored: Give each label its colour (a palette, nodata transparent); otherwise the labels
-            are grey values.
+        colored: Whether labels have their colours (a palette, nodata transparent) or are grey
+            values.
 
     Raises:
         OutputError: The file can't be written.
     """
-    # GDAL makes of a palette's colours only that of nodata transparent.
+    # In a palette, GDAL makes only the colour of nodata transparent.
     nodata = classes.nodata if colored else None
     layout = RasterLayout(
         scene.height, scene.width, ("class",), "uint8", nodata, None, None,

@@ -1,4 +1,4 @@
-"""The product `overlay`: a photograph with the colours of its classes over it, as PNG."""
+"""The product `overlay`: a photograph under the colours of its classes, as PNG."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from polynya.scenes.reading import read_scene
 from polynya.scenes.scene import Scene
 
 _OPACITY = 0.5
-"""Share of the class colour."""
+"""Share of the class colour in a mixed pixel."""
 
 
 def write_overlay(
@@ -27,15 +27,15 @@ def write_overlay(
     classes: ClassScheme,
     tags: dict[str, str],
 ) -> None:
-    """Write the scene with its classes' colours over it, half and half, as a PNG.
+    """Write a PNG that mixes the scene and the colours of its classes in equal parts.
 
-    Nodata is black, as in the scene, and what no mask covers is the scene alone.
+    Nodata is black, as in the scene. Pixels under no mask show the scene alone.
 
     Args:
         path: File to write; it is replaced as a whole.
         codes: uint8 (H, W), labels.
-        scene: What they are of.
-        classes: Gives the colours.
+        scene: Scene of the labels.
+        classes: Scheme with the colours.
         tags: Provenance, stored as text in the file.
 
     Raises:

@@ -22,23 +22,23 @@ from polynya.scenes.scene import Scene
 from polynya.scenes.truth import read_truth, truth_path
 
 _ROWS = 1024
-"""Rows that are read at once."""
+"""Rows per read."""
 
 
 @dataclass(frozen=True)
 class Preview:
-    """A scene made small."""
+    """A scene at a low resolution."""
 
     image: NDArray[np.uint8]
     """(h, w, 3), mean colours of blocks of pixels."""
     labels: NDArray[np.uint8] | None
-    """(h, w), the commonest class of each block by thresholds; None for other classes or masks."""
+    """(h, w), most frequent class of each block by thresholds; None for other classes or masks."""
 
 
 def read_preview(scene: Scene, recipe: Recipe) -> Preview:
-    """Read a scene, a part at a time, and make it small.
+    """Read a scene in parts, and reduce its resolution.
 
-    Thresholds see every pixel, as those of mixed colours would be others.
+    Thresholds are applied to every pixel, because mean colours would give other labels.
     """
     classes, profile = recipe.classes, fitting_profile(recipe.label, recipe.classes)
     step = thinning(scene.height, scene.width)
@@ -57,14 +57,14 @@ def read_preview(scene: Scene, recipe: Recipe) -> Preview:
 def draw_overview(
     path: Path, preview: Preview, scene: Scene, codes: NDArray[np.uint8], recipe: Recipe
 ) -> None:
-    """Draw a scene beside its labels, its map and, where there is one that fits, its truth.
+    """Draw a scene, its labels by thresholds, its map and, if it has a suitable one, its truth.
 
     Args:
         path: PNG file to write.
-        preview: Of the scene.
-        scene: What the map is of.
+        preview: Preview of the scene.
+        scene: Scene of the map.
         codes: uint8 (H, W), the map's labels.
-        recipe: The model's; gives the classes.
+        recipe: Recipe of the model, with the classes.
 
     Raises:
         OutputError: The file can't be written.
@@ -78,8 +78,8 @@ def draw_overview(
     if truth.is_file():
         try:
             panels.append(("Truth", _small(read_truth(truth, scene, classes), classes.nodata)))
-        except TruthError as error:  # It is not needed here, and the name may be a coincidence.
-            console.print(f"The picture goes without truth: {error}", markup=False, soft_wrap=True)
+        except TruthError as error:  # Truth is optional, and the file's name may be a coincidence.
+            console.print(f"The picture is without truth: {error}", markup=False, soft_wrap=True)
     step = thinning(scene.height, scene.width)
     scale = map_scale(scene)
     draw_panels(
@@ -93,7 +93,7 @@ def draw_overview(
 
 
 def _small(codes: NDArray[np.uint8], nodata: int) -> NDArray[np.uint8]:
-    """The commonest code of each block of pixels."""
+    """Find the most frequent code of each block of pixels."""
     height, width = codes.shape
     blocks = Blocks(height, width, thinning(height, width))
     for row in range(0, len(codes), _ROWS):

@@ -1,4 +1,4 @@
-"""Names of the files that prediction writes of a scene, and what each of them is."""
+"""Names and descriptions of the files that prediction writes for a scene."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 
 COLLECTION_FILE = "collection.json"
 
-# As `pystac.MediaType` has them; pystac takes half a second to import.
+# Copied from `pystac.MediaType`, because pystac takes half a second to import.
 COG = "image/tiff; application=geotiff; profile=cloud-optimized"
 PNG = "image/png"
 GEOPACKAGE = "application/geopackage+sqlite3"
@@ -16,7 +16,7 @@ PARQUET = "application/x-parquet"
 
 
 def model_file(digest: str) -> str:
-    """Name of the STAC item of a model, beside the maps that were made with it."""
+    """Name of the STAC item of a model; it is beside the maps of the model."""
     return f"model_{digest}.json"
 
 
@@ -25,18 +25,18 @@ class ProductFile:
     """A file of a scene, and its asset in the STAC item."""
 
     ending: str
-    """What follows the id of the scene in its name."""
+    """End of the file's name, after the id of the scene."""
     asset: str
-    """Key of its asset."""
+    """Key of the asset."""
     title: str
-    """What it holds, as STAC browsers show it."""
+    """Title in STAC browsers."""
     media_type: str
     role: Literal["data", "visual", "overview"] = "data"
-    """What it is for, by STAC's names of roles."""
+    """Purpose of the file: one of STAC's names of roles."""
     has_codes: bool = False
-    """Whether its pixels are labels; then the asset lists the classes."""
+    """Whether the pixels are labels; then the asset lists the classes."""
     title_of_masks: str = ""
-    """The title where the classes are masks that may overlap; default: the same."""
+    """Title if the classes are masks that may overlap; default: `title`."""
 
 
 MAP = ProductFile(
@@ -68,5 +68,5 @@ class ProductPaths:
         return self.named(OVERVIEW.ending)
 
     def named(self, ending: str) -> Path:
-        """The file with this ending; see `ProductFile.ending`."""
+        """Path of the file with this ending; see `ProductFile.ending`."""
         return self.folder / f"{self.scene_id}{ending}"

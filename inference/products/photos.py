@@ -1,4 +1,4 @@
-"""Photographs: turned as their camera says."""
+"""Photographs: turned upright by the orientation from the camera."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from polynya.rasters.opening import opened_raster
 from polynya.scenes.reading import read_scene
 from polynya.scenes.scene import Scene
 
-# From the stored pixels to the upright image, by the value of EXIF's tag Orientation: mirrored
-# first, then so many quarter turns counterclockwise (CIPA DC-008-2019, 4.6.4 A).
+# From the stored pixels to the upright image, by the value of EXIF's tag Orientation: whether to
+# mirror first, then the number of quarter turns counterclockwise (CIPA DC-008-2019, 4.6.4 A).
 _TURNS = {2: (True, 0), 3: (False, 2), 4: (True, 2), 5: (True, 1), 6: (False, 3), 7: (True, 3),
           8: (False, 1)}  # fmt: skip
 
 
 @contextmanager
 def upright(scene: Scene, folder: Path) -> Iterator[Scene]:
-    """The scene as its camera says it is to be looked at.
+    """Turn a photograph upright.
 
-    A model that was trained on upright photographs must see them upright, and its maps are laid
-    over photographs in programs that turn them. Scenes with georeference are as they are.
+    A model that was trained on upright photographs must see upright photographs. Other programs
+    turn photographs upright, so maps fit over them. Scenes with georeference are not turned.
 
     Args:
-        scene: From `open_scene`.
-        folder: A turned copy of the pixels lies here until the block ends.
+        scene: Scene from `open_scene`.
+        folder: Folder for a turned copy of the pixels, until the block ends.
 
     Yields:
-        The scene itself, or one with the id of the scene and the turned pixels.
+        The scene itself, or a scene with the same id and turned pixels.
     """
     turn = _TURNS.get(_orientation(scene)) if not _is_placed(scene) else None
     if turn is None:

@@ -16,25 +16,25 @@ from polynya.recipe.classes import ClassScheme
 from polynya.scenes.scene import Scene
 
 STEP = 0.004
-"""What one step of a stored number is worth: 250 is 1."""
+"""Value of one step of a stored number: 250 means 1."""
 NODATA = 255
 _STEPS = 250
 
 
 def probability_layout(scene: Scene, classes: ClassScheme) -> RasterLayout:
-    """A band a class, in the order of the codes."""
+    """Make the layout: one band per class, in the order of the codes."""
     return share_layout(scene, [f"probability of {name}" for name in classes.names])
 
 
 def share_layout(scene: Scene, bands: Sequence[str]) -> RasterLayout:
-    """Bands of shares as `stored` makes them, with the pixels of a scene."""
+    """Make the layout of a scene's raster with bands of shares from `stored`."""
     return RasterLayout.of_scene(
         scene, bands, dtype="uint8", nodata=NODATA, resampling="AVERAGE", scale=STEP
     )
 
 
 def stored(values: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """Shares as bytes: the nearest step, so at most half a step (0.002) off; 255 where not valid.
+    """Store shares as bytes, rounded to the nearest step (error at most 0.002); 255 if not valid.
 
     Args:
         values: float32 (N, W) or (N, W, C), 0 to 1.
@@ -66,7 +66,7 @@ def _open(target: Target) -> Iterator[Writer]:
 _FILE = ProductFile("_probability.tif", "probability", "Probability of each class", COG)
 PRODUCT = Product(
     name="probability",
-    about="how probable each class is, a band a class",
+    about="probability of each class, one band per class",
     files=(_FILE,),
     open=_open,
     needs_probabilities=True,

@@ -1,4 +1,4 @@
-"""What a product beside the class map is: a `Product` says all of itself, a `Writer` writes it."""
+"""The interface of products beside the class map: `Product` describes one, `Writer` writes it."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ Codes = NDArray[np.uint8]
 
 
 class Writer:
-    """What a product does with a prediction; nothing, as long as it doesn't say more."""
+    """Receives a prediction and writes a product; by default, the methods do nothing."""
 
     def add(self, band: Band) -> None:
-        """Take some rows; they follow each other from the top."""
+        """Receive a strip; strips come in order from the top."""
 
     def finish(self, codes: Codes) -> dict[str, str]:
-        """Take the labels, uint8 (H, W); return columns of the summary."""
+        """Receive the labels, uint8 (H, W); return columns of the summary."""
         return {}
 
 
 @dataclass(frozen=True)
 class Target:
-    """What a product is written of, and where to."""
+    """The scene, options and files of a product."""
 
     paths: ProductPaths
     scene: Scene
@@ -42,16 +42,16 @@ class Target:
     tags: dict[str, str]
     """Provenance."""
     rows: dict[str, RasterRows] = field(default_factory=dict)
-    """Rasters that are being written, by the name of their product, for others to read: those of
-    products that `ProductName` has before."""
+    """Rasters of other products that are being written, by product name, so that this product can
+    read them. They belong to products that are earlier in `ProductName`."""
 
     def path(self, file: ProductFile) -> Path:
-        """Where a file of the product goes."""
+        """Path of a file of the product."""
         return self.paths.named(file.ending)
 
 
 def no_tags(options: InferenceOptions, classes: ClassScheme) -> dict[str, str]:
-    """Tags of a product whose content nothing but the map's provenance decides."""
+    """Return no tags, for a product that depends only on the map's provenance."""
     return {}
 
 
@@ -61,15 +61,16 @@ class Product:
 
     name: ProductName
     about: str
-    """What it is, in one line of `--help` and docs/maps.md."""
+    """Description in one line, for `--help` and docs/maps.md."""
     files: tuple[ProductFile, ...]
     open: Callable[[Target], AbstractContextManager[Writer]]
-    """Opens it before the first band; all its files are there, whole, when the context ends, and
-    none of them if it ends with an error. Raises OutputError where one can't be written."""
+    """Function that opens the product before the first strip. When the context ends, all files are
+    complete; if it ends with an error, there are no files. Raises OutputError if a file can't be
+    written."""
     columns: tuple[str, ...] = ()
-    """Columns of the summary that its writer returns."""
+    """Columns of the summary that the writer returns."""
     needs_probabilities: bool = False
-    """Whether class codes aren't enough, a twelfth of the bytes."""
+    """Whether the product needs probabilities; class codes are only a twelfth of the bytes."""
     tags: Callable[[InferenceOptions, ClassScheme], dict[str, str]] = no_tags
-    """What of the recipe decides its content, beside the provenance of the map. Raises RecipeError
-    where the product doesn't fit the classes."""
+    """Function that lists the parts of the recipe that decide the content, in addition to the
+    provenance of the map. Raises RecipeError if the product doesn't fit the classes."""

@@ -1,7 +1,7 @@
-"""The products of a scene beside its class map: which there are, and all that follows from that.
+"""The list of products beside the class map, with their files, columns and tags.
 
-The names are those of `polynya.recipe.inference.ProductName`. The product `some-name` is `PRODUCT`
-of the module `inference.products.some_name`, which is imported when it is asked for
+The names are in `polynya.recipe.inference.ProductName`. The product `some-name` is `PRODUCT` in the
+module `inference.products.some_name`, which is imported when the product is needed
 (docs/extending.md).
 """
 
@@ -26,25 +26,25 @@ ALL, NONE = "all", "none"
 
 
 def find_product(name: ProductName) -> Product:
-    """The product of a name."""
+    """Find the product with a name."""
     product: Product = import_module(f"inference.products.{name.replace('-', '_')}").PRODUCT
     return product
 
 
 def products_of(names: Iterable[ProductName]) -> list[Product]:
-    """The products of some names, in the order of `PRODUCT_NAMES`."""
+    """Find the products with some names, in the order of `PRODUCT_NAMES`."""
     wanted = set(names)
     return [find_product(name) for name in PRODUCT_NAMES if name in wanted]
 
 
 def parse_products(text: str | None) -> tuple[ProductName, ...] | None:
-    """Names of products from the command line.
+    """Read the names of products from the command line.
 
     Args:
-        text: Names with commas between, "all" or "none"; None if the option wasn't given.
+        text: Names separated by commas, "all" or "none"; None if the option wasn't given.
 
     Raises:
-        RecipeError: A name that is no product's.
+        RecipeError: There is no product with one of the names.
     """
     if text is None:
         return None
@@ -55,43 +55,43 @@ def parse_products(text: str | None) -> tuple[ProductName, ...] | None:
         if name not in PRODUCT_NAMES:
             raise RecipeError(
                 f"--products has '{name}', which is no product; take some of"
-                f" {', '.join(PRODUCT_NAMES)} with commas between, or {ALL} or {NONE}."
+                f" {', '.join(PRODUCT_NAMES)}, separated by commas, or {ALL} or {NONE}."
             )
     return tuple(name for name in PRODUCT_NAMES if name in names)
 
 
 def products_help() -> str:
-    """Names of all products with a few words on each, for `--help`."""
+    """List the names of all products with short descriptions, for `--help`."""
     known = [f"{product.name} ({product.about})" for product in products_of(PRODUCT_NAMES)]
     return f"{'; '.join(known)}; {ALL}; {NONE}"
 
 
 def listed_files(products: Iterable[ProductName]) -> list[ProductFile]:
-    """Files of a scene that its STAC item lists: map, overview and those of the products.
+    """List the files of a scene for its STAC item: map, overview and the products' files.
 
-    They come in the order in which the products are named.
+    The files are in the order in which the products are named.
     """
     return [MAP, OVERVIEW, *(file for name in products for file in find_product(name).files)]
 
 
 def product_paths(paths: ProductPaths, products: Iterable[ProductName]) -> list[Path]:
-    """Where the files of a scene are: map, STAC item, overview and those of the products."""
+    """List the paths of a scene's files: map, STAC item, overview and the products' files."""
     files = (file for name in products for file in find_product(name).files)
     return [paths.map, paths.item, paths.picture, *(paths.named(file.ending) for file in files)]
 
 
 def product_columns() -> list[str]:
-    """Columns of the summary that not every run fills; empty where it doesn't."""
+    """List the columns of the summary that come from products; a run may leave them empty."""
     return [column for product in products_of(PRODUCT_NAMES) for column in product.columns]
 
 
 def needs_probabilities(products: Iterable[ProductName]) -> bool:
-    """Whether one of the products needs more than class codes."""
+    """Whether one of the products needs probabilities."""
     return any(find_product(name).needs_probabilities for name in products)
 
 
 def product_tags(options: InferenceOptions, classes: ClassScheme) -> dict[str, str]:
-    """What decides the content of the chosen products, as metadata; empty for the map alone.
+    """List all that decides the content of the chosen products, as metadata; empty for the map.
 
     Raises:
         RecipeError: A product doesn't fit the classes.
@@ -110,19 +110,19 @@ def open_writers(
     options: InferenceOptions,
     tags: dict[str, str],
 ) -> Iterator[Writer]:
-    """Open the products that `options` asks for; they are all there when the block ends.
+    """Open the products that `options` asks for; all of them are complete when the block ends.
 
-    Nothing is left of them if the block raises.
+    If the block raises an error, no product is left.
 
     Args:
-        paths: Their files.
-        scene: What is predicted.
+        paths: Files of the scene.
+        scene: Scene of the prediction.
         classes: Scheme of the codes.
-        options: Which products, and how.
+        options: Products and their options.
         tags: Provenance.
 
     Yields:
-        A writer that hands what it gets to each product.
+        A writer that passes everything to each product.
 
     Raises:
         RecipeError: A product doesn't fit the classes.

@@ -1,4 +1,4 @@
-"""How much of a scene is what: area and share of each class, numbers of its products."""
+"""The summary of a scene: area and share of each class, and numbers from its products."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from polynya.scenes.scene import Scene
 
 
 def summarise(codes: NDArray[np.uint8], scene: Scene, classes: ClassScheme) -> dict[str, str]:
-    """One row of numbers on a map.
+    """Compute one row of numbers for a map.
 
     Args:
         codes: uint8 (H, W), labels.
-        scene: Gives the size of pixels on the ground.
+        scene: Scene, for the size of pixels on the ground.
         classes: Scheme of the codes.
 
     Returns:
         Text by column: height, width, valid_share (0 to 1), and for each class `<name>_share` of
-        the valid pixels and `<name>_km2`, which is empty where nothing is known of the ground. Of
-        masks that overlap they may add up to more than there is.
+        the valid pixels and `<name>_km2`, which is empty if the ground is unknown. For masks that
+        overlap, the shares may add up to more than 1.
     """
     counts = classes.count(codes)
     valid = np.count_nonzero(codes != classes.nodata)
@@ -45,7 +45,7 @@ def summarise(codes: NDArray[np.uint8], scene: Scene, classes: ClassScheme) -> d
 def _areas(
     codes: NDArray[np.uint8], classes: ClassScheme, areas: PixelAreas
 ) -> NDArray[np.float64]:
-    """Area of each class or mask, float64 (C,), square metres."""
+    """Compute the area of each class or mask, float64 (C,), square metres."""
     if not classes.has_masks:
         return class_areas(codes, classes.codes, areas)
     of_labels = label_areas(codes, areas)
@@ -59,6 +59,6 @@ def has_data(row: Mapping[str, str], classes: ClassScheme) -> bool:
 
 
 def summary_columns(classes: ClassScheme) -> list[str]:
-    """Keys of a row in their order: those of `summarise`, then those of products."""
+    """List the keys of a row in order: first from `summarise`, then from products."""
     of_classes = [f"{name}_{what}" for name in classes.names for what in ("share", "km2")]
     return ["height", "width", "valid_share", *of_classes, *product_columns()]

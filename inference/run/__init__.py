@@ -1,1 +1,1 @@
-"""Many scenes to maps: which products, under which names, with which engine."""
+"""From many scenes to maps: products, names and engines."""

@@ -1,4 +1,4 @@
-"""Large scenes before others: workers predict their parts, so that one scene keeps all busy."""
+"""Large scenes come before others: workers predict their parts, so one scene keeps all busy."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from polynya.storage.ownership import is_whole
 
 @dataclass(frozen=True)
 class ReadyScene:
-    """A scene whose map can be made. Small and picklable."""
+    """A scene that is ready for its map. Small and picklable."""
 
     ref: SceneRef
     parts: tuple[Path, ...] = ()
-    """Files with its predicted bands; none: it is predicted on the way."""
+    """Files with predicted strips; if empty, the task of the map predicts the scene."""
     failure: str = ""
-    """Why it can't."""
+    """Reason why the map can't be made; else empty."""
 
 
 @dataclass(frozen=True)
 class _PartTask:
-    """A part of a large scene and where it goes."""
+    """A part of a large scene and the path of its file."""
 
     part: Part
     target: Path
@@ -43,15 +43,15 @@ class _PartTask:
 def predict_parts(
     scenes: Sequence[NamedScene], engine: Engine, options: MapOptions
 ) -> list[ReadyScene]:
-    """Have workers predict the parts of large scenes that aren't there yet.
+    """Let workers predict the missing parts of large scenes.
 
     Args:
-        scenes: What is to be mapped.
-        engine: Who predicts.
+        scenes: Scenes to map.
+        engine: Engine that runs the tasks.
         options: Model, products and folder.
 
     Returns:
-        The scenes in their order; those that aren't large have no parts.
+        The scenes in the same order; scenes that aren't large have no parts.
     """
     planned = [[] if scene.failure else _plan(scene.ref, options) for scene in scenes]
     tasks = [task for parts in planned for task in parts]
@@ -73,9 +73,9 @@ def predict_parts(
 
 
 def _plan(ref: SceneRef, options: MapOptions) -> list[_PartTask]:
-    """Parts of a scene that is large and not finished; else none."""
+    """List the parts of a scene if it is large and not finished; else empty."""
     planned = attempt(lambda: _parts_of(ref, options), ref.uri, "mapped")
-    # The task that makes its map says what is wrong with it.
+    # If planning failed, the task of the scene's map reports the reason.
     return [] if isinstance(planned, Failure) else planned
 
 
@@ -94,12 +94,12 @@ def _parts_of(ref: SceneRef, options: MapOptions) -> list[_PartTask]:
 
 
 def _left_by(task: _PartTask) -> str | None:
-    """A worker that died may have finished its part before."""
+    """Find the result of a worker that died: it may have finished its part before."""
     return "" if is_whole(task.target) else None
 
 
 def _predict_on_one_core(task: _PartTask, options: MapOptions) -> str:
-    """Predict a part; why it failed, or nothing."""
+    """Predict a part; return the reason of a failure, else an empty text."""
     take_one_core()
     made = attempt(lambda: _predict(task, options), task.part.uri, "predicted")
     return made.reason if isinstance(made, Failure) else ""

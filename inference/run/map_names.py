@@ -1,8 +1,8 @@
-"""Under which name a scene is mapped, so that no map takes the place of another scene's.
+"""Names of maps, so that no map replaces the map of another scene.
 
-The STAC items of a folder say which scene each of its maps is of. A scene keeps the name that it
-has there. One whose files would have the names of another scene's gets a name of its own, as scenes
-of one name do in a batch (`polynya.scenes.reading.unique_id`).
+The STAC items of a folder name the scene of each map. A scene keeps its name from there. If its
+files would have the names of another scene's files, it gets a unique name, like scenes with equal
+names in a batch (`polynya.scenes.reading.unique_id`).
 """
 
 from __future__ import annotations
@@ -26,40 +26,40 @@ from polynya.scenes.finding import SceneRef
 from polynya.storage.uris import href
 
 _RESERVED = re.compile(r"collection|catalog|model_[0-9a-f]{16}", re.IGNORECASE)
-"""Names of JSON files that are no scene's, here or in any STAC catalogue."""
+"""Names of JSON files that belong to no scene, here or in any STAC catalogue."""
 
 
 @dataclass(frozen=True)
 class MappedScene:
-    """A scene whose map is in a folder."""
+    """A scene with a map in a folder."""
 
     id: str
     place: str
-    """Its file: the real path, or a URI without what is secret in it."""
+    """File of the scene: the real path, or a URI without secrets."""
     digest: str
-    """Of its content; empty if the item doesn't say it."""
+    """Digest of the scene's content; empty if the item doesn't have it."""
     files: tuple[str, ...]
-    """Names of its files in the folder, that of the item too."""
+    """Names of the scene's files in the folder, with the item."""
 
 
 @dataclass(frozen=True)
 class NamedScene:
-    """A scene and the name under which it is mapped."""
+    """A scene and the name of its map."""
 
     ref: SceneRef
     failure: str = ""
-    """Why there is no name for it; one sentence."""
+    """Reason why there is no name for the map, one sentence; else empty."""
 
 
 def mapped_scenes(folder: Path) -> list[MappedScene]:
-    """The scenes whose maps are in a folder, by name; items that can't be read are left out."""
+    """List the scenes with maps in a folder, by name; items that can't be read are left out."""
     items = read_items(folder)
     found = [attempt(partial(_mapped, item, folder), item["id"], "read") for item in items]
     return [scene for scene in found if not isinstance(scene, Failure)]
 
 
 def map_name(scene: SceneRef, folder: Path, mapped: Sequence[MappedScene]) -> str:
-    """Name of a scene's map in a folder; that of the scene if there is no map of it."""
+    """Find the name of a scene's map in a folder; without a map, the scene's own name."""
     place = _place(scene.uri, folder)
     return next((known.id for known in mapped if known.place == place), scene.id)
 
@@ -70,15 +70,16 @@ def name_scenes(
     products: Sequence[ProductName],
     digest: Callable[[SceneRef], str],
 ) -> list[NamedScene]:
-    """Give each scene a name under which its files are no other scene's.
+    """Give each scene a name so that its files don't replace files of another scene.
 
-    File systems may hold a.tif and A.tif for the same, so case doesn't make names different.
+    Some file systems treat a.tif and A.tif as the same file, so names must differ not only in case.
 
     Args:
-        refs: Scenes, with the names that they would like.
+        refs: Scenes, with their preferred names.
         folder: Folder of maps.
-        products: What is written beside the maps.
-        digest: Digest of a scene's content, as it is in the items; it may raise.
+        products: Products beside the maps.
+        digest: Function that computes the digest of a scene's content as in the items; it may
+            raise an error.
     """
     mapped = mapped_scenes(folder)
     owners = {name.casefold(): scene.place for scene in mapped for name in scene.files}
@@ -89,7 +90,7 @@ def name_scenes(
         place = _place(ref.uri, folder)
         places, known = {place}, by_place.get(place)
         if known is None and ref.id in by_id and _is_same(ref, by_id[ref.id], digest):
-            # Its file was moved, or the folder of maps.
+            # The scene's file or the folder of maps was moved.
             places.add(by_id[ref.id].place)
             known = ref.id
         wanted = [known] if known else [ref.id, unique_id(ref.uri)]
@@ -115,19 +116,19 @@ def name_scenes(
 
 
 def _place(uri: str, folder: Path) -> str:
-    """What two spellings of one file have in common."""
+    """Bring different spellings of one file's path to the same text."""
     return _resolved(href(uri, folder), folder)
 
 
 def _resolved(reference: str, folder: Path) -> str:
-    """The file that an item in a folder refers to: its real path, or its URI."""
+    """Find the file that an item in a folder refers to: its real path, or its URI."""
     if "://" in reference:
         return reference
     return os.path.realpath(os.path.join(folder, unquote(reference, errors="surrogateescape")))
 
 
 def _is_same(ref: SceneRef, mapped: MappedScene, digest: Callable[[SceneRef], str]) -> bool:
-    """Whether a scene has the content of one that was mapped from another place."""
+    """Whether a scene has the same content as a scene that was mapped from another path."""
     found = attempt(lambda: digest(ref), ref.uri, "read")
     return bool(mapped.digest) and found == mapped.digest
 

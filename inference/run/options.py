@@ -1,4 +1,4 @@
-"""What a run of `polynya predict` is told, for its driver and its workers."""
+"""The options of a run of `polynya predict`, for the driver and the workers."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ if TYPE_CHECKING:
     from training.model_folder.folder import TrainedModel
 
 _BESIDE_THE_MAP = ("inference.products", "inference.concentration.cell")
-"""Keys that change no map, only what lies beside it. The provenance of a map has those of the
-model's recipe, so that a finished map stays when fewer products are asked for."""
+"""Keys that change only products, not maps. The provenance of a map takes these keys from the
+model's recipe, so a finished map stays valid if a run asks for fewer products."""
 
 
 @dataclass(frozen=True)
 class MapOptions:
-    """How scenes become maps. Small and picklable."""
+    """Options for making maps. Small and picklable."""
 
     model: Path
     """Absolute path of the model's folder."""
     folder: Path
     """Absolute path of the folder for the products."""
     overwrite: bool = False
-    """Predict even what an earlier run finished with this model."""
+    """Predict again the scenes that an earlier run finished with this model."""
     overrides: Mapping[str, object] = field(default_factory=dict)
-    """What the command says in place of keys of the model's recipe (`resolve`)."""
+    """Options of the command that replace keys of the model's recipe (`resolve`)."""
 
 
 def model_of(options: MapOptions) -> TrainedModel:
-    """The model, with all that changes a map in its recipe: options of the command too.
+    """Open the model; its recipe includes the options of the command that change maps.
 
     Raises:
         ModelError: There is no usable model.
@@ -47,26 +47,26 @@ def model_of(options: MapOptions) -> TrainedModel:
 
 
 def wanted_of(options: MapOptions) -> InferenceOptions:
-    """Which products a run writes, and how.
+    """Find the products of a run and their options.
 
     Raises:
         RecipeError: A product doesn't fit the model's classes.
     """
     recipe = resolve(model_of(options).recipe, options.overrides)
-    product_tags(recipe.inference, recipe.classes)  # Raises the error.
+    product_tags(recipe.inference, recipe.classes)  # Raises RecipeError.
     return recipe.inference
 
 
 @lru_cache(maxsize=1)
 def _opened(folder: Path, said: tuple[tuple[str, object], ...]) -> TrainedModel:
-    """The model of this process: loading takes seconds, so a worker does it once."""
+    """Open the model once per process, because loading takes seconds."""
     model = open_model(folder)
     return replace(model, recipe=resolve(model.recipe, dict(said)))
 
 
 def take_one_core() -> None:
-    """Make this process, a worker, use one core: more threads only fight."""
+    """Limit this worker process to one core, because more threads would compete for cores."""
     os.environ.setdefault("GDAL_NUM_THREADS", "1")
-    # TensorFlow reads its two when it is imported.
+    # TensorFlow reads these two variables when it is imported.
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
     os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")

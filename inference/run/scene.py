@@ -1,4 +1,4 @@
-"""One scene from its file to its products: map, STAC item, picture, a row of numbers and more."""
+"""Makes all products of one scene: map, STAC item, picture, row of the summary and more."""
 
 from __future__ import annotations
 
@@ -49,15 +49,15 @@ Status = Literal["done", "skipped", "nodata", "failed"]
 
 @dataclass(frozen=True)
 class MapResult:
-    """What became of one scene."""
+    """Result of one scene."""
 
     scene_id: str
     uri: str
     status: Status
     """done: predicted now; skipped: finished by an earlier run with the same model and scene;
-    nodata: likewise one or the other, and it has no valid pixel, so its map is all nodata."""
+    nodata: done or skipped, but the scene has no valid pixel, so its map is all nodata."""
     reason: str = ""
-    """Why it failed, one sentence."""
+    """Reason of a failure, one sentence."""
     summary: dict[str, str] | None = None
     """Row of `inference.products.summary.summarise`."""
 
@@ -74,14 +74,14 @@ def map_scene(
     """Predict one scene and write its products.
 
     Args:
-        model: From `training.model_folder.folder.load_model`.
-        ref: Which scene.
-        folder: Where the products go; it exists.
+        model: Model from `training.model_folder.folder.load_model`.
+        ref: The scene.
+        folder: Folder for the products; it must exist.
 
         overwrite: Predict even if an earlier run finished this scene with this model.
-        options: Which products, and how; default from the model's recipe.
-        parts: Files of `inference.predict.parts` with all bands of the scene, if others predicted
-        them.
+        options: Products and their options; default from the model's recipe.
+        parts: Files of `inference.predict.parts` with all strips of the scene, if other workers
+            predicted them.
 
     Raises:
         SceneError: The scene can't be used.
@@ -117,8 +117,8 @@ def map_scene(
                 on_band=writers.add,
                 bands=read_parts(parts, classes.nodata) if parts else None,
             ).codes
-            # What an earlier run left is complete no longer; and what this one writes isn't, until
-            # the item is there.
+            # From here on, the products of an earlier run are incomplete. The new products are
+            # complete when the item is written.
             remove_products(paths.item)
             undo.callback(_remove, product_paths(paths, options.products))
             summary = summarise(codes, seen, classes) | writers.finish(codes)
@@ -127,7 +127,7 @@ def map_scene(
             )
             write_map(paths.map, codes, seen, classes, tags)
             overview.result()
-        # The item comes last: where it is, with these tags, the others are too.
+        # The item comes last: if there is an item with these tags, all other files are complete.
         write_item(paths, replace(seen, uri=scene.uri), classes, options.products, tags, summary)
         undo.pop_all()
     status = "done" if has_data(summary, classes) else "nodata"
@@ -135,17 +135,17 @@ def map_scene(
 
 
 def _remove(files: Sequence[Path]) -> None:
-    """Delete what there is of a scene that failed."""
+    """Delete the files of a failed scene."""
     for file in files:
-        with suppress(OutputError):  # The scene's own error says more.
+        with suppress(OutputError):  # The scene's own error is more helpful.
             remove_file(file)
 
 
 def check_products(paths: ProductPaths, options: InferenceOptions, uri: str) -> None:
-    """Refuse to write where there is a file that isn't a product, before anything is computed.
+    """Check, before any computation, that products would replace only products.
 
     Raises:
-        OutputError: There is one.
+        OutputError: A product would replace the scene or a file that is not a product.
     """
     files = product_paths(paths, options.products)
     if any(is_same_file(file, uri) for file in files):
@@ -153,7 +153,7 @@ def check_products(paths: ProductPaths, options: InferenceOptions, uri: str) -> 
             f"A product of {uri} would replace the scene; choose another --out folder."
         )
     check_free(files)
-    # Of a folder that other commands use too, a file may be ours and yet no map's.
+    # If other commands also use the folder, a file may be ours but not belong to a map.
     if folder_kinds(paths.folder) - {"maps"}:
         known = mapped_files(paths.folder)
         other = next((file for file in files if file.exists() and file not in known), None)
@@ -166,12 +166,13 @@ def check_products(paths: ProductPaths, options: InferenceOptions, uri: str) -> 
 def _finished(
     model: TrainedModel, paths: ProductPaths, options: InferenceOptions, tags: dict[str, str]
 ) -> dict[str, str] | None:
-    """Summary of the scene if an earlier run with the same provenance finished it."""
+    """Read the summary of the scene if an earlier run with the same provenance finished it."""
     assets = read_item(paths.item).get("assets", {}).values()
     sizes = {paths.folder / asset["href"]: asset.get("file:size") for asset in assets}
     sizes[paths.item] = None
     for file in product_paths(paths, options.products):
-        # Checksums would mean reading everything; a file that was cut is found without.
+        # Only sizes are compared: checksums would need reading all files, and sizes show files that
+        # are cut.
         if not file.is_file() or sizes.get(file, 0) not in (None, file.stat().st_size):
             return None
     return finished_summary(paths.item, tags, summary_columns(model.recipe.classes))
@@ -184,12 +185,12 @@ def is_finished(model: TrainedModel, scene: Scene, folder: Path, options: Infere
 
 
 def is_same_file(path: Path, uri: str) -> bool:
-    """Whether a path is the file of a scene, under whatever name."""
+    """Whether a path is the file of a scene, even if under another name."""
     return path.exists() and os.path.exists(uri) and path.samefile(uri)
 
 
 def prediction_tags(model: TrainedModel, scene: Scene) -> dict[str, str]:
-    """What decides the content of a map, as metadata: version, recipe, model, scene and windows."""
+    """List what decides a map's content, as metadata: version, recipe, model, scene, windows."""
     windows, options = scene_windows(model, scene), model.recipe.inference
     decision = read_decision(model.folder, model.recipe.classes)
     return provenance(

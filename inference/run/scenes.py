@@ -1,4 +1,4 @@
-"""Maps of many scenes: an engine does them, the summary has a row for each."""
+"""Makes maps of many scenes with an engine; the summary has one row per scene."""
 
 from __future__ import annotations
 
@@ -45,21 +45,21 @@ def map_scenes(
     Args:
         patterns: Files, folders, globs or URIs of scenes.
         options: Model and folder.
-        engine: Who does it. "here" takes all cores for one scene after another; workers of the
-            others take one core each.
-        workers: How many; default the engine's own.
+        engine: Engine that runs the tasks. "here" uses all cores for one scene after another; with
+            other engines, each worker uses one core.
+        workers: Number of workers; default from the engine.
 
     Raises:
         ModelError: There is no usable model.
         RecipeError: A product doesn't fit the model's classes.
         MissingDependencyError: The back end isn't installed.
-        OutputError: The folder can't be made, another run uses it, or a file in it that isn't ours
-            has the name of one that every run writes.
+        OutputError: The folder can't be made, another run uses it, or it has a file that isn't ours
+            in the place of one that every run writes.
         ScenesFailedError: Some scenes failed; the others are done.
     """
     recipe = model_of(options).recipe
     classes = recipe.shown_classes
-    # Before anything is computed: it may not fit the model, or not be there.
+    # Check before any computation: options may not fit the model, or the back end may be missing.
     wanted = wanted_of(options)
     check_backend(wanted)
     model_path = options.model / MODEL_FILE
@@ -81,7 +81,7 @@ def map_scenes(
             results += done
             for result in done:
                 _tell_failure(result.reason)
-            # After each scene, so that a run that is stopped has their rows.
+            # Write the summary after each scene, so that a stopped run has the rows so far.
             summary = partial(write_summary, folder / SUMMARY_FILE, results, classes)
             problems = _problems(summary, folder / SUMMARY_FILE)
         problems += _problems(lambda: write_collection(folder, classes), folder / COLLECTION_FILE)
@@ -93,8 +93,8 @@ def map_scenes(
 def _map_each(
     scenes: Sequence[NamedScene], options: MapOptions, engine: EngineName, workers: int | None
 ) -> Iterator[list[MapResult]]:
-    """Map the scenes, and give their results as soon as they are there."""
-    # One at a time in this process, where each shows its own progress.
+    """Map the scenes, and yield results as soon as they are ready."""
+    # In this process, one scene at a time; each scene shows its own progress.
     here = engine == "here"
     task = partial(_map_one if here else _map_on_one_core, options=options)
     with open_engine(engine, workers) as runner:
@@ -114,14 +114,14 @@ def _map_each(
 
 
 def _remove_parts(scenes: Sequence[ReadyScene], results: Sequence[MapResult], folder: Path) -> None:
-    """Delete parts that nobody needs: those of scenes that are done, or were replaced since."""
+    """Delete parts that are no longer needed: their scenes are done, or newer parts exist."""
     failed = {result.scene_id for result in results if result.status == "failed"}
     needed = {part for scene in scenes if scene.ref.id in failed for part in scene.parts}
     remove_parts(folder, {result.scene_id for result in results}, needed)
 
 
 def _map_one(ready: ReadyScene, options: MapOptions) -> MapResult:
-    """Map a scene, whatever goes wrong with it."""
+    """Map a scene; turn any error into a failed result."""
     ref = ready.ref
     if ready.failure:
         return _failed(ref, ready.failure)
@@ -164,7 +164,7 @@ def _describe_model(options: MapOptions) -> None:
 
 
 def _problems(write: Callable[[], None], path: Path) -> list[str]:
-    """Write a file about all scenes; why that failed, as the scenes are done all the same."""
+    """Write a file about all scenes; return an error as a text, because the scenes are done."""
     made = attempt(write, str(path), "written")
     return [made.reason] if isinstance(made, Failure) else []
 
@@ -175,12 +175,12 @@ def _tell_failure(reason: str) -> None:
 
 
 def write_summary(path: Path, results: list[MapResult], classes: ClassScheme) -> None:
-    """Write one row a scene; rows of other scenes from earlier runs stay.
+    """Write one row per scene; rows of other scenes from earlier runs stay.
 
     Args:
         path: CSV file.
-        results: This run's scenes.
-        classes: Gives the columns; those of other classes' maps stay too.
+        results: Results of this run's scenes.
+        classes: Scheme for the columns; columns of maps with other classes also stay.
     """
     columns = [*_KEYS, *summary_columns(classes)]
     rows: dict[str, dict[str, str]] = {}
@@ -206,13 +206,13 @@ def report(results: list[MapResult], problems: Sequence[str], folder: Path) -> N
     """Print the counts to stdout.
 
     Args:
-        results: Of the scenes.
-        problems: What went wrong beside them, a sentence each.
-        folder: Where the maps are.
+        results: Results of the scenes.
+        problems: Other problems, one sentence each.
+        folder: Folder of the maps.
 
     Raises:
-        ScenesFailedError: There is a failed scene.
-        OutputError: There is a problem.
+        ScenesFailedError: A scene failed.
+        OutputError: There is another problem.
     """
     counts = Counter(result.status for result in results)
     without = f", {counts['nodata']} without any valid pixel (nodata)" if counts["nodata"] else ""
@@ -227,4 +227,4 @@ def report(results: list[MapResult], problems: Sequence[str], folder: Path) -> N
             f"{failed_of(counts['failed'], len(results))}; {folder / SUMMARY_FILE} has the reasons."
         )
     if problems:
-        raise OutputError(f"The scenes are done, but not all else: {' '.join(problems)}")
+        raise OutputError(f"The scenes are done, but other files failed: {' '.join(problems)}")

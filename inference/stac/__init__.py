@@ -1,1 +1,1 @@
-"""STAC items and a collection of the products."""
+"""STAC items and the STAC collection of the products."""

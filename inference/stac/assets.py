@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 
 CLASSIFICATION = "https://stac-extensions.github.io/classification/v2.0.0/schema.json"
 FILE = "https://stac-extensions.github.io/file/v2.1.0/schema.json"
-# Multihash: code of SHA-256 and length of the digest in bytes, as
-# https://github.com/multiformats/multicodec has them.
+# Multihash: code of SHA-256 and length of the digest in bytes, from
+# https://github.com/multiformats/multicodec.
 _SHA256_OF_32_BYTES = "1220"
 
 
 def product_assets(
     paths: ProductPaths, classes: ClassScheme, products: Iterable[ProductName]
 ) -> dict[str, Asset]:
-    """The files of a scene as assets, by key.
+    """Describe the files of a scene as assets, by key.
 
     Args:
-        paths: Where they are.
-        classes: Meaning of the codes.
-        products: Which there are beside map and overview.
+        paths: Paths of the files.
+        classes: Scheme of the codes.
+        products: Products in addition to map and overview.
     """
     import pystac
 
@@ -62,17 +62,17 @@ def product_assets(
 
 
 def file_fields(path: Path) -> dict[str, Any]:
-    """Size and checksum, as the file extension wants them."""
+    """Find size and checksum of a file, for the file extension."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {"file:size": path.stat().st_size, "file:checksum": _SHA256_OF_32_BYTES + digest}
 
 
 def label_fields(file: ProductFile, classes: ClassScheme) -> dict[str, Any]:
-    """What the pixels of a file of labels mean, as the classification extension wants it.
+    """Describe the pixels of a file of labels, for the classification extension.
 
-    One band of codes or of one mask has classes; a band for each of several masks has classes of
-    its own; one band of several masks has a bit field for each.
+    One band of codes or of one mask has classes. If several masks have one band each, each band has
+    its own classes. One band of several masks has one bit field per mask.
     """
     if not classes.has_masks:
         return {"classification:classes": class_entries(classes)}
@@ -108,7 +108,7 @@ def label_fields(file: ProductFile, classes: ClassScheme) -> dict[str, Any]:
 
 
 def _mask_entries(classes: ClassScheme, code: int) -> list[dict[str, Any]]:
-    """Outside and inside of a mask."""
+    """List two classes: outside and inside of a mask."""
     mask = classes.classes[code]
     return [
         {
@@ -143,10 +143,10 @@ def _nodata_entry(classes: ClassScheme) -> dict[str, Any]:
 
 
 def class_entries(classes: ClassScheme) -> list[dict[str, Any]]:
-    """The classes as the classification extension wants them by their codes, nodata the last.
+    """List the classes by code, with nodata at the end, for the classification extension.
 
-    Of masks these are the channels of a model; a map of them has `label_fields`.
-    Version 2 needs a name; MLM refers to version 1, which needs a description.
+    For masks, these are the channels of a model; a map of masks uses `label_fields`. Version 2 of
+    the extension needs a name; MLM refers to version 1, which needs a description.
     """
     kind = "mask" if classes.has_masks else "class"
     entries: list[dict[str, Any]] = [

@@ -1,4 +1,4 @@
-"""The STAC collection of a folder of maps, and the item of the model that made them."""
+"""The STAC collection of a folder of maps, and the STAC item of the model."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _WORLD = [-180.0, -90.0, 180.0, 90.0]
 
 
 def write_collection(folder: Path, classes: ClassScheme) -> None:
-    """Write the collection of all items in a folder, those of earlier runs too.
+    """Write the collection of all items in a folder, including items of earlier runs.
 
     Args:
         folder: Folder of maps.
-        classes: Scheme of their codes.
+        classes: Scheme of the codes.
 
     Raises:
-        OutputError: The file can't be written, or is the item of a scene of that name.
+        OutputError: The file can't be written, or a scene with the same name has its item there.
     """
     import pystac
 
@@ -68,20 +68,20 @@ def write_collection(folder: Path, classes: ClassScheme) -> None:
 
 
 def spatial_extent(boxes: Sequence[list[float] | None]) -> list[list[float]]:
-    """The bounding box of all, then each of them, as STAC wants it.
+    """Compute the overall bounding box, followed by each box, as STAC requires.
 
     Args:
         boxes: West, south, east, north in degrees, west > east across the antimeridian; None for
-            scenes without place.
+            scenes without a position.
 
     Returns:
-        The first is the narrowest that holds all, perhaps across the antimeridian; the world, if
-        there is no place at all.
+        List of boxes. The first is the narrowest box around all boxes, perhaps across the
+        antimeridian. Without any position, it is the whole world.
     """
     known = [box for box in boxes if box]
     if not known:
         return [_WORLD]
-    # Eastward round the Earth from each western edge: the best start leaves the greatest gap.
+    # For each western edge, the span eastwards that covers all boxes; the smallest span is best.
     spans = [
         (max((box[0] - west) % 360 + (box[2] - box[0]) % 360 for box in known), west)
         for west in sorted({box[0] for box in known})
@@ -99,7 +99,7 @@ def spatial_extent(boxes: Sequence[list[float] | None]) -> list[list[float]]:
 
 
 def _temporal_extent(items: list[dict[str, Any]]) -> list[datetime | None]:
-    """From the first to the last known time; those from start to end where none is known."""
+    """Find the first and last known time; if none is known, the intervals' start and end."""
     texts: list[str] = []
     for properties in (item["properties"] for item in items):
         ends = [properties.get(name) for name in ANY_TIME]
@@ -121,13 +121,13 @@ def write_model_item(
     Args:
         folder: Folder of maps.
         model_path: The model's file.
-        recipe: What it was trained with.
+        recipe: Recipe of the training.
 
-        parameters: Number of its weights.
-        framework_version: Version of Keras that runs it.
+        parameters: Number of the model's weights.
+        framework_version: Version of Keras that runs the model.
 
     Raises:
-        OutputError: The file can't be written, or is the item of a scene of that name.
+        OutputError: The file can't be written, or a scene with the same name has its item there.
     """
     import pystac
 
@@ -136,7 +136,8 @@ def write_model_item(
     task = "semantic-segmentation"
     channels = recipe.scene.seen_bands
     is_colors = recipe.scene.sees_colors
-    # MLM's schema wants the bands of an input among the properties, STAC's then at an asset too.
+    # MLM's schema requires the bands of an input in the properties. Then STAC's schema also
+    # requires them in an asset.
     bands = [{"name": name} for name in channels]
     item = pystac.Item(
         id=model_name(digest),

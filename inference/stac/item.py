@@ -1,4 +1,4 @@
-"""STAC items of maps: where, when, what the codes mean, what they were made from."""
+"""STAC items of maps: position, time, meaning of the codes, provenance."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _PROCESSING = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
 _RASTER = "https://stac-extensions.github.io/raster/v2.0.0/schema.json"
 _PREFIX = "polynya:"
 
-# STAC wants some time; an interval that holds every scene says "unknown" without making one up.
+# STAC requires a time. An interval that contains every scene means "unknown", without a false time.
 ANY_TIME = {
     "start_datetime": "1970-01-01T00:00:00Z",
     "end_datetime": "2099-12-31T23:59:59Z",
@@ -47,13 +47,13 @@ def write_item(
     tags: dict[str, str],
     summary: dict[str, str],
 ) -> None:
-    """Write the STAC item of a scene's products, all of which are there.
+    """Write the STAC item of a scene's products; all products must be complete.
 
     Args:
         paths: Files of the scene.
-        scene: What they were made from.
-        classes: Meaning of the codes.
-        products: What there is beside the map.
+        scene: Scene of the products.
+        classes: Scheme of the codes.
+        products: Products in addition to the map.
         tags: Provenance of the map.
         summary: Row of `inference.products.summary`.
     """
@@ -69,7 +69,7 @@ def build_item(
     tags: dict[str, str],
     summary: dict[str, str],
 ) -> dict[str, Any]:
-    """The STAC item as JSON content; links are relative to its folder."""
+    """Build the STAC item as JSON content; links are relative to the item's folder."""
     import pystac
 
     footprint = scene_footprint(scene)
@@ -103,7 +103,7 @@ def build_item(
 
 
 def model_link(digest: str) -> Link:
-    """Link to the item of a model, which lies beside the maps (MLM: a map is derived from it)."""
+    """Make a link to the item of a model, beside the maps (MLM: maps are derived from a model)."""
     import pystac
 
     return pystac.Link(
@@ -118,12 +118,12 @@ def model_link(digest: str) -> Link:
 def finished_summary(
     path: Path, tags: dict[str, str], columns: Iterable[str]
 ) -> dict[str, str] | None:
-    """Summary of a scene that an earlier run finished.
+    """Read the summary of a scene that an earlier run finished.
 
     Args:
         path: Item of the scene.
         tags: Provenance that the products must have.
-        columns: Names of `inference.products.summary`.
+        columns: Names of columns of `inference.products.summary`.
 
     Returns:
         Text by column; None if there is no readable item or it has other tags.
@@ -142,9 +142,9 @@ def finished_summary(
 
 
 def remove_products(path: Path) -> None:
-    """Remove an item of ours and the files that it names, as far as they are ours.
+    """Remove an item that we wrote, and the files that it names if we wrote them.
 
-    So no product of another model or of other options stays beside new ones.
+    So no product of another model or of other options stays beside new products.
     """
     item = read_item(path)
     for asset in item.get("assets", {}).values():
@@ -157,12 +157,12 @@ def remove_products(path: Path) -> None:
 
 
 def read_item(path: Path) -> dict[str, Any]:
-    """Content of an item that Polynya wrote of a map; empty if it is none."""
+    """Read the item of a map that Polynya wrote; empty if the file isn't such an item."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         ours = "polynya" in content["properties"]["processing:software"]
         hrefs = [asset["href"] for asset in content["assets"].values()]
-        # A copy under another name is not the item of what it names.
+        # A copy of an item under another name doesn't count: its id must equal its file name.
         complete = content["id"] == path.stem and f"{path.stem}.tif" in hrefs
         return content if ours and complete and all(isinstance(h, str) for h in hrefs) else {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -170,10 +170,10 @@ def read_item(path: Path) -> dict[str, Any]:
 
 
 def check_no_item(path: Path) -> None:
-    """Refuse to put another document in the place of a map's item.
+    """Make sure that a document doesn't replace the item of a map.
 
     Raises:
-        OutputError: There is one, as a scene has the name of that document.
+        OutputError: There is an item, because a scene has the same name as the document.
     """
     if read_item(path):
         raise OutputError(
@@ -183,12 +183,12 @@ def check_no_item(path: Path) -> None:
 
 
 def read_items(folder: Path) -> list[dict[str, Any]]:
-    """The items of all maps in a folder, by name."""
+    """Read the items of all maps in a folder, sorted by name."""
     return [item for path in sorted(folder.glob("*.json")) if (item := read_item(path))]
 
 
 def mapped_files(folder: Path) -> dict[Path, str]:
-    """Files of the maps in a folder, items too, and the scene that each belongs to, its id."""
+    """Map each file of the maps in a folder, with the items, to the id of its scene."""
     return {
         folder / name: item["id"]
         for item in read_items(folder)
@@ -197,7 +197,7 @@ def mapped_files(folder: Path) -> dict[Path, str]:
 
 
 def collection_id(classes: ClassScheme) -> str:
-    """Id of the collection of all maps in a folder; not the folder's name, as folders move."""
+    """Id of the collection of all maps in a folder. A folder may move, so its name isn't used."""
     return "polynya-" + re.sub(r"[^A-Za-z0-9._-]", "-", classes.name)
 
 
@@ -207,7 +207,7 @@ def model_name(digest: str) -> str:
 
 
 def _interval(when: Interval | None) -> dict[str, str]:
-    """STAC's start and end, where no single time is known."""
+    """Write STAC's start and end if no single time is known."""
     if when is None:
         return ANY_TIME
     if when.is_moment:
@@ -221,7 +221,7 @@ def _text(time: datetime) -> str:
 
 def _projection(scene: Scene) -> dict[str, Any]:
     properties: dict[str, Any] = {"proj:shape": [scene.height, scene.width]}
-    # Without a geotransform, also with control points, pixels have no coordinates in a CRS.
+    # Without a geotransform, pixels have no coordinates in a CRS, even with control points.
     if scene.crs is None or not scene.has_place:
         properties["proj:code"] = None
     elif scene.crs.startswith("EPSG:"):

@@ -1,7 +1,7 @@
-"""When a scene was acquired: what its file says, or its name.
+"""Acquisition times of scenes, from the tags of a file or from its name.
 
-Never a time that nobody gave. A date alone is the interval of its day. Times without zone are taken
-as UTC, as satellites' are.
+A time is never guessed. A date alone is the interval of the whole day. Times without a zone are
+UTC, as is usual for satellites.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ _TAGS = (
     "DATETIME",
 )
 _PAIRS = (("DATE_ACQUIRED", "SCENE_CENTER_TIME"), ("RANGEBEGINNINGDATE", "RANGEBEGINNINGTIME"))
-"""Landsat, MODIS: date and time each in a tag."""
+"""Pairs of tags for date and time (Landsat, MODIS)."""
 _FILE_TIME = "TIFFTAG_DATETIME"
-"""When the acquisition was, or only when a program wrote the file: the name must not disagree."""
+"""Tag with the time of the acquisition, or only the time when a program wrote the file. It counts
+only if the file's name doesn't contradict it."""
 
 _STAMP = re.compile(
     r"(?P<y>\d{4})[-:]?(?P<m>\d\d)[-:]?(?P<d>\d\d)"
@@ -42,7 +43,7 @@ _IN_NAMES = tuple(
     re.compile(pattern)
     for pattern in (
         # Sentinel, PlanetScope, WorldView: 20190723T150911, 20190723_150911, 20190723150911, also
-        # with dashes. Not 20190723_000012, which counts something.
+        # with dashes. Not 20190723_000012, which is a counter and not a time.
         rf"(?<!\d){_YEAR}(?P<m>\d\d)(?P<d>\d\d)"
         r"(?:(?:[Tt]|[-_][Tt]?(?!0000))?(?P<H>\d\d)(?P<M>\d\d)(?P<S>\d\d)(?:\d|Z|\.\d+)?)?(?!\d)",
         rf"(?<!\d){_YEAR}-(?P<m>\d\d)-(?P<d>\d\d)"
@@ -63,7 +64,7 @@ _IN_NAMES = tuple(
 
 @dataclass(frozen=True)
 class Interval:
-    """Times between which a scene was acquired; the same twice where it is known to the second."""
+    """Interval of a scene's acquisition; start equals end if it is known to the second."""
 
     start: datetime
     end: datetime
@@ -74,7 +75,7 @@ class Interval:
 
 
 def acquired(scene: Scene) -> Interval | None:
-    """When a scene was acquired; None if neither its file nor its name says it."""
+    """Find the acquisition time of a scene; None if neither tags nor name have one."""
     try:
         with opened_raster(scene.uri) as source:
             tags = {**source.tags(ns="IMAGERY"), **source.tags()}
@@ -84,7 +85,7 @@ def acquired(scene: Scene) -> Interval | None:
 
 
 def time_of(tags: Mapping[str, str], name: str) -> Interval | None:
-    """The time that tags of a file say, else the one in its name.
+    """Find the time in the tags of a file, else the time in its name.
 
     Args:
         tags: Text by name.
@@ -107,9 +108,9 @@ def time_of(tags: Mapping[str, str], name: str) -> Interval | None:
 
 
 def name_time(name: str) -> Interval | None:
-    """The first date in a name, with its time if that is there too; None if there is none.
+    """Find the first date in a name, with a time if it has one; None if there is no date.
 
-    Names give the acquisition first, and then when a product was made.
+    In names, the acquisition comes first, and the time of processing later.
     """
     found = sorted(_in_name(name), key=lambda pair: pair[0])
     if not found:
@@ -128,18 +129,21 @@ def _in_name(name: str) -> Iterator[tuple[int, Interval]]:
 
 
 def _narrows(time: Interval, given: Interval) -> bool:
-    """Whether a time says more than an interval does, and doesn't contradict it."""
+    """Whether a time is more precise than an interval, and doesn't contradict it."""
     return not given.is_moment and given.start <= time.start <= given.end
 
 
 def _stamp(text: str) -> Interval | None:
-    """A date or time as tags write it: ISO 8601, EXIF's colons, or digits alone."""
+    """Read a date or time from a tag: ISO 8601, with EXIF's colons, or digits alone."""
     match = _STAMP.fullmatch(text.strip().strip("\"'"))
     return _interval(match.groupdict()) if match else None
 
 
 def _interval(parts: dict[str, str | None]) -> Interval | None:
-    """From the parts of a time; its day if there is no such time, None if there is no such day."""
+    """Make an interval from the parts of a time.
+
+    An invalid time gives the whole day; an invalid day gives None.
+    """
     try:
         day = _day(parts)
         of_day = Interval(day, day + timedelta(days=1, seconds=-1))
@@ -148,7 +152,7 @@ def _interval(parts: dict[str, str | None]) -> Interval | None:
     if parts.get("H") is None:
         return of_day
     try:
-        # Granules of MODIS, whose names have no seconds, begin on the minute.
+        # Names of MODIS granules have no seconds, because granules begin at full minutes.
         seconds = int(parts.get("S") or 0)
         time = day.replace(
             hour=int(parts["H"] or 0),

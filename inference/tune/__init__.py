@@ -1,1 +1,1 @@
-"""Decision rules that suit labelled scenes."""
+"""The search for the best decision rules on labelled scenes."""

@@ -1,4 +1,4 @@
-"""`polynya tune`: how a model's probabilities become labels best, found on scenes with truth."""
+"""`polynya tune`: finds the best way from probabilities to labels, on scenes with truth."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ if TYPE_CHECKING:
     from training.model_folder.folder import TrainedModel
 
 _LEAST_GAIN = 1e-4
-"""A change that gains less is not worth it: scenes differ by more."""
+"""Least gain of a change that is kept. Differences between scenes are larger than this."""
 _TURNS = ("flips", "dihedral")
 _SMOOTH = (0.5, 1.0, 2.0)
 _FACTORS = (0.5, 0.7, 0.8, 0.9, 1.1, 1.25, 1.4, 2.0)
 _RADII = (1, 2, 3)
 _PIXELS = (4, 9, 16, 32, 64, 128)
 _SAMPLED_PIXELS = 4_000_000
-"""Weights of classes are tried on so many pixels, evenly spaced."""
+"""Number of evenly spaced pixels on which weights of classes are tried."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """The best value of one key, and what it gains."""
+    """The best value of one key, and the scores without and with it."""
 
     key: str
     value: str
@@ -74,19 +74,17 @@ def tune(
     ] = None,
     score: Annotated[
         Score | None,
-        typer.Option(
-            help="What is to be as large as possible; default: mean_iou, of masks mean_f1."
-        ),
+        typer.Option(help="Score to maximise; default: mean_iou, or mean_f1 for masks."),
     ] = None,
 ) -> None:
     """Find test-time augmentation, weights of classes or thresholds of masks, and tidying.
 
-    They are kept in the model's folder (decision.yaml), and every later prediction uses them. Give
-    scenes that the model hasn't trained on; those that it has are left out.
+    The result is saved in the model's folder (decision.yaml), and every later prediction uses it.
+    Give scenes that the model was not trained on; scenes of the training are left out.
     """
     opened = open_model(model)
     places = [model / DECISION_FILE, model / TUNING_FILE]
-    # Before the search, which takes long, and for as long as it takes.
+    # Lock and check the folder before and during the search, because the search takes long.
     with locked(model):
         check_free(places)
         known = known_scenes(opened, [*scenes, *(more_scenes or [])])
@@ -102,24 +100,24 @@ def tune(
 
 
 def default_score(classes: ClassScheme) -> Score:
-    """What is to be as large as possible if nobody says it."""
+    """Find the score to maximise by default."""
     return "mean_f1" if classes.has_masks else "mean_iou"
 
 
 def known_scenes(model: TrainedModel, patterns: list[str]) -> list[Known]:
-    """Scenes with their truth, without those that trained the model.
+    """Open scenes with their truth, without the scenes that the model was trained on.
 
     Raises:
-        SceneError: None is left.
+        SceneError: No scene is left.
     """
     opened = open_scenes(patterns, model.recipe)
     trained = trained_on(model.folder, opened)
     scenes = [scene for scene in opened if scene.id not in trained]
     if not scenes:
         raise SceneError(
-            f"All {len(opened)} scenes trained the model in {model.folder}, so they can't say how"
-            " it does on others; give other scenes, such as those under 'validation' in its"
-            " split.json."
+            f"The model in {model.folder} was trained on all {len(opened)} scenes, so they can't"
+            " show its quality on other scenes; give other scenes, such as those under 'validation'"
+            " in its split.json."
         )
     classes = model.recipe.classes
     return [Known(scene, read_truth(truth_path(scene.uri), scene, classes)) for scene in scenes]
@@ -128,17 +126,17 @@ def known_scenes(model: TrainedModel, patterns: list[str]) -> list[Known]:
 def find_decision(
     model: TrainedModel, known: Sequence[Known], score: Score | None = None
 ) -> tuple[Decision, list[Trial]]:
-    """Try one key after the other, each with what was found before; keep what gains.
+    """Try one key after the other, together with the best values so far; keep a value if it gains.
 
     Args:
-        model: From `training.model_folder.folder.load_model`; what its folder holds isn't used.
+        model: Model from `training.model_folder.folder.load_model`; a decision in its folder isn't
+            used.
         known: Scenes with truth; their probabilities are kept in memory.
-        score: What is to be as large as possible, over all pixels of all scenes; default
-            `default_score`.
+        score: Score to maximise, over all pixels of all scenes; default `default_score`.
 
     Returns:
-        The decision, and a trial for every key, in order; of thresholds, one for each mask with the
-        score of that mask alone.
+        The decision, and one trial for every key, in order. Thresholds have one trial per mask,
+        with the score of this mask alone.
     """
     classes = model.recipe.classes
     search = _Search(model, known, score or default_score(classes))
@@ -160,7 +158,7 @@ def find_decision(
 
 @dataclass(frozen=True)
 class _Seen:
-    """What a model makes of a scene."""
+    """The prediction of a model for a scene."""
 
     probabilities: Probabilities
     """float32 (H, W, C)."""
@@ -181,7 +179,7 @@ class _Search:
         self._best = self._evaluate(self.decision, self._seen)
 
     def try_values(self, key: str, values: list[Any], predict_again: bool = False) -> None:
-        """Try values of one key, keep the best of them if it gains."""
+        """Try values of one key, and keep the best value if it gains."""
         found: list[tuple[float, Any, list[_Seen]]] = []
         for value in values:
             candidate = self.decision.model_copy(update={key: value})
@@ -210,7 +208,7 @@ class _Search:
             self.decision = self.decision.model_copy(update={key: tuple(current)})
 
     def try_weights(self) -> None:
-        """Try factors on one class after the other, twice round, on a sample of the pixels."""
+        """Try factors on one class after the other, in two rounds, on a sample of the pixels."""
         truth, flat = self._sample()
         weights = np.ones(flat.shape[1])
         best = start = self._score_of((flat * weights).argmax(axis=1), truth)
@@ -228,7 +226,7 @@ class _Search:
             self.trials.append(Trial("weights", "", self._best, self._best))
 
     def try_thresholds(self) -> None:
-        """Find the threshold of each mask by itself, on a sample of the pixels."""
+        """Find the threshold of each mask separately, on a sample of the pixels."""
         classes = self._model.recipe.classes
         truth, flat = self._sample()
         thresholds = []
@@ -241,7 +239,7 @@ class _Search:
             self.try_values("thresholds", [tuple(thresholds)])
 
     def _sample(self) -> tuple[NDArray[np.uint8], Probabilities]:
-        """Truth (N,) and probabilities (N, C) of pixels where both are known, evenly spaced."""
+        """Sample evenly spaced pixels with known truth: truth (N,) and probabilities (N, C)."""
         nodata = self._model.recipe.classes.nodata
         counted = [
             seen.valid & (known.truth != nodata)
@@ -260,7 +258,7 @@ class _Search:
             found = predict_scene(
                 self._model, known.scene, decision=decision, with_probabilities=True
             )
-            assert found.probabilities is not None  # They were asked for.
+            assert found.probabilities is not None  # `with_probabilities` was set.
             seen.append(_Seen(found.probabilities, found.codes != nodata))
         return seen
 
@@ -294,7 +292,7 @@ def _number(score: float) -> str:
 
 
 def trials_table(trials: Sequence[Trial], score: Score) -> Table:
-    """One row a key: its best value, the score with and without it."""
+    """Table with one row per key: the best value, and the scores without and with it."""
     rows = tuple(
         (
             trial.key,

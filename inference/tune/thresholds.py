@@ -1,4 +1,4 @@
-"""The threshold of a mask that gives it the best score."""
+"""The search for the threshold of a mask with the best score."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from inference.predict.decision import HALF
 Score = Literal["mean_iou", "accuracy", "mean_f1"]
 
 _CANDIDATES = np.arange(1, 200) / 200
-"""Thresholds that are tried: a mask's score changes by little between two of them."""
+"""Thresholds to try. Between two of them, a mask's score changes little."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a search for a threshold gives."""
+    """Result of a search for a threshold."""
 
     best: float
-    """The threshold; of several as good the one that is next to 0.5."""
+    """The best threshold; among equally good thresholds, the one nearest to 0.5."""
     before: float
-    """Score of the mask at 0.5; NaN where the truth has none of it."""
+    """Score of the mask at 0.5; NaN if the mask doesn't occur in the truth."""
     after: float
-    """Score at the best threshold, likewise."""
+    """Score at the best threshold; NaN if the mask doesn't occur in the truth."""
 
 
 def best_threshold(
@@ -34,17 +34,17 @@ def best_threshold(
     """Try all candidates on one mask.
 
     Args:
-        probabilities: float32 (N,), of pixels whose truth is known.
-        truth: bool (N,), whether they are under the mask.
-        score: What is to be as large as possible; of one mask the means are its F1 and IoU.
+        probabilities: float32 (N,), probabilities of pixels with known truth.
+        truth: bool (N,), whether the pixels are under the mask.
+        score: Score to maximise. For one mask, mean_f1 is its F1 and mean_iou its IoU.
     """
     from training.metrics.confusion import scores
 
     if not truth.any():
         return Found(HALF, np.nan, np.nan)
-    # As predictions compare them.
+    # Compare in float32, as predictions do.
     passed = np.searchsorted(_CANDIDATES.astype(np.float32), probabilities, side="right")
-    # Pixels that reach the k-th candidate are those that pass k + 1 at least.
+    # A pixel reaches the k-th candidate if it passes at least k + 1 candidates.
     inside, outside = (
         np.bincount(passed[chosen], minlength=len(_CANDIDATES) + 1)[::-1].cumsum()[::-1]
         for chosen in (truth, ~truth)

@@ -1,7 +1,7 @@
-"""Outlines of regions of pixels, as rings of corners of pixels.
+"""Outlines of regions of pixels, as rings of pixel corners.
 
-Whole scenes have regions with millions of corners. `rasterio.features.shapes` hands them out as
-Python tuples, more than 100 bytes a corner; here a corner is 8 bytes. Tests compare the two.
+Whole scenes have regions with millions of corners. `rasterio.features.shapes` returns them as
+Python tuples, with more than 100 bytes per corner; here a corner takes 8 bytes. Tests compare both.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ class Rings:
     """Closed borders of regions."""
 
     corners: NDArray[np.int32]
-    """int32 (K, 2): column and row of corners of pixels, ring after ring; the first corner of a
-    ring is its last again."""
+    """int32 (K, 2): column and row of pixel corners, ring after ring; the last corner of a ring
+    repeats the first."""
     offsets: NDArray[np.int64]
-    """int64 (R + 1,): where each ring begins in `corners`; the last is K."""
+    """int64 (R + 1,): index in `corners` where each ring begins; the last is K."""
     regions: NDArray[np.int32]
     """int32 (R,): number of the region that each ring borders."""
     holes: NDArray[np.bool_]
@@ -35,13 +35,13 @@ class Rings:
 def trace_rings(regions: NDArray[np.int32], wanted: NDArray[np.bool_]) -> Rings:
     """Follow the borders of regions.
 
-    Each region has one outer ring. Where two pixels of a region touch at a corner only, the ring
-    goes on along the pixels that are no part of it, so no ring meets itself: a hole may touch
-    another ring at a corner, as OGC's simple features allow (06-103r4, 6.1.11.1).
+    Each region has one outer ring. If two pixels of a region touch only at a corner, the ring turns
+    there so that it never touches itself. Then a hole may touch another ring at a corner, as OGC's
+    simple features allow (06-103r4, 6.1.11.1).
 
     Args:
-        regions: int32 (H, W), number of the 4-connected region of each pixel, 0 for none.
-        wanted: bool (N,), for each number of a region whether it is traced; `wanted[0]` is False.
+        regions: int32 (H, W), number of the 4-connected region of each pixel, 0 for no region.
+        wanted: bool (N,), whether to trace the region with each number; `wanted[0]` is False.
     """
     corners = np.empty((_FIRST_CAPACITY, 2), np.int32)
     rings = np.empty((_FIRST_CAPACITY, 3), np.int64)
@@ -53,7 +53,7 @@ def trace_rings(regions: NDArray[np.int32], wanted: NDArray[np.bool_]) -> Rings:
         )
         if done:
             break
-        # A ring that didn't fit is followed again from its first pixel.
+        # If a ring didn't fit, it is followed again from its first pixel.
         if n_rings == len(rings):
             rings = _grown(rings)
         else:
@@ -68,7 +68,7 @@ def trace_rings(regions: NDArray[np.int32], wanted: NDArray[np.bool_]) -> Rings:
 
 
 def _grown(values: NDArray[Any]) -> NDArray[Any]:
-    # By half, not to twice the size: these are the largest arrays of all.
+    # 1.5 times the size and not twice, because these are the largest arrays.
     larger = np.empty((len(values) + len(values) // 2, values.shape[1]), values.dtype)
     larger[: len(values)] = values
     return larger
@@ -86,14 +86,14 @@ def _trace(
     rings: NDArray[np.int64],
     n_rings: int,
 ) -> tuple[int, int, int, int, bool]:
-    """Follow rings from a pixel on, until all is done or there is no room.
+    """Follow rings from a pixel on, until all rings are done or the arrays are full.
 
-    Rings are found at upper edges of pixels, which are marked in `seen`; every ring has one. The
-    region lies to the right of the direction of travel. Rows of `rings`: first corner, region,
-    twice the signed area (positive for outer rings, as rows go down).
+    Every ring has an upper edge of a pixel. Rings are found at these edges, which are marked in
+    `seen`. The region is to the right of the direction of travel. Columns of `rings`: first corner,
+    region, twice the signed area (positive for outer rings, because rows go down).
 
     Returns:
-        Row and column to go on at, corners and rings so far, whether all is done.
+        Row and column to go on at, number of corners and rings so far, and whether all is done.
     """
     height, width = regions.shape
     while row < height:
@@ -109,7 +109,7 @@ def _trace(
                 last_dx, last_dy = 0, 0
                 while True:
                     if dx != last_dx or dy != last_dy:
-                        if n_corners + 1 >= len(corners):  # One more closes the ring.
+                        if n_corners + 1 >= len(corners):  # One more corner closes the ring.
                             seen[row, column] = False
                             return row, column, first, n_rings, False
                         corners[n_corners, 0], corners[n_corners, 1] = x, y
@@ -132,7 +132,7 @@ def _trace(
                         and 0 <= right_y < height
                         and regions[right_y, right_x] == region
                     )
-                    if left:  # Also where only a corner joins them.
+                    if left:  # Even if only a corner connects the pixels.
                         dx, dy = dy, -dx
                     elif not right:
                         dx, dy = -dy, dx

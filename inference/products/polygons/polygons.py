@@ -1,7 +1,7 @@
 """Outlines of the regions of a map as polygons: GeoPackage and GeoParquet.
 
-Polygons are made and written some at a time, so memory depends on the longest outline, which has a
-limit, and not on their number.
+Polygons are made and written in batches. So memory doesn't depend on the number of polygons, but on
+the longest outline, which has a limit.
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ from polynya.recipe.classes import ClassScheme
 from polynya.scenes.scene import Scene
 
 _EDGES_AT_ONCE = 2_000_000
-"""Regions with so many edges of pixels together are outlined at once."""
+"""Number of pixel edges of all regions in a batch."""
 _MOST_EDGES = 10_000_000
-"""A region with more is speckle all over: its one outline would take gigabytes and tell nothing."""
+"""Greatest number of pixel edges of a region. A region with more edges is speckle everywhere: its
+outline would take gigabytes and be useless."""
 
 ReadProbability = Callable[[int], Iterator[tuple[int, NDArray[np.uint8]]]]
-"""From a class code to (row, uint8 (n, W)), parts of that class's probability in steps of
+"""Function from a class code to parts (row, uint8 (n, W)) of the class's probability, in steps of
 `step`, from the top."""
 
 _COLUMNS = pa.schema(
@@ -50,13 +51,13 @@ _COLUMNS = pa.schema(
 
 @dataclass(frozen=True)
 class PolygonCounts:
-    """What became of the regions of a map."""
+    """Numbers of written and dropped regions of a map."""
 
     polygons: int
     dropped_regions: int
-    """Smaller than asked for, or with an outline beyond all measure, and so in no polygon."""
+    """Regions without a polygon: they are too small, or their outline is too long."""
     dropped_pixels: int
-    """Pixels of those."""
+    """Pixels of the dropped regions."""
 
 
 def write_polygons(
@@ -69,20 +70,19 @@ def write_polygons(
     probability: ReadProbability | None = None,
     step: float = 1.0,
 ) -> PolygonCounts:
-    """Write the outline of each region of each class or mask; nodata is in none.
+    """Write the outline of each region of each class or mask; nodata is in no region.
 
-    Without transform, x is the column and y the negative row of a corner, where QGIS shows an image
-    without georeference.
+    Without a transform, x is the column and y the negative row of a corner, as in QGIS.
 
     Args:
-        files: Where to.
+        files: Files to write.
         codes: uint8 (H, W), labels.
-        scene: Gives CRS, transform and so areas.
+        scene: Scene with CRS and transform, for areas.
         classes: Scheme of the codes.
 
-        min_pixels: Smaller regions are left out and counted.
-        probability: Where probabilities are; None leaves the column empty.
-        step: What a step of these is worth.
+        min_pixels: Least size in pixels; smaller regions are left out and counted.
+        probability: Function that reads probabilities; None leaves the column empty.
+        step: Value of one step of the stored probabilities.
     """
     counts = np.zeros(3, np.int64)
     ground = _Ground(pixel_areas(scene), Lengths.of(scene))
@@ -116,7 +116,7 @@ def write_polygons(
 
 @dataclass(frozen=True)
 class _Ground:
-    """What is known of the ground under a scene; None: nothing."""
+    """Areas and lengths on the ground under a scene; None if unknown."""
 
     areas: PixelAreas | None
     lengths: Lengths | None
@@ -164,7 +164,7 @@ def _batches(
             "geometry": outlines.wkb,
         }
         bounds = outlines.bounds
-        del outlines  # Not to keep it while the batch is written.
+        del outlines  # Free the memory before the batch is written.
         yield _table(columns, len(members)), bounds
 
 
@@ -180,27 +180,27 @@ def _table(columns: dict[str, Any], length: int) -> pa.RecordBatch:
 
 @dataclass(frozen=True)
 class _Outlines:
-    """Polygons of some regions and how long their borders are."""
+    """Polygons of some regions and the lengths of their borders."""
 
     wkb: NDArray[np.object_]
     """Well-known binary, outer rings counterclockwise."""
     bounds: NDArray[np.float64]
-    """Least x and y, greatest x and y of all."""
+    """Least x and y, greatest x and y of all polygons."""
     in_metres: NDArray[np.float64] | None
-    """Length of all rings of a polygon; None where nothing is known of the ground."""
+    """Length of all rings of each polygon in metres; None if the ground is unknown."""
 
 
 def _outlines(
     regions: Regions, members: NDArray[np.int64], scene: Scene, lengths: Lengths | None
 ) -> _Outlines:
-    """Polygons of the regions with these numbers, which rise.
+    """Make the polygons of the regions with these numbers, in ascending order.
 
-    The largest have tens of millions of corners, so what isn't needed any more goes at once.
+    The largest regions have tens of millions of corners, so memory is freed as soon as possible.
     """
     wanted = np.zeros(len(regions.pixels), np.bool_)
     wanted[members] = True
     a, b, _, d, e, _ = scene.transform or (1.0, 0.0, 0.0, 0.0, -1.0, 0.0)
-    # Traced with the region on the right as one looks at the image.
+    # In the image, the region is to the right of the direction of travel.
     rings = _by_region(trace_rings(regions.numbers, wanted), backwards=a * e - b * d < 0)
     offsets, first_rings = rings.offsets, np.flatnonzero(np.diff(rings.regions, prepend=0))
     ends = np.append(first_rings, len(rings.regions))
@@ -218,11 +218,11 @@ def _outlines(
 
 
 def _by_region(rings: Rings, backwards: bool) -> Rings:
-    """The rings in order of their regions; the outer one, found first, stays before its holes.
+    """Sort the rings by region; the outer ring, found first, stays before its holes.
 
     Args:
-        rings: In any order of regions.
-        backwards: Turn the direction of each ring round.
+        rings: Rings in any order of regions.
+        backwards: Whether to reverse the direction of each ring.
     """
     order = np.argsort(rings.regions, kind="stable")
     lengths = np.diff(rings.offsets)[order]
@@ -238,7 +238,7 @@ def _by_region(rings: Rings, backwards: bool) -> Rings:
 
 
 def _by_ring(steps: NDArray[np.float64], offsets: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Length of each ring, (R,), from the lengths between corners, (K - 1,)."""
+    """Compute the length of each ring, (R,), from the lengths between corners, (K - 1,)."""
     steps = np.append(steps, 0.0)
-    steps[offsets[1:] - 1] = 0  # From one ring to the next.
+    steps[offsets[1:] - 1] = 0  # These steps lead from one ring to the next.
     return np.asarray(np.add.reduceat(steps, offsets[:-1]))

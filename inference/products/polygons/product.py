@@ -1,4 +1,4 @@
-"""What the product `polygons` is, and what it reads of the probabilities."""
+"""The definition of the product `polygons`, and its access to probabilities."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from polynya.recipe.inference import InferenceOptions
 
 
 class _PolygonWriter(Writer):
-    """Outlines regions when the probabilities of all rows are there."""
+    """Outlines regions when the probabilities of all rows are available."""
 
     def __init__(self, target: Target, probability: RasterRows) -> None:
         self._target, self._probability = target, probability
@@ -39,7 +39,7 @@ class _PolygonWriter(Writer):
 
 
 class _WithProbabilities(_PolygonWriter):
-    """Writes the probabilities too, where no other product does."""
+    """Also writes the probabilities, if no other product does."""
 
     def __init__(self, target: Target, probability: RasterRows) -> None:
         super().__init__(target, probability)

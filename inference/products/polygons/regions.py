@@ -1,4 +1,4 @@
-"""Connected regions of one class or mask: floes, leads, ponds, and how large each is."""
+"""Connected regions of one class or mask, such as floes, leads and ponds, and their sizes."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ class Regions:
     code: int
     """Class code."""
     numbers: NDArray[np.int32]
-    """int32 (H, W), number of the region of each pixel from 1 on, 0 outside the class. The next
-    class writes over it."""
+    """int32 (H, W), number of each pixel's region, from 1; 0 outside the class. The next class
+    overwrites the array."""
     pixels: NDArray[np.int64]
-    """int64 (N,), pixels of each region; of number 0 none."""
+    """int64 (N,), number of pixels of each region; 0 for number 0."""
     edges: NDArray[np.int64]
-    """int64 (N,), edges of pixels between each region and what is no part of it, holes included."""
+    """int64 (N,), number of pixel edges on the border of each region, with its holes."""
 
 
 def regions_of(codes: Codes, classes: ClassScheme) -> Iterator[Regions]:
     """Find the regions of each class, one class after the other.
 
-    Pixels are connected over their edges, not over corners, so regions of different classes never
-    cross each other, but for masks that overlap. OpenCV does it (Wu, Otoo and Suzuki 2009, two
+    Pixels are connected over edges, not over corners. So regions of different classes never cross
+    each other; only masks may overlap. OpenCV finds the regions (Wu, Otoo and Suzuki 2009, two
     passes with union-find).
 
     Args:
         codes: uint8 (H, W), labels.
-        classes: What they mean.
+        classes: Scheme of the labels.
     """
     numbers = np.empty(codes.shape, np.int32)
     for code in classes.codes:
@@ -52,19 +52,19 @@ def regions_of(codes: Codes, classes: ClassScheme) -> Iterator[Regions]:
 
 
 def cut_regions(regions: Regions, codes: Codes, nodata: int) -> NDArray[np.bool_]:
-    """Which regions touch the border of the scene or nodata, and so may go on there: bool (N,)."""
+    """Find regions at the border of the scene or at nodata, which may be incomplete: bool (N,)."""
     return _find_cut(regions.numbers, codes, nodata, np.zeros(len(regions.pixels), np.bool_))
 
 
 def add_values(
     sums: NDArray[np.float64], regions: Regions, row: int, values: NDArray[np.uint8]
 ) -> None:
-    """Add the values of some rows to the sum of their regions.
+    """Add the values of some rows to the sums of their regions.
 
     Args:
-        sums: float64 (N,), is changed.
-        regions: Of one class.
-        row: First row.
+        sums: float64 (N,); changed in place.
+        regions: Regions of one class.
+        row: Number of the first row.
         values: uint8 (n, W).
     """
     _add(regions.numbers[row : row + len(values)], values, sums)

@@ -26,8 +26,8 @@ from polynya.errors import OutputError, reason_of
 from polynya.native import import_apart
 from polynya.storage.files import whole_file
 
-# TensorFlow exports a SQLite without R*Trees, which GDAL would take for its own: the GeoPackages
-# would silently have no spatial index.
+# TensorFlow exports a SQLite library without R*Trees. If GDAL used this library, GeoPackages would
+# have no spatial index, without any error.
 pyogrio = import_apart("pyogrio")
 _PYOGRIO_ERRORS = (pyogrio.errors.DataLayerError, pyogrio.errors.DataSourceError)
 
@@ -36,10 +36,10 @@ _LAYER = "polygons"
 _TABLE = re.compile(
     r"(?!gpkg|sqlite_|ogr_|rtree_|idx_)[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", re.IGNORECASE
 )
-"""Names that neither GDAL nor SQLite keeps for itself, and that queries can have in quotes."""
+"""Allowed table names: not reserved by GDAL or SQLite, and possible in quotes in queries."""
 _LEAST_ROOM = 16 * 2**20
-"""With fewer bytes free, a full disk is the likely reason."""
-# A GeoPackage says when it was changed; the time of writing would change its bytes.
+"""Free bytes below which a full disk is the probable reason of an error."""
+# A GeoPackage contains the time of its last change. The real time would make its bytes differ.
 _NO_TIME = "1970-01-01T00:00:00.000Z"
 
 
@@ -49,7 +49,7 @@ Batch = tuple[pa.RecordBatch, NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class VectorFiles:
-    """Where polygons go, and what is said of all of them."""
+    """The two files of polygons, with CRS and tags."""
 
     geopackage: Path
     geoparquet: Path
@@ -62,8 +62,8 @@ class VectorFiles:
         """Write both files in one pass.
 
         Args:
-            schema: Columns of the batches; `geometry` is WKB of polygons whose outer rings run
-                counterclockwise.
+            schema: Columns of the batches; `geometry` is WKB of polygons with counterclockwise
+                outer rings.
             batches: Parts of the table.
 
         Raises:
@@ -90,7 +90,7 @@ class VectorFiles:
                         geometry_type="Polygon",
                         crs=self.crs,
                         layer_metadata=dict(self.tags),
-                        # For coordinates of which nothing is known, not GDAL's guess of degrees.
+                        # -1 means unknown coordinates; GDAL would assume degrees.
                         **({} if self.crs else {"SRID": -1}),
                     )
             self._check_package(package, count)
@@ -108,7 +108,7 @@ class VectorFiles:
 
     @staticmethod
     def _check_count(path: Path, found: int, count: int) -> None:
-        """GDAL may lose the error of a full disk."""
+        """Raise OutputError if polygons are missing: GDAL may lose the error of a full disk."""
         if found != count:
             raise OutputError(
                 f"{path} can't be written: it has {found} of {count} polygons; is there space left"
@@ -118,7 +118,7 @@ class VectorFiles:
     def _to_parquet(
         self, writer: pq.ParquetWriter, schema: pa.Schema, batches: Iterator[Batch]
     ) -> Iterator[pa.RecordBatch]:
-        """Pass the batches on and keep each as a row group; the metadata come with the last."""
+        """Yield the batches and write each as a row group; write the metadata after the last."""
         bounds = np.array([np.inf, np.inf, -np.inf, -np.inf])
         for batch, of_batch in batches:
             writer.write_batch(batch)
@@ -133,7 +133,7 @@ class VectorFiles:
         column: dict[str, Any] = {
             "encoding": "WKB",
             "geometry_types": ["Polygon"],
-            # Null says "unknown"; without the key it would be longitude and latitude.
+            # Null means "unknown"; without the key, the default is longitude and latitude.
             "crs": CRS.from_user_input(self.crs).to_json_dict() if self.crs else None,
             "orientation": "counterclockwise",
         }
@@ -143,12 +143,12 @@ class VectorFiles:
 
 
 def layer_name(stem: str) -> str:
-    """Name of the table in a GeoPackage: that of its file, where a table may have such a name."""
+    """Name of the table in a GeoPackage: the file's name, if this name is allowed for a table."""
     return stem if _TABLE.fullmatch(stem) else _LAYER
 
 
 def _rows(parquet: Path) -> int:
-    """Rows of a file; 0 of one that is torn."""
+    """Number of rows of a file; 0 if the file is damaged."""
     try:
         return int(pq.read_metadata(parquet).num_rows)
     except pa.ArrowException:
@@ -161,7 +161,7 @@ def _untimed(path: Path) -> Iterator[None]:
     pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": _NO_TIME})
     try:
         with warnings.catch_warnings():
-            # Polygons of a photograph have no CRS, and say so.
+            # Polygons of a photograph have no CRS on purpose, so no warning is needed.
             warnings.filterwarnings("ignore", "'crs' was not provided", UserWarning)
             yield
     except _PYOGRIO_ERRORS as error:

@@ -270,7 +270,7 @@ def test_predict_shows_the_truth_that_fits_and_says_when_none_does(model, write_
     assert sizes[0] < sizes[1]
     write_scene("in/a_truth.tif", label_image(image, method="none")[:60], nodata=255)
     result = run("predict", model, path, "--out", tmp_path / "misfit")
-    assert "The picture goes without truth" in result.stderr
+    assert "The picture is without truth" in result.stderr
     pictures = [(tmp_path / name / "a_clear.png").read_bytes() for name in ("without", "misfit")]
     assert pictures[0] == pictures[1]
 

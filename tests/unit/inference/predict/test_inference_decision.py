@@ -165,7 +165,7 @@ def test_a_decision_is_kept_in_the_models_folder(tmp_path):
     kept = Decision(turns="flips", weights=(1.0, 1.2, 1.0), least_region=(0, 9, 0))
     write_decision(tmp_path, kept)
     assert read_decision(tmp_path, SEA_ICE) == kept
-    with pytest.raises(ModelError, match=r"3 values for 'weights' but the model 2 classes"):
+    with pytest.raises(ModelError, match=r"3 values for 'weights' but the model has 2 classes"):
         read_decision(tmp_path, OTHER)
     (tmp_path / DECISION_FILE).write_text("smooth: -1")
     with pytest.raises(ModelError, match="wrong value for 'smooth'"):

@@ -59,7 +59,7 @@ def test_one_mask_is_binary_labels():
     [
         ("weights: [1, 2, 1]", MASKS, r"decision.yaml has 'weights', .* give 'thresholds' instead"),
         ("thresholds: [0.5, 0.4, 0.1]", SEA_ICE, "has 'thresholds', .* give 'weights' instead"),
-        ("thresholds: [0.5, 0.4]", MASKS, "2 values for 'thresholds' but the model 3 classes"),
+        ("thresholds: [0.5, 0.4]", MASKS, "2 values for 'thresholds' but the model has 3 classes"),
         ("thresholds: [0, 0.4, 0.1]", MASKS, "wrong value for 'thresholds"),
         ("thresholds: [1, 0.4, 0.1]", MASKS, "wrong value for 'thresholds"),
         ("thresholds: [.nan, 0.4, 0.1]", MASKS, "wrong value for 'thresholds"),

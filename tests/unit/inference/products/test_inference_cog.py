@@ -134,7 +134,7 @@ def test_a_block_of_an_overview_that_is_missing_is_noticed(
 
 def test_rows_that_nobody_wrote_are_noticed(tmp_path: Path) -> None:
     with (
-        pytest.raises(OutputError, match="hasn't got all rows"),
+        pytest.raises(OutputError, match="doesn't have all rows"),
         cog_rows(tmp_path / "a.tif", LAYOUT, {}) as rows,
     ):
         rows.write(0, NOISE[:600])
@@ -149,7 +149,7 @@ def test_a_row_file_that_lost_something_is_noticed_when_it_is_read(tmp_path: Pat
         with file.open("r+b") as target:
             target.seek(file.stat().st_size // 2)
             target.write(bytes(3000))
-        with pytest.raises(OutputError, match="holds something else than was written"):
+        with pytest.raises(OutputError, match="differs from what was written"):
             rows.finish()
 
 
