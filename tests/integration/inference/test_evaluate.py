@@ -147,7 +147,7 @@ def test_evaluate_says_which_scenes_trained_the_model(model, site, tmp_path):
     split = {"training": ["s1_clear", "elsewhere"], "validation": ["s1_cloud"]}
     (copy / "split.json").write_text(json.dumps(split))
     result = run("evaluate", "--scenes", site, "--out", tmp_path / "out", "--model", copy)
-    assert "1 of 2 scenes trained the model" in result.stdout
+    assert "The model was trained on 1 of 2 scenes" in result.stdout
     table = rows(tmp_path / "out" / "scenes.csv")
     assert [table[n]["trained the model"] for n in ("s1_clear", "s1_cloud")] == ["yes", ""]
 
