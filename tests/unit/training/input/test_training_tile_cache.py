@@ -130,7 +130,7 @@ def test_a_damaged_file_stays_and_another_is_made(
         tiles.with_suffix(".json").write_text(json.dumps(content))
     before = {path: path.read_bytes() for path in _files(tmp_path / "cache")}
     assert _same(_open(shards, _disk(tmp_path)), shards)
-    assert "they stay there" in capsys.readouterr().err
+    assert "it stays there" in capsys.readouterr().err
     assert all(path.read_bytes() == content for path, content in before.items())
     # The next run finds the new one.
     found = _files(tmp_path / "cache")
