@@ -19,25 +19,26 @@ Scenes = Annotated[
     ),
 ]
 MoreScenes = Annotated[list[str] | None, typer.Argument(metavar="[PATTERN...]", hidden=True)]
-"""What follows the first value of --scenes, as when the shell expands a glob."""
+"""Further values of --scenes, for example from a glob that the shell expanded."""
 Out = Annotated[
     str,
     typer.Option(
         "--out",
-        help="Folder for the shards, or s3:// or gs:// URI. One of the same recipe that is there"
-        " already gets what it lacks.",
+        help="Folder for the shards, or s3:// or gs:// URI. A data set of the same recipe that is"
+        " already there gets the scenes that it lacks.",
     ),
 ]
 RecipeFile = Annotated[
     Path | None,
     typer.Option(
         "--recipe",
-        help="Recipe: a YAML file or the name of one that ships; default: all of its defaults.",
+        help="Recipe: a YAML file or the name of one that ships; default: the default value of"
+        " every key.",
     ),
 ]
 Overwrite = Annotated[
     bool,
-    typer.Option("--overwrite", help="Remove the data set that is there, and only that."),
+    typer.Option("--overwrite", help="Remove the old data set first, but no other files."),
 ]
 EngineOption = Annotated[
     EngineName,
@@ -49,17 +50,17 @@ EngineOption = Annotated[
     ),
 ]
 Workers = Annotated[
-    int | None, typer.Option(min=1, help="Workers on this machine; default: one a core.")
+    int | None, typer.Option(min=1, help="Workers on this machine; default: one per core.")
 ]
 Pictures = Annotated[
     bool,
     typer.Option(
         "--pictures",
-        help="Draw an overview picture of each scene into _pictures/ of the shards: the scene, what"
-        " the filter leaves, the label.",
+        help="Draw an overview picture of each scene into _pictures/ of the shards: the scene, the"
+        " filtered scene, the label.",
     ),
 ]
-Retries = Annotated[int, typer.Option(min=0, help="Times that a scene that fails is tried again.")]
+Retries = Annotated[int, typer.Option(min=0, help="How often to retry a scene that fails.")]
 
 
 def label(

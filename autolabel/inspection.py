@@ -1,4 +1,4 @@
-"""Scenes as a run finds them: opened, with a digest of their content, or why they can't be used."""
+"""Open the scenes of a run and find the digest of their content, or why they can't be used."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ from polynya.scenes.scene import Scene
 from polynya.storage.stores import gdal_path, is_remote
 
 _OPENED_AT_ONCE = 16
-"""Scenes that are read at the same time: most of it is waiting."""
+"""Scenes that are read at the same time. Most of this time is waiting, so many can run."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """A scene of a batch."""
+    """A scene of a batch, opened."""
 
     ref: SceneRef
     scene: Scene | None = None
     """None if it can't be used."""
     digest: str = ""
-    """Of its content and of all files that it depends on; empty if it can't be used."""
+    """Digest of the scene's content and of all files it depends on; empty if it can't be used."""
     reason: str = ""
     """Why it can't be used, one sentence."""
 
     @property
     def is_there(self) -> bool:
-        """Whether there is something at its place, as far as this machine can tell."""
+        """Whether a file exists at the scene's URI, as far as this machine can tell."""
         return self.scene is not None or os.path.exists(gdal_path(self.ref.uri))
 
 
 def find_contents(refs: Sequence[SceneRef], recipe: Recipe, retries: int) -> list[Found]:
-    """Open scenes, find their labels if there are some, and read them once for their digest.
+    """Open scenes, find their labels if they have some, and read them once for their digest.
 
     Args:
         refs: Scenes of a batch.
         recipe: How scenes are read, and where their labels are.
-        retries: Times that a scene that isn't on a disk is tried again.
+        retries: How often a remote scene is retried.
     """
     found: list[Found] = []
     with ThreadPoolExecutor(_OPENED_AT_ONCE) as pool:
@@ -60,7 +60,7 @@ def _find_content(ref: SceneRef, recipe: Recipe, retries: int) -> Found:
         scene = with_labels(open_scene(ref.uri, recipe.scene, ref.id), recipe)
         return Found(ref, scene, labelled_digest(scene))
 
-    # What is not on a disk may have a bad moment.
+    # Errors of remote servers may be temporary.
     remote = is_remote(gdal_path(ref.uri))
     found = attempt(look, ref.uri, "opened", retries if remote else 0)
     return Found(ref, reason=found.reason) if isinstance(found, Failure) else found

@@ -2,9 +2,9 @@
 
     spark-submit autolabel/job.py --scenes PATTERN... --out DIR [--recipe FILE]
 
-Spark ships descriptions of units of work; Python workers read the pixels with GDAL, label them and
-write the shards; counts for the manifest come back. No pixel passes through the JVM. Other engines
-take the same job: --engine processes, or
+Spark sends descriptions of units of work to Python workers. The workers read the pixels with GDAL,
+label them, write the shards and return counts for the manifest. No pixel passes through the JVM.
+Other engines run the same job: --engine processes, or
 
     mpirun -n 4 python -m mpi4py.futures autolabel/job.py --engine mpi --scenes ... --out ...
 """

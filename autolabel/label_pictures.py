@@ -1,4 +1,4 @@
-"""Overview pictures: a scene, what the filter left of it, and its labels, all made small."""
+"""Overview pictures: a scene, the filtered scene and its labels, reduced in size."""
 
 from __future__ import annotations
 
@@ -35,35 +35,35 @@ from polynya.shards.lifecycle import PICTURES_FOLDER
 from polynya.shards.manifest import SceneResult, read_manifest
 
 _STRIP_ROWS = 1024
-"""Rows that are read at once, about: of some filters a multiple of the tiles'."""
+"""About how many rows are read at once; rounded down to a multiple of the tile size."""
 
 _LINE = 70
-"""Characters of a line over a picture."""
+"""Most characters in a line of a picture's title."""
 
 Panel = tuple[str, NDArray[np.uint8]]
 
 
 @dataclass(frozen=True)
 class Mosaic:
-    """What the shards hold of a scene, made small."""
+    """The tiles of a scene in the shards, put together and reduced in size."""
 
     image: NDArray[np.uint8]
-    """(h, w, 3), 0 where there is no tile or nodata."""
+    """(h, w, 3), 0 where there is no tile, or nodata."""
     label: NDArray[np.uint8]
     """(h, w), class codes."""
     tiles: int
     class_pixels: tuple[int, ...]
-    """Pixels of each class, in full size."""
+    """Pixels of each class, at full size."""
     labelled: int
-    """Pixels with a label, also those that are under no mask."""
+    """Pixels with a label; pixels under no mask also count."""
     pixels: int
-    """Pixels of all tiles, nodata included."""
+    """Pixels of all tiles, including nodata."""
     veiled_share: float | None
-    """Mean over the tiles; None where the label source can't tell."""
+    """Mean over the tiles; None if the label source doesn't report it."""
 
 
 def picture_name(scene_id: str) -> str:
-    """Path of the overview picture of a scene in its data set."""
+    """Return the path of a scene's overview picture in the data set."""
     stem = shown_id(scene_id)
     if stem != scene_id:
         digest = hashlib.sha256(scene_id.encode(errors="backslashreplace")).hexdigest()[:8]
@@ -76,7 +76,7 @@ def scene_mosaic(shards: ShardSet, row: SceneResult) -> Mosaic:
 
     Args:
         shards: The data set.
-        row: Of the scene, in its manifest.
+        row: The scene's row in the manifest.
 
     Raises:
         ShardError: A shard is missing or damaged.
@@ -104,10 +104,10 @@ def scene_mosaic(shards: ShardSet, row: SceneResult) -> Mosaic:
 
 
 def tile_picture(tile: StoredTile, shards: ShardSet) -> NDArray[np.uint8]:
-    """Colours of a tile for people: uint8 (H, W, 3), 0 where nodata.
+    """Return the colours of a tile for a picture: uint8 (H, W, 3), 0 where nodata.
 
-    Of named bands red, green and blue are shown if they are all there, else the first one in grey,
-    stretched as the recipe says.
+    If the recipe names bands, the picture shows red, green and blue, or the first band in grey if
+    one of the three is not there. The recipe's stretch applies.
     """
     if shards.recipe.scene.inputs is None:
         return tile.image
@@ -120,7 +120,7 @@ def tile_picture(tile: StoredTile, shards: ShardSet) -> NDArray[np.uint8]:
 
 
 def describe(mosaic: Mosaic, classes: ClassScheme) -> str:
-    """Counts of a scene in words."""
+    """Return the counts of a scene in words."""
     total = max(mosaic.pixels, 1)
     shares = [
         f"{title} {count / total:.1%}"
@@ -133,7 +133,7 @@ def describe(mosaic: Mosaic, classes: ClassScheme) -> str:
 
 
 def title_of(scene_id: str, mosaic: Mosaic, classes: ClassScheme) -> str:
-    """Name and counts of a scene, in lines that fit over narrow pictures too."""
+    """Return name and counts of a scene, in lines that also fit over narrow pictures."""
     return "\n".join([scene_id, *textwrap.wrap(describe(mosaic, classes), _LINE)])
 
 
@@ -141,12 +141,12 @@ def draw_overviews(scenes: Sequence[Scene], job: Job, engine: Engine) -> list[st
     """Draw a picture of each scene into the finished data set.
 
     Args:
-        scenes: Those that have tiles there.
+        scenes: Scenes that have tiles in the data set.
         job: Recipe and data set.
-        engine: Who draws.
+        engine: Engine that runs the drawing tasks.
 
     Returns:
-        Why pictures could not be drawn, a sentence each.
+        One sentence for each picture that could not be drawn, with the reason.
     """
     with progress("Drawing overview pictures", len(scenes)) as advance:
         task = partial(draw_overview, job=job)
@@ -159,7 +159,7 @@ def draw_overviews(scenes: Sequence[Scene], job: Job, engine: Engine) -> list[st
 
 
 def draw_overview(scene: Scene, job: Job) -> str:
-    """Draw the picture of one scene; why that can't be done, or ''."""
+    """Draw the picture of one scene; return why that failed, or ''."""
 
     def draw() -> None:
         shards = open_shards(job.folder)
@@ -190,7 +190,10 @@ def _scene_panels(scene: Scene, recipe: Recipe) -> list[Panel]:
 def _strips(
     scene: Scene, recipe: Recipe, most_rows: int = _STRIP_ROWS
 ) -> Iterator[tuple[int, NDArray[np.uint8], NDArray[np.uint8]]]:
-    """Rows of a scene as it is and as the filter leaves it, which may need all of it at once."""
+    """Yield strips of a scene: first row, pixels, filtered pixels.
+
+    There is only one strip if the filter needs the whole scene at once.
+    """
     steps = light_steps(recipe.label)
     rows = max(most_rows // recipe.tiles.size, 1) * recipe.tiles.size
     if needs_whole(recipe.label):

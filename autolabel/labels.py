@@ -1,4 +1,4 @@
-"""Labels for one image: filter, then thresholds."""
+"""Labels for one image: first the filter, then the thresholds."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ __all__ = [
 
 
 def check_labelling(recipe: Recipe) -> None:
-    """Refuse a recipe that can label no scene: one error, not one for every scene.
+    """Refuse a recipe that can't label any scene: once, instead of once per scene.
 
     Raises:
-        RecipeError: Masks without rasters of them, an unknown profile, or one that the filter or
-            the classes can't use.
+        RecipeError: The classes are masks and the recipe names no rasters of them; or the profile
+            is unknown, or doesn't fit the filter or the classes.
     """
     if recipe.label.raster is not None:
         return
     if recipe.classes.has_masks:
         raise RecipeError(
-            "The recipe key 'classes.kind' is masks, and colour thresholds find one class of each"
-            " pixel; name the rasters of your masks in 'label.raster', such as"
+            "The recipe key 'classes.kind' is masks, but colour thresholds find one class for each"
+            " pixel; name the rasters of your masks in 'label.raster', for example"
             f" \"{STEM}_labels.tif\", or set 'classes.kind' to exclusive."
         )
     profile = get_profile(recipe.label.profile)
@@ -54,16 +54,17 @@ def filter_image(
     layers: SceneLayers | None = None,
     stretch: tuple[float, float] = (0.0, 1.0),
 ) -> NDArray[np.uint8]:
-    """Take thin cloud and shadow out of an image.
+    """Remove thin cloud and shadow from an image.
 
     Args:
-        rgb: uint8 (H, W, 3), RGB, 0 where nodata. Best a whole scene: filters look around.
-        method: "none" returns the image as it is; "illumination" finds the light and takes it out
-            (`autolabel.filters.illumination.sky`, which also gives shadow gain, haze opacity and
-            confidence: `estimate_sky`, `confidence`); "published" is the paper's filter
+        rgb: uint8 (H, W, 3), RGB, 0 where nodata. Best a whole scene: filters need the
+            surroundings of a pixel.
+        method: "none" returns the image as it is. "illumination" finds cloud and shadow and
+            removes them (`autolabel.filters.illumination.sky`; `estimate_sky` there gives shadow
+            gain and haze opacity, `confidence` the confidence). "published" is the paper's filter
             (`autolabel.filters.published`).
         valid: bool (H, W), True where there is data; default: where not all bands are 0.
-        layers: More evidence for filters that can use it, where the scene has it.
+        layers: More evidence for filters that can use it, if the scene has it.
         stretch: Reflectances of grey levels 0 and 255, to compare `layers` with the image.
 
     Returns:
@@ -94,20 +95,20 @@ def label_image(
     Args:
         rgb: uint8 (H, W, 3), RGB, 0 where nodata. Best a whole scene.
         method: Filter, see `filter_image`.
-        profile: Thresholds, by name or as they are.
+        profile: Thresholds: the name of a profile, or a profile.
         valid: bool (H, W), True where there is data; default: where not all bands are 0.
         classes: Scheme of the codes.
-        layers: More evidence for filters that can use it, where the scene has it.
+        layers: More evidence for filters that can use it, if the scene has it.
         stretch: Reflectances of grey levels 0 and 255, to compare `layers` with the image.
 
     Returns:
-        uint8 (H, W), class codes, the scheme's nodata (255) where there is no data or no
-        threshold holds.
+        uint8 (H, W), class codes; the scheme's nodata code (255) where there is no data or no
+        threshold fits.
 
     Raises:
         ValueError: Unknown method, or an image of another shape or type.
-        RecipeError: Unknown profile, one with classes that the scheme lacks, or one that the
-            method "illumination" can't use (`autolabel.filters.illumination.levels`).
+        RecipeError: The profile is unknown, has classes that the scheme lacks, or can't be used by
+            the method "illumination" (`autolabel.filters.illumination.levels`).
     """
     return label_and_filter(
         rgb,
@@ -132,7 +133,7 @@ def label_and_filter(
     with_filtered: bool = False,
     sky: Light | None = None,
 ) -> Labelled:
-    """`label_image` with all that comes of it.
+    """Label an image; return the label with the filtered image and the sky.
 
     Args:
         rgb: uint8 (H, W, 3), RGB, 0 where nodata.
@@ -140,15 +141,15 @@ def label_and_filter(
         profile: Thresholds.
         valid: bool (H, W), True where there is data; default: where not all bands are 0.
         classes: Scheme of the codes.
-        layers: More evidence for filters that can use it, where the scene has it.
+        layers: More evidence for filters that can use it, if the scene has it.
         stretch: Reflectances of grey levels 0 and 255.
-        with_filtered: Keep the filtered image; colours take longer than classes.
-        sky: Of these rows, if it is known already; only for filters that find it
+        with_filtered: Also return the filtered image; this takes longer than the label alone.
+        sky: Sky over these rows, if it is known already; only for filters that find it
             (`autolabel.filters.filter.LightSteps`).
 
     Raises:
         ValueError: Unknown method, or an image of another shape or type.
-        RecipeError: A profile with classes that the scheme lacks, or that the method can't use.
+        RecipeError: The profile has classes that the scheme lacks, or the method can't use it.
     """
     _check(rgb, valid, method)
     chosen = find_filter(method)
@@ -177,7 +178,7 @@ def _blank(label: NDArray[np.uint8], valid: NDArray[np.bool_], nodata: int) -> N
 
 
 def _check(rgb: NDArray[np.uint8], valid: NDArray[np.bool_] | None, method: str) -> None:
-    """ValueError for what is no image, no mask of it, or no method."""
+    """Raise ValueError for a wrong image, a wrong mask or an unknown method."""
     if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or rgb.size == 0:
         raise ValueError(
             f"`rgb` must be a non-empty uint8 array (H, W, 3). Received: {rgb.dtype} {rgb.shape}"

@@ -29,14 +29,14 @@ from polynya.storage.output_folder import make_folder, open_output
 
 TILES_FILE = "tiles.png"
 _COLUMNS = 8
-"""Panels in a row of the sheet: a tile and its label are two."""
+"""Panels in a row of the sheet; each tile has two, its image and its label."""
 
 Shards = Annotated[
     str, typer.Argument(metavar="SHARDS", help="Folder or URI that 'polynya label' has filled.")
 ]
 Out = Annotated[
     Path | None,
-    typer.Option("--out", help="Folder for the pictures; default: SHARDS-pictures beside it."),
+    typer.Option("--out", help="Folder for the pictures; default: SHARDS-pictures, beside SHARDS."),
 ]
 Scenes = Annotated[
     list[str] | None,
@@ -46,7 +46,9 @@ MoreScenes = Annotated[list[str] | None, typer.Argument(metavar="[ID...]", hidde
 Count = Annotated[
     int,
     typer.Option(
-        "--count", min=1, help="Tiles on the sheet; also scenes that are drawn, without --scenes."
+        "--count",
+        min=1,
+        help="Tiles on the sheet; without --scenes also the most scenes that are drawn.",
     ),
 ]
 
@@ -58,7 +60,7 @@ def look(
     scenes: Scenes = None,
     count: Count = 16,
 ) -> None:
-    """Draw labelled scenes and tiles out of shards, and count their classes."""
+    """Draw labelled scenes and tiles from shards, and count their classes."""
     data = open_shards(shards)
     wanted = [*(scenes or []), *(more_scenes or [])]
     rows = _rows_of(data, wanted)
@@ -93,14 +95,17 @@ def _rows_of(data: ShardSet, wanted: Sequence[str]) -> list[SceneResult]:
     unknown = [name for name in wanted if name not in rows]
     if unknown:
         raise ShardError(
-            f"{data.folder} has no tiles of a scene {unknown[0]}; it has those of"
+            f"{data.folder} has no tiles of a scene {unknown[0]}; it has tiles of"
             f" {', '.join(list(rows)[:5])}{' ...' if len(rows) > 5 else ''}."
         )
     return [rows[name] for name in dict.fromkeys(wanted or rows)]
 
 
 def _beside(data: ShardSet) -> Path:
-    """Beside a folder on a disk; for one in a store, in the folder that the user is in."""
+    """Return the default folder for pictures.
+
+    It lies beside the shards on a disk. For shards in a store it lies in the working folder.
+    """
     place = Path(f"{data.folder}-pictures")
     return place if data.folder.is_local else Path(place.name)
 
@@ -114,7 +119,7 @@ def _draw_scene(data: ShardSet, row: SceneResult, folder: Path) -> Mosaic:
 
 
 def _draw_tiles(data: ShardSet, rows: Sequence[SceneResult], folder: Path, count: int) -> None:
-    """A sheet of tiles that are spread evenly over all tiles, each beside its label."""
+    """Draw a sheet of tiles, chosen evenly from all tiles, each beside its label."""
     groups = data.row_groups([row.scene_id for row in rows])
     total = sum(group.tiles for group in groups)
     wanted = np.unique(np.linspace(0, total - 1, min(count, total)).round().astype(int))
@@ -129,7 +134,7 @@ def _draw_tiles(data: ShardSet, rows: Sequence[SceneResult], folder: Path, count
 
 
 def _chosen(data: ShardSet, groups: Sequence[RowGroup], wanted: set[int]) -> list[StoredTile]:
-    """Tiles by their numbers over all groups; groups without any are not read."""
+    """Read tiles by their numbers over all groups; skip groups without a wanted tile."""
     tiles = []
     first = 0
     for group in groups:
@@ -141,7 +146,7 @@ def _chosen(data: ShardSet, groups: Sequence[RowGroup], wanted: set[int]) -> lis
 
 
 def _totals(data: ShardSet, rows: Sequence[SceneResult]) -> str:
-    """Counts of all scenes, which the manifest has."""
+    """Return the summed counts of scenes, from the manifest."""
     counts = dict.fromkeys(data.classes.names, 0)
     for row in rows:
         for pair in row.class_pixels.split():

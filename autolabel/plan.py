@@ -1,7 +1,8 @@
-"""Planning: scenes of any size become units of work of even cost, each of which writes its files.
+"""Planning: divide scenes of any size into units of work of about equal cost.
 
-The plan depends on the content of the scenes and the recipe only, never on who does the work, where
-scenes lie or how that is spelt, and so do the names and bytes of the shards (docs/adr/0004).
+Each unit writes its own files. The plan depends only on the content of the scenes and the recipe,
+never on the engine or on the paths of the scenes. So the names and bytes of the shards also depend
+only on content and recipe (docs/adr/0004).
 """
 
 from __future__ import annotations
@@ -23,19 +24,21 @@ from polynya.scenes.scene import Scene
 from polynya.shards.schema import FILE_BYTES, FORMAT
 
 _UNITS = 64
-"""Units wanted of a set too small for files of `FILE_BYTES`: enough for several workers."""
+"""Number of units for a set that is too small for files of `FILE_BYTES`: enough for several
+workers."""
 _LEAST_BYTES = 4 * 2**20
-"""Units of less cost more to start than to do."""
+"""Least size of a unit: smaller units take longer to start than to do."""
 _LEAST_BAND_BYTES = 32 * 2**20
-"""Bands of less cost more than they gain: a scene in bands is read once more to find its sky."""
+"""Least size of a strip: cutting into smaller strips costs more than it saves, because a scene in
+strips is read a second time to find its sky."""
 _LONGEST_ID = 80
-"""Characters of an id that go into names of files, which have room for 255 bytes."""
+"""Most characters of an id that go into the name of a file, which may have 255 bytes."""
 _DIGITS = 12
 """Hex digits of a digest that go into names of files."""
 
 
 def _pixel_bytes(scene: Scene) -> int:
-    """Of the bands and the label of a pixel; bits of what is missing hardly count."""
+    """Bytes of the bands and the label of a pixel; the bits for missing values hardly count."""
     if scene.inputs is None:
         return len(COLORS) + 1
     return len(scene.inputs.bands) * np.dtype(scene.inputs.dtype).itemsize + 1
@@ -49,7 +52,7 @@ class Part:
     row: int
     height: int
     digest: str = ""
-    """Of the content of the whole scene."""
+    """Digest of the content of the whole scene."""
 
     @property
     def is_whole(self) -> bool:
@@ -67,10 +70,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Unit:
-    """What one task does: some rows of one scene, or several whole scenes."""
+    """The work of one task: some rows of one scene, or several whole scenes."""
 
     name: str
-    """Of its files; no other unit of the same recipe has it."""
+    """Name of the unit's files; unique among all units of the same recipe."""
     parts: tuple[Part, ...]
 
 
@@ -79,14 +82,14 @@ def plan_units(
 ) -> list[Unit]:
     """Divide scenes into units.
 
-    Large scenes are cut into bands of whole rows of tiles, small ones put together, so that a file
-    holds about `FILE_BYTES`; of small sets less, so that there is work for several workers.
+    Large scenes are cut into strips of whole rows of tiles. Small scenes are put together. A file
+    holds about `FILE_BYTES`, or less if the set is small, so that several workers have work.
 
     Args:
-        scenes: In any order.
-        recipe: Size of tiles, and whether the filter can do with some rows.
-        digests: Of the content of each scene, by its id; None plans scenes that have none, as in
-            a simulation.
+        scenes: Scenes in any order.
+        recipe: Size of tiles, and whether the filter can work on some rows alone.
+        digests: Digest of the content of each scene, by the scene's id; None for scenes without
+            digests, for example in a simulation.
     """
     total = sum(scene.height * scene.width * _pixel_bytes(scene) for scene in scenes)
     wanted = min(max(total // _UNITS, _LEAST_BYTES), FILE_BYTES)
@@ -108,22 +111,22 @@ def plan_units(
 
 
 def needs_sky(unit: Unit, options: LabelOptions) -> bool:
-    """Whether the unit can't be done before the sky over its whole scene is known."""
+    """Whether the unit needs the sky over its whole scene before it can start."""
     return light_steps(options) is not None and not unit.parts[0].is_whole
 
 
 def shown_id(scene_id: str) -> str:
-    """What of a scene's id goes into names of files.
+    """Return the part of a scene's id that goes into names of files.
 
-    Spark and PyArrow take names that begin with a dot or an underscore for hidden, and leave them
-    out without a word. The digest beside it tells scenes apart whose ids look alike here.
+    Spark and PyArrow treat names that begin with a dot or an underscore as hidden and silently
+    ignore them. Two ids may look the same here; names of files also have a digest to differ.
     """
     safe = re.sub(r"[^A-Za-z0-9._-]", "_", scene_id)[:_LONGEST_ID]
     return safe.lstrip("._-") or "scene"
 
 
 def sky_name(part: Part, recipe: Recipe) -> str:
-    """Name of the file with the sky over the whole scene of a part."""
+    """Return the name of the file with the sky over the whole scene of a part."""
     return f"{shown_id(part.scene.id)}-{_digest([part.scene.id, part.digest], recipe)}"
 
 
@@ -145,6 +148,6 @@ def _unit(parts: tuple[Part, ...], recipe: Recipe) -> Unit:
 
 
 def _digest(content: object, recipe: Recipe) -> str:
-    """Of all that decides the bytes of a file, so that nothing else has its name."""
+    """Return a digest of everything that decides the bytes of a file, for a unique name."""
     text = repr([FORMAT, recipe.labels_digest(), content])
     return hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()[:_DIGITS]

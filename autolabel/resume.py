@@ -1,8 +1,8 @@
-"""What a data set already has of the scenes of a run, and what has to be done again.
+"""Find which scenes of a run a data set already has, and which must be labelled again.
 
-A scene is its name and its content. One whose content changed is labelled again, and so is one
-whose shards are gone or changed. Scenes that share a file with such a one go with it, or the file
-would keep tiles that don't count.
+Two scenes are the same if they have the same name and content. A scene is labelled again if its
+content changed, or if its shards are gone or changed. Scenes that share a file with this scene are
+labelled again with it; otherwise the old file would keep tiles that don't count.
 """
 
 from __future__ import annotations
@@ -29,28 +29,28 @@ _WHY: dict[Why, str] = {
     "beside": "labelled again with scenes that share their files",
 }
 _NAMED = 3
-"""Scenes that a line names before it says how many more."""
+"""Scenes that a line names; the line only counts the rest."""
 
 
 @dataclass
 class Work:
-    """What a run has to do."""
+    """The work of a run."""
 
     asked: list[str]
-    """Ids of the scenes that were asked for, in order."""
+    """Ids of the scenes that the user asked for, in order."""
     scenes: list[Scene]
-    """Those of them that can be used."""
+    """The scenes in `asked` that can be used."""
     to_do: list[Found] = field(default_factory=list)
     """Scenes to label."""
     rows: list[SceneResult] = field(default_factory=list)
-    """New rows of scenes that are not labelled: moved, or without their shards."""
+    """New manifest rows of scenes that are not labelled now: they moved or lost their shards."""
     failed: dict[str, SceneResult] = field(default_factory=dict)
-    """Scenes that were asked for and can't be looked at; the data set keeps their tiles."""
+    """Scenes in `asked` that can't be opened now; the data set keeps their tiles."""
     again: dict[str, Why] = field(default_factory=dict)
-    """Why scenes that were done are labelled again."""
+    """Why finished scenes are labelled again, by their ids."""
 
     def history(self, results: Sequence[SceneResult]) -> str:
-        """What of the results an earlier run has done, and what was done again: ' (...)' or ''."""
+        """Say how many results are from an earlier run or were done again: ' (...)' or ''."""
         again = [self.again.get(result.scene_id) for result in results if result.status != "failed"]
         new = {found.ref.id for found in self.to_do} | self.failed.keys()
         before = sum(name not in new for name in self.asked)
@@ -60,11 +60,11 @@ class Work:
 
 
 def compare(found: Sequence[Found], known: Mapping[str, SceneResult], job: Job) -> Work:
-    """Compare scenes with the manifest and the shards that it names; says what is remarkable.
+    """Compare scenes with the manifest and its shards; print notes about unexpected findings.
 
     Args:
-        found: The scenes that were asked for.
-        known: Rows of the manifest by the ids of their scenes.
+        found: The scenes that the user asked for.
+        known: Rows of the manifest, by the ids of their scenes.
         job: Recipe and data set.
     """
     found = _named(found, known)
@@ -77,7 +77,7 @@ def compare(found: Sequence[Found], known: Mapping[str, SceneResult], job: Job) 
         if row is None or row.status == "failed":
             work.to_do.append(one)
         elif one.scene is None and not one.is_there:
-            reason = f"{one.reason} What the data set has of it stays."
+            reason = f"{one.reason} Its tiles in the data set stay."
             work.failed[one.ref.id] = SceneResult(one.ref.id, one.ref.uri, "failed", reason)
         elif one.digest != row.digest:
             work.to_do.append(one)
@@ -93,7 +93,7 @@ def compare(found: Sequence[Found], known: Mapping[str, SceneResult], job: Job) 
 
 
 def _named(found: Sequence[Found], known: Mapping[str, SceneResult]) -> list[Found]:
-    """Scenes under the names that the data set has for them, or that no other has there."""
+    """Rename scenes to their names in the data set, or to names that are not in use there."""
     at_place = {row.uri: row.scene_id for row in known.values()}
     asked = {one.ref.uri for one in found}
     named = []
@@ -115,7 +115,10 @@ def _called(one: Found, name: str) -> Found:
 def _find_lost(
     work: Work, same: dict[str, Found], known: Mapping[str, SceneResult], job: Job
 ) -> None:
-    """Scenes whose shards are gone or changed are done again; others that can't be are failed."""
+    """Mark scenes with missing or changed shards to be labelled again, or as failed.
+
+    A scene fails if it is not among the scenes of this run.
+    """
     sums = {name: one for row in known.values() for name, one in row.sums.items()}
     read = [name for scene in same for name in known[scene].file_names]
     damaged = damaged_files(job.folder, sums, read)
@@ -149,7 +152,7 @@ def _find_lost(
 def _add_neighbours(
     work: Work, same: dict[str, Found], known: Mapping[str, SceneResult], job: Job
 ) -> None:
-    """Scenes that share a file with one that is labelled again."""
+    """Add scenes that share a file with a scene that is labelled again."""
     scenes_of = defaultdict(set)
     for row in known.values():
         for name in row.file_names:

@@ -1,4 +1,4 @@
-"""A labelling run: plan the work, let an engine do what is missing, write the manifest, report."""
+"""A labelling run: plan units, let an engine do the missing ones, write the manifest, report."""
 
 from __future__ import annotations
 
@@ -59,20 +59,20 @@ def run_labelling(
     retries: int = 2,
     pictures: bool = False,
 ) -> list[SceneResult]:
-    """Label scenes into a data set of shards; of one that is there already, what is missing.
+    """Label scenes into a data set of shards, or add missing scenes to an existing data set.
 
     Args:
         patterns: Files, folders, globs or URIs of scenes.
         out: Folder of the data set: a path or URI.
         recipe_file: YAML recipe; None for the defaults.
-        overwrite: Replace what is there.
-        engine: Who runs the tasks.
-        workers: How many; default the engine's own.
-        retries: Times that a scene that fails is tried again.
+        overwrite: Replace the existing data set.
+        engine: Engine that runs the tasks.
+        workers: Number of workers; None for the engine's default.
+        retries: How often a failed scene is retried.
         pictures: Draw an overview picture of each scene.
 
     Returns:
-        What became of the scenes that were asked for, also of those that were there already.
+        Results of all scenes that the user asked for, including those that were already done.
 
     Raises:
         RecipeError: The recipe is wrong.
@@ -107,13 +107,13 @@ def run_labelling(
 def _carry_out(
     work: Work, job: Job, engine: EngineName, workers: int | None, pictures: bool
 ) -> tuple[dict[str, SceneResult], list[str]]:
-    """Label what is to be labelled and draw what is to be drawn.
+    """Label scenes, write the manifest and draw pictures.
 
     Returns:
-        New rows of the manifest, which has them now, and why pictures are missing.
+        New rows of the manifest, and why pictures are missing.
     """
     folder = job.folder
-    # Pictures of what is labelled again are no longer true.
+    # Pictures of scenes that are labelled again are out of date.
     folder.remove(map(picture_name, work.again))
     if not work.to_do and not pictures:
         return _finish(folder, work.rows), []
@@ -136,7 +136,7 @@ def _carry_out(
 
 
 def _warn_of_small_scenes(scenes: Sequence[Scene], recipe: Recipe) -> None:
-    """The filter needs many surfaces to tell light from them."""
+    """Warn of small scenes: the filter needs many surfaces to tell light from surface."""
     chosen = filter_of(recipe.label)
     small = [scene for scene in scenes if max(scene.height, scene.width) < chosen.least_size]
     if small:
@@ -149,24 +149,24 @@ def _warn_of_small_scenes(scenes: Sequence[Scene], recipe: Recipe) -> None:
 
 
 def _say_what_is_black(scenes: Sequence[Scene], results: Sequence[SceneResult]) -> None:
-    """Deep water may be black, where nobody would look for missing pixels."""
+    """Report black pixels that count as nodata: deep water may be black, and users may not know."""
     doubtful = {scene.id for scene in scenes if scene.zero_is_nodata and scene.land is None}
     sizes = [(r.height * r.width, r.valid_pixels) for r in results if r.scene_id in doubtful]
     black = [(of, of - valid) for of, valid in sizes if 0 < valid < of]
     if black:
         share = 100 * sum(missing for _, missing in black) / sum(of for of, _ in black)
         _say(
-            f"{len(black)} scenes mark no pixel as nodata: {share:.1f} % of theirs are black and"
-            " are left out. If black is a colour there, as of deep water, set scene.zero_is_nodata"
-            " to false in the recipe.",
+            f"{len(black)} scenes mark no pixel as nodata: {share:.1f} % of their pixels are black"
+            " and are left out. If black is a colour there, for example deep water, set"
+            " scene.zero_is_nodata to false in the recipe.",
             "yellow",
         )
 
 
 def _finish(folder: Folder, made: Sequence[SceneResult]) -> dict[str, SceneResult]:
-    """Merge new rows with what the manifest has by now; returns the new ones by their scenes.
+    """Merge new rows into the current manifest; return the new rows by their scenes.
 
-    In an object store a run that began in the same moment may have added scenes.
+    In an object store, another run that began at the same moment may have added scenes.
     """
     changed = {result.scene_id: result for result in made}
     if changed:
@@ -175,18 +175,18 @@ def _finish(folder: Folder, made: Sequence[SceneResult]) -> dict[str, SceneResul
 
 
 def label_scenes(refs: Sequence[SceneRef], job: Job, engine: Engine) -> list[SceneResult]:
-    """Label scenes, but for units of which the data set has notes already.
+    """Label scenes; skip units that already have a note in the data set.
 
     Args:
         refs: Scenes with different ids.
         job: Recipe and data set.
-        engine: Who runs the tasks.
+        engine: Engine that runs the tasks.
     """
     return label_found(find_contents(refs, job.recipe, job.retries), job, engine)
 
 
 def label_found(found: Sequence[Found], job: Job, engine: Engine) -> list[SceneResult]:
-    """Label scenes that were opened; see `label_scenes`."""
+    """Label scenes that are already opened; see `label_scenes`."""
     recipe, folder = job.recipe, job.folder
     usable = {one.ref.id: one for one in found if one.scene is not None}
     results = [
@@ -215,9 +215,9 @@ def label_found(found: Sequence[Found], job: Job, engine: Engine) -> list[SceneR
 def _noted(
     units: Sequence[Unit], names: Collection[str], folder: Folder
 ) -> dict[Unit, list[PartResult]]:
-    """What units of a run that was cut have left, if their shards are all there."""
+    """Return results of units that an interrupted run finished, if all their shards are there."""
     left = {unit: read_note(folder, unit) for unit in units if unit_note(unit) in names}
-    # What failed may have been fixed since.
+    # The user may have fixed what failed.
     noted = {unit: made for unit, made in left.items() if made and not any(p.reason for p in made)}
     sums = {
         name: known
@@ -236,7 +236,7 @@ def _noted(
 def _free(
     units: Sequence[Unit], noted: Mapping[Unit, object], folder: Folder
 ) -> tuple[list[Unit], list[PartResult]]:
-    """Units that are to be done, and results of those whose place somebody else's file takes."""
+    """Return units to do, and results of units blocked by a file that is not Polynya's."""
     waiting = [unit for unit in units if unit not in noted]
     foreign = foreign_files(folder, [unit.name for unit in waiting])
     blocked = [
@@ -261,7 +261,7 @@ def _stems(units: Sequence[Unit], recipe: Recipe) -> list[str]:
 def _find_skies(
     units: Sequence[Unit], job: Job, names: Collection[str], engine: Engine
 ) -> dict[str, str]:
-    """Find the sky over scenes that are labelled in bands; why not, for those that failed."""
+    """Find the sky over scenes that are labelled in strips; return reasons of failed scenes."""
     parts = [u.parts[0] for u in units if needs_sky(u, job.recipe.label)]
     tasks = [SkyTask.of(part, job.recipe) for part in {p.scene.id: p for p in parts}.values()]
     tasks = [task for task in tasks if task.note not in names]
@@ -293,14 +293,14 @@ def _label_units(units: Sequence[Unit], job: Job, engine: Engine) -> list[PartRe
 
 
 def _joined(found: Found, parts: Sequence[PartResult], recipe: Recipe) -> SceneResult:
-    """The manifest's row of a scene, whatever it is that it can't be made of."""
+    """Make a scene's manifest row; an error while it is made becomes the row's reason."""
     row = SceneResult(found.ref.id, found.ref.uri, "failed", digest=found.digest)
     joined = attempt(partial(_join, found, parts, recipe), found.ref.uri, "labelled")
     return replace(row, reason=joined.reason) if isinstance(joined, Failure) else joined
 
 
 def _join(found: Found, parts: Sequence[PartResult], recipe: Recipe) -> SceneResult:
-    """The manifest's row of a scene from what became of its parts."""
+    """Make a scene's manifest row from the results of its parts."""
     scene = found.scene
     assert scene is not None  # Others have no parts.
     tiles = len(tile_grid(scene.height, scene.width, recipe.tiles.size))
@@ -315,7 +315,7 @@ def _join(found: Found, parts: Sequence[PartResult], recipe: Recipe) -> SceneRes
     )
     ordered = sorted(parts, key=lambda part: part.row)
     reason = next((part.reason for part in ordered if part.reason), "")
-    # A local file that is as it was is not read again for that.
+    # Compare the digest again. This does not read an unchanged local file again.
     if (
         not reason
         and not is_remote(gdal_path(scene.uri))
@@ -355,12 +355,12 @@ def _total(counts: Iterable[int | None]) -> int | None:
 
 
 def report(results: Sequence[SceneResult], folder: Folder, history: str = "") -> None:
-    """Print what was done to stdout, and each failure to stderr.
+    """Print a summary to stdout, and each failure to stderr.
 
     Args:
-        results: Of all scenes that were asked for.
+        results: Results of all scenes that the user asked for.
         folder: The data set.
-        history: What an earlier run had to do with it, for the first words of the summary.
+        history: Results of earlier runs in words, from `Work.history`.
 
     Raises:
         ScenesFailedError: Some scenes failed.

@@ -1,4 +1,4 @@
-"""Labelled tiles of a scene, or of some of its rows: pixels in, tiles out."""
+"""Make labelled tiles from the pixels of a scene, or from some of its rows."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ class LabelledScene:
     label: NDArray[np.uint8]
     """(H, W), class codes."""
     image: NDArray[np.uint8]
-    """(H, W, 3), what goes into the shards: the scene as it is, or filtered."""
+    """(H, W, 3), image for the shards: the scene as it is, or filtered."""
     veiled: NDArray[np.bool_] | None
-    """(H, W), where there is cloud or shadow; None where the method can't tell."""
+    """(H, W), where there is cloud or shadow; None if the method doesn't find them."""
     thick_cloud: NDArray[np.bool_] | None
-    """(H, W), where cloud hides the ground; likewise."""
+    """(H, W), where cloud hides the ground; None if the method doesn't find it."""
     uncertain: NDArray[np.bool_] | None
-    """(H, W), where the label is unsure; None unless the recipe makes such pixels nodata."""
+    """(H, W), where the label is unsure; None unless the recipe makes unsure pixels nodata."""
     soft: NDArray[np.uint8] | None = None
-    """(H, W, C), soft labels that people made, of which `label` is the likeliest."""
+    """(H, W, C), soft labels that people made; `label` has the likeliest class."""
 
 
 def filter_scene(
@@ -46,14 +46,17 @@ def filter_scene(
     layers: SceneLayers | None = None,
     sky: Light | None = None,
 ) -> NDArray[np.uint8]:
-    """Filter a scene as its labels were: at once, or each tile alone as the published job does.
+    """Filter a scene in the same way as for its labels.
+
+    The recipe's scope decides: the whole scene at once, or each tile alone as the published job
+    does.
 
     Args:
         image: uint8 (H, W, 3), 0 where nodata.
         valid: bool (H, W).
         recipe: Method, scope and tile size.
-        layers: More evidence, where the scene has it.
-        sky: Of these rows, if it is known already: rows alone don't show it.
+        layers: More evidence, if the scene has it.
+        sky: Sky over these rows, if it is known already; some rows alone are too few to find it.
 
     Returns:
         uint8 (H, W, 3), 0 where nodata.
@@ -77,14 +80,14 @@ def take_labels(
     label: NDArray[np.uint8],
     classes: ClassScheme,
 ) -> LabelledScene:
-    """A scene, or some of its rows, with the labels that people made of it.
+    """Combine a scene, or some of its rows, with labels that people made.
 
     Args:
         image: uint8 (H, W, 3), 0 where nodata.
-        valid: bool (H, W); elsewhere the label becomes nodata.
-        label: uint8 (H, W), from `polynya.scenes.beside.label_raster.read_labels`, or soft ones
-            (H, W, C).
-        classes: Gives the nodata code.
+        valid: bool (H, W); the label of invalid pixels becomes nodata.
+        label: uint8 (H, W), from `polynya.scenes.beside.label_raster.read_labels`; or soft labels,
+            uint8 (H, W, C).
+        classes: Scheme that gives the nodata code.
     """
     nodata = np.uint8(classes.nodata)
     if label.ndim == 2:
@@ -101,15 +104,15 @@ def label_pixels(
     layers: SceneLayers | None = None,
     sky: Light | None = None,
 ) -> LabelledScene:
-    """Label a scene, or some of its rows, as a recipe says.
+    """Label a scene, or some of its rows, as the recipe says.
 
     Args:
         image: uint8 (H, W, 3), 0 where nodata.
         valid: bool (H, W).
-        recipe: Filter and its scope, classes, what becomes nodata.
+        recipe: Filter and its scope, classes, which pixels become nodata.
         profile: Colour thresholds.
-        layers: More evidence, where the scene has it.
-        sky: Of these rows, if it is known already: rows alone don't show it.
+        layers: More evidence, if the scene has it.
+        sky: Sky over these rows, if it is known already; some rows alone are too few to find it.
     """
     options, chosen = recipe.label, find_filter(recipe.label.method)
     with_filtered = options.images == "filtered"
@@ -179,7 +182,7 @@ def cut_tiles(
     Args:
         scene: Labels and image.
         valid: bool (H, W).
-        recipe: Tile size, and how much of a tile must be valid.
+        recipe: Tile size, and the least share of valid pixels in a tile.
         inputs: Bands of the scene, if the recipe names some.
 
     Yields:

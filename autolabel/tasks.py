@@ -1,7 +1,7 @@
-"""What workers do: find the sky over a large scene, label a unit of the plan.
+"""Tasks of workers: find the sky over a large scene, label a unit of the plan.
 
-Tasks raise nothing: whatever goes wrong with a scene comes back as its reason (`polynya.attempt`).
-Each leaves a note in the data set when it is done, so that a run that was cut goes on where it was.
+Tasks raise no errors. If a scene fails, its result has the reason (`polynya.attempt`). A task that
+is done leaves a note in the data set, so an interrupted run continues where it stopped.
 """
 
 from __future__ import annotations
@@ -39,27 +39,27 @@ _DOING = "labelled"
 
 @dataclass(frozen=True)
 class Job:
-    """What all tasks of a run have in common. Small and picklable."""
+    """Settings that all tasks of a run share. Small and picklable."""
 
     recipe: Recipe
     folder: Folder
     retries: int
-    """Times that a scene that fails is tried again."""
+    """How often a failed scene is retried."""
 
 
 @dataclass(frozen=True)
 class PartResult:
-    """What became of some rows of a scene."""
+    """Result of labelling some rows of a scene."""
 
     scene_id: str
     row: int
     reason: str = ""
-    """Why it failed, one sentence; empty if it is done."""
+    """Why the rows failed, one sentence; empty if they are done."""
     tiles: int = 0
     labelled: int = 0
     files: tuple[str, ...] = ()
     file_sums: tuple[str, ...] = ()
-    """Of each file what the manifest has of it."""
+    """Size and checksum of each file, in the form of the manifest."""
     valid_pixels: int = 0
     veiled_pixels: int | None = None
     thick_cloud_pixels: int | None = None
@@ -70,28 +70,28 @@ class PartResult:
 
 @dataclass(frozen=True)
 class SkyTask:
-    """A scene whose sky is wanted by the units of its bands."""
+    """Task to find the sky over a scene; the units of the scene's strips need it."""
 
     scene: Scene
     note: str
-    """Where the sky goes."""
+    """Path of the file for the sky, in the data set."""
 
     @classmethod
     def of(cls, part: Part, recipe: Recipe) -> SkyTask:
-        """For the scene of a part."""
+        """Make the task for the scene of a part."""
         return cls(part.scene, f"{WORK_FOLDER}/{sky_name(part, recipe)}.sky")
 
 
 def unit_note(unit: Unit) -> str:
-    """Where a unit's results go."""
+    """Return the path of the note with a unit's results, in the data set."""
     return f"{WORK_FOLDER}/{unit.name}.json"
 
 
 def find_scene_sky(task: SkyTask, job: Job) -> str:
-    """Find the sky over a scene, strip by strip, and leave it in the data set.
+    """Find the sky over a scene, strip by strip, and store it in the data set.
 
     Returns:
-        Why it failed, one sentence; empty if it is there.
+        Why it failed, one sentence; empty if the sky is stored.
     """
     cv2.setNumThreads(1)
 
@@ -108,9 +108,9 @@ def label_unit(unit: Unit, job: Job) -> list[PartResult]:
     """Label the scenes or rows of a unit and write their shards.
 
     Returns:
-        One result a part, done or failed.
+        One result per part, done or failed.
     """
-    # One thread per worker: parallelism comes from the workers, and more threads only fight.
+    # One thread per worker: all cores have workers already, so more threads would only compete.
     cv2.setNumThreads(1)
     first = unit.parts[0].scene.uri
     results = attempt(partial(_write_unit, unit, job), first, _DOING)
@@ -133,7 +133,7 @@ def _write_unit(unit: Unit, job: Job) -> list[PartResult]:
         results = _write_parts(unit, job, writer, failed)
         if results is not None:
             break
-        # A part broke while its tiles were in the file already: once more, without it.
+        # A part failed after some of its tiles were in the file: write the unit again without it.
     writer.close()
     results = [_with_sums(result, writer) for result in results]
     note = json.dumps([asdict(result) for result in results])
@@ -144,16 +144,19 @@ def _write_unit(unit: Unit, job: Job) -> list[PartResult]:
 def _write_parts(
     unit: Unit, job: Job, writer: ShardWriter, failed: dict[int, PartResult]
 ) -> list[PartResult] | None:
-    """Results of all parts; None where one failed whose tiles must not stay in the file.
+    """Label and write all parts of a unit.
 
     Args:
-        unit: What to label.
+        unit: Unit to label.
         job: Recipe and data set.
-        writer: Gets the tiles.
-        failed: Parts that are left out, by their number; gets those that fail here.
+        writer: Writer of the tiles.
+        failed: Parts to leave out, by their number; parts that fail here are added.
+
+    Returns:
+        Results of all parts. None if a part failed after some of its tiles were in the file.
 
     Raises:
-        OutputError: The shards can't be written, whatever the part.
+        OutputError: The shards can't be written. No part is the cause.
     """
     steps = light_steps(job.recipe.label) if needs_sky(unit, job.recipe.label) else None
     results: list[PartResult] = []
@@ -183,7 +186,7 @@ def _with_sums(result: PartResult, writer: ShardWriter) -> PartResult:
 
 
 def read_note(folder: Folder, unit: Unit) -> list[PartResult]:
-    """Results that a unit left in the data set; none where the note can't be read."""
+    """Read the results that a unit left in the data set; empty if the note can't be read."""
     sequences = ("files", "file_sums", "class_pixels")
     try:
         rows = json.loads(folder.read(unit_note(unit)))
@@ -200,7 +203,7 @@ def _label_part(
     if part.scene.labels is not None:
         classes = job.recipe.classes
         if inputs is not None:
-            valid = inputs.seen  # As in maps, whatever the colours are.
+            valid = inputs.seen  # Inputs decide which pixels are valid, not colours; as in maps.
         if job.recipe.label.soft:
             shares = read_shares(part.scene, classes, part.window)
             label = encode(shares, classes.nodata)
@@ -224,7 +227,10 @@ def _write_part(
     writer: ShardWriter,
     recipe: Recipe,
 ) -> PartResult | OutputError:
-    """Put the tiles of a part into the shards; an error of the folder is no fault of the part."""
+    """Put the tiles of a part into the shards.
+
+    Returns an OutputError of the folder instead of raising it, because the part is not its cause.
+    """
     counts = np.zeros(recipe.classes.n_classes, np.int64)
     written, files = 0, []
     for tile in cut_tiles(labelled, valid, recipe, inputs):

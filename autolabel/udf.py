@@ -1,4 +1,4 @@
-"""The paper's way, for DataFrames that hold images: a user-defined function that labels each image.
+"""The paper's way: a user-defined function of Spark labels each image of a DataFrame.
 
     images = spark.read.format("image").load("tiles/")
     labels = images.select("image.origin", label_udf("published")("image").alias("label"))
@@ -27,16 +27,16 @@ _OPENCV_8UC3 = 16
 def label_udf(
     method: Method = "illumination", profile: str | Profile = "ross-sea-summer"
 ) -> Callable[[Column | str], Column]:
-    """A Spark function from an image to its label.
+    """Make a Spark function from an image to its label.
 
     Args:
-        method: Thin-cloud and shadow filter, applied to each image alone; it sees more in a whole
-            scene than in a tile.
-        profile: Colour thresholds, by name or as they are.
+        method: Thin-cloud and shadow filter, applied to each image alone. It works better on a
+            whole scene than on a tile.
+        profile: Colour thresholds: the name of a profile, or a profile.
 
     Returns:
-        Function of a column of Spark's image schema (8-bit BGR). Gives bytes: uint8 class codes,
-        (height, width) in C order; null for images of another type and those that can't be read.
+        Function of a column of Spark's image schema (8-bit BGR). It returns bytes: uint8 class
+        codes, (height, width) in C order; null for images of another type or damaged images.
     """
     from pyspark.sql.functions import pandas_udf
 

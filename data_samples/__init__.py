@@ -1,4 +1,4 @@
-"""Polar scenes with truth: a few small ones in `scenes/`, and the generator that made them."""
+"""Polar scenes with truth: a few small scenes in `scenes/`, and the generator that made them."""
 
 from data_samples.scene import GENERATOR_VERSION, SampleScene, make_scene
 from data_samples.sky import SKY_KINDS, SkyOptions

@@ -13,17 +13,18 @@ from polynya.progress import track
 
 
 def main(
-    out: Annotated[Path, typer.Option(help="Folder for the files; made if missing.")],
+    out: Annotated[Path, typer.Option(help="Folder for the files; created if missing.")],
     count: Annotated[int, typer.Option(min=1, help="Number of sites.")] = 1,
     size: Annotated[str, typer.Option(help="Size in pixels: H, or HxW (rows x columns).")] = "512",
-    seed: Annotated[int, typer.Option(min=0, help="Seed; each gives other sites.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed; each seed gives different sites.")] = 0,
     sky: Annotated[
         str, typer.Option(help="clear, shadow, cloud, both, or mixed (the last three in turn).")
     ] = "mixed",
     shipped: Annotated[
         bool,
         typer.Option(
-            "--shipped", help="Make the samples that come with Polynya; only --out counts then."
+            "--shipped",
+            help="Make the samples that ship with Polynya; ignores all options except --out.",
         ),
     ] = False,
 ) -> None:

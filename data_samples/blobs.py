@@ -1,10 +1,11 @@
 """A second, deliberately different generator of scenes with truth.
 
-A method that was tuned to the habits of `data_samples` should fail here. Ice is patches of
-thresholded noise and ellipses; each patch and each floe has one brightness, drawn evenly from
-nearly all of its class; borders are sharp to the pixel; texture is additive, in grey levels, and
-the same for all classes. The sky is Gaussian-filtered noise, and cloud and shadow have nothing to
-do with each other. The image model is that of `data_samples.sky`: I = R g (1 - h) + W h.
+A method that is tuned to the habits of `data_samples` should fail here. Ice consists of patches of
+thresholded noise and of ellipses. Each patch and each floe has one brightness, drawn uniformly from
+nearly the whole range of its class. Borders are sharp to the pixel. Texture is additive, in grey
+levels, and the same for all classes. The sky is Gaussian-filtered noise; cloud and shadow are
+independent of each other. The image model is the same as in `data_samples.sky`:
+I = R g (1 - h) + W h.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _LEVELS = {WATER: (4.0, 27.0), THIN: (35.0, 199.0), THICK: (209.0, 252.0)}
 """Lowest and highest V of a patch or floe of each class, before texture."""
 
 _GROUND, _TEXTURE, _SKY, _SENSOR, _SWATH = range(2001, 2006)
-"""Streams of random numbers: another sky leaves ground and swath as they are."""
+"""Streams of random numbers. They are separate, so another sky does not change ground or swath."""
 
 Scene = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.bool_]]
 
@@ -46,7 +47,7 @@ def make_blobs(seed: int, shape: tuple[int, int], sky: str) -> Scene:
     cast = _colour_cast(surface)
     classes, value = _ground(shape, np.random.default_rng([seed, _GROUND]))
     value += _texture(shape, surface)
-    # The class of the ground stays that of the thresholds on the clear scene, noise included.
+    # Keep V in the range of its class, so that thresholds on the noisy clear scene give the truth.
     low = np.array([limits[0] for limits in VALUE_RANGES]) + 2.0 * noise
     high = np.array([limits[1] for limits in VALUE_RANGES]) - 2.0 * noise
     value = np.clip(value, low[classes], high[classes])
@@ -63,7 +64,10 @@ def make_blobs(seed: int, shape: tuple[int, int], sky: str) -> Scene:
 def _soft_noise(
     shape: tuple[int, int], rng: np.random.Generator, sigma: tuple[float, float]
 ) -> NDArray[np.float64]:
-    """White noise through a Gaussian of deviation `sigma` (y, x) in pixels; (H, W), deviation 1."""
+    """Draw white noise smoothed by a Gaussian; (H, W), deviation 1.
+
+    `sigma` is the deviation of the Gaussian (y, x), in pixels.
+    """
     step = max(1, int(min(sigma) / 3))
     margin = [math.ceil(3 * s / step) + 2 for s in sigma]
     rows, cols = (math.ceil(n / step) for n in shape)
@@ -79,7 +83,7 @@ def _soft_noise(
 def _ground(
     shape: tuple[int, int], rng: np.random.Generator
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """Class codes uint8 (H, W) and V float64 (H, W): patches, and elliptic floes on them."""
+    """Draw class codes uint8 (H, W) and V float64 (H, W): patches with elliptic floes on them."""
     shares = rng.dirichlet((1.0, 1.0, 1.0))
     order = rng.permutation(len(shares))
     sigma = float(np.exp(rng.uniform(np.log(6.0), np.log(60.0))))
@@ -113,7 +117,7 @@ def _floes(
     largest = float(rng.uniform(30.0, 160.0))
     codes: list[int] = []
     painted = 0.0
-    # From large to small, so that small floes aren't buried.
+    # Paint from large to small, so that large floes don't cover small ones.
     radii = []
     while painted < wanted:
         radius = float(np.clip(3.0 * (1.0 - rng.random()) ** (-1 / 1.2), 3.0, largest))
@@ -136,7 +140,7 @@ def _texture(shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.flo
 
 
 def _colour_cast(rng: np.random.Generator) -> NDArray[np.float64]:
-    """Factor of each band, the largest is 1; one for ice, water and cloud together."""
+    """Draw a factor for each band, the largest is 1; the same for ice, water and cloud."""
     bands = rng.uniform(0.85, 1.0, 3)
     return np.asarray(bands / bands.max(), np.float64)
 
@@ -144,7 +148,7 @@ def _colour_cast(rng: np.random.Generator) -> NDArray[np.float64]:
 def _sky(
     shape: tuple[int, int], rng: np.random.Generator, kind: str
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
-    """Gain and opacity, float64 (H, W), and V of an opaque cloud."""
+    """Draw gain and opacity, float64 (H, W), and V of an opaque cloud."""
     brightness = float(rng.uniform(215.0, 255.0))
     deepest = float(rng.uniform(0.45, 0.85))
     opacity = float(rng.uniform(0.15, 0.5))
@@ -155,7 +159,7 @@ def _sky(
 
 
 def _cover(shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float64]:
-    """Where there is cloud, or shadow: float64 (H, W), 0..1, soft."""
+    """Draw the cover of cloud or shadow: float64 (H, W), 0..1, with soft borders."""
     sigma = float(np.exp(rng.uniform(np.log(30.0), np.log(120.0))))
     field = _soft_noise(shape, rng, (sigma, sigma * float(rng.uniform(1.0, 2.0))))
     edge = np.quantile(field[::4, ::4], 1.0 - float(rng.uniform(0.15, 0.5)))

@@ -1,4 +1,4 @@
-"""How right thresholds alone are on the samples: `python -m data_samples.check`."""
+"""Measure the accuracy of thresholds alone on the samples: `python -m data_samples.check`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from polynya.progress import track
 
 
 def threshold_accuracy(scene: SampleScene) -> float:
-    """Share of the valid pixels of the observed scene that thresholds on V classify right."""
+    """Return the share of the observed scene's valid pixels that thresholds on V label correctly."""
     value = scene.observed.max(axis=-1)[scene.valid]
     limits = [low for low, _ in VALUE_RANGES[1:]]
     return float(np.mean(np.digitize(value, limits) == scene.truth[scene.valid]))
@@ -29,7 +29,7 @@ def main(
     size: Annotated[int, typer.Option(min=1, help="Size in pixels.")] = 512,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the sites.")] = 100,
 ) -> None:
-    """Print the share of pixels that thresholds alone get right under each sky, per site."""
+    """Print the share of pixels that thresholds alone label correctly under each sky, per site."""
     row = "{:>5}  {:9}" + "  {:>7}" * len(SKY_KINDS) + "  {:>5}  {:>5}  {:>5}"
     typer.echo(row.format("site", "ice", *SKY_KINDS, "water", "thin", "thick"))
     table = []

@@ -1,8 +1,8 @@
 """Smooth random fields and random polygons: the raw material of ice and sky.
 
-Sizes are in pixels and do not depend on the size of the scene. Everything that passes through a
-Fourier transform is float64, so that last-bit differences between processors stay far below one
-grey level and a scene is the same on all of them.
+Sizes are in pixels and do not depend on the size of the scene. All Fourier transforms use float64,
+so differences between processors in the last bit stay far below one grey level, and a scene is the
+same on all processors.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def random_field(
     k2 = along**2 + across**2
     power = (1.0 + k2 * (scale / math.pi) ** 2) ** -(roughness + 1.0)
     power *= np.exp(-2.0 * k2 * (cutoff / math.pi) ** 2)
-    # A real transform keeps half of the plane: each column but the first and last counts twice.
+    # A real transform keeps half of the plane: all columns except the first and last count twice.
     twice = np.full(power.shape[1], 2.0)
     twice[0] = twice[-1] = 1.0
     variance = float((power * twice).sum()) / (rows * cols)
@@ -73,7 +73,7 @@ def random_field(
 
 
 def _even(n: int) -> int:
-    """The next length that a Fourier transform likes: even, with factors 2, 3 and 5 only."""
+    """Return the next length that is fast for Fourier transforms: even, with factors 2, 3 and 5."""
     while True:
         n += n % 2
         rest = n
@@ -93,16 +93,16 @@ def smoothstep(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class Cells:
-    """A random tessellation, seen from N points. Site arrays have S entries."""
+    """A random tessellation, evaluated at N points. Arrays of sites have S entries."""
 
     site: NDArray[np.int32]
-    """(N,), index of the site that the point belongs to."""
+    """(N,), index of the nearest site, to which the point belongs."""
     neighbour: NDArray[np.int32]
     """(N,), index of the second nearest site."""
     margin: NDArray[np.float32]
-    """(N,), distance to the border with that neighbour, in pixels."""
+    """(N,), distance of the point to the border with the cell of `neighbour`, in pixels."""
     radius: NDArray[np.float32]
-    """(N,), distance to the own site, in pixels across the long axis."""
+    """(N,), distance of the point to its own site, in pixels across the long axis."""
     site_x: NDArray[np.float32]
     """(S,), column of the site, in pixels."""
     site_y: NDArray[np.float32]

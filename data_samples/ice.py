@@ -1,16 +1,16 @@
-"""Sea ice: which class each pixel is, and how bright it would be under a clear sky.
+"""Sea ice: the class of each pixel, and its brightness under a clear sky.
 
-What is drawn, from large to small:
+The parts of the ice, from large to small:
 
 - Floes are cells of nested random tessellations. At each level a cell either survives whole or
-  is broken into cells about 0.6 times as large, as in scale-invariant fragmentation; that gives
-  the power law of floe sizes that is observed (Rothrock & Thorndike 1984, J. Geophys. Res. 89,
-  6477; Toyota et al. 2011, Deep-Sea Res. II 58, 1182).
+  breaks into cells about 0.6 times as large, as in scale-invariant fragmentation. This gives
+  the observed power law of floe sizes (Rothrock & Thorndike 1984, J. Geophys. Res. 89, 6477;
+  Toyota et al. 2011, Deep-Sea Res. II 58, 1182).
 - Leads are the borders of a coarse tessellation stretched along the direction of shear. Most are
-  closed; the widths of the open ones follow a power law with exponent 1.4, as measured on
+  closed. The widths of open leads follow a power law with exponent 1.4, as measured on
   Antarctic sea ice with Sentinel-2 (1.11 to 1.41: Muchow et al. 2021, The Cryosphere 15, 4527).
-  Some have frozen over.
-- Between the floes lies open water, young ice or brash; towards an ice edge floes grow small,
+  Some leads have frozen over.
+- Between the floes lies open water, young ice or brash. Towards an ice edge, floes become small,
   round and sparse.
 
 Brightness is V = max(R, G, B) in 0..255. Open water is V <= 30, thin ice 31..204, thick ice
@@ -33,8 +33,8 @@ VALUE_RANGES = ((2.0, 30.0), (31.0, 204.0), (205.0, 254.0))
 """Lowest and highest V of each class; 0 is nodata and 255 would be saturated."""
 
 SURFACE_RANGES = ((2.0, 25.0), (38.0, 188.0), (210.0, 254.0))
-"""Lowest and highest V of a surface of each class. Surfaces right at a threshold are rare in
-summer, or the paper's thresholds would not hold there; mixed pixels on borders fill the gaps."""
+"""Lowest and highest V of a surface of each class. The paper's thresholds work in summer, so
+surfaces close to a threshold must be rare then. Mixed pixels on borders fill the gaps."""
 
 _FLOE_SIZES = (420.0, 250.0, 150.0, 90.0, 54.0, 32.0, 19.0, 11.0)
 """Typical floe widths of the levels of fragmentation, in pixels of 10 m."""
@@ -47,13 +47,13 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class IceRegime:
-    """What kind of ice a scene shows: ranges from which each scene draws its own values."""
+    """A kind of ice: ranges from which each scene draws its own values."""
 
     name: str
     concentration: Range
-    """Share of floes that are there at all."""
+    """Share of floes that exist; the others are gaps."""
     breakup: Range
-    """Mean chance of a cell to be broken at a level."""
+    """Mean chance that a cell breaks at a level."""
     frozen: Range
     """Share of the gaps that young ice covers; the rest is open water."""
     thin_floes: Range
@@ -65,7 +65,7 @@ class IceRegime:
     brash: Range
     """Share of the gaps that brash ice fills."""
     edge: bool = False
-    """Whether the ice ends in open water within the scene."""
+    """Whether the scene contains an ice edge towards open water."""
 
 
 REGIMES = (
@@ -122,7 +122,7 @@ class Ice:
     classes: NDArray[np.uint8]
     """(H, W), class codes 0 open water, 1 thin ice, 2 thick ice."""
     value: NDArray[np.float64]
-    """(H, W), V before texture: even on each floe and patch."""
+    """(H, W), V before texture: constant on each floe and patch."""
 
 
 def make_ice(shape: tuple[int, int], rng: np.random.Generator, texture: float) -> Ice:
@@ -131,8 +131,8 @@ def make_ice(shape: tuple[int, int], rng: np.random.Generator, texture: float) -
     Args:
         shape: (H, W) in pixels of 10 m.
         rng: Source of randomness.
-        texture: Largest relative deviation that texture will add later; brightness keeps that
-            far from the limits of its class.
+        texture: Largest relative deviation that texture will add later; brightness stays at
+            least this far from the limits of its class.
 
     Returns:
         Class map and brightness.
@@ -150,7 +150,7 @@ def make_ice(shape: tuple[int, int], rng: np.random.Generator, texture: float) -
 
     gap = _draw(regime.gap, rng)
     thin_floes = _draw(regime.thin_floes, rng)
-    # Shear draws the plates of closed pack out along its leads; loose floes round each other off.
+    # Shear stretches the plates of closed pack along its leads. Loose floes grind each other round.
     is_pack = regime.name == "pack"
     aspect = float(rng.uniform(1.0, 3.0 if is_pack else 1.8))
     roundness = 0.0 if is_pack else float(rng.uniform(0.0, 1.0))
@@ -164,11 +164,11 @@ def make_ice(shape: tuple[int, int], rng: np.random.Generator, texture: float) -
         n = len(cells.site_x)
         intact = rng.random(n) >= (0.0 if last else _at_sites(breakup, cells))
         present = rng.random(n) < _at_sites(concentration, cells)
-        # Where a large plate is missing, smaller ice has mostly taken its place.
+        # Where a large plate is missing, smaller ice usually fills the place.
         filled = rng.random(n) < (0.6 if size >= 90.0 else 0.0)
         intact &= present | ~filled
         thin = rng.random(n) < thin_floes
-        # Gaps scale weakly with the floe, or small floes would melt away and large ones touch.
+        # Gaps grow slowly with floe size: otherwise small floes vanish and large floes touch.
         gaps = gap * (size / 60.0) ** 0.3 * rng.exponential(1.0, n)
         reach = np.where(rng.random(n) < roundness, rng.uniform(0.45, 0.65, n), 9.0) * size
         thick_base = rng.uniform(*_base_range(THICK, texture), n)
@@ -200,7 +200,7 @@ def _draw(limits: Range, rng: np.random.Generator) -> float:
 
 
 def _base_range(code: int, texture: float) -> Range:
-    """V that stays within the range of the class's surfaces under relative texture."""
+    """Return the range of V from which texture does not leave the range of the class's surfaces."""
     low, high = SURFACE_RANGES[code]
     return low / (1.0 - texture), high / (1.0 + texture)
 
@@ -208,7 +208,7 @@ def _base_range(code: int, texture: float) -> Range:
 def _warped_coordinates(
     shape: tuple[int, int], rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Pixel coordinates, displaced by a ragged field: straight borders become natural outlines."""
+    """Displace pixel coordinates by a ragged field, so straight borders become natural outlines."""
     rows, cols = np.mgrid[: shape[0], : shape[1]].astype(np.float64)
     amplitude = float(rng.uniform(1.5, 7.0))
     roughness = float(rng.uniform(0.35, 0.9))
@@ -221,7 +221,7 @@ def _warped_coordinates(
 def _concentration_and_breakup(
     shape: tuple[int, int], regime: IceRegime, rng: np.random.Generator
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Fields (H, W) of the chance that a floe is there, and that it is broken."""
+    """Draw two fields (H, W): the chance that a floe exists, and the chance that it is broken."""
     zones = random_field(shape, rng, scale=float(rng.uniform(150, 500)), cutoff=12.0)
     breakup = np.clip(_draw(regime.breakup, rng) + 0.3 * zones, 0.05, 0.97)
     openings = random_field(shape, rng, scale=float(rng.uniform(150, 500)), cutoff=12.0)
@@ -243,7 +243,7 @@ def _concentration_and_breakup(
 
 
 def _at_sites(field: NDArray[np.float64], cells: Cells) -> NDArray[np.float64]:
-    """Values of a field (H, W) at the sites (S,); sites outside take the nearest pixel's."""
+    """Return the values of a field (H, W) at the sites (S,), or at the nearest pixel inside."""
     rows = np.clip(cells.site_y, 0, field.shape[0] - 1).astype(np.int64)
     cols = np.clip(cells.site_x, 0, field.shape[1] - 1).astype(np.int64)
     return field[rows, cols]
@@ -266,7 +266,7 @@ def _patches(shape: tuple[int, int], rng: np.random.Generator, share: float) -> 
 def _patch_values(
     shape: tuple[int, int], rng: np.random.Generator, low: float, high: float
 ) -> NDArray[np.float64]:
-    """V (H, W) of young ice of a few ages, or of water under slicks and gusts: sharp patches."""
+    """Draw V (H, W) in sharp patches: young ice of a few ages, or water under slicks and gusts."""
     levels = rng.uniform(low, high, 4)
     first, second = _patches(shape, rng, 0.5), _patches(shape, rng, 0.3)
     return np.asarray(levels[first.astype(np.int64) + 2 * second])
@@ -275,7 +275,7 @@ def _patch_values(
 def _add_brash(
     shape: tuple[int, int], classes: NDArray[np.uint8], rng: np.random.Generator, share: float
 ) -> None:
-    """Strew lumps of a few pixels, too small for floes, over part of the gaps; in place."""
+    """Scatter lumps of a few pixels, smaller than floes, over part of the gaps; in place."""
     lumps = random_field(shape, rng, scale=6.0, cutoff=2.5, roughness=0.6)
     density = random_field(shape, rng, scale=180.0, cutoff=12.0)
     level = np.quantile(density[::4, ::4], 1.0 - share)
@@ -300,7 +300,7 @@ def _open_leads(
     Widths lie between 1 and 30 pixels, or less for the finer of the two networks.
     """
     opened, frozen = _draw(regime.leads, rng), _draw(regime.frozen, rng)
-    # Along its length a lead opens and pinches out.
+    # The width of a lead varies along its length, down to zero.
     opening = np.clip(0.8 + 0.6 * random_field(shape, rng, scale=70.0, cutoff=8.0).ravel(), 0, 2)
     for size in (float(rng.uniform(120, 300)), float(rng.uniform(25, 60))):
         turn = float(rng.normal(0.0, 0.3))
@@ -320,9 +320,10 @@ def _open_leads(
 
 
 def _draw_per_border(cells: Cells, rng: np.random.Generator) -> NDArray[np.float64]:
-    """For each point (N,) a draw from 0..1 that belongs to the border between its two sites.
+    """Draw a number in 0..1 for each border, and return it at each point (N,).
 
-    Sums of the two sites' draws, modulo 1, are uniform again and the same from both sides.
+    The border of a point is the one between its two nearest sites. The number is the sum of the two
+    sites' draws, modulo 1: it is uniform, and the same on both sides of the border.
     """
     draw = rng.random(len(cells.site_x))
     return np.asarray((draw[cells.site] + draw[cells.neighbour]) % 1.0)

@@ -1,10 +1,10 @@
-"""Clear scenes to train on, in which nothing but brightness tells the classes apart.
+"""Clear scenes to train on, in which only brightness tells the classes apart.
 
-What a generator does differently for each class is learnt: a texture, an outline, a colour, a usual
-brightness. Here every layer of the ice (patches, plates, floes, leads, lumps) may be of any class;
-a piece has any brightness of its class, evenly drawn; texture, grain, gradients, blur, noise and
-colour are drawn once for a scene, without a look at its classes. The class of a pixel is what the
-thresholds say of the clear scene, as on real scenes.
+If a generator treats classes differently, a model learns the difference: a texture, an outline, a
+colour, a usual brightness. Here every layer of the ice (patches, plates, floes, leads, lumps) may
+have any class. The brightness of a piece is drawn uniformly from the range of its class. Texture,
+grain, gradients, blur, noise and colour are drawn once for a scene and do not depend on its
+classes. The class of a pixel is the result of the thresholds on the clear scene, as on real scenes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _GROUND, _SURFACE, _SENSOR = range(3001, 3004)
 """Streams of random numbers."""
 
 Piece = NDArray[np.int32]
-"""(H, W), number of the piece that a pixel belongs to, from 0; -1 where the layer has none."""
+"""(H, W), number of the piece that a pixel belongs to, from 0; -1 where the layer has no piece."""
 
 
 def make_mosaic(seed: int, shape: tuple[int, int]) -> NDArray[np.uint8]:
@@ -33,7 +33,7 @@ def make_mosaic(seed: int, shape: tuple[int, int]) -> NDArray[np.uint8]:
         shape: (H, W) in pixels.
 
     Returns:
-        RGB, uint8 (H, W, 3), nowhere 0.
+        RGB, uint8 (H, W, 3), without zeros.
     """
     classes, value = _ground(shape, np.random.default_rng([seed, _GROUND]))
     surface = np.random.default_rng([seed, _SURFACE])
@@ -43,7 +43,7 @@ def make_mosaic(seed: int, shape: tuple[int, int]) -> NDArray[np.uint8]:
     value = np.clip(value, low[classes] + 1.5 * noise, high[classes] - 1.5 * noise)
     sigma = float(surface.choice([0.0, surface.uniform(0.3, 0.8), surface.uniform(0.8, 2.2)]))
     if sigma:
-        # The class of a mixed pixel is that of its brightness, so no class is kept here.
+        # The brightness of a mixed pixel decides its class, so blur may change classes.
         value = cv2.GaussianBlur(value, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
     cast = surface.uniform(0.8, 1.0, 3)
     sensor = np.random.default_rng([seed, _SENSOR])
@@ -55,7 +55,7 @@ def make_mosaic(seed: int, shape: tuple[int, int]) -> NDArray[np.uint8]:
 def _ground(
     shape: tuple[int, int], rng: np.random.Generator
 ) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """Class codes uint8 (H, W) and V float64 (H, W), even on every piece."""
+    """Draw class codes uint8 (H, W) and V float64 (H, W), constant on every piece."""
     classes = np.zeros(shape, np.uint8)
     value = np.zeros(shape)
     _paint(classes, value, np.zeros(shape, np.int32), rng)
@@ -68,7 +68,7 @@ def _ground(
 def _paint(
     classes: NDArray[np.uint8], value: NDArray[np.float64], pieces: Piece, rng: np.random.Generator
 ) -> None:
-    """Lay pieces over what is there, in place; a layer has its own mixture of classes."""
+    """Paint a layer of pieces over earlier layers, in place, with its own mixture of classes."""
     n = int(pieces.max()) + 1
     if not n:
         return
@@ -76,7 +76,7 @@ def _paint(
     low, high = (np.array([limits[end] for limits in VALUE_RANGES])[codes] for end in (0, 1))
     where = rng.random(n)
     if rng.random() < 0.4:
-        # A few ages of ice instead of one for each piece.
+        # The layer has a few ages of ice; otherwise each piece has its own age.
         where = rng.random(3)[rng.integers(0, 3, n)] + rng.normal(0.0, 0.03, n)
     chosen = pieces >= 0
     classes[chosen] = codes[pieces[chosen]]
@@ -88,7 +88,7 @@ def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
 
 
 def _patches(shape: tuple[int, int], rng: np.random.Generator) -> Piece:
-    """Connected parts of a field above a level, of any size and raggedness."""
+    """Draw patches of any size and raggedness: the connected parts of a field above a level."""
     field = random_field(
         shape,
         rng,
@@ -105,7 +105,7 @@ def _patches(shape: tuple[int, int], rng: np.random.Generator) -> Piece:
 def _grid(
     shape: tuple[int, int], rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Coordinates of all pixels, column and row, bent so that straight borders become ragged."""
+    """Return column and row of all pixels, displaced so that straight borders become ragged."""
     rows, cols = np.mgrid[: shape[0], : shape[1]].astype(np.float64)
     bend, scale = float(rng.uniform(0.0, 8.0)), float(rng.uniform(30.0, 150.0))
     roughness = float(rng.uniform(0.35, 1.2))
@@ -115,7 +115,7 @@ def _grid(
 
 
 def _plates(shape: tuple[int, int], rng: np.random.Generator) -> Piece:
-    """Cells with gaps between them, some missing."""
+    """Draw cells with gaps between them; some cells are missing."""
     cells = voronoi_cells(
         *_grid(shape, rng),
         _log_uniform(rng, 10.0, 350.0),
@@ -129,7 +129,7 @@ def _plates(shape: tuple[int, int], rng: np.random.Generator) -> Piece:
 
 
 def _leads(shape: tuple[int, int], rng: np.random.Generator) -> Piece:
-    """Cracks along the borders of cells; the piece of a crack is that of its cell."""
+    """Draw cracks along the borders of cells; a pixel's piece has the number of its cell."""
     size = _log_uniform(rng, 40.0, 400.0)
     cells = voronoi_cells(
         *_grid(shape, rng),
@@ -144,7 +144,7 @@ def _leads(shape: tuple[int, int], rng: np.random.Generator) -> Piece:
 
 
 def _floes(shape: tuple[int, int], rng: np.random.Generator) -> Piece:
-    """Polygons of many sizes, from pointed to round, small ones over large ones."""
+    """Draw polygons of many sizes, from pointed to round, small ones over large ones."""
     pieces = np.full(shape, -1, np.int32)
     largest = _log_uniform(rng, 15.0, 180.0)
     wanted = float(rng.uniform(0.05, 0.7)) * shape[0] * shape[1]
@@ -172,7 +172,7 @@ def _floes(shape: tuple[int, int], rng: np.random.Generator) -> Piece:
 
 
 def _lumps(shape: tuple[int, int], rng: np.random.Generator) -> Piece:
-    """Pieces of a few pixels, strewn over part of the scene."""
+    """Draw pieces of a few pixels, scattered over part of the scene."""
     lumps = random_field(shape, rng, scale=float(rng.uniform(5.0, 12.0)), cutoff=2.5, roughness=0.6)
     density = random_field(shape, rng, scale=float(rng.uniform(100.0, 400.0)), cutoff=12.0)
     above = lumps > float(rng.uniform(0.6, 1.5)) + np.maximum(-density, 0.0)
@@ -180,7 +180,7 @@ def _lumps(shape: tuple[int, int], rng: np.random.Generator) -> Piece:
 
 
 def _texture(value: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
-    """What is added to V (H, W): relative and absolute texture, and gradients; often little."""
+    """Draw changes of V (H, W): relative and absolute texture, and gradients; often small."""
     shape = (value.shape[0], value.shape[1])
 
     def field(low: float, high: float) -> NDArray[np.float64]:
@@ -190,7 +190,7 @@ def _texture(value: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np
     relative = float(rng.choice([0.0, _log_uniform(rng, 0.003, 0.04)]))
     absolute = float(rng.choice([0.0, _log_uniform(rng, 0.3, 4.0)]))
     gradient = float(rng.choice([0.0, rng.uniform(0.0, 0.05)], p=(0.6, 0.4)))
-    # Rough and smooth places have nothing to do with the pieces.
+    # Rough and smooth places are independent of the pieces.
     patchy = np.exp(float(rng.uniform(0.0, 0.6)) * field(80.0, 300.0))
     change = value * (relative * patchy * field(2.0, 40.0) + gradient * field(80.0, 400.0))
     return change + absolute * patchy * field(2.0, 40.0)

@@ -35,7 +35,7 @@ class SampleScene:
     clear: NDArray[np.uint8]
     """(H, W, 3), RGB under a clear sky; 0 in all bands where there is no data."""
     observed: NDArray[np.uint8]
-    """(H, W, 3), RGB through cloud and shadow; its sensor noise is its own."""
+    """(H, W, 3), RGB through cloud and shadow; its sensor noise differs from that of `clear`."""
     truth: NDArray[np.uint8]
     """(H, W), class codes of `polynya.recipe.classes.SEA_ICE`, 255 where there is no data."""
     valid: NDArray[np.bool_]
@@ -43,7 +43,7 @@ class SampleScene:
     sky: Sky
     """Gain and haze fields, sun and cloud."""
     cast: tuple[float, float, float]
-    """Factor of each band, the largest is 1; the same for ice, water and cloud."""
+    """Factor of each band; the largest is 1. The same for ice, water and cloud."""
     texture: float
     """Standard deviation of the texture, relative to brightness; the same for all classes."""
     noise: float
@@ -80,17 +80,17 @@ def make_scene(
         shape: (H, W) in pixels of 10 m, each >= 1.
         sky: One of `SKY_KINDS`, or "mixed": shadow, cloud and both in turn. The ice, and so the
             clear scene, does not depend on it.
-        options: How cloudy; None is `SkyOptions()`.
-        wedge: Share of the scene beyond the edge of the swath, 0..1; None leaves it to chance
-            (two scenes in five have 3 to 20 %).
-        texture: Standard deviation of the texture, relative to brightness; None leaves it to
-            chance (0.004 to 0.022).
+        options: Ranges of cloudiness; None means `SkyOptions()`.
+        wedge: Share of the scene beyond the edge of the swath, 0..1; None draws it at random (two
+            scenes in five have 3 to 20 %).
+        texture: Standard deviation of the texture, relative to brightness; None draws it at random
+            (0.004 to 0.022).
 
     Returns:
-        The scene, its truth and everything that was drawn for it.
+        The scene, its truth and all values that were drawn for it.
 
     Raises:
-        PolynyaError: Unknown sky, or a size, seed or index that makes no sense.
+        PolynyaError: Unknown sky, empty shape, or negative seed or index.
     """
     if min(shape) < 1:
         raise PolynyaError(f"a scene of {shape[0]} x {shape[1]} pixels is empty: use 1 x 1 or more")
@@ -101,7 +101,7 @@ def make_scene(
         raise PolynyaError(f'there is no sky "{sky}": use one of {known}')
     kind = MIXED_KINDS[index % len(MIXED_KINDS)] if sky == "mixed" else sky
 
-    # One stream for each part: another sky leaves the ice, noise and place as they are.
+    # One stream for each part, so another sky does not change the ice, the noise or the place.
     def stream(part: int) -> np.random.Generator:
         return np.random.default_rng([seed, index, part])
 
@@ -144,7 +144,7 @@ def make_scene(
 
 
 def _colour_cast(rng: np.random.Generator) -> tuple[float, float, float]:
-    """Tint of light and sensor: mostly bluish as under haze and sky, else warm as at low sun."""
+    """Draw the tint of light and sensor: usually bluish as from sky, else warm as at low sun."""
     blue = float(rng.uniform(0.0, 0.16)) * (1.0 if rng.random() < 0.7 else -0.6)
     green = float(rng.normal(0.0, 0.012))
     bands = 1.0 + np.array([-blue, green, blue]) / 2.0
@@ -155,10 +155,11 @@ def _colour_cast(rng: np.random.Generator) -> tuple[float, float, float]:
 def _texture(
     shape: tuple[int, int], rng: np.random.Generator, sun_azimuth: float
 ) -> NDArray[np.float64]:
-    """Shaded relief of drifts and ridges, (H, W), about mean 0 and deviation 1, within 2.5.
+    """Draw the shaded relief of drifts and ridges, (H, W); mean about 0, deviation about 1.
 
-    The low sun lights slopes that face it: texture is the slope of a rough surface along the
-    sun's direction, with drifts stretched along the wind, and a soft variation as of snow depth.
+    The low sun lights slopes that face it. So texture is the slope of a rough surface along the
+    sun's direction, with drifts stretched along the wind. A soft variation, for example of snow
+    depth, is added. Values are limited to -2.5..2.5.
     """
     relief = random_field(
         (shape[0] + 2, shape[1] + 2),
@@ -172,7 +173,7 @@ def _texture(
     azimuth = math.radians(sun_azimuth)
     slope = math.sin(azimuth) * (relief[1:-1, 2:] - relief[1:-1, :-2])
     slope += math.cos(azimuth) * (relief[:-2, 1:-1] - relief[2:, 1:-1])
-    # Some places are rougher than others, whatever the ice.
+    # Some places are rougher than others; this does not depend on the ice.
     slope *= np.exp(0.4 * random_field(shape, rng, scale=150.0, cutoff=16.0))
     spread = float(np.sqrt(np.mean(slope * slope)))
     broad = random_field(shape, rng, scale=float(rng.uniform(60.0, 300.0)), cutoff=16.0)
@@ -184,10 +185,10 @@ def _texture(
 def _optics(
     value: NDArray[np.float64], classes: NDArray[np.uint8], blur: float, noise: float
 ) -> NDArray[np.float64]:
-    """Blur by the sensor's optics, as far as each pixel stays on its side of the thresholds.
+    """Blur as the sensor's optics do, but keep each pixel in the range of its class.
 
-    The thresholds on the clear scene are the truth, so a mixed pixel belongs to the class of its
-    brightness; about one deviation of the noise is kept as distance.
+    The thresholds on the clear scene define the truth, so the brightness of a mixed pixel decides
+    its class. Pixels stay about one deviation of the noise away from the limits.
     """
     blurred = cv2.GaussianBlur(value, (5, 5), blur, borderType=cv2.BORDER_REFLECT)
     low = np.array([limits[0] for limits in VALUE_RANGES]) + np.array([0.0, 1.0, 1.0]) * noise
@@ -202,7 +203,7 @@ def _expose(
     rng: np.random.Generator,
     valid: NDArray[np.bool_],
 ) -> NDArray[np.uint8]:
-    """RGB (H, W, 3) of a brightness field: cast, noise, 8 bits; 0 only where there is no data."""
+    """Make RGB (H, W, 3) from brightness, with cast, noise and 8 bits; 0 only where there is no data."""
     grain = np.float32(noise) * rng.standard_normal((*value.shape, 3), dtype=np.float32)
     rgb = np.clip(np.rint(value[..., None] * np.array(cast) + grain), 1, 255).astype(np.uint8)
     rgb[~valid] = 0
@@ -212,9 +213,9 @@ def _expose(
 def _swath(
     shape: tuple[int, int], rng: np.random.Generator, wedge: float | None
 ) -> NDArray[np.bool_]:
-    """Valid pixels (H, W): all but a corner cut off by the straight edge of the swath."""
+    """Return the valid pixels (H, W); the straight edge of the swath may cut off a corner."""
     chance, share = float(rng.random()), float(rng.uniform(0.03, 0.2))
-    # Sentinel-2's descending tracks cross the grid at a slant; either edge can show.
+    # Sentinel-2's descending tracks cross the grid at an angle. Either edge can be in the scene.
     slant = math.radians(float(rng.uniform(12.0, 40.0)) + 180.0 * int(rng.integers(2)))
     if wedge is None:
         wedge = share if chance < 0.4 else 0.0

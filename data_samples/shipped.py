@@ -1,4 +1,4 @@
-"""The samples that come with Polynya, and how to make them again, byte for byte."""
+"""The samples that ship with Polynya, and a function to make them again, byte for byte."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ SHIPPED = (
     ShippedSample("heldout", 2, 7, (512, 640), "cloud"),
     ShippedSample("heldout", 2, 17, (512, 512), "both"),
 )
-"""Loose floes, closed pack, marginal and young ice under each sky, picked by eye for variety."""
+"""Loose floes, closed pack, marginal and young ice under each sky, chosen by eye for variety."""
 
 
 def make_shipped(sample: ShippedSample, folder: Path) -> list[Path]:

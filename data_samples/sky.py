@@ -1,12 +1,12 @@
 """Thin cloud and cloud shadow.
 
 Image model: I = R g (1 - h) + W h, with R the clear scene, g the shadow gain, h the opacity of
-thin cloud (haze) and W the brightness of cloud. Cloud and shadow are soft, class borders are
-sharp: that is what tells a shadow from thin ice.
+thin cloud (haze) and W the brightness of cloud. Borders of cloud and shadow are soft, borders of
+classes are sharp. This difference tells a shadow from thin ice.
 
-A cloud at height z under a sun at elevation e casts its shadow z / tan(e) away, on the side
-opposite the sun. With the low sun of high latitudes that is often a kilometre or more, so a
-scene shows clouds whose shadows it does not, and shadows whose clouds it does not.
+The shadow of a cloud at height z, under a sun at elevation e, lies z / tan(e) away from the cloud,
+on the side opposite the sun. With the low sun of high latitudes this is often a kilometre or more.
+So a scene may show a cloud without its shadow, or a shadow without its cloud.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ PIXEL_SIZE = 10.0
 """Ground size of a pixel, in metres."""
 
 _STEP = 4
-"""The sky is drawn on every fourth pixel; nothing in it is finer than several of these."""
+"""The sky is drawn on every fourth pixel; all its structures are several times larger."""
 
 Range = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class SkyOptions:
-    """How cloudy the samples are: ranges from which each scene draws its own values.
+    """Cloudiness of the samples: ranges from which each scene draws its own values.
 
-    The defaults look like the partly cloudy days of real polar scenes: a sheet or some bands of
-    thin cloud over part of the scene, ice still visible through it.
+    The defaults look like real polar scenes on partly cloudy days: a sheet or some bands of thin
+    cloud over part of the scene, with the ice still visible.
     """
 
     coverage: Range = (0.12, 0.45)
-    """Least share of the scene with cloud, and with shadow."""
+    """Least share of the scene under cloud, and least share under shadow."""
     opacity: Range = (0.15, 0.5)
     """Opacity h of the densest cloud."""
     gain: Range = (0.45, 0.88)
@@ -82,12 +82,12 @@ def make_sky(
         shape: (H, W) in pixels.
         rng: Source of randomness. All kinds draw the same numbers, so a scene's cloud is the same
             with and without its shadow.
-        kind: One of `SKY_KINDS`. "shadow" shows the shadows of clouds that lie beyond the scene
-            or are too thin to see; "cloud" shows clouds whose shadows fall outside.
+        kind: One of `SKY_KINDS`. "shadow" shows only shadows: their clouds lie outside the scene or
+            are too thin to see. "cloud" shows only clouds: their shadows lie outside.
         options: Ranges to draw from.
 
     Returns:
-        Gain and haze fields and what they were made from.
+        Gain and haze fields, and the values from which they were made.
     """
     azimuth = float(rng.uniform(0.0, 360.0))
     elevation = float(rng.uniform(*options.sun_elevation))
@@ -98,7 +98,7 @@ def make_sky(
     deepest = float(rng.uniform(*options.gain))
 
     shift = cloud_height / math.tan(math.radians(elevation)) / PIXEL_SIZE / _STEP
-    # Away from the sun: azimuth 0 is a sun at the top, whose shadows fall towards growing rows.
+    # Shadows fall away from the sun: if it is at the top (azimuth 0), towards larger row numbers.
     down = round(shift * math.cos(math.radians(azimuth)))
     right = round(-shift * math.sin(math.radians(azimuth)))
     rows, cols = (math.ceil(n / _STEP) + 2 for n in shape)
@@ -107,12 +107,12 @@ def make_sky(
     top, left = max(down, 0), max(right, 0)
     overhead = field[top : top + rows, left : left + cols]
     shading = field[top - down : top - down + rows, left - right : left - right + cols]
-    # Of cloud and shadow the rarer one covers the wanted share: neither misses the scene.
+    # The rarer of cloud and shadow covers the wanted share, so both are in the scene.
     edge = min(float(np.quantile(part, 1.0 - coverage)) for part in (overhead, shading))
     softness = float(rng.uniform(0.7, 1.8))
     overhead = smoothstep((overhead - edge) / softness + 0.1)
     shading = smoothstep((shading - edge) / softness + 0.1)
-    # Light scattered in and below the cloud makes its shadow softer than itself.
+    # Light scattered in and below a cloud makes the shadow softer than the cloud.
     blur = float(rng.uniform(1.0, 4.0))
     shading = cv2.GaussianBlur(shading, (0, 0), blur, borderType=cv2.BORDER_REFLECT)
 
@@ -134,7 +134,7 @@ def make_sky(
 def _cloud_field(
     shape: tuple[int, int], rng: np.random.Generator, options: SkyOptions
 ) -> NDArray[np.float64]:
-    """Field on the coarse grid that is high where there is cloud: broad sheets and bands, wisps."""
+    """Draw a field on the coarse grid, high where there is cloud: broad sheets, bands and wisps."""
     scale = float(np.exp(rng.uniform(*np.log(options.scale)))) / _STEP
     angle = float(rng.uniform(0.0, math.pi))
     aspect = float(rng.uniform(1.0, 2.5))
@@ -148,7 +148,7 @@ def _cloud_field(
 
 
 def _fine(coarse: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.float64]:
-    """Bring a coarse field to the scene's pixels; stays within 0..1."""
+    """Interpolate a coarse field to the scene's pixels, limited to 0..1."""
     size = (coarse.shape[1] * _STEP, coarse.shape[0] * _STEP)
     fine = cv2.resize(np.ascontiguousarray(coarse), size, interpolation=cv2.INTER_CUBIC)
     return np.clip(fine[_STEP : _STEP + shape[0], _STEP : _STEP + shape[1]], 0.0, 1.0)

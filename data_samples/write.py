@@ -20,9 +20,10 @@ CRS = "EPSG:3031"
 def write_scene(scene: SampleScene, folder: Path) -> list[Path]:
     """Write the files of one site.
 
-    `<site>_clear.tif` and, unless the sky is clear, `<site>_<sky>.tif`: uint8 RGB, nodata 0.
-    `<site>_truth.tif`: uint8 class codes, nodata 255, with a colour table. `<site>_sky.tif`: two
-    uint8 bands, shadow gain and haze opacity in steps of 1/255 (GDAL scale), with a mask.
+    - `<site>_clear.tif` and, unless the sky is clear, `<site>_<sky>.tif`: uint8 RGB, nodata 0.
+    - `<site>_truth.tif`: uint8 class codes, nodata 255, with a colour table.
+    - `<site>_sky.tif`: two uint8 bands, shadow gain and haze opacity in steps of 1/255 (GDAL
+      scale), with a mask.
 
     Args:
         scene: The sample.
@@ -32,7 +33,8 @@ def write_scene(scene: SampleScene, folder: Path) -> list[Path]:
         Paths of the files. The same scene gives the same bytes.
 
     Raises:
-        OutputError: A file can't be written or read back, or somebody else's is there.
+        OutputError: A file can't be written or read back, or a file that is not Polynya's is in
+            its place.
     """
     kind = scene.sky.kind
     tags = {
@@ -109,7 +111,7 @@ def _write(
         if count == 1:
             target.write_colormap(1, SEA_ICE.colormap())
         if count == 2:
-            # Every value of a field means something, so a mask says where there is data.
+            # Every value of a field is valid data, so only a mask can mark nodata.
             target.descriptions = ("shadow_gain", "haze_opacity")
             target.scales = (1 / 255, 1 / 255)
             target.write_mask(scene.valid)

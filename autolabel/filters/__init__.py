@@ -1,1 +1,1 @@
-"""Filters that take thin cloud and shadow out of a scene."""
+"""Filters that remove thin cloud and shadow from a scene."""

@@ -1,4 +1,4 @@
-"""What a filter for thin cloud and shadow is: a `Filter` says all of itself."""
+"""Interface of filters for thin cloud and shadow: a `Filter` describes one filter completely."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ Stretch = tuple[float, float]
 """Reflectances of grey levels 0 and 255."""
 
 LayerName = Literal["nir", "swir", "cirrus", "clouds", "sun"]
-"""What a scene may have beside its colours (`polynya.scenes.beside.layers`)."""
+"""Layers that a scene may have in addition to its colours (`polynya.scenes.beside.layers`)."""
 Knowledge = Literal["veiled", "thick_cloud", "confidence"]
 
 
 class Light(Protocol):
-    """What a filter found over some rows of a scene."""
+    """The cloud and shadow that a filter found over some rows of a scene."""
 
     def gain(self) -> NDArray[np.float32]:
-        """What shadow leaves of the light, (H, W), 0..1: 1 in clear light."""
+        """Share of light that a shadow lets through, (H, W), 0..1; 1 without shadow."""
         ...
 
     def haze(self) -> NDArray[np.float32]:
@@ -44,20 +44,20 @@ class Light(Protocol):
         ...
 
     def hidden(self, most_haze: float) -> Mask:
-        """Where cloud hides the ground, as haze above a limit does: bool (H, W)."""
+        """Where cloud hides the ground, for example haze above `most_haze`: bool (H, W)."""
         ...
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """An image with its labels and what the filter found."""
+    """An image with its labels and the cloud and shadow that the filter found."""
 
     label: NDArray[np.uint8]
-    """(H, W), class codes; the scheme's nodata where there is no data or no threshold holds."""
+    """(H, W), class codes; the scheme's nodata code where there is no data or no threshold fits."""
     filtered: Image | None
-    """(H, W, 3), if asked for."""
+    """(H, W, 3); None unless the caller asked for it."""
     sky: Light | None
-    """Cloud and shadow, by filters that find them."""
+    """Cloud and shadow; None for filters that don't find them."""
 
 
 _Light = TypeVar("_Light", bound=Light)
@@ -65,24 +65,28 @@ _Light = TypeVar("_Light", bound=Light)
 
 @dataclass(frozen=True)
 class LightSteps(Generic[_Light]):
-    """Steps of a filter that finds the light over a whole scene; then rows of it are enough."""
+    """Steps of a filter that first finds the light over a whole scene.
+
+    When the light is known, the filter can work on some rows of the scene alone.
+    """
 
     find: Callable[[Scene, Recipe], _Light]
-    """Over a scene that is read strip by strip; memory depends on its width."""
+    """Finds the light over a scene. Reads it strip by strip, so memory depends on its width."""
     over_rows: Callable[[_Light, int, Image, SceneLayers | None, Stretch], _Light]
-    """Over some rows: the whole scene's light, number of the first row, image and layers there."""
+    """Gives the light over some rows. Arguments: light over the whole scene, number of the first
+    row, image, layers and stretch of the rows."""
     pack: Callable[[_Light], bytes]
-    """The light over a whole scene as bytes for other workers."""
+    """Turns the light over a whole scene into bytes for other workers."""
     unpack: Callable[[bytes], _Light]
-    """What `pack` made."""
+    """Reads the bytes that `pack` made."""
     label: Callable[
         [Image, Mask, Profile, ClassScheme, SceneLayers | None, Stretch, bool, _Light | None],
         Labelled,
     ]
-    """Labels of an image by a profile of thresholds; the flag asks for the filtered image, and
-    where the light is None it is found in the image."""
+    """Labels an image by a profile of thresholds. The flag asks for the filtered image. If the
+    light is None, it is found in the image."""
     confidence: Callable[[Image, Mask, _Light], NDArray[np.float32]]
-    """Estimated chance that the label of each pixel is right, (H, W), 0.5..1."""
+    """Estimates the chance that the label of each pixel is correct, (H, W), 0.5..1."""
 
 
 def any_profile(profile: Profile, classes: ClassScheme) -> None:
@@ -91,26 +95,26 @@ def any_profile(profile: Profile, classes: ClassScheme) -> None:
 
 @dataclass(frozen=True)
 class Filter:
-    """A filter before the colour thresholds."""
+    """A filter that runs before the colour thresholds."""
 
     name: FilterName
     title: str
-    """In tables and sentences."""
+    """Name in tables and sentences."""
     clear: Callable[[Image, Mask, SceneLayers | None, Stretch], Image]
-    """The image without thin cloud and shadow, from the image, where it is valid, and what may
-    help; the image given stays as it is."""
+    """Returns the image without thin cloud and shadow. Arguments: the image, its valid pixels, its
+    layers and the stretch. The given image stays unchanged."""
     changes_images: bool = True
     needs_whole: bool = False
-    """Whether it must have all pixels of a scene at once. Where this is false and `light` is None,
-    it sees each pixel alone."""
+    """Whether the filter needs all pixels of a scene at once. If this is false and `light` is None,
+    the filter looks at each pixel alone."""
     light: LightSteps[Any] | None = None
-    """Steps by which a scene is filtered in parts that look like the whole; None where it finds no
-    light."""
+    """Steps that filter a scene in parts, with the same result as for the whole scene; None if the
+    filter finds no light."""
     layers: frozenset[LayerName] = frozenset()
-    """What it can use beside the colours."""
+    """Layers that the filter can use in addition to the colours."""
     knows: frozenset[Knowledge] = frozenset()
-    """What it can say of a pixel; it has a `light` for that."""
+    """What the filter can tell about a pixel; this needs `light`."""
     least_size: int = 1
-    """Pixels along the longer side of a scene below which it may be wrong."""
+    """Least length of a scene's longer side, in pixels; in smaller scenes the filter may err."""
     check_profile: Callable[[Profile, ClassScheme], object] = any_profile
-    """Raises RecipeError for thresholds that it can't use."""
+    """Raises RecipeError for thresholds that the filter can't use."""

@@ -1,7 +1,7 @@
-"""The filter `published`, as its authors run it, step by step, with OpenCV.
+"""The filter `published`: the steps of its authors, with OpenCV.
 
-It is the baseline to reproduce and to beat. Its known weaknesses are part of it: it takes broad
-thin ice for background, brightens hazy water, and knows nothing of nodata.
+It is the baseline to reproduce and to beat, so its known weaknesses stay: it mistakes broad thin
+ice for background, brightens hazy water, and ignores nodata.
 """
 
 from __future__ import annotations
@@ -65,5 +65,5 @@ FILTER = Filter(
     name="published",
     title="published filter",
     clear=_clear,
-    needs_whole=True,  # Its median, stretches and Otsu's threshold are of the whole image.
+    needs_whole=True,  # Its median, stretches and Otsu's threshold need the whole image.
 )

@@ -1,1 +1,1 @@
-"""Colour thresholds: profiles that ship, and labels from them."""
+"""Colour thresholds: profiles that ship with Polynya, and labels from profiles."""

@@ -1,4 +1,4 @@
-"""Brightness of colours, and classes that brightness alone decides: passes over every pixel."""
+"""Brightness of colours, and class codes that depend only on brightness; compiled loops."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def _fill_row(colors: Bytes, value: Bytes) -> None:
 
 @compiled
 def codes_by_color(rgb: Bytes, base: int, starts: Bytes, added: Bytes, codes: Bytes) -> None:
-    """Fill `codes`, uint8 (H, W), from the brightness of `rgb`, (H, W, 3): a staircase.
+    """Fill `codes`, uint8 (H, W), from the brightness of `rgb`, (H, W, 3), by a step function.
 
     Args:
-        rgb: Contiguous.
+        rgb: Colours, contiguous.
         base: Code of brightness 0.
-        starts: (S,), brightness at which the code changes, rising.
-        added: (S,), what is added to the code there, modulo 256.
-        codes: To fill.
+        starts: (S,), brightness at which the code changes, ascending.
+        added: (S,), number that is added to the code at each start, modulo 256.
+        codes: Array to fill.
     """
     value = np.empty(codes.shape[1], np.uint8)
     for row in range(codes.shape[0]):
@@ -64,12 +64,12 @@ def codes_by_brightness(value: Bytes, base: int, starts: Bytes, added: Bytes, co
 
 @compiled
 def _step_row(value: Bytes, base: int, starts: Bytes, added: Bytes, codes: Bytes) -> None:
-    # Codes are compared and added up, in loops that do nothing else, so that many pixels are done
-    # at once: processors look up only one at a time.
+    # Compare and add in loops that do nothing else: the processor then does many pixels at once. A
+    # table would be slower, because processors look up only one value at a time.
     code, none = np.uint8(base), np.uint8(0)
     first = 0
     if len(starts) >= 3:
-        # The usual case, black included, in one go.
+        # The usual case: three steps, one of them for black.
         s1, s2, s3 = starts[0], starts[1], starts[2]
         a1, a2, a3 = added[0], added[1], added[2]
         for i in range(len(value)):

@@ -1,8 +1,8 @@
 """Colour thresholds: named profiles, and the class of each pixel by its colour.
 
 Source: "A Parallel Workflow for Polar Sea-Ice Classification using Auto-labeling of Sentinel-2
-Imagery", III-B. Colours are those of OpenCV's 8-bit HSV: hue 0..179 (degrees / 2), saturation
-and value 0..255.
+Imagery", III-B. Colours are in OpenCV's 8-bit HSV: hue 0..179 (degrees / 2), saturation and value
+0..255.
 """
 
 from __future__ import annotations
@@ -44,16 +44,16 @@ PROFILES = {profile.name: profile for profile in (ROSS_SEA_SUMMER,)}
 
 
 def get_profile(profile: str | Profile) -> Profile:
-    """Thresholds as a recipe gives them: by name, or as they are.
+    """Return the profile that a recipe names or contains.
 
     Raises:
-        RecipeError: There is no profile of this name, or one of another content has it.
+        RecipeError: No profile has this name, or a named profile with other ranges has it.
     """
     if isinstance(profile, Profile):
         if PROFILES.get(profile.name, profile) != profile:
             raise RecipeError(
                 f"The recipe key 'label.profile.name' is '{profile.name}', the name of a profile"
-                " with other ranges; give yours another name."
+                " with other ranges; give your profile another name."
             )
         return profile
     try:
@@ -66,11 +66,11 @@ def get_profile(profile: str | Profile) -> Profile:
 
 
 def fitting_profile(options: LabelOptions, classes: ClassScheme) -> Profile | None:
-    """The thresholds of a recipe, to show beside something else.
+    """Return the thresholds of a recipe, to compare them with other methods.
 
     Returns:
-        None where they have nothing to do with the classes: masks, other classes than theirs, and
-        labels that people made.
+        None if the thresholds don't fit the classes: the classes are masks or other classes, or
+        people made the labels.
     """
     if options.raster is not None or classes.has_masks:
         return None
@@ -85,24 +85,24 @@ def label_by_color(
     classes: ClassScheme = SEA_ICE,
     black_is_nodata: bool = False,
 ) -> NDArray[np.uint8]:
-    """Class of each pixel by its colour.
+    """Find the class of each pixel by its colour.
 
     Args:
         rgb: uint8 (H, W, 3).
-        profile: Ranges that classes have.
+        profile: Colour ranges of the classes.
         classes: Scheme that gives the codes of the profile's classes.
         black_is_nodata: Pixels that are 0 in all bands have no class.
 
     Returns:
-        uint8 (H, W), class codes; the scheme's nodata where no range holds the colour.
+        uint8 (H, W), class codes; the scheme's nodata code where no range contains the colour.
 
     Raises:
-        RecipeError: The profile has a class that the scheme has not.
+        RecipeError: The profile has a class that the scheme lacks.
     """
     tables = _tables(profile, classes, black_is_nodata)
     labels = np.empty(rgb.shape[:2], np.uint8)
     if isinstance(tables, _ValueSteps):
-        # Numba takes half a second to import, too long for whoever only asks for a profile.
+        # Numba takes half a second to import, too long for callers that only need a profile.
         from autolabel.thresholds.brightness import codes_by_color
 
         pixels = np.ascontiguousarray(rgb)
@@ -115,7 +115,10 @@ def label_by_color(
 
 
 def brightness_steps(profile: Profile, classes: ClassScheme = SEA_ICE) -> tuple[int, ...] | None:
-    """Brightness values at which a profile's class changes; None if colour decides too."""
+    """Return the brightness at which classes change; None if a class depends on hue or saturation.
+
+    The values are ascending.
+    """
     tables = _tables(profile, classes)
     return tuple(tables.starts.tolist()) if isinstance(tables, _ValueSteps) else None
 
@@ -123,15 +126,15 @@ def brightness_steps(profile: Profile, classes: ClassScheme = SEA_ICE) -> tuple[
 def label_by_brightness(
     value: NDArray[np.uint8], profile: Profile, classes: ClassScheme = SEA_ICE
 ) -> NDArray[np.uint8]:
-    """Class of each pixel by V = max(R, G, B), for profiles in which that alone decides.
+    """Find the class of each pixel by V = max(R, G, B), for profiles that depend on V alone.
 
     Args:
         value: uint8 (H, W).
-        profile: One for which `brightness_steps` is not None.
+        profile: Profile for which `brightness_steps` is not None.
         classes: Scheme that gives the codes of the profile's classes.
 
     Returns:
-        uint8 (H, W), as `label_by_color`.
+        uint8 (H, W), class codes as from `label_by_color`.
     """
     from autolabel.thresholds.brightness import codes_by_brightness
 
@@ -144,34 +147,37 @@ def label_by_brightness(
 
 
 _STRIP_PIXELS = 2**18
-"""Pixels that are labelled at once: few enough that what lies between the steps stays in the
-processor's cache, enough that the calls cost nothing."""
+"""Pixels that are labelled at once: few enough that intermediate arrays stay in the processor's
+cache, enough that the time of the calls doesn't matter."""
 
 _Bytes = NDArray[np.uint8]
 _Strip = tuple[_Bytes, _Bytes, tuple[_Bytes, _Bytes, _Bytes]]
-"""Rows of the image (rows, W, 3), of the labels (rows, W), and room for three channels."""
+"""Rows of the image (rows, W, 3), rows of the labels (rows, W), buffers for three channels."""
 
 
 @dataclass(frozen=True)
 class _ValueSteps:
-    """Codes where value alone decides: a staircase."""
+    """Codes as a step function of value, for profiles that depend on value alone."""
 
     base: int
     """Code of value 0."""
     starts: NDArray[np.uint8]
-    """Values at which the code changes, rising."""
+    """Values at which the code changes, ascending."""
     added: NDArray[np.uint8]
-    """What is added to the code there, modulo 256."""
+    """Number that is added to the code at each start, modulo 256."""
 
 
 @dataclass(frozen=True)
 class _CellTables:
-    """Codes by the cell of a colour: the three numbers of a colour sum up to its cell's number."""
+    """Codes by the cell of a colour; hue, saturation and value give three numbers.
+
+    The sum of the three numbers is the number of the cell.
+    """
 
     numbers: tuple[NDArray[np.generic], NDArray[np.generic], NDArray[np.generic]]
     """(256,) for hue, saturation and value; uint8 if there are at most 256 cells."""
     codes: NDArray[np.uint8]
-    """Code of each cell, at least 256."""
+    """(cells,), code of each cell; padded to at least 256 elements."""
 
 
 @lru_cache(maxsize=64)
@@ -181,7 +187,7 @@ def _tables(
     profile.check_classes(classes.names, classes.name)
     grid = color_grid(profile)
     codes = [classes.codes[classes.names.index(name)] for name in profile.class_names]
-    # The last one is found by the owner -1: no range.
+    # Owner -1, no range, indexes the last element: nodata.
     owned = np.array([*codes, classes.nodata], np.uint8)[grid.owners]
     if owned.shape[:2] == (1, 1):
         by_value = owned[0, 0][grid.cells[2]].astype(int)
@@ -223,7 +229,7 @@ def _label_by_cell(rgb: NDArray[np.uint8], tables: _CellTables, labels: NDArray[
 def _strips(rgb: NDArray[np.uint8], labels: NDArray[np.uint8]) -> Iterator[_Strip]:
     height, width = labels.shape
     rows = max(1, _STRIP_PIXELS // max(1, width))
-    # Room for the channels of one strip, used again for the next.
+    # Buffers for the channels of one strip, used again for the next strip.
     room = np.empty((3, min(rows, height), width), np.uint8)
     for row in range(0, height, rows):
         codes = labels[row : row + rows]

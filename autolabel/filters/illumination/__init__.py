@@ -1,4 +1,4 @@
-"""The filter `illumination`: light and haze of a whole scene, found and taken out."""
+"""The filter `illumination`: finds shadow and haze over a whole scene and removes them."""
 
 from autolabel.filters.illumination.filter import FILTER
 

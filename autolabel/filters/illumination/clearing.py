@@ -1,7 +1,7 @@
-"""Pixels under a known light: the class of each, and its brightness and colour under a clear sky.
+"""Find the class, clear-sky brightness and clear-sky colour of each pixel under a known light.
 
-Passes over every pixel for `autolabel.filters.illumination.sky`. Most loops do one thing only, so
-that they are vectorised.
+`autolabel.filters.illumination.sky` calls these passes over all pixels. Most loops do one thing
+only, so that the compiler vectorises them.
 """
 
 from __future__ import annotations
@@ -18,19 +18,20 @@ from autolabel.filters.illumination.survey import CELL_PIXELS
 from polynya.compiled import compiled
 
 CLEAR_GAIN, CLEAR_HAZE = np.float32(0.94), np.float32(0.03)
-"""Pixels with more gain, or less haze, are left as they are."""
+"""A gain above the first value counts as no shadow, a haze below the second as no haze."""
 NO_KIND = 3
-"""Edges and segments too small to be anything."""
+"""Kind of edges and of segments that are too small to decide."""
 _WHITE = np.float32(255.0)
 
 _DOUBT_SLOPE = np.float32(1.0 / 0.15)
-"""Doubt for each share of light that was lost; 1 is the most."""
+"""Doubt per share of light that was lost; doubt is at most 1."""
 _GIVE_DARK, _GIVE_BRIGHT = np.float32(10.0), np.float32(12.0)
-"""By how many grey levels full doubt widens the classes of water and thick ice: the fields err by
-some levels, and surfaces near a limit are more often of the class beyond it than mixed pixels."""
+"""Grey levels by which full doubt widens the classes water and thick ice. The fields err by some
+levels. A surface near a limit belongs more often to the class beyond the limit than to a mixed
+pixel."""
 
 _SEGMENT_SAYS = np.float32(25.0)
-"""Grey levels from the limit up to which the segment decides."""
+"""Distance from the limit, in grey levels, up to which the segment decides."""
 
 Image = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -56,18 +57,18 @@ def clear_rows(
         value: (H, W), V.
         valid: (H, W).
         top: Number of the first row in the scene.
-        kind: What the segments of these rows are, WATER, BETWEEN, THICK or NO_KIND: at half
-            resolution, from row `top // 2` of it on.
-        surface: V of the segments under a clear sky, likewise.
+        kind: Kind of the segments of these rows, WATER, BETWEEN, THICK or NO_KIND, at half
+            resolution; begins with row `top // 2` at half resolution.
+        surface: V of the segments under a clear sky, on the same pixels as `kind`.
         cell_gain: Shadow gain of all cells of the scene.
-        cell_haze: Haze opacity, likewise.
+        cell_haze: Haze opacity of all cells of the scene.
         levels: Brightness of the classes.
         cleared: (H, W), V under a clear sky, in the range of the pixel's class; 0 without data.
-        sure: (H, W), chance that the class is right; left as it is without data.
+        sure: (H, W), chance that the class is correct; pixels without data stay unchanged.
     """
     height, width = valid.shape
-    # Of a row: V under a clear sky, the share of light that comes through, the class, and whether
-    # the segment has decided it.
+    # For one row: V under a clear sky, the share of light that comes through, the class, and
+    # whether the segment has decided the class.
     real, through = np.empty(width, np.float32), np.empty(width, np.float32)
     decided, by_segment = np.empty(width, np.int8), np.empty(width, np.bool_)
     for y in range(height):
@@ -95,8 +96,8 @@ def _correct_row(
 ) -> None:
     """Fill `real` and `through`, (W,), for row `y` of the scene.
 
-    A row is gone through in pieces from one centre of cells to the next, over which both fields
-    are straight lines; nothing else is done in the inner loop, so that it is vectorised.
+    Each piece of the row goes from one cell centre to the next. Both fields are straight lines
+    over a piece. The inner loop does nothing else, so that the compiler vectorises it.
     """
     rows, cols = cell_gain.shape
     cloud, one, middle = np.float32(levels.cloud), np.float32(1.0), CELL_PIXELS // 2
@@ -138,7 +139,7 @@ def _decide_row(
 ) -> None:
     """Fill `decided` and `by_segment`, (W,).
 
-    A pixel's own value decides, unless it is in doubt and its segment has a word.
+    A pixel's own value decides, unless the value is in doubt and the segment's kind is close to it.
     """
     dark, bright = np.float32(levels.dark), np.float32(levels.bright)
     one, half = np.float32(1.0), np.float32(0.5)
@@ -169,7 +170,7 @@ def _decide_row(
 def _clamp_row(
     real: Field, valid: Mask, decided: NDArray[np.int8], levels: Levels, cleared: Image
 ) -> None:
-    """Fill `cleared`, (W,), with V in the range of its class."""
+    """Fill `cleared`, (W,), with V, limited to the range of the pixel's class."""
     dark, bright = np.float32(levels.dark), np.float32(levels.bright)
     one, half = np.float32(1.0), np.float32(0.5)
     for x in range(len(real)):
@@ -195,7 +196,7 @@ def _sureness(
 def recolor(
     rgb: Image, value: Image, cleared: Image, haze: Field, color: Field, result: Image
 ) -> None:
-    """Colours with a cleared V, without the colour of haze; fill `result`."""
+    """Fill `result` with colours of brightness `cleared`, without the colour of haze."""
     height, width = value.shape
     for y in range(height):
         for x in range(width):
@@ -211,6 +212,6 @@ def recolor(
                     rest = max(rgb[y, x, band] - color[band] * haze[y, x], np.float32(0.0))
                     share = rest / highest
                 else:
-                    # Nothing but haze is seen: a grey surface.
+                    # The pixel shows only haze: take a grey surface.
                     share = np.float32(1.0)
                 result[y, x, band] = np.uint8(cleared[y, x] * share + np.float32(0.5))

@@ -1,4 +1,4 @@
-"""What segments say of the light: weights and wishes of their levels and slopes, in each cell."""
+"""Evidence for the light in each cell, from brightness levels and slopes of segments."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def weigh_levels(
     own: Floats,
     own_side: Floats,
 ) -> None:
-    """Thick ice and water that lie outside the range of their class, or far from its middle."""
+    """Sum evidence from thick ice and water outside the range of their class, or off its middle."""
     for cell in range(len(start) - 1):
         g, h = gain[cell], haze[cell]
         for part in range(start[cell], start[cell + 1]):
@@ -80,7 +80,7 @@ def weigh_slopes(
     steps: Floats,
     step_sides: Floats,
 ) -> None:
-    """What changes inside a segment from the neighbouring cell, `distance` before, to each cell."""
+    """Sum evidence from changes inside segments between each cell and the one `distance` before."""
     for cell in range(len(start) - 1):
         before = cell - distance
         for part in range(start[cell], start[cell + 1]):
@@ -116,10 +116,10 @@ def _slope(
     levels: Levels,
     weights: Weights,
 ) -> tuple[float, float, float, float]:
-    """Weigh what changes inside a segment between two cells against the change of the fields.
+    """Compare a segment's change of brightness between two cells with the change of the fields.
 
-    Returns the number of pixels that count (0: no evidence), the deviation in grey levels, the
-    expected one, and V of the surface.
+    Returns the number of pixels that count (0: no evidence), the deviation and the expected
+    deviation in grey levels, and V of the surface.
     """
     if other < 0:
         return 0.0, 0.0, 1.0, 0.0
@@ -149,7 +149,7 @@ def sum_misfit(
     misfit: Floats,
     evidence: Floats,
 ) -> None:
-    """Add to `misfit` and `evidence` how far segments change otherwise than the light."""
+    """Add to `misfit` and `evidence` how far changes of segments differ from those of the light."""
     for cell in range(len(start) - 1):
         for part in range(start[cell], start[cell + 1]):
             n, error, deviation, _ = _slope(

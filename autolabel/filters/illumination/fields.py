@@ -1,18 +1,19 @@
-"""Light over a scene: a smooth shadow gain and a smooth haze opacity, from what lies beneath.
+"""Light over a scene: a smooth shadow gain and a smooth haze opacity, solved from its segments.
 
-Image model: I = R g (1 - h) + W h, with R the scene under a clear sky, g the gain that a shadow
-leaves, h the opacity of thin cloud and W the brightness of cloud.
+Image model: I = R g (1 - h) + W h. R is the scene under a clear sky, g the share of light that a
+shadow lets through, h the opacity of thin cloud and W the brightness of cloud.
 
-Both fields live on the cells of `autolabel.filters.illumination.segments`. Three kinds of evidence
-are weighed by least squares, linear in small changes of g and h, and solved again as the classes
-become clearer:
+Both fields have one value per cell of `autolabel.filters.illumination.segments`. Least squares,
+linear in small changes of g and h, combine three kinds of evidence. The solution is repeated as
+the classes become clearer:
 
-- inside one segment, what changes from cell to cell is light;
-- segments of thick ice are at least as bright as thick ice is under a clear sky, segments of open
-  water at most as bright as open water is; thin ice may have any brightness, so it says nothing;
-- light changes smoothly, and most of the sky is clear: weights that fall with the size of the
-  fields leave them exactly at zero where nothing speaks against it (iteratively reweighted least
-  squares towards an L1 norm; Candes, Wakin & Boyd 2008, J. Fourier Anal. Appl. 14, 877).
+- Inside one segment, a change of brightness from cell to cell is a change of light.
+- Segments of thick ice are at least as bright as thick ice under a clear sky. Segments of open
+  water are at most as bright as open water. Thin ice may have any brightness, so it is no evidence.
+- Light changes smoothly, and most of the sky is clear. Weights that fall with the size of the
+  fields leave the fields exactly at zero where there is no evidence against it (iteratively
+  reweighted least squares towards an L1 norm; Candes, Wakin & Boyd 2008, J. Fourier Anal. Appl.
+  14, 877).
 """
 
 from __future__ import annotations
@@ -46,15 +47,16 @@ def solve_light(
     clear_haze: Floats | None = None,
     most_haze: Floats | None = None,
 ) -> Light:
-    """Find shadow and haze over a scene, and what its segments are.
+    """Find shadow and haze over a scene, and the class of each segment.
 
     Args:
         parts: Brightness of segments by cell.
         levels: Brightness of the classes.
-        weights: Of the evidence.
+        weights: Weights of the evidence.
         clear_gain: float64 (cells,), how strongly each cell is held free of shadow, relative to
             `weights.clear`; default 1 everywhere.
-        clear_haze: float64 (cells,), likewise of haze.
+        clear_haze: float64 (cells,), how strongly each cell is held free of haze, in the same
+            way; default 1 everywhere.
         most_haze: float64 (cells,), upper bound of h from other bands; default MAX_HAZE.
     """
     cells = parts.grid[0] * parts.grid[1]
@@ -105,8 +107,9 @@ def _solve(
     gain, haze = np.ones(cells), np.zeros(cells)
     corrected = np.zeros(len(segment))
     brightness, code = np.zeros(len(size)), np.ones(len(size), np.int8)
-    # Normal equations of the change of (g, h): of a cell alone, and of its difference from the
-    # cells to the left and above; three numbers a symmetric matrix, two a right-hand side.
+    # Normal equations for the change of (g, h): `own` is for a cell alone, `steps` for its
+    # difference from the cells to the left and above. A symmetric matrix is three numbers, a
+    # right-hand side two.
     own, own_side = np.zeros((cells, 3)), np.zeros((cells, 2))
     steps, step_sides = np.zeros((2, cells, 3)), np.zeros((2, cells, 2))
     for turn in range(weights.rounds):
@@ -151,7 +154,7 @@ def _correct(
 ) -> None:
     """Find V under a clear sky of each part and each segment.
 
-    Where more light comes through counts more.
+    Parts through which more light comes have more weight.
     """
     weight_of = np.zeros(len(brightness))
     brightness[:] = 0.0
@@ -179,7 +182,7 @@ def _classify(
     weights: Weights,
     code: Small,
 ) -> None:
-    """What each segment is. Where much was corrected the limits give way."""
+    """Find the class of each segment. A large correction loosens the limits of the classes."""
     gain_of, haze_of = np.zeros(len(brightness)), np.zeros(len(brightness))
     n_of = np.zeros(len(brightness))
     for cell in range(len(start) - 1):

@@ -1,4 +1,7 @@
-"""What the filter `illumination` is. Numba takes half a second to import, so steps import it."""
+"""Description of the filter `illumination`.
+
+Numba takes half a second to import, so only the functions that need it import it.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +49,7 @@ def _label(
     if sky is None:
         levels = levels_of(profile, classes)
         sky = estimate_sky(rgb, valid, levels=levels, layers=layers, stretch=stretch, value=value)
-    # Colours take longer than brightness, so they are cleared only where they are needed.
+    # Clearing colours takes longer than clearing brightness, so do it only if it is needed.
     by_color = brightness_steps(profile, classes) is None
     filtered = clear_sky(rgb, valid, sky) if with_filtered or by_color else None
     if filtered is None:
@@ -71,6 +74,6 @@ FILTER = Filter(
     light=LightSteps(find_sky, sky_over_rows, pack_sky, unpack_sky, _label, _confidence),
     layers=frozenset({"nir", "swir", "cirrus", "clouds", "sun"}),
     knows=frozenset({"veiled", "thick_cloud", "confidence"}),
-    least_size=256,  # With fewer pixels, its cells of 32 pixels are fewer than 8.
+    least_size=256,  # Smaller scenes have fewer than 8 cells of 32 pixels along a side.
     check_profile=levels_of,
 )

@@ -1,4 +1,4 @@
-"""How bright open water and thick ice are under a clear sky: what the filter measures light by."""
+"""Brightness of open water and thick ice under a clear sky, by which the filter measures light."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from polynya.errors import RecipeError
 from polynya.recipe.classes import SEA_ICE, ClassScheme
 
 _BRIGHTEST_WATER, _DARKEST_ICE = 80, 150
-"""Limits beyond which the darkest and the brightest class can't stand for water and snow."""
+"""Water must be darker than the first value, snow at least as bright as the second."""
 
 
 class Levels(NamedTuple):
@@ -22,19 +22,19 @@ class Levels(NamedTuple):
     """Least V of thick ice."""
     brightest: float = 254.0
     cloud: float = 238.0
-    """V of opaque cloud, W in the image model. It only says how haze that dims thick ice is told
-    from shadow; between 215 and 250 it makes little difference."""
+    """V of opaque cloud, W in the image model. It only decides how the filter tells haze that dims
+    thick ice from shadow. Values between 215 and 250 give nearly the same result."""
 
 
 def levels_of(profile: Profile, classes: ClassScheme = SEA_ICE) -> Levels:
-    """Brightness of a profile's darkest and brightest class.
+    """Return the brightness of a profile's darkest and brightest class.
 
     Args:
         profile: Colour thresholds.
-        classes: Scheme of its classes.
+        classes: Scheme of the profile's classes.
 
     Raises:
-        RecipeError: These can't be open water and snow, so the filter has nothing to go by.
+        RecipeError: The two classes can't be open water and snow, which the filter needs.
     """
     steps = brightness_steps(profile, classes)
     if steps is None:

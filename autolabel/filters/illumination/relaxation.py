@@ -1,4 +1,4 @@
-"""Two smooth fields on a grid, by successive over-relaxation."""
+"""Solve for two smooth fields on a grid by successive over-relaxation."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ def relax(
     gain: Floats,
     haze: Floats,
 ) -> float:
-    """Solve for the fields by projected successive over-relaxation, there and back; in place.
+    """Solve for the fields `gain` and `haze` in place by projected successive over-relaxation.
 
-    Returns the greatest change of a field.
+    Sweeps go over the grid forwards and backwards in turn. Returns the greatest change of a field.
     """
     cells = len(gain)
-    # Each cell's two equations a11 g + a12 h = b1, a12 g + a22 h = b2, and what of b1 and b2 does
-    # not depend on the neighbours; `tie` couples a cell with the ones before it, left and above.
-    # Where there is no neighbour the tie is zero, so the loop below needs no borders: it reads
-    # some cell that doesn't count.
+    # Each cell has two equations: a11 g + a12 h = b1 and a12 g + a22 h = b2. `constant` is the part
+    # of b1 and b2 that does not depend on the neighbours. `tie` couples a cell with the cells to
+    # the left and above. At borders the tie is zero, so the loop below needs no special case
+    # there: it reads some cell and multiplies it by zero.
     matrix, constant = np.empty((cells, 3)), np.empty((cells, 2))
     tie = np.zeros((2, cells + cols, 3))
     for cell in range(cells):
@@ -56,7 +56,7 @@ def relax(
             tie[direction, cell, 0] = e11 + weights.smooth
             tie[direction, cell, 1] = e12
             tie[direction, cell, 2] = e22 + weights.smooth
-            # As it was, the cell differed from the other by this, and the evidence wants more.
+            # The cell's difference from the other one before this round; the evidence changes it.
             dg, dh = gain[cell] - gain[other], haze[cell] - haze[other]
             d1 = step_sides[direction, cell, 0] + e11 * dg + e12 * dh
             d2 = step_sides[direction, cell, 1] + e12 * dg + e22 * dh
@@ -68,7 +68,7 @@ def relax(
                 constant[end, 1] += sign * d2
     first_gain, first_haze = gain.copy(), haze.copy()
     rows = cells // cols
-    # How much each row changed in the last sweep; the two beyond the grid never do.
+    # How much each row changed in the last sweep. The two rows beyond the grid never change.
     moved = np.ones(rows + 2)
     moved[0], moved[-1] = 0.0, 0.0
     for sweep in range(weights.sweeps):
@@ -118,7 +118,7 @@ def _relax_row(
         g0, h0 = gain[cell], haze[cell]
         g = g0 + factor * (a22 * b1 - a12 * b2) - weights.relaxation * g0
         h = h0 + factor * (a11 * b2 - a12 * b1) - weights.relaxation * h0
-        # On a bound the other field is solved alone.
+        # If one field is at its bound, solve for the other field alone.
         if h < 0.0:
             h = 0.0
             g = b1 / a11

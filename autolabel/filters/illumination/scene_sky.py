@@ -1,4 +1,4 @@
-"""The sky over a scene of any size: found strip by strip, handed on as bytes, seen by its rows."""
+"""Estimate, serialise and slice the cloud and shadow fields of a scene of any size."""
 
 from __future__ import annotations
 
@@ -22,14 +22,16 @@ if TYPE_CHECKING:  # Numba takes half a second to import; only one filter needs 
 
 _ARRAYS = ("cell_gain", "cell_haze", "kind", "surface", "cloud_color")
 _STRIP_ROWS = 1024
-"""Rows that are read at once to find the sky; a multiple of the cells' 32 pixels."""
+"""Rows that are read at once to find the sky; a multiple of 32, the height of a cell."""
 
 
 def find_sky(scene: Scene, recipe: Recipe) -> Sky:
-    """Find the sky over a scene in memory that depends on its width, and on its area little.
+    """Find the sky over a scene.
+
+    The memory that this needs depends on the scene's width, and only a little on its area.
 
     Args:
-        scene: Read once, strip by strip.
+        scene: The scene; it is read once, strip by strip.
         recipe: Colour thresholds, classes and stretch.
 
     Raises:
@@ -56,13 +58,13 @@ def sky_over_rows(
     layers: SceneLayers | None,
     stretch: tuple[float, float],
 ) -> Sky:
-    """The sky over some rows of a scene, with their opaque cloud.
+    """Return the sky over some rows of a scene, with their opaque cloud.
 
     Args:
-        whole: From `find_sky`.
-        row: Offset of the first row.
+        whole: Sky over the whole scene, from `find_sky`.
+        row: Number of the first row in the scene.
         image: uint8 (N, W, 3), the rows.
-        layers: Of the rows.
+        layers: Layers of the rows.
         stretch: Reflectances of grey levels 0 and 255.
     """
     from autolabel.filters.illumination.survey import opaque_cloud
@@ -71,7 +73,7 @@ def sky_over_rows(
 
 
 def pack_sky(sky: Sky) -> bytes:
-    """The sky over a whole scene as compressed arrays, without opaque cloud."""
+    """Serialise the sky over a whole scene as compressed arrays, without opaque cloud."""
     target = io.BytesIO()
     arrays = {name: getattr(sky, name) for name in _ARRAYS}
     np.savez_compressed(target, shape=sky.shape, levels=sky.levels, **arrays)
@@ -79,7 +81,7 @@ def pack_sky(sky: Sky) -> bytes:
 
 
 def unpack_sky(content: bytes) -> Sky:
-    """What `pack_sky` made."""
+    """Read a sky from the bytes that `pack_sky` made."""
     from autolabel.filters.illumination.sky import Sky
 
     with np.load(io.BytesIO(content), allow_pickle=False) as stored:

@@ -1,8 +1,8 @@
 """Segments: patches of an image within which nothing but the light changes.
 
-Borders of ice are sharp, cloud and shadow are soft. So an image falls apart along its sharp edges
+Borders of ice are sharp, but borders of cloud and shadow are soft. So sharp edges divide an image
 into segments of one surface each, and a soft change of brightness inside a segment is a change of
-light. All of it works at half resolution: finer detail says nothing of the light.
+light. All this works at half resolution, because finer detail says nothing about the light.
 """
 
 from __future__ import annotations
@@ -19,22 +19,26 @@ SCALE = 2
 """Pixels of the image across one pixel of the segments."""
 
 CELL = 16
-"""Segment pixels across a cell of the grid on which light is estimated: 32 pixels, 320 m at 10 m.
-Cloud and shadow hardly change within it, and floes and leads share it."""
+"""Width, in segment pixels, of a cell of the grid on which light is estimated: 32 image pixels, or
+320 m at 10 m. Cloud and shadow hardly change within a cell, and a cell often has several
+surfaces."""
 
 _DARK = 120
-"""Brightness that parts dark from bright surfaces: texture grows with brightness, so the dark ones
-have edges at smaller steps."""
+"""Brightness that separates dark from bright surfaces. Texture grows with brightness, so edges of
+dark surfaces are found at smaller steps."""
 
 _STEP_RANGE = (3, 14)
-"""Least and greatest step between neighbouring pixels (grey levels) that is taken for an edge."""
+"""Least and greatest value of the edge threshold: the step between neighbouring pixels (grey
+levels) above which there is an edge."""
 _SOFT_PERCENT = 55
-"""A step up to 2.5 times as high is still none if it is part of a longer slope, as a cloud's rim:
-if it has less than this part of the change over 7 pixels, of which an edge has all."""
+"""A step up to 2.5 times the threshold is no edge if it is part of a longer slope, such as the rim
+of a cloud: if it is less than this percentage of the change over 7 pixels. At an edge, the step is
+the whole change."""
 _STEEPEST_SLOPE = 20
-"""Change over 3 pixels (grey levels) of the steepest slope, where it is straight as a ruler."""
+"""Greatest change over 3 pixels (grey levels) of a slope that is straight and therefore no edge."""
 _STRAIGHTNESS = 0.4
-"""How far a pixel of such a slope may be from the mean around it, in edge thresholds, plus 1."""
+"""How far a pixel of a straight slope may be from the mean around it: this many edge thresholds,
+plus 1 grey level."""
 
 _SQUARE3 = np.ones((3, 3), np.uint8)
 _SQUARE5 = np.ones((5, 5), np.uint8)
@@ -51,7 +55,7 @@ class Segments:
     label: Integers
     """(h, w), number of the segment; 0 on edges and where there is no data."""
     count: int
-    """Numbers in use, 0 included."""
+    """How many numbers are in use, including 0."""
 
 
 @dataclass(frozen=True)
@@ -65,19 +69,19 @@ class CellParts:
     segment: Integers
     """(P,), number of the segment."""
     pixels: Integers
-    """(P,), how many."""
+    """(P,), number of pixels."""
     mean: NDArray[np.float64]
     """(P,), mean brightness, grey levels."""
     left: Integers
     """(P,), index of the same segment's part in the cell to the left; -1: none."""
     above: Integers
-    """(P,), likewise in the cell above."""
+    """(P,), index of the same segment's part in the cell above; -1: none."""
     size: Floats
-    """(S,), pixels of each segment in all cells; that of 0 is 0."""
+    """(S,), pixels of each segment in all cells; 0 for number 0."""
 
 
 def halve(value: Codes, valid: NDArray[np.bool_]) -> tuple[Codes, NDArray[np.bool_]]:
-    """Mean of V over 2 x 2 pixels, and where all four are valid.
+    """Return the mean of V over 2 x 2 pixels, and where all four pixels are valid.
 
     Args:
         value: uint8 (H, W).
@@ -99,11 +103,11 @@ def halve(value: Codes, valid: NDArray[np.bool_]) -> tuple[Codes, NDArray[np.boo
 
 
 def without_specks(half: Codes, seen: NDArray[np.bool_]) -> Codes:
-    """Half-size brightness without the noise of single pixels.
+    """Remove the noise of single pixels from brightness at half size.
 
     Args:
         half: uint8 (h, w), from `halve`.
-        seen: bool (h, w), likewise.
+        seen: bool (h, w), from `halve`.
 
     Returns:
         uint8 (h, w), at least 1; 0 where not seen.
@@ -121,7 +125,7 @@ def find_segments(brightness: Codes) -> Segments:
         brightness: uint8 (h, w), from `without_specks`.
 
     Returns:
-        The connected components of what is no edge.
+        The connected components of the pixels that are not on an edge.
     """
     highest, lowest = cv2.dilate(brightness, _SQUARE3), cv2.erode(brightness, _SQUARE3)
     step = cv2.subtract(highest, lowest)
@@ -140,7 +144,7 @@ def find_segments(brightness: Codes) -> Segments:
 
 
 def _edge_threshold(steps: Codes) -> int:
-    """Step that counts as an edge: well above the noise and texture of the quietest third."""
+    """Return the edge threshold: well above noise and texture of the smoothest third."""
     if not len(steps):
         return _STEP_RANGE[1]
     below = np.cumsum(np.bincount(steps[::9], minlength=256))
@@ -157,7 +161,7 @@ def _find_smooth(
     thresholds: NDArray[np.int64],
     smooth: Codes,
 ) -> None:
-    """Fill `smooth`: 1 where the image is even, or changes softly."""
+    """Fill `smooth` with 1 where the image is even or changes softly, else with 0."""
     for y in range(step.shape[0]):
         for x in range(step.shape[1]):
             here = int(step[y, x])
@@ -169,11 +173,11 @@ def _find_smooth(
 
 
 def cell_parts(brightness: Codes, segments: Segments) -> CellParts:
-    """Mean brightness of every segment in every cell, and which of these adjoin.
+    """Find the mean brightness of every segment in every cell, and link parts of adjoining cells.
 
     Args:
         brightness: uint8 (h, w).
-        segments: Of that image.
+        segments: Segments of the same image.
     """
     grid = (-(-brightness.shape[0] // CELL), -(-brightness.shape[1] // CELL))
     start, segment, pixels, total, left = _sum_parts(brightness, segments.label, segments.count)
@@ -189,10 +193,10 @@ def _sum_parts(
     height, width = label.shape
     rows, cols = (height + CELL - 1) // CELL, (width + CELL - 1) // CELL
     start = np.zeros(rows * cols + 1, np.int32)
-    # Room for a part a pixel: what is never written takes no memory.
+    # Room for one part per pixel. Elements that are never written take no memory.
     segment_of, left = np.empty(label.size, np.int32), np.empty(label.size, np.int32)
     pixels, total = np.empty(label.size, np.int32), np.empty(label.size, np.float64)
-    # The last cell in which a segment was seen, and its part there.
+    # For each segment, the last cell in which it was seen, and its part in that cell.
     seen = np.full(n_segments, -2, np.int32)
     part_of = np.zeros(n_segments, np.int32)
     n = 0

@@ -1,13 +1,14 @@
-"""The filter for thin cloud and shadow: find the light, take it out, leave the ice.
+"""The illumination filter: find thin cloud and shadow over a scene and remove them.
 
 `estimate_sky` cuts an image into segments along its sharp edges, solves for two smooth fields of
-light (`autolabel.filters.illumination.fields`) and says what each segment is; `clear_sky` brings
-every pixel to the brightness that it would have under a clear sky. Where the sky is found clear the
-image comes back as it is, to the bit.
+light (`autolabel.filters.illumination.fields`) and finds the class of each segment. `clear_sky`
+brings every pixel to the brightness that it would have under a clear sky. Where the sky is clear,
+the pixels stay exactly the same.
 
-The sky needs a whole scene: a tile sees too few surfaces to tell light from ice. It is found from
-what strips of the scene tell (`autolabel.filters.illumination.survey`), and clearing needs only its
-rows (`Sky.rows`), so scenes of any size are filtered in parts, to the same bits.
+To find the sky, the filter needs a whole scene: a tile has too few surfaces to tell light from ice.
+It gathers what it needs strip by strip (`autolabel.filters.illumination.survey`). To clear some
+rows, it needs only the sky over these rows (`Sky.rows`). So it filters scenes of any size in parts
+and gives the same bits as for the whole scene.
 """
 
 from __future__ import annotations
@@ -41,15 +42,15 @@ from polynya.scenes.scene import SceneLayers
 
 _SHADOW_LIMITS = (0.03, 0.12)
 _HAZE_LIMITS = (0.02, 0.1)
-"""A shadow (1 - g) or haze (h) is taken for real where it reaches the second value; it then extends
-to where it falls below the first."""
+"""A shadow (1 - g) or haze (h) counts as real if it reaches the second value somewhere. It then
+extends to the places where it falls below the first value."""
 
 _TRUST_CELLS = (63, 63)
-"""Neighbourhood in which the fit of the fields is judged: 20 km at 10 m."""
+"""Size of the neighbourhood, in cells, in which the fit of the fields is judged: 20 km at 10 m."""
 _MISFITS = (0.45, 0.6)
-"""Root mean square deviation of segments from the light, relative to the expected one, up to which
-the light is trusted, and from which it isn't at all. Generated sea ice has 0.05 to 0.35, textured
-land or melting ice 0.6 and more."""
+"""Limits of the root mean square deviation of segments from the light, relative to the expected
+deviation. The light is fully trusted up to the first value, and not at all from the second value
+on. Generated sea ice has 0.05 to 0.35, textured land or melting ice 0.6 and more."""
 
 _LEAST_SEGMENT = 12
 """Smallest segment, in segment pixels, that decides for pixels whose own value is in doubt."""
@@ -61,35 +62,35 @@ Field = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Sky:
-    """Light over a scene of H x W pixels, or over some of its rows, and what lies beneath."""
+    """Light over a scene of H x W pixels, or over some of its rows, and the surfaces below."""
 
     shape: tuple[int, int]
-    """H, W; of these rows."""
+    """H, W of the scene or rows."""
     top: int
     """Number of the first row in the scene."""
     cell_gain: Field
     """Shadow gain g of each cell of 32 x 32 pixels of the whole scene: 1 in clear light."""
     cell_haze: Field
-    """Likewise, opacity h of thin cloud: 0 in clear air."""
+    """Opacity h of thin cloud of each cell of the whole scene: 0 in clear air."""
     kind: NDArray[np.int8]
-    """What each segment is, at half resolution: WATER, BETWEEN or THICK of
-    `autolabel.filters.illumination.light`, NO_KIND where none is large enough."""
+    """Kind of the segment at each pixel of half resolution: WATER, BETWEEN or THICK of
+    `autolabel.filters.illumination.light`; NO_KIND where no segment is large enough."""
     surface: Image
-    """V of each segment under a clear sky, likewise."""
+    """V of the segment at each pixel of half resolution, under a clear sky."""
     levels: Levels
     cloud_color: Field
     """(3,), RGB of opaque cloud."""
     opaque: Mask | None
-    """(H, W), cloud through which nothing shows, by other evidence than brightness."""
+    """(H, W), cloud that hides the ground completely, found from layers and not from brightness."""
 
     def rows(self, top: int, height: int, opaque: Mask | None = None) -> Sky:
-        """The sky over some rows of its scene.
+        """Return the sky over some rows of the scene.
 
         Args:
             top: First row.
-            height: How many.
-            opaque: bool (height, W), opaque cloud there
-            (`autolabel.filters.illumination.survey.opaque_cloud`).
+            height: Number of rows.
+            opaque: bool (height, W), opaque cloud over the rows
+                (`autolabel.filters.illumination.survey.opaque_cloud`).
         """
         first, last = top // SCALE, (top + height - 1) // SCALE
         offset = self.top // SCALE
@@ -126,9 +127,9 @@ class Sky:
         return hidden if self.opaque is None else hidden | self.opaque
 
     def _at_pixels(self, field: Field) -> Field:
-        """Cells to pixels, bilinear between the centres of cells: float32 (H, W)."""
+        """Interpolate cells to pixels, bilinear between the centres of cells: float32 (H, W)."""
         height, width = self.shape
-        # One more cell above and below, so that the rows are what they are in the whole scene.
+        # One more cell above and below gives the rows the same values as in the whole scene.
         first = max(self.top // CELL_PIXELS - 1, 0)
         last = min((self.top + height - 1) // CELL_PIXELS + 2, len(field))
         size = (field.shape[1] * CELL_PIXELS, (last - first) * CELL_PIXELS)
@@ -153,12 +154,12 @@ def estimate_sky(
         rgb: uint8 (H, W, 3).
         valid: bool (H, W).
         levels: Brightness of open water and thick ice; default the paper's thresholds.
-        layers: More evidence, where the scene has it. Opaque cloud (the product's own, or bright
-            in the short-wave infrared where snow is dark) is no evidence for light. The darkest
-            near infrared of a cell bounds its haze. Haze is likelier where the cirrus band is
-            bright.
+        layers: More evidence, if the scene has it. Opaque cloud (from the product's own cloud
+            layer, or bright in the short-wave infrared, where snow is dark) is no evidence for
+            light. The darkest near infrared of a cell limits its haze. Haze is likelier where the
+            cirrus band is bright.
         stretch: Reflectances of grey levels 0 and 255, to compare `layers` with the image.
-        weights: Of the evidence.
+        weights: Weights of the evidence.
         value: uint8 (H, W), V of the image, if it is known already.
     """
     levels = levels or Levels()
@@ -175,13 +176,15 @@ def solve_sky(
     stretch: tuple[float, float] = (0.0, 1.0),
     weights: Weights | None = None,
 ) -> Sky:
-    """`estimate_sky` for a scene that was gone through in strips; `opaque` is left to `Sky.rows`.
+    """Find thin cloud and shadow from a survey of a scene; see `estimate_sky`.
+
+    The result has no opaque cloud. `Sky.rows` adds it.
 
     Args:
-        survey: From `survey_scene`.
+        survey: Survey of the scene, from `survey_scene`.
         levels: Brightness of the classes.
         stretch: Reflectances of grey levels 0 and 255.
-        weights: Of the evidence.
+        weights: Weights of the evidence.
     """
     segments = find_segments(survey.half)
     parts = cell_parts(survey.half, segments)
@@ -212,25 +215,26 @@ def solve_sky(
 
 
 def _where_real(field: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:
-    """A field without the bumps that never reach `high`; of the others what is above `low`."""
+    """Keep the bumps of a field that reach `high`, down to `low`; set the rest to 0."""
     count, bump = cv2.connectedComponents((field > low).view(np.uint8), connectivity=8)
     highest = np.zeros(count)
     np.maximum.at(highest, bump.ravel(), field.ravel())
     real = (highest >= high) & (np.arange(count) > 0)
-    # Below `low` next to a real bump the field fades out by itself.
+    # Keep values below `low` next to a real bump, so that the field fades out gently.
     return np.where(real[bump] | ((bump == 0) & _beside(real[bump])), field, 0.0)
 
 
 def _trust(light: Light, grid: tuple[int, int]) -> NDArray[np.float64]:
-    """How far light can be told from surface in each cell, 0..1.
+    """Return how well light can be told from surface in each cell, 0..1.
 
-    Where surfaces change softly by themselves (bare land, melting ice, pixels wider than floes),
-    segments change in ways that no smooth light explains; what is found there is no light.
+    Some surfaces change softly by themselves: bare land, melting ice, pixels wider than floes.
+    There, segments change in ways that no smooth light explains. So the fields found there are not
+    light.
     """
     misfit, evidence = (
         cv2.blur(part.reshape(grid), _TRUST_CELLS) for part in (light.misfit, light.evidence)
     )
-    # Running sums leave rests below zero.
+    # Running sums can leave small negative remainders.
     deviation = np.sqrt(np.maximum(misfit, 0.0) / np.maximum(evidence, 1e-9))
     full, none = _MISFITS
     return np.asarray(np.clip((none - deviation) / (none - full), 0.0, 1.0), np.float64)
@@ -242,12 +246,12 @@ def _beside(mask: Mask) -> Mask:
 
 
 def clear_brightness(value: Image, valid: Mask, sky: Sky) -> Image:
-    """V of each pixel as it would be under a clear sky, in the range of the pixel's class.
+    """Return V of each pixel under a clear sky, in the range of the pixel's class.
 
     Args:
-        value: uint8 (H, W), V of what `sky` is over.
+        value: uint8 (H, W), V of the pixels under `sky`.
         valid: bool (H, W).
-        sky: What was found.
+        sky: Sky over the pixels.
 
     Returns:
         uint8 (H, W), 0 where there is no data.
@@ -258,16 +262,16 @@ def clear_brightness(value: Image, valid: Mask, sky: Sky) -> Image:
 
 
 def clear_sky(rgb: Image, valid: Mask, sky: Sky) -> Image:
-    """The image as it would be under a clear sky.
+    """Return the image as it would be under a clear sky.
 
     Args:
-        rgb: uint8 (H, W, 3), what `sky` is over.
+        rgb: uint8 (H, W, 3), the pixels under `sky`.
         valid: bool (H, W).
-        sky: What was found.
+        sky: Sky over the pixels.
 
     Returns:
-        uint8 (H, W, 3), 0 where there is no data. V is that of `clear_brightness`; hue is what is
-        left when haze of the colour of the scene's brightest surfaces is taken away.
+        uint8 (H, W, 3), 0 where there is no data. V comes from `clear_brightness`. Hue comes from
+        the image after haze is subtracted; haze has the colour of the scene's brightest surfaces.
     """
     value = brightness(rgb)
     cleared = clear_brightness(value, valid, sky)
@@ -277,17 +281,17 @@ def clear_sky(rgb: Image, valid: Mask, sky: Sky) -> Image:
 
 
 def confidence(value: Image, valid: Mask, sky: Sky) -> Field:
-    """How sure the class of each pixel is.
+    """Return how sure the class of each pixel is.
 
     Args:
-        value: uint8 (H, W), V of what `sky` is over.
+        value: uint8 (H, W), V of the pixels under `sky`.
         valid: bool (H, W).
-        sky: What was found.
+        sky: Sky over the pixels.
 
     Returns:
-        float32 (H, W), 0.5..1 where there is data, else 0: an estimate of the chance that the class
-        is right, from the distance to the nearest limit between classes and from how much light
-        was corrected.
+        float32 (H, W), 0.5..1 where there is data, else 0. It is an estimate of the chance that the
+        class is correct. It depends on the distance to the nearest limit between classes and on
+        the amount of light that was corrected.
     """
     sure = np.zeros(valid.shape, np.float32)
     _fill(value, valid, sky, None, sure)

@@ -1,7 +1,8 @@
-"""What the illumination filter needs to know of a whole scene, gathered strip by strip.
+"""Gather what the illumination filter needs to know about a whole scene, strip by strip.
 
-Brightness at half resolution, the colour of the brightest surfaces, and of other layers a number a
-cell: a scene of any size fits in memory, and the filter's answer doesn't depend on the strips.
+A survey has brightness at half resolution, the colour of the brightest surfaces, and one number
+per cell from each other layer. So a scene of any size fits in memory. The filter's result doesn't
+depend on how the scene is cut into strips.
 """
 
 from __future__ import annotations
@@ -20,22 +21,22 @@ from autolabel.thresholds.brightness import brightness
 from polynya.scenes.scene import SceneLayers
 
 CELL_PIXELS = CELL * SCALE
-"""Pixels of the image across a cell of the fields."""
+"""Width of a cell of the fields, in image pixels."""
 
 _SAMPLE = 4
-"""Every so many pixels are looked at, in each direction, for the statistics of a cell."""
+"""Statistics of a cell use one pixel in this many, in each direction."""
 _COLOR_SAMPLE = 8
-"""Likewise for the colour of the brightest surfaces."""
+"""The colour of the brightest surfaces uses one pixel in this many, in each direction."""
 _DARKEST_PERCENT = 2.0
 """Percentile of a cell's near infrared that stands for its darkest surface."""
 
 _SNOW_INDEX = 0.4
 """Least NDSI of snow: Hall, Riggs & Salomonson 1995, Remote Sens. Environ. 54, 127."""
 _CLOUD_SWIR = 0.2
-"""Short-wave infrared reflectance from which what is bright and no snow is opaque cloud."""
+"""Short-wave infrared reflectance above which a surface that is not snow is opaque cloud."""
 _CIRRUS = (0.002, 0.012)
-"""Cirrus-band reflectance above the scene's background: none, and surely some (as in the cirrus
-test of Sen2Cor's scene classification)."""
+"""Cirrus-band reflectance above the scene's background: up to the first value there is no cirrus,
+from the second on there surely is (as in the cirrus test of Sen2Cor's scene classification)."""
 _CIRRUS_BACKGROUND_PERCENT = 5.0
 
 Image = NDArray[np.uint8]
@@ -50,37 +51,41 @@ class Strip:
     rgb: Image
     """uint8 (H, W, 3)."""
     value: Image
-    """uint8 (H, W), V of it."""
+    """uint8 (H, W), V of the colours."""
     valid: Mask
     """bool (H, W)."""
     layers: SceneLayers | None
-    """Of these rows."""
+    """Layers of these rows."""
 
     @classmethod
     def of(
         cls, rgb: Image, valid: Mask, layers: SceneLayers | None = None, value: Image | None = None
     ) -> Strip:
-        """A strip; V is found if it isn't known yet."""
+        """Make a strip; compute V unless `value` gives it."""
         return cls(rgb, brightness(rgb) if value is None else value, valid, layers)
 
 
 @dataclass(frozen=True)
 class Survey:
-    """A scene of H x W pixels as the filter sees it; cells are counted row by row."""
+    """What the filter knows about a scene of H x W pixels; cells are numbered row by row."""
 
     shape: tuple[int, int]
     """H, W."""
     half: Image
     """(ceil(H / 2), ceil(W / 2)), V; 0 where there is no data or opaque cloud."""
     white: NDArray[np.float64] | None
-    """(3,), mean colour of the brightest surfaces; None where there is none."""
+    """(3,), mean colour of the brightest surfaces; None if no surface is bright enough."""
     nir: Floats | None
     """(cells,), darkest near infrared of each cell, reflectance; None without that layer."""
     cirrus: Floats | None
-    """(cells,), median cirrus reflectance of each cell, NaN without data; likewise."""
+    """(cells,), median cirrus reflectance of each cell, NaN without data; None without that
+    layer."""
 
     def haze_prior(self) -> Floats | None:
-        """How strongly each cell is held free of haze by its cirrus, (cells,), relative to 1."""
+        """Return how strongly each cell is held free of haze, by its cirrus: (cells,).
+
+        1 is the strength without a cirrus layer.
+        """
         if self.cirrus is None or np.isnan(self.cirrus).all():
             return None
         background = np.nanpercentile(self.cirrus, _CIRRUS_BACKGROUND_PERCENT)
@@ -90,10 +95,10 @@ class Survey:
         return np.asarray(10.0 ** (0.5 - 1.5 * share), np.float64)
 
     def most_haze(self, levels: Levels, stretch: tuple[float, float]) -> Floats | None:
-        """Upper bound of haze opacity in each cell, (cells,).
+        """Return the upper bound of haze opacity in each cell, (cells,).
 
-        Haze is about as bright in the near infrared as in colours, so the darkest pixels of a cell,
-        mostly water, can't have more of it than they are bright.
+        Haze is about as bright in the near infrared as in colours. So the brightness of a cell's
+        darkest pixels, mostly water, limits the haze over the cell.
         """
         if self.nir is None:
             return None
@@ -104,10 +109,10 @@ class Survey:
 def survey_scene(
     strips: Iterable[Strip], shape: tuple[int, int], levels: Levels, stretch: tuple[float, float]
 ) -> Survey:
-    """Go through a scene once.
+    """Gather the survey of a scene from its strips.
 
     Args:
-        strips: From top to bottom; each but the last has a multiple of 32 rows.
+        strips: Strips from top to bottom; each but the last has a multiple of 32 rows.
         shape: Height and width of the scene.
         levels: Brightness of the classes.
         stretch: Reflectances of grey levels 0 and 255, to compare layers with the image.
@@ -147,16 +152,16 @@ def survey_scene(
 def opaque_cloud(
     rgb: Image, layers: SceneLayers | None, stretch: tuple[float, float]
 ) -> Mask | None:
-    """Cloud through which nothing shows, by other evidence than brightness.
+    """Find cloud that hides the ground completely, from layers and not from brightness.
 
     Args:
         rgb: uint8 (H, W, 3).
-        layers: Of the same pixels; the product's own clouds, or the short-wave infrared, in which
-            cloud is bright and snow is dark.
+        layers: Layers of the same pixels. Used are the product's own clouds and the short-wave
+            infrared, in which cloud is bright and snow is dark.
         stretch: Reflectances of grey levels 0 and 255.
 
     Returns:
-        bool (H, W); None where no layer can tell.
+        bool (H, W); None if the scene has neither layer.
     """
     if layers is None:
         return None
@@ -174,7 +179,7 @@ def _darkest(blocks: NDArray[np.float32]) -> Floats:
 
 
 def _middle(blocks: NDArray[np.float32]) -> Floats:
-    """Median of what is no NaN; NaN where all is."""
+    """Median of the values that are not NaN; NaN if all are NaN."""
     ordered = np.sort(blocks, axis=1)  # NaN goes last.
     count = (~np.isnan(ordered)).sum(axis=1)
     rows = np.arange(len(ordered))
@@ -186,7 +191,7 @@ def _middle(blocks: NDArray[np.float32]) -> Floats:
 def _by_cell(
     values: NDArray[np.float32], statistic: Callable[[NDArray[np.float32]], Floats]
 ) -> Floats:
-    """A statistic of each cell, row by row (cells,)."""
+    """Compute a statistic of each cell, row by row: (cells,)."""
     rows, cols = (-(-n // CELL_PIXELS) for n in values.shape)
     pad = (rows * CELL_PIXELS - values.shape[0], cols * CELL_PIXELS - values.shape[1])
     padded = cv2.copyMakeBorder(values, 0, pad[0], 0, pad[1], cv2.BORDER_REPLICATE)

@@ -207,7 +207,7 @@ def test_a_scene_that_can_not_be_looked_at_keeps_its_tiles(tmp_path, write_scene
     before = rows(tmp_path)
     paths[1].unlink()
     said = label(*paths, fails=True)
-    assert "s1.tif does not exist; check the path. What the data set has of it stays." in said
+    assert "s1.tif does not exist; check the path. Its tiles in the data set stay." in said
     assert "1 scenes labelled (1 of them before), 1 failed" in said
     assert rows(tmp_path) == before
     assert "1 other scenes of the data set are no longer where they were" in label(paths[0])
