@@ -1,1 +1,1 @@
-"""Measurements that are repeated whenever a method changes; docs/benchmarks.md says how."""
+"""Benchmarks, to repeat whenever a method changes; docs/benchmarks.md describes them."""

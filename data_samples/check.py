@@ -14,7 +14,7 @@ from polynya.progress import track
 
 
 def threshold_accuracy(scene: SampleScene) -> float:
-    """Return the share of the observed scene's valid pixels that thresholds on V label correctly."""
+    """Return the share of valid pixels under the sky that thresholds on V label correctly."""
     value = scene.observed.max(axis=-1)[scene.valid]
     limits = [low for low, _ in VALUE_RANGES[1:]]
     return float(np.mean(np.digitize(value, limits) == scene.truth[scene.valid]))

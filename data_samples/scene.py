@@ -203,7 +203,7 @@ def _expose(
     rng: np.random.Generator,
     valid: NDArray[np.bool_],
 ) -> NDArray[np.uint8]:
-    """Make RGB (H, W, 3) from brightness, with cast, noise and 8 bits; 0 only where there is no data."""
+    """Make RGB (H, W, 3) from brightness, with cast, noise and 8 bits; 0 only marks nodata."""
     grain = np.float32(noise) * rng.standard_normal((*value.shape, 3), dtype=np.float32)
     rgb = np.clip(np.rint(value[..., None] * np.array(cast) + grain), 1, 255).astype(np.uint8)
     rgb[~valid] = 0

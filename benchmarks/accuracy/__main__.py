@@ -26,10 +26,10 @@ from benchmarks.labels.sets import (
 )
 
 GOAL_SITES, OTHER_SITES = 6, 2
-"""Sites of a set with a goal, and of the others; each is seen under four skies."""
+"""Sites of a set with a goal, and of a set without; each site is seen under four skies."""
 
 LEFT_OUT = ("size-4096",)
-"""Sets that would take longer than all others together."""
+"""Sets that are not run by default: they take longer than all other sets together."""
 
 QUICK_SIZE = 128
 
@@ -59,9 +59,9 @@ def accuracy(
     quick: QuickOption = False,
     jobs: JobsOption = None,
 ) -> None:
-    """Train models on clear scenes and score them, and filters, on scenes under another sky.
+    """Train models on clear scenes; score the models and the filters on scenes under another sky.
 
-    What is done already stays: scenes, shards, finished models, scores of scenes. To begin again,
+    A second run keeps finished scenes, shards, models and scores. To start from the beginning,
     remove the folder.
     """
     specs = list_specs(choose_sets(sets), split, sites, quick, all_sets=not sets)
@@ -78,7 +78,7 @@ def accuracy(
 def list_specs(
     sets: list[SceneSet], split: Split, sites: int | None, quick: bool, *, all_sets: bool
 ) -> list[SceneSpec]:
-    """The scenes of a run; without sets that were asked for, those of a usual or a quick run."""
+    """Return the scenes of a run: of the named sets, else of the default sets."""
     if all_sets:
         sets = [s for s in sets if s.name not in LEFT_OUT and (not quick or s.name in GOAL_SETS)]
     specs: list[SceneSpec] = []

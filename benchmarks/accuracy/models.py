@@ -1,4 +1,4 @@
-"""The models that are compared: their recipes, what they are trained on, how they are trained."""
+"""The compared models: their recipes, their training scenes, their training."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ class BenchModel:
     """A model of the comparison."""
 
     name: str
-    """In tables."""
+    """Name in tables."""
     slug: str
-    """In names of files."""
+    """Name in file names."""
     recipe_file: Path
     scenes: dict[Kind, int] = field(hash=False)
     """Number of training scenes of each kind."""
     quick_scenes: dict[Kind, int] = field(hash=False)
-    """The same for a smoke run."""
+    """Number of training scenes of each kind in a smoke run."""
     start: BenchModel | None = None
-    """Whose weights its training begins with."""
+    """Model that gives the first weights; None for random weights."""
 
 
 PUBLISHED = BenchModel(
@@ -53,7 +53,7 @@ AFTER_FILTER = replace(
     start=THROUGH_CLOUD,
 )
 MODELS = (PUBLISHED, THROUGH_CLOUD, AFTER_FILTER)
-"""In the order of their training."""
+"""All models, in the order of training."""
 
 SCENE_SIZE, QUICK_SCENE_SIZE = 960, 192
 """Height and width of the training scenes in pixels."""
@@ -63,14 +63,14 @@ _QUICK_TILE = 64
 
 @dataclass(frozen=True)
 class Training:
-    """What a finished training took, from its history."""
+    """Time and accuracy of a finished training, from its history."""
 
     epochs: int
     seconds: float
     images_per_second: float
-    """Median over epochs of training tiles a second, the first epoch left out if there are more."""
+    """Training tiles per second: median over epochs, without the first epoch if there are more."""
     accuracy: float
-    """Share of the validation pixels right, at the best epoch, against the model's own labels."""
+    """Share of correct validation pixels at the best epoch, against the model's own labels."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Workplace:
         return self.out / "models" / model.slug
 
     def recipe(self, model: BenchModel) -> Path:
-        """The recipe; in a smoke run a small one, written here."""
+        """Return the path of a model's recipe; a smoke run writes a small recipe first."""
         if not self.quick:
             return model.recipe_file
         path = output_folder(self.out / "recipes") / f"{model.slug}.yaml"
@@ -98,7 +98,7 @@ class Workplace:
 
 
 def quick_recipe(recipe: Recipe) -> Recipe:
-    """The same recipe with small tiles and model and one epoch: it runs, and learns nothing."""
+    """Return the recipe with small tiles, a small model and one epoch: only to see that it runs."""
     levels = 3
     return recipe.model_copy(
         update={
@@ -114,12 +114,12 @@ def quick_recipe(recipe: Recipe) -> Recipe:
 
 
 def train(model: BenchModel, place: Workplace, jobs: int | None = None) -> Training:
-    """Make the scenes and shards of a model and train it, as far as that is not done yet."""
+    """Make the scenes and shards of a model and train it; skip steps that are done."""
     folder, recipe = place.model(model), place.recipe(model)
     if not (folder / CARD_FILE).is_file():
         _label(model, place, recipe, jobs)
         start = ["--start-from", str(place.model(model.start))] if model.start else []
-        # What a broken run left begins again; scores of an older model would be wrong.
+        # An interrupted training starts from the beginning, and its old scores are removed.
         folders = ["--shards", str(place.shards(model)), "--out", str(folder), "--overwrite"]
         program = [sys.executable, str(ROOT / "training/train.py")]
         run([*program, "--recipe", str(recipe), *folders, *start])
@@ -133,7 +133,7 @@ def _label(model: BenchModel, place: Workplace, recipe: Path, jobs: int | None) 
     write_training_scenes(scenes, counts, size, jobs)
     patterns = [str(scenes / f"{kind}-*.tif") for kind in counts]
     workers = ["--workers", str(jobs)] if jobs else []
-    # Shards of the same recipe get what they lack, so a broken run goes on.
+    # Existing shards of the same recipe get missing scenes, so an interrupted run continues.
     options = ["--out", str(place.shards(model)), "--recipe", str(recipe), *workers]
     run(["polynya", "label", "--scenes", *patterns, *options])
 

@@ -1,4 +1,4 @@
-"""Pictures of the scenes that the model gets least right."""
+"""Pictures of the scenes on which the model is worst."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PANEL = 512
 
 
 def draw_worst(results: Sequence[SceneResult], place: Workplace) -> list[Path]:
-    """Draw, of each set with a goal, the contaminated scene that the model gets least right.
+    """Draw the model's worst contaminated scene of each set with a goal.
 
     Returns the files, `worst_<set>.png`.
     """

@@ -1,7 +1,7 @@
-"""What the models make of a real scene under thin cloud: MODIS, the same sea on two days.
+"""Maps of a real scene under thin cloud: MODIS, the same sea on two days.
 
-The first day is clear and the second cloudy. Ice drifts in a day, so pixels don't compare, but the
-shares of the classes over the same stretch of sea should.
+The first day is clear and the second cloudy. Ice drifts in a day, so single pixels can't be
+compared. But the shares of the classes over the same area of sea should be similar.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from inference.predict.predict import open_model
 from polynya.recipe.classes import SEA_ICE
 
 _MOST_PIXELS = 600_000
-"""Of all panels of a picture together."""
+"""Most pixels in all panels of a picture together."""
 
 
 def map_real(data: Path, models: Sequence[BenchModel], place: Workplace, report: Report) -> None:
@@ -48,7 +48,7 @@ def map_real(data: Path, models: Sequence[BenchModel], place: Workplace, report:
     tables = [day_table(clear, cloud, about, area) for about, area in areas.items()]
     about = (
         "Real scenes without truth: the same sea on a clear and a cloudy day, without land. Its ice"
-        " drifted, so shares compare and pixels don't."
+        " drifted, so compare the shares of classes and not single pixels."
     )
     report.write("real", "Maps of real scenes", about, {}, tables)
     for day in (clear, cloud):
@@ -72,7 +72,7 @@ def _map_day(scene: RealScene, models: Sequence[BenchModel], place: Workplace) -
 
 
 def _draw_day(day: RealResult, path: Path) -> None:
-    """Draw a scene and its labels, land left out."""
+    """Draw a scene and its labels, without land."""
 
     def shown(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
         return np.where(day.scene.counted, codes, np.uint8(SEA_ICE.nodata))

@@ -33,10 +33,10 @@ from polynya.report.tables import Table
 
 CLEAR = "clear"
 GOALS = {CLEAR: 0.985, **dict.fromkeys(CONTAMINATED, 0.98)}
-"""Least share of pixels right that the model with simulated cloud should reach."""
+"""Least share of correct pixels that the model with simulated cloud should reach, by sky."""
 
 GOAL_SETS = ("standard", "blobs")
-"""Sets that the goals are for; the others show where it ends."""
+"""Sets with goals; the other sets show the limits of the model."""
 
 
 def write_report(
@@ -62,15 +62,15 @@ def write_report(
     }
     about = (
         f"{len(results)} scenes, {sum(r.pixels for r in results) / 1e6:.1f} million pixels with"
-        " data, none of them trained on, under skies of other simulators than the training's. A"
-        " mean is over scenes; beside it, in brackets, stands the worst scene. F1 is of all pixels"
-        " together. A method without more words is thresholds after that filter."
+        " data. No model was trained on these scenes, and other simulators made their skies. A mean"
+        " is over scenes; the worst scene stands beside it in brackets. F1 is over all pixels"
+        " together. If a method is only the name of a filter, thresholds follow it."
     )
     report.write("accuracy", "Models under cloud", about, files, tables)
 
 
 def goal_table(results: Sequence[SceneResult]) -> Table:
-    """The model with simulated cloud against the goals: a row a set and sky."""
+    """Compare the model with simulated cloud with the goals: one row per set and sky."""
 
     def verdicts(chosen: Sequence[SceneResult], goal: float) -> Iterator[str]:
         for model in (THROUGH_CLOUD, AFTER_FILTER):
@@ -90,9 +90,9 @@ def goal_table(results: Sequence[SceneResult]) -> Table:
 
 
 def training_table(trainings: dict[BenchModel, Training]) -> Table:
-    """What the trainings took: a row a model."""
+    """Time and accuracy of the trainings: one row per model."""
     return table_of(
-        "Training; validation against the model's own labels, %, cloudy tiles included",
+        "Training; validation against the model's own labels, %, including cloudy tiles",
         trainings.items(),
         {
             "model": lambda row: row[0].name,
@@ -105,13 +105,13 @@ def training_table(trainings: dict[BenchModel, Training]) -> Table:
 
 
 def f1_table(results: Sequence[SceneResult], name: str) -> Table:
-    """F1 of each class in one set: a row a method and sky."""
+    """F1 of each class in one set: one row per method and sky."""
     chosen = [row[1:] for row in f1_rows(of_set(results, name)).rows]
     return Table(f"{name}: F1 by class, %", ("method", "sky", *SEA_ICE.names), tuple(chosen))
 
 
 def f1_rows(results: Sequence[SceneResult]) -> Table:
-    """F1 of each class by set, method and sky, over all pixels; empty where a class isn't there."""
+    """F1 of each class by set, method and sky, over all pixels; empty if a class doesn't occur."""
     rows = []
     for name, method, sky in product(set_names(results), methods_of(results), SKY_KINDS):
         chosen = of_sky(of_set(results, name), sky)

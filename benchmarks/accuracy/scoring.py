@@ -1,4 +1,4 @@
-"""Scores of filters and models on held-out scenes, kept on disk so that a broken run goes on."""
+"""Scores of filters and models on held-out scenes, kept on disk for interrupted runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from polynya.storage.files import output_folder, write_text
 from training.model_folder.folder import MODEL_FILE, TrainedModel
 
 FILTERS = "filters"
-"""Folder of the scores of thresholds and filters, beside those of the models."""
+"""Folder for the scores of thresholds and filters, beside the folders of the models."""
 
 
 def score_all(
@@ -36,7 +36,7 @@ def score_all(
 ) -> list[SceneResult]:
     """Score thresholds, filters and trained models on every scene.
 
-    Results are in the order of `specs`; methods are those of the filters, then the models' names.
+    Results are in the order of `specs`. Methods are first the filters, then the models by name.
     """
     folder = output_folder(place.out / "scores")
     kept = output_folder(folder / FILTERS)
@@ -56,7 +56,7 @@ def _score_filters(folder: Path, spec: SceneSpec) -> None:
 def _score_model(
     model: BenchModel, specs: Sequence[SceneSpec], place: Workplace, folder: Path
 ) -> dict[SceneSpec, Counts]:
-    """Scores of one model; those of other weights of it don't count."""
+    """Score one model; kept scores count only if they come from the same weights."""
     weights = (place.model(model) / MODEL_FILE).read_bytes()
     kept = output_folder(folder / f"{model.slug}-{hashlib.sha256(weights).hexdigest()[:12]}")
     missing = [spec for spec in specs if not _file(kept, spec).is_file()]
@@ -69,7 +69,7 @@ def _score_model(
 
 
 def model_labels(model: TrainedModel) -> Callable[[BenchScene], NDArray[np.uint8]]:
-    """A function that maps a scene as `polynya predict` does: uint8 (H, W), class codes."""
+    """Return a function that maps a scene as `polynya predict` does: uint8 (H, W), class codes."""
 
     def label(scene: BenchScene) -> NDArray[np.uint8]:
         with TemporaryDirectory() as folder:

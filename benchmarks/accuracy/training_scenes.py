@@ -21,16 +21,16 @@ class Kind(StrEnum):
     MOSAIC = "mosaic"
     """Ice of any shape and class under a clear sky."""
     CLOUDY = "cloudy"
-    """A scene of `data_samples` under the sky of its own, for models that are trained on those."""
+    """A scene of `data_samples` under its own sky, for models that train on cloudy scenes."""
 
 
 FIRST_SEEDS = {Kind.CLEAR: 70_000, Kind.MOSAIC: 80_000, Kind.CLOUDY: 90_000}
-"""Far from the seeds of the scenes that are scored (`benchmarks.labels.sets`)."""
+"""First seed of each kind; far from the seeds of scored scenes (`benchmarks.labels.sets`)."""
 
 
 @dataclass(frozen=True)
 class TrainingSpec:
-    """One scene, small enough to send to a worker, which makes and writes it."""
+    """Description of one scene; small enough to send to the worker that makes the scene."""
 
     kind: Kind
     seed: int
@@ -47,7 +47,7 @@ class TrainingSpec:
 def write_training_scenes(
     folder: Path, kinds: dict[Kind, int], size: int, jobs: int | None = None
 ) -> None:
-    """Write so many scenes of each kind, but for those that are there."""
+    """Write the missing scenes, up to a number of scenes of each kind."""
     output_folder(folder)
     specs = [
         TrainingSpec(kind, FIRST_SEEDS[kind] + i, size, folder)

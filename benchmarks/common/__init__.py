@@ -1,1 +1,1 @@
-"""What all benchmarks have in common."""
+"""Helpers that all benchmarks share."""

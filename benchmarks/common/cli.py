@@ -1,4 +1,4 @@
-"""What all command lines of benchmarks have in common: options, errors, where tables go."""
+"""Shared parts of the benchmarks' command lines: options, errors, the folder of tables."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ from polynya.errors import PolynyaError
 from polynya.storage.files import output_folder
 
 BENCH = Path("runs/bench")
-"""Where each benchmark has its folder by default."""
+"""Default parent of each benchmark's folder."""
 
 JobsOption = Annotated[
-    int | None, typer.Option(min=1, help="Worker processes; default: one a core.")
+    int | None, typer.Option(min=1, help="Worker processes; default: one per core.")
 ]
-RoundsOption = Annotated[int, typer.Option(min=1, help="How often everything is run.")]
+RoundsOption = Annotated[int, typer.Option(min=1, help="How often to repeat everything.")]
 ModelOption = Annotated[Path, typer.Option(help="Folder of a trained model.")]
 QuickOption = Annotated[
-    bool, typer.Option("--quick", help="A smoke run: few sites of few pixels. No result.")
+    bool, typer.Option("--quick", help="A smoke run: few small sites. Its figures mean nothing.")
 ]
 _OutOption = Annotated[
-    Path, typer.Option(help="Folder for tables and what runs leave; made if missing.")
+    Path, typer.Option(help="Folder for tables and files of runs; created if missing.")
 ]
 
 
 def make_app(
     room: str, *commands: Callable[..., None], default: Callable[..., None] | None = None
 ) -> typer.Typer:
-    """A command line whose errors are sentences.
+    """Make a command line that prints errors as sentences.
 
-    The parameters of a command's function are its options: a `Report` is --out, and another
-    dataclass is an option for each of its fields.
+    The parameters of a command's function become its options. A `Report` becomes --out; any other
+    dataclass becomes one option for each field.
 
     Args:
-        room: Of `benchmarks`.
-        *commands: By the names of their functions.
-        default: What is done where no command is named.
+        room: Name of the folder in `benchmarks`.
+        *commands: Functions; a command has the name of its function.
+        default: Function that runs if the user names no command.
     """
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     for command in commands:
@@ -57,7 +57,7 @@ def make_app(
 
 
 def _with_options(command: Callable[..., None], room: str) -> Callable[..., None]:
-    """The command as a function of plain options."""
+    """Turn a command into a function of plain options."""
     parameters = [Parameter("context", Parameter.KEYWORD_ONLY, annotation=typer.Context)]
     groups = dict[str, Any]()
     hints = get_type_hints(command, include_extras=True)
@@ -79,7 +79,7 @@ def _with_options(command: Callable[..., None], room: str) -> Callable[..., None
     @wraps(command)
     def run(*, context: typer.Context, **values: Any) -> None:
         if context.invoked_subcommand is not None:
-            return  # That one is called next.
+            return  # The named command is called next.
         for name, group in groups.items():
             values[name] = group(**{f.name: values.pop(f.name) for f in fields(group) if f.init})
         call = shlex.join(["python", "-m", f"benchmarks.{room}", *sys.argv[1:]])
@@ -91,16 +91,16 @@ def _with_options(command: Callable[..., None], room: str) -> Callable[..., None
 
 
 def numbers_of(words: str) -> list[int]:
-    """Numbers that are separated by commas."""
+    """Read numbers that are separated by commas."""
     return [int(word) for word in words.split(",")]
 
 
 def names_of(words: str, kind: str, known: Sequence[str]) -> list[str]:
-    """Names that are separated by commas, in the order of those that are known; "" is all of them.
+    """Read names that are separated by commas; "" means all names. Returns them in known order.
 
     Args:
         words: Value of an option.
-        kind: What is named; the option has its plural.
+        kind: Kind of the named things; the option's name is its plural.
         known: All names.
 
     Raises:

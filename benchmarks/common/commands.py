@@ -1,4 +1,4 @@
-"""The commands that are measured, run as a user would run them."""
+"""Run measured commands as a user would run them."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from polynya.errors import PolynyaError
 from polynya.storage.files import output_folder
 
 ROOT = Path(__file__).parents[2]
-"""The clone, where the entry points are."""
+"""Folder of the clone, which holds the entry points."""
 
 _LINES_TOLD = 15
 _LETTERS_TOLD = 400
 
 
 class CommandFailedError(PolynyaError):
-    """A command of a benchmark that failed, and so has no figures."""
+    """A command of a benchmark failed, so there are no figures."""
 
 
 def run(command: Sequence[str], log: Path | None = None, **variables: str) -> None:
-    """Run a command in the clone, to its end.
+    """Run a command in the clone and wait for its end.
 
     Args:
         command: Program and arguments; programs of this environment are found first.
-        log: File for what it prints; None to show that.
-        **variables: Of its environment, beside those of `environment`.
+        log: File for the command's output; None shows the output.
+        **variables: Environment variables in addition to those from `environment`.
 
     Raises:
-        CommandFailedError: It ended with another code than 0.
+        CommandFailedError: The exit code is not 0.
     """
     with ExitStack() as stack:
         output = stack.enter_context(open(log, "w", encoding="utf-8")) if log else None
@@ -55,28 +55,28 @@ def run(command: Sequence[str], log: Path | None = None, **variables: str) -> No
 
 
 def run_measured(command: Sequence[str], folder: Path, watched: Path | None = None) -> Cost:
-    """Run a command to its end under the meter.
+    """Run a command under the meter and wait for its end.
 
     Args:
-        command: As for `run`.
-        folder: For the report and what the command printed; made if missing.
-        watched: Folder whose first shard is waited for.
+        command: Program and arguments, see `run`.
+        folder: Folder for the report and the command's output; created if missing.
+        watched: Folder in which the meter waits for the first shard.
 
     Raises:
-        CommandFailedError: It ended with another code than 0.
+        CommandFailedError: The exit code is not 0.
     """
     report = output_folder(folder) / "cost.json"
     watch = ["--watch", str(watched)] if watched else []
     meter = [sys.executable, "-m", "benchmarks.common.meter", str(report), *watch, "--"]
-    # Ranks that wait for a message give way to ranks that compute.
+    # Ranks that wait for a message yield the processor to ranks that compute.
     run([*meter, *command], folder / "output.txt", OMPI_MCA_mpi_yield_when_idle="1")
     return Cost(**json.loads(report.read_text(encoding="utf-8")))
 
 
 def environment() -> dict[str, str]:
-    """As with the virtual environment activated; Spark's workers are this Python too."""
+    """Return the variables of an activated virtual environment, also for Spark's workers."""
     here = Path(sys.executable).parent
-    # Open MPI refuses root unless told twice, and root is the usual user inside a container.
+    # Open MPI runs as root only if both variables allow it. Containers usually run as root.
     allowed = ("OMPI_ALLOW_RUN_AS_ROOT", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM")
     as_root = dict.fromkeys(allowed, "1") if os.geteuid() == 0 else {}
     return (

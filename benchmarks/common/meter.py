@@ -1,14 +1,14 @@
-"""What a command costs, with everything that it starts: time, processor time, memory.
+"""Measure a command with everything that it starts: time, processor time, memory.
 
     python -m benchmarks.common.meter REPORT.json [--watch FOLDER] -- COMMAND...
 
-A process of its own, so that it adopts what the command leaves behind (`PR_SET_CHILD_SUBREAPER`)
-and can wait for all of it: processor time then comes from the kernel's own account of processes
-that were waited for (`getrusage`, RUSAGE_CHILDREN) and misses none, however short it lived. The
-exception are children of a process that ignores SIGCHLD, as PySpark's daemon does, whose workers do
-the labelling: the kernel counts them nowhere (getrusage(2), Notes), so their time is the last
-sample of /proc. Samples also tell what kinds of processes used it, and their peak memory. Linux
-only.
+The meter is a separate process that adopts orphans of the command (`PR_SET_CHILD_SUBREAPER`) and
+waits for all of them. So it can take processor time from the kernel's account of finished children
+(`getrusage`, RUSAGE_CHILDREN), which misses no process, even a short one. There is one exception:
+children of a process that ignores SIGCHLD. PySpark's daemon ignores it, and its workers do the
+labelling. The kernel doesn't count such children (getrusage(2), Notes), so the meter takes their
+time from the last sample of /proc. Samples also give the processor time of each kind of process,
+and peak memory. Linux only.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 SECONDS_BETWEEN_SAMPLES = 0.1
-"""A process that ends has up to so much processor time that no sample saw."""
+"""Time between samples; a process may use this much processor time after its last sample."""
 _SECONDS_TO_END = 30.0
-"""For what is left when the command has ended; then it is killed."""
+"""How long to wait for orphans after the command's end, before they are killed."""
 _SET_CHILD_SUBREAPER = 36
 """Option of prctl(2), from linux/prctl.h."""
 _PROC = Path("/proc")
 _SHARDS = "[!.]*.parquet"
-"""Files that begin with a dot are not whole yet."""
+"""Finished shards; files that begin with a dot are incomplete."""
 _TICKS = os.sysconf("SC_CLK_TCK")
 _WORKER_MARKS = ("pyspark.daemon", "pyspark/daemon", "forkserver")
-"""In the command lines of processes that label for Spark and for the engine "processes"."""
+"""Parts of the command lines of workers of Spark and of the engine "processes"."""
 
 
 @dataclass
 class Cost:
-    """What a command took."""
+    """Time and memory of a command."""
 
     started: float = 0.0
     """Seconds since 1970."""
@@ -49,11 +49,12 @@ class Cost:
     cpu_s: float = 0.0
     """Processor seconds of all processes, user and system."""
     cpu_by_kind: dict[str, float] = field(default_factory=dict)
-    """Of it, as sampled: 'java', 'worker' and 'python' (all other Python), 'other'."""
+    """Processor seconds from samples, by kind: 'java', 'worker', 'python' (all other Python),
+    'other'."""
     peak_by_kind: dict[str, int] = field(default_factory=dict)
-    """Greatest peak of resident memory (VmHWM) of any one process, in bytes."""
+    """Peak of resident memory (VmHWM) of the largest process of each kind, in bytes."""
     first_file_s: float | None = None
-    """Until the watched folder held a shard; None if it never did."""
+    """Seconds until the watched folder held a shard; None if it never did."""
     exit_code: int = 0
 
 
@@ -65,18 +66,18 @@ class Sample:
     parent: int
     kind: str
     cpu_s: float
-    """Own, and of its children that were waited for and of which there may be no sample."""
+    """Processor seconds of the process and of its finished children, which samples may miss."""
     own_cpu_s: float
     peak: int
-    """Bytes."""
+    """Peak of resident memory, in bytes."""
     ignores_children: bool
-    """SIGCHLD is ignored."""
+    """Whether the process ignores SIGCHLD."""
 
 
 def measure(command: list[str], watched: Path | None = None) -> Cost:
-    """Run a command and wait for everything that it started; call it once a process.
+    """Run a command and wait for everything that it started; call this only once per process.
 
-    In the folder that is watched the first file `*.parquet` is looked for.
+    The meter waits for the first file `*.parquet` in the watched folder.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
@@ -90,7 +91,7 @@ def measure(command: list[str], watched: Path | None = None) -> Cost:
     def look() -> None:
         now = {sample.pid: sample for sample in descendants(os.getpid())}
         for pid, sample in now.items():
-            # One that has ended but wasn't waited for has lost its command line and memory.
+            # A process that has ended but wasn't waited for has no command line and memory now.
             before = last.get(pid, sample)
             last[pid] = (
                 sample if sample.peak else replace(sample, kind=before.kind, peak=before.peak)
@@ -114,9 +115,10 @@ def measure(command: list[str], watched: Path | None = None) -> Cost:
 
 
 def _wait(pid: int, look: Callable[[], None], uncounted: set[int]) -> int:
-    """Sample until a child ends; its exit code. Orphans that end meanwhile are waited for too.
+    """Take samples until a child ends; return its exit code.
 
-    What is waited for here is counted by the kernel, and leaves the `uncounted`.
+    Orphans that end in the meantime are also waited for. The kernel counts every process that is
+    waited for here, so the process is removed from `uncounted`.
     """
     while True:
         look()
@@ -145,7 +147,7 @@ def _end_what_is_left(look: Callable[[], None], uncounted: set[int]) -> None:
 
 
 def descendants(root: int) -> list[Sample]:
-    """Processes that a process has started, directly or not, and that haven't ended."""
+    """Return running processes that a process has started, directly or indirectly."""
     children: dict[int, list[Sample]] = {}
     for sample in _processes():
         children.setdefault(sample.parent, []).append(sample)
@@ -168,7 +170,7 @@ def _processes() -> Iterator[Sample]:
             status = (folder / "status").read_text(encoding="utf-8", errors="replace")
         except OSError:  # It has ended.
             continue
-        # The name stands in brackets and may hold anything, also brackets and blanks.
+        # The name is in brackets; it may itself contain brackets and blanks.
         name, _, rest = stat.partition("(")[2].rpartition(")")
         words = rest.split()
         ticks = [int(word) for word in words[11:15]]
@@ -185,7 +187,7 @@ def _processes() -> Iterator[Sample]:
 
 
 def kind_of(name: str, command: str) -> str:
-    """Kind of a process by its name and command line (parts separated by NUL or blanks)."""
+    """Return the kind of a process by its name and command line (separated by NUL or blanks)."""
     if name == "java":
         return "java"
     if not name.startswith(("python", "pt_main")):
@@ -194,7 +196,7 @@ def kind_of(name: str, command: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Measure the command of the arguments and write the report; the command's exit code."""
+    """Measure a command and write the report; return the command's exit code."""
     cut = arguments.index("--")
     report, *options = arguments[:cut]
     watched = Path(options[1]) if options else None

@@ -1,4 +1,4 @@
-"""Models that needn't be trained: what a step or a map takes doesn't depend on the weights."""
+"""Untrained models: the time of a step or a map doesn't depend on the weights."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 N_CLASSES = 3
 DEMO = Path("runs/demo")
-"""What `make demo` leaves."""
+"""Folder of the results of `make demo`."""
 
 ARCHITECTURES = ("paper", "lean")
-"""The paper's U-Net, and the demo's, which has patches of 4 x 4 pixels at full resolution."""
+"""The paper's U-Net, and the demo's U-Net, which works on patches of 4 x 4 pixels."""
 
 
 def plain_unet(filters: Sequence[int], tile: int, dtype: str | None = None) -> keras.Model:
-    """The untrained U-Net, without dropout, whose random numbers would be measured as well."""
+    """Make the untrained U-Net without dropout: random numbers would add to the measured time."""
     from training.models import build
 
     return build(
@@ -37,7 +37,7 @@ def plain_unet(filters: Sequence[int], tile: int, dtype: str | None = None) -> k
 def model_of(
     options: ModelOptions, size: int | None = None, dtype: str | None = None
 ) -> keras.Model:
-    """The untrained model of a recipe, for tiles of a size; None for any."""
+    """Make the untrained model of a recipe for one tile size; None for any size."""
     from training.models import build
 
     chosen = options.model_dump(exclude={"name"})
@@ -46,7 +46,7 @@ def model_of(
 
 
 def save_untrained(folder: Path, name: str) -> Path:
-    """Write the folder of one of `ARCHITECTURES` with the weights it begins with, by a fixed seed.
+    """Write the folder of a model of `ARCHITECTURES` with initial weights, by a fixed seed.
 
     Speed doesn't depend on the weights.
     """
@@ -67,7 +67,7 @@ def save_untrained(folder: Path, name: str) -> Path:
 
 
 def with_inference(source: Path, folder: Path, options: InferenceOptions) -> Path:
-    """The same model with another section `inference` of its recipe."""
+    """Copy a model and replace the section `inference` of its recipe."""
     from training.ranks.devices import import_tensorflow
 
     import_tensorflow()

@@ -1,4 +1,4 @@
-"""Pictures of scenes and their labels, small enough to be kept beside the text."""
+"""Pictures of scenes and their labels, small enough to keep in the repository."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ _COLORS = 256
 
 
 def step_for(panels: int, pixels: int, most: int) -> int:
-    """Every which pixel is shown so that all panels together have at most so many."""
+    """Return the step n so that every n-th pixel of all panels gives at most `most` pixels."""
     return int(np.ceil(np.sqrt(panels * pixels / most)))
 
 
 def draw_thinned(
     path: Path, panels: Sequence[Panel], title: str, step: int, columns: int | None = None
 ) -> None:
-    """Draw every `step`th pixel of images side by side, as a PNG file of few colours."""
+    """Draw every `step`-th pixel of images side by side, as a PNG file with few colours."""
     thinned = [(name, image[::step, ::step]) for name, image in panels]
     draw_panels(path, thinned, SEA_ICE, title, columns=columns)
     _use_palette(path)
 
 
 def _use_palette(path: Path) -> None:
-    """Write a PNG again with a few colours, in a third of the bytes."""
+    """Rewrite a PNG with few colours; this takes a third of the bytes."""
     from PIL import Image
 
     with Image.open(path) as picture:
-        # An octree keeps the legend's colours, which few pixels have; a median cut loses them.
+        # An octree keeps colours of few pixels, such as the legend's; a median cut loses them.
         reduced = picture.convert("RGB").quantize(
             _COLORS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE
         )

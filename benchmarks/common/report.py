@@ -1,4 +1,4 @@
-"""Tables of results, and pages of them that say how and on what machine they were made."""
+"""Tables of results, and pages of tables that name the command and the machine."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ _CPUINFO = Path("/proc/cpuinfo")
 
 
 def table_of(title: str, items: Iterable[T], columns: Mapping[str, Callable[[T], str]]) -> Table:
-    """A table with a row for each item; columns say by their names how a cell is written."""
+    """Make a table with one row per item; `columns` maps names to functions that write a cell."""
     rows = tuple(tuple(write(item) for write in columns.values()) for item in items)
     return Table(title, tuple(columns), rows)
 
 
 def percent(share: float, digits: int = 2) -> str:
-    """A share, 0..1, in percent; empty where it is NaN."""
+    """Format a share, 0..1, in percent; empty if it is NaN."""
     return "" if np.isnan(share) else f"{100 * share:.{digits}f}"
 
 
 @dataclass(frozen=True)
 class Report:
-    """Where the tables of a command go, and how they were made."""
+    """Folder for the tables of a command, and the command itself."""
 
     folder: Path
-    """Existing, absolute."""
+    """Existing folder, absolute."""
     command: str
-    """As the user gave it."""
+    """Command line as the user gave it."""
 
     def write(
         self,
@@ -53,15 +53,15 @@ class Report:
         """Print tables, write them as CSV files and as one page.
 
         Args:
-            name: Of the page, without its ending.
-            heading: Of the page.
+            name: File name of the page, without extension.
+            heading: Heading of the page.
             about: What was measured, and how.
             files: Tables by the names of their CSV files.
-            shown: Tables of the terminal and of the page; default: those of the files.
+            shown: Tables for the terminal and the page; default: the tables in `files`.
             printed: Whether tables are printed.
 
         Returns:
-            The page.
+            Path of the page.
         """
         tables = list(files.values()) if shown is None else shown
         for table in tables if printed else ():
@@ -81,7 +81,7 @@ class Report:
 
 
 def describe_machine() -> str:
-    """One line: processor, cores, Python, OpenCV and NumPy."""
+    """Describe the machine in one line: processor, cores, Python, OpenCV and NumPy."""
     return (
         f"{processor_model()}, {os.cpu_count()} cores; Python {platform.python_version()},"
         f" OpenCV {cv2.__version__}, NumPy {np.__version__}"
@@ -89,7 +89,7 @@ def describe_machine() -> str:
 
 
 def processor_model() -> str:
-    """Model name of the processor, or its architecture where the system doesn't tell more."""
+    """Return the processor's model name, or its architecture if the system gives no name."""
     if _CPUINFO.is_file():
         for line in _CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines():
             key, _, value = line.partition(":")

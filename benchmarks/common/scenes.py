@@ -1,4 +1,4 @@
-"""Scenes as files that every stage reads, made once and kept."""
+"""Scene files that every stage can read; made once and kept."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from polynya.scenes.scene import Scene
 from polynya.storage.files import output_folder, whole_file
 
 SEED = 9701
-"""Of the scenes to label and of the large one; no other benchmark has it."""
+"""Seed of the scenes to label and of the large scene; no other benchmark uses it."""
 LARGE_SIZE = 10980
 """Rows and columns of a Sentinel-2 tile at 10 m."""
 SOURCE_SIZE = 2048
-"""Of the generated scene that is mirrored to a large one."""
+"""Rows and columns of the generated scene that is mirrored to make a large one."""
 _BLOCK = 256
 
 
@@ -30,9 +30,9 @@ def write_image(path: Path, image: NDArray[np.uint8], **profile: Any) -> None:
     """Write uint8 RGB (H, W, 3), 0 where there is no data, as a deflated GeoTIFF.
 
     Args:
-        path: In a folder that is made if it is missing.
+        path: File; its folder is created if missing.
         image: The pixels.
-        **profile: What rasterio is told beside that; by default the scene lies nowhere.
+        **profile: More options for rasterio; by default the scene has no place on the ground.
     """
     height, width, bands = image.shape
     output_folder(path.parent)
@@ -52,7 +52,7 @@ def write_placed(path: Path, image: NDArray[np.uint8], transform: Affine) -> Non
 
 
 def described_scene(uri: str, size: int) -> Scene:
-    """What is known of a square uint8 scene, which need not exist."""
+    """Make the description of a square uint8 scene; the file need not exist."""
     return Scene(
         id=Path(uri).stem, uri=uri, height=size, width=size, crs=CRS,
         transform=(10.0, 0.0, 0.0, 0.0, -10.0, 0.0), dtype="uint8", band_indexes=(1, 2, 3),
@@ -61,9 +61,10 @@ def described_scene(uri: str, size: int) -> Scene:
 
 
 def make_large_scene(data: Path, size: int = LARGE_SIZE, source: int = SOURCE_SIZE) -> Path:
-    """One scene of a satellite's size: a generated one, mirrored again and again.
+    """Make one scene as large as a satellite's: a generated scene, mirrored again and again.
 
-    It is kept in `data`, as a GeoTIFF in deflated blocks; `source` is the most that is generated.
+    It is kept in `data`, as a GeoTIFF in deflated blocks. `source` is the largest size of the
+    generated scene.
     """
     source = min(size, source)
     path = data / f"generator{GENERATOR_VERSION}-seed{SEED}-{size}px-of-{source}px.tif"

@@ -14,14 +14,14 @@ from polynya.progress import track
 
 
 def timed(call: Callable[[], object]) -> tuple[float, float]:
-    """Wall and processor seconds of a call."""
+    """Return wall and processor seconds of a call."""
     wall, cpu = time.perf_counter(), time.process_time()
     call()
     return time.perf_counter() - wall, time.process_time() - cpu
 
 
 def best_times(tasks: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Shortest time of each task in seconds, of some rounds after one to warm up."""
+    """Return the shortest time of each task in seconds, over some rounds after a warm-up round."""
     best = dict.fromkeys(tasks, float("inf"))
     for task in tasks.values():
         task()
@@ -32,13 +32,13 @@ def best_times(tasks: Mapping[str, Callable[[], object]], rounds: int) -> dict[s
 
 
 def median_ratio(above: Iterable[float], below: Iterable[float]) -> float:
-    """Median of the ratios of pairs; what slows a machine for a while slows both of a pair."""
+    """Return the median of the ratios of pairs; a busy machine slows both parts of a pair."""
     return median(a / b for a, b in zip(above, below, strict=True))
 
 
 @contextmanager
 def one_core() -> Iterator[None]:
-    """Keep this process to one core and OpenCV to one thread, where the system allows it."""
+    """Limit this process to one core and OpenCV to one thread, if the system allows it."""
     threads = cv2.getNumThreads()
     cores = os.sched_getaffinity(0) if hasattr(os, "sched_setaffinity") else None  # Linux only.
     cv2.setNumThreads(1)

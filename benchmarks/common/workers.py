@@ -1,4 +1,4 @@
-"""Scenes are made and scored in worker processes, one scene at a time."""
+"""Make and score scenes in worker processes, one scene at a time in each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from polynya.progress import progress
 
 
 class Spec(Protocol):
-    """What says how a scene is made; picklable."""
+    """Description of a scene to make; picklable."""
 
     @property
     def size(self) -> int:
@@ -35,12 +35,12 @@ def for_each_scene(
 
     Args:
         task: A function at the top of a module.
-        specs: Scenes; the largest are begun first.
-        description: What progress says.
+        specs: Scenes; the largest start first.
+        description: Text of the progress bar.
         jobs: Number of processes; None for the number of cores.
 
     Returns:
-        What the task returned, in the order of `specs`.
+        Results of the task, in the order of `specs`.
     """
     if not specs:
         return []
@@ -56,6 +56,6 @@ def for_each_scene(
 
 
 def _on_one_thread(task: Callable[[S], T], spec: S) -> tuple[T]:
-    """The result in a tuple, as a task may give None."""
+    """Run a task with one thread; return the result in a tuple, because it may be None."""
     cv2.setNumThreads(1)  # Many processes share the cores.
     return (task(spec),)

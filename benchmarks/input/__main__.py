@@ -20,7 +20,7 @@ from polynya.report.tables import Table
 from polynya.storage.files import output_folder
 
 A100_TILES_PER_S = 586
-"""Images of 256 x 256 px a second that the paper's U-Net takes on one A100."""
+"""Images of 256 x 256 px per second that the paper's U-Net needs on one A100."""
 _GB = 1e9
 _TITLES = {
     PNG: "published way: all PNG files decoded into memory",
@@ -30,10 +30,9 @@ _TITLES = {
     "none": "cache: none",
 }
 _ABOUT = (
-    "Each row is a process of its own. The published way is written after its description: all"
-    " images are decoded into memory first (here as uint8, one thread) and batches are taken from"
-    " there. Input alone means that nothing is done with the batches. The step is Keras' own"
-    " `train_on_batch`, float32."
+    "Each row is a separate process. The published way follows its description: all images are"
+    " decoded into memory first (here as uint8, one thread), and batches come from memory. Input"
+    " alone means that nothing uses the batches. The step is Keras' own `train_on_batch`, float32."
 )
 
 
@@ -43,11 +42,11 @@ def measure(
     edge: Annotated[int, typer.Option(min=1, help="Tiles along the edge of a scene.")] = 16,
     size: Annotated[int, typer.Option(min=64, help="Edge of a tile in pixels.")] = 256,
     rounds: Annotated[int, typer.Option(min=1, help="Epochs measured; medians count.")] = 5,
-    cores: Annotated[int, typer.Option(min=1, help="Of each process.")] = 2,
+    cores: Annotated[int, typer.Option(min=1, help="Cores of each process.")] = 2,
 ) -> None:
     """Measure how fast tiles come from shards to the training step."""
     files = make_files(report.folder / "data", scenes, edge, size)
-    for old in files.cache.glob("*"):  # The first run must not find it.
+    for old in files.cache.glob("*"):  # The first run must not find old tiles.
         old.unlink()
     ways = [PNG, *CACHES[:2], "disk again", *CACHES[2:]]
     figures = {
@@ -66,7 +65,7 @@ def measure(
 
 
 def _measured(case: str, files: InputFiles, rounds: int, cores: int) -> dict[str, Any]:
-    """Figures of one case, from its own process."""
+    """Measure one case in a separate process; return its figures."""
     work = output_folder(files.folder / "work")
     report = work / "figures.json"
     numbers = [str(number) for number in (files.tiles, files.size, rounds, cores)]
@@ -77,7 +76,7 @@ def _measured(case: str, files: InputFiles, rounds: int, cores: int) -> dict[str
 
 
 def speed_table(found: Mapping[str, Input], files: InputFiles) -> Table:
-    """How fast batches come after the first epoch, and how many A100 that feeds."""
+    """Speed of batches after the first epoch, and the number of A100 that this speed feeds."""
     gigabytes = files.decoded_bytes / files.tiles / _GB
     return table_of(
         f"Batches of {BATCH} tiles of {files.size} px, shuffled, without augmentation",
@@ -98,7 +97,7 @@ def speed_table(found: Mapping[str, Input], files: InputFiles) -> Table:
 
 
 def start_table(found: Mapping[str, Input], files: InputFiles) -> Table:
-    """Time to the first batch and memory, each way in a process of its own."""
+    """Time to the first batch, and memory; each way in a separate process."""
 
     def stored(case: str) -> int:
         return stored_bytes(files.images.parent if case == PNG else files.shards)
@@ -119,7 +118,7 @@ def start_table(found: Mapping[str, Input], files: InputFiles) -> Table:
 
 
 def augmentation_table(found: Mapping[str, Augmentation]) -> Table:
-    """What augmentation takes, and what that is of a training step."""
+    """Time of augmentation, also as a share of a training step."""
     step = median(way.step_s_per_tile for way in found.values())
     return table_of(
         f"Augmentation beside a training step of the default U-Net ({1 / step:.2f} tiles/s)",

@@ -22,9 +22,9 @@ from polynya.storage.files import output_folder, whole_file, write_text
 from polynya.storage.folder import Folder
 
 SEED = 5501
-"""Of all tiles; no other benchmark has it."""
+"""Seed of all tiles; no other benchmark uses it."""
 SITES = 2
-"""Generated scenes from which tiles are cut."""
+"""Number of generated scenes from which tiles are cut."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +61,10 @@ class InputFiles:
 
 
 def make_files(data: Path, scenes: int, edge: int, size: int) -> InputFiles:
-    """Make shards and PNG files, unless they are there.
+    """Make shards and PNG files, unless they exist.
 
-    Tiles are windows at random places of generated scenes, turned at random, so that they differ
-    and compress as such scenes do. Together `edge` x `edge` of them are a scene.
+    Tiles are cut at random places from generated scenes and turned at random. So they differ from
+    each other and compress like scenes. A scene has `edge` x `edge` tiles.
     """
     name = f"generator{GENERATOR_VERSION}-seed{SEED}-{scenes}x{edge}x{edge}-tiles{size}px"
     files = InputFiles(data / name, scenes * edge**2, size)
@@ -84,14 +84,14 @@ def make_files(data: Path, scenes: int, edge: int, size: int) -> InputFiles:
         for number in track(range(scenes), "Writing tiles")
     ]
     finish_dataset(shards, results)
-    write_text(done, "")  # Last, because it says that all of it is there.
+    write_text(done, "")  # Last, because this file marks the data as complete.
     return files
 
 
 def _windows(
     sites: list[SampleScene], size: int
 ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
-    """Tiles without end: image and label."""
+    """Yield tiles forever: image and label."""
     rng = np.random.default_rng(SEED)
     while True:
         site = sites[rng.integers(len(sites))]

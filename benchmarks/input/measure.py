@@ -1,4 +1,4 @@
-"""One measurement of the input benchmark, in a process of its own.
+"""One measurement of the input benchmark, in a separate process.
 
     python -m benchmarks.input.measure REPORT CASE FOLDER TILES SIZE ROUNDS CORES
 
@@ -32,7 +32,7 @@ from training.ranks.devices import configure_devices, import_tensorflow
 from training.ranks.port import SingleProcess
 
 BATCH = 32
-"""Tiles of a batch, the paper's."""
+"""Tiles of a batch, as in the paper."""
 PNG = "png"
 CACHES = ("memory", "disk", "none")
 AUGMENTATIONS = {
@@ -49,34 +49,34 @@ _MODEL_BATCH = 8
 
 @dataclass(frozen=True)
 class Input:
-    """Of one way to get tiles to the training step."""
+    """Figures of one way to get tiles to the training step."""
 
     first_batch_s: float
-    """From opening the data to the first batch, libraries loaded; seconds."""
+    """Seconds from opening the data to the first batch; libraries are already loaded."""
     peak_bytes: int
-    """Greatest resident memory up to the end of an epoch, shared pages included."""
+    """Peak of resident memory up to the end of an epoch, including shared pages."""
     libraries_bytes: int
-    """Of it, there before the data was opened."""
+    """Resident memory before the data was opened."""
     tiles_per_s: float
-    """Of an epoch after the first one; median of the rounds."""
+    """Tiles per second of an epoch after the first one; median of the rounds."""
     cpu_s_per_tile: float
-    """Processor seconds, likewise."""
+    """Processor seconds per tile of an epoch after the first one; median of the rounds."""
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Of one way to change tiles, compared with the step that uses them."""
+    """Figures of one kind of augmentation, and of the training step that uses the tiles."""
 
     layers_s_per_tile: float
-    """Layers alone; seconds."""
+    """Seconds per tile of the augmentation layers alone."""
     tiles_per_s: float
-    """Tiles from memory, with the layers; median of the rounds."""
+    """Tiles per second from memory, with the layers; median of the rounds."""
     step_s_per_tile: float
-    """A training step of the recipe's default model, with nothing else; seconds."""
+    """Seconds per tile of a training step of the recipe's default model, without augmentation."""
 
 
 def measure_input(case: str, files: InputFiles, rounds: int, threads: int) -> Input:
-    """Time the way to the first batch, and whole epochs after it."""
+    """Measure the time to the first batch, and whole epochs after it."""
     libraries = _peak()
     start = time.perf_counter()
     epoch = png_batches(files) if case == PNG else shard_batches(case, files, threads)
@@ -93,11 +93,11 @@ def measure_input(case: str, files: InputFiles, rounds: int, threads: int) -> In
 
 
 Epoch = Callable[[int], Iterable[tuple[Any, Any]]]
-"""Batches of an epoch by its number."""
+"""Function from the number of an epoch to its batches."""
 
 
 def png_batches(files: InputFiles) -> Epoch:
-    """The published way: all files are decoded into memory, then batches are taken from there."""
+    """The published way: decode all files into memory, then take batches from memory."""
     names = sorted(path.name for path in files.images.glob("*.png"))
     images = np.empty((len(names), files.size, files.size, 3), np.uint8)
     labels = np.empty(images.shape[:3], np.uint8)
@@ -115,7 +115,7 @@ def png_batches(files: InputFiles) -> Epoch:
 
 
 def shard_batches(cache: str, files: InputFiles, threads: int) -> Epoch:
-    """The input of a training, with a value of the recipe's key 'training.input.cache'."""
+    """The input of a training, with one value of the recipe's key 'training.input.cache'."""
     from polynya.shards.dataset import open_shards
     from training.run.build import open_sources
 
@@ -135,7 +135,7 @@ def shard_batches(cache: str, files: InputFiles, threads: int) -> Epoch:
 
 
 def measure_augmentation(case: str, files: InputFiles, rounds: int, threads: int) -> Augmentation:
-    """Time layers alone, behind the input, and a step of the model that they are for."""
+    """Measure the layers alone, the input with the layers, and a step of the default model."""
     import tensorflow as tf
 
     from training.augment import augmentation_layers
@@ -166,7 +166,7 @@ def measure_augmentation(case: str, files: InputFiles, rounds: int, threads: int
 
 
 def _step_seconds(files: InputFiles, batch: tuple[Any, Any], rounds: int) -> float:
-    """Seconds of a plain training step of the recipe's default model."""
+    """Return the seconds of a plain training step of the recipe's default model."""
     import keras
 
     model = model_of(Recipe().model, files.size, "float32")
@@ -182,7 +182,7 @@ def _recipe(files: InputFiles, cache: str) -> Recipe:
 
 
 def _timed_epoch(epoch: Epoch, number: int) -> tuple[float, float]:
-    """Wall and processor seconds of an epoch, from the making of its iterator to its end."""
+    """Return wall and processor seconds of an epoch, including the creation of its iterator."""
     return timed(lambda: deque(epoch(number), maxlen=0))
 
 
@@ -191,9 +191,9 @@ def _peak() -> int:
 
 
 def main(report: str, case: str, folder: str, *numbers: str) -> None:
-    """Measure one case and write what it took."""
+    """Measure one case and write its figures."""
     tiles, size, rounds, cores = map(int, numbers)
-    # Before TensorFlow counts the cores.
+    # Limit the cores before TensorFlow counts them.
     allowed = sorted(os.sched_getaffinity(0))[:cores]
     os.sched_setaffinity(0, allowed)
     cv2.setNumThreads(len(allowed))

@@ -12,7 +12,7 @@ from benchmarks.labelling.simulation.estimate import Place
 
 
 def everything(report: Report, rounds: RoundsOption = 3, data: DataOption = None) -> None:
-    """Run the commands below one after the other; each has options of its own."""
+    """Run the commands below one after the other; each has its own options."""
     compare(report, rounds=rounds, data=data)
     scale(report, rounds=rounds, data=data)
     large(report, rounds=rounds, data=data)

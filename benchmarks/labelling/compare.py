@@ -1,4 +1,4 @@
-"""The published pipeline beside Polynya's: the command and its tables."""
+"""Compare the published pipeline with Polynya's: the command and its tables."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def compare(
     size: options.SizeOption = 2048,
     tile: options.TileOption = 256,
     rounds: RoundsOption = 3,
-    cores: Annotated[int, typer.Option(min=1, help="Of Spark's local[N].")] = 2,
+    cores: Annotated[int, typer.Option(min=1, help="Number of cores, N in Spark's local[N].")] = 2,
     jobs: JobsOption = None,
     data: options.DataOption = None,
 ) -> None:
@@ -33,9 +33,9 @@ def compare(
     files = make_files(options.data_folder(report, data), scenes, size, tile, jobs)
     runs = run_pipelines(files, rounds, cores, options.work_folder(report))
     about = (
-        f"{scenes} scenes of {size} x {size} pixels, at local[{cores}]. Before the rounds both"
-        " pipelines with the published filter labelled one scene, with the same number of pixels"
-        " of each class."
+        f"{scenes} scenes of {size} x {size} pixels, at local[{cores}]. Before the rounds, both"
+        " pipelines labelled one scene with the published filter and found the same number of"
+        " pixels of each class."
     )
     tables = {
         "compare_speed": speed_table(runs),
@@ -46,16 +46,16 @@ def compare(
 
 
 Measure = Callable[[Run, Run], float]
-"""A number from a run on few tiles and the run on all tiles after it."""
+"""Function from two runs to a number: a run on few tiles, then a run on all tiles."""
 
 
 def per_thousand(of: str) -> Measure:
-    """Seconds of a thousand tiles, start-up included; `of` is a field of `Cost`."""
+    """Seconds per thousand tiles, including start-up; `of` is a field of `Cost`."""
     return lambda few, full: 1000 * getattr(full.cost, of) / full.tiles
 
 
 def per_thousand_more(of: str) -> Measure:
-    """Seconds that a thousand more tiles take: start-up is in both runs and drops out."""
+    """Seconds that a thousand more tiles take: both runs contain start-up, so it cancels out."""
 
     def measure(few: Run, full: Run) -> float:
         more_s = getattr(full.cost, of) - getattr(few.cost, of)
@@ -65,7 +65,7 @@ def per_thousand_more(of: str) -> Measure:
 
 
 def pairs(runs: Sequence[Run], pipeline: Pipeline) -> list[tuple[Run, Run]]:
-    """Runs on few and on all tiles of each round."""
+    """Return the pair of runs of each round: on few and on all tiles."""
     own = sorted((run for run in runs if run.pipeline == pipeline), key=lambda run: run.round)
     least, most = min(run.tiles for run in own), max(run.tiles for run in own)
     few = [run for run in own if run.tiles == least]
@@ -73,22 +73,22 @@ def pairs(runs: Sequence[Run], pipeline: Pipeline) -> list[tuple[Run, Run]]:
 
 
 def measured(runs: Sequence[Run], pipeline: Pipeline, measure: Measure) -> list[float]:
-    """A number of each round."""
+    """Return a number for each round."""
     return [measure(*pair) for pair in pairs(runs, pipeline)]
 
 
 def times_published(runs: Sequence[Run], pipeline: Pipeline, measure: Measure) -> float:
-    """The published pipeline's number over a pipeline's: median of the ratios within rounds."""
+    """Return the published pipeline's number divided by this pipeline's: median over rounds."""
     return median_ratio(measured(runs, PUBLISHED, measure), measured(runs, pipeline, measure))
 
 
 def speed_table(runs: Sequence[Run]) -> Table:
-    """Tiles a second of each pipeline."""
+    """Tiles per second of each pipeline."""
     return _compared(runs, "Tiles a second", "tiles/s", "wall_s", lambda s: f"{1000 / s:.1f}")
 
 
 def cpu_table(runs: Sequence[Run]) -> Table:
-    """Processor seconds of a thousand tiles of each pipeline."""
+    """Processor seconds per thousand tiles of each pipeline."""
     return _compared(
         runs, "Processor seconds of 1000 tiles", "CPU s", "cpu_s", lambda s: f"{s:.2f}"
     )
@@ -113,7 +113,7 @@ def _compared(
 
 
 def runs_table(runs: Sequence[Run]) -> Table:
-    """Which processes used the processor time, and memory."""
+    """Processor time by kind of process, and memory, of every run."""
 
     def cpu(run: Run, kind: str) -> float:
         return run.cost.cpu_by_kind.get(kind, 0.0)

@@ -19,7 +19,7 @@ from polynya.report.tables import Table
 
 
 class NoCostsError(PolynyaError):
-    """Unit costs that haven't been measured."""
+    """Unit costs have not been measured."""
 
 
 def estimate(
@@ -29,7 +29,7 @@ def estimate(
     executors: Annotated[str, typer.Option(help="Numbers of executors.")] = "10,100,1000",
     size: LargeOption = LARGE_SIZE,
 ) -> None:
-    """Time and money of many scenes on many executors, from the costs that `scale` measured."""
+    """Estimate time and money of many scenes on many executors, from the costs of `scale`."""
     file, dispatch = costs_file(report, "large", "spark local"), report.folder / DISPATCH_FILE
     if not file.is_file() or not dispatch.is_file():
         raise NoCostsError(
@@ -44,14 +44,14 @@ def estimate(
     ]
     about = (
         f"Scenes of {size} x {size} pixels, the default recipe. Costs of the work are from"
-        f" {file.name} and {dispatch.name}; sizes, speeds and prices are given: {place}."
+        f" {file.name} and {dispatch.name}; sizes, speeds and prices are options: {place}."
     )
     tables = {"estimate": estimate_table(estimates), "estimate_limits": limits_table(estimates)}
     report.write("estimate", "Many scenes on many executors", about, tables)
 
 
 def estimate_table(estimates: Sequence[Estimate]) -> Table:
-    """Hours, money and first limit."""
+    """Hours, money and the resource that saturates first."""
     return table_of(
         "Time and money",
         estimates,

@@ -1,4 +1,4 @@
-"""Labelling by every engine, of many scenes or a large one: the commands and their tables."""
+"""Label many scenes or one large scene by every engine: the commands and their tables."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def scale(
     jobs: JobsOption = None,
     data: options.DataOption = None,
 ) -> None:
-    """Label by every engine on one and on more workers; the paper's Tables I and II."""
+    """Label by every engine on one and on more workers, as in the paper's Tables I and II."""
     chosen = names_of(engines, "engine", ENGINES)
     files = make_files(options.data_folder(report, data), scenes, size, tile, jobs)
     found = _measure(report, "scale", chosen, [f.image for f in files], method, tile, rounds)
@@ -71,8 +71,8 @@ def scale(
     tables |= {"simulated": simulation_table(found), "costs": costs_table(found.costs)}
     about = (
         f"{scenes} scenes of {size} x {size} pixels, {found.runs[0].record.tiles} tiles, filter"
-        f" '{method}', medians of {rounds} rounds. Load, map and write are seconds of a worker;"
-        " with start, other and end they add up to the total of a run, and nearly so for medians."
+        f" '{method}', medians of {rounds} rounds. Load, map and write are seconds of a worker."
+        " With start, other and end they add up to the total of a run; medians add up nearly."
     )
     report.write("scale", "Labelling on one and more workers", about, tables)
     if any(engine.startswith("spark") for engine in chosen):
@@ -92,13 +92,13 @@ def large(
     engines: Annotated[str, typer.Option(help="Separated by commas.")] = "spark local,processes",
     data: options.DataOption = None,
 ) -> None:
-    """Label one scene of a satellite's size: memory, and how soon there are shards."""
+    """Label one scene as large as a satellite's: memory, and time to the first shard."""
     chosen = names_of(engines, "engine", ENGINES)
     path = make_large_scene(options.data_folder(report, data), size)
     found = _measure(report, "large", chosen, [path], method, tile, rounds)
     about = (
         f"A scene of {size} x {size} pixels, {path.stat().st_size / 1e6:.0f} MB, filter '{method}',"
-        f" {rounds} rounds: the greatest memory of them, median times."
+        f" {rounds} rounds: greatest memory, median times."
     )
     tables = {
         "large": large_table(found.runs, "One large scene"),
@@ -111,13 +111,13 @@ def large(
 
 @dataclass(frozen=True)
 class Found:
-    """Runs on some set-ups, and what a simulation needs to repeat them."""
+    """Runs on some set-ups, and the data that a simulation needs to repeat them."""
 
     runs: list[ScalingRun]
     scenes: list[Scene]
     recipe: Recipe
     costs: dict[str, Costs]
-    """By engine."""
+    """Unit costs by engine."""
 
 
 def _measure(
@@ -129,7 +129,7 @@ def _measure(
     tile: int,
     rounds: int,
 ) -> Found:
-    """Label on every set-up of some engines; unit costs are saved."""
+    """Label on every set-up of some engines; save unit costs."""
     work = options.work_folder(report)
     setups = [setup for setup in SETUPS if setup.engine in engines]
     runs = measure_scaling(setups, paths, method, tile, rounds, work)
@@ -148,7 +148,7 @@ def _setups(runs: Sequence[ScalingRun]) -> list[Setup]:
 
 
 def phases_table(runs: Sequence[ScalingRun], title: str) -> Table:
-    """Where the time of a run goes: a row a set-up."""
+    """Phases of the time of a run: one row per set-up."""
     names = ("start", "load", "map", "write", "other", "end", "total s")
     rows = []
     for setup in _setups(runs):
@@ -159,7 +159,7 @@ def phases_table(runs: Sequence[ScalingRun], title: str) -> Table:
 
 
 def speed_up_table(runs: Sequence[ScalingRun], title: str) -> Table:
-    """Speed-up and efficiency, of the work alone and of the whole run, and processor seconds."""
+    """Speed-up and efficiency of the work alone and of the whole run, and processor seconds."""
 
     def cpu(setup: Setup, *kinds: str) -> str:
         own = [run.cost.cpu_by_kind for run in of_setup(runs, setup)]
@@ -181,7 +181,7 @@ def speed_up_table(runs: Sequence[ScalingRun], title: str) -> Table:
 
 
 def large_table(runs: Sequence[ScalingRun], title: str) -> Table:
-    """Memory and times of one large scene: worst of the rounds for memory, medians for times."""
+    """Memory and times of one large scene: greatest memory of the rounds, median times."""
 
     def peak(own: list[ScalingRun], kind: str) -> str:
         return f"{max(run.cost.peak_by_kind.get(kind, 0) for run in own) / _MIB:.0f}"
@@ -209,7 +209,7 @@ def large_table(runs: Sequence[ScalingRun], title: str) -> Table:
 
 
 def simulation_table(found: Found) -> Table:
-    """Measured and simulated totals; each round is simulated with the slow-down beside it."""
+    """Measured and simulated totals; each round is simulated with its own slow-down."""
     rows = []
     for setup in _setups(found.runs):
         own = of_setup(found.runs, setup)
@@ -224,7 +224,7 @@ def simulation_table(found: Found) -> Table:
 
 
 def _simulated_s(found: Found, setup: Setup, slower: float) -> float:
-    # How long executors take to start and end is no matter of the work, so it isn't predicted.
+    # The start and end of executors don't depend on the work, so take the measured times.
     own = [phases(run) for run in of_setup(found.runs, setup)]
     fixed = replace(
         found.costs[setup.engine],

@@ -1,1 +1,1 @@
-"""How right labels are under cloud and shadow, by every method of `autolabel.label_image`."""
+"""Accuracy of labels under cloud and shadow, by every method of `autolabel.label_image`."""

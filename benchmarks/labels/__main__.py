@@ -41,9 +41,9 @@ def accuracy(
     quick: QuickOption = False,
     jobs: JobsOption = None,
 ) -> None:
-    """Label scenes whose truth is known by every method; tables and pictures of how right it is.
+    """Label scenes with truth by every method; make tables and pictures of the accuracy.
 
-    The commands below measure the paper's agreement, and speed; each has options of its own.
+    The commands below measure agreement as in the paper, and speed; each has its own options.
     """
     specs = _specs(choose_sets(sets), split, sites, quick)
     results = for_each_scene(score_scene, specs, "Labelling scenes", jobs)
@@ -59,7 +59,7 @@ def agreement(
     quick: QuickOption = False,
     jobs: JobsOption = None,
 ) -> None:
-    """Measure how label images agree with the truth, as the paper does (SSIM), and by pixel."""
+    """Measure how well label images agree with the truth: by SSIM (as the paper) and by pixel."""
     specs = _specs([SETS["standard"]], split, sites, quick)
     scenes = for_each_scene(measure_agreement, specs, "Comparing scenes", jobs)
     about = (
@@ -76,12 +76,15 @@ def speed(
     split: SplitOption = Split.HELDOUT,
     size: Annotated[int, typer.Option(min=16, help="Height and width in pixels.")] = 2048,
     sky: Annotated[str, typer.Option(help="clear, shadow, cloud or both.")] = "both",
-    rounds: Annotated[int, typer.Option(min=1, help="The best of so many counts.")] = 15,
+    rounds: Annotated[int, typer.Option(min=1, help="Number of rounds; the best counts.")] = 15,
 ) -> None:
     """Time every method, thresholds alone and a copy of the image on one core."""
     (spec,) = list_scenes([SETS["standard"]], split, sites=1, size=size, skies=[sky])
     times = measure_speed(make_bench_scene(spec), rounds)
-    about = f"Scene {spec.name}, {size} x {size} pixels, one core, best of {rounds} after one."
+    about = (
+        f"Scene {spec.name}, {size} x {size} pixels, one core, best of {rounds} rounds after a"
+        " warm-up."
+    )
     report.write("speed", "Time of labels", about, {"speed": speed_table(times)})
 
 

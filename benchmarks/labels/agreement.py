@@ -1,9 +1,9 @@
-"""How well automatic labels agree with the truth, in the paper's measure and by pixel.
+"""Agreement of automatic labels with the truth, in the paper's measure and by pixel.
 
 The paper reports the structural similarity of automatic and manual label images: 89 % for original
 and 99.64 % for filtered images ("A Parallel Workflow for Polar Sea-Ice Classification using
-Auto-labeling of Sentinel-2 Imagery", IV-B2). Its scenes and manual labels aren't public, so
-generated scenes and their truth stand in for them.
+Auto-labeling of Sentinel-2 Imagery", IV-B2). Its scenes and manual labels aren't public, so this
+benchmark uses generated scenes and their truth instead.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def measure_agreement(spec: SceneSpec) -> Agreement:
 
 
 def agreement_table(scenes: Sequence[Agreement]) -> Table:
-    """Means over scenes in percent: rows are images and sky, pairs of columns a measure."""
+    """Means over scenes in percent: one row per image and sky, a pair of columns per measure."""
     rows = []
     for method in METHODS:
         images = "original" if method == THRESHOLDS else f"filtered: {method}"

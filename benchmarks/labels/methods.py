@@ -12,9 +12,9 @@ THRESHOLDS: Method = "none"
 PUBLISHED: Method = "published"
 
 METHODS: tuple[Method, ...] = get_args(Method)
-"""Every method of `autolabel.label_image`, in its order; the last is the newest."""
+"""Every method of `autolabel.label_image`, in the order of `Method`; the last is the newest."""
 
 
 def title(method: str) -> str:
-    """Name of a method in tables; thresholds stand there alone, all others come after a filter."""
+    """Return a method's name in tables; all methods except `THRESHOLDS` have a filter first."""
     return "thresholds" if method == THRESHOLDS else method

@@ -1,4 +1,4 @@
-"""Pictures of the scenes that methods get least right."""
+"""Pictures of the scenes on which methods are worst."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Plan = dict[SceneSpec, list[tuple[Path, str]]]
 def draw_worst_scenes(
     results: Sequence[SceneResult], folder: Path, jobs: int | None = None
 ) -> list[Path]:
-    """Draw the worst contaminated scene of each filter, and the one that it harms most.
+    """Draw the worst contaminated scene of each filter, and the scene that the filter harms most.
 
     Returns the files, `worst_<method>.png` and `harmed_<method>.png`.
     """
@@ -63,7 +63,7 @@ def draw_scene(spec: SceneSpec, pictures: Sequence[tuple[Path, str]]) -> None:
 
 
 def panels_of(scene: BenchScene, labels: Mapping[str, Codes]) -> list[Panel]:
-    """A scene, its truth, and labels with the share of them that is right."""
+    """Return panels of a scene, its truth, and labels with their share of correct pixels."""
     panels = [("Scene", scene.observed), ("Truth", scene.truth)]
     for name, codes in labels.items():
         right = float(np.mean((codes == scene.truth)[scene.valid]))

@@ -1,8 +1,9 @@
-"""What the methods do to real scenes, whose truth nobody knows: shares of classes, and pictures.
+"""Effects of the methods on real scenes with unknown truth: shares of classes, and pictures.
 
-One Sentinel-2 scene under a clear sky shows what a filter spoils. Two MODIS scenes of one place on
-two days, the first clear and the second under cloud, show what it fixes: ice drifts in a day, so
-pixels don't compare, but the shares of the classes over the same stretch of sea should.
+One Sentinel-2 scene under a clear sky shows the harm of a filter. Two MODIS scenes of one place on
+two days, the first clear and the second under cloud, show the benefit. Ice drifts in a day, so
+single pixels can't be compared. But the shares of the classes over the same area of sea should be
+similar.
 """
 
 from __future__ import annotations
@@ -48,18 +49,18 @@ _ILLUMINATION: Method = "illumination"
 _MOST_HAZE = LabelOptions().most_haze
 
 DARK, BRIGHT = 30, 205
-"""Greatest brightness V of open water and least of thick ice, by the paper."""
+"""Greatest brightness V of open water and least brightness of thick ice, from the paper."""
 
 _BRIGHTEST_FIELD = 0.6
-"""Shadow and haze that are white in the pictures."""
+"""Value of shadow or haze that is white in the pictures."""
 _MOST_PIXELS = 520_000
-"""Of all panels of a picture together; thinned to that it stays well below 400 kB."""
+"""Most pixels in all panels of a picture together; the file then stays well below 400 kB."""
 _CHANGED = "changed: another label than by thresholds"
 
 
 @dataclass(frozen=True)
 class RealScene:
-    """An image, and over what its labels are counted."""
+    """An image, and the pixels whose labels are counted."""
 
     name: str
     rgb: NDArray[np.uint8]
@@ -69,16 +70,16 @@ class RealScene:
     counted: Mask
     """(H, W), True where there is data and no land."""
     overcast: Mask | None
-    """(H, W), True where the product's cloud layer says that all is cloud; None without one."""
+    """(H, W), True where the product's cloud layer shows full cloud; None without this layer."""
 
 
 @dataclass(frozen=True)
 class RealResult:
-    """What every variant made of one scene."""
+    """Labels of one scene by every variant."""
 
     scene: RealScene
     labelled: dict[str, Labelled]
-    """By variant: the methods, and `WITH_CLOUD_LAYER` where the scene has such a layer."""
+    """Labels by variant: the methods, and `WITH_CLOUD_LAYER` if the scene has a cloud layer."""
 
     def shares(self, variant: str, area: Mask) -> NDArray[np.float64]:
         """Share of each class among the labels inside an area, (C,); NaN for an empty area."""
@@ -87,7 +88,7 @@ class RealResult:
 
 
 def measure_real(data: Path, dark: int = DARK, bright: int = BRIGHT) -> list[RealResult]:
-    """Label all real scenes by every method; `dark` and `bright` as for `brightness_profile`."""
+    """Label all real scenes by every method; for `dark` and `bright` see `brightness_profile`."""
     profile = brightness_profile(dark, bright)
     if not data.is_dir():
         raise PolynyaError(
@@ -99,11 +100,11 @@ def measure_real(data: Path, dark: int = DARK, bright: int = BRIGHT) -> list[Rea
 
 
 def brightness_profile(dark: int, bright: int) -> Profile:
-    """Thresholds by brightness alone: the greatest of open water, the least of thick ice."""
+    """Make thresholds by brightness alone, from open water's greatest and thick ice's least."""
     if not 0 <= dark < bright - 1 < 255:
         raise PolynyaError(
             f"--water {dark} and --thick {bright} leave no brightness for thin ice: use numbers"
-            " from 0 to 255 with some between them"
+            " from 0 to 255, with at least one number between them"
         )
     ranges = (
         ColorRange(class_name="open_water", value=(0, dark)),
@@ -142,19 +143,19 @@ def write_real(results: Sequence[RealResult], report: Report) -> list[Path]:
     tables = [*sea, land_ice_table(by_name[GREENLAND]), found_table(results)]
     files = {"real_shares": share_rows(results, areas), "real_found": found_table(results)}
     about = (
-        "Real scenes without truth. The two days show the same sea, land left out; its ice drifted"
-        " from one to the other, so shares compare and pixels don't. In a cell stand the shares on"
-        ' the clear and on the cloudy day and their difference in points; "apart" is half the sum'
-        " of the differences without their signs, the least part of the sea whose label must have"
-        ' changed. "Overcast" is the highest step of a cloud layer of 5 km pixels, by its'
-        " colours one of cloud fraction; it says nothing of how thick the cloud is."
+        "Real scenes without truth. The two days show the same sea, without land. Its ice drifted"
+        " between the days, so compare the shares of classes and not single pixels. A cell has the"
+        ' shares on the clear and on the cloudy day and their difference in points. "Apart" is half'
+        " the sum of the absolute differences: at least this part of the sea changed its label."
+        ' "Overcast" is the highest step of a cloud layer of 5 km pixels. Its colours suggest cloud'
+        " fraction; the layer says nothing about the thickness of the cloud."
     )
     report.write("real", "Labels of real scenes", about, files, tables)
     return [draw_real(result, report.folder) for result in results]
 
 
 def sea_areas(clear: RealResult, cloud: RealResult) -> dict[str, Mask]:
-    """The stretches of sea over which both days are compared, by what they are."""
+    """Return the areas of sea over which both days are compared, by their description."""
     sea = clear.scene.counted & cloud.scene.counted
     areas = {"open ocean": sea}
     if clear.scene.overcast is not None and cloud.scene.overcast is not None:
@@ -163,7 +164,7 @@ def sea_areas(clear: RealResult, cloud: RealResult) -> dict[str, Mask]:
 
 
 def day_table(clear: RealResult, cloud: RealResult, about: str, area: Mask) -> Table:
-    """Shares of classes on both days: a row a variant, a column a class."""
+    """Shares of classes on both days: one row per variant, one column per class."""
     rows = []
     for variant in clear.labelled:
         before, after = 100 * clear.shares(variant, area), 100 * cloud.shares(variant, area)
@@ -186,7 +187,7 @@ def land_ice_table(greenland: RealResult) -> Table:
 
 
 def found_table(results: Sequence[RealResult]) -> Table:
-    """What filters found over each scene and changed, in percent; the published one finds none."""
+    """Cloud, shadow and changed labels of each scene, in percent; `published` finds no cloud."""
     rows = []
     for result in results:
         area = result.scene.counted
@@ -206,7 +207,7 @@ def found_table(results: Sequence[RealResult]) -> Table:
 
 
 def share_rows(results: Sequence[RealResult], sea: dict[str, Mask]) -> Table:
-    """Shares of classes by scene, area and variant, one number a cell."""
+    """Shares of classes by scene, area and variant, one number per cell."""
     rows = []
     for result in results:
         areas = {"all": result.scene.counted} if result.scene.name == GREENLAND else sea
@@ -247,7 +248,7 @@ def draw_real(result: RealResult, folder: Path) -> Path:
             )
         )
     height, width = scene.valid.shape
-    # Wide scenes lie below each other, others side by side; a pair stays together.
+    # Panels of wide scenes lie below each other, other panels side by side; pairs stay together.
     wide = width > 1.5 * height
     panels = [panel for pair in (pairs if wide else zip(*pairs, strict=True)) for panel in pair]
     path = folder / f"labels_{scene.name}.png"
@@ -263,7 +264,7 @@ def _image(labelled: Labelled) -> NDArray[np.uint8]:
 
 
 def _changed(result: RealResult, variant: str) -> float:
-    """Share of the counted pixels with another label than by thresholds alone."""
+    """Share of the counted pixels with a different label than by thresholds alone."""
     area = result.scene.counted
     before = result.labelled[title(THRESHOLDS)].label[area]
     return float(np.mean(result.labelled[variant].label[area] != before)) if len(before) else 0.0
@@ -275,7 +276,7 @@ def _grey(field: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def _read_greenland(data: Path) -> RealScene:
-    # Its black is the water of lakes: the bands that it was made from have data everywhere.
+    # Black pixels are water of lakes: the original bands have data everywhere.
     rgb, valid = _read_image(data / _GREENLAND_FILE, SceneOptions(zero_is_nodata=False))
     return RealScene(GREENLAND, rgb, valid, valid, None)
 
@@ -295,14 +296,14 @@ def read_modis(data: Path, name: str) -> RealScene:
 
 
 def is_overcast(painted: NDArray[np.uint8]) -> Mask:
-    """Where a painted cloud layer has the colour of its highest step.
+    """Find where a painted cloud layer has the colour of its highest step.
 
-    The layers came without a legend: that they mean cloud fraction, and that red is the most, is
-    read from their colours and from the scenes below.
+    The layers have no legend. Their colours and the scenes suggest that they show cloud fraction,
+    and that red is the most.
 
     Args:
-        painted: uint8 (H, W, 3 or more), RGB: violet for no cloud, blue, green, yellow, brown, dark
-            red, and pure red for cloud all over. Compression changes a number by some units.
+        painted: uint8 (H, W, 3 or more), RGB: violet for no cloud, then blue, green, yellow, brown,
+            dark red, and pure red for full cloud. Compression changes numbers by some units.
     """
     red, green, blue = (painted[..., band] for band in range(3))
     return np.asarray((red > 230) & (green < 20) & (blue < 20), np.bool_)
@@ -313,7 +314,7 @@ def _read_image(path: Path, options: SceneOptions) -> tuple[NDArray[np.uint8], M
 
 
 def _read_bands(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """All four bands of a painted layer, uint8 (H, W, 4)."""
+    """Read all four bands of a painted layer, uint8 (H, W, 4)."""
     with opened_raster(str(_existing(path))) as source:
         if source.shape != shape or source.count != 4:
             raise SceneError(

@@ -1,4 +1,4 @@
-"""Tables of the accuracy benchmark: for the terminal, for Markdown, and as CSV to compute on."""
+"""Tables of label accuracy: for the terminal, for Markdown, and as CSV for computations."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def set_names(results: Results) -> list[str]:
 
 
 def overview_table(results: Results) -> Table:
-    """Mean share of pixels right under cloud and shadow: a row a set, a column a method."""
+    """Mean share of correct pixels under cloud and shadow: a row per set, a column per method."""
     methods = methods_of(results)
     rows = []
     for name in set_names(results):
@@ -75,7 +75,7 @@ def overview_table(results: Results) -> Table:
 
 
 def set_table(results: Results, name: str) -> Table:
-    """Share of pixels right in one set: a row a method, a column a kind of sky."""
+    """Share of correct pixels in one set: one row per method, one column per kind of sky."""
     chosen = of_set(results, name)
     rows = [
         (title(method), *(_mean_and_worst(of_sky(chosen, sky), method) for sky in SKY_KINDS))
@@ -103,7 +103,7 @@ def harm_table(results: Results) -> Table:
 
 
 def _harm(results: Results, method: str) -> tuple[str, str, str]:
-    """Number of scenes, of those that are worse, and the greatest loss in percentage points."""
+    """Return the number of scenes, the number of worse scenes, and the greatest loss in points."""
     worse = sum(loss(result, method) > 0 for result in results)
     most = max(0.0, loss(most_harmed(results, method), method))
     return str(len(results)), str(worse), f"{100 * most:.2f}"
@@ -123,7 +123,7 @@ def confusion_table(results: Results, method: str) -> Table:
 
 
 def recall_table(results: Results) -> Table:
-    """Share of each true class with the right label, over the contaminated pixels of each set."""
+    """Share of each true class with the correct label, over contaminated scenes of each set."""
     rows = []
     for name, method in product((*set_names(results), "all"), methods_of(results)):
         chosen = contaminated(of_set(results, name))
@@ -134,7 +134,7 @@ def recall_table(results: Results) -> Table:
 
 
 def accuracy_rows(results: Results) -> Table:
-    """Mean and worst scene by set, method and sky, one number a cell."""
+    """Mean and worst scene by set, method and sky, one number per cell."""
     rows = []
     for name, method in product(set_names(results), methods_of(results)):
         of_name = of_set(results, name)
@@ -160,7 +160,7 @@ def confusion_rows(results: Results) -> Table:
 
 
 def scene_rows(results: Results) -> Table:
-    """Share of pixels right of each scene by each method."""
+    """Share of correct pixels of each scene by each method."""
 
     def right_by(method: str) -> Callable[[SceneResult], str]:
         return lambda result: percent(result.right(method), digits=4)

@@ -1,9 +1,9 @@
-"""Make the scenes of the benchmark: a generator's scene, then blur and noise on what is observed.
+"""Make the scenes of the benchmark: a generated scene, then blur and noise on the observed image.
 
-Truth is the class map of the sharp, noise-free scene that lies below. Noise spoils the image and
-leaves that as it is. Blur mixes classes within a pixel, so that a class map of the sharp scene
-isn't to be seen any more, not even under a clear sky: truth is then what thresholds say of the
-equally blurred clear scene. Both treat every pixel alike, whatever its class.
+Truth is the class map of the sharp, noise-free clear scene. Noise changes the image but not the
+truth. Blur mixes classes within a pixel, so the class map of the sharp scene can't be seen any
+more, even under a clear sky. The truth of a blurred scene is therefore the result of thresholds on
+the clear scene with the same blur. Blur and noise do not depend on the class of a pixel.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from data_samples import SKY_KINDS, make_scene
 from data_samples.blobs import make_blobs
 
 _NOISE_STREAM = 1001
-"""Keeps the added noise apart from what the generators draw from the same seed."""
+"""Random stream of the added noise, separate from the generators' streams of the same seed."""
 
 
 @dataclass(frozen=True)
 class BenchScene:
-    """What methods see, and what they ought to find."""
+    """An image for the methods, and its truth."""
 
     observed: NDArray[np.uint8]
     """(H, W, 3), RGB; 0 in all bands where there is no data, and nowhere else."""
@@ -57,8 +57,8 @@ def make_bench_scene(spec: SceneSpec) -> BenchScene:
 
 
 def blurred(rgb: NDArray[np.uint8], valid: NDArray[np.bool_], sigma: float) -> NDArray[np.uint8]:
-    """Blur an image by a Gaussian of so many pixels that sees valid pixels only; 0 is nodata."""
-    # Weights of the valid pixels alone: the black beyond the swath darkens nothing.
+    """Blur an image by a Gaussian of deviation `sigma` over valid pixels only; 0 is nodata."""
+    # Only valid pixels have weight, so that the black beyond the swath darkens nothing.
     masked = np.where(valid[..., None], rgb, 0).astype(np.float32)
     total = cv2.GaussianBlur(masked, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
     weight = cv2.GaussianBlur(
@@ -70,7 +70,7 @@ def blurred(rgb: NDArray[np.uint8], valid: NDArray[np.bool_], sigma: float) -> N
 def noisy(
     rgb: NDArray[np.uint8], valid: NDArray[np.bool_], sigma: float, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """Add Gaussian noise to each band of each valid pixel, whatever it shows; 0 is nodata."""
+    """Add Gaussian noise to each band of each valid pixel; 0 is nodata."""
     grain = np.float32(sigma) * rng.standard_normal(rgb.shape, dtype=np.float32)
     return _bytes(rgb + grain, valid)
 

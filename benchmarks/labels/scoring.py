@@ -1,4 +1,4 @@
-"""Compare the labels of every method with the truth of a scene, and sum up over scenes."""
+"""Compare the labels of every method with the truth of a scene, and sum over scenes."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ Counts = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class SceneResult:
-    """What each method made of one scene."""
+    """Counts of labels of one scene by every method."""
 
     spec: SceneSpec
     counts: dict[str, Counts]
-    """int64 (C, C + 1) by method: rows the true class, columns the label, the last "no label"."""
+    """int64 (C, C + 1) by method: a row per true class, a column per label, last "no label"."""
 
     @property
     def pixels(self) -> int:
@@ -34,7 +34,7 @@ class SceneResult:
         return int(self.counts[THRESHOLDS].sum())
 
     def right(self, method: str) -> float:
-        """Share of the pixels with data that are right; a pixel without a label is not."""
+        """Return the share of correct pixels with data; a pixel without a label is not correct."""
         return float(np.trace(self.counts[method])) / self.pixels
 
 
@@ -48,7 +48,7 @@ def score_scene(spec: SceneSpec) -> SceneResult:
 
 
 def label_all(scene: BenchScene) -> dict[str, Codes]:
-    """Class codes, uint8 (H, W), by method."""
+    """Label a scene by every method; return class codes, uint8 (H, W), by method."""
     return {
         method: label_image(scene.observed, method=method, valid=scene.valid) for method in METHODS
     }
@@ -62,7 +62,7 @@ def count_labels(truth: Codes, codes: Codes) -> Counts:
         codes: uint8 (H, W), class codes, 255 where there is no label.
 
     Returns:
-        int64 (C, C + 1): rows the truth, columns the label, the last "no label".
+        int64 (C, C + 1): a row per true class, a column per label, the last column "no label".
     """
     n = SEA_ICE.n_classes
     labels = np.where(codes == SEA_ICE.nodata, n, codes)
@@ -70,47 +70,47 @@ def count_labels(truth: Codes, codes: Codes) -> Counts:
 
 
 def of_set(results: Iterable[SceneResult], name: str) -> list[SceneResult]:
-    """Results of one set; "all" is of all."""
+    """Return the results of one set; "all" means all sets."""
     return [result for result in results if name in (result.spec.set_name, "all")]
 
 
 def of_sky(results: Iterable[SceneResult], *skies: str) -> list[SceneResult]:
-    """Results under some skies."""
+    """Return the results under some skies."""
     return [result for result in results if result.spec.sky in skies]
 
 
 def contaminated(results: Iterable[SceneResult]) -> list[SceneResult]:
-    """Results under cloud, shadow or both."""
+    """Return the results under cloud, shadow or both."""
     return of_sky(results, *CONTAMINATED)
 
 
 def mean_right(results: Sequence[SceneResult], method: str) -> float:
-    """Mean over scenes of the share of pixels right: every scene counts the same."""
+    """Return the mean over scenes of the share of correct pixels: every scene counts the same."""
     return float(np.mean([result.right(method) for result in results]))
 
 
 def worst(results: Iterable[SceneResult], method: str) -> SceneResult:
-    """The scene that a method gets least right."""
+    """Return the scene on which a method has the fewest correct pixels."""
     return min(results, key=lambda result: result.right(method))
 
 
 def most_harmed(results: Iterable[SceneResult], method: str) -> SceneResult:
-    """The scene that a method makes worst, compared with thresholds alone."""
+    """Return the scene on which a method loses most, compared with thresholds alone."""
     return max(results, key=lambda result: loss(result, method))
 
 
 def loss(result: SceneResult, method: str) -> float:
-    """Share of pixels right that thresholds alone have and a method has not; may be negative."""
+    """Return the share of correct pixels by thresholds alone minus that by a method."""
     return result.right(THRESHOLDS) - result.right(method)
 
 
 def total_counts(results: Sequence[SceneResult], method: str) -> Counts:
-    """Sum of the counts, int64 (C, C + 1): every pixel counts the same."""
+    """Sum the counts of scenes, int64 (C, C + 1): every pixel counts the same."""
     return np.asarray(sum(result.counts[method] for result in results), np.int64)
 
 
 def class_scores(counts: Counts, score: Literal["recall", "f1"]) -> NDArray[np.float64]:
-    """A score of each class, float64 (C,); NaN where it is undefined.
+    """Return a score of each class, float64 (C,); NaN where it is undefined.
 
     Pixels without a label are misses: a row of zeros makes the matrix square.
     """
@@ -119,5 +119,5 @@ def class_scores(counts: Counts, score: Literal["recall", "f1"]) -> NDArray[np.f
 
 
 def methods_of(results: Sequence[SceneResult]) -> tuple[str, ...]:
-    """The methods that were measured, in their order."""
+    """Return the measured methods, in their order."""
     return tuple(results[0].counts)

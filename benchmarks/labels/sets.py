@@ -1,4 +1,4 @@
-"""The sets of scenes: what is varied, and the seeds of development and of held-out sites."""
+"""The sets of scenes: the varied property, and the seeds of development and held-out sites."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from polynya.errors import PolynyaError
 
 
 class Split(StrEnum):
-    """What sites are for."""
+    """Purpose of sites."""
 
     DEV = "dev"
-    """Methods may be tuned on these."""
+    """Sites to tune methods on."""
     HELDOUT = "heldout"
-    """And on these they may not: they are for results."""
+    """Sites for results only; methods must not be tuned on them."""
 
 
 SplitOption = Annotated[
@@ -34,7 +34,7 @@ FIRST_SEEDS = {Split.DEV: 501, Split.HELDOUT: 9001}
 """Seed of the first site of the first set."""
 
 SITES_PER_SET = 100
-"""Seeds that belong to each set, so that no two sets share a site."""
+"""Number of seeds reserved for each set, so that no two sets share a site."""
 
 CONTAMINATED = ("shadow", "cloud", "both")
 """Skies other than a clear one."""
@@ -44,25 +44,25 @@ QUICK_SITES, QUICK_SIZE = 2, 256
 
 @dataclass(frozen=True)
 class SceneSet:
-    """Scenes that have one thing in common; each site is seen under all four skies."""
+    """Scenes with one common property; each site is seen under all four skies."""
 
     name: str
     about: str
-    """What is special, for tables."""
+    """The special property, for tables."""
     size: int = 1024
     """Height and width in pixels."""
     sites: int = 6
-    """Number of sites unless another is wanted."""
+    """Default number of sites."""
     generator: Literal["samples", "blobs"] = "samples"
     """`data_samples.make_scene`, or `data_samples.blobs.make_blobs`."""
     sky: SkyOptions = field(default_factory=SkyOptions)
-    """How cloudy; for the generator "samples"."""
+    """Ranges of cloudiness; for the generator "samples"."""
     texture: float | None = None
-    """Texture relative to brightness; None leaves it to chance; for the generator "samples"."""
+    """Texture relative to brightness; None draws it at random; for the generator "samples"."""
     blur: float = 0.0
     """Standard deviation of a Gaussian blur of the observed image, in pixels."""
     noise: float = 0.0
-    """Standard deviation of noise added to each band of it, in grey levels."""
+    """Standard deviation of noise added to each band of the observed image, in grey levels."""
 
 
 SETS: dict[str, SceneSet] = {
@@ -109,17 +109,17 @@ SETS: dict[str, SceneSet] = {
         SceneSet("smooth", "no texture: nothing but brightness tells classes apart", texture=0.0),
     )
 }
-"""All sets, in the order of the tables. Their seeds go by this order: add new sets at the end."""
+"""All sets, in the order of the tables. Seeds depend on this order, so add new sets at the end."""
 
 
 @dataclass(frozen=True)
 class SceneSpec:
-    """One scene of a set, small enough to send to a worker, which makes the pixels."""
+    """Description of one scene of a set; small enough to send to the worker that makes it."""
 
     set_name: str
     """Key of `SETS`."""
     seed: int
-    """Of the site; no other set has it."""
+    """Seed of the site; no other set uses it."""
     sky: str
     """One of `SKY_KINDS`."""
     size: int
@@ -144,7 +144,7 @@ def list_scenes(
     size: int | None = None,
     skies: Sequence[str] = SKY_KINDS,
 ) -> list[SceneSpec]:
-    """Every scene of some sets; sites and size are the set's own unless others are given."""
+    """Return every scene of some sets; `sites` and `size` replace the sets' own values."""
     return [
         SceneSpec(scene_set.name, seed, sky, size or scene_set.size)
         for scene_set in sets
@@ -155,6 +155,6 @@ def list_scenes(
 
 def _seeds(scene_set: SceneSet, split: Split, sites: int) -> range:
     if sites > SITES_PER_SET:
-        raise PolynyaError(f"--sites {sites} is more than a set has: use {SITES_PER_SET} or fewer")
+        raise PolynyaError(f"--sites {sites} is more than a set has: use at most {SITES_PER_SET}")
     first = FIRST_SEEDS[split] + SITES_PER_SET * list(SETS).index(scene_set.name)
     return range(first, first + sites)

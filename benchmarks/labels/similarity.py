@@ -23,7 +23,7 @@ def structural_similarity(
     second: NDArray[np.uint8],
     valid: NDArray[np.bool_] | None = None,
 ) -> float:
-    """Mean structural similarity (MSSIM) of two images; of colour images the mean of the bands.
+    """Return the mean structural similarity (MSSIM) of two images, and the mean over bands.
 
     Args:
         first: uint8 (H, W) or (H, W, bands).
@@ -32,7 +32,7 @@ def structural_similarity(
             inside the image and on data count.
 
     Returns:
-        At most 1, which equal images have; NaN where no window counts.
+        At most 1; equal images have 1. NaN if no window counts.
 
     Raises:
         ValueError: The shapes differ.

@@ -1,4 +1,4 @@
-"""How long labels of one scene take on one core."""
+"""Time of labelling one scene on one core."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from benchmarks.labels.scenes import BenchScene
 from polynya.report.tables import Table
 
 COPY = "copy"
-"""What a copy of the image is called among the methods."""
+"""Name of the copy of the image among the methods."""
 
 
 def measure_speed(scene: BenchScene, rounds: int) -> dict[str, float]:
-    """Seconds of each method, filter and thresholds together, and of `COPY`, a copy of the image.
+    """Return seconds of each method (filter and thresholds), and of `COPY`, a copy of the image.
 
-    Each round runs everything once, so that a machine that is busy for a while is busy for all.
+    Each round runs everything once, so that other load on the machine affects all methods.
     """
     target = np.empty_like(scene.observed)
 
@@ -35,7 +35,7 @@ def measure_speed(scene: BenchScene, rounds: int) -> dict[str, float]:
 
 
 def speed_table(times: Mapping[str, float]) -> Table:
-    """Time in milliseconds, and how many times that of the published filter and of thresholds."""
+    """Time in milliseconds, and relative to the published filter and to thresholds."""
     return table_of(
         "Time of filter and labels, one core",
         times.items(),

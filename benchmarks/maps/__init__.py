@@ -1,1 +1,1 @@
-"""How fast scenes become maps, and whether maps show the windows they were made of."""
+"""Speed of mapping, and whether maps show the borders of their windows."""

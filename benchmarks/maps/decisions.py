@@ -1,7 +1,7 @@
-"""What test-time augmentation, an ensemble, weights of classes and tidying are worth.
+"""Benefit of test-time augmentation, an ensemble, weights of classes and tidying.
 
-Everything is chosen without the scenes that it is scored on: settings are fixed here or found by
-`polynya tune` on the validation scenes of the model.
+No setting is chosen on the scored scenes: settings are fixed here, or `polynya tune` finds them on
+the validation scenes of the model.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ VALIDATION = (
     *(f"data_samples/scenes/train/*_{sky}.tif" for sky in SKIES),
     *(f"{DEMO}/scenes/*_{sky}.tif" for sky in SKIES if sky != "clear"),
 )
-"""The scenes that the demo labels; those that trained the model are left out later."""
+"""The scenes that the demo labels; scenes that trained the model are removed later."""
 HELDOUT = tuple(f"data_samples/scenes/heldout/*_{sky}.tif" for sky in SKIES)
 
 _BASE = "most probable class"
@@ -45,7 +45,7 @@ def decisions(
     report: Report,
     model: ModelOption = DEMO / "model",
     shards: Annotated[
-        Path, typer.Option(help="What it was trained on; a second model is trained on it.")
+        Path, typer.Option(help="Shards of the model; a second model is trained on them.")
     ] = DEMO / "shards",
     validation: Annotated[
         list[str] | None, typer.Option(help="Pattern of scenes with truth for the search.")
@@ -54,7 +54,7 @@ def decisions(
         list[str] | None, typer.Option(help="Pattern of scenes with truth to score.")
     ] = None,
 ) -> None:
-    """Measure what turns, an ensemble, weights of classes and tidying gain on held-out scenes."""
+    """Measure the gain of turns, an ensemble, class weights and tidying on held-out scenes."""
     work = report.folder / "work"
     opened = open_model(model.absolute())
     second = train_second(opened, shards.absolute(), work / "second")
@@ -74,15 +74,15 @@ class DecisionRun:
 
     name: str
     accuracy: float
-    """Share of the valid pixels that are right."""
+    """Share of correct pixels among the valid ones."""
     mean_iou: float
     """Mean over classes of intersection over union."""
     seconds: float
-    """To predict all scenes."""
+    """Time to predict all scenes."""
 
 
 def fixed_decisions(n_classes: int) -> dict[str, Decision]:
-    """One thing at a time, as anyone would set it without a search."""
+    """Return decisions that change one setting each, with usual values and without a search."""
 
     def every(number: int) -> tuple[int, ...]:
         return (number,) * n_classes
@@ -100,7 +100,7 @@ def fixed_decisions(n_classes: int) -> dict[str, Decision]:
 
 
 def train_second(model: TrainedModel, shards: Path, folder: Path) -> TrainedModel:
-    """The same recipe with another seed, trained on the same shards unless that was done."""
+    """Train a second model with the same recipe and shards and another seed, unless it exists."""
     recipe = model.recipe.model_copy(update={"seed": model.recipe.seed + 1})
     out, path = folder / "model", output_folder(folder) / "recipe.yaml"
     if not (out / CARD_FILE).is_file() or open_model(out).recipe.digest() != recipe.digest():
@@ -119,10 +119,10 @@ def measure_decisions(
     heldout: list[str],
     folder: Path,
 ) -> tuple[list[DecisionRun], list[Trial]]:
-    """Score fixed settings, what the search finds, and an ensemble.
+    """Score fixed settings, the settings that the search finds, and an ensemble.
 
-    What the model's folder says of decisions isn't used. Returns the runs, the first of which is
-    the base, and the trials of the search.
+    Decisions in the model's folder are ignored. Returns the runs, first the base, and the trials of
+    the search.
     """
     known = known_scenes(model, heldout)
     found, trials = find_decision(model, known_scenes(model, validation))
@@ -134,7 +134,7 @@ def measure_decisions(
     pairs = [(name, model, decision) for name, decision in settings.items()]
     pairs.append(("two models", both, Decision()))
     pairs.append(("two models, and all that polynya tune keeps", both, found))
-    # Compiling and reading files for the first time are no cost of the first setting.
+    # Compile and read files once before, so that their time doesn't count for the first setting.
     for warmed in (model, both):
         score_decision(_BASE, warmed, known, Decision())
     runs = [
@@ -161,7 +161,7 @@ def score_decision(
 
 
 def decisions_table(runs: Sequence[DecisionRun], title: str) -> Table:
-    """One row a setting; gains are over the first row, in points of per cent."""
+    """One row per setting; gains are over the first row, in percentage points."""
     base = runs[0]
     return table_of(
         title,

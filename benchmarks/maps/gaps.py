@@ -1,7 +1,7 @@
-"""What pixels without data do to the classes beside them: holes are cut into clear scenes.
+"""Effect of pixels without data on the classes beside them, in clear scenes with artificial holes.
 
-A model sees the colours beside a gap in its place (`inference.predict.missing`). Compared with
-that: the gap left black, and the scene without the gap.
+In place of a gap, a model sees the colours beside the gap (`inference.predict.missing`). This is
+compared with a black gap and with the scene without the gap.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from polynya.storage.files import output_folder
 from training.model_folder.folder import TrainedModel
 
 SEED = 9901
-"""Of the first scene; no other benchmark has it."""
+"""Seed of the first scene; no other benchmark uses it."""
 
 DISTANCES = (2, 4, 8, 16)
 """Upper ends of the distances from the nearest gap, in pixels."""
@@ -53,12 +53,12 @@ def gaps(
     report: Report,
     model: ModelOption = DEMO / "model",
     scenes: Annotated[int, typer.Option(min=1, help="Scenes of each generator.")] = 20,
-    size: Annotated[int, typer.Option(min=256, help="Their height and width in pixels.")] = 512,
+    size: Annotated[int, typer.Option(min=256, help="Height and width of a scene.")] = 512,
     picture: Annotated[
-        list[str] | None, typer.Option(help="A real picture without gaps, to cut holes into.")
+        list[str] | None, typer.Option(help="Real pictures without gaps, to cut holes into.")
     ] = None,
 ) -> None:
-    """Count what is wrong beside pixels without data, and what was if they were left black."""
+    """Count wrong pixels beside gaps, for filled gaps and for gaps left black."""
     work = output_folder(report.folder / "work/gaps")
     opened = open_model(model.absolute())
     counts = measure_gaps(opened, picture or [], work, scenes=scenes, size=size)
@@ -73,15 +73,15 @@ def measure_gaps(
     """Count wrong pixels near gaps.
 
     Args:
-        model: A trained one.
-        pictures: Files without gaps; the map of the picture as it is stands for their truth.
-        folder: For the scenes.
-        scenes: How many of each generator.
-        size: Their height and width in pixels.
+        model: Trained model.
+        pictures: Files without gaps; the map of the unchanged picture serves as truth.
+        folder: Folder for the scenes.
+        scenes: Number of scenes of each generator.
+        size: Height and width of a scene in pixels.
 
     Returns:
         By set of scenes, int64 (3, 4, 2): for "no gap", "gap black" and "gap filled", and for each
-        of `DISTANCES`, how many pixels are wrong, and of how many.
+        of `DISTANCES`, the number of wrong pixels and the number of all pixels.
     """
     counts: dict[str, Counts] = {}
     images = chain(_generated(scenes, size), _read(pictures, model))
@@ -94,7 +94,7 @@ def measure_gaps(
 
 
 def gaps_table(counts: dict[str, Counts], title: str) -> Table:
-    """One row a set of scenes and a way to see gaps."""
+    """One row per set of scenes and way to treat gaps."""
     lows = (0, *DISTANCES)
     columns = tuple(f"{low} to {high} px" for low, high in zip(lows, DISTANCES, strict=False))
     rows = tuple(
@@ -106,7 +106,7 @@ def gaps_table(counts: dict[str, Counts], title: str) -> Table:
 
 
 def _generated(scenes: int, size: int) -> Iterator[tuple[str, Codes, Codes | None]]:
-    """Name of the set, clear image, truth."""
+    """Yield name of the set, clear image, truth."""
     shape = (size, size)
     for seed in range(SEED, SEED + scenes):
         sample = make_scene(seed, 0, shape, "clear")
@@ -145,7 +145,7 @@ def _count(model: TrainedModel, image: Codes, truth: Codes | None, path: Path, s
 
 
 def _map(model: TrainedModel, scene: Scene, *, filled: bool) -> Codes:
-    """Classes of a scene whose gaps are filled as ever, or shown to the model as they are."""
+    """Map a scene; gaps are filled as usual, or shown to the model unchanged."""
     recipe = model.recipe
     decision = read_decision(model.folder, recipe.classes)
     read_rows = row_reader(scene, recipe)
@@ -164,7 +164,7 @@ def _map(model: TrainedModel, scene: Scene, *, filled: bool) -> Codes:
 
 
 def _cut_holes(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Rectangles, ellipses and lines where there is no data: bool (H, W)."""
+    """Draw rectangles, ellipses and lines without data: bool (H, W)."""
     height, width = shape
     holes = np.zeros((height, width), np.uint8)
     for _ in range(_HOLES):

@@ -1,4 +1,4 @@
-"""Prediction as published: tiles of 256 pixels, one call of `model.predict` for each, stitched.
+"""Prediction as published: one call of `model.predict` per tile of 256 pixels, then stitching.
 
     python -m benchmarks.maps.published MODEL SCENE MAP
 

@@ -1,8 +1,8 @@
-"""Whether maps show the windows they were made of: against the same scene in one piece.
+"""Whether maps show the borders of their windows: comparison with a map in one piece.
 
-A seam is a place where the class changes more often than elsewhere. Change rates on the borders of
-windows are compared with those elsewhere, and as scenes change where they like, both with the rates
-at the same places of the map that one window over the whole scene gives.
+At a seam, the class changes more often than elsewhere. So change rates on the borders of windows
+are compared with change rates elsewhere. Scenes also change by themselves, so both rates are
+divided by the rates at the same places of the map from one window over the whole scene.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from polynya.storage.files import output_folder
 from training.model_folder.folder import TrainedModel
 
 SEED = 9801
-"""Of the scenes; no other benchmark has it."""
+"""Seed of the scenes; no other benchmark uses it."""
 
 CUTS: tuple[tuple[Blend, int, float], ...] = (
     ("hann", 896, 0.0625),
@@ -51,9 +51,9 @@ def seams(
     report: Report,
     model: ModelOption = DEMO / "model",
     scenes: Annotated[int, typer.Option(min=1, help="Scenes to map.")] = 6,
-    size: Annotated[int, typer.Option(min=256, help="Their height and width in pixels.")] = 2048,
+    size: Annotated[int, typer.Option(min=256, help="Height and width of a scene.")] = 2048,
 ) -> None:
-    """Compare maps made of windows with maps in one piece: probabilities, classes, seams."""
+    """Compare maps from windows with maps in one piece: probabilities, classes, seams."""
     work = output_folder(report.folder / "work/seams")
     runs = measure_seams(open_model(model), CUTS, work, scenes=scenes, size=size)
     title = f"{scenes} scenes of {size} x {size} pixels against one piece"
@@ -63,22 +63,22 @@ def seams(
 
 @dataclass(frozen=True)
 class SeamRun:
-    """One way of cutting, over all scenes."""
+    """Results of one way to cut windows, over all scenes."""
 
     blend: Blend
     window: int
     overlap: float
     largest: float
-    """Greatest difference of a probability from the scene in one piece."""
+    """Greatest difference of a probability from the map in one piece."""
     mean: float
     """Mean difference of probabilities."""
     same: float
-    """Share of pixels with the class of the scene in one piece."""
+    """Share of pixels with the same class as in the map in one piece."""
     on_borders: float
-    """Rate of class changes across the borders of windows, over the rate in one piece there; NaN
-    where no window ends inside the scenes."""
+    """Rate of class changes across the borders of windows, divided by the rate of the map in one
+    piece at the same places; NaN if no window ends inside the scenes."""
     elsewhere: float
-    """The same everywhere else."""
+    """The same ratio at all other places."""
 
     @property
     def excess(self) -> float:
@@ -87,14 +87,14 @@ class SeamRun:
 
 
 def border_lines(axis: Axis) -> NDArray[np.intp]:
-    """Pixels that begin at a border of a window inside the scene: where a window starts or ends."""
+    """Return positions of window borders inside the scene, where a window starts or ends."""
     ends = [start + axis.size for start in axis.starts]
     lines = {line for line in (*axis.starts, *ends) if 0 < line < axis.length}
     return np.array(sorted(lines), np.intp)
 
 
 def change_counts(codes: NDArray[np.uint8], rows: Axis, columns: Axis) -> NDArray[np.float64]:
-    """Changes of class between neighbours on borders of windows, and elsewhere: float64 (2,)."""
+    """Count class changes between neighbours on borders of windows and elsewhere: float64 (2,)."""
     counts = np.zeros(2)
     for axis, changed in (
         (rows, (codes[1:] != codes[:-1]).sum(axis=1)),
@@ -172,12 +172,12 @@ def _probabilities(prediction: Prediction) -> NDArray[np.float32]:
 
 
 def _number(value: float, form: str) -> str:
-    """Empty where a scene has no border inside."""
+    """Format a number; empty if it is NaN, because a scene has no border inside."""
     return "" if np.isnan(value) else format(value, form)
 
 
 def seams_table(runs: Sequence[SeamRun], title: str) -> Table:
-    """One row a way of cutting."""
+    """One row per way to cut windows."""
     return table_of(
         title,
         runs,

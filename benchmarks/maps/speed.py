@@ -1,4 +1,4 @@
-"""A scene of a satellite's size to a map, the published way and ours: command and table."""
+"""Map a scene as large as a satellite's, the published way and ours: command and table."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ WAYS: dict[str, InferenceOptions | None] = {
     "Polynya, OpenVINO": InferenceOptions(backend="openvino"),
     "Polynya, OpenVINO, bfloat16": InferenceOptions(backend="openvino", precision="bfloat16"),
 }
-"""How a scene is predicted; None is `benchmarks.maps.published`."""
+"""Ways to predict a scene, by name; None is `benchmarks.maps.published`."""
 
 _PUBLISHED, _OURS = "published", "Polynya"
 
@@ -41,14 +41,14 @@ def speed(
     size: Annotated[int, typer.Option(min=256, help="Height and width of the scene.")] = LARGE_SIZE,
     models: Annotated[str, typer.Option(help="Separated by commas.")] = ",".join(ARCHITECTURES),
     trained: Annotated[
-        Path | None, typer.Option(help="Folder of a trained model to measure as well.")
+        Path | None, typer.Option(help="Folder of a trained model, to also measure it.")
     ] = None,
     ways: Annotated[str, typer.Option(help="Numbers of ways, from 0; default: all.")] = "",
     data: Annotated[Path, typer.Option(help="Folder that keeps the scene.")] = Path(
         "runs/bench/labelling/data"
     ),
 ) -> None:
-    """Map one scene of a satellite's size: the published way, ours, memory."""
+    """Map one scene as large as a satellite's: speed and memory, the published way and ours."""
     work = output_folder(report.folder / "work")
     scene = make_large_scene(data.absolute(), size)
     folders = {name: save_untrained(work / name, name) for name in models.split(",") if name}
@@ -57,9 +57,7 @@ def speed(
     every = list(WAYS)
     wanted = [every[int(number)] for number in ways.split(",")] if ways else every
     runs = measure_speed(folders, scene, wanted, work)
-    about = (
-        "Whole commands, from their start to their end; models with the weights they begin with."
-    )
+    about = "Whole commands, from start to end; models with their initial weights."
     tables = {"speed": speed_table(runs, f"A scene of {size} x {size} pixels to a map")}
     report.write("speed", "Maps: speed and memory", about, tables)
 
@@ -73,14 +71,14 @@ class SpeedRun:
     wall_s: float
     cpu_s: float
     peak_bytes: int
-    """Of the largest process."""
+    """Peak memory of the largest process."""
     megapixels: float
     same: float
-    """Share of pixels with the class that "Polynya" gives."""
+    """Share of pixels with the same class as in the way "Polynya"."""
 
     @property
     def speed(self) -> float:
-        """Megapixels a second."""
+        """Megapixels per second."""
         return self.megapixels / self.wall_s
 
 
@@ -117,7 +115,7 @@ def _with_agreement(run: SpeedRun, ways: Sequence[str], scene: Path, folder: Pat
 
 
 def speed_table(runs: Sequence[SpeedRun], title: str) -> Table:
-    """One row a run; ratios are to the published way with the same model."""
+    """One row per run; ratios are to the published way with the same model."""
     base = {run.model: run.speed for run in runs if run.way == _PUBLISHED}
 
     def times_published(run: SpeedRun) -> str:

@@ -1,1 +1,1 @@
-"""Training on ranks: efficiency, traffic, overhead, a model of large runs, and one GPU."""
+"""Training on ranks: efficiency, traffic, overhead, a model of large runs, and one GPU alone."""

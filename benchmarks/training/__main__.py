@@ -11,7 +11,7 @@ from benchmarks.training.table import table
 
 
 def everything(report: Report) -> None:
-    """Run the commands below one after the other; each has options of its own."""
+    """Run the commands below one after the other; each has its own options."""
     for command in (efficiency, table, overhead, model):
         command(report)
 

@@ -1,4 +1,4 @@
-"""Two ranks on two cores against one rank on one of them: the command and its tables."""
+"""Compare two ranks on two cores with one rank on one core: the command and its tables."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from polynya.progress import track
 from polynya.report.tables import Table
 
 WORKLOADS = {"paper": PAPER, "large": LARGE, "largest": LARGEST}
-"""By the names that options take."""
+"""Workloads by their names in options."""
 
 ALONE = "1 rank"
 APART = "2 apart"
 GLOO = "2, Gloo"
 MPI = "2, MPI"
 SETUPS = (ALONE, APART, GLOO, MPI)
-"""In the order of a repetition. What two processes lose without any exchange, the machine takes:
-its cores share caches, memory and perhaps more."""
+"""Set-ups in the order of a repetition. `APART` runs two processes without any exchange. They lose
+speed because the machine's cores share caches, memory and perhaps more."""
 _NOT_UNDER = {"gloo": MPI, "mpi": GLOO}
 
 
@@ -45,19 +45,19 @@ def efficiency(
     tile: options.TileOption = None,
     batch: options.BatchOption = None,
 ) -> None:
-    """Two ranks on two cores against one rank on one of them."""
+    """Compare two ranks on two cores with one rank on one core."""
     chosen = [
         options.resized(WORKLOADS[m], tile, batch) for m in names_of(models, "model", [*WORKLOADS])
     ]
     setups = [setup for setup in SETUPS if setup != _NOT_UNDER.get(launchers)]
     done = measure_efficiency(chosen, seconds, repetitions, setups)
     about = (
-        "Every process has one thread and one core of its own. The set-ups take turns; the others"
-        " are stopped meanwhile. A step before each measurement is dropped. *Efficiency* is images"
-        " a second against those of one rank, times the ranks; *of apart*, against as many"
-        " processes that train at the same time, each for itself; *of CPU*, processor seconds of"
-        " an image of one rank over those of an image here. *Waiting*: a rank has its own"
-        " gradients, not yet the sum of all."
+        "Every process has one thread and its own core. The set-ups take turns; the others are"
+        " stopped meanwhile. The first step of each measurement is dropped. *Efficiency* is images"
+        " per second, divided by the number of ranks times the images per second of one rank. *Of"
+        " apart* divides by as many processes that train at the same time, each alone. *Of CPU* is"
+        " processor seconds per image of one rank, divided by processor seconds per image here."
+        " *Waiting*: a rank has its own gradients, but not yet the sum of all."
     )
     tables = {
         "efficiency": efficiency_table(summarize(done), repetitions),
@@ -73,7 +73,7 @@ class Repetition:
     workload: Workload
     setup: str
     number: int
-    """From 0."""
+    """Number of the repetition, from 0."""
     measured: Measured
     gradient_bytes: int
 
@@ -85,9 +85,9 @@ def measure_efficiency(
     setups: Sequence[str] = SETUPS,
     cores: tuple[int, int] = (0, 1),
 ) -> list[Repetition]:
-    """Measure all set-ups in turn, so that what else happens on the machine meets all of them.
+    """Measure all set-ups in turn, so that other load on the machine affects all of them.
 
-    `ALONE` is always among them. Ranks are pinned to a core each; the single rank takes one, then
+    `ALONE` is always measured. Each rank is pinned to a core. The single rank uses one core, then
     the other.
     """
     with ExitStack() as stack:
@@ -113,24 +113,26 @@ def measure_efficiency(
 
 @dataclass(frozen=True)
 class Efficiency:
-    """A set-up, medians over the repetitions."""
+    """Figures of a set-up, medians over the repetitions."""
 
     workload: Workload
     setup: str
     images_per_second: float
     efficiency: float
-    """Images a second against those of one rank times the number of ranks, within a repetition."""
+    """Images per second, divided by the number of ranks times the images per second of one rank,
+    within a repetition."""
     of_machine: float
-    """The same against as many processes without exchange; NaN where these weren't measured."""
+    """Images per second, divided by the images per second of as many processes without exchange;
+    NaN if these weren't measured."""
     cpu_efficiency: float
-    """Processor seconds of an image of one rank over those of this set-up: what the exchange
-    takes of the cores, also on a machine that does other things at the same time."""
+    """Processor seconds per image of one rank, divided by those of this set-up. It shows the cost
+    of the exchange, also on a machine that does other things at the same time."""
     waiting_share: float
     """Share of the time in which a rank waits in allreduce."""
 
 
 def summarize(done: Sequence[Repetition]) -> list[Efficiency]:
-    """Medians of each workload and set-up, in the order in which they were measured."""
+    """Return medians of each workload and set-up, in the order of measurement."""
 
     def measured(workload: Workload, setup: str) -> list[Measured]:
         return [r.measured for r in done if (r.workload, r.setup) == (workload, setup)]
@@ -162,7 +164,7 @@ def _of_rank(measured: Measured) -> float:
 
 
 def efficiency_table(rows: Sequence[Efficiency], repetitions: int) -> Table:
-    """Images a second and efficiency of each set-up."""
+    """Images per second and efficiency of each set-up."""
     return table_of(
         f"Two cores against one, median of {repetitions}",
         rows,

@@ -1,4 +1,4 @@
-"""What a model's layers have to do: operations, parameters and values that go in and out."""
+"""Work of a model's layers: operations, parameters, and values that they read and write."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LayerCost:
-    """A convolution, of one image."""
+    """Costs of a convolution for one image."""
 
     name: str
     forward_flops: int
     """Multiplications and additions of the forward pass."""
     parameters: int
     values: int
-    """Values that it reads and writes in the forward pass, weights left out."""
+    """Values that the layer reads and writes in the forward pass, without weights."""
 
 
 def layer_costs(model: keras.Model) -> tuple[LayerCost, ...]:
     """Costs of a model's convolutions, in the order of the forward pass.
 
-    A convolution does 2 k^2 C_in C_out operations for each pixel of its output, a transposed one
-    for each pixel of its input. What lies between (activations, pooling, concatenation) counts as
-    nothing: compilers fuse most of it.
+    A convolution does 2 k^2 C_in C_out operations for each pixel of its output. A transposed
+    convolution does as many for each pixel of its input. Other layers (activations, pooling,
+    concatenation) do not count: compilers fuse most of them.
 
     Args:
-        model: Of convolutions, with a fixed input shape.
+        model: Model of convolutions, with a fixed input shape.
     """
     import keras
 
@@ -54,19 +54,19 @@ def layer_costs(model: keras.Model) -> tuple[LayerCost, ...]:
 
 
 def training_flops(costs: Sequence[LayerCost]) -> int:
-    """Operations of a training step, of one image.
+    """Return the operations of a training step for one image.
 
-    The backward pass takes two convolutions of the same size for each of the forward pass: for the
-    gradient of its input and for that of its weights.
+    For each convolution of the forward pass, the backward pass does two of the same size: for the
+    gradient of the input and for the gradient of the weights.
     """
     return 3 * sum(cost.forward_flops for cost in costs)
 
 
 def training_bytes(costs: Sequence[LayerCost], value_bytes: int) -> int:
-    """Bytes that a training step moves at least between memory and processor, of one image.
+    """Return the least bytes that a training step moves between memory and processor, per image.
 
-    Each of the three convolutions reads two of (input, output, their gradients) and writes the
-    third, so over all three every value is moved three times, if no layer keeps anything in cache
-    for the next.
+    Each of the three convolutions reads two of (input, output, their gradients) and writes a third.
+    So all three together move every value three times, if no layer keeps values in cache for the
+    next layer.
     """
     return 3 * value_bytes * sum(cost.values for cost in costs)

@@ -1,9 +1,9 @@
-"""Images a second of the paper's U-Net on one device, and its share of what the device can do.
+"""Images per second of the paper's U-Net on one device, and the share of the device's limits.
 
     KERAS_BACKEND=jax python -m benchmarks.training.gpu
     python -m benchmarks.training.gpu --batches 32,64,128 --dtype mixed_bfloat16 --peak-tflops 312
 
-It needs a clone, Keras and one of JAX, TensorFlow and PyTorch; nothing else of Polynya's packages.
+It needs a clone, Keras, and JAX, TensorFlow or PyTorch; no other packages of Polynya.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from benchmarks.training.flops import layer_costs, training_bytes, training_flop
 from benchmarks.training.one_device import Step, device_name, training_step
 
 PAPER_IMAGES_PER_SECOND = 585.88
-"""Of one A100, Table III of the sea-ice workflow paper."""
+"""Images per second of one A100, from Table III of the sea-ice workflow paper."""
 
 
 @dataclass(frozen=True)
 class Device:
-    """Limits of a device, of its maker's data sheet, without sparsity."""
+    """Limits of a device, from its maker's data sheet, without sparsity."""
 
     name: str
-    """Part of the name that the driver tells."""
+    """Part of the name that the driver reports."""
     tflops: float
-    """10^12 operations a second in bfloat16 (float16 where it has none)."""
+    """10^12 operations per second in bfloat16, or in float16 if the device lacks bfloat16."""
     terabytes_s: float
-    """Of its memory."""
+    """Speed of the device's memory."""
 
 
 DEVICES = (
@@ -53,12 +53,13 @@ DEVICES = (
     Device("V100", 125.0, 0.9),
     Device("T4", 65.0, 0.32),
 )
-"""The first whose name fits counts. Data sheets: https://www.nvidia.com/en-us/data-center/."""
+"""Known devices; the first with a matching name counts. Data sheets:
+https://www.nvidia.com/en-us/data-center/."""
 
 
 @dataclass(frozen=True)
 class Speed:
-    """What was measured at one batch."""
+    """Measurement at one batch size."""
 
     batch: int
     step_s: float
@@ -78,7 +79,7 @@ class Line:
 
 
 def known_device(name: str) -> Device | None:
-    """Limits by the name that the driver tells; None where it isn't known."""
+    """Return the limits of a device by the driver's name for it; None if it isn't known."""
     return next((device for device in DEVICES if device.name.lower() in name.lower()), None)
 
 
@@ -107,7 +108,7 @@ def measure(step: Step, batch: int, seconds: float, repetitions: int) -> Speed:
 def search(
     speed_at: Callable[[int], Speed], batches: Sequence[int], enough: float = 1.02
 ) -> list[Speed]:
-    """Measure growing batches until one is not faster than the best by `enough`, or memory ends."""
+    """Measure growing batches until the gain is less than `enough`, or there is no memory."""
     speeds: list[Speed] = []
     for batch in batches:
         try:
@@ -134,7 +135,7 @@ def _out_of_memory(error: Exception) -> bool:
 
 
 def line_through(speeds: Sequence[Speed]) -> Line | None:
-    """Fixed and growing part of a step by least squares; None with fewer than two batches."""
+    """Fit fixed and growing part of a step by least squares; None for fewer than two batches."""
     if len(speeds) < 2:
         return None
     image_s, fixed_s = np.polyfit([s.batch for s in speeds], [s.step_s for s in speeds], 1)
@@ -228,12 +229,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--batches", default="16,32,64,128,256,512,1024", help="in growing order")
     parser.add_argument("--tile", type=int, default=256, help="height and width in pixels")
-    parser.add_argument("--filters", default="16,32,64,128,256,512", help="of each level")
+    parser.add_argument("--filters", default="16,32,64,128,256,512", help="filters of each level")
     parser.add_argument("--dtype", default="mixed_bfloat16", help="Keras dtype policy")
-    parser.add_argument("--seconds", type=float, default=2.0, help="of a repetition")
+    parser.add_argument("--seconds", type=float, default=2.0, help="length of a repetition")
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--peak-tflops", type=float, help="of the device; default: by its name")
-    parser.add_argument("--terabytes", type=float, help="of its memory, a second; likewise")
+    parser.add_argument("--terabytes", type=float, help="memory speed, TB/s; default: by its name")
     parser.add_argument("--out", type=Path, default=Path("runs/bench/training"))
     return parser
 

@@ -1,4 +1,4 @@
-"""What many GPUs would do, by the arithmetic of `predict.py`: the command and its tables."""
+"""Predict training on many GPUs by the arithmetic of `predict.py`: the command and its tables."""
 
 from __future__ import annotations
 
@@ -31,24 +31,24 @@ from training.ranks.devices import import_tensorflow
 
 RANKS = (8, 16, 32, 64, 128, 256, 512)
 _TILE_BYTES = 256 * 256 * 4
-"""Of a tile of 256 px: three bands and the label, one byte each."""
+"""Bytes of a tile of 256 px: three bands and the label, one byte each."""
 
 
 def model(
     report: Report,
     images_per_second: Annotated[
-        float, typer.Option(help="Of one GPU alone; default: the paper's A100.")
+        float, typer.Option(help="Speed of one GPU alone; default: the paper's A100.")
     ] = PAPER_RUNS[0].images_per_second,
-    batch: Annotated[int, typer.Option(min=1, help="Of one GPU.")] = PAPER_BATCH,
+    batch: Annotated[int, typer.Option(min=1, help="Batch of one GPU.")] = PAPER_BATCH,
     fixed_ms: Annotated[
-        float, typer.Option(help="Of a step whatever its batch; gpu.py measures it.")
+        float, typer.Option(help="Part of a step that the batch doesn't change; see gpu.py.")
     ] = 5.0,
     cycle_ms: Annotated[float, typer.Option(help="HOROVOD_CYCLE_TIME.")] = 1.0,
     gradient_bytes: Annotated[
-        Literal["4", "2"], typer.Option(help="Of a parameter; 2 with compression.")
+        Literal["4", "2"], typer.Option(help="Bytes of a parameter; 2 with compression.")
     ] = "4",
 ) -> None:
-    """What 8 to 512 GPUs would do, from one GPU's speed and the links between them."""
+    """Predict training on 8 to 512 GPUs, from one GPU's speed and the links between GPUs."""
     import_tensorflow()
     layers = layer_costs(build_model(PAPER))
     alone = from_throughput(images_per_second, batch, layers, fixed_ms * 1e-3)
@@ -56,7 +56,7 @@ def model(
     about = (
         f"A GPU takes {1e3 * training.compute_s:.2f} ms for {training.batch} tiles alone,"
         f" {training.batch / training.compute_s:.0f} images/s;"
-        f" {1e3 * training.fixed_s:g} ms of it whatever the batch. docs/scaling.md says what is in"
+        f" {1e3 * training.fixed_s:g} ms of it don't depend on the batch. docs/scaling.md describes"
         " the model."
     )
     tables = model_tables(training, RANKS)
@@ -81,7 +81,7 @@ def model_tables(training: Training, ranks: Sequence[int]) -> dict[str, Table]:
 
 
 def efficiency_table(title: str, predictions: Sequence[Sequence[Prediction]]) -> Table:
-    """Efficiency by number of GPUs: a row a number, a column a cluster."""
+    """Efficiency: one row per number of GPUs, one column per cluster."""
     rows = []
     for of_ranks in zip(*predictions, strict=True):
         first = of_ranks[0]
@@ -94,7 +94,7 @@ def efficiency_table(title: str, predictions: Sequence[Sequence[Prediction]]) ->
 
 
 def links_table(predictions: Sequence[Prediction], size: int) -> Table:
-    """One allreduce of the whole gradient."""
+    """Figures of one allreduce of the whole gradient, by cluster."""
     return table_of(
         f"{predictions[0].ranks} GPUs, one gradient of {size / 1e6:.1f} MB",
         list(zip(CLUSTERS, predictions, strict=True)),
@@ -110,7 +110,7 @@ def links_table(predictions: Sequence[Prediction], size: int) -> Table:
 
 
 def paper_table(training: Training) -> Table:
-    """The paper's Table III beside what links alone allow, and beside a fitted undivided part."""
+    """The paper's Table III, compared with the limit of the links and with a fitted fixed part."""
     undivided = undivided_s(PAPER_RUNS)
     alone = PAPER_RUNS[0].seconds
 
@@ -137,7 +137,7 @@ def paper_table(training: Training) -> Table:
 
 
 def input_table(training: Training) -> Table:
-    """What the input of a host has to deliver."""
+    """Speed that the input of a host must deliver."""
     alone = training.batch / training.compute_s
     return table_of(
         "Input of a host",

@@ -1,4 +1,4 @@
-"""A training step of a Keras model on one device, for each back end that Keras has."""
+"""A training step of a Keras model on one device, for each back end of Keras."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 Step = Callable[[], Any]
-"""Starts a step and returns its loss, which need not be there yet."""
+"""Function that starts a step and returns its loss, which may still be computing."""
 
 
 def crossentropy(model: keras.Model, labels: Any, probabilities: Any) -> Any:
@@ -23,7 +23,7 @@ def crossentropy(model: keras.Model, labels: Any, probabilities: Any) -> Any:
 
 
 def training_step(model: keras.Model, images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> Step:
-    """A compiled step (forward, backward, Adam) on a batch that lies on the device."""
+    """Make a compiled step (forward, backward, Adam) on a batch in the device's memory."""
     steps = {"jax": _jax_step, "tensorflow": _tensorflow_step, "torch": _torch_step}
     return steps[keras.backend.backend()](model, images, labels)
 
@@ -40,7 +40,7 @@ def _jax_step(model: keras.Model, images: NDArray[np.uint8], labels: NDArray[np.
         probabilities, _ = model.stateless_call(trained, fixed, ops.cast(x, "float32"))
         return crossentropy(model, y, probabilities)
 
-    # The old weights are given away, so that the new ones take their place in memory.
+    # Donate the old weights, so that the new weights can take their memory.
     @partial(jax.jit, donate_argnums=(0, 1))
     def update(trained: Any, state: Any, x: Any, y: Any) -> Any:
         loss, gradients = jax.value_and_grad(loss_of)(trained, x, y)
@@ -99,7 +99,7 @@ def _torch_step(model: keras.Model, images: NDArray[np.uint8], labels: NDArray[n
 
 
 def device_name() -> str:
-    """What the back end calls the device that it uses."""
+    """Return the back end's name for the device that it uses."""
     backend = keras.backend.backend()
     if backend == "jax":
         import jax

@@ -1,4 +1,4 @@
-"""What our trainer adds to a step of a bare Keras `fit`: the command and its table."""
+"""Overhead of our trainer over a plain Keras `fit`, per step: the command and its table."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def overhead(
     tile: options.TileOption = None,
     batch: options.BatchOption = None,
 ) -> None:
-    """A step of our trainer against one of Keras' fit, on one rank."""
+    """Compare a step of our trainer with a step of Keras' fit, on one rank."""
     import_tensorflow()
     sizes = (replace(PAPER, batch=8), replace(PAPER, batch=1, tile=64))
     workloads = dict.fromkeys(options.resized(workload, tile, batch) for workload in sizes)
     rows = [measure_overhead(workload, seconds, repetitions) for workload in workloads]
     about = (
-        "One rank, all its threads, in one process, in turn: the same model, optimizer, loss and"
-        " batches from memory, both without XLA. The whole call counts."
+        "One rank with all its threads; both run in one process, in turn. They have the same model,"
+        " optimizer, loss and batches from memory, without XLA. The whole call counts."
     )
     tables = {"overhead": overhead_table(rows, repetitions)}
     report.write("overhead", "Our trainer and Keras' fit", about, tables)
@@ -52,21 +52,21 @@ class Overhead:
 
     workload: Workload
     steps: int
-    """Of a repetition."""
+    """Steps of a repetition."""
     fit_s: float
-    """Of a step of `fit`, the end of the call included."""
+    """Seconds of a step of `fit`, including the end of the call."""
     trainer_s: float
     overhead: float
     """Median of the ratios within repetitions, less 1."""
     cpu_overhead: float
-    """The same of processor seconds."""
+    """Median of the ratios of processor seconds, less 1."""
 
 
 def measure_overhead(workload: Workload, seconds: float, repetitions: int) -> Overhead:
     """Train with both in turn, in this process, with all its threads.
 
-    Same model, optimizer, loss and batches; both without XLA. The order changes from one
-    repetition to the next; the first is dropped.
+    Both have the same model, optimizer, loss and batches, without XLA. Their order changes from
+    one repetition to the next; the first repetition is dropped.
     """
     dataset = endless(make_tiles(workload, seed=0))
     trainer = make_trainer(workload, SingleProcess())
@@ -115,7 +115,7 @@ def _fit_model(workload: Workload) -> Any:
 
 
 def overhead_table(rows: Sequence[Overhead], repetitions: int) -> Table:
-    """A step of both."""
+    """One row per workload: a step of `fit` and of our trainer."""
     return table_of(
         f"A step of Keras' fit and of our trainer, median of {repetitions}",
         rows,

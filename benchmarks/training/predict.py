@@ -1,6 +1,6 @@
-"""A model of training on many GPUs: what a step takes, from its parts and the links between GPUs.
+"""A model of training on many GPUs: the time of a step from its parts and the links between GPUs.
 
-It is arithmetic about machines that nobody here has run. docs/scaling.md says what is in it.
+The model is arithmetic; it was not measured on such machines. docs/scaling.md describes it.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from math import ceil, log2
 from benchmarks.training.flops import LayerCost
 
 _BACKWARD = 2 / 3
-"""Of a step's computing: two convolutions for each of the forward pass."""
+"""Share of the backward pass in a step's computing: two of three convolutions."""
 _BENT = 0.9
-"""An efficiency below it is where the curve has bent."""
+"""Efficiency below which the curve counts as bent."""
 
 
 @dataclass(frozen=True)
 class Link:
-    """What joins two GPUs, or two hosts."""
+    """Link between two GPUs, or between two hosts."""
 
     name: str
     bytes_s: float
-    """In one direction, as its standard says."""
+    """Speed in one direction, by the link's standard."""
     hop_s: float
-    """Until the first byte of a message is there, software included; example values."""
+    """Seconds until the first byte of a message arrives, including software; example values."""
 
 
 # NVLink 3 of an A100, PCIe 4 x16, InfiniBand, Ethernet.
@@ -42,15 +42,15 @@ class Cluster:
     """Hosts with GPUs."""
 
     inside: Link
-    """Between the GPUs of a host."""
+    """Link between the GPUs of a host."""
     between: Link
-    """Between hosts."""
+    """Link between hosts."""
     ports: int = 1
-    """Of a host; rings of all its GPUs share them."""
+    """Ports of a host; the rings of all its GPUs share them."""
     gpus: int = 8
-    """Of a host."""
+    """GPUs of a host."""
     link_share: float = 0.8
-    """Of a link's speed that an allreduce gets."""
+    """Share of a link's speed that an allreduce gets."""
 
     @property
     def name(self) -> str:
@@ -68,23 +68,24 @@ CLUSTERS = (
 
 @dataclass(frozen=True)
 class Training:
-    """What one GPU does, and how Horovod is set."""
+    """Work of one GPU, and settings of Horovod."""
 
     image_s: float
-    """Of one image, beyond the fixed part of a step."""
+    """Seconds per image, in addition to the fixed part of a step."""
     fixed_s: float
-    """Of a step whatever its batch: starting kernels, updating weights; an example value."""
+    """Seconds of a step that don't depend on the batch: starting kernels, updating weights; an
+    example value."""
     batch: int
-    """Of one GPU."""
+    """Batch of one GPU."""
     layers: tuple[LayerCost, ...]
     gradient_bytes_each: int = 4
-    """Of a parameter: 4, or 2 with compression."""
+    """Bytes of a parameter's gradient: 4, or 2 with compression."""
     cycle_s: float = 1e-3
-    """HOROVOD_CYCLE_TIME: gradients that are ready then are reduced together."""
+    """HOROVOD_CYCLE_TIME: gradients that are ready at the end of a cycle are reduced together."""
     fusion_bytes: float = 128 * 2**20
-    """HOROVOD_FUSION_THRESHOLD: the most that is reduced together."""
+    """HOROVOD_FUSION_THRESHOLD: most bytes that are reduced together."""
     agree_hop_s: float = 25e-6
-    """Of a message in which the ranks agree on what is ready; an example value."""
+    """Seconds of a message with which ranks agree on the ready gradients; an example value."""
 
     @property
     def gradient_bytes(self) -> int:
@@ -92,14 +93,14 @@ class Training:
 
     @property
     def compute_s(self) -> float:
-        """Of a step, without any exchange."""
+        """Seconds of a step without any exchange."""
         return self.fixed_s + self.batch * self.image_s
 
 
 def from_throughput(
     images_per_second: float, batch: int, layers: Sequence[LayerCost], fixed_s: float = 5e-3
 ) -> Training:
-    """The training of a GPU of which only the images per second at one batch are known."""
+    """Describe the training of a GPU, if only its images per second at one batch are known."""
     image_s = 1 / images_per_second - fixed_s / batch
     if image_s <= 0:
         raise ValueError(
@@ -110,7 +111,7 @@ def from_throughput(
 
 
 def ring_traffic(ranks: int, size: float) -> float:
-    """Bytes that every rank sends in a ring allreduce: 2 (N - 1) / N of the size.
+    """Return the bytes that every rank sends in a ring allreduce: 2 (N - 1) / N of the size.
 
     P. Patarasuk and X. Yuan, "Bandwidth optimal all-reduce algorithms for clusters of
     workstations", 2009.
@@ -119,16 +120,16 @@ def ring_traffic(ranks: int, size: float) -> float:
 
 
 def allreduce_s(cluster: Cluster, ranks: int, size: float) -> float:
-    """Seconds of one allreduce, by a ring or by a double binary tree, whichever is faster.
+    """Return the seconds of one allreduce, by a ring or a double binary tree: the faster one.
 
-    A ring of N has 2 (N - 1) hops one after the other; of those that a piece of data takes in one
-    round, one a host but the first is between hosts. A tree has as many hops as its depth, up and
-    down, and moves all bytes twice. NCCL chooses by size in the same way
+    A ring of N has 2 (N - 1) hops one after the other. In one round of the ring, H hosts have H - 1
+    hops between hosts. A tree has as many hops as its depth, up and down, and moves all bytes
+    twice. NCCL also chooses by size
     (https://developer.nvidia.com/blog/massively-scale-deep-learning-training-nccl-2-4).
 
     Args:
         cluster: Links.
-        ranks: GPUs, host by host.
+        ranks: Number of GPUs; hosts are filled one after the other.
         size: Bytes of each rank.
     """
     if ranks == 1:
@@ -149,10 +150,10 @@ def allreduce_s(cluster: Cluster, ranks: int, size: float) -> float:
 
 
 def gradients_ready(training: Training) -> list[tuple[float, int]]:
-    """When each layer's gradient is there, seconds from the step's beginning, and its bytes.
+    """Return when each layer's gradient is ready, in seconds from the step's begin, and its bytes.
 
-    The backward pass goes through the layers from the last to the first, and each takes time by
-    its operations.
+    The backward pass goes through the layers from the last to the first. The time of a layer is
+    proportional to its operations.
     """
     compute = training.compute_s
     total = sum(layer.forward_flops for layer in training.layers)
@@ -170,17 +171,18 @@ def reduced_s(
     fusion_bytes: float,
     agree_s: float,
 ) -> float:
-    """When the last gradient is reduced, by Horovod's rules.
+    """Return the time when the last gradient is reduced, by Horovod's rules.
 
-    Once a cycle the ranks agree on the gradients that all have; these are packed together, up to
-    the fusion threshold, and reduced one pack after the other, while the backward pass goes on.
+    Once per cycle, the ranks agree on the gradients that all ranks have. These gradients are
+    packed, up to the fusion threshold, and the packs are reduced one after the other. The backward
+    pass continues meanwhile.
 
     Args:
         ready: Time and bytes of each gradient, in the order of time.
-        reduce_s: Seconds of an allreduce of so many bytes.
-        cycle_s: Between two agreements, from the beginning of one to that of the next.
-        fusion_bytes: The most that a pack has, unless one gradient alone has more.
-        agree_s: Of an agreement.
+        reduce_s: Function from bytes to the seconds of an allreduce.
+        cycle_s: Seconds from the begin of one agreement to the begin of the next.
+        fusion_bytes: Most bytes of a pack, unless one gradient alone has more.
+        agree_s: Seconds of an agreement.
     """
     now = free = 0.0
     left = list(ready)
@@ -201,24 +203,24 @@ def reduced_s(
 
 @dataclass(frozen=True)
 class Prediction:
-    """Training on a number of GPUs."""
+    """Predicted training on a number of GPUs."""
 
     ranks: int
     batch: int
-    """Of one GPU."""
+    """Batch of one GPU."""
     step_s: float
     reduce_s: float
-    """Of an allreduce of the whole gradient at once."""
+    """Seconds of an allreduce of the whole gradient at once."""
     images_per_second: float
-    """Of all GPUs."""
+    """Images per second of all GPUs."""
     efficiency: float
-    """Against as many GPUs each of which trained alone with its batch of the base."""
+    """Speed divided by the speed of as many GPUs that train alone, with the base's batch."""
     host_tiles_per_second: float
-    """That the input of each host must deliver."""
+    """Tiles per second that the input of each host must deliver."""
 
 
 def predict(training: Training, cluster: Cluster, ranks: int) -> Prediction:
-    """A step on so many GPUs with the training's batch on each."""
+    """Predict a step on a number of GPUs, with the training's batch on each."""
     alone = training.batch / training.compute_s
     if ranks == 1:
         step = training.compute_s
@@ -246,7 +248,7 @@ def predict(training: Training, cluster: Cluster, ranks: int) -> Prediction:
 def predict_global(
     training: Training, cluster: Cluster, ranks: int, global_batch: int
 ) -> Prediction:
-    """A step on so many GPUs that share a global batch; efficiency is against the full batch."""
+    """Predict a step on GPUs that share a global batch; efficiency is against the full batch."""
     if global_batch % ranks:
         raise ValueError(
             "`global_batch` must be a multiple of the ranks. Received:"
@@ -258,7 +260,7 @@ def predict_global(
 
 
 def bend(predictions: Sequence[Prediction], below: float = _BENT) -> int | None:
-    """The first number of GPUs whose efficiency is below a limit; None if all are above."""
+    """Return the first number of GPUs with an efficiency below a limit; None if there is none."""
     return next((p.ranks for p in predictions if p.efficiency < below), None)
 
 
@@ -285,7 +287,7 @@ PAPER_EPOCHS = 50
 
 
 def undivided_s(runs: Sequence[PaperRun]) -> float:
-    """Seconds of a whole run that no further GPU shortens, by least squares.
+    """Fit the seconds of a run that more GPUs don't shorten, by least squares.
 
     T(N) = (T(1) - s) / N + s, the law of Amdahl, with s fitted to all rows.
     """

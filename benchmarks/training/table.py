@@ -1,4 +1,4 @@
-"""Training on 1 to N ranks, as the paper's Table III, and what the ring moves: a command."""
+"""Train on 1 to N ranks, as in the paper's Table III, and count the ring's bytes: a command."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from polynya.report.tables import Table
 
 def table(
     report: Report,
-    ranks: Annotated[str, typer.Option(help="Numbers of ranks, the first is 1.")] = "1,2",
-    tiles: Annotated[int, typer.Option(min=1, help="Of an epoch.")] = 96,
-    epochs: Annotated[int, typer.Option(min=1, help="Of each number of ranks.")] = 3,
+    ranks: Annotated[str, typer.Option(help="Numbers of ranks; the first is 1.")] = "1,2",
+    tiles: Annotated[int, typer.Option(min=1, help="Tiles of an epoch.")] = 96,
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs for each number of ranks.")] = 3,
     launcher: Annotated[Literal["gloo", "mpi"], typer.Option(help="What starts ranks.")] = "gloo",
-    traffic: Annotated[str, typer.Option(help="Numbers of ranks whose bytes count.")] = "2,3,4",
+    traffic: Annotated[str, typer.Option(help="Numbers of ranks to count bytes of.")] = "2,3,4",
     tile: TileOption = None,
     batch: BatchOption = None,
 ) -> None:
-    """Time, speed-up and efficiency by ranks, as the paper's Table III; the ring's bytes."""
+    """Measure time, speed-up and efficiency by ranks, as the paper's Table III; count bytes."""
     workload = resized(PAPER, tile, batch)
     rows = measure_table(workload, numbers_of(ranks), tiles, epochs, launcher)
     sent = measure_traffic(TRAFFIC, numbers_of(traffic), steps=10)
@@ -41,11 +41,11 @@ def table(
 
 @dataclass(frozen=True)
 class Row:
-    """A number of ranks."""
+    """Figures for a number of ranks."""
 
     ranks: int
     seconds: float
-    """Of all epochs."""
+    """Seconds of all epochs."""
     epoch_s: float
     images_per_second: float
     waiting_share: float
@@ -54,9 +54,9 @@ class Row:
 def measure_table(
     workload: Workload, ranks: Sequence[int], tiles: int, epochs: int, launcher: str
 ) -> list[Row]:
-    """Train for some epochs on each number of ranks, with the same batch a rank.
+    """Train for some epochs on each number of ranks, with the same batch per rank.
 
-    Rank r is pinned to core r, round and round. Tiles that fill no step are left out.
+    Rank r is pinned to core r modulo the number of cores. Tiles that don't fill a step are left out.
     """
     rows = []
     for number in track(ranks, "Training on growing numbers of ranks"):
@@ -73,7 +73,7 @@ def measure_table(
 
 @dataclass(frozen=True)
 class Traffic:
-    """What one rank sent in a step."""
+    """Bytes that one rank sent in a step."""
 
     ranks: int
     gradient_bytes: int
@@ -84,12 +84,12 @@ class Traffic:
 
     @property
     def ratio(self) -> float:
-        """Measured over theory: what is over 1 are the ranks' agreements on what is ready."""
+        """Measured over theory; the part above 1 comes from messages about ready gradients."""
         return self.sent_bytes / self.theory_bytes
 
 
 def measure_traffic(workload: Workload, ranks: Sequence[int], steps: int) -> list[Traffic]:
-    """Count what Gloo's ranks send over TCP in so many steps."""
+    """Count the bytes that Gloo's ranks send over TCP in a number of steps."""
     rows = []
     for number in track(ranks, "Counting bytes"):
         with start_job("gloo", _cores(number)) as job:

@@ -1,1 +1,1 @@
-"""The programs that Spark, processes and ranks run in measured runs."""
+"""Programs that Spark, worker processes and ranks run in measured runs."""

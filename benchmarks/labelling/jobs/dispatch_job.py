@@ -1,4 +1,4 @@
-"""How many tasks a second the driver of the Spark engine sends: tasks that do nothing.
+"""Measure how many tasks per second the driver of the Spark engine sends; the tasks do nothing.
 
 spark-submit benchmarks/labelling/jobs/dispatch_job.py TASKS FILE
 """
@@ -18,9 +18,9 @@ def nothing(item: int) -> None:
 
 
 def main(tasks: int, file: Path) -> None:
-    """Write the seconds of a task, its worker's share included."""
+    """Write the seconds per task, including the worker's share."""
     with open_engine("spark") as engine:
-        for _ in range(2):  # The first time workers start and Java is cold.
+        for _ in range(2):  # In the first round, workers start and Java compiles.
             start = time.perf_counter()
             engine.run(nothing, list(range(tasks)), lambda n: None)
             seconds = time.perf_counter() - start

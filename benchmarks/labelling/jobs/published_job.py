@@ -3,11 +3,11 @@
     spark-submit benchmarks/labelling/jobs/published_job.py TILES [--counts FILE]
 
 "A Parallel Workflow for Polar Sea-Ice Classification using Auto-labeling of Sentinel-2 Imagery",
-III-B: all images of 256 x 256 pixels are loaded into a DataFrame (Spark's `image` data source), a
-user-defined function filters and labels each, `map` applies it, and a reduce collects the label
-images, in the classes' colours, on the driver. Its code isn't public. Where the description leaves
-a choice this program takes the cheaper one: images are decoded once, when they are mapped, and
-nothing is written.
+III-B: Spark's `image` data source loads all images of 256 x 256 pixels into a DataFrame. A
+user-defined function, applied by `map`, filters and labels each image. A reduce collects the label
+images, in the classes' colours, on the driver. The code isn't public. Where the description leaves
+a choice, this program takes the cheaper one: it decodes images once, during the map, and writes
+nothing.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _RANGES = {
     "thin_ice": ((0, 0, 31), (185, 255, 204)),
     "thick_ice": ((0, 0, 205), (185, 255, 255)),
 }
-"""Hue, saturation and value of each class, both ends included (III-B of the paper)."""
+"""Range of hue, saturation and value of each class, both ends included (III-B of the paper)."""
 _COLORS = {c.name: c.color for c in SEA_ICE.classes}
 
 
@@ -63,7 +63,7 @@ def main() -> None:
     from pyspark.sql import SparkSession
 
     parser = argparse.ArgumentParser()
-    parser.add_argument("tiles", help="Folders of images, as Spark takes a path; globs too.")
+    parser.add_argument("tiles", help="Folders of images, as a path or glob of Spark.")
     parser.add_argument("--counts", type=Path, help="File for the pixels of each class (JSON).")
     arguments = parser.parse_args()
     spark = SparkSession.builder.appName("published auto-labelling").getOrCreate()

@@ -1,8 +1,8 @@
-"""An engine that notes, for each unit of work, where a worker's time goes.
+"""An engine that records, for each unit of work, how a worker spends its time.
 
-It wraps any engine of `polynya.engines.engines`; tasks and their results stay as they are. A worker
-runs its task under Python's own profiler, whose times of a few public functions are the phases:
-what runs below them is compiled code, which a profiler doesn't slow down.
+It wraps any engine of `polynya.engines.engines`; tasks and their results stay the same. A worker
+runs its task under Python's own profiler. The times of a few public functions give the phases.
+These functions mostly call compiled code, which a profiler doesn't slow down.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ _STORE = {"Folder.write"}
 
 @dataclass(frozen=True)
 class UnitRecord:
-    """What one task took in its worker."""
+    """Times of one task in its worker."""
 
     task: str
     """Name of the function: 'find_scene_sky' or 'label_unit'."""
     pid: int
-    """Of the worker."""
+    """Process id of the worker."""
     start: float
-    """Seconds since 1970, as is `end`."""
+    """Seconds since 1970; the same for `end`."""
     end: float
     cpu_s: float
     read_s: float
-    """Opening, reading and decompressing pixels; wall time, as are the next three."""
+    """Opening, reading and decompressing pixels; this and the next three are wall time."""
     label_s: float
     """Filter and thresholds."""
     encode_s: float
@@ -59,7 +59,7 @@ class UnitRecord:
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What a run did, and its units."""
+    """Times of a run and of its units."""
 
     scenes: int
     tiles: int
@@ -67,22 +67,22 @@ class RunRecord:
 
     @property
     def begin(self) -> float:
-        """Of the first task."""
+        """Begin of the first task, seconds since 1970."""
         return min(unit.start for unit in self.units)
 
     @property
     def end(self) -> float:
-        """Of the last task."""
+        """End of the last task, seconds since 1970."""
         return max(unit.end for unit in self.units)
 
     @property
     def work_s(self) -> float:
-        """From the beginning of the first task to the end of the last."""
+        """Seconds from the begin of the first task to the end of the last."""
         return self.end - self.begin
 
 
 class TimedEngine:
-    """Runs tasks on another engine and has each leave a record in a folder."""
+    """An engine that runs tasks on another engine; each task leaves a record in a folder."""
 
     def __init__(self, engine: Engine, records: Path) -> None:
         self._engine = engine
@@ -94,7 +94,7 @@ class TimedEngine:
 
 @dataclass(frozen=True)
 class Timed:
-    """A task that leaves a record. Picklable, as the task is."""
+    """A task that leaves a record. Picklable if the task is picklable."""
 
     task: Callable[[Any], Any]
     records: Path
@@ -116,7 +116,7 @@ class Timed:
             cpu_s=cpu_s,
             read_s=_seconds(profile, _READ),
             label_s=_seconds(profile, _LABEL),
-            # Files are written where encoding ends, so its time has theirs in it.
+            # The time of encoding includes the writing of files, so subtract it.
             encode_s=max(_seconds(profile, _ENCODE) - stored, 0.0),
             store_s=stored,
         )
@@ -125,7 +125,7 @@ class Timed:
 
 
 def _seconds(profile: Profile, names: Iterable[str]) -> float:
-    """Wall time in functions of these names, with what they call."""
+    """Return the wall time in functions with these names, including the functions they call."""
     return sum(
         entry.totaltime
         for entry in profile.getstats()
@@ -134,7 +134,7 @@ def _seconds(profile: Profile, names: Iterable[str]) -> float:
 
 
 def read_run(driver: Path, records: Path) -> RunRecord:
-    """A run from what it left: the driver's record and those of its units."""
+    """Read a run from the driver's record and the records of its units."""
     units = [json.loads(path.read_text(encoding="utf-8")) for path in records.glob("*.json")]
     ordered = sorted((UnitRecord(**unit) for unit in units), key=lambda unit: unit.start)
     content = json.loads(driver.read_text(encoding="utf-8"))

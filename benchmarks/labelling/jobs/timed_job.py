@@ -1,4 +1,4 @@
-"""`autolabel/job.py` with a record of where the time goes; it takes the same options.
+"""`autolabel/job.py` with a record of its time by phase; it takes the same options.
 
 spark-submit benchmarks/labelling/jobs/timed_job.py --record FOLDER --scenes ... --out DIR
 """
@@ -35,7 +35,7 @@ def job(
     engine: EngineOption = "spark",
     workers: Workers = None,
 ) -> None:
-    """Label scenes into shards and note where the time goes."""
+    """Label scenes into shards and record the time of each phase."""
     chosen = load_recipe(recipe)
     folder = start_dataset(out, chosen, overwrite=True)
     refs = find_scenes([*scenes, *(more_scenes or [])], chosen.companions)

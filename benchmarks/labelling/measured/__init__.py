@@ -1,1 +1,1 @@
-"""Measured runs: the scenes, the machines that label them, and what they took."""
+"""Measured runs: the scenes, the machines that label them, and their times."""

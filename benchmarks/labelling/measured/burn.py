@@ -1,4 +1,4 @@
-"""How much of its cores a machine can give at the moment."""
+"""Measure how much of its cores a machine can give at the moment."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _SECONDS_TO_BURN = 2.0
 
 
 def slow_down(workers: int, seconds: float = _SECONDS_TO_BURN) -> float:
-    """How much longer the same work takes when so many processes do it at once: 1 is not at all.
+    """Return how much longer the same work takes if several processes do it at once; 1: no longer.
 
-    It is measured without any engine, on a tile that fits into caches.
+    The measurement uses no engine, and a tile that fits into caches.
     """
     if workers == 1:
         return 1.0
-    # A fresh interpreter per worker: a forked one may inherit locks that are held.
+    # A fresh interpreter per worker: a forked one may inherit locked locks.
     with ProcessPoolExecutor(workers, mp_context=get_context("forkserver")) as pool:
         list(pool.map(_labels_per_second, [0.0] * workers))
         alone = pool.submit(_labels_per_second, seconds).result()

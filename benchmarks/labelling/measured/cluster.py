@@ -2,7 +2,7 @@
 
     python -m benchmarks.labelling.measured.cluster --executors N --cores N -- spark-submit ...
 
-The command's `--master` is given after `spark-submit`. Master and workers are Spark's own programs
+This program inserts `--master` after `spark-submit`. Master and workers are Spark's own programs
 (https://spark.apache.org/docs/latest/spark-standalone.html), bound to 127.0.0.1.
 """
 
@@ -30,7 +30,7 @@ _MASTER = "org.apache.spark.deploy.master.Master"
 _WORKER = "org.apache.spark.deploy.worker.Worker"
 _SECONDS_TO_START = 120.0
 _MEMORY = "1g"
-"""Of an executor's Java; labelling happens beside it, in Python."""
+"""Memory of an executor's Java; labelling happens outside Java, in Python."""
 
 
 class ClusterError(PolynyaError):
@@ -41,7 +41,7 @@ class ClusterError(PolynyaError):
 def standalone_cluster(executors: int, cores: int) -> Iterator[str]:
     """Start a master and workers with room for one executor each, and end them after use.
 
-    Yields the master's URL; ClusterError if not all workers have registered after two minutes.
+    Yields the master's URL. Raises ClusterError if not all workers register within two minutes.
     """
     port, page = _free_port(), _free_port()
     url = f"spark://127.0.0.1:{port}"
@@ -70,10 +70,10 @@ def _wait_for_workers(page: int, executors: int) -> None:
                 if json.load(answer)["aliveworkers"] >= executors:
                     return
         except (URLError, ConnectionError, TimeoutError, ValueError):
-            pass  # Not listening yet, or its pages are not in place and the answer is empty.
+            pass  # The master doesn't listen yet, or its pages are not ready (an empty answer).
         time.sleep(0.2)
     raise ClusterError(
-        f"{executors} Spark workers didn't start in {_SECONDS_TO_START:.0f} s; use fewer, or look"
+        f"{executors} Spark workers didn't start in {_SECONDS_TO_START:.0f} s; use fewer, or check"
         " whether 'spark-class' works."
     )
 
@@ -92,7 +92,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def run_on_cluster(
     command: list[str],
     executors: Annotated[int, typer.Option(min=1, help="Workers, one executor each.")] = 1,
-    cores: Annotated[int, typer.Option(min=1, help="Cores of each.")] = 1,
+    cores: Annotated[int, typer.Option(min=1, help="Cores of each worker.")] = 1,
 ) -> None:
     """Run a spark-submit command on a cluster of this machine."""
     program, *arguments = command

@@ -22,8 +22,9 @@ _PUBLISHED_SETTINGS = (
     "spark.driver.maxResultSize=0",
     "spark.driver.extraJavaOptions=-XX:+UseParallelGC",
 )
-"""It collects all labels on the driver, which Spark's defaults don't allow for thousands. And it
-decodes images in Java, for which the project's own defaults (a Java that does little) are wrong."""
+"""Spark settings of the published pipeline. It collects all labels on the driver; Spark's defaults
+don't allow this for thousands of tiles. It also decodes images in Java, and the project's own
+defaults are for a Java that does little."""
 
 
 @dataclass(frozen=True)
@@ -56,16 +57,16 @@ def run_pipelines(
 ) -> list[Run]:
     """Run each pipeline on few and on all scenes, round after round; shards are removed.
 
-    Within a round the pipelines take turns, so that what else happens on the machine meets all of
-    them. The short runs tell the start-up. The first short ones warm caches up and are compared
-    label by label: CommandFailedError if those with the same filter label differently.
+    Within a round the pipelines take turns, so that other load on the machine affects all of them.
+    The short runs measure the start-up. The first short runs also warm up caches, and their labels
+    are compared: CommandFailedError if two pipelines with the same filter label differently.
     """
     short, full = list(scenes[:few]), list(scenes)
     counts = {p.name: _first_run(p, short, cores, folder) for p in PIPELINES}
     if counts[PUBLISHED.name] != counts[SAME_FILTER.name]:
         raise CommandFailedError(
-            f"With the same filter {PUBLISHED.name} counts {dict(counts[PUBLISHED.name])} pixels,"
-            f" {SAME_FILTER.name} {dict(counts[SAME_FILTER.name])}; fix the one that is wrong."
+            f"With the same filter, {PUBLISHED.name} counts {dict(counts[PUBLISHED.name])} pixels,"
+            f" but {SAME_FILTER.name} {dict(counts[SAME_FILTER.name])}; fix the one that is wrong."
         )
     turns = [
         (number, PIPELINES[(number + i) % len(PIPELINES)], chosen)
@@ -111,7 +112,7 @@ def _run(
     if pipeline.method is None:
         job = "benchmarks/labelling/jobs/published_job.py"
         start = spark_submit(master, *_PUBLISHED_SETTINGS, script=job)
-        # One path with alternatives: Spark's own syntax for several folders.
+        # One path with alternatives: this is Spark's syntax for several folders.
         names = ",".join(scene.tiles.name for scene in scenes)
         tiles = f"{scenes[0].tiles.parent.absolute()}/{{{names}}}"
         return run_measured([*start, tiles, *options], folder)

@@ -1,4 +1,4 @@
-"""Scenes to label, as GeoTIFFs and as the same pixels in tiles; made once and kept."""
+"""Scenes to label, as GeoTIFFs and as tiles with the same pixels; made once and kept."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ from polynya.grid import tile_grid
 from polynya.storage.files import output_folder, whole_file
 
 DISTINCT = 64
-"""Scenes that are generated; more are the same ones, turned by right angles. Up to four times."""
+"""Number of generated scenes. Further scenes are the same ones, turned by right angles, so there
+are at most four times as many."""
 
 
 @dataclass(frozen=True)
 class SceneFiles:
-    """One scene of the benchmark and where its files are."""
+    """One scene of the benchmark and the paths of its files."""
 
     folder: Path
-    """Of the set."""
+    """Folder of the set."""
     index: int
     size: int
     """Height and width in pixels."""
@@ -38,12 +39,12 @@ class SceneFiles:
 
     @property
     def image(self) -> Path:
-        """GeoTIFF of the scene; what Polynya reads."""
+        """GeoTIFF of the scene, for Polynya."""
         return self.folder / "scenes" / f"{self.name}.tif"
 
     @property
     def tiles(self) -> Path:
-        """Folder of its tiles as PNG files; what the published pipeline reads."""
+        """Folder of the scene's tiles as PNG files, for the published pipeline."""
         return self.folder / "tiles" / self.name
 
     @property
@@ -52,9 +53,9 @@ class SceneFiles:
 
 
 def make_files(data: Path, count: int, size: int, tile: int, jobs: int | None) -> list[SceneFiles]:
-    """Make the scenes of the benchmark, but for those that are there.
+    """Make the missing scenes of the benchmark.
 
-    They have no nodata, so that every tile counts, and are in turn under shadow, cloud and both.
+    Scenes have no nodata, so that every tile counts. They are under shadow, cloud and both in turn.
     """
     folder = data / f"generator{GENERATOR_VERSION}-seed{SEED}-{size}px-tiles{tile}px"
     files = [SceneFiles(folder, index, size, tile) for index in range(count)]
@@ -77,5 +78,5 @@ def _make_scene_files(files: SceneFiles) -> None:
     for tile in tile_grid(*shape, files.tile):
         with whole_file(files.tiles / f"{tile.row:05d}_{tile.col:05d}.png") as temporary:
             cv2.imwrite(str(temporary), pixels[tile.slices][..., ::-1])
-    # Last, because it says that the tiles are there too.
+    # Last, because this file shows that the tiles are also complete.
     write_placed(files.image, pixels, transform)

@@ -16,13 +16,13 @@ _SETTINGS = ("spark.log.level=WARN", "spark.ui.enabled=false", "spark.ui.showCon
 
 
 def spark_submit(master: str, *settings: str, script: str) -> list[str]:
-    """Start of a command line: Spark, its settings and a program of the clone."""
+    """Return the start of a command line: Spark, its settings and a program of the clone."""
     confs = [word for setting in (*_SETTINGS, *settings) for word in ("--conf", setting)]
     return ["spark-submit", "--master", master, *confs, str(ROOT / script)]
 
 
 def write_recipe(folder: Path, method: BenchMethod, tile: int) -> Path:
-    """A recipe with a filter as it is meant to be used: the published one on each tile alone."""
+    """Write a recipe with a filter; the published filter gets the scope of one tile."""
     scope = "tile" if method == "published" else "scene"
     content = {"tiles": {"size": tile}, "label": {"method": method, "scope": scope}}
     path = folder / f"{method}-{tile}px.yaml"

@@ -1,4 +1,4 @@
-"""Labelling on one, two and more workers, by every engine: the paper's Tables I and II."""
+"""Labelling on one, two and more workers, by every engine, as in the paper's Tables I and II."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ _SCRIPT = "benchmarks/labelling/jobs/timed_job.py"
 
 @dataclass(frozen=True)
 class Setup:
-    """Who does the work."""
+    """Engine and workers of a run."""
 
     engine: str
     """'spark local', 'spark cluster', 'processes' or 'mpi'."""
     executors: int
     cores: int
-    """Of each executor."""
+    """Cores of each executor."""
 
     @property
     def name(self) -> str:
-        """In tables: engine, executors x cores."""
+        """Name in tables: engine, executors x cores."""
         return f"{self.engine} {self.executors} x {self.cores}"
 
     @property
     def workers(self) -> int:
-        """Processes that label."""
+        """Number of processes that label."""
         return self.executors * self.cores
 
     def command(self, script: str) -> list[str]:
-        """Start of a command line that runs a script on it."""
+        """Return the start of a command line that runs a script on this set-up."""
         if self.engine == "spark local":
             return spark_submit(f"local[{self.cores}]", script=script)
         if self.engine == "spark cluster":
             size = ["--executors", str(self.executors), "--cores", str(self.cores)]
-            # The cluster's program names the master.
+            # The program of the cluster adds the master.
             program, _, _, *settings = spark_submit("", script=script)
             cluster = [sys.executable, "-m", "benchmarks.labelling.measured.cluster"]
             return [*cluster, *size, "--", program, *settings]
@@ -88,7 +88,7 @@ class ScalingRun:
     cost: Cost
     record: RunRecord
     slow_down: float
-    """Of as many processes as there are workers, just before (`burn.py`)."""
+    """Slow-down of as many processes as workers, measured just before the run (`burn.py`)."""
 
 
 def measure_scaling(
@@ -99,7 +99,7 @@ def measure_scaling(
     rounds: int,
     folder: Path,
 ) -> list[ScalingRun]:
-    """Label the same scenes on every set-up, round after round; within one they take turns.
+    """Label the same scenes on every set-up, round after round; set-ups take turns in a round.
 
     Shards are removed after each run.
     """
@@ -124,7 +124,7 @@ def measure_scaling(
 
 @dataclass(frozen=True)
 class Phases:
-    """Seconds of one run, phases as the mean over its workers."""
+    """Seconds of one run; the phases of workers are means over the workers."""
 
     start_s: float
     """From the command to the first task: interpreter, Java, plan."""
@@ -133,14 +133,14 @@ class Phases:
     write_s: float
     """Encoding and storing."""
     other_s: float
-    """Between and beside these phases: idle, imports, sky of scenes in bands."""
+    """All other time of workers: idle, imports, sky of scenes in strips."""
     end_s: float
-    """From the end of the last task: manifest, engine's end."""
+    """After the end of the last task: manifest, end of the engine."""
     total_s: float
 
 
 def phases(run: ScalingRun) -> Phases:
-    """Where the time of a run went; the phases add up to the total."""
+    """Return the phases of a run; they add up to its total time."""
     record, workers = run.record, run.setup.workers
     read, label, write = (
         sum(getattr(unit, name) for unit in record.units for name in names) / workers
@@ -158,21 +158,21 @@ def phases(run: ScalingRun) -> Phases:
 
 
 def of_setup(runs: Sequence[ScalingRun], setup: Setup) -> list[ScalingRun]:
-    """Runs on one set-up, in order of their rounds."""
+    """Return the runs on one set-up, in order of their rounds."""
     return [run for run in runs if run.setup == setup]
 
 
 def baseline(setup: Setup, runs: Sequence[ScalingRun]) -> Setup:
-    """The set-up with one worker of the same engine, which speed-up is measured by."""
+    """Return the base of the speed-up: the set-up with one worker of the same engine."""
     return next(
         run.setup for run in runs if run.setup.engine == setup.engine and run.setup.workers == 1
     )
 
 
 def speed_up(runs: Sequence[ScalingRun], setup: Setup, of: str) -> float:
-    """How many times faster than one worker: median over rounds of the ratio within a round.
+    """Return the speed-up over one worker: median over rounds of the ratio within a round.
 
-    It is of the 'total', or of the 'work': first task to last.
+    `of` is 'total', or 'work': from the first task to the last.
     """
 
     def seconds(run: ScalingRun) -> float:

@@ -1,1 +1,1 @@
-"""Runs on machines that nobody here has, from the costs of measured ones."""
+"""Simulate runs on machines that are not available, from the costs of measured runs."""

@@ -1,4 +1,4 @@
-"""Unit costs: what a simulation needs to know, taken from measured runs."""
+"""Unit costs for a simulation, taken from measured runs."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ _MEGA = 1e6
 
 @dataclass(frozen=True)
 class Costs:
-    """What things take on one core of one machine."""
+    """Times of the parts of a run on one core of one machine."""
 
     start_s: float
-    """From the command to the first task, headers of scenes included."""
+    """Seconds from the command to the first task, including headers of scenes."""
     warm_up_s: float
-    """More than usual that a worker needs for its first task: imports, compiled code."""
+    """Additional seconds of a worker's first task: imports, compiled code."""
     gap_s: float
-    """Between two tasks of a worker: result back, next task sent."""
+    """Seconds between two tasks of a worker: result back, next task sent."""
     unit_s: float
-    """Of a unit beside reading, labelling and writing."""
+    """Seconds of a unit in addition to reading, labelling and writing."""
     read_s: float
-    """Of a megapixel, as are the next three."""
+    """Seconds per megapixel; the same for the next three."""
     label_s: float
     write_s: float
     sky_s: float
-    """To find the light over a scene in bands, beside reading; 0 if the measured run had none."""
+    """Finding the light over a scene in strips, without reading; 0 if no scene needed it."""
     end_s: float
-    """From the end of the last task to the end of the command."""
+    """Seconds from the end of the last task to the end of the command."""
 
     def task_s(self, pixels: int, skies: int = 0) -> float:
-        """Seconds of a unit that labels pixels, or finds the light of a scene of `skies` pixels."""
+        """Return the seconds of a unit that labels pixels or finds the sky over `skies` pixels."""
         each = self.read_s + self.label_s + self.write_s
         return self.unit_s + (pixels * each + skies * (self.read_s + self.sky_s)) / _MEGA
 
@@ -50,12 +50,12 @@ class Costs:
 
     @classmethod
     def load(cls, path: Path) -> Costs:
-        """Read what `save` wrote."""
+        """Read costs that `save` wrote."""
         return cls(**json.loads(path.read_text(encoding="utf-8")))
 
 
 def costs_of(runs: Sequence[ScalingRun], scenes: Sequence[Scene]) -> Costs:
-    """Unit costs from runs of one set-up with one worker; medians over the runs."""
+    """Compute unit costs from runs of one set-up with one worker; medians over the runs."""
     pixels = sum(scene.height * scene.width for scene in scenes) / _MEGA
     each = [_of_run(run, pixels) for run in runs]
     middle = {name: median(costs[name] for costs in each) for name in each[0]}
@@ -73,11 +73,11 @@ def _of_run(run: ScalingRun, megapixels: float) -> dict[str, float]:
         "write_s": [unit.encode_s + unit.store_s for unit in units],
     }
     usual = median(unit.wall_s for unit in others)
-    # Workers that have found skies are warm; what they needed for that is in the skies' time.
+    # Workers that have found skies are warm; the time of the skies includes their warm-up.
     warm_up = 0.0 if skies else max(units[0].wall_s - usual, 0.0)
     beside = [_beside(unit) for unit in others]
     gaps = [b.start - a.end for a, b in pairwise(units)]
-    # The first unit's compiling and importing is in its labelling; it counts once, as warm-up.
+    # The first unit's labelling includes compiling and importing; count these once, as warm-up.
     label = sum(seconds["label_s"]) - min(warm_up, seconds["label_s"][0])
     return {
         "start_s": split.start_s,

@@ -1,8 +1,8 @@
 """Time and money of thousands of scenes on many executors: a simulation and its limits.
 
-What a run needs is counted for each resource alone: the seconds that it would take if everything
-else were free. The greatest is what saturates first. Sizes, speeds and prices of a place are given
-by the user; costs of the work are measured.
+For each resource, the estimate counts the seconds that a run would take if everything else took no
+time. The resource with the most seconds saturates first. The user gives sizes, speeds and prices;
+the costs of the work are measured.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from polynya.recipe.recipe import Recipe
 from polynya.scenes.scene import Scene
 
 _SAMPLE = 64
-"""Scenes that are planned; units of more scenes are the same."""
+"""Number of scenes in the plan; more scenes give more units of the same kind."""
 _REQUESTS_AT_ONCE = 16
-"""As `autolabel.run` reads headers and `polynya.storage.folder` removes notes."""
+"""Requests at once: `autolabel.run` reads headers, `polynya.storage.folder` removes notes."""
 _LISTED = 1000
 """Names that an object store lists in one request."""
 _HOUR = 3600.0
@@ -29,18 +29,18 @@ _HOUR = 3600.0
 
 @dataclass(frozen=True)
 class Place:
-    """Where the work would be done; options of the command. All values are examples."""
+    """Speeds, sizes and prices of a place; options of the command. All values are examples."""
 
-    cores: Annotated[int, typer.Option(help="Of an executor.")] = 4
-    scene_mb: Annotated[float, typer.Option(help="A scene as stored.")] = 300.0
-    shard_mb: Annotated[float, typer.Option(help="Shards of a scene.")] = 250.0
+    cores: Annotated[int, typer.Option(help="Cores of an executor.")] = 4
+    scene_mb: Annotated[float, typer.Option(help="Size of a stored scene, MB.")] = 300.0
+    shard_mb: Annotated[float, typer.Option(help="Size of a scene's shards, MB.")] = 250.0
     latency_s: Annotated[float, typer.Option("--latency", help="Seconds of a request.")] = 0.05
     reads_per_task: float = field(default=20.0, init=False)
-    """Requests in which a task gets its pixels; no option."""
+    """Requests with which a task reads its pixels; not an option of the command."""
     executor_gbit: Annotated[float, typer.Option(help="Network of an executor, Gbit/s.")] = 5.0
     store_gbit: Annotated[float, typer.Option(help="Object store, Gbit/s.")] = 400.0
     store_requests: Annotated[
-        float, typer.Option(help="Requests a second to a folder of the store.")
+        float, typer.Option(help="Requests per second to a folder of the store.")
     ] = 3500.0
     executor_hour: Annotated[
         float, typer.Option(help="$; this and the next are examples of January 2025.")
@@ -64,7 +64,7 @@ class Estimate:
 
     @property
     def first_limit(self) -> str:
-        """What saturates first."""
+        """Name of the resource that saturates first."""
         return max(self.limits, key=lambda name: self.limits[name])
 
     @property
@@ -73,7 +73,7 @@ class Estimate:
 
 
 def satellite_scenes(count: int, size: int) -> list[Scene]:
-    """Descriptions of square scenes that need not exist."""
+    """Make descriptions of square scenes; the files need not exist."""
     return [described_scene(f"s3://scenes/scene{i:07d}.tif", size) for i in range(count)]
 
 
@@ -87,14 +87,14 @@ def estimate_run(
     *,
     dispatch_s: float,
 ) -> Estimate:
-    """Time and money of a run, and what limits it; a multiple of 64 scenes is simulated."""
+    """Estimate time, money and limits of a run; a multiple of 64 scenes is simulated."""
     sample = satellite_scenes(min(_SAMPLE, scenes), size)
     times = max(round(scenes / len(sample)), 1)
     workers = executors * place.cores
     run = simulate(sample, recipe, costs, workers, times=times, dispatch_s=dispatch_s)
     alone = simulate(sample, recipe, costs, 1)
     units, skies = run.units.tasks, run.skies.tasks
-    # The scene is read for its sky, and once more by its bands.
+    # A scene that needs a sky is read twice: for its sky, and by its strips.
     moved = scenes * ((2 if skies else 1) * place.scene_mb + place.shard_mb) * 8e-3
     notes = units + skies
     requests = scenes + notes * (place.reads_per_task + 4) + notes / _LISTED
@@ -110,9 +110,9 @@ def estimate_run(
     limits = {name: value / _HOUR for name, value in seconds.items()}
     network = max(limits["executors' network"], limits["object store"])
     before_and_after = limits["driver: headers"] + limits["driver: notes removed"]
-    # Pixels come while others are labelled, so the slower of both counts.
+    # Workers read pixels while others label, so the slower of both counts.
     hours = before_and_after + max((run.total_s / _HOUR), network)
-    # A unit leaves a file and a note, a sky its own; a unit in bands reads the sky.
+    # A unit writes a file and a note, a sky one file. A unit of a strip also reads the sky.
     writes, reads = 2 * units + skies, scenes + notes * (place.reads_per_task + 1)
     money = {
         "executors": hours * executors * place.executor_hour,

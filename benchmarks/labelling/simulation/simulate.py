@@ -1,7 +1,7 @@
-"""A labelling run on any number of workers, from its real plan and measured unit costs.
+"""Simulate a labelling run on any number of workers, from its real plan and measured unit costs.
 
-List scheduling: tasks wait in their order, and whichever worker is free first gets the next one
-from the driver, which serves one worker at a time.
+The simulation uses list scheduling: tasks wait in order, and the worker that is free first gets the
+next task. The driver serves one worker at a time.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from polynya.scenes.scene import Scene
 
 @dataclass(frozen=True)
 class Stage:
-    """Tasks from the beginning of the first to the end of the last."""
+    """Tasks of one kind, from the begin of the first to the end of the last."""
 
     seconds: float
     driver_s: float
-    """In which the driver was sending tasks."""
+    """Seconds in which the driver was sending tasks."""
     tasks: int
 
 
 @dataclass(frozen=True)
 class Simulated:
-    """A run."""
+    """A simulated run."""
 
     start_s: float
     skies: Stage
@@ -38,7 +38,7 @@ class Simulated:
 
     @property
     def work_s(self) -> float:
-        """Both stages."""
+        """Seconds of both stages."""
         return self.skies.seconds + self.units.seconds
 
     @property
@@ -54,12 +54,12 @@ def schedule(
     gap_s: float = 0.0,
     warm_up_s: float = 0.0,
 ) -> Stage:
-    """Time that tasks take on workers, in the order in which they are given out.
+    """Simulate tasks on workers, in the order in which the driver sends them.
 
-    The driver needs `dispatch_s` to send one; a worker `warm_up_s` before its first, and `gap_s`
-    between two.
+    The driver needs `dispatch_s` to send a task. A worker needs `warm_up_s` before its first task,
+    and `gap_s` between two tasks.
     """
-    # A worker's first task waits for its warm-up in place of the gap.
+    # Before a worker's first task there is the warm-up instead of the gap.
     free = [warm_up_s - gap_s] * workers
     driver = end = 0.0
     count = 0
@@ -82,10 +82,11 @@ def simulate(
     slow_down: float = 1.0,
     dispatch_s: float = 0.0,
 ) -> Simulated:
-    """A run of the real plan.
+    """Simulate a run of the real plan.
 
-    The same scenes come `times` times. The plan is made for one time, so they must be enough for
-    units of their full size. Tasks take longer by `slow_down` where cores share a machine.
+    The same scenes occur `times` times. The plan is made for one occurrence, so there must be
+    enough scenes for units of full size. Where cores share a machine, tasks take `slow_down` times
+    as long.
     """
     units = plan_units(scenes, recipe)
     in_bands = [unit.parts[0].scene for unit in units if needs_sky(unit, recipe.label)]

@@ -1,1 +1,1 @@
-"""Ranks that are started, told what to train, and counted."""
+"""Start ranks, tell them what to train, and measure them."""

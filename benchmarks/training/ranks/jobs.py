@@ -1,4 +1,4 @@
-"""Ranks under a launcher, kept alive between measurements; only those that are measured run."""
+"""Ranks under a launcher, kept alive between measurements; all but the measured ranks sleep."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ LAUNCHERS: dict[str, tuple[str, ...]] = {
     "gloo": ("horovodrun", "--gloo"),
     "mpi": ("mpirun", "--oversubscribe", "--bind-to", "none"),
 }
-"""By name; ranks pin themselves, so Open MPI needn't."""
+"""Launchers by name; ranks pin themselves to cores, so Open MPI must not."""
 
 
 class JobFailedError(PolynyaError):
-    """Ranks that don't start, or end before they were told to."""
+    """Ranks don't start, or end too early."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +44,13 @@ class Measured:
     ranks: int
     steps: int
     images: int
-    """Of all ranks."""
+    """Images of all ranks."""
     seconds: float
-    """Of the slowest rank."""
+    """Wall time of the slowest rank."""
     cpu_s: float
-    """Of all ranks."""
+    """Processor seconds of all ranks."""
     waiting_s: float
-    """Mean over the ranks."""
+    """Seconds of waiting, mean over the ranks."""
     sent: tuple[int, ...]
     """Bytes that each rank sent over TCP."""
 
@@ -60,7 +60,7 @@ class Measured:
 
     @property
     def cpu_per_image(self) -> float:
-        """Processor seconds."""
+        """Processor seconds per image."""
         return self.cpu_s / self.images
 
     @property
@@ -98,7 +98,7 @@ class Job:
         return f"{what}; fix what they say:\n{last}"
 
     def tell(self, order: Workload | int) -> None:
-        """Tell every rank to load a workload, or to run so many steps after one more."""
+        """Tell every rank to load a workload, or to run one step and then a number of steps."""
         try:
             for connection in self._ranks.values():
                 connection.send(order)
@@ -106,14 +106,14 @@ class Job:
             raise JobFailedError(self._why("A rank ended")) from None
 
     def answers(self) -> list[Any]:
-        """What the ranks say when they have done it, in their order."""
+        """Wait for the answers of the ranks; return them in the order of ranks."""
         try:
             return [self._ranks[rank].recv() for rank in sorted(self._ranks)]
         except (EOFError, OSError):
             raise JobFailedError(self._why("A rank ended")) from None
 
     def load(self, workload: Workload) -> Loaded:
-        """Make a model on every rank; what rank 0 says of it."""
+        """Make a model on every rank; return the answer of rank 0."""
         with _awake([self]):
             self.tell(workload)
             loaded: Loaded = self.answers()[0]
@@ -126,14 +126,14 @@ class Job:
                 os.kill(pid, number)
 
     def end(self) -> None:
-        """Let the ranks end; what is left after a while is killed with its launcher."""
+        """Let the ranks end; kill the launcher and ranks that don't end in time."""
         self.signal(signal.SIGCONT)
         with suppress(OSError):
             for connection in self._ranks.values():
                 connection.send(None)
         if self._ended(_SECONDS_TO_END if self._ranks else 0.0):
             return
-        # A launcher ends its ranks, which may be in sessions of their own, when it is told to.
+        # Ranks may have their own sessions, but a launcher ends its ranks when it gets a signal.
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGTERM)
         if not self._ended(_SECONDS_TO_END):
@@ -149,7 +149,7 @@ class Job:
 
 @contextmanager
 def _awake(jobs: Sequence[Job]) -> Iterator[None]:
-    """Let these ranks run. The others stay stopped, as Horovod's ranks talk all the time."""
+    """Let these ranks run. Others stay stopped, because ranks of Horovod exchange messages always."""
     for job in jobs:
         job.signal(signal.SIGCONT)
     yield
@@ -158,7 +158,7 @@ def _awake(jobs: Sequence[Job]) -> Iterator[None]:
 
 
 def measure(jobs: Sequence[Job], steps: int) -> Measured:
-    """Train so many steps on all ranks of these jobs at the same time."""
+    """Train a number of steps on all ranks of these jobs at the same time."""
     with _awake(jobs):
         for job in jobs:
             job.tell(steps)
@@ -176,9 +176,10 @@ def measure(jobs: Sequence[Job], steps: int) -> Measured:
 
 @contextmanager
 def start_job(launcher: str, cores: Sequence[int], **settings: str) -> Iterator[Job]:
-    """Start one rank a core, asleep, and end them after use; settings are environment variables.
+    """Start one sleeping rank per core, and end the ranks after use.
 
-    The launcher is a key of `LAUNCHERS`. JobFailedError if they don't start in five minutes.
+    The launcher is a key of `LAUNCHERS`; settings are environment variables. JobFailedError if the
+    ranks don't start within five minutes.
     """
     ranks = len(cores)
     start = LAUNCHERS[launcher]

@@ -2,8 +2,8 @@
 
     horovodrun --gloo -np 2 python -m benchmarks.training.ranks.rank SOCKET CORES
 
-Importing TensorFlow takes ten seconds, so a rank does many measurements. `jobs.py` starts ranks and
-stops all but those that are measured.
+Importing TensorFlow takes ten seconds, so one rank does many measurements. `jobs.py` starts ranks
+and stops all ranks that are not measured.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ WARM_UP = 2
 
 
 class Rank:
-    """A rank and the model that it has made last."""
+    """A rank and its current model."""
 
     def __init__(self, collective: Collective) -> None:
         self._collective = collective
@@ -55,7 +55,7 @@ class Rank:
         return Loaded(gradient_bytes(self._trainer.model), step_s)
 
     def run(self, steps: int) -> Ran:
-        """Take an unmeasured step, then the measured ones."""
+        """Take one unmeasured step, then the measured steps."""
         assert self._workload is not None
         self._train(1)
         sent, cpu, start = sent_bytes(), time.process_time(), time.perf_counter()
@@ -65,13 +65,13 @@ class Rank:
         return Ran(images, seconds, cpu_s, waiting_s, sent_bytes() - sent)
 
     def _train(self, steps: int) -> float:
-        """Take steps; seconds of waiting."""
+        """Take steps; return the seconds of waiting."""
         assert self._trainer is not None
         return sum(result.waiting_s for result in self._trainer.train(self._batches.take(steps)))
 
 
 def serve(connection: Connection, rank: Rank) -> None:
-    """Load the workloads and run the numbers of steps that are sent, until there are none."""
+    """Load workloads and run steps as the connection orders, until it sends no more orders."""
     while (order := connection.recv()) is not None:
         connection.send(rank.load(order) if isinstance(order, Workload) else rank.run(order))
 

@@ -1,4 +1,4 @@
-"""How many bytes this process has sent over its TCP connections, as the kernel counts them."""
+"""Count the bytes that this process has sent over TCP, by the kernel's counters."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _BYTES_SENT = struct.Struct("=200xQ")
 
 
 def sent_bytes() -> int:
-    """Payload sent by all TCP connections that are open, from their beginning on.
+    """Return the payload that all open TCP connections have sent since they were opened.
 
-    The kernel's counter of each socket is asked (tcp(7), TCP_INFO). So nothing else that uses the
-    same network counts, unlike in /proc/net/dev.
+    The kernel has a counter for each socket (tcp(7), TCP_INFO). So other traffic on the same
+    network doesn't count; in /proc/net/dev it would.
     """
     total = 0
     for entry in Path("/proc/self/fd").iterdir():

@@ -1,4 +1,4 @@
-"""What is trained in the measurements: models, and tiles held in memory."""
+"""Workloads of the measurements: models, and tiles in memory."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Workload:
     """A model and the batch of one rank. Picklable."""
 
     name: str
-    """Millions of parameters."""
+    """Number of parameters in words, such as "7.8 M"."""
     filters: tuple[int, ...]
-    """Of each level of the U-Net."""
+    """Filters of each level of the U-Net."""
     batch: int
     """Tiles of a rank's step."""
     tile: int
@@ -38,22 +38,22 @@ class Workload:
 
 
 PAPER = Workload("7.8 M", (16, 32, 64, 128, 256, 512), batch=16, tile=256)
-"""The paper's U-Net. The paper has 32 tiles a rank; six ranks on one machine leave room for 16."""
+"""The paper's U-Net. The paper has 32 tiles per rank; six ranks on one machine have room for 16."""
 LARGE = Workload("31 M", (32, 64, 128, 256, 512, 1024), batch=1, tile=512)
-"""The same U-Net with twice the filters, 31 million parameters, and one tile a step."""
+"""The same U-Net with twice the filters, 31 million parameters, and one tile per step."""
 LARGEST = replace(LARGE, tile=256)
-"""Four times the gradients for the computing, against the one above."""
+"""`LARGE` with a quarter of the computing, so gradients are four times as large in comparison."""
 TRAFFIC = Workload("7.8 M", PAPER.filters, batch=1, tile=32)
 """The paper's gradients with hardly any computing: for counting bytes."""
 
 
 def build_model(workload: Workload) -> keras.Model:
-    """The untrained model."""
+    """Make the untrained model."""
     return plain_unet(workload.filters, workload.tile)
 
 
 def make_trainer(workload: Workload, collective: Collective) -> Trainer:
-    """The project's own trainer, with Adam, all ranks with the weights of rank 0."""
+    """Make the project's own trainer, with Adam; all ranks get the weights of rank 0."""
     import keras
 
     from training.step.trainer import Trainer
@@ -83,29 +83,29 @@ def endless(tiles: tuple[NDArray[np.uint8], NDArray[np.uint8]]) -> tf.data.Datas
 
 
 def gradient_bytes(model: keras.Model) -> int:
-    """What every rank sends of itself in a step, before the ring: float32 gradients."""
+    """Return the bytes of a rank's own float32 gradients, without the factor of the ring."""
     return 4 * sum(int(np.prod(v.shape)) for v in model.trainable_variables)
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a rank made when it was sent a workload."""
+    """A rank's answer to a workload."""
 
     gradient_bytes: int
     step_s: float
-    """Of the last step of the warm-up."""
+    """Seconds of the last step of the warm-up."""
 
 
 @dataclass(frozen=True)
 class Ran:
-    """What a rank measured when it was sent a number of steps."""
+    """A rank's answer to a number of steps."""
 
     images: int
-    """Of this rank."""
+    """Images of this rank."""
     seconds: float
     cpu_s: float
     """Processor seconds of this rank, all threads."""
     waiting_s: float
-    """In which the step had nothing to do but to wait for an allreduce."""
+    """Seconds in which the step only waited for an allreduce."""
     sent: int
     """Bytes over TCP."""
