@@ -1,7 +1,7 @@
-# What the scripts of deploy/ share; sourced by them, with bash.
+# Functions that the scripts of deploy/ share; they source this file, with bash.
 #
-# A script states its settings, calls `run` for every command that changes something, and `fail` for
-# what the user can fix. With dry_run=yes, `run` prints the command and runs nothing.
+# A script reads its settings, calls `run` for every command that changes something, and calls `fail`
+# for errors that the user can fix. With dry_run=yes, `run` prints the command and runs nothing.
 # shellcheck shell=bash
 
 set -euo pipefail
@@ -17,7 +17,7 @@ fail() {
     exit 1
 }
 
-# One command as a line that a shell reads back as the same words.
+# Print a command as one line, quoted so that a shell reads the same words.
 quoted() {
     local word line=''
     for word; do
@@ -27,7 +27,7 @@ quoted() {
     echo "${line% }"
 }
 
-# Run a command, or print it where nothing is to be run.
+# Run a command, or print it in a dry run.
 run() {
     if [[ $dry_run == yes ]]; then
         quoted "$@"
@@ -36,12 +36,12 @@ run() {
     fi
 }
 
-# Stop where a program is missing; a dry run needs none.
+# Stop if a program is missing; a dry run needs no programs.
 need_program() {
     [[ $dry_run == yes ]] || command -v "$1" >/dev/null || fail "$1 is not on PATH: $2"
 }
 
-# Stop where a file is missing, also in a dry run: the printed commands couldn't run.
+# Stop if a file is missing, also in a dry run: the printed commands would fail without it.
 need_file() {
     [[ -f $1 ]] || fail "There is no file $1: $2"
 }
@@ -51,19 +51,19 @@ ships_recipe() {
     [[ ! -f $1 && -f $root/polynya/recipes/$1.yaml ]]
 }
 
-# Stop where a setting is empty.
+# Stop if a setting is empty.
 need_setting() {
     [[ -n ${!1:-} ]] || fail "The setting $1 is empty: $2"
 }
 
-# Stop where an option has no value: need_value "$@" at the option's place.
+# Stop if an option has no value: call need_value "$@" when $1 is the option.
 need_value() {
     if (($# < 2)) || [[ $2 == --* ]]; then
         fail "$1 needs a value; see --help."
     fi
 }
 
-# Read settings: what the environment has stays, settings.env (or $SETTINGS) says the rest.
+# Read settings: variables of the environment stay, settings.env (or $SETTINGS) gives the others.
 read_settings() {
     local file=${SETTINGS:-$1}
     need_file "$file" "name your settings file with SETTINGS=FILE."

@@ -56,7 +56,7 @@ def measure_table(
 ) -> list[Row]:
     """Train for some epochs on each number of ranks, with the same batch per rank.
 
-    Rank r is pinned to core r modulo the number of cores. Tiles that don't fill a step are left out.
+    Rank r is pinned to core r modulo the number of cores. Tiles that don't fill a step are dropped.
     """
     rows = []
     for number in track(ranks, "Training on growing numbers of ranks"):

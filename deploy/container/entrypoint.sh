@@ -2,10 +2,10 @@
 # Entry point of the image. Spark on Kubernetes starts the pods of a job with one of two words:
 #
 #   driver OPTIONS...   the job itself, submitted in client mode from inside its pod
-#   executor            one executor, told by SPARK_* variables whom it belongs to
+#   executor            one executor; SPARK_* variables name its driver
 #
 # Anything else is a command of the image: polynya label ..., spark-submit ..., bash. The words, the
-# variables and the Java class are those of Spark 4's
+# variables and the Java class are the same as in Spark 4's
 # resource-managers/kubernetes/docker/src/main/dockerfiles/spark/entrypoint.sh.
 set -euo pipefail
 
@@ -17,12 +17,12 @@ driver() {
 }
 
 executor() {
-    # Options of the JVM come as SPARK_JAVA_OPT_0, SPARK_JAVA_OPT_1, ..., one in each.
+    # Each of the variables SPARK_JAVA_OPT_0, SPARK_JAVA_OPT_1, ... has one option of the JVM.
     local options=() name
     for name in "${!SPARK_JAVA_OPT_@}"; do
         options+=("${!name}")
     done
-    # Spark mounts the job's settings as files of a folder that it names. Java reads the star.
+    # Spark mounts the job's settings in the folder SPARK_CONF_DIR. Java itself expands the star.
     local classes="${SPARK_CONF_DIR:+$SPARK_CONF_DIR:}$SPARK_HOME/jars/*"
     classes+=${SPARK_CLASSPATH:+:$SPARK_CLASSPATH}${SPARK_DIST_CLASSPATH:+:$SPARK_DIST_CLASSPATH}
     exec "$JAVA_HOME/bin/java" "${options[@]}" \

@@ -4,19 +4,19 @@
 #   dataproc.sh create                    make the cluster; it deletes itself when idle
 #   dataproc.sh label    JOB OPTIONS      label scenes on the cluster (autolabel/job.py)
 #   dataproc.sh predict  JOB OPTIONS      map scenes on the cluster (inference/job.py)
-#   dataproc.sh status                    what runs, and so costs
+#   dataproc.sh status                    show what runs and costs money
 #   dataproc.sh delete                    delete the cluster at once
 #
-# Options beside the job's own:
-#   --dry-run       print the commands, one a line, and run nothing
+# Options in addition to the job's own:
+#   --dry-run       print the commands, one per line, and run nothing
 #   --serverless    label, predict: as a serverless batch, which needs no cluster but the image of
 #                   deploy/container
-#   --pack FOLDER   label, predict: what `make pack` wrote; default: runs/pack
+#   --pack FOLDER   label, predict: folder that `make pack` wrote; default: runs/pack
 #   --help          this text
 #
-# JOB OPTIONS are those of the job, e.g. --scenes '/mnt/polynya/scenes/*.tif' --out /mnt/polynya/shards
-# --recipe recipe.yaml. The recipe is a file here and travels with the job. Scenes, models and results
-# are on the bucket, which every node of the cluster sees as the folder MOUNT.
+# JOB OPTIONS are the options of the job, e.g. --scenes '/mnt/polynya/scenes/*.tif' --out /mnt/polynya/shards
+# --recipe recipe.yaml. The recipe is a file on this machine and is sent with the job. Scenes, models and
+# results are on the bucket, which every node of the cluster sees as the folder MOUNT.
 #
 # Settings: deploy/dataproc/settings.env, or variables of the environment, e.g. PROJECT=my-project
 # BUCKET=my-bucket dataproc.sh create. Only gcloud is needed here, logged in.
@@ -28,7 +28,7 @@ here=$root/deploy/dataproc
 pack=$root/runs/pack
 serverless=no
 
-# Asks nothing back, and leaves the project of gcloud's own settings alone.
+# Run gcloud without questions, and without changing the project in gcloud's own settings.
 gcloud_run() { run gcloud --project="$PROJECT" --quiet "$@"; }
 
 check_settings() {
@@ -38,7 +38,7 @@ check_settings() {
     need_program gcloud "install the Google Cloud CLI and run 'gcloud auth login'."
 }
 
-# The bucket is needed by everything that stores.
+# Every command that stores files needs the bucket.
 check_bucket() {
     need_setting BUCKET "set it to the name of your bucket, without gs://."
     [[ $BUCKET != */* ]] || fail "The setting BUCKET is a name without gs:// or folder, not $BUCKET."
@@ -76,7 +76,7 @@ create() {
         --enable-component-gateway
         --initialization-actions="$staging/mount_bucket.sh"
         --metadata="polynya-bucket=$BUCKET,polynya-mount=$MOUNT"
-        # Drivers never run on a spot worker: with the driver goes the whole job.
+        # Drivers never run on a spot worker: a lost driver ends the whole job.
         --properties=dataproc:am.primary_only=true
         --labels=app=polynya
     )
@@ -99,7 +99,7 @@ status() {
         --format="table(name.basename(),labels.stage,state,stateTime)"
 }
 
-# submit STAGE SCRIPT JOB_OPTIONS...: files named by --recipe travel with the job.
+# submit STAGE SCRIPT JOB_OPTIONS...: send a job; the file named by --recipe is sent with it.
 submit() {
     local stage=$1 script=$2 files=() arguments=() out=''
     shift 2
@@ -138,7 +138,7 @@ submit() {
     fi
 }
 
-# Shards are written to gs:// by the job itself; maps only where the settings say so.
+# The job itself writes shards to gs://, but maps only if the settings allow it.
 check_object_store() {
     [[ $stage == label || $OBJECT_STORE_MAPS == yes ]] ||
         fail "This Polynya writes maps to folders only: run it on the cluster with --out below" \
@@ -154,14 +154,14 @@ submit_job() {
     local environment=$pack/polynya-$stage.pex code=$pack/polynya.zip
     need_file "$environment" "run 'make pack', or name its folder with --pack."
     need_file "$code" "run 'make pack', or name its folder with --pack."
-    # The name in the bucket is the digest of the content, so each environment goes there once.
+    # The name in the bucket has the digest of the content, so each environment is uploaded once.
     local digest remote
     digest=$(sha256sum "$environment")
     remote=$staging/packs/${digest:0:16}/polynya.pex
     gcloud_run storage cp --no-clobber "$environment" "$remote"
     files=("$remote" "${files[@]}")
     local properties=(
-        # The driver runs on a primary worker, where YARN lays the files beside it.
+        # The driver runs on a primary worker; YARN puts the files into its folder.
         spark.submit.deployMode=cluster
         spark.pyspark.python=./polynya.pex
         # All executors of a node unpack the environment once.
@@ -196,7 +196,7 @@ submit_batch() {
         -- "${arguments[@]}"
 }
 
-# Words with commas between them.
+# Join words with commas.
 joined() {
     local IFS=,
     echo "$*"
@@ -222,8 +222,8 @@ main() {
         *) fail "Say what to do: create, label, predict, status or delete; see --help." ;;
     esac
     check_settings
-    # Pixels are in the Python workers, beside the JVM. A slow copy of a task may be one on a node
-    # that is going: another starts elsewhere, and either writes the same bytes.
+    # Pixels are in the Python workers, outside the JVM. A slow task may be on a node that is being
+    # removed. So Spark starts a second copy of the task elsewhere; both copies write the same bytes.
     spark_properties=(
         "spark.executor.memory=$EXECUTOR_MEMORY"
         "spark.executor.memoryOverhead=$PYTHON_MEMORY"

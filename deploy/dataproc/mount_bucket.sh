@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Initialization action: show a bucket as a folder on a node of the cluster, with Cloud Storage FUSE.
+# Initialization action: mount a bucket as a folder on a node of the cluster, with Cloud Storage FUSE.
 #
-# So that globs find scenes, and models and maps can lie there. A file gets its name when it is whole,
-# by a rename: one step where the bucket has a hierarchical namespace, else a copy and a removal.
+# Then globs find scenes, and the bucket can hold models and maps. A finished file gets its name by a
+# rename. This is one step if the bucket has a hierarchical namespace, else a copy and a removal.
 # https://cloud.google.com/storage/docs/cloud-storage-fuse/overview
 set -euo pipefail
 
@@ -10,7 +10,7 @@ attribute() { /usr/share/google/get_metadata_value "attributes/$1"; }
 bucket=$(attribute polynya-bucket)
 mount=$(attribute polynya-mount)
 
-# Images have Google Cloud's package source, but not its part for gcsfuse, which has the same key.
+# Images have Google Cloud's package source, but not the part for gcsfuse, which has the same key.
 install_gcsfuse() {
     local codename source
     codename=$(. /etc/os-release && echo "$VERSION_CODENAME")

@@ -1,26 +1,26 @@
 #!/usr/bin/env bash
-# Run Polynya's Spark jobs on Kubernetes, by spark-submit's own support for it.
+# Run Polynya's Spark jobs on Kubernetes, by spark-submit's own support for Kubernetes.
 #
 #   kubernetes.sh setup                 make the service account that drivers run as
 #   kubernetes.sh label   JOB OPTIONS   label scenes (autolabel/job.py)
 #   kubernetes.sh predict JOB OPTIONS   map scenes (inference/job.py)
-#   kubernetes.sh status                pods of jobs
+#   kubernetes.sh status                show pods of jobs
 #   kubernetes.sh delete                end running jobs and remove all pods of jobs
 #
-#   --dry-run       print the commands, one a line, and run nothing
+#   --dry-run       print the commands, one per line, and run nothing
 #   --help          this text
 #
-# JOB OPTIONS are those of the job. Scenes, recipes, models and results are on one volume that every
-# pod mounts at MOUNT; its claim must allow ReadWriteMany (NFS, CephFS, Filestore).
+# JOB OPTIONS are the options of the job. Scenes, recipes, models and results are on one volume that
+# every pod mounts at MOUNT; its claim must allow ReadWriteMany (NFS, CephFS, Filestore).
 #
-# Settings: deploy/kubernetes/settings.env, or variables of the environment. spark-submit is that of
-# the activated environment; kubectl serves setup, status and delete.
+# Settings: deploy/kubernetes/settings.env, or variables of the environment. spark-submit comes from
+# the activated environment; setup, status and delete need kubectl.
 
 # shellcheck source=../lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 
 here=$root/deploy/kubernetes
-# Where the image has the jobs.
+# Folder of the jobs in the image.
 packages=/opt/polynya/lib/python3.11/site-packages
 
 kubectl_run() { run kubectl --namespace="$NAMESPACE" "$@"; }
@@ -57,7 +57,7 @@ submit() {
         "spark.executor.instances=$EXECUTORS"
         "spark.executor.cores=$EXECUTOR_CORES"
         "spark.executor.memory=$EXECUTOR_MEMORY"
-        # Pixels are in the Python workers, beside the JVM.
+        # Pixels are in the Python workers, outside the JVM.
         "spark.executor.memoryOverhead=$PYTHON_MEMORY"
         "spark.task.maxFailures=$TASK_FAILURES"
         spark.speculation=true
@@ -99,7 +99,7 @@ main() {
         label) submit label autolabel/job.py "${words[@]}" ;;
         predict) submit predict inference/job.py "${words[@]}" ;;
         status) need_kubectl && kubectl_run get pods --selector app=polynya ;;
-        # With a driver go its executors and its settings.
+        # Deleting a driver also deletes its executors and its settings.
         delete) need_kubectl && kubectl_run delete pods --selector app=polynya ;;
     esac
 }

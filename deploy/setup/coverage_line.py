@@ -1,4 +1,4 @@
-"""Print covered lines and branches apart, which `coverage report` mixes, and want enough lines."""
+"""Print covered lines and branches separately (`coverage report` mixes them); check the lines."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 ENOUGH_LINES = 85.0
-"""Percent."""
+"""Least coverage of lines, in percent."""
 
 
 def main() -> None:
-    """Print one line for the JSON report on the command line; exit 1 where it is too little."""
+    """Print one line for the JSON report on the command line; exit 1 if coverage is too low."""
     totals = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))["totals"]
     lines = 100 * totals["covered_lines"] / totals["num_statements"]
     branches = 100 * totals["covered_branches"] / totals["num_branches"]

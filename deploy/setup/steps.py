@@ -16,12 +16,12 @@ ROOT = Path(__file__).resolve().parents[2]
 """The clone."""
 
 VENV = ROOT / ".venv"
+"""The environment of the clone."""
 MARK = "# Written by `make setup`."
 """Second line of the programs that the set-up writes."""
-"""The environment of the clone."""
 
 LOG = VENV / "setup.log"
-"""What the programs of the set-up printed."""
+"""Output of the programs that the set-up runs."""
 
 _TAIL_LINES = 12
 
@@ -38,7 +38,7 @@ def fail(sentence: str) -> NoReturn:
 
 
 def output_of(command: Sequence[object], env: Mapping[str, str] | None = None) -> str | None:
-    """What a program prints (stdout and stderr), or None where it is missing or fails."""
+    """Return a program's output (stdout and stderr), or None if it is missing or fails."""
     try:
         done = subprocess.run(
             [str(part) for part in command],
@@ -67,9 +67,9 @@ def run(
 
     Args:
         command: Program and arguments.
-        trouble: The sentence for the user, should the program fail.
+        trouble: Sentence for the user if the program fails.
         cwd: Working folder.
-        env: The whole environment; None is the one of this process.
+        env: The whole environment; None means this process's environment.
         each_line: Called with each line that the program prints.
 
     Raises:
@@ -101,7 +101,7 @@ def run(
 
 
 def outside_path() -> str:
-    """PATH without the environments of this clone and of others: these aren't the system's own."""
+    """Return PATH without the environments of this and other clones: only the system's programs."""
     parts = os.environ.get("PATH", "").split(os.pathsep)
     return os.pathsep.join(
         part for part in parts if part != str(VENV / "bin") and not has_ours(part)
@@ -109,10 +109,10 @@ def outside_path() -> str:
 
 
 def has_ours(folder: str) -> bool:
-    """Whether the set-up of some clone has written programs into a folder.
+    """Whether the set-up of any clone has written programs into a folder.
 
-    Their `java` starts another one: taken for the system's own by a second clone, it would in the
-    end start itself.
+    The `java` in this folder starts another `java`. If a second clone took it for the system's
+    Java, it would finally start itself.
     """
     try:
         with open(os.path.join(folder, "java"), "rb") as file:
@@ -122,9 +122,9 @@ def has_ours(folder: str) -> bool:
 
 
 def inside_env() -> dict[str, str]:
-    """The environment of a shell with the clone's `.venv` activated.
+    """Return the environment of a shell with the clone's `.venv` activated.
 
-    uv doesn't read pip's settings, so the ones that decide where packages come from are handed on.
+    uv doesn't read pip's settings, so this translates the settings of the package index.
     """
     env = {**os.environ, "VIRTUAL_ENV": str(VENV), "PATH": f"{VENV / 'bin'}:{outside_path()}"}
     for pip_name, uv_name in (

@@ -2,15 +2,15 @@
 # Train on a cluster that Slurm runs.
 #
 #   slurm.sh train  JOB OPTIONS   submit a training (training/train.py)
-#   slurm.sh status               jobs that wait or run
-#   slurm.sh cancel               end them
+#   slurm.sh status               show jobs that wait or run
+#   slurm.sh cancel               end these jobs
 #
-#   --dry-run       print the commands, one a line, and run nothing
+#   --dry-run       print the commands, one per line, and run nothing
 #   --help          this text
 #
-# JOB OPTIONS are those of training/train.py. The clone, shards and --out lie on a file system that
-# all nodes mount. A job that Slurm starts again, after a node was lost, goes on from its last
-# checkpoint.
+# JOB OPTIONS are the options of training/train.py. The clone, the shards and --out must be on a file
+# system that all nodes mount. If Slurm restarts a job after a node was lost, the job continues from
+# its last checkpoint.
 #
 # Settings: deploy/slurm/settings.env, or variables of the environment.
 
@@ -32,7 +32,7 @@ train() {
     [[ $GPUS_PER_NODE =~ ^[0-9]+$ ]] ||
         fail "The setting GPUS_PER_NODE is a number from 0 on, not '$GPUS_PER_NODE'."
     ((GPUS_PER_NODE == 0 || RANKS_PER_NODE == GPUS_PER_NODE)) ||
-        fail "A rank trains on one GPU: set RANKS_PER_NODE to GPUS_PER_NODE, or that to 0."
+        fail "A rank trains on one GPU: set RANKS_PER_NODE to GPUS_PER_NODE, or GPUS_PER_NODE to 0."
     case $LAUNCHER in
         srun | mpirun | horovodrun) ;;
         *) fail "The setting LAUNCHER is srun, mpirun or horovodrun, not '$LAUNCHER'." ;;
@@ -65,7 +65,8 @@ train() {
         "--output=$LOGS/%x-%j.txt"
         "--export=ALL,LAUNCHER=$LAUNCHER,ENVIRONMENT=$ENVIRONMENT,CLONE=$root"
     )
-    # To the launcher, which the job's script becomes; srun and mpirun pass it on to the ranks.
+    # The job's script becomes the launcher, which gets this signal. srun and mpirun pass it on to the
+    # ranks.
     [[ $LAUNCHER == horovodrun ]] || options+=("--signal=B:USR1@$WARN_SECONDS")
     run mkdir -p "$LOGS"
     run sbatch "${options[@]}" "$here/train.sbatch" "$@"

@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# A Spark cluster of one's own: a master, and workers on this and other machines.
+# Your own Spark cluster: a master, and workers on this and other machines.
 #
 #   cluster.sh start                start a master and WORKERS workers on this machine
 #   cluster.sh join spark://H:P     start WORKERS workers here for a master elsewhere
-#   cluster.sh status               what of it runs here
-#   cluster.sh stop                 end what start and join started here, and nothing else
+#   cluster.sh status               show the cluster's processes on this machine
+#   cluster.sh stop                 end the processes that start and join started here, no others
 #
 #   --dry-run       print the commands and run nothing
 #   --help          this text
 #
-# Settings are variables of the environment: HOST (name or address at which the others reach this
+# Settings are variables of the environment: HOST (name or address at which other machines reach this
 # machine; localhost), PORT (7077), UI_PORT (8080), WORKERS (1), CORES and MEMORY of each worker (all
-# cores, 4g), STATE (folder for logs and process ids; runs/spark). Spark is that of SPARK_HOME, or
-# else of the activated environment. All machines need the same folder for scenes and results.
+# cores, 4g), STATE (folder for logs and process ids; runs/spark). Spark comes from SPARK_HOME, or
+# from the activated environment. All machines need the same folder for scenes and results.
 #
 #   spark-submit --master spark://localhost:7077 autolabel/job.py --scenes ... --out ...
 
@@ -28,7 +28,7 @@ MEMORY=${MEMORY-4g}
 STATE=${STATE-$root/runs/spark}
 readonly seconds_to_start=180 seconds_to_stop=30
 
-# The spark-class of SPARK_HOME, of the PySpark on PATH, or of the clone.
+# Find the spark-class of SPARK_HOME, of the PySpark on PATH, or of the clone.
 find_spark_class() {
     local home=${SPARK_HOME-} finder
     if [[ -z $home ]]; then
@@ -40,13 +40,13 @@ find_spark_class() {
     need_file "$spark_class" "set SPARK_HOME to a folder of Spark."
 }
 
-# What marks our processes, from their first moment: ids of processes are used again.
+# A variable that marks our processes from their start. An id alone may belong to a newer process.
 marked() { echo "SPARK_DAEMON_JAVA_OPTS=-Dpolynya.cluster=$STATE -Dspark.worker.cleanup.enabled=true"; }
 
-# No pipe into grep: it ends at the first match, and what writes into it then fails, now and then.
+# No pipe into grep: grep ends at the first match, and then the writing program sometimes fails.
 is_ours() { grep -zqxF -- "$(marked)" "/proc/$1/environ" 2>/dev/null; }
 
-# NAME of each process that `daemon` started here and that still runs.
+# Print the NAME of each process that `daemon` started here and that still runs.
 running() {
     local file
     for file in "$STATE"/*.pid; do
@@ -56,7 +56,7 @@ running() {
     done
 }
 
-# daemon NAME CLASS OPTIONS...: start one in the background; its id goes to NAME.pid.
+# daemon NAME CLASS OPTIONS...: start a process in the background; write its id to NAME.pid.
 daemon() {
     local name=$1
     shift
@@ -69,7 +69,7 @@ daemon() {
     echo $! >"$STATE/$name.pid"
 }
 
-# wait_until NAME COMMAND...: until the command is true; stop all where NAME ends before.
+# wait_until NAME COMMAND...: wait until the command succeeds; stop all if NAME ends before.
 wait_until() {
     [[ $dry_run == no ]] || return 0
     local name=$1 deadline=$((SECONDS + seconds_to_start))
@@ -86,7 +86,7 @@ wait_until() {
 
 listening() { (exec 3<>"/dev/tcp/$HOST/$1") 2>/dev/null; }
 
-# Whether the master's page counts this many workers.
+# Whether the master's page shows this many workers.
 registered() {
     local page
     exec 3<>"/dev/tcp/$HOST/$UI_PORT" || return 1

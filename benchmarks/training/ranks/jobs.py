@@ -149,7 +149,7 @@ class Job:
 
 @contextmanager
 def _awake(jobs: Sequence[Job]) -> Iterator[None]:
-    """Let these ranks run. Others stay stopped, because ranks of Horovod exchange messages always."""
+    """Let these ranks run. Others stay stopped, because idle ranks of Horovod exchange messages."""
     for job in jobs:
         job.signal(signal.SIGCONT)
     yield
