@@ -146,21 +146,15 @@ def _chosen(data: ShardSet, groups: Sequence[RowGroup], wanted: set[int]) -> lis
 
 
 def _totals(data: ShardSet, rows: Sequence[SceneResult]) -> str:
-    """Return the summed counts of scenes, from the manifest."""
-    counts = dict.fromkeys(data.classes.names, 0)
-    for row in rows:
-        for pair in row.class_pixels.split():
-            name, _, pixels = pair.rpartition("=")
-            counts[name] += int(pixels)
-    # Masks overlap, and a pixel may be under none of them.
-    has_masks = data.classes.has_masks
-    total = sum(row.valid_pixels for row in rows) if has_masks else sum(counts.values())
+    """Return the shares of the classes in the tiles of scenes."""
+    # From the shards: the manifest doesn't count the pixels that are labelled as under no mask.
+    counts, labelled = data.class_counts([row.scene_id for row in rows])
     shares = ", ".join(
-        f"{title} {pixels / max(total, 1):.1%}"
-        for title, pixels in zip(data.classes.titles, counts.values(), strict=True)
+        f"{title} {pixels / max(labelled, 1):.1%}"
+        for title, pixels in zip(data.classes.titles, counts.tolist(), strict=True)
     )
     tiles = sum(row.labelled for row in rows)
-    of = "valid pixels are under" if has_masks else "labelled pixels"
+    of = "labelled pixels are under" if data.classes.has_masks else "labelled pixels"
     return f"{len(rows)} scenes with {tiles} tiles; of their {of}: {shares}"
 
 

@@ -16,6 +16,7 @@ import typer
 from inference.predict.predict import open_model
 from polynya.errors import ModelError
 from polynya.provenance import file_digest, provenance
+from polynya.recipe.recipe import Recipe
 from polynya.storage.files import write_text
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def combine(
     first = members[0]
     for member in members[1:]:
         for section in ("classes", "scene", "tiles", "label"):
-            if getattr(member.recipe, section) != getattr(first.recipe, section):
+            if _seen(member.recipe, section) != _seen(first.recipe, section):
                 raise ModelError(
                     f"{member.folder} has another section '{section}' in its recipe than"
                     f" {first.folder}, so they don't see the same images; combine models of the"
@@ -121,6 +122,13 @@ def combine(
         model_folder.save_model(out, model, recipe)
         model_folder.write_json(out / model_folder.PROVENANCE_FILE, about)
         write_text(out / model_folder.CARD_FILE, text)
+
+
+def _seen(recipe: Recipe, section: str) -> object:
+    """A section of the recipe, as far as it decides what images a model sees."""
+    if section == "label" and recipe.label.images == "original":
+        return "original"
+    return getattr(recipe, section)
 
 
 def _one_size(members: Sequence[TrainedModel]) -> tuple[int | None, int | None]:

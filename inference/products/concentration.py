@@ -52,7 +52,7 @@ def ice_groups(options: ConcentrationOptions, classes: ClassScheme) -> dict[str,
         if not set(_SEA_ICE["total"]) <= set(classes.names):
             raise RecipeError(
                 f"The product 'concentration' can't know which classes of '{classes.name}' are"
-                " ice; set 'inference.concentration.ice' in the recipe, such as"
+                " ice; set 'inference.concentration.ice' in the recipe.yaml of the model, such as"
                 f" {{total: [{classes.names[-1]}]}}, or leave the product out."
             )
         groups = _SEA_ICE

@@ -165,8 +165,9 @@ class TrainingOptions(Options):
         Literal["none", "balanced"] | tuple[Annotated[float, Field(ge=0.0, le=1e6)], ...]
     ) = "none"
     """Factor of each class in the loss: of its pixels, or of the class in a mean over classes.
-    balanced: valid pixels / (classes x pixels of the class), counted on the training scenes. Or
-    give one number per class, in the order of codes."""
+    balanced: pixels of all classes / (classes x pixels of the class), counted on the training
+    scenes; masks in the same way, so one mask alone has the weight 1. Or give one number per class,
+    in the order of codes."""
     shuffle: bool = True
     """Use a new order of the tiles in each epoch."""
     monitor: Literal["mean_iou", "accuracy", "loss"] = "mean_iou"

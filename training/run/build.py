@@ -327,7 +327,9 @@ def loss_weights(recipe: Recipe, counts: NDArray[np.int64]) -> tuple[float, ...]
         return None
     if wanted == "balanced":
         balanced = counts.sum() / (len(counts) * np.maximum(counts, 1))
-        return tuple(np.where(counts > 0, balanced, 0.0).tolist())
+        # A mask that never occurs must be learnt as absent; of classes nothing can be learnt.
+        absent = 1.0 if recipe.classes.has_masks else 0.0
+        return tuple(np.where(counts > 0, balanced, absent).tolist())
     return wanted
 
 

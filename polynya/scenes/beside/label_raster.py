@@ -61,8 +61,7 @@ def with_labels(scene: Scene, recipe: Recipe) -> Scene:
         check_size(source, path)
         called = f"The raster of labels {printable(path)}"
         bands = _find_bands(source, called, recipe.classes, recipe.label.soft)
-        if not recipe.label.soft:
-            _check_nodata(source, called, bands, recipe.classes)
+        _check_nodata(source, called, bands, recipe.classes, recipe.label.soft)
         on_grid = _has_grid_of(source, scene)
         if not on_grid:
             _check_place(source, called, find_validity(source, bands), scene)
@@ -170,6 +169,8 @@ def labels_in(
     numbers = source.read(list(bands), window=tile_window(window))
     values = tuple(nodata_value(source, band) for band in bands)
     whole = find_validity(source, bands).without_values()
+    if whole.alpha is not None and classes.has_masks:
+        _check_alpha(source.read(whole.alpha, window=tile_window(window)), called, classes)
     known = read_valid(source, whole, np.moveaxis(numbers, 0, -1), tile_window(window))
     return _labels(numbers, known, values, called, classes)
 
@@ -225,22 +226,35 @@ def _find_bands(
         kind = "masks" if classes.has_masks else "classes"
         meant = f"a band for each of the {kind} {', '.join(classes.names)}"
     raise LabelError(
-        f"{called} has {source.count} bands and needs {wanted},"
+        f"{called} has {source.count} band{'s' * (source.count > 1)} and needs {wanted},"
         f" {meant or 'that of the class codes'}; put these, and no others, into it"
         " (gdal_translate -b)."
     )
 
 
-def _check_nodata(source: Any, called: str, bands: Sequence[int], classes: ClassScheme) -> None:
-    """Refuse a nodata value that is also a code, because the meaning of a pixel is ambiguous."""
+def _check_alpha(alpha: NDArray[Any], called: str, classes: ClassScheme) -> None:
+    """Raise LabelError for a last band that holds a mask: GDAL calls each fourth band alpha."""
+    if np.isin(alpha, _MASK_CODES).all() and alpha.any():
+        raise LabelError(
+            f"{called} has a band more than the {classes.n_classes} masks of '{classes.name}', of"
+            " 0 and 1; add the mask to 'classes' in the recipe, or take the band out of the raster"
+            " (gdal_translate -b). An alpha band holds 0 and 255."
+        )
+
+
+def _check_nodata(
+    source: Any, called: str, bands: Sequence[int], classes: ClassScheme, soft: bool
+) -> None:
+    """Refuse a nodata value that is also a label, because the meaning of a pixel is ambiguous."""
     codes = _MASK_CODES if classes.has_masks else classes.codes
     for band in bands:
         value = nodata_value(source, band)
-        if value in codes:
+        is_share = soft and value is not None and 0 <= value <= 1
+        if is_share if soft else value in codes:
             raise LabelError(
                 f"{called} says that {value:g} means no data in band {band}, where it is also a"
                 " label; take the nodata value out of it (gdal_edit.py -unsetnodata), or give it"
-                f" another, such as {classes.nodata}."
+                f" another, such as {'nan' if soft else classes.nodata}."
             )
 
 

@@ -86,5 +86,5 @@ def test_masks_and_five_bands_become_shards(tmp_path, write_scene):
     assert done.returncode == 0, done.stderr
     assert "a: 2 tiles; Water 49.8%, Melt pond 15.5%, Cloud 25.0%, no label 6.4%" in done.stdout
     assert "b: 2 tiles; Water 0.0%, Melt pond 0.0%, Cloud 0.0%, no label 0.2%" in done.stdout
-    # Of 2 x 6134 valid pixels.
-    assert "under: Water 25.0%, Melt pond 7.7%, Cloud 12.5%" in done.stdout
+    # Of 5750 + 6134 labelled pixels.
+    assert "under: Water 25.8%, Melt pond 8.0%, Cloud 12.9%" in done.stdout

@@ -121,6 +121,9 @@ def test_models_that_do_not_go_together_are_an_error(tmp_path):
         result = run("ensemble", one, one, "--weights", weights, "--out", out)
         assert result.exit_code == 1
         assert "all of them finite" in " ".join(result.output.split())
+    # What labels are made of doesn't matter, as long as the images are the same.
+    relabelled = save_unet(tmp_path / "l", make_recipe(32, label={"method": "none"}))
+    assert run("ensemble", one, relabelled, "--out", tmp_path / "two labels").exit_code == 0
     filtered = save_unet(tmp_path / "f", make_recipe(32, inference={"filter": "illumination"}))
     assert "'inference.filter'" in run("ensemble", one, filtered, "--out", out).output
     assert not out.exists()

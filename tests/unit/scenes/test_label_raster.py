@@ -150,7 +150,7 @@ def test_a_scene_without_a_place_takes_labels_of_its_size(read, write_scene):
 
 @pytest.mark.parametrize(("n", "kind", "shape", "options", "words"), [
     (2, "exclusive", (4, 6, 2), {}, "has 2 bands and needs 1, that of the class codes"),
-    (3, "masks", (4, 6, 1), {}, "has 1 bands and needs 3, a band for each of the masks c0, c1, c2"),
+    (3, "masks", (4, 6, 1), {}, "has 1 band and needs 3, a band for each of the masks c0, c1, c2"),
     (1, "masks", (4, 6, 2), {}, "has 2 bands and needs 1, a band for each"),
     (2, "exclusive", (4, 6, 1), {"nodata": 0}, "says that 0 means no data in band 1, where"),
     (2, "masks", (4, 6, 2), {"nodata": 1}, "says that 1 means no data in band 1, where"),
@@ -163,6 +163,17 @@ def test_labels_that_do_not_fit_are_one_sentence(write_scene, n, kind, shape, op
     with pytest.raises(LabelError, match=words) as error:
         with_labels(scene, recipe_of(n, kind))
     assert "a_labels.tif" in str(error.value)
+
+
+def test_a_fourth_band_of_masks_is_no_alpha(read, write_scene):
+    # GDAL calls the fourth band of bytes alpha, whatever is in it.
+    masks = np.zeros((4, 6, 4), np.uint8)
+    masks[:2, :, 3] = 1
+    with pytest.raises(LabelError, match=r"has a band more than the 3 masks of .*An alpha band"):
+        read(masks, recipe_of(3, "masks"))
+    masks[..., 3] *= 255
+    labels = read(masks, recipe_of(3, "masks"))
+    assert (labels == np.where(masks[..., 3], 0, 255)).all()
 
 
 def test_a_code_that_is_no_class_is_named(read):
@@ -203,7 +214,7 @@ def test_the_truth_of_masks_has_a_band_each(write_scene, tmp_path):
     path = write_scene("a_truth.tif", bands)
     assert read_truth(path, scene, masks).tolist() == [[0, 1, 3, 255]]
     write_scene("a_truth.tif", bands[..., :1])
-    with pytest.raises(TruthError, match=r"a_truth\.tif has 1 bands and needs 2, a band for each"):
+    with pytest.raises(TruthError, match=r"a_truth\.tif has 1 band and needs 2, a band for each"):
         read_truth(path, scene, masks)
     (tmp_path / "a_truth.tif").unlink()
     with pytest.raises(TruthError, match="is missing; put a raster of masks there"):

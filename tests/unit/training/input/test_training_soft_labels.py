@@ -129,6 +129,15 @@ def test_what_is_no_share_fails_the_scene(tmp_path, shares, problem):
     assert problem in by_id["b"].reason
 
 
+def test_a_nodata_value_that_is_a_share_is_refused(tmp_path):
+    path = _write(tmp_path / "scenes", "masks", "a", 1)
+    with rasterio.open(path.with_name("a_shares.tif"), "r+") as file:
+        file.nodata = 0
+    _, (result,) = label_here(_recipe("masks"), tmp_path / "out", path)
+    assert "says that 0 means no data in band 1" in result.reason
+    assert "give it another, such as nan" in result.reason
+
+
 def test_random_changes_move_soft_labels_as_hard_ones():
     augment = _recipe(
         training={"augment": {"dihedral": True, "rotation": 40.0, "haze": 1.0, "noise": 1.0}}

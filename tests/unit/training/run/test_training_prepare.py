@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from helpers.schemes import scheme_of
 from polynya.recipe.recipe import Recipe, parse_recipe
 from training.run.build import loss_weights, rank_seed
 
@@ -22,6 +23,11 @@ def test_balanced_weights_give_every_class_the_same_share_of_the_loss() -> None:
     assert loss_weights(_recipe("balanced"), np.array([50, 50, 0])) == pytest.approx(
         (2 / 3, 2 / 3, 0)
     )
+
+
+def test_a_mask_that_never_occurs_is_learnt_as_absent() -> None:
+    recipe = _recipe("balanced").model_copy(update={"classes": scheme_of(3, "masks")})
+    assert loss_weights(recipe, np.array([50, 100, 0])) == pytest.approx((1, 0.5, 1))
 
 
 def test_weights_may_be_given_or_left() -> None:
