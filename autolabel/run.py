@@ -378,13 +378,15 @@ def report(results: Sequence[SceneResult], folder: Folder, history: str = "") ->
         f" {labelled} labelled + {tiles - labelled - lost} nodata + {lost} failed; shards and"
         f" {MANIFEST_FILE} in {folder}"
     )
-    if labelled and not any(result.n_class_pixels for result in results):
-        _say(
-            f"Warning: not one pixel of the {labelled} tiles has a class, so nothing can be trained"
-            " on them; check scene.scale, and the limits in label.profile or the files of"
-            f" label.raster, with 'polynya look {folder}'.",
-            "yellow",
-        )
+    without = sorted(r.scene_id for r in results if r.status == "done" and not r.n_class_pixels)
+    check = "check scene.scale, and the limits in label.profile or the files of label.raster"
+    if without and len(without) == counts["done"]:
+        problem = f"not one pixel of the {labelled} tiles has a class, so they can train nothing"
+        _say(f"Warning: {problem}; {check}, with 'polynya look {folder}'.", "yellow")
+    elif without:
+        names = f"{', '.join(without[:5])}{', ...' if len(without) > 5 else ''}"
+        problem = f"no pixel of {len(without)} of {counts['done']} scenes has a class ({names})"
+        _say(f"Note: {problem}; if that is wrong, {check}.", "yellow")
     if failed:
         raise ScenesFailedError(
             f"{failed_of(len(failed), len(results))}; {folder}/{MANIFEST_FILE} has the reasons."
