@@ -195,7 +195,8 @@ def test_a_wrong_recipe_ends_the_run_before_anything_is_written(tmp_path, write_
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
         "Error: The recipe wrong.yaml has the unknown key 'label.methd'; known there: images,"
-        " least_confidence, method, most_haze, profile, raster, scope, soft, thick_cloud, uncertain."
+        " least_confidence, method, most_haze, profile, raster, scope, soft, thick_cloud,"
+        " uncertain."
     ]
     assert not (tmp_path / "out").exists()
 
