@@ -51,7 +51,8 @@ def arguments(scenes: Path, out: str) -> list[str]:
 
 
 def notes(folder: Path) -> list[Path]:
-    return sorted((folder / "_work").glob("*.json"))
+    """Finished notes; a killed process may leave a hidden one that it had not finished."""
+    return sorted((folder / "_work").glob("[!.]*.json"))
 
 
 def killed_in_the_middle(
