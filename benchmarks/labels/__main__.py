@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -38,6 +39,9 @@ def accuracy(
     sets: Annotated[
         str, typer.Option(help=f"Names, separated by commas; default: all of {', '.join(SETS)}.")
     ] = "",
+    bands: Annotated[
+        bool, typer.Option("--bands", help="Also run the illumination filter with infrared bands.")
+    ] = False,
     quick: QuickOption = False,
     jobs: JobsOption = None,
 ) -> None:
@@ -46,7 +50,8 @@ def accuracy(
     The commands below measure agreement as in the paper, and speed; each has its own options.
     """
     specs = _specs(choose_sets(sets), split, sites, quick)
-    results = for_each_scene(score_scene, specs, "Labelling scenes", jobs)
+    score = partial(score_scene, with_bands=bands)
+    results = for_each_scene(score, specs, "Labelling scenes", jobs)
     write_report(results, report)
     draw_worst_scenes(results, report.folder, jobs)
     typer.echo(f"Tables and pictures are in {report.folder}")

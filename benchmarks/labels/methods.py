@@ -11,6 +11,11 @@ THRESHOLDS: Method = "none"
 
 PUBLISHED: Method = "published"
 
+ILLUMINATION: Method = "illumination"
+
+WITH_BANDS = "illumination, bands"
+"""The illumination filter with near and short-wave infrared and the cirrus band of the scene."""
+
 METHODS: tuple[Method, ...] = get_args(Method)
 """Every method of `autolabel.label_image`, in the order of `Method`; the last is the newest."""
 

@@ -44,7 +44,8 @@ def draw_worst_scenes(
             ("worst", "least right by", worst(chosen, method).spec),
             ("harmed", "most harmed by", most_harmed(chosen, method).spec),
         ):
-            picture = (folder / f"{name}_{method}.png", f"{spec.name}: {what} {title(method)}")
+            file = f"{name}_{method.replace(', ', '_')}.png"
+            picture = (folder / file, f"{spec.name}: {what} {title(method)}")
             plan.setdefault(spec, []).append(picture)
     for_each_scene(partial(_draw_planned, plan), list(plan), "Drawing scenes", jobs)
     return [path for pictures in plan.values() for path, _ in pictures]
@@ -57,7 +58,8 @@ def _draw_planned(plan: Plan, spec: SceneSpec) -> None:
 def draw_scene(spec: SceneSpec, pictures: Sequence[tuple[Path, str]]) -> None:
     """Draw a scene, its truth and the labels of every method, as files with headings."""
     scene = make_bench_scene(spec)
-    labels = {title(method): codes for method, codes in label_all(scene).items()}
+    found = label_all(scene, with_bands=scene.layers is not None)
+    labels = {title(method): codes for method, codes in found.items()}
     for path, heading in pictures:
         draw_thinned(path, panels_of(scene, labels), heading, thinning(*scene.truth.shape))
 

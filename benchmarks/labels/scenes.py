@@ -3,7 +3,8 @@
 Truth is the class map of the sharp, noise-free clear scene. Noise changes the image but not the
 truth. Blur mixes classes within a pixel, so the class map of the sharp scene can't be seen any
 more, even under a clear sky. The truth of a blurred scene is therefore the result of thresholds on
-the clear scene with the same blur. Blur and noise do not depend on the class of a pixel.
+the clear scene with the same blur. Blur and noise do not depend on the class of a pixel. The truth
+of a spectral scene is what thresholds say of its clear scene in the same pixels and stretch.
 """
 
 from __future__ import annotations
@@ -15,12 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autolabel import label_image
-from benchmarks.labels.sets import SETS, SceneSpec
+from benchmarks.labels.sets import SETS, SceneSet, SceneSpec
 from data_samples import SKY_KINDS, make_scene
 from data_samples.blobs import make_blobs
+from data_samples.spectral import SpectralScene, make_spectral
+from polynya.scenes.scene import SceneLayers
 
 _NOISE_STREAM = 1001
 """Random stream of the added noise, separate from the generators' streams of the same seed."""
+
+_SENSOR_STREAM = 1002
+"""Random stream of pixel size, stretch and compression of spectral scenes."""
 
 
 @dataclass(frozen=True)
@@ -33,14 +39,23 @@ class BenchScene:
     """(H, W), class codes of `polynya.recipe.classes.SEA_ICE`, 255 where there is no data."""
     valid: NDArray[np.bool_]
     """(H, W), True where there is data."""
+    layers: SceneLayers | None = None
+    """Reflectance in the infrared and the sun; None if the generator gives none."""
+    stretch: tuple[float, float] = (0.0, 1.0)
+    """Reflectances of grey 0 and 255, to compare `layers` with the image."""
 
 
 def make_bench_scene(spec: SceneSpec) -> BenchScene:
     """Make one scene; the same spec always gives the same pixels."""
     scene_set = SETS[spec.set_name]
     shape = (spec.size, spec.size)
+    layers, stretch = None, (0.0, 1.0)
     if scene_set.generator == "blobs":
         observed, truth, valid = make_blobs(spec.seed, shape, spec.sky)
+    elif scene_set.generator == "spectral":
+        scene = _make_spectral(scene_set, spec)
+        observed, truth, valid = scene.observed, scene.truth, scene.valid
+        layers, stretch = scene.layers, scene.stretch
     else:
         sample = make_scene(
             spec.seed, 0, shape, spec.sky, options=scene_set.sky, texture=scene_set.texture
@@ -53,7 +68,29 @@ def make_bench_scene(spec: SceneSpec) -> BenchScene:
     if scene_set.noise > 0:
         rng = np.random.default_rng([spec.seed, _NOISE_STREAM, SKY_KINDS.index(spec.sky)])
         observed = noisy(observed, valid, scene_set.noise, rng)
-    return BenchScene(observed, truth, valid)
+    return BenchScene(observed, truth, valid, layers, stretch)
+
+
+def _make_spectral(scene_set: SceneSet, spec: SceneSpec) -> SpectralScene:
+    """Make a spectral scene; all skies of a site have the same pixels, stretch and compression."""
+    rng = np.random.default_rng([spec.seed, _SENSOR_STREAM])
+
+    def draw(limits: tuple[float, float]) -> float:
+        # Half and double are equally likely.
+        return float(np.exp(rng.uniform(*np.log(limits))))
+
+    scale, gamma, contrast = map(draw, (scene_set.pixel, scene_set.gamma, scene_set.contrast))
+    jpeg = scene_set.jpeg
+    return make_spectral(
+        spec.seed,
+        (spec.size, spec.size),
+        spec.sky,
+        structure=scene_set.structure,
+        scale=scale,
+        gamma=gamma,
+        contrast=contrast,
+        jpeg=None if jpeg is None else int(rng.integers(jpeg[0], jpeg[1] + 1)),
+    )
 
 
 def blurred(rgb: NDArray[np.uint8], valid: NDArray[np.bool_], sigma: float) -> NDArray[np.uint8]:

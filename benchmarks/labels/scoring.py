@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autolabel import label_image
-from benchmarks.labels.methods import METHODS, THRESHOLDS
+from benchmarks.labels.methods import ILLUMINATION, METHODS, THRESHOLDS, WITH_BANDS
 from benchmarks.labels.scenes import BenchScene, make_bench_scene
 from benchmarks.labels.sets import CONTAMINATED, SceneSpec
 from polynya.recipe.classes import SEA_ICE
@@ -38,20 +38,34 @@ class SceneResult:
         return float(np.trace(self.counts[method])) / self.pixels
 
 
-def score_scene(spec: SceneSpec) -> SceneResult:
-    """Make a scene, label it by every method and count."""
+def score_scene(spec: SceneSpec, with_bands: bool = False) -> SceneResult:
+    """Make a scene, label it by every method and count; for `with_bands` see `label_all`."""
     scene = make_bench_scene(spec)
-    counts = {
-        method: count_labels(scene.truth, codes) for method, codes in label_all(scene).items()
-    }
+    labels = label_all(scene, with_bands)
+    counts = {method: count_labels(scene.truth, codes) for method, codes in labels.items()}
     return SceneResult(spec, counts)
 
 
-def label_all(scene: BenchScene) -> dict[str, Codes]:
-    """Label a scene by every method; return class codes, uint8 (H, W), by method."""
-    return {
+def label_all(scene: BenchScene, with_bands: bool = False) -> dict[str, Codes]:
+    """Label a scene by every method; return class codes, uint8 (H, W), by method.
+
+    Args:
+        scene: The methods see its image.
+        with_bands: Also run `WITH_BANDS`, which sees the layers of the scene too. On a scene
+            without layers it is the illumination filter.
+    """
+    labels: dict[str, Codes] = {
         method: label_image(scene.observed, method=method, valid=scene.valid) for method in METHODS
     }
+    if with_bands:
+        labels[WITH_BANDS] = label_image(
+            scene.observed,
+            method=ILLUMINATION,
+            valid=scene.valid,
+            layers=scene.layers,
+            stretch=scene.stretch,
+        )
+    return labels
 
 
 def count_labels(truth: Codes, codes: Codes) -> Counts:

@@ -53,8 +53,8 @@ class SceneSet:
     """Height and width in pixels."""
     sites: int = 6
     """Default number of sites."""
-    generator: Literal["samples", "blobs"] = "samples"
-    """`data_samples.make_scene`, or `data_samples.blobs.make_blobs`."""
+    generator: Literal["samples", "blobs", "spectral"] = "samples"
+    """`data_samples.make_scene`, `data_samples.blobs.make_blobs`, or `data_samples.spectral`."""
     sky: SkyOptions = field(default_factory=SkyOptions)
     """Ranges of cloudiness; for the generator "samples"."""
     texture: float | None = None
@@ -63,6 +63,16 @@ class SceneSet:
     """Standard deviation of a Gaussian blur of the observed image, in pixels."""
     noise: float = 0.0
     """Standard deviation of noise added to each band of the observed image, in grey levels."""
+    structure: str | None = None
+    """Kind of ground; None draws it for each site; for the generator "spectral", as all below."""
+    pixel: tuple[float, float] = (1.0, 1.0)
+    """Least and greatest size of a pixel, relative to 10 m."""
+    gamma: tuple[float, float] = (1.0, 1.0)
+    """Least and greatest exponent of the stretch to 8 bits."""
+    contrast: tuple[float, float] = (1.0, 1.0)
+    """Least and greatest factor of grey about the middle."""
+    jpeg: tuple[int, int] | None = None
+    """Least and greatest quality of a JPEG file through which the image goes; None: no file."""
 
 
 SETS: dict[str, SceneSet] = {
@@ -107,6 +117,43 @@ SETS: dict[str, SceneSet] = {
         ),
         SceneSet("blobs", "another generator", sites=12, generator="blobs"),
         SceneSet("smooth", "no texture: nothing but brightness tells classes apart", texture=0.0),
+        *(
+            SceneSet(f"spectral-{name}", about, generator="spectral", structure=name)
+            for name, about in (
+                ("young", "young ice that thickens smoothly over kilometres"),
+                ("polynya", "polynya along an ice shelf, with frazil and icebergs"),
+                ("ponds", "floes with melt ponds with soft shores"),
+                ("ridges", "thick ice with ridges, relief shading and drifting snow"),
+                ("brash", "brash finer than a pixel: smooth mixtures of water and white"),
+                ("nilas", "broad nilas with rafting and leads"),
+                ("pack", "floes and leads of several ages, sharp borders, real spectra"),
+            )
+        ),
+        SceneSet(
+            "spectral-scaled",
+            "all spectral structures, pixels of 2.5 to 40 m",
+            size=512,
+            sites=14,
+            generator="spectral",
+            pixel=(0.25, 4.0),
+        ),
+        SceneSet(
+            "spectral-stretched",
+            "all spectral structures, gamma and contrast 0.7 to 1.4",
+            size=512,
+            sites=14,
+            generator="spectral",
+            gamma=(0.7, 1.4),
+            contrast=(0.7, 1.4),
+        ),
+        SceneSet(
+            "spectral-jpeg",
+            "all spectral structures, JPEG of quality 40 to 95",
+            size=512,
+            sites=14,
+            generator="spectral",
+            jpeg=(40, 95),
+        ),
     )
 }
 """All sets, in the order of the tables. Seeds depend on this order, so add new sets at the end."""

@@ -147,7 +147,7 @@ def make_spectral(
     layers = reflectance(ground, spectra, 0.6 * aging)
     layers *= _texture(native, surface)
     blur = float(surface.uniform(0.3, 0.9))
-    noise = float(surface.uniform(0.3, 1.2))
+    noise = float(surface.uniform(0.2, 0.8))
     cast = _cast(surface)
     layers *= cast.astype(np.float32)[:, None, None]
     layers[BANDS.index("cirrus")] *= np.float32(light.transmission[BANDS.index("cirrus")])

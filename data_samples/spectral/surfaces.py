@@ -95,7 +95,7 @@ def draw_spectra(rng: np.random.Generator) -> Spectra:
     coarse grains are darker in the infrared. Stages stay in order of brightness.
     """
     tint = rng.normal(0.0, 1.0, (len(STAGES), len(BANDS)))
-    spread = np.array([0.012, 0.012, 0.012, 0.04, 0.15, 0.15, 0.15])
+    spread = np.array([0.012, 0.012, 0.012, 0.025, 0.15, 0.15, 0.15])
     stages = STAGES * (1.0 + spread * np.clip(tint, -2.0, 2.0))
     level = rng.uniform(0.9, 1.0 / 0.9, len(STAGES))
     level[SNOW] = rng.uniform(0.94, 1.01)
@@ -103,7 +103,7 @@ def draw_spectra(rng: np.random.Generator) -> Spectra:
     level[WATER] = rng.uniform(0.7, 1.25)
     stages *= level[:, None]
     coarse = float(rng.uniform(0.0, 1.0))
-    grain = np.array([1.0, 1.0, 1.0, 1.03 - 0.10 * coarse, *[1.4 - 0.8 * coarse] * 3])
+    grain = np.array([1.0, 1.0, 1.0, 1.02 - 0.06 * coarse, *[1.4 - 0.8 * coarse] * 3])
     stages[THIN_SNOW:] *= grain
     stages = np.clip(stages, 0.005, 0.99)
     stages[:, :3] = np.maximum.accumulate(stages[:, :3], axis=0)

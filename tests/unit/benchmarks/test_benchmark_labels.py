@@ -19,6 +19,7 @@ from benchmarks.common.report import Report
 from benchmarks.common.timing import best_times, one_core
 from benchmarks.common.workers import for_each_scene
 from benchmarks.labels.agreement import agreement_table, measure_agreement
+from benchmarks.labels.methods import WITH_BANDS
 from benchmarks.labels.pictures import draw_worst_scenes
 from benchmarks.labels.report import write_report
 from benchmarks.labels.scenes import BenchScene, blurred, make_bench_scene, noisy
@@ -26,6 +27,7 @@ from benchmarks.labels.scoring import (
     SceneResult,
     class_scores,
     count_labels,
+    label_all,
     loss,
     most_harmed,
     score_scene,
@@ -73,7 +75,7 @@ def test_thresholds_are_right_on_clear_scenes(name: str) -> None:
             assert score_scene(spec).right("none") > 0.995
 
 
-@pytest.mark.parametrize("name", ["standard", "noisy", "blobs"])
+@pytest.mark.parametrize("name", ["standard", "noisy", "blobs", "spectral-scaled"])
 def test_a_spec_is_always_the_same_scene_and_ground_does_not_depend_on_the_sky(name: str) -> None:
     specs = specs_of(name)
     scenes = [make_bench_scene(spec) for spec in specs]
@@ -81,6 +83,29 @@ def test_a_spec_is_always_the_same_scene_and_ground_does_not_depend_on_the_sky(n
     for scene in scenes[1:]:
         np.testing.assert_array_equal(scene.truth, scenes[0].truth)
         assert (scene.observed != scenes[0].observed).any()
+
+
+def test_spectral_sets_vary_what_they_say_and_nothing_else_over_the_skies_of_a_site() -> None:
+    usual = {spec.sky: make_bench_scene(spec) for spec in specs_of("spectral-ponds")}
+    assert {scene.stretch for scene in usual.values()} == {usual["clear"].stretch}
+    stretches = {make_bench_scene(s).stretch for s in specs_of("spectral-stretched", sites=3)}
+    assert len(stretches) == 3
+    clear = next(spec for spec in specs_of("spectral-jpeg") if spec.sky == "clear")
+    assert score_scene(clear).right("none") > 0.9
+
+
+def test_the_filter_sees_bands_where_a_scene_has_them() -> None:
+    for name in ("spectral-young", "standard"):
+        scene = make_bench_scene(specs_of(name)[3])
+        assert WITH_BANDS not in label_all(scene)
+        labels = label_all(scene, with_bands=True)
+        with_layers = label_image(
+            scene.observed, valid=scene.valid, layers=scene.layers, stretch=scene.stretch
+        )
+        np.testing.assert_array_equal(labels[WITH_BANDS], with_layers)
+        assert (scene.layers is None) == (name == "standard")
+        if scene.layers is None:
+            np.testing.assert_array_equal(labels[WITH_BANDS], labels["illumination"])
 
 
 def test_truth_of_blurred_scenes_is_what_thresholds_say_of_the_blurred_clear_one(
