@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from data_samples.fields import random_field
 from data_samples.sky import SKY_KINDS, SkyOptions, make_sky
-from data_samples.spectral.bands import BANDS, WAVELENGTHS
+from data_samples.spectral.bands import BANDS, COLOURS, WAVELENGTHS
 from data_samples.spectral.light import SpectralLight, draw_cloud_kind, draw_light, under_sky
 from data_samples.spectral.sensor import (
     blurred,
@@ -152,7 +152,7 @@ def make_spectral(
     layers *= cast.astype(np.float32)[:, None, None]
     layers[BANDS.index("cirrus")] *= np.float32(light.transmission[BANDS.index("cirrus")])
     air = _air(surface)
-    low, high = float(air[0]) * float(surface.uniform(0.3, 1.0)), float(surface.uniform(0.9, 1.06))
+    low, high = float(air[0]) * float(surface.uniform(0.3, 1.0)), float(surface.uniform(0.9, 1.08))
     stretch = contrasted(low, high, contrast, gamma)
 
     # The sky is drawn at the same size as the ground, and seen with the same pixels.
@@ -205,10 +205,15 @@ def _texture(shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.flo
 
 
 def _cast(rng: np.random.Generator) -> NDArray[np.float64]:
-    """Draw a factor of each band, from calibration and the light: the same for all surfaces."""
+    """Draw a factor of each band, from calibration and the light: the same for all surfaces.
+
+    The largest of the colours is 1, so that a cast alone does not saturate snow.
+    """
     tilt = float(rng.normal(0.0, 0.03))
     colour = 1.0 + tilt * (np.array(WAVELENGTHS) - 0.57) / 0.1 * (np.array(WAVELENGTHS) < 0.7)
-    return np.asarray(colour * (1.0 + rng.normal(0.0, 0.01, len(BANDS))), np.float64)
+    colour *= 1.0 + rng.normal(0.0, 0.01, len(BANDS))
+    colour[: len(COLOURS)] /= colour[: len(COLOURS)].max()
+    return np.asarray(colour, np.float64)
 
 
 def _air(rng: np.random.Generator) -> NDArray[np.float64]:

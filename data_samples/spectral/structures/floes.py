@@ -42,7 +42,7 @@ def ponds(setting: Setting, rng: np.random.Generator) -> Ground:
     kept = rng.random(n) < float(rng.uniform(0.65, 0.98))
     gap = float(rng.uniform(1.0, 8.0)) * rng.exponential(1.0, n) + 0.7
     floe = (kept[cells.site] & (2.0 * cells.margin > gap[cells.site])).reshape(shape)
-    age = np.clip(rng.normal(float(rng.uniform(6.4, 7.4)), 0.5, n), 5.3, 8.0)
+    age = np.clip(rng.normal(float(rng.uniform(6.7, 7.5)), 0.4, n), 5.5, 8.0)
     inside = age[cells.site].reshape(shape)
     sea = _sea(shape, rng, float(rng.uniform(0.0, 0.3)))
     stage = np.where(floe, inside, sea)
@@ -97,7 +97,7 @@ def ridges(setting: Setting, rng: np.random.Generator) -> Ground:
     )
     height += float(rng.uniform(0.003, 0.02)) * dunes
 
-    level = np.clip(rng.normal(float(rng.uniform(6.9, 7.7)), 0.25, n), 6.2, 8.0)
+    level = np.clip(rng.normal(float(rng.uniform(7.0, 7.8)), 0.25, n), 6.4, 8.0)
     stage = level[cells.site].reshape(shape)
     opened = float(rng.uniform(0.03, 0.2))
     width = float(rng.uniform(1.5, 14.0)) * np.clip(along, 0.0, 1.6)

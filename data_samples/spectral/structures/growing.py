@@ -35,8 +35,8 @@ def young(setting: Setting, rng: np.random.Generator) -> Ground:
         angle=float(rng.uniform(0.0, math.pi)),
     )
     shares = rng.dirichlet((2.0, 6.0, 1.5))
-    water = float(np.clip(shares[0], 0.03, 0.45))
-    snow = float(np.clip(shares[2], 0.03, 0.4))
+    water = float(np.clip(shares[0], 0.03, 0.35))
+    snow = float(np.clip(shares[2], 0.03, 0.3))
     stage = _spread(field, water, snow)
     # Grey ice grows unevenly: soft patches of a few hundred metres.
     patches = random_field(shape, rng, scale=log_uniform(rng, 30.0, 120.0), cutoff=9.0)
