@@ -1,5 +1,7 @@
 """The sky over a spectral scene: cloud and shadow in every band.
 
+Ranges are approximate: set by hand after the papers that are named.
+
 The image model is that of `data_samples.sky` in each band b: I_b = R_b g_b (1 - h_b) + W_b h_b.
 
 - Shadow takes the direct beam and leaves light of the sky. Rayleigh scattering makes that light

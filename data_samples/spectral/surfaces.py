@@ -5,7 +5,7 @@ grey-white ice, bare first-year ice, white ice, thin snow, deep snow. A stage is
 water, 8 is deep snow, and between two whole numbers the reflectance changes linearly. So a smooth
 field of stages is ice whose thickness changes smoothly.
 
-Sources of the table (band values are rounded and averaged over the bands):
+The values of the tables are approximate: set by hand after these papers, not copied from them.
 
 - Brandt, Warren, Worby & Grenfell 2005, J. Climate 18, 3606: water, nilas, grey and first-year ice
   around Antarctica, with and without snow.
