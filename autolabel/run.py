@@ -155,9 +155,11 @@ def _say_what_is_black(scenes: Sequence[Scene], results: Sequence[SceneResult]) 
     black = [(of, of - valid) for of, valid in sizes if 0 < valid < of]
     if black:
         share = 100 * sum(missing for _, missing in black) / sum(of for of, _ in black)
+        is_edge = any(scene.zero_is_nodata == "edge" for scene in scenes)
+        where = "black, from their edges inwards or in large blocks," if is_edge else "black"
         _say(
-            f"{len(black)} scenes mark no pixel as nodata: {share:.1f} % of their pixels are black"
-            " and are left out. If black is a colour there, for example deep water, set"
+            f"{len(black)} scenes mark no pixel as nodata: {share:.1f} % of their pixels are"
+            f" {where} and are left out. If black is a colour there, for example deep water, set"
             " scene.zero_is_nodata to false in the recipe.",
             "yellow",
         )

@@ -24,7 +24,6 @@ from polynya.errors import PolynyaError, SceneError
 from polynya.rasters.opening import opened_raster
 from polynya.recipe.classes import SEA_ICE
 from polynya.recipe.label import LabelOptions
-from polynya.recipe.scene import SceneOptions
 from polynya.report.tables import Table
 from polynya.scenes.reading import open_scene, read_scene
 from polynya.scenes.scene import SceneLayers
@@ -276,8 +275,7 @@ def _grey(field: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def _read_greenland(data: Path) -> RealScene:
-    # Black pixels are water of lakes: the original bands have data everywhere.
-    rgb, valid = _read_image(data / _GREENLAND_FILE, SceneOptions(zero_is_nodata=False))
+    rgb, valid = _read_image(data / _GREENLAND_FILE)
     return RealScene(GREENLAND, rgb, valid, valid, None)
 
 
@@ -287,7 +285,7 @@ def read_modis(data: Path, name: str) -> RealScene:
         kind: data / _MODIS_FILE.format(day=_DAYS[name], kind=kind)
         for kind in ("truecolor", "landmask", "cloud")
     }
-    rgb, valid = _read_image(paths["truecolor"], SceneOptions())
+    rgb, valid = _read_image(paths["truecolor"])
     # Land is opaque, sea transparent, the coast in between.
     land = _read_bands(paths["landmask"], valid.shape)[..., 3] > 0
     return RealScene(
@@ -309,8 +307,8 @@ def is_overcast(painted: NDArray[np.uint8]) -> Mask:
     return np.asarray((red > 230) & (green < 20) & (blue < 20), np.bool_)
 
 
-def _read_image(path: Path, options: SceneOptions) -> tuple[NDArray[np.uint8], Mask]:
-    return read_scene(open_scene(str(_existing(path)), options))
+def _read_image(path: Path) -> tuple[NDArray[np.uint8], Mask]:
+    return read_scene(open_scene(str(_existing(path))))
 
 
 def _read_bands(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:

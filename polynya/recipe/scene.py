@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import (
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    field_validator,
+)
 
 from polynya.rasters.references import References
 from polynya.rasters.scaling import FARTHEST_STRETCH, LEAST_STRETCH, Offset, Scale
@@ -12,6 +18,18 @@ from polynya.recipe.base import Options, Share
 
 COLORS = ("red", "green", "blue")
 """Bands that thresholds, filters and pictures use, as 8-bit numbers."""
+
+
+def _with_one_reason(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    """Give one reason, instead of a reason for each type of a union."""
+    try:
+        return check(value)
+    except ValidationError:
+        raise ValueError("the value must be edge, true or false") from None
+
+
+ZeroMeaning = Annotated[bool | Literal["edge"], WrapValidator(_with_one_reason)]
+"""Whether pixels that are 0 in all used bands are nodata; edge: only some of them."""
 
 LayerBand = int | str | None
 """1-based band number, band description, or None."""
@@ -56,10 +74,11 @@ class SceneOptions(Options):
     stretch: tuple[float, float] = (0.0, 1.0)
     """Reflectances that become 0 and 255 (uint8 images are not changed)."""
 
-    zero_is_nodata: bool = True
-    """Pixels that are 0 in all three bands are nodata, as in Sentinel-2 products. It only counts
-    for files without alpha band, mask and nodata value. Set it to false if black is a real
-    colour."""
+    zero_is_nodata: ZeroMeaning = "edge"
+    """Whether black pixels (0 in all three bands) are nodata. It only counts for files without
+    alpha band, mask and nodata value. edge: black is nodata where it hangs together with the edge
+    of the scene, or where it contains a whole block of 256 x 256 pixels. Other black, such as deep
+    lakes and dark leads, is data. true: all black is nodata. false: all black is data."""
     layers: LayerOptions | None = None
     """Other layers that are read with the scene; default: none."""
     land: str | None = None

@@ -23,6 +23,7 @@ from polynya.scenes.band_names import common_name, find_band
 from polynya.scenes.beside.land import read_land
 from polynya.scenes.scene import DTYPES, BandSet, InputBand, Scene
 from polynya.scenes.validity import find_validity, nodata_value, read_valid
+from polynya.scenes.zeros import nodata_zeros
 
 _KEY = "scene.inputs"
 
@@ -111,7 +112,8 @@ def read_inputs(scene: Scene, tile: Tile | None = None) -> BandPixels:
 
     A pixel is missing in one band if it has the band's nodata value or no finite number. It is
     missing in all bands if the file's mask or alpha band or the map of land says so, or if all
-    bands are 0 in a file without any nodata information (`scene.zero_is_nodata`).
+    bands are 0 in a file without any nodata information. `scene.zero_is_nodata` says which of these
+    zeros count.
 
     Args:
         scene: From `open_scene`, with `scene.inputs`.
@@ -128,8 +130,11 @@ def read_inputs(scene: Scene, tile: Tile | None = None) -> BandPixels:
         source.read(list(band_set.indexes), window=window, out=np.moveaxis(numbers, -1, 0))
         whole = find_validity(source, band_set.indexes).without_values()
         seen = read_valid(source, whole, numbers, window)
-    if scene.zero_is_nodata:
-        seen &= (numbers != 0).any(axis=-1)
+        if scene.zero_is_nodata:
+            black = (numbers == 0).all(axis=-1)
+            if scene.zero_is_nodata == "edge":
+                black = nodata_zeros(scene, source, band_set.indexes, tile, black)
+            seen &= ~black
     if scene.land is not None:
         seen &= ~read_land(scene, tile)
     valid = np.isfinite(numbers) if band_set.dtype == "float32" else np.ones(numbers.shape, bool)

@@ -36,6 +36,7 @@ from polynya.scenes.beside.layers import find_layers
 from polynya.scenes.place import read_place
 from polynya.scenes.scene import DTYPES, Scene
 from polynya.scenes.validity import find_validity, read_valid
+from polynya.scenes.zeros import nodata_zeros
 from polynya.storage.stores import gdal_path
 
 _MOST_BEYOND = 0.5
@@ -78,7 +79,7 @@ def open_scene(
             scale=scale,
             offset=offset,
             stretch=options.stretch,
-            zero_is_nodata=options.zero_is_nodata and validity.says_nothing,
+            zero_is_nodata=options.zero_is_nodata if validity.says_nothing else False,
             layers=find_layers(source, uri, dtype, options) if options.layers else None,
             control=place.control,
             place_problem=place.problem,
@@ -117,6 +118,9 @@ def read_scene(
         if scene.zero_is_nodata:
             validity = replace(validity, nodata=(0,) * len(scene.band_indexes))
         valid = read_valid(source, validity, numbers, window)
+        if scene.zero_is_nodata == "edge" and not valid.all():
+            # So far, all black pixels are without data, and no others.
+            valid = ~nodata_zeros(scene, source, scene.band_indexes, tile, ~valid)
     if numbers.dtype.kind == "f":
         valid &= np.isfinite(numbers).all(axis=-1)
     if scene.land is not None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from polynya.grid import Tile
 from polynya.rasters.references import Decision
 from polynya.rasters.scaling import physical_values
-from polynya.recipe.scene import COLORS
+from polynya.recipe.scene import COLORS, ZeroMeaning
 from polynya.scenes.place import ControlPoints
 
 if TYPE_CHECKING:
@@ -151,8 +151,9 @@ class Scene:
     """Reflectance at digital number 0."""
     stretch: tuple[float, float]
     """Reflectances that become 0 and 255."""
-    zero_is_nodata: bool
-    """Whether black means nodata, because the file itself has no nodata information."""
+    zero_is_nodata: ZeroMeaning
+    """Whether black means nodata, because the file itself has no nodata information; edge: only
+    the black that `polynya.scenes.zeros` finds."""
     layers: LayerSources | None = None
     """Places of its other layers; None if the recipe asks for none."""
     control: ControlPoints | None = None

@@ -27,6 +27,7 @@ from polynya.rasters.references import Decision, is_local_file
 from polynya.recipe.base import STEM
 from polynya.recipe.scene import LayerOptions, SceneOptions
 from polynya.scenes.scene import LayerSources, Scene, SceneLayers
+from polynya.scenes.zeros import nodata_zeros
 from polynya.storage.stores import gdal_path
 
 _AUTO = "auto"
@@ -260,12 +261,22 @@ def _read_reflectance(
         return None
     numbers = source.read(band, window=tile_window(window))
     invalid = source.read_masks(band, window=tile_window(window)) == 0
-    if scene.zero_is_nodata:
-        invalid |= numbers == 0
     scale, offset = (1 / 255, 0.0) if scene.dtype == "uint8" else (scene.scale, scene.offset)
+    # Without an offset, zeros have the reflectance 0 whether they are data or not.
+    if scene.zero_is_nodata and offset != 0.0:
+        zero = numbers == 0
+        if scene.zero_is_nodata == "edge" and zero.any():
+            zero &= _nodata_of_colors(source, scene, window)
+        invalid |= zero
     reflectance = np.asarray(numbers, np.float32) * np.float32(scale) + np.float32(offset)
     reflectance[invalid] = 0.0
     return reflectance
+
+
+def _nodata_of_colors(source: Any, scene: Scene, window: Tile | None) -> NDArray[np.bool_]:
+    """Black pixels of a scene that are nodata: deep water may be 0 in the infrared alone."""
+    colors = source.read(list(scene.band_indexes), window=tile_window(window))
+    return nodata_zeros(scene, source, scene.band_indexes, window, (colors == 0).all(axis=0))
 
 
 def _read_clouds(

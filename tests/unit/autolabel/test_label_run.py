@@ -218,8 +218,11 @@ def test_black_that_may_be_a_colour_is_said_once(tmp_path, write_scene, capsys):
     write_scene("in/whole.tif", ice_image(100, 100))
     run_labelling([str(tmp_path / "in")], tmp_path / "out", None, False, "here")
     said = capsys.readouterr().err
-    assert said.count("scenes mark no pixel as nodata: 10.0 % of their pixels are black") == 1
+    assert said.count("scenes mark no pixel as nodata: 10.0 % of their pixels are black, from") == 1
     assert "2 scenes mark no pixel" in said
+    (tmp_path / "recipe.yaml").write_text("scene: {zero_is_nodata: true}")
+    run_labelling([str(tmp_path / "in")], tmp_path / "all", tmp_path / "recipe.yaml", False, "here")
+    assert "10.0 % of their pixels are black and are left out" in capsys.readouterr().err
     (tmp_path / "recipe.yaml").write_text("scene: {zero_is_nodata: false}")
     recipe = tmp_path / "recipe.yaml"
     run_labelling([str(tmp_path / "in")], tmp_path / "new", recipe, False, "here")
