@@ -1,9 +1,9 @@
 """Describe and read scenes: all files that GDAL can open and that have red, green and blue.
 
 `open_scene` describes a scene once. `read_scene` reads any rectangle of it as an 8-bit RGB image
-and a mask of valid pixels. Nodata pixels are found from alpha, masks, nodata values and zeros
-(`polynya.scenes.validity`). `read_layers` reads other layers of a scene
-(`polynya.scenes.beside.layers`).
+and a mask of valid pixels. Nodata pixels are found from alpha, masks and nodata values
+(`polynya.scenes.validity`), or from zeros (`polynya.scenes.zeros`). `read_layers` reads other
+layers of a scene (`polynya.scenes.beside.layers`).
 """
 
 from __future__ import annotations

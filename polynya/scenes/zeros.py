@@ -100,16 +100,16 @@ def nodata_zeros(
     known = _known(
         scene.uri, tuple(sorted(set(indexes))), (source.height, source.width, _stamp(source))
     )
-    looks = _Bands(source, indexes, tile, black, known)
+    bands = _Bands(source, indexes, tile, black, known)
     first, last = tile.row // BLOCK, (tile.row + tile.height - 1) // BLOCK
-    looks.decide(first, last)
+    bands.decide(first, last)
     result = np.zeros(black.shape, np.bool_)
     columns = slice(tile.col, tile.col + tile.width)
     for band in range(first, last + 1):
         start = band * BLOCK - tile.row
         rows = slice(max(start, 0), min(start + BLOCK, tile.height))
         if black[rows].any():
-            of_band = looks.nodata(band)
+            of_band = bands.nodata(band)
             result[rows] = of_band[rows.start - start : rows.stop - start, columns]
     return result
 

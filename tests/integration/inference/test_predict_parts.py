@@ -41,10 +41,14 @@ def files_of(folder):
     return {name: (folder / name).read_bytes() for name in names(folder)}
 
 
-def test_workers_share_a_scene_and_make_the_same_files(model, write_scene, tmp_path, small_parts):
+@pytest.mark.parametrize("nodata", [0, None])
+def test_workers_share_a_scene_and_make_the_same_files(
+    model, write_scene, tmp_path, small_parts, nodata
+):
     image = ice_image(210, 130)
     image[:40, :50] = 0
-    scene = write_scene("large.tif", image, nodata=0)
+    image[50:150, 60:70] = 0  # In a file that marks no nodata, this is a lake.
+    scene = write_scene("large.tif", image, nodata=nodata)
     for engine in ("here", "processes"):
         products = ("probability", "polygons", "concentration")
         options = MapOptions(model, tmp_path / engine, overrides={"inference.products": products})

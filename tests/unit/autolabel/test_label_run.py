@@ -49,6 +49,25 @@ def test_bands_have_the_labels_of_the_whole_scene(tmp_path, write_scene, monkeyp
     assert not any(name.startswith("_work") for name in cut.names())
 
 
+def test_black_means_the_same_in_bands_and_in_the_whole_scene(tmp_path, write_scene, monkeypatch):
+    image = ice_image(700, 420)
+    image[90:140, 20:40] = 0  # A lake.
+    image[:650, 60] = image[650, 60:90] = image[140:650, 90] = 0  # Down from the edge and up again.
+    path = write_scene("a.tif", image)
+    recipe = Recipe.model_validate({"tiles": {"size": 50}, "label": {"method": "none"}})
+    whole, (expected,) = label_here(recipe, tmp_path / "whole", path)
+    assert expected.valid_pixels == 700 * 420 - 650 - 30 - 510
+    monkeypatch.setattr("autolabel.plan._LEAST_BYTES", 2**14)
+    monkeypatch.setattr("autolabel.plan._LEAST_BAND_BYTES", 2**17)
+    cut, (result,) = label_here(recipe, tmp_path / "cut", path)
+    assert len(contents(cut)) > 3
+    assert result.class_pixels == expected.class_pixels
+    for one, other in zip(
+        open_shards(whole).load(["a"], 50), open_shards(cut).load(["a"], 50), strict=True
+    ):
+        assert (one == other).all()
+
+
 @pytest.mark.parametrize("stop_after", [0, 1, 2, 5, 8])
 def test_a_run_that_was_cut_goes_on_where_it_was(tmp_path, write_scene, small_bands, stop_after):
     recipe = Recipe.model_validate({"tiles": {"size": 50}})

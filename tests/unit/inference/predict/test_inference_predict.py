@@ -65,7 +65,9 @@ def test_scenes_longer_than_one_read_are_put_together(threshold_model, write_sce
     image = wedge(ice_image(2100, 40))
     scene = open_scene(str(write_scene("long.tif", image)))
     codes = predict_scene(threshold_model, scene, overlap=0.25).codes
-    np.testing.assert_array_equal(codes, label_image(image, method="none"))
+    valid = image.any(axis=2)
+    valid[1050, 20] = True  # The file marks no nodata, and this black pixel lies inside.
+    np.testing.assert_array_equal(codes, label_image(image, method="none", valid=valid))
 
 
 def test_unet_with_stride_blends_to_the_sum_over_all_windows(unet, write_scene):

@@ -40,6 +40,22 @@ def test_rows_read_in_parts_are_those_of_the_whole_scene(write_scene, monkeypatc
     np.testing.assert_array_equal(np.concatenate([part[1] for part in parts]), valid[first:290])
 
 
+@pytest.mark.parametrize("first", [0, 100, 130])
+def test_black_means_the_same_in_any_rows(write_scene, monkeypatch, first):
+    monkeypatch.setattr(rows, "_ROWS_PER_READ", 64)
+    image = ice_image(300, 200)
+    image[90:140, 20:40] = 0  # A lake.
+    image[:250, 60] = image[250, 60:90] = image[140:250, 90] = 0  # Down from the edge and up again.
+    scene = open_scene(str(write_scene("scene.tif", image)))
+    pixels, valid = read_scene(scene)
+    assert valid[90:140, 20:40].all()
+    assert not valid[140:250, 90].any()
+    read = row_reader(scene, make_recipe(64), first)
+    parts = [read(start, stop) for start, stop in ((first, first + 7), (first + 7, 290))]
+    np.testing.assert_array_equal(np.concatenate([part[0] for part in parts]), pixels[first:290])
+    np.testing.assert_array_equal(np.concatenate([part[1] for part in parts]), valid[first:290])
+
+
 def test_the_recipe_puts_a_filter_before_a_model_that_learnt_without(write_scene):
     sample = make_scene(13, 3, (256, 200), "both", wedge=0.2)
     scene = open_scene(str(write_scene("scene.tif", sample.observed, nodata=0)))
