@@ -18,18 +18,9 @@ from benchmarks.accuracy.scoring import model_labels
 from benchmarks.common.pictures import draw_thinned, step_for
 from benchmarks.common.report import Report
 from benchmarks.labels.methods import METHODS, title
-from benchmarks.labels.real import (
-    BRIGHT,
-    CLEAR,
-    CLOUD,
-    DARK,
-    RealResult,
-    RealScene,
-    brightness_profile,
-    day_table,
-    read_modis,
-    sea_areas,
-)
+from benchmarks.labels.real.days import day_table, sea_areas
+from benchmarks.labels.real.labelling import BRIGHT, DARK, RealResult, brightness_profile
+from benchmarks.labels.real.pictures import CLEAR, CLOUD, RealScene, read_picture
 from benchmarks.labels.scenes import BenchScene
 from inference.predict.predict import open_model
 from polynya.recipe.classes import SEA_ICE
@@ -43,7 +34,7 @@ def map_real(data: Path, models: Sequence[BenchModel], place: Workplace, report:
 
     The folder holds `modis_sea_ice/`, as for `python -m benchmarks.labels real`.
     """
-    clear, cloud = (_map_day(read_modis(data, name), models, place) for name in (CLEAR, CLOUD))
+    clear, cloud = (_map_day(read_picture(data, name), models, place) for name in (CLEAR, CLOUD))
     areas = sea_areas(clear, cloud)
     tables = [day_table(clear, cloud, about, area) for about, area in areas.items()]
     about = (

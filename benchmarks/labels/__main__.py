@@ -13,7 +13,8 @@ from benchmarks.common.report import Report
 from benchmarks.common.workers import for_each_scene
 from benchmarks.labels.agreement import agreement_table, measure_agreement
 from benchmarks.labels.pictures import draw_worst_scenes
-from benchmarks.labels.real import BRIGHT, DARK, measure_real, write_real
+from benchmarks.labels.real.judges import judge_all
+from benchmarks.labels.real.labelling import BRIGHT, DARK
 from benchmarks.labels.report import write_report
 from benchmarks.labels.scenes import make_bench_scene
 from benchmarks.labels.scoring import score_scene
@@ -96,13 +97,14 @@ def speed(
 def real(
     report: Report,
     data: Annotated[
-        Path, typer.Option(help="Folder with the images: s2_greenland and modis_sea_ice.")
+        Path,
+        typer.Option(help="Folder with s2_greenland, modis_sea_ice and modis_same_day."),
     ],
     water: Annotated[int, typer.Option(help="Greatest brightness of open water.")] = DARK,
     thick: Annotated[int, typer.Option(help="Least brightness of thick ice.")] = BRIGHT,
 ) -> None:
-    """Label real scenes by every method: shares of classes, and pictures."""
-    write_real(measure_real(data, water, thick), report)
+    """Judge every method by real pictures: simulated skies, same day, clear pictures, two days."""
+    judge_all(data, report, water, thick)
     typer.echo(f"Tables and pictures are in {report.folder}")
 
 
