@@ -13,8 +13,9 @@ from autolabel.thresholds.profiles import Profile
 from benchmarks.common.pictures import draw_thinned, step_for
 from benchmarks.common.report import Report, percent
 from benchmarks.labels.methods import ILLUMINATION, PUBLISHED, WITH_BANDS
-from benchmarks.labels.real.labelling import BASE, Codes, codes_of, variants_of
+from benchmarks.labels.real.labelling import BASE, Codes, codes_of, columns_for, variants_of
 from benchmarks.labels.real.pictures import (
+    CLEAR_AREA,
     CLEAR_PICTURES,
     Image,
     RealScene,
@@ -37,7 +38,8 @@ _LEAST_COUNTED = 0.1
 """Least share of counted pixels in a crop; crops with fewer are left out."""
 _MOST_PIXELS = 520_000
 """Most pixels in all panels of a picture together."""
-_CHANGED, _SAME = (230, 40, 40), (200, 200, 200)
+_CHANGED, _SAME = (255, 140, 0), (200, 200, 200)
+"""Colours that no class has."""
 
 
 @dataclass(frozen=True)
@@ -134,13 +136,13 @@ def write_clear(
         "Clear real pictures: labels that a filter changes, in % of the labels by thresholds. It"
         " should change none. Shares are over all pixels of a row; the worst crop stands beside"
         f" it in brackets. Crops with less than {percent(_LEAST_COUNTED, 0)} % of sea with data are"
-        " left out, and so are crops as large as the picture. Terra and Aqua are judged where they"
-        " are clear: band 7 is at most 10 of 255 (median of 7 x 7 pixels, grown by 3 pixels); the"
-        " rest is nodata to all methods. Land isn't counted, but methods see it."
+        f" left out, and so are crops as large as the picture. {CLEAR_AREA} Land isn't counted, but"
+        " methods see it."
     )
     shown = [overview_table(results), files["real_clear"]]
     report.write("real_clear", "Clear pictures, whole and in crops", about, files, shown)
-    return [_draw(results, pictures[name], profile, report.folder) for name in CLEAR_PICTURES]
+    drawn = [_draw_whole(pictures[name], profile, report.folder) for name in CLEAR_PICTURES]
+    return drawn + _draw_crops(results, pictures, profile, report.folder)
 
 
 def overview_table(results: Sequence[ClearResult]) -> Table:
@@ -193,37 +195,56 @@ def _share_of(result: ClearResult | None, variant: str) -> str:
     return percent(0.0 if result is None else result.share(variant), 3)
 
 
-def _draw(
-    results: Sequence[ClearResult], picture: RealScene, profile: Profile, folder: Path
-) -> Path:
-    """Draw the picture and what filters change, and the same of its worst crop at scale 1.
-
-    The file is `clear_<picture>.png`. The worst crop is that of the illumination filter.
-    """
-    scene = clear_part(picture)
-    scene = scaled(scene, 1)
-    panels = _panels(scene, profile, "")
-    step = step_for(len(panels), scene.valid.size, _MOST_PIXELS)
-    wide = scene.valid.shape[1] > 1.5 * scene.valid.shape[0]
+def _draw_whole(picture: RealScene, profile: Profile, folder: Path) -> Path:
+    """Draw a picture and what each filter changes, at scale 1: `clear_<picture>.png`."""
     path = folder / f"clear_{picture.name}.png"
-    title = f"{picture.heading}\nred: another label than by thresholds"
-    draw_thinned(path, panels, title, step, columns=2 if wide else 3)
+    _draw(scaled(clear_part(picture), 1), picture.heading, profile, path)
     return path
 
 
-def _panels(scene: RealScene, profile: Profile, where: str) -> list[tuple[str, Image]]:
+def _draw_crops(
+    results: Sequence[ClearResult],
+    pictures: dict[str, RealScene],
+    profile: Profile,
+    folder: Path,
+) -> list[Path]:
+    """Draw the crop in which the illumination filter changes most, and the same with bands.
+
+    The files are `clear_crop.png` and `clear_crop_bands.png`; none where nothing changes.
+    """
+    drawn = []
+    for variant, name in ((ILLUMINATION, "clear_crop"), (WITH_BANDS, "clear_crop_bands")):
+        crops = [r for r in results if r.size != WHOLE and variant in r.changed]
+        worst = most_changed(crops, variant)
+        if worst is None:
+            continue
+        whole = scaled(clear_part(pictures[worst.picture]), worst.scale)
+        crop = cropped(whole, worst.row, worst.column, worst.size)
+        path = folder / f"{name}.png"
+        _draw(crop, f"Most changed by {variant}: {worst.place}", profile, path)
+        drawn.append(path)
+    return drawn
+
+
+def _draw(scene: RealScene, heading: str, profile: Profile, path: Path) -> None:
+    """Draw a picture, its labels by thresholds, and where each filter changes them."""
     base = codes_of(scene, BASE, profile)
     labels = np.where(scene.counted, base, np.uint8(SEA_ICE.nodata))
-    panels = [(f"Picture{where}", scene.rgb), (f"Labels: {BASE}", labels)]
+    panels = [("Picture", scene.rgb), (f"Labels: {BASE}", labels)]
     for variant in variants_of(scene)[1:]:
         codes = codes_of(scene, variant, profile)
-        share = percent(np.mean((codes != base)[scene.counted]), 2)
+        changed = (codes != base)[scene.counted]
+        share = percent(float(np.mean(changed)) if len(changed) else np.nan)
         panels.append((f"{variant}: {share} % changed", _marked(codes, base, scene)))
-    return panels
+    step = step_for(len(panels), scene.valid.size, _MOST_PIXELS)
+    columns = columns_for(len(panels), *scene.valid.shape)
+    draw_thinned(
+        path, panels, f"{heading}\norange: another label than by thresholds", step, columns
+    )
 
 
 def _marked(codes: Codes, base: Codes, scene: RealScene) -> Image:
-    """Paint changed labels red, equal ones grey, and all that isn't counted black."""
+    """Paint changed labels orange, equal ones grey, and all that isn't counted black."""
     colors = np.array([_SAME, _CHANGED], np.uint8)
     painted = colors[(codes != base).astype(np.intp)]
     return np.where(scene.counted[..., None], painted, np.uint8(0))

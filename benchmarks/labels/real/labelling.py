@@ -116,3 +116,14 @@ def share_cells(before: NDArray[np.float64], after: NDArray[np.float64]) -> list
     pairs = zip(100 * before, 100 * after, strict=True)
     cells = [f"{x:.1f} / {y:.1f} ({y - x:+.1f})" for x, y in pairs]
     return [*cells, f"{100 * np.abs(after - before).sum() / 2:.1f}"]
+
+
+def columns_for(panels: int, height: int, width: int) -> int:
+    """Return the number of panels in a row: two for wide pictures and for few panels, else three.
+
+    Args:
+        panels: Number of panels.
+        height: Height of a panel in pixels.
+        width: Width of a panel in pixels.
+    """
+    return 2 if width > 1.5 * height or panels <= 4 else 3

@@ -37,6 +37,15 @@ _MEDIAN_SIZE = 7
 """Width of the median of band 7, in pixels. It ignores single pixels of bright floes."""
 _GROWTH = 3
 """Pixels by which the clear area grows, so that it has the borders of floes."""
+_LEAST_CLEAR = 5000
+"""Least pixels of a connected clear area. Smaller dark ones in these pictures are cloud shadows."""
+
+CLEAR_AREA = (
+    "Terra and Aqua are judged where they are clear: the median of band 7 over 7 x 7 pixels is at"
+    " most 10 of 255. Such areas grow by 3 pixels, and those of fewer than 5000 pixels are left"
+    " out. The rest is nodata to all methods."
+)
+"""What `clear_part` does, for reports."""
 
 
 @dataclass(frozen=True)
@@ -177,15 +186,18 @@ def clear_part(scene: RealScene) -> RealScene:
     """Leave the clear area of a picture as the only area with data.
 
     A picture with bands has cloud somewhere, and is clear where band 7 is dark: its median over 7 x
-    7 pixels is at most 10 of 255. The area then grows by 3 pixels. A picture without bands is taken
-    as clear everywhere.
+    7 pixels is at most 10 of 255. These areas grow by 3 pixels, and those of fewer than 5000 pixels
+    are left out. A picture without bands is taken as clear everywhere.
     """
     if scene.bands is None:
         return scene
     band7 = cv2.medianBlur(np.ascontiguousarray(scene.bands[..., 0]), _MEDIAN_SIZE)
     disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * _GROWTH + 1, 2 * _GROWTH + 1))
-    clear = cv2.dilate((band7 <= _DARK_BAND_7).astype(np.uint8), disk) > 0
-    valid = scene.valid & clear
+    dark = cv2.dilate((band7 <= _DARK_BAND_7).astype(np.uint8), disk)
+    _, area, numbers, _ = cv2.connectedComponentsWithStats(dark)
+    large = numbers[:, cv2.CC_STAT_AREA] >= _LEAST_CLEAR
+    large[0] = False  # Area 0 is all that isn't dark.
+    valid = scene.valid & large[area]
     return replace(scene, valid=valid, counted=scene.counted & valid)
 
 

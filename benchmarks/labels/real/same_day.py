@@ -30,10 +30,11 @@ LIMITS = (0.5, 0.7)
 """Opacities below which labels are compared."""
 
 _BRIGHT_ICE = SEA_ICE.names.index("thick_ice")
-_MOST_PIXELS = 600_000
+_MOST_PIXELS = 800_000
 """Most pixels in all panels of the picture together."""
-_BOTH, _FIRST, _SECOND, _NEITHER = (240, 240, 240), (220, 50, 40), (50, 110, 230), (60, 60, 60)
-"""Colours of bright ice to both pictures, to Terra alone, to Aqua alone, and to neither."""
+_BOTH, _FIRST, _SECOND, _NEITHER = (240, 240, 240), (255, 140, 0), (0, 200, 230), (70, 70, 70)
+"""Colours of bright ice to both pictures, to Terra alone, to Aqua alone, and to neither. No class
+has them."""
 
 
 def opacity(bands: Image) -> NDArray[np.float32]:
@@ -158,7 +159,7 @@ def draw_same_day(
         value = _kappa_of(first, second, variant, area)
         both.append((f"{variant}: kappa {value:.2f}", _agreement(first, second, variant, area)))
     title = (
-        "Last four: white is bright ice to both, red to Terra alone, blue to Aqua alone;\n"
+        "Last four: white is bright ice to both, orange to Terra alone, cyan to Aqua alone;\n"
         f"sea with {about}"
     )
     step = step_for(len(both), first.scene.valid.size, _MOST_PIXELS)

@@ -19,8 +19,9 @@ from autolabel.thresholds.profiles import Profile
 from benchmarks.common.pictures import draw_thinned, step_for
 from benchmarks.common.report import Report, percent
 from benchmarks.labels.methods import ILLUMINATION, PUBLISHED, WITH_BANDS
-from benchmarks.labels.real.labelling import BASE, codes_of, variants_of
+from benchmarks.labels.real.labelling import BASE, codes_of, columns_for, variants_of
 from benchmarks.labels.real.pictures import (
+    CLEAR_AREA,
     UNDER_SKIES,
     Image,
     Mask,
@@ -164,10 +165,9 @@ def write_skies(
         "Clear real pictures under simulated skies, pixels right in %. The truth is what thresholds"
         " say of the clear picture. A mean is over skies; the worst sky stands beside it in"
         ' brackets. "Won back" is the share of what thresholds lose. "Below" is the most by which a'
-        " filter is below the better of thresholds and published under one sky, in points; less"
-        " than 0: it never is. Terra and Aqua are judged where they are clear: band 7 is at most"
-        " 10 of 255 (median of 7 x 7 pixels, grown by 3 pixels); the rest is nodata to all methods."
-        " Under a sky, cloud has 0.45 to 0.85 of its brightness in band 7, and shadow darkens all"
+        " filter is below the better of thresholds and published under one sky, in points (below 0:"
+        f" it is above under every sky). {CLEAR_AREA} In band 7, cloud has"
+        f" {_CLOUD_BAND_7[0]:g} to {_CLOUD_BAND_7[1]:g} of its brightness, and shadow darkens all"
         f" bands. {len(SEEDS)} seeds for each kind of sky. Structures of the sky have the same size"
         " relative to the picture at all scales. Land isn't counted, but methods see it."
     )
@@ -227,7 +227,7 @@ def _cells(results: Sequence[SkyResult]) -> list[str]:
     cells = []
     for variant in VARIANTS:
         right = [r.right[variant] for r in results] if has[variant] else []
-        cells.append(f"{percent(np.mean(right))} ({percent(min(right))})" if right else "")
+        cells.append(f"{percent(float(np.mean(right)))} ({percent(min(right))})" if right else "")
     for variant in VARIANTS[1:]:
         cells.append(percent(won_back(results, variant), 1) if has[variant] else "")
     for variant in _JUDGED:
@@ -269,8 +269,8 @@ def _draw_worst(
     ]
     path = folder / f"skies_{picture.name}.png"
     step = step_for(len(panels), clear.valid.size, _MOST_PIXELS)
-    wide = clear.valid.shape[1] > 1.5 * clear.valid.shape[0]
-    draw_thinned(path, panels, picture.heading, step, columns=2 if wide else 3)
+    columns = columns_for(len(panels), *clear.valid.shape)
+    draw_thinned(path, panels, picture.heading, step, columns)
     return path
 
 

@@ -8,75 +8,55 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import rasterio
-from rasterio.transform import from_origin
 from typer.testing import CliRunner
 
 from benchmarks.accuracy.models import THROUGH_CLOUD, Workplace
 from benchmarks.accuracy.real import map_real
 from benchmarks.common.report import Report
 from benchmarks.labels.__main__ import app
-from benchmarks.labels.real import (
+from benchmarks.labels.methods import WITH_BANDS
+from benchmarks.labels.real.days import measure_days, sea_areas
+from benchmarks.labels.real.labelling import (
+    BRIGHT,
+    DARK,
+    WITH_CLOUD_LAYER,
+    RealResult,
+    brightness_profile,
+)
+from benchmarks.labels.real.pictures import (
     CLEAR,
+    CLEAR_PICTURES,
     CLOUD,
     GREENLAND,
-    WITH_CLOUD_LAYER,
+    UNDER_SKIES,
     is_overcast,
-    measure_real,
-    sea_areas,
-    write_real,
+    read_pictures,
 )
 from helpers.maps.inference_models import make_recipe, save_threshold_model
+from helpers.scenes.real_pictures import (
+    LAND_COLUMNS,
+    SHAPE,
+    painted,
+    write_stand_ins,
+    write_tiff,
+)
 from polynya.errors import EXIT_CODE, PolynyaError
 
-SHAPE = (64, 160)
-LAND_COLUMNS = 40
 CLEAR_FILE = "modis_sea_ice/ne-greenland.20220913.terra.250m.truecolor.tiff"
 MASK_FILE = "modis_sea_ice/ne-greenland.20220914.terra.250m.landmask.tiff"
+BANDS_FILE = "modis_same_day/ne-greenland.20220914.aqua.250m.bands721.tiff"
 METHODS = ["thresholds", "published", "illumination"]
-
-
-def write_tiff(path: Path, pixels: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    height, width, count = pixels.shape
-    with rasterio.open(
-        path, "w", driver="GTiff", height=height, width=width, count=count, dtype="uint8",
-        crs="EPSG:3413", transform=from_origin(0, 0, 250, 250),
-    ) as target:  # fmt: skip
-        target.write(np.moveaxis(pixels, -1, 0))
-        if count == 4:
-            target.colorinterp = (*target.colorinterp[:3], rasterio.enums.ColorInterp.alpha)
-
-
-def painted(color: tuple[int, int, int, int]) -> np.ndarray:
-    return np.tile(np.array(color, np.uint8), (*SHAPE, 1))
 
 
 @pytest.fixture
 def stand_ins(tmp_path: Path) -> Path:
-    """A folder as the command wants it: floes on water, and half of the second day overcast."""
-    data = tmp_path / "data"
-    rng = np.random.default_rng(0)
-    ice = (cv2.GaussianBlur(rng.random(SHAPE, np.float32), (0, 0), 4) > 0.5)[..., None]
-    ground = np.where(ice, (225, 228, 230), (10, 15, 20)).astype(np.uint8)
-    black = ground.copy()
-    black[:4, :4] = 0
-    black[10:15, 20:30] = 0
-    write_tiff(data / "s2_greenland" / "derived_truecolor_rgb.tif", black)
-    land = painted((0, 0, 0, 0))
-    land[:, :LAND_COLUMNS] = 75, 75, 75, 255
-    for day, cloudy in (("20220913", False), ("20220914", True)):
-        image = np.dstack([ground, np.full(SHAPE, 255, np.uint8)])
-        cloud = painted((102, 0, 119, 255))
-        if cloudy:
-            image[:, 100:, :3] = (0.5 * image[:, 100:, :3] + 0.5 * 235).astype(np.uint8)
-            cloud[:, 100:] = 255, 0, 5, 255
-        if not cloudy:
-            image[-2:] = 0
-        for kind, pixels in (("truecolor", image), ("cloud", cloud), ("landmask", land)):
-            name = f"ne-greenland.{day}.terra.250m.{kind}.tiff"
-            write_tiff(data / "modis_sea_ice" / name, pixels)
-    return data
+    write_stand_ins(tmp_path / "data")
+    return tmp_path / "data"
+
+
+def measure_real(data: Path, dark: int = DARK, bright: int = BRIGHT) -> list[RealResult]:
+    """The results of the judge with two days."""
+    return measure_days(read_pictures(data), brightness_profile(dark, bright))
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -108,14 +88,17 @@ def test_stand_ins_are_counted_without_land_and_nodata(stand_ins: Path) -> None:
     assert np.isnan(results[CLEAR].shares("thresholds", ~area & area)).all()
 
 
+@pytest.mark.slow
 def test_command_writes_tables_and_pictures(stand_ins: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     done = CliRunner().invoke(app, ["real", "--data", str(stand_ins), "--out", str(out)])
     assert done.exit_code == 0, done.output
-    page = (out / "real.md").read_text(encoding="utf-8")
-    assert "Machine: " in page
-    assert "python -m benchmarks.labels" in page
-    assert WITH_CLOUD_LAYER in page
+    days = (out / "real.md").read_text(encoding="utf-8")
+    assert "Machine: " in days
+    assert "python -m benchmarks.labels" in days
+    assert WITH_CLOUD_LAYER in days
+    for page in ("real_skies", "real_same_day", "real_clear"):
+        assert WITH_BANDS in (out / f"{page}.md").read_text(encoding="utf-8")
     rows = rows_of(out / "real_shares.csv")
     assert len(rows) == len(METHODS) + 2 * 2 * (len(METHODS) + 1)
     for row in rows:
@@ -125,13 +108,16 @@ def test_command_writes_tables_and_pictures(stand_ins: Path, tmp_path: Path) -> 
     same = [r for r in rows if r["area"].startswith("not") and r["method"] == "thresholds"]
     assert same[0]["thick_ice"] == same[1]["thick_ice"]
     assert {row["scene"] for row in rows_of(out / "real_found.csv")} == {GREENLAND, CLEAR, CLOUD}
-    for name in (GREENLAND, CLEAR, CLOUD):
-        picture = out / f"labels_{name}.png"
+    drawn = [f"labels_{name}" for name in (GREENLAND, CLEAR, CLOUD)]
+    drawn += [f"skies_{name}" for name in UNDER_SKIES]
+    drawn += [f"clear_{name}" for name in CLEAR_PICTURES]
+    for name in (*drawn, "same_day"):
+        picture = out / f"{name}.png"
         assert np.asarray(cv2.imread(str(picture))).std() > 0
         assert picture.stat().st_size < 400_000
 
 
-@pytest.mark.parametrize("name", [CLEAR_FILE, MASK_FILE])
+@pytest.mark.parametrize("name", [CLEAR_FILE, MASK_FILE, BANDS_FILE])
 def test_missing_file_is_named(stand_ins: Path, name: str) -> None:
     (stand_ins / name).unlink()
     with pytest.raises(PolynyaError, match=f"there is no file .*{Path(name).name}; --data"):
@@ -185,10 +171,8 @@ def test_overcast_is_the_top_step_alone() -> None:
     ]
 
 
-def test_real_scenes_give_tables_and_pictures(real_data: Path, tmp_path: Path) -> None:
+def test_real_days_are_counted_over_the_sea(real_data: Path) -> None:
     results = measure_real(real_data)
-    pictures = write_real(results, Report(tmp_path, "python -m benchmarks.labels real"))
-    assert all(path.stat().st_size < 400_000 for path in pictures)
     areas = sea_areas(results[1], results[2])
     # The land mask leaves the sea and the fjords, somewhat more than half of the scene.
     assert 0.5 < areas["open ocean"].mean() < 0.7
