@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from autolabel.filters.registry import filter_of, light_steps, needs_whole
+from autolabel.filters.registry import filter_of, light_steps, needs_whole, uses_layers
 from autolabel.plan import shown_id
 from autolabel.scene_tiles import filter_scene
 from autolabel.tasks import Job
@@ -202,7 +202,7 @@ def _strips(
     for row in range(0, scene.height, rows):
         window = Tile(row, 0, min(rows, scene.height - row), scene.width)
         image, valid = read_scene(scene, window)
-        layers = read_layers(scene, window)
+        layers = read_layers(scene, window) if uses_layers(recipe.label) else None
         sky = None
         if steps is not None:
             sky = steps.over_rows(whole, row, image, layers, recipe.scene.stretch)

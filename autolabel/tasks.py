@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autolabel.filters.filter import LightSteps
-from autolabel.filters.registry import light_steps
+from autolabel.filters.registry import light_steps, uses_layers
 from autolabel.plan import Part, Unit, needs_sky, sky_name
 from autolabel.scene_tiles import LabelledScene, cut_tiles, label_pixels, take_labels
 from autolabel.thresholds.profiles import get_profile
@@ -210,7 +210,7 @@ def _label_part(
         else:
             label = read_labels(part.scene, classes, part.window)
         return take_labels(image, valid, label, classes), valid, inputs
-    layers = read_layers(part.scene, part.window)
+    layers = read_layers(part.scene, part.window) if uses_layers(job.recipe.label) else None
     sky = None
     if steps is not None:
         whole = steps.unpack(job.folder.read(SkyTask.of(part, job.recipe).note))

@@ -31,6 +31,11 @@ def needs_whole(options: LabelOptions) -> bool:
     return options.scope == "scene" and filter_of(options).needs_whole
 
 
+def uses_layers(options: LabelOptions) -> bool:
+    """Whether labels depend on a scene's layers; if not, they needn't be read."""
+    return options.scope == "scene" and bool(filter_of(options).layers)
+
+
 def light_steps(options: LabelOptions) -> LightSteps[Any] | None:
     """Return the steps of a filter that finds the light over whole scenes.
 

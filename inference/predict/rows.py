@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from autolabel.filters.registry import find_filter, light_steps, needs_whole
+from autolabel.filters.registry import find_filter, light_steps, needs_whole, uses_layers
 from autolabel.scene_tiles import filter_scene
 from inference.predict.windows import Image, Mask, ReadRows
 from polynya.grid import Tile
@@ -115,7 +115,7 @@ def _blocks(scene: Scene, recipe: Recipe, start: int) -> Iterator[tuple[Image, M
         window = Tile(row, 0, min(step, scene.height - row), scene.width)
         image, valid = read_scene(scene, window)
         if filtered:
-            layers = read_layers(scene, window)
+            layers = read_layers(scene, window) if uses_layers(label) else None
             sky = None
             if steps is not None:
                 sky = steps.over_rows(whole_sky, row, image, layers, recipe.scene.stretch)

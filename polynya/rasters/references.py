@@ -90,6 +90,9 @@ _ATTRIBUTES = {
 }  # fmt: skip
 _SUBCLASSES = ("vrtwarpeddataset", "vrtwarpedrasterband", "vrtsourcedrasterband")
 _ARCHIVE = re.compile(r"/vsi(?:zip|tar|gzip|7z|rar)/")
+_WITH_NODATA = re.compile(r"vrt://([^?]+)\?a_nodata=-?\d+")
+"""A file with a nodata value that it doesn't say itself, as `polynya scenes --in-place` writes it.
+In virtual rasters of other people it is forbidden, as all names with a driver are."""
 _NETWORK = re.compile(
     r"/vsi(?:curl|s3|gs|az|adls|oss|swift|hdfs|webhdfs)(?:_streaming)?[/?]"
     r"|(?:https?|ftp|s3|gs|az)://"
@@ -378,6 +381,9 @@ def _places(root: ElementTree.Element) -> Iterator[ElementTree.Element]:
 
 def _resolved(path: str, place: ElementTree.Element) -> Reference:
     text = (place.text or "").strip()
+    with_nodata = _WITH_NODATA.fullmatch(text)
+    if with_nodata:
+        return Reference(text, with_nodata[1])
     values = {name.lower(): value.strip() for name, value in place.attrib.items()}
     relative = values.get("relativetovrt", "0").lower() in ("1", "yes", "true", "on")
     if relative and is_local_file(text) and not os.path.isabs(text):

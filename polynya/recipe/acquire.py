@@ -9,6 +9,11 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from polynya.rasters.scaling import Offset, Scale
 from polynya.recipe.base import Options, Positive, Tagged
+from polynya.recipe.scene import COLORS
+
+AUTO: Literal["auto"] = "auto"
+OPTIONAL_BANDS = ("nir", "swir16", "cirrus")
+"""Bands that scene files have by default if the product has them, for `scene.layers`."""
 
 Box = tuple[float, float, float, float]
 
@@ -20,12 +25,29 @@ Paths = Annotated[
 """One path or several."""
 
 
+def _bands(value: object) -> object:
+    """Check a list of bands, or `auto`."""
+    if value == AUTO:
+        return value
+    names = value if isinstance(value, (list, tuple)) else ()
+    if not names or not all(isinstance(name, str) for name in names):
+        raise ValueError("give auto or a list of names such as [red, green, blue, B08]")
+    if len({name.lower() for name in names}) < len(names):
+        raise ValueError("a band is named twice")
+    return tuple(names)
+
+
+Bands = Annotated[tuple[str, ...] | Literal["auto"], BeforeValidator(_bands)]
+"""Names of bands, or `auto`."""
+
+
 class _SourceOptions(Options):
     """Keys of every source."""
 
-    bands: Annotated[tuple[str, ...], Field(min_length=1)] = ("red", "green", "blue")
-    """Bands of a scene file: Sentinel-2 names (B04), common names (red) or, in a STAC catalogue,
-    keys of assets."""
+    bands: Bands = AUTO
+    """Bands of a scene file. auto: red, green and blue, and those of nir, swir16 and cirrus that
+    the product has. A list: just these bands, and each must be there. Names are Sentinel-2 names
+    (B04), common names (red) or, in a STAC catalogue, keys of assets."""
     limit: Positive | None = None
     """Greatest number of scenes, the earliest first; default: all."""
     at_once: Annotated[int, Field(ge=1, le=64)] = 4
@@ -41,12 +63,15 @@ class _SourceOptions(Options):
     offset: Offset | None = None
     """Reflectance at digital number 0, if the source doesn't give it or gives a wrong one."""
 
-    @field_validator("bands")
-    @classmethod
-    def _each_band_once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if len({band.lower() for band in value}) < len(value):
-            raise ValueError("a band is named twice")
-        return value
+    @property
+    def required_bands(self) -> tuple[str, ...]:
+        """Bands that each scene must have, in order."""
+        return COLORS if isinstance(self.bands, str) else self.bands
+
+    @property
+    def optional_bands(self) -> tuple[str, ...]:
+        """Bands that follow if a scene has them, in order."""
+        return OPTIONAL_BANDS if isinstance(self.bands, str) else ()
 
 
 class _QueryOptions(_SourceOptions):

@@ -27,7 +27,7 @@ from polynya.recipe.inference import InferenceOptions
 from polynya.recipe.label import LabelOptions
 from polynya.recipe.messages import describe_errors
 from polynya.recipe.model import ModelOptions, UnetOptions
-from polynya.recipe.scene import SceneOptions, TileOptions
+from polynya.recipe.scene import AUTO, SceneOptions, TileOptions
 from polynya.recipe.split import SplitOptions
 from polynya.recipe.thresholds import Profile
 from polynya.recipe.training import TrainingOptions
@@ -227,6 +227,10 @@ class Recipe(Options):
         )
         if self.features == FeatureOptions():
             content.pop("features", None)
+        layers = content.get("scene", {}).get("layers") or {}
+        if AUTO in layers.values():
+            # Earlier versions looked for the names of Sentinel-2 only. Their labels may differ.
+            layers["auto"] = "common names"
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 

@@ -35,16 +35,23 @@ LayerBand = int | str | None
 """1-based band number, band description, or None."""
 
 
+AUTO = "auto"
+"""Value of a layer that is found by the names of bands, if the file has it."""
+
+
 class LayerOptions(Options):
     """Layers of a scene beside its colours, for filters that can use them. All are optional."""
 
-    nir: LayerBand = None
-    """Near infrared: 1-based band number or band description; "auto": the band named B08, if there
-    is one."""
-    swir: LayerBand = None
-    """Short-wave infrared, about 1.6 micrometres; "auto": B11."""
-    cirrus: LayerBand = None
-    """Cirrus band, about 1.38 micrometres; "auto": B10."""
+    nir: LayerBand = AUTO
+    """Near infrared: 1-based band number or band description, which must be there. auto: the band
+    that the file calls nir or nir08, or B08 (Sentinel-2), SR_B5 (Landsat 8) and so on. If there is
+    none, or if it has another data type or scale than the colours, the scene has no such layer.
+    null: none."""
+    swir: LayerBand = AUTO
+    """Short-wave infrared, about 1.6 micrometres. auto: swir16 (B11 of Sentinel-2), otherwise
+    swir22."""
+    cirrus: LayerBand = AUTO
+    """Cirrus band, about 1.38 micrometres. auto: cirrus (B10 of Sentinel-2)."""
     clouds: LayerBand = None
     """Cloud layer of the product: band number or description, or a file beside the scene with the
     scene's name in it, such as "{stem}_SCL.tif"."""
@@ -79,8 +86,9 @@ class SceneOptions(Options):
     alpha band, mask and nodata value. edge: black is nodata where it hangs together with the edge
     of the scene, or where it contains a whole block of 256 x 256 pixels. Other black, such as deep
     lakes and dark leads, is data. true: all black is nodata. false: all black is data."""
-    layers: LayerOptions | None = None
-    """Other layers that are read with the scene; default: none."""
+    layers: LayerOptions | None = LayerOptions()
+    """Other layers that are read with the scene, for filters that can use them. Default: infrared
+    and cirrus bands that are found by their names. none or null: no layers."""
     land: str | None = None
     """Map of land: pixels on land are nodata. Polygons (GeoPackage, GeoJSON, Shapefile) or a
     raster, in any coordinate system. Give a path, or the name of a file beside each scene with the
@@ -92,6 +100,11 @@ class SceneOptions(Options):
     virtual raster or below, or any place if `polynya scenes --in-place` wrote the file for this
     user. anywhere: also other folders and servers. Use anywhere only for virtual rasters that you
     trust, because all files that they refer to are read."""
+
+    @field_validator("layers", mode="before")
+    @classmethod
+    def _none_means_no_layers(cls, value: object) -> object:
+        return None if value == "none" else value
 
     @property
     def sees_colors(self) -> bool:

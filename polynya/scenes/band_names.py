@@ -9,7 +9,7 @@ a common name is found by words and wavelengths only.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from polynya.errors import SceneError
@@ -59,6 +59,14 @@ _NANOMETRES = {
 }  # fmt: skip
 """Wavelengths of the eo extension; overlapping ranges are narrowed."""
 
+LAYERS = {
+    "nir": (("nir", "nir08"), "b8"),
+    "swir": (("swir16", "swir22"), "b11"),
+    "cirrus": (("cirrus",), "b10"),
+}
+"""Common names of the band of a layer, the best first, and its short name on Sentinel-2."""
+_POSITION = re.compile(r"band[ _-]?\d+a?")
+
 _NUMBER = re.compile(r"(?<![0-9a-z])(?:b|band)[ _-]?0?(\d{1,2}a?)(?![0-9a-z])")
 _PADDED = re.compile(r"(?<![0-9a-z])b0[1-9]|(?<![0-9a-z])b(?:8a|1[012])(?![0-9a-z])")
 """Band numbers in a form that only Sentinel-2 uses."""
@@ -107,6 +115,30 @@ def find_band(source: Any, uri: str, band: int | str, key: str) -> int:
         f" {called or 'without names'}); correct the recipe's key '{key}', or name the file's bands"
         " (gdal_edit.py, or rasterio's set_band_description)."
     )
+
+
+def find_layer(source: Any, uri: str, layer: str, bands: Collection[int]) -> int | None:
+    """1-based number of the band of a layer by the names of bands; None if it isn't clear.
+
+    Args:
+        source: The open raster.
+        uri: Name of the raster.
+        layer: One of `LAYERS`.
+        bands: 1-based numbers of the bands that may be taken.
+    """
+    # 'Band 8' may be the eighth band of any stack.
+    names = ["" if _POSITION.fullmatch(name) else name for name in names_of(source)]
+    common = _common_names(source, names, uri)
+    wanted, sentinel_2 = LAYERS[layer]
+    for name in wanted:
+        found = [i for i, known in enumerate(common, 1) if known == name and i in bands]
+        if found:
+            return found[0] if len(found) == 1 else None
+    if _sensor(source, names, uri) is None:
+        # Earth Engine's exports of Sentinel-2 have B4, B3, B2 and B8, and name no sensor.
+        found = [i for i, name in enumerate(names, 1) if name == sentinel_2 and i in bands]
+        return found[0] if len(found) == 1 else None
+    return None
 
 
 def common_name(source: Any, index: int, uri: str) -> str | None:

@@ -80,7 +80,7 @@ def open_scene(
             offset=offset,
             stretch=options.stretch,
             zero_is_nodata=options.zero_is_nodata if validity.says_nothing else False,
-            layers=find_layers(source, uri, dtype, options) if options.layers else None,
+            layers=find_layers(source, uri, indexes, options),
             control=place.control,
             place_problem=place.problem,
             land=find_land(source, uri, None not in (place.crs, place.transform), options),

@@ -50,11 +50,11 @@ def scenes(
     """Get scenes from Earth Engine, STAC, SAFE products or files for labelling.
 
     \b
-    Each scene becomes one GeoTIFF with the wanted bands: original numbers, and
-    scale and offset of the product. After an interruption, the same command
-    continues; finished scenes are not fetched again. The manifest, _scenes.csv,
-    has a row for each item. If an item fails, its row has the reason, the other
-    items are done, and the exit code is not 0.
+    Each scene becomes one GeoTIFF with the wanted bands, on the finest grid of
+    them, and with scale and offset of the product. After an interruption, the
+    same command continues; finished scenes are not fetched again. The manifest,
+    _scenes.csv, has a row for each item. If an item fails, its row has the
+    reason, the other items are done, and the exit code is not 0.
 
     \b
     The recipe needs a section like one of these (try a 'limit' first):
@@ -70,7 +70,8 @@ def scenes(
     \b
     region: west, south, east, north in degrees, or a GeoJSON file
     dates: first and last day     max_cloud: percent     limit: scenes
-    bands: default red, green, blue     scale, offset: if the source has none
+    bands: a list; default auto: red, green, blue, and nir, swir16 and cirrus
+    where the product has them     scale, offset: if the source has none
     paths: one or a list     at_once, retries: for scenes or requests
     timeout: seconds that a server may be silent
 

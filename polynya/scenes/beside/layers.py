@@ -1,7 +1,8 @@
 """Layers of a scene beside its colours: infrared, cirrus, the product's clouds, the sun.
 
-A recipe asks for layers under `scene.layers`. They are found when the scene is opened, so a missing
-layer is an error before any pixel is read. They are read by rectangle, like the colours.
+Infrared and cirrus bands are found by their names, unless the recipe says something else under
+`scene.layers`. Layers are found when the scene is opened, so a layer that the recipe names and that
+is missing is an error before any pixel is read. They are read by rectangle, like the colours.
 """
 
 from __future__ import annotations
@@ -25,13 +26,12 @@ from polynya.grid import Tile
 from polynya.rasters.opening import band_number, check_size, opened_raster, tile_window
 from polynya.rasters.references import Decision, is_local_file
 from polynya.recipe.base import STEM
-from polynya.recipe.scene import LayerOptions, SceneOptions
+from polynya.recipe.scene import AUTO, SceneOptions
+from polynya.scenes.band_names import LAYERS, find_layer
 from polynya.scenes.scene import LayerSources, Scene, SceneLayers
+from polynya.scenes.validity import find_validity, read_valid
 from polynya.scenes.zeros import nodata_zeros
 from polynya.storage.stores import gdal_path
-
-_AUTO = "auto"
-_SENTINEL2_NAMES = {"nir": ("B08", "B8"), "swir": ("B11",), "cirrus": ("B10",)}
 
 _AZIMUTH_TAGS = (
     "SUN_AZIMUTH",
@@ -54,33 +54,40 @@ _TOLERANCE = 0.5
 """Number of its pixels by which the cloud layer may be smaller than the scene."""
 
 
-def find_layers(source: Any, uri: str, dtype: str, scene: SceneOptions) -> LayerSources:
-    """Find the layers that a recipe asks for.
+def find_layers(
+    source: Any, uri: str, colors: tuple[int, ...], scene: SceneOptions
+) -> LayerSources | None:
+    """Find the layers of a scene; None if the recipe wants none.
 
     Args:
         source: The scene, open in rasterio.
         uri: Path or URI of the scene.
-        dtype: Data type of the colours.
-        scene: Section `scene` of the recipe, with `layers`.
+        colors: 1-based bands of the colours.
+        scene: Section `scene` of the recipe.
 
     Raises:
-        SceneError: A band or file is missing, a band has another data type than the colours, a tag
-            of the sun is no number, or the cloud layer doesn't cover the scene.
+        SceneError: A band or file that the recipe names is missing, such a band has another data
+            type than the colours, or the cloud layer doesn't cover the scene.
     """
-    options = scene.layers or LayerOptions()
+    options = scene.layers
+    if options is None:
+        return None
     bands = {
-        key: _find_band(source, uri, dtype, key, getattr(options, key)) for key in _SENTINEL2_NAMES
+        key: find_layer(source, uri, key, _usable(source, colors, scene))
+        if getattr(options, key) == AUTO
+        else _named_band(source, uri, colors, key, getattr(options, key))
+        for key in LAYERS
     }
     clouds_uri, clouds_band, clouds_on_grid = _find_clouds(
         source, uri, options.clouds, scene.references
     )
     azimuth, elevation = options.sun_azimuth, options.sun_elevation
     if azimuth is None:
-        azimuth = _sun_tag(source, uri, _AZIMUTH_TAGS, "sun_azimuth")
+        azimuth = _sun_tag(source, _AZIMUTH_TAGS)
     if elevation is None:
-        elevation = _sun_tag(source, uri, _ELEVATION_TAGS, "sun_elevation")
+        elevation = _sun_tag(source, _ELEVATION_TAGS)
     if elevation is None:
-        zenith = _sun_tag(source, uri, _ZENITH_TAGS, "sun_elevation")
+        zenith = _sun_tag(source, _ZENITH_TAGS)
         elevation = None if zenith is None else 90.0 - zenith
     return LayerSources(
         nir=bands["nir"],
@@ -107,7 +114,7 @@ def read_layers(scene: Scene, window: Tile | None = None) -> SceneLayers | None:
         window: Rectangle to read; default: the whole scene.
 
     Returns:
-        The layers; None if the recipe asks for none.
+        The layers; None if the recipe wants none.
 
     Raises:
         SceneError: The pixels can't be read, or the cloud layer doesn't fit the scene.
@@ -115,11 +122,11 @@ def read_layers(scene: Scene, window: Tile | None = None) -> SceneLayers | None:
     layers = scene.layers
     if layers is None:
         return None
-    with opened_raster(scene.uri, scene.references) as source:
-        nir, swir, cirrus = (
-            _read_reflectance(source, scene, band, window)
-            for band in (layers.nir, layers.swir, layers.cirrus)
-        )
+    bands = (layers.nir, layers.swir, layers.cirrus)
+    nir, swir, cirrus = None, None, None
+    if bands != (None, None, None):
+        with opened_raster(scene.uri, scene.references) as source:
+            nir, swir, cirrus = (_read_reflectance(source, scene, one, window) for one in bands)
     return SceneLayers(
         nir=nir,
         swir=swir,
@@ -130,17 +137,32 @@ def read_layers(scene: Scene, window: Tile | None = None) -> SceneLayers | None:
     )
 
 
-def _find_band(source: Any, uri: str, dtype: str, key: str, band: int | str | None) -> int | None:
+def _usable(source: Any, colors: tuple[int, ...], scene: SceneOptions) -> list[int]:
+    """1-based bands that can be a layer: their numbers have the type and scale of the colours."""
+
+    def kind(index: int) -> tuple[Any, ...]:
+        dtype = source.dtypes[index - 1]
+        if dtype == "uint8":
+            return (dtype,)
+        scale = source.scales[index - 1] if scene.scale is None else scene.scale
+        offset = source.offsets[index - 1] if scene.offset is None else scene.offset
+        return dtype, scale, offset
+
+    # Bands that the recipe doesn't name as colours are red, green and blue by their own names.
+    taken = colors if scene.bands is None else ()
+    bands = range(1, source.count + 1)
+    return [one for one in bands if one not in taken and kind(one) == kind(colors[0])]
+
+
+def _named_band(
+    source: Any, uri: str, colors: tuple[int, ...], key: str, band: int | str | None
+) -> int | None:
     if band is None:
         return None
-    if band == _AUTO:
-        names = [(name or "").upper() for name in source.descriptions]
-        found = [names.index(name) + 1 for name in _SENTINEL2_NAMES[key] if name in names]
-        if not found:
-            return None
-        number = found[0]
-    else:
-        number = band_number(source, uri, band, f"scene.layers.{key}")
+    number, dtype = (
+        band_number(source, uri, band, f"scene.layers.{key}"),
+        source.dtypes[colors[0] - 1],
+    )
     if source.dtypes[number - 1] != dtype:
         raise SceneError(
             f"{uri} has {source.dtypes[number - 1]} pixels in band {number} and {dtype} in its"
@@ -233,7 +255,8 @@ def _apply(transform: Affine, xs: _Numbers, ys: _Numbers) -> tuple[_Numbers, _Nu
     return a * xs + b * ys + c, d * xs + e * ys + f
 
 
-def _sun_tag(source: Any, uri: str, names: tuple[str, ...], key: str) -> float | None:
+def _sun_tag(source: Any, names: tuple[str, ...]) -> float | None:
+    """Degrees in one of some tags; None if there is no such tag, or no number in it."""
     tags = {**source.tags(ns="IMAGERY"), **source.tags()}
     # GDAL ends a name at its first colon. So the tag view:sun_azimuth with the value 1 becomes the
     # tag view with the value sun_azimuth=1 (as text).
@@ -244,13 +267,9 @@ def _sun_tag(source: Any, uri: str, names: tuple[str, ...], key: str) -> float |
             try:
                 degrees = float(known[name])
             except ValueError:
-                degrees = np.nan
-            if not np.isfinite(degrees):
-                raise SceneError(
-                    f"{uri} has the tag {name} with '{known[name]}', which is no number; set"
-                    f" scene.layers.{key} in the recipe."
-                )
-            return degrees
+                continue
+            if np.isfinite(degrees):
+                return degrees
     return None
 
 
@@ -260,7 +279,11 @@ def _read_reflectance(
     if band is None:
         return None
     numbers = source.read(band, window=tile_window(window))
-    invalid = source.read_masks(band, window=tile_window(window)) == 0
+    # Not GDAL's own mask of the band: a band that GDAL takes for alpha may be infrared.
+    validity = find_validity(source, (band,))
+    invalid = ~read_valid(source, validity, numbers[..., None], tile_window(window))
+    if numbers.dtype.kind == "f":
+        invalid |= ~np.isfinite(numbers)
     scale, offset = (1 / 255, 0.0) if scene.dtype == "uint8" else (scene.scale, scene.offset)
     # Without an offset, zeros have the reflectance 0 whether they are data or not.
     if scene.zero_is_nodata and offset != 0.0:

@@ -145,13 +145,17 @@ def _with_bands(item: Item, image: dict[str, Any], options: EarthEngineOptions) 
     try:
         scale, offset = _calibration(item, options)
         known = {band["id"]: band for band in image.get("bands", ())}
-        found = [_find_band(band, known, item.uri) for band in options.bands]
+        is_sentinel2 = options.collection.startswith(_SENTINEL2)
+        found = [_find_band(band, known, item.uri, is_sentinel2) for band in options.required_bands]
+        for band in options.optional_bands:
+            found += _optional_band(band, known, is_sentinel2)
         grids = [_band_grid(known[band_id]["grid"]) for band_id, _ in found]
     except MALFORMED as error:
         raise SceneError(
             f"Earth Engine describes {item.uri} in a way that can't be understood"
             f" ({reason_of(error)}); leave it out."
         ) from None
+    finest = min(grids, key=_pixel_size)
     bands = [
         Band(
             name,
@@ -159,24 +163,39 @@ def _with_bands(item: Item, image: dict[str, Any], options: EarthEngineOptions) 
             1,
             *((1.0, 0.0) if name == sentinel2.CLASSIFICATION else (scale, offset)),
             sentinel2.NODATA,
+            coarse=_pixel_size(grid) > _pixel_size(finest),
         )
-        for band_id, name in found
+        for (band_id, name), grid in zip(found, grids, strict=True)
     ]
-    # Earth Engine resamples coarser bands to the requested grid by nearest neighbour.
-    finest = min(grids, key=lambda grid: abs(grid.transform[0]))
     return replace(item, bands=tuple(bands), grid=finest)
 
 
-def _find_band(wanted: str, known: dict[str, Any], uri: str) -> tuple[str, str]:
+def _find_band(wanted: str, known: dict[str, Any], uri: str, is_sentinel2: bool) -> tuple[str, str]:
     """Earth Engine's id of a band and the name for the scene file."""
     band = sentinel2.find_band(wanted)
     for band_id in (wanted, band.short if band else wanted):
         if band_id in known:
-            return band_id, band.name if band else wanted
+            # B4 is the near infrared of Landsat 5, so only Sentinel-2 has these names.
+            return band_id, band.name if band and is_sentinel2 else wanted
     raise SceneError(
         f"{uri} has no band '{wanted}' (it has {', '.join(known)}); fix acquire.bands in the"
         " recipe."
     )
+
+
+def _optional_band(wanted: str, known: dict[str, Any], is_sentinel2: bool) -> list[tuple[str, str]]:
+    """A band that the recipe doesn't name; [] if the image lacks it.
+
+    Numbers of bands have another meaning on other satellites, so only Sentinel-2's are used.
+    """
+    if is_sentinel2:
+        band = sentinel2.require_band(wanted)
+        return [(band.short, band.name)] if band.short in known else []
+    return [(wanted, wanted)] if wanted in known else []
+
+
+def _pixel_size(grid: Grid) -> float:
+    return abs(grid.transform[0])
 
 
 def _band_grid(grid: dict[str, Any]) -> Grid:

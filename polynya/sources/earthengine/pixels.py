@@ -96,8 +96,16 @@ def split_grid(height: int, width: int, bytes_per_pixel: int) -> list[Tile]:
 def _fetch_part(item: Item, grid: Grid, tile: Tile, path: Path) -> None:
     ee = client()
     bands = [band.path for band in item.bands]
-    # Masked pixels, also outside the image, become nodata without a change of the data type.
     image = ee.Image(item.uri.removeprefix(URI)).select(bands)
+    coarse = [
+        band.path for band in item.bands if band.coarse and band.name != sentinel2.CLASSIFICATION
+    ]
+    if coarse:
+        # By default, Earth Engine takes the nearest pixel of a coarse band. Interpolated numbers
+        # have fractions, which toUint16 would cut off.
+        smooth = image.select(coarse).resample("bilinear").round()
+        image = image.addBands(smooth, None, True)
+    # Masked pixels, also outside the image, become nodata without a change of the data type.
     image = image.unmask(sentinel2.NODATA, False).toUint16()
     affine = dict(zip(AFFINE, _part_transform(grid, tile), strict=True))
     request = {

@@ -19,7 +19,7 @@ from polynya.scenes.validity import find_validity
 from polynya.sources.access.parallel import each
 from polynya.sources.access.web import Web
 from polynya.sources.items import sentinel2
-from polynya.sources.items.item import ALPHA, Band, Item, described
+from polynya.sources.items.item import ALPHA, Band, Item, described, optional
 from polynya.sources.items.versions import file_version
 from polynya.sources.source import Source
 from polynya.storage.stores import gdal_path
@@ -56,7 +56,9 @@ def _with_bands(found: Item, options: FilesOptions) -> Item:
     scene = open_scene(uri, SceneOptions(scale=options.scale, offset=options.offset))
     with opened_raster(uri) as source:
         colors = dict(zip(_COLORS, scene.band_indexes, strict=True))
-        bands = [_band(source, uri, wanted, colors, scene) for wanted in options.bands]
+        bands = [_band(source, uri, wanted, colors, scene) for wanted in options.required_bands]
+        for wanted in options.optional_bands:
+            bands += optional(partial(_like_colors, source, uri, wanted, scene))
         validity = find_validity(source, scene.band_indexes)
         if validity.alpha is not None:
             bands.append(Band(ALPHA, gdal_path(uri), validity.alpha, 1.0, 0.0, None))
@@ -80,6 +82,18 @@ def _band(source: Any, uri: str, wanted: str, colors: dict[str, int], scene: Sce
         offset=scene.offset,
         nodata=source.nodatavals[index - 1],
     )
+
+
+def _like_colors(source: Any, uri: str, wanted: str, scene: Scene) -> Band:
+    """A band that the recipe doesn't name; it must have the numbers of the colours."""
+    band = _band(source, uri, wanted, {}, scene)
+    kinds = {
+        (source.dtypes[i - 1], source.scales[i - 1], source.offsets[i - 1])
+        for i in (*scene.band_indexes, band.index)
+    }
+    if len(kinds) > 1:
+        raise SceneError(f"{uri} has a band '{wanted}' of another type or scale than its colours.")
+    return band
 
 
 def _band_index(source: Any, uri: str, wanted: str, colors: dict[str, int]) -> int:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from polynya.attempt import Failure, attempt
 from polynya.errors import SceneError
 from polynya.names import printable
+from polynya.sources.items.sentinel2 import find_band
 
 MOST_PIXELS = 2**32
 """Greatest number of pixels of a fetched scene, because a small file may claim any number."""
@@ -54,6 +55,9 @@ class Band:
     version: str = ""
     """Version of the file, to detect a new file at the same place: checksum, ETag, size and date;
     "" if unknown."""
+    coarse: bool = False
+    """Whether the source says that the band has larger pixels than the scene's grid. Only sources
+    without files must say it."""
 
 
 @dataclass(frozen=True)
@@ -116,13 +120,35 @@ class Item:
     def digest(self) -> str:
         """SHA-256 (first 16 hex digits) of everything that a scene file depends on."""
         bands = [asdict(band) for band in self.bands]
+        for band in bands:
+            del band["coarse"]
         content = [self.tags(), bands, asdict(self.grid) if self.grid else None, self.version]
+        if any(not _is_color_or_alpha(band.name) for band in self.bands):
+            # Earlier versions brought larger pixels to the grid in another way.
+            content.append("bilinear")
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
     def failed(self, reason: str) -> Item:
         """The same item with the reason why it can't be used."""
         return replace(self, problem=reason)
+
+
+def _is_color_or_alpha(name: str) -> bool:
+    known = find_band(name)
+    return name == ALPHA or (known is not None and known.color != "")
+
+
+def optional(describe: Callable[[], Band]) -> list[Band]:
+    """A band that no recipe names, as a list; [] if the scene lacks it or doesn't say its scale.
+
+    Args:
+        describe: Function that makes the band; its SceneError means that the band can't be used.
+    """
+    try:
+        return [describe()]
+    except SceneError:
+        return []
 
 
 def described(describe: Callable[[], Item], so_far: Item) -> Item:

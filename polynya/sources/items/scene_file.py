@@ -17,8 +17,8 @@ from polynya import __version__
 from polynya.errors import SceneError, reason_of
 from polynya.rasters.opening import check_size, check_whole, opened_raster
 from polynya.rasters.own_references import remember
-from polynya.sources.items.item import Grid, Item, check_pixels
-from polynya.sources.items.vrt import Raster, VrtBand, common_grid, vrt_text
+from polynya.sources.items.item import Band, Grid, Item, check_pixels
+from polynya.sources.items.vrt import Raster, VrtBand, common_grid, is_interpolated, vrt_text
 from polynya.storage.files import UnreadableError, temporary_file, whole_file, write_text
 from polynya.storage.ownership import is_whole
 
@@ -26,7 +26,7 @@ DIGEST_TAG = "item_digest"
 """Tag of a scene file with the digest of its item."""
 
 _GDAL = tuple(int(number) for number in rasterio.__gdal_version__.split(".")[:2])
-_NAMES_DRIVERS = (3, 10)
+_HAS_OPTIONS = (3, 10)
 """First version of GDAL that accepts drivers in vrt:// names."""
 _COG_OPTIONS = {
     "BLOCKSIZE": 512,
@@ -59,6 +59,7 @@ def describe_raster(path: str) -> Raster:
             dtype=source.dtypes[0],
             block=source.block_shapes[0],
             driver=source.driver,
+            nodata=source.nodata,
         )
 
 
@@ -78,17 +79,24 @@ def scene_vrt(item: Item, settings: Mapping[str, Any], drivers: bool = False) ->
         by_path = {band.path: describe_raster(band.path) for band in item.bands}
     grid = common_grid(list(by_path.values()), item.uri)
     check_pixels(grid, item.uri)
-    if drivers and _GDAL >= _NAMES_DRIVERS:
-        by_path = {path: _with_driver(raster) for path, raster in by_path.items()}
-    bands = [VrtBand(band, (by_path[band.path],)) for band in item.bands]
+    bands = [
+        VrtBand(band, (_with_options(by_path[band.path], band, grid, drivers),))
+        for band in item.bands
+    ]
     return vrt_text(grid, bands, scene_tags(item))
 
 
-def _with_driver(raster: Raster) -> Raster:
-    """The raster with its driver in its path (gdal.org/drivers/raster/vrt.html, vrt://)."""
-    if raster.driver == "VRT" or "?" in raster.path:
+def _with_options(raster: Raster, band: Band, grid: Grid, drivers: bool) -> Raster:
+    """The raster with its driver and nodata in its path (gdal.org/drivers/raster/vrt.html, vrt://).
+
+    JPEG 2000 files don't say their nodata, so pixels without data would be averaged with others.
+    """
+    if _GDAL < _HAS_OPTIONS or raster.driver == "VRT" or "?" in raster.path:
         return raster
-    return replace(raster, path=f"vrt://{raster.path}?if={raster.driver}")
+    options = [f"if={raster.driver}"] if drivers else []
+    if is_interpolated(band, raster, grid) and raster.nodata is None and band.nodata is not None:
+        options.append(f"a_nodata={band.nodata:g}")
+    return replace(raster, path=f"vrt://{raster.path}?{'&'.join(options)}") if options else raster
 
 
 def mosaic_vrt(item: Item, grid: Grid, parts: Sequence[Raster], index: Mapping[str, int]) -> str:

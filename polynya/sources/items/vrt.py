@@ -1,7 +1,8 @@
 """Scenes as GDAL virtual rasters: small files that put rectangles of other files on one grid.
 
-Format: https://gdal.org/drivers/raster/vrt.html. Numbers are not changed; coarser bands are
-resampled by nearest neighbour.
+Format: https://gdal.org/drivers/raster/vrt.html. Numbers are not changed, except in bands with
+larger pixels than the scene's. Reflectance is interpolated between these pixels (bilinear). Classes
+and masks take the nearest pixel, because numbers between two classes mean nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from xml.etree import ElementTree
 
 from polynya.errors import SceneError
 from polynya.sources.items.item import ALPHA, Band, Grid
-from polynya.sources.items.sentinel2 import find_band
+from polynya.sources.items.sentinel2 import CLASSIFICATION, find_band
 
 _TYPES = {"uint8": "Byte", "uint16": "UInt16", "int16": "Int16"}
 _TOLERANCE = 1e-6
@@ -30,6 +31,8 @@ class Raster:
     """Rows and columns of its blocks."""
     driver: str = ""
     """GDAL's name of the file format."""
+    nodata: float | None = None
+    """Value of pixels without data, as the file itself says."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,12 @@ def common_grid(rasters: Sequence[Raster], uri: str) -> Grid:
                 " them to one grid (gdalwarp) and take them by the source 'files'."
             )
     return finest.grid
+
+
+def is_interpolated(band: Band, raster: Raster, grid: Grid) -> bool:
+    """Whether the numbers of a band on a scene's grid are interpolated between its own pixels."""
+    is_coarse = abs(raster.grid.transform[0]) > abs(grid.transform[0])
+    return is_coarse and band.name not in (ALPHA, CLASSIFICATION)
 
 
 def vrt_text(grid: Grid, bands: Sequence[VrtBand], tags: Mapping[str, str]) -> str:
@@ -109,7 +118,8 @@ def _add_band(
     _text(node, "Offset", repr(float(band.offset)))
     _text(node, "Scale", repr(float(band.scale)))
     for raster in content.rasters:
-        source = ElementTree.SubElement(node, "SimpleSource")
+        how = {"resampling": "bilinear"} if is_interpolated(band, raster, grid) else {}
+        source = ElementTree.SubElement(node, "SimpleSource", how)
         name = ElementTree.SubElement(source, "SourceFilename", relativeToVRT="0")
         name.text = raster.path
         _text(source, "SourceBand", str(band.index))

@@ -6,6 +6,7 @@ its file names may not lead out of the product.
 
 from __future__ import annotations
 
+import os
 import re
 import zipfile
 import zlib
@@ -40,6 +41,8 @@ class Product:
     """Returns the content of a metadata file; raises KeyError or FileNotFoundError if missing."""
     check: Callable[[str], None]
     """Raises SceneError if a name leads out of the product."""
+    has: Callable[[str], bool]
+    """Returns whether a file is there."""
     root: str
     """GDAL path of the product's folder, without a / at the end."""
 
@@ -55,7 +58,11 @@ def open_product(uri: str) -> Product:
     folder = uri.rstrip("/")
     if "://" in folder:
         return Product(
-            uri, lambda name: _read_stored(f"{folder}/{name}"), lambda name: None, gdal_path(folder)
+            uri,
+            read=lambda name: _read_stored(f"{folder}/{name}"),
+            check=lambda name: None,
+            has=lambda name: _size_of(f"{folder}/{name}") is not None,
+            root=gdal_path(folder),
         )
 
     def check(name: str) -> None:
@@ -65,7 +72,10 @@ def open_product(uri: str) -> Product:
         check(name)
         return read_local(f"{folder}/{name}", _LARGEST_METADATA)
 
-    return Product(uri, read, check, gdal_path(folder))
+    def has(name: str) -> bool:
+        return os.path.isfile(f"{folder}/{name}")
+
+    return Product(uri, read, check, has, gdal_path(folder))
 
 
 def product_metadata(product: Product) -> tuple[str, ElementTree.Element]:
@@ -117,18 +127,31 @@ def _open_archive(uri: str) -> Product:
 
     # The braces tell GDAL where the archive's own path ends.
     root = f"/vsizip/{{{gdal_path(uri)}}}/{folder}".rstrip("/")
-    return Product(uri, read, lambda name: None, root)
+    names = frozenset(inside)
+    return Product(
+        uri,
+        read,
+        check=lambda name: None,
+        has=lambda name: (f"{folder}/{name}" if folder else name) in names,
+        root=root,
+    )
 
 
 def _read_stored(uri: str) -> bytes:
-    scheme, _, path = uri.partition("://")
-    size = file_system(scheme).get_file_info(path).size
+    size = _size_of(uri)
     if size is None:
         raise FileNotFoundError(f"{uri} is not there")
     # Read completely, because partial reads of gs:// are not reliable (`polynya.storage.folder`).
     if size > _LARGEST_METADATA:
         raise _too_large(uri)
     return read_object(uri)
+
+
+def _size_of(uri: str) -> int | None:
+    """Size of an object in a store; None if it is not there."""
+    scheme, _, path = uri.partition("://")
+    size: int | None = file_system(scheme).get_file_info(path).size
+    return size
 
 
 def _limited(content: bytes, name: str) -> bytes:

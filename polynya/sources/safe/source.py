@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from xml.etree import ElementTree
 
@@ -21,7 +22,7 @@ from polynya.recipe.acquire import SafeOptions
 from polynya.sources.access.addresses import member_name
 from polynya.sources.access.parallel import each
 from polynya.sources.items import sentinel2
-from polynya.sources.items.item import Band, Item, described, number_of, time_of
+from polynya.sources.items.item import Band, Item, described, number_of, optional, time_of
 from polynya.sources.items.selection import Selection
 from polynya.sources.safe.product import (
     DAMAGED,
@@ -44,7 +45,7 @@ def list_items(options: SafeOptions) -> list[Item]:
         SourceError: There is no product, the region can't be used, or a band is unknown.
         SceneError: A bucket can't be listed.
     """
-    names = [sentinel2.require_band(band) for band in options.bands]
+    names = [sentinel2.require_band(band) for band in options.required_bands]
     selection = Selection(options)
     products = [product for path in options.paths for product in _find_products(path)]
     if not products:
@@ -98,7 +99,16 @@ def _describe(uri: str, names: list[sentinel2.BandName], options: SafeOptions) -
         product, level, metadata = opened[0]
         images = _images(metadata, product)
         item = _with_sun(known, product, next(iter(images.values())))
-        bands = (_band(name, images, level, metadata, product, options) for name in names)
+
+        def band(name: sentinel2.BandName) -> Band:
+            return _band(name, images, level, metadata, product, options)
+
+        def there(name: sentinel2.BandName) -> Band:
+            return _there(band(name), product)
+
+        bands = [band(name) for name in names]
+        for wanted in map(sentinel2.require_band, options.optional_bands):
+            bands += optional(partial(there, wanted))
         return replace(item, bands=tuple(bands))
 
     known = described(lambda: _understood(with_product, uri), found)
@@ -191,6 +201,13 @@ def _band(
     member = f"{found[0]}.jp2"
     product.check(member)
     return Band(name.name, f"{product.root}/{member}", 1, scale, offset, sentinel2.NODATA)
+
+
+def _there(band: Band, product: Product) -> Band:
+    """The band; SceneError if its file is missing, as in products that were fetched in part."""
+    if not product.has(band.path.removeprefix(f"{product.root}/")):
+        raise SceneError(f"{product.uri} lacks the file of its band {band.name}.")
+    return band
 
 
 def _calibration(

@@ -24,6 +24,9 @@ _OFFSET_APPLIED = ("earthsearch:boa_offset_applied", "sentinel:boa_offset_applie
 `raster:bands` must not be used (https://github.com/Element84/earth-search/issues/9)."""
 
 
+_SENTINEL2 = re.compile(r"sentinel[ _-]?2|(?<![0-9a-z])s2[abc_-]")
+
+
 def find_baseline(properties: Mapping[str, Any]) -> str | None:
     """Processing baseline of a Sentinel-2 item, such as '05.10'; None if it is not given."""
     for key in _BASELINES:
@@ -33,7 +36,18 @@ def find_baseline(properties: Mapping[str, Any]) -> str | None:
     return None
 
 
-def item_band(item: Any, name: str, found: Item, options: StacOptions) -> tuple[Band, object]:
+def is_sentinel2(item: Any, found: Item) -> bool:
+    """Whether an item is of Sentinel-2: by its baseline, satellite, collection or id."""
+    said = [item.collection_id, item.id]
+    said += [item.properties.get(key) for key in ("platform", "constellation")]
+    return found.baseline is not None or any(
+        _SENTINEL2.search(text.lower()) for text in said if isinstance(text, str)
+    )
+
+
+def item_band(
+    item: Any, name: str, found: Item, options: StacOptions, by_number: bool = True
+) -> tuple[Band, object]:
     """Find one band of an item, with an empty path, and the unchanged address of its asset.
 
     Args:
@@ -41,19 +55,22 @@ def item_band(item: Any, name: str, found: Item, options: StacOptions) -> tuple[
         name: Name of the band in the recipe.
         found: Known information about the item.
         options: Options of the source, with scale and offset.
+        by_number: Also look for the number of the band on Sentinel-2; on other satellites, it may
+            be another band.
 
     Raises:
         SceneError: There is no such band, or its scale or offset is unknown.
     """
     known = sentinel2.find_band(name)
-    asset = _find_asset(item, name, known, found.uri)
+    asset = _find_asset(item, name, known if by_number else None, found.uri)
     info = _band_info(asset)
     scale, offset = 1.0, 0.0
     if known is None or known.name != sentinel2.CLASSIFICATION:
         scale, offset = _calibration(item.properties, info, found, options)
     nodata = info.get("nodata", sentinel2.NODATA if known and found.baseline else None)
     return Band(
-        name=known.name if known else name,
+        # B04 is the near infrared of Landsat 5, so only Sentinel-2 has these names.
+        name=known.name if known and is_sentinel2(item, found) else name,
         path="",
         index=1,
         scale=scale,

@@ -19,10 +19,18 @@ from polynya.progress import track
 from polynya.recipe.acquire import StacOptions
 from polynya.sources.access.addresses import REFERRING, is_remote, resolve
 from polynya.sources.access.parallel import each
-from polynya.sources.items.item import Item, described, number_of, text_of, time_of
+from polynya.sources.items.item import (
+    Band,
+    Item,
+    described,
+    number_of,
+    optional,
+    text_of,
+    time_of,
+)
 from polynya.sources.items.selection import Selection
 from polynya.sources.source import Source
-from polynya.sources.stac.assets import find_baseline, item_band
+from polynya.sources.stac.assets import find_baseline, is_sentinel2, item_band
 from polynya.sources.stac.catalogue import Catalogue, Document, malformed, name_of, search, walk
 from polynya.storage.stores import gdal_path, signed_path
 
@@ -135,16 +143,23 @@ def _with_properties(found: Item, item: Any) -> Item:
 
 
 def _with_bands(found: Item, item: Any, base: str, is_local: bool, options: StacOptions) -> Item:
-    bands = []
-    for name in options.bands:
+    def band_of(name: str, by_number: bool = True) -> Band:
         try:
-            band, href = item_band(item, name, found, options)
+            band, href = item_band(item, name, found, options, by_number)
         except malformed() as error:
             raise SceneError(
                 f"{found.uri} describes its band '{name}' in a way that isn't STAC"
                 f" ({reason_of(error)}); leave it out."
             ) from None
-        bands.append(replace(band, path=_band_path(href, base, is_local, name, item, options)))
+        return replace(band, path=_band_path(href, base, is_local, name, item, options))
+
+    bands = [band_of(name) for name in options.required_bands]
+    by_number = is_sentinel2(item, found)
+    for name in options.optional_bands:
+        of_name = optional(partial(band_of, name, by_number))
+        if not of_name and name == "nir":
+            of_name = optional(partial(band_of, "nir08", by_number))  # Landsat has it alone.
+        bands += of_name
     return replace(found, bands=tuple(bands))
 
 

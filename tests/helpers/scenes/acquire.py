@@ -47,6 +47,23 @@ def image_of(path: Path | str) -> tuple[np.ndarray, np.ndarray]:
     return read_scene(open_scene(str(path)))
 
 
+def interpolated(coarse: np.ndarray, factor: int) -> tuple[np.ndarray, np.ndarray]:
+    """Bilinear values between the centres of large pixels, and where all neighbours have data."""
+    edge = len(coarse)
+    place = (np.arange(edge * factor) + 0.5) / factor - 0.5
+    first = np.floor(place).astype(int)
+    weight = place - first
+    first, second = np.clip(first, 0, edge - 1), np.clip(first + 1, 0, edge - 1)
+
+    def along_rows(values: np.ndarray) -> np.ndarray:
+        return values[first] * (1 - weight)[:, None] + values[second] * weight[:, None]
+
+    def both(values: np.ndarray) -> np.ndarray:
+        return along_rows(along_rows(values.astype(float)).T).T
+
+    return both(coarse), both(coarse > 0) > 1 - 1e-9
+
+
 def reflectance_of(path: Path | str) -> np.ndarray:
     """Reflectance of all bands, NaN where there is no data."""
     with opened_raster(str(path)) as source:

@@ -36,7 +36,9 @@ class Image:
 
     name: str
     pixels: dict[str, np.ndarray]
-    """uint16 (H, W) of each band, 10 m."""
+    """uint16 (H, W) of each band at 10 m; a coarser band as the service interpolates it."""
+    resolutions: dict[str, int] = field(default_factory=dict)
+    """Pixel size of coarser bands in metres."""
     start: str = "2019-11-03T19:09:31.024Z"
     cloud: float = 10.0
     baseline: str = "02.08"
@@ -44,14 +46,6 @@ class Image:
 
     def asset(self, parent: str) -> dict[str, Any]:
         """Its entry in a listing."""
-        height, width = next(iter(self.pixels.values())).shape
-        # As in JSON of protocol buffers, coefficients that are 0 are left out.
-        affine = {"scaleX": 10, "translateX": ORIGIN[0], "scaleY": -10, "translateY": ORIGIN[1]}
-        grid = {
-            "crsCode": "EPSG:32702",
-            "affineTransform": affine,
-            "dimensions": {"width": width, "height": height},
-        }
         kind = {"precision": "INT", "range": {"max": 65535}}
         return {
             "type": "IMAGE",
@@ -59,7 +53,9 @@ class Image:
             "id": f"{parent.partition('/assets/')[2]}/{self.name}",
             "startTime": self.start,
             "endTime": self.start,
-            "bands": [{"id": band, "dataType": kind, "grid": grid} for band in self.pixels],
+            "bands": [
+                {"id": band, "dataType": kind, "grid": self.grid(band)} for band in self.pixels
+            ],
             "properties": {
                 "PRODUCT_ID": f"S2A_MSIL1C_{self.name}",
                 "PROCESSING_BASELINE": self.baseline,
@@ -69,6 +65,18 @@ class Image:
                 "MGRS_TILE": "02CMU",
                 **self.extra,
             },
+        }
+
+    def grid(self, band: str) -> dict[str, Any]:
+        """Grid of a band in a listing."""
+        size = self.resolutions.get(band, 10)
+        height, width = self.pixels[band].shape
+        # As in JSON of protocol buffers, coefficients that are 0 are left out.
+        affine = {"scaleX": size, "translateX": ORIGIN[0], "scaleY": -size, "translateY": ORIGIN[1]}
+        return {
+            "crsCode": "EPSG:32702",
+            "affineTransform": affine,
+            "dimensions": {"width": width * 10 // size, "height": height * 10 // size},
         }
 
 
@@ -129,10 +137,15 @@ class EarthEngine:
 
     def _pixels(self, request: Request) -> Answer:
         body = request.json()
-        name, bands, expression = _evaluate(body["expression"])
-        assert expression == ["Image.toUint16", "Image.unmask", "Image.select", "Image.load"]
+        name, bands, smooth, expression = _evaluate(body["expression"])
+        with_smooth = ["Image.addBands", "Image.round", "Image.resample", "Image.select"]
+        assert expression == [
+            "Image.toUint16", "Image.unmask", *with_smooth * bool(smooth), "Image.select",
+            "Image.load",
+        ]  # fmt: skip
         assert body["fileFormat"] == "GEO_TIFF"
         image = next(image for image in self.images if name.endswith("/" + image.name))
+        assert smooth == [band for band in bands if band in image.resolutions]
         size, affine = body["grid"]["dimensions"], body["grid"]["affineTransform"]
         width, height = size["width"], size["height"]
         if width * height * len(bands) * 2 > MAX_REQUEST_BYTES:
@@ -177,9 +190,15 @@ def write_key(folder: Path, token_uri: str) -> Path:
     return path
 
 
-def _evaluate(expression: dict[str, Any]) -> tuple[str, list[str], list[str]]:
-    """Id and bands of the image that an expression means, and its functions from outside in."""
+def _evaluate(expression: dict[str, Any]) -> tuple[str, list[str], list[str], list[str]]:
+    """Meaning of an expression.
+
+    Returns:
+        Id of the image, its bands, those of them that are interpolated, and the functions from
+        outside in.
+    """
     values, functions, known = expression["values"], [], {}
+    selected: list[list[str]] = []
 
     def visit(node: dict[str, Any]) -> None:
         if "valueReference" in node:
@@ -190,15 +209,33 @@ def _evaluate(expression: dict[str, Any]) -> tuple[str, list[str], list[str]]:
             for key, argument in call["arguments"].items():
                 if "valueReference" in argument:
                     argument = values[argument["valueReference"]]
-                if "constantValue" in argument:
+                if key == "bandSelectors":
+                    selected.append(_constant(argument, values))
+                elif "constantValue" in argument:
                     known[key] = argument["constantValue"]
-                elif key in ("input", "value") and call["functionName"] != "Image.constant":
+                elif key == "dstImg":
+                    pass  # The image without the interpolated bands; `srcImg` is made of it.
+                elif key in ("input", "image", "value", "srcImg") and (
+                    call["functionName"] != "Image.constant"
+                ):
                     visit(argument)
 
     visit(values[expression["result"]])
     assert known["sameFootprint"] is False
     chain = [name for name in functions if name != "Image.constant"]
-    return known["id"], known["bandSelectors"], chain
+    if len(selected) > 1:
+        assert (known["mode"], known["overwrite"]) == ("bilinear", True)
+    smooth = [band for bands in selected[:-1] for band in bands]
+    return known["id"], selected[-1], smooth, chain
+
+
+def _constant(argument: dict[str, Any], values: dict[str, Any]) -> Any:
+    """A constant; the client shares equal parts of lists between them."""
+    if "valueReference" in argument:
+        return _constant(values[argument["valueReference"]], values)
+    if "arrayValue" in argument:
+        return [_constant(one, values) for one in argument["arrayValue"]["values"]]
+    return argument["constantValue"]
 
 
 def _fits(image: Image, wanted: str) -> bool:
@@ -234,7 +271,7 @@ def _error(status: int, message: str) -> Answer:
 _AFFINE = ("scaleX", "shearX", "translateX", "shearY", "scaleY", "translateY")
 
 
-_OPTIONAL = ("version", "newNames", "sameFootprint")
+_OPTIONAL = ("version", "newNames", "sameFootprint", "mode", "names", "overwrite")
 
 
 def _algorithm(name: str, **arguments: str) -> dict[str, Any]:
@@ -254,6 +291,11 @@ _ALGORITHMS = {
         _algorithm("Image.load", id="String", version="Long"),
         _algorithm("Image.constant", value="Object"),
         _algorithm("Image.select", input="Image", bandSelectors="List", newNames="List"),
+        _algorithm("Image.resample", image="Image", mode="String"),
+        _algorithm("Image.round", value="Image"),
+        _algorithm(
+            "Image.addBands", dstImg="Image", srcImg="Image", names="List", overwrite="Boolean"
+        ),
         _algorithm("Image.unmask", input="Image", value="Image", sameFootprint="Boolean"),
         _algorithm("Image.toUint16", value="Image"),
     ]

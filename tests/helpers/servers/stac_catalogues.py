@@ -27,12 +27,12 @@ def numbers(seed, shift=0):
     return pixels.astype(np.uint16)
 
 
-def write_cog(path, pixels):
+def write_cog(path, pixels, size=10):
     path.parent.mkdir(parents=True, exist_ok=True)
     plain = path.with_suffix(".plain.tif")
     with rasterio.open(
-        plain, "w", driver="GTiff", height=EDGE, width=EDGE, count=1, dtype="uint16", nodata=0,
-        crs="EPSG:32702", transform=from_origin(500_000, 2_000_000, 10, 10),
+        plain, "w", driver="GTiff", height=len(pixels), width=len(pixels), count=1, dtype="uint16",
+        nodata=0, crs="EPSG:32702", transform=from_origin(500_000, 2_000_000, size, size),
     ) as target:  # fmt: skip
         target.write(pixels, 1)
     copy(str(plain), str(path), driver="COG", BLOCKSIZE=256, COMPRESS="DEFLATE", OVERVIEWS="NONE")
@@ -45,7 +45,9 @@ def make_item(folder, name, keys=EARTH_SEARCH, seed=0, shift=0, raster=None, hre
     for index, (band, key) in enumerate(keys.items()):
         path = f"{name}/{band}.tif"
         if not (folder / path).exists():
-            write_cog(folder / path, numbers(seed + index, shift))
+            pixels = numbers(seed + index, shift)
+            half = band in ("B11", "B8A")  # 20 m, the others 10 m.
+            write_cog(folder / path, pixels[::2, ::2] if half else pixels, 20 if half else 10)
         assets[key] = {"href": href.format(path), "roles": ["data"]}
         if raster is not None:
             assets[key]["raster:bands"] = [raster]
@@ -71,12 +73,12 @@ def make_item(folder, name, keys=EARTH_SEARCH, seed=0, shift=0, raster=None, hre
     }
 
 
-def earth_search_item(folder, name, applied, **more):
+def earth_search_item(folder, name, applied, keys=EARTH_SEARCH, **more):
     """As Earth Search has them: raster:bands tells of the offset also where it is applied."""
     raster = {"nodata": 0, "data_type": "uint16", "scale": 0.0001, "offset": -0.1}
     properties = {"s2:processing_baseline": "05.10", "earthsearch:boa_offset_applied": applied}
     shift = 0 if applied else 1000
-    return make_item(folder, name, raster=raster, shift=shift, **properties, **more)
+    return make_item(folder, name, keys, raster=raster, shift=shift, **properties, **more)
 
 
 def planetary_computer_item(folder, name, baseline, **more):

@@ -149,7 +149,7 @@ def test_images_that_are_described_wrongly_fail_alone(tmp_path):
     class Odd:
         def __init__(self, name, **changes):
             self.name, self.pixels, self.start, self.cloud = name, pixels, good.start, 1.0
-            self.changes = changes
+            self.changes, self.resolutions = changes, {}
 
         def asset(self, parent):
             return {**Image(self.name, pixels).asset(parent), **self.changes}

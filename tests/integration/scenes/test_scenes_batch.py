@@ -148,7 +148,7 @@ def test_the_papers_query_ships():
     assert acquire.source == "earthengine"
     assert acquire.region == (-180, -78, -140, -70)
     assert [day.isoformat() for day in acquire.dates] == ["2019-11-01", "2019-11-30"]
-    assert set(acquire.bands) == {"B4", "B3", "B2"}
+    assert acquire.bands == ("B4", "B3", "B2", "B8", "B11", "B10")
 
 
 def test_the_manifest_is_written_whole_or_not_at_all(tmp_path):

@@ -26,11 +26,14 @@ ROSS_SEA = [-180, -78, -140, -70]
 NOVEMBER = ["2019-11-01", "2019-11-30"]
 
 
-def make_image(name, size=(300, 500), **more):
+BANDS = ("B2", "B3", "B4", "B8")
+
+
+def make_image(name, size=(300, 500), bands=BANDS, **more):
     rows, cols = np.indices(size)
     pixels = {
         band: ((rows * 7 + cols * 3 + seed) % 9000 + 1).astype(np.uint16)
-        for seed, band in enumerate(("B2", "B3", "B4", "B8"))
+        for seed, band in enumerate(bands)
     }
     for numbers in pixels.values():
         numbers[:40, :50] = 0
@@ -73,14 +76,14 @@ def cut(good):
 
 def assert_is_the_image(path, image):
     with rasterio.open(path) as source:
-        truth = np.stack([image.pixels[band] for band in ("B4", "B3", "B2")])
+        truth = np.stack([image.pixels[band] for band in ("B4", "B3", "B2", "B8")])
         assert (source.read() == truth).all()
-        assert source.descriptions == ("B04", "B03", "B02")
+        assert source.descriptions == ("B04", "B03", "B02", "B08")
         assert source.crs == "EPSG:32702"
         assert tuple(source.transform)[:6] == (10, 0, ORIGIN[0], 0, -10, ORIGIN[1])
-        assert source.scales == (0.0001,) * 3
-        assert source.offsets == (0.0,) * 3
-        assert source.nodatavals == (0,) * 3
+        assert source.scales == (0.0001,) * 4
+        assert source.offsets == (0.0,) * 4
+        assert source.nodatavals == (0,) * 4
         return source.tags()
 
 
@@ -90,7 +93,7 @@ def test_a_scene_arrives_whole_through_refusals_and_cut_connections(tmp_path, sm
     with earth_engine_of(image, trouble=trouble) as served:
         (path,) = get_scenes(tmp_path, tmp_path / "out", **options_of(tmp_path, served, at_once=3))
         asked = served.server.count("computePixels")
-        parts = split_grid(300, 500, 6)
+        parts = split_grid(300, 500, 8)
     assert len(parts) > 4
     assert asked == len(parts) + 3
     assert len(set(served.parts)) == len(served.parts) == len(parts)
@@ -128,9 +131,9 @@ def test_a_killed_run_goes_on_and_asks_only_for_what_is_missing(tmp_path):
         served.block_after = None
         done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "2 items = 2 scenes done (0 were there) + 0 failed" in done.stdout
-    # 300 x 500 pixels in parts of at most 200 kB: six each.
-    assert len(served.parts) == len(set(served.parts)) == 12
-    assert len([r for r in served.server.requests if "computePixels" in r.path]) <= 12 + 2
+    # 300 x 500 pixels of four bands in parts of at most 200 kB: eight each.
+    assert len(served.parts) == len(set(served.parts)) == 16
+    assert len([r for r in served.server.requests if "computePixels" in r.path]) <= 16 + 2
     for image in images:
         assert_is_the_image(out / f"{image.name}.tif", image)
     assert not (out / ".unfinished").exists()
@@ -192,7 +195,40 @@ def test_harmonized_collections_have_no_offset_and_others_by_the_baseline(
         options = options_of(tmp_path, served, collection=collection)
         (path,) = get_scenes(tmp_path, tmp_path / "out", **options)
     with rasterio.open(path) as source:
-        assert source.offsets == (offset,) * 3
+        assert source.offsets == (offset,) * 4
+
+
+def test_by_default_infrared_and_cirrus_come_and_coarse_bands_are_interpolated(tmp_path):
+    sizes = {"B11": 20, "B10": 60}
+    image = make_image("a", (120, 240), (*BANDS, "B10", "B11", "B12"), resolutions=sizes)
+    with earth_engine_of(image, make_image("b", (120, 240))) as served:
+        files = get_scenes(tmp_path, tmp_path / "out", **options_of(tmp_path, served))
+        names = []
+        for path in files:
+            with rasterio.open(path) as source:
+                names.append(source.descriptions)
+                assert source.shape == (120, 240)
+        assert names == [
+            ("B04", "B03", "B02", "B08", "B11", "B10"),
+            ("B04", "B03", "B02", "B08"),
+        ]
+        layers = open_scene(str(files[0])).layers
+        assert (layers.nir, layers.swir, layers.cirrus) == (4, 5, 6)
+        named = options_of(tmp_path, served, bands=["B4", "B3", "B2", "B11"])
+        assert run_scenes(write_recipe(tmp_path, **named), tmp_path / "named").exit_code == 1
+    rows = {row["item"]: row for row in read_manifest(tmp_path / "named")}
+    assert rows["a"]["status"] == "done"
+    assert "has no band 'B11'" in rows["b"]["reason"]
+
+
+def test_on_other_satellites_numbers_of_sentinel_2_mean_nothing(tmp_path):
+    parent = "projects/earthengine-public/assets/LANDSAT/LC08"
+    image = make_image("i", (8, 9), ("red", "green", "blue", "B8", "B10", "B11", "swir16"))
+    with earth_engine_of(image, parent=parent) as served:
+        options = options_of(tmp_path, served, collection="LANDSAT/LC08", scale=2e-5, offset=-0.1)
+        (path,) = get_scenes(tmp_path, tmp_path / "out", **options)
+    with rasterio.open(path) as source:
+        assert source.descriptions == ("red", "green", "blue", "swir16")
 
 
 def test_images_that_cannot_be_used_fail_alone(tmp_path):
@@ -226,7 +262,7 @@ def test_parts_of_another_size_are_refused(tmp_path):
         served.images = [smaller]
         assert run_scenes(recipe, tmp_path / "out").exit_code == 1
     assert (
-        "where (3, 20, 30) and uint16 were asked for"
+        "where (4, 20, 30) and uint16 were asked for"
         in read_manifest(tmp_path / "out")[0]["reason"]
     )
 

@@ -6,19 +6,23 @@ import zipfile
 import numpy as np
 import pytest
 import rasterio
+from rasterio.enums import MaskFlags
 from rio_cogeo import cog_validate
 
 from helpers.scenes.acquire import (
     get_scenes,
     image_of,
+    interpolated,
     reflectance_of,
     run_scenes,
     scene_files,
     write_recipe,
 )
 from helpers.scenes.safe_products import CRS, EDGE, ORIGIN, ground, safe_name, write_safe
+from polynya.rasters.opening import opened_raster
 from polynya.recipe.scene import LayerOptions, SceneOptions
 from polynya.scenes.beside.layers import read_layers
+from polynya.scenes.identity import scene_digest
 from polynya.scenes.reading import open_scene
 from polynya.sources.manifest import read_manifest
 
@@ -34,10 +38,17 @@ def test_equal_ground_gives_equal_reflectance_whatever_the_baseline(tmp_path, le
         write_safe(products, level, baseline, zipped=zipped)
     files = get_scenes(tmp_path, tmp_path / "out", *how, source="safe", paths=str(products))
     assert [path.stem for path in files] == [safe_name(level, b) for b in ("02.14", "05.10")]
-    truth = np.stack([ground()[band] for band in BANDS]).astype(float)
+    truth = np.stack([ground()[band] for band in (*BANDS, "B08")]).astype(float)
     truth[truth == 0] = np.nan
+    coarse = ("B11", "B10") if level == "L1C" else ("B11",)  # Level-2A has no cirrus band.
     for path in files:
-        np.testing.assert_allclose(reflectance_of(path), truth / 10_000, atol=1e-9)
+        reflectance = reflectance_of(path)
+        np.testing.assert_allclose(reflectance[:4], truth / 10_000, atol=1e-9)
+        for found, band in zip(reflectance[4:], coarse, strict=True):
+            values, is_sure = interpolated(ground()[band], EDGE // len(ground()[band]))
+            assert abs(found - values / 10_000)[is_sure].max() < 0.6e-4
+            # Pixels without data have no part in the values beside them.
+            assert np.nanmin(found) >= ground()[band][ground()[band] > 0].min() / 10_000
     (old, old_valid), (new, new_valid) = map(image_of, files)
     assert (old == new).all()
     assert (old_valid == new_valid).all()
@@ -66,17 +77,76 @@ def test_a_scene_says_all_that_labelling_needs(tmp_path):
     assert tags["PROCESSING_BASELINE"] == "05.10"
     assert tags["source"].endswith(".SAFE")
     assert tags["ACQUIRED"] == "2019-11-03T19:09:31.024Z"
-    # Coarser bands are brought to 10 m by their nearest pixels.
+    # Coarser bands are brought to 10 m by bilinear interpolation between their pixels.
     for index, factor in ((4, 2), (5, 6)):
-        coarse = ground()[("B11", "B10")[index - 4]]
-        coarse = np.where(coarse > 0, coarse + 1000, 0)
-        assert (numbers[index] == np.kron(coarse, np.ones((factor, factor), int))).all()
+        values, is_sure = interpolated(ground()[("B11", "B10")[index - 4]], factor)
+        assert abs(numbers[index] - values - 1000)[is_sure].max() < 0.501
+    # By hand: the centre of a 10 m pixel is a quarter of a 20 m pixel away from its own centre.
+    b11 = ground()["B11"] + 1000.0
+    assert numbers[4][80, 61] == pytest.approx(
+        0.75 * (0.75 * b11[40, 30] + 0.25 * b11[40, 31])
+        + 0.25 * (0.75 * b11[39, 30] + 0.25 * b11[39, 31]),
+        abs=0.5,
+    )
     assert cog_validate(path)[0]
     layers = LayerOptions(nir="auto", swir="auto", cirrus="auto")
     scene = open_scene(str(path), SceneOptions(layers=layers))
     assert (scene.layers.sun_azimuth, scene.layers.sun_elevation) == (48.25, 27.5)
     nir = read_layers(scene).nir
     np.testing.assert_allclose(nir, ground()["B08"] / 10_000, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("level", "names"),
+    [("L1C", (*BANDS, "B08", "B11", "B10")), ("L2A", (*BANDS, "B08", "B11"))],
+)
+def test_by_default_scenes_have_the_infrared_and_cirrus_of_the_product(tmp_path, level, names):
+    write_safe(tmp_path / "products", level, "05.10")
+    options = {"source": "safe", "paths": str(tmp_path / "products")}
+    (path,) = get_scenes(tmp_path, tmp_path / "out", **options)
+    with rasterio.open(path) as source:
+        assert source.descriptions == names
+        colors = [color.name for color in source.colorinterp]
+        assert colors == ["red", "green", "blue", *["undefined"] * (len(names) - 3)]
+        assert not any(MaskFlags.alpha in flags for flags in source.mask_flag_enums)
+    layers = read_layers(open_scene(str(path)))
+    np.testing.assert_allclose(layers.nir, ground()["B08"] / 10_000, atol=1e-6)
+    assert layers.swir is not None
+    assert (layers.cirrus is not None) == ("B10" in names)
+    # A model of colours sees what it saw without the other bands.
+    (alone,) = get_scenes(tmp_path, tmp_path / "alone", bands=["red", "green", "blue"], **options)
+    for one, other in zip(image_of(path), image_of(alone), strict=True):
+        assert (one == other).all()
+    assert read_layers(open_scene(str(alone))).nir is None
+
+
+def test_in_place_and_downloaded_scenes_have_the_same_numbers_in_all_bands(tmp_path):
+    write_safe(tmp_path / "products", "L1C", "05.10")
+    options = {"source": "safe", "paths": str(tmp_path / "products")}
+    (copied,) = get_scenes(tmp_path, tmp_path / "copied", **options)
+    (in_place,) = get_scenes(tmp_path, tmp_path / "in_place", "--in-place", **options)
+    with opened_raster(str(copied)) as source, opened_raster(str(in_place), "anywhere") as other:
+        whole = source.read()
+        assert (whole == other.read()).all()
+        window = ((37, 51), (22, 93))
+        assert (other.read(window=window) == whole[:, 37:51, 22:93]).all()
+    before = scene_digest(open_scene(str(in_place)))
+    (b11,) = (tmp_path / "products").rglob("*_B11.jp2")
+    b11.write_bytes(b11.read_bytes() + b" ")
+    assert scene_digest(open_scene(str(in_place))) != before
+
+
+def test_a_band_that_the_recipe_names_is_needed_and_the_others_are_not(tmp_path):
+    product = write_safe(tmp_path / "products", "L1C", "02.14")
+    next(product.rglob("*_B10.jp2")).unlink()  # Fetched in part.
+    break_metadata(product, "_B11<", "_B99<")
+    options = {"source": "safe", "paths": str(product)}
+    (path,) = get_scenes(tmp_path, tmp_path / "out", **options)
+    with rasterio.open(path) as source:
+        assert source.descriptions == (*BANDS, "B08")
+    recipe = write_recipe(tmp_path, bands=["B04", "B03", "B02", "B11"], **options)
+    assert run_scenes(recipe, tmp_path / "named").exit_code == 1
+    assert "has no band B11 (swir16)" in read_manifest(tmp_path / "named")[0]["reason"]
 
 
 def test_the_scene_classification_of_level_2a_comes_along_as_classes(tmp_path):
@@ -91,6 +161,8 @@ def test_the_scene_classification_of_level_2a_comes_along_as_classes(tmp_path):
     assert not opaque[10:].any()
     with rasterio.open(path) as source:
         assert (source.scales[3], source.offsets[3]) == (1, 0)
+        # There is nothing between two classes, so pixels are repeated.
+        assert set(np.unique(source.read(4))) == {9, 11}
 
 
 def test_the_same_product_gives_the_same_bytes(tmp_path):

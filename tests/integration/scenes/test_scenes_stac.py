@@ -9,8 +9,16 @@ import numpy as np
 import pytest
 import rasterio
 
-from helpers.scenes.acquire import get_scenes, image_of, run_scenes, scene_files, write_recipe
+from helpers.scenes.acquire import (
+    get_scenes,
+    image_of,
+    interpolated,
+    run_scenes,
+    scene_files,
+    write_recipe,
+)
 from helpers.servers.stac_catalogues import (
+    EARTH_SEARCH,
     add_api,
     earth_search_item,
     make_item,
@@ -72,6 +80,67 @@ def test_both_layouts_get_their_own_offset_from_any_kind_of_catalogue(tmp_path, 
             assert (valid == images[0][1]).all()
         if where == "api":
             assert server.count("^/search$") == 3
+
+
+INFRARED = {"B08": "nir", "B11": "swir16"}
+
+
+def bands_of(tmp_path, item, **more):
+    """Names of the bands of a scene that is made of an item, and its numbers."""
+    (tmp_path / "item.json").write_text(json.dumps(item))
+    (path,) = get_scenes(
+        tmp_path, tmp_path / "out", source="stac", catalog=str(tmp_path / "item.json"), **more
+    )
+    with rasterio.open(path) as source:
+        return source.descriptions, source.read()
+
+
+@pytest.mark.parametrize("infrared", [{}, {"B08": "nir"}, INFRARED], ids=["none", "nir", "both"])
+def test_by_default_an_item_gives_the_infrared_that_it_has(tmp_path, infrared):
+    href = str(tmp_path / "served/{}")
+    keys = EARTH_SEARCH | infrared
+    item = earth_search_item(tmp_path / "served", "a", True, href=href, keys=keys)
+    names, pixels = bands_of(tmp_path, item)
+    assert names == ("B04", "B03", "B02", *infrared)
+    assert (pixels[:3] == truth()).all()
+    if "B08" in infrared:
+        assert (pixels[3] == numbers(3)).all()
+    if "B11" in infrared:
+        values, is_sure = interpolated(numbers(4)[::2, ::2], 2)
+        assert abs(pixels[4] - values)[is_sure].max() < 0.501
+        assert pixels[4][pixels[4] > 0].min() >= numbers(4)[numbers(4) > 0].min()
+
+
+def test_a_band_that_the_recipe_names_is_needed(tmp_path):
+    item = earth_search_item(tmp_path / "served", "a", True, href=str(tmp_path / "served/{}"))
+    (tmp_path / "a.json").write_text(json.dumps(item))
+    bands = ["red", "green", "blue", "swir16"]
+    recipe = write_recipe(tmp_path, source="stac", catalog=str(tmp_path / "a.json"), bands=bands)
+    assert run_scenes(recipe, tmp_path / "out").exit_code == 1
+    assert "has no band 'swir16'" in read_manifest(tmp_path / "out")[0]["reason"]
+
+
+def test_an_infrared_band_that_says_no_scale_is_left_out(tmp_path):
+    keys = EARTH_SEARCH | INFRARED
+    item = earth_search_item(
+        tmp_path / "served", "a", True, href=str(tmp_path / "served/{}"), keys=keys
+    )
+    item["assets"]["nir"]["raster:bands"] = [{"scale": "unknown"}]
+    assert bands_of(tmp_path, item)[0] == ("B04", "B03", "B02", "B11")
+
+
+def test_on_other_satellites_numbers_of_sentinel_2_mean_nothing(tmp_path):
+    # Landsat's B10 and B11 are thermal, B8 is panchromatic.
+    keys = EARTH_SEARCH | {"B8A": "nir08", "B11": "B11", "B10": "B10", "B08": "B8"}
+    item = make_item(
+        tmp_path / "served", "LC08_1", keys, href=str(tmp_path / "served/{}"),
+        raster={"scale": 2.75e-5, "offset": -0.2}, platform="landsat-8",
+    )  # fmt: skip
+    item["collection"] = "landsat-c2-l2"
+    names, _ = bands_of(tmp_path, item)
+    assert names == ("red", "green", "blue", "nir08")
+    (path,) = scene_files(tmp_path / "out")
+    assert open_scene(str(path)).layers.nir == 4
 
 
 def test_in_place_reads_only_what_is_needed_over_the_web(tmp_path):

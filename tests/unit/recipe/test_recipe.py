@@ -76,8 +76,10 @@ def test_the_name_of_an_option_stands_for_it_with_its_defaults(tmp_path):
     ],
 )
 def test_recipes_without_later_keys_keep_the_digests_that_they_had(tmp_path, text, digest):
-    # A complete recipe of that time says that all black is nodata. This is no longer the default.
-    recipe = load_recipe(write(tmp_path, f"scene: {{zero_is_nodata: true}}\n{text}"))
+    # A complete recipe of that time says that all black is nodata and that there are no layers.
+    # These are no longer the defaults.
+    older = "scene: {zero_is_nodata: true, layers: null}\n"
+    recipe = load_recipe(write(tmp_path, older + text))
     assert recipe.digest() == digest
     recipe.save(tmp_path / "complete.yaml")
     assert load_recipe(tmp_path / "complete.yaml").digest() == digest

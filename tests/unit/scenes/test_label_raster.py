@@ -272,8 +272,9 @@ def test_thresholds_of_other_classes_are_not_in_the_way():
 
 def test_a_recipe_without_labels_has_the_digests_that_it_had():
     assert Recipe().digest("label") == "c056f970381e9496"
-    # These digests are older than the choice of the black that is nodata.
-    older = Recipe.model_validate({"scene": {"zero_is_nodata": True}})
+    # These digests are older than the choice of the black that is nodata, and than layers that are
+    # found by their names.
+    older = Recipe.model_validate({"scene": {"zero_is_nodata": True, "layers": None}})
     assert older.digest() == "2a48f1e2d44c2c04"
     assert older.labels_digest() == "72533fa83f676e03"
     with_raster = Recipe.model_validate({"label": {"raster": "{stem}_labels.tif"}})
