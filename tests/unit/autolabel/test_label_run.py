@@ -49,6 +49,40 @@ def test_bands_have_the_labels_of_the_whole_scene(tmp_path, write_scene, monkeyp
     assert not any(name.startswith("_work") for name in cut.names())
 
 
+def test_only_scenes_with_infrared_get_other_labels_by_default(tmp_path, write_scene, monkeypatch):
+    image = make_scene(507, 1, (300, 320), "both").observed
+    infrared = np.full((300, 320), 255, np.uint8)  # In the short-wave infrared, all is cloud.
+    colors = write_scene("colors.tif", image)
+    names = ("red", "green", "blue", "swir16")
+    more = write_scene("more.tif", np.dstack([image, infrared]), descriptions=names)
+
+    def labelled(folder, path, **options):
+        recipe = Recipe.model_validate({"tiles": {"size": 50}, **options})
+        dataset, _ = label_here(recipe, tmp_path / folder, path)
+        images, labels = open_shards(dataset).load([path.stem], 50)[:2]
+        return images.tobytes(), labels.tobytes()
+
+    none = {"scene": {"layers": None}, "label": {"thick_cloud": "nodata"}}
+    by_default = {"label": {"thick_cloud": "nodata"}}
+    of_colors = labelled("a", colors, **none)
+    assert labelled("b", colors, **by_default) == of_colors
+    assert labelled("c", more, **none) == of_colors
+    assert labelled("d", more, **by_default) != of_colors
+    # Filters that use no layers don't read them.
+    monkeypatch.setattr("autolabel.tasks.read_layers", None)
+    labelled("e", more, label={"method": "none"})
+
+
+def test_a_data_set_without_layers_is_not_mixed_with_them(tmp_path, write_scene):
+    path = write_scene("a.tif", make_scene(507, 1, (300, 320), "both").observed)
+    older = tmp_path / "older.yaml"
+    older.write_text("scene: {layers: null}\n")
+    run_labelling([str(path)], tmp_path / "shards", older, False, "here")
+    with pytest.raises(OutputError, match="shards of another recipe"):
+        run_labelling([str(path)], tmp_path / "shards", None, False, "here")
+    run_labelling([str(path)], tmp_path / "shards", older, False, "here")
+
+
 def test_black_means_the_same_in_bands_and_in_the_whole_scene(tmp_path, write_scene, monkeypatch):
     image = ice_image(700, 420)
     image[90:140, 20:40] = 0  # A lake.
