@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from polynya.recipe.base import Options, Share
 
@@ -12,12 +12,32 @@ Scaling = Literal["range", "z_score", "min_max", "quantile", "none"]
 FiniteNumber = Annotated[float, Field(ge=-1e9, le=1e9)]
 
 
+class Limits(Options):
+    """Values of a band that count as bad: above one limit, or below the other."""
+
+    above: FiniteNumber | None = None
+    """Values greater than this number."""
+    below: FiniteNumber | None = None
+    """Values less than this number."""
+
+    @model_validator(mode="after")
+    def _some_limit(self) -> Self:
+        if self.above is None and self.below is None:
+            raise ValueError("give 'above', 'below', or both")
+        return self
+
+
 class FeatureOptions(Options):
     """Indices, missing values and scaling. The saved model contains them, so maps also use them."""
 
+    missing_where: dict[str, Limits] = Field(default_factory=dict, max_length=16)
+    """Bands that say where other bands are bad, such as {qa: {above: 0}, elevation: {above: 0}} for
+    defective pixels and land. There, all bands that aren't named here count as missing, before
+    indices are computed."""
     indices: Annotated[tuple[str, ...], Field(max_length=64)] = ()
-    """Spectral indices by their names in Awesome Spectral Indices (such as NDVI, NDWI, NDSI). They
-    are computed from the bands of 'scene.inputs', and the model sees them in addition."""
+    """Spectral indices by their names in Awesome Spectral Indices (such as NDVI, NDWI, NDSI), or
+    those of the kelp study (such as kelp_AVI). They are computed from the bands of 'scene.inputs',
+    and the model sees them in addition."""
     scaling: Scaling | None = None
     """Scaling of bands and indices. range: a fixed range becomes 0..1 (8-bit colours: 0..255;
     other bands: 'scene.stretch'; indices are not scaled). z_score: mean 0, standard deviation 1.

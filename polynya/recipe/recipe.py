@@ -43,6 +43,7 @@ _LATER = (
     ("training", ("loss", "optimizer")),
     ("model", ("batch_norm",)),
     ("label", ("raster", "soft")),
+    ("features", ("missing_where",)),
 )
 """Keys of later versions; digests include them only if used, so that old digests stay valid."""
 
@@ -50,8 +51,9 @@ _LATER = (
 def _unused(options: Options, keys: tuple[str, ...]) -> set[str]:
     """Keys, out of `keys`, that have their default value."""
     fields = type(options).model_fields
-    used = {key for key in keys if key in fields and getattr(options, key) != fields[key].default}
-    return set(keys) - used
+    known = [key for key in keys if key in fields]
+    default = {key: fields[key].get_default(call_default_factory=True) for key in known}
+    return set(keys) - {key for key in known if getattr(options, key) != default[key]}
 
 
 class Recipe(Options):

@@ -2,8 +2,9 @@
 
 The formulas come from Awesome Spectral Indices (D. Montero et al., "A standardized catalogue of
 spectral indices to advance the use of remote sensing in Earth system research", Scientific Data
-10, 197, 2023), through its Python package spyndex. They are sums, products, quotients and powers,
-so the same formula works on NumPy arrays and, in a model, on tensors.
+10, 197, 2023), through its Python package spyndex, and from `KELP_INDICES`. They are sums,
+products, quotients and powers, so the same formula works on NumPy arrays and, in a model, on
+tensors.
 """
 
 from __future__ import annotations
@@ -28,6 +29,32 @@ _OPERATORS: dict[type[ast.AST], Callable[..., Any]] = {
     ast.USub: operator.neg,
 }
 _KEY = "features.indices"
+
+ELEVATION = "elevation"
+"""Name of the band of elevation above the sea."""
+_ELEVATION_SYMBOL = "E"
+"""No symbol of spyndex; its bands are those of a satellite's image."""
+
+KELP_INDICES: dict[str, str] = {
+    "kelp_ATSAVI": "1.22 * (N - 1.22 * R - 0.03) / (1.22 * N + R - 1.22 * 0.03"
+    " + 0.08 * (1 + 1.22 ** 2))",
+    "kelp_AVI": "2 * N - R",
+    "kelp_CI": "(R - B) / R",
+    # The greater of E and 0, without a function.
+    "kelp_DEMWM": "(E + (E * E) ** 0.5) / 2",
+    "kelp_GVMI": "((N + 0.1) - (S1 + 0.02)) / ((N + 0.1) + (S1 + 0.02))",
+    "kelp_IPVI": "N / (N + R) / 2 * ((R - G) / R + G + 1)",
+    "kelp_KIVU": "(B - R) / G",
+    "kelp_MCARI": "((N - R) - 0.2 * (N - G)) * N / R",
+    "kelp_MVI": "N / S1",
+    "kelp_PNDVI": "(N - R - G - B) / (N + R + G + B)",
+    "kelp_SABI": "(N - R) / (G + B)",
+    "kelp_mCRIG": "(1 / B - 1 / G) * N",
+}
+"""Indices of the kelp study that Awesome Spectral Indices lacks, or has with another formula under
+the same name; hence 'kelp_'. The study's other five are NDVI, GBNDVI, NormNIR, WDRVI and CIG
+(ClGreen in the study). kelp_DEMWM is the water mask from elevation: above 0 on land. Formulas: the
+published code of an entry to the competition "Kelp Wanted: Segmenting Kelp Forests" (2024)."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +85,7 @@ def find_index(name: str, bands: Sequence[str]) -> SpectralIndex:
     """Find an index by name and match its symbols with bands.
 
     Args:
-        name: Name in Awesome Spectral Indices, such as 'NDVI'.
+        name: Name in Awesome Spectral Indices, such as 'NDVI', or in `KELP_INDICES`.
         bands: Names of the available bands: common names such as 'nir', or Sentinel-2 names such
             as 'B08'.
 
@@ -67,21 +94,19 @@ def find_index(name: str, bands: Sequence[str]) -> SpectralIndex:
         MissingDependencyError: spyndex is not installed.
     """
     spyndex = _spyndex()
-    if name not in spyndex.indices:
-        similar = get_close_matches(name, list(spyndex.indices), n=3)
-        hint = f"; similar ones are {', '.join(similar)}" if similar else ""
-        raise RecipeError(
-            f"The recipe's key '{_KEY}' has '{name}', which is no index of Awesome Spectral"
-            f" Indices{hint}."
-        )
-    found = spyndex.indices[name]
     there = _by_symbol(spyndex, bands)
-    constants = {
-        symbol: float(constant.default)
-        for symbol, constant in spyndex.constants.items()
-        if symbol in found.bands and constant.default is not None
-    }
-    needed = [symbol for symbol in found.bands if symbol not in constants]
+    if name in KELP_INDICES:
+        expression, constants = KELP_INDICES[name], {}
+        tree = ast.parse(expression, mode="eval")
+        needed = sorted({node.id for node in ast.walk(tree) if isinstance(node, ast.Name)})
+    else:
+        expression, symbols = _catalogued(spyndex, name)
+        constants = {
+            symbol: float(constant.default)
+            for symbol, constant in spyndex.constants.items()
+            if symbol in symbols and constant.default is not None
+        }
+        needed = [symbol for symbol in symbols if symbol not in constants]
     missing = [symbol for symbol in needed if symbol not in there]
     if missing:
         words = ", ".join(_described(spyndex, symbol) for symbol in missing)
@@ -89,14 +114,25 @@ def find_index(name: str, bands: Sequence[str]) -> SpectralIndex:
             f"The recipe's key '{_KEY}' has '{name}', which needs {words}; 'scene.inputs' names"
             f" {', '.join(bands)}."
         )
-    return SpectralIndex(
-        name, found.formula, {symbol: there[symbol] for symbol in needed}, constants
-    )
+    return SpectralIndex(name, expression, {symbol: there[symbol] for symbol in needed}, constants)
+
+
+def _catalogued(spyndex: Any, name: str) -> tuple[str, list[str]]:
+    """Formula of an index of the catalogue, and the symbols of its bands and constants."""
+    if name not in spyndex.indices:
+        similar = get_close_matches(name, [*spyndex.indices, *KELP_INDICES], n=3)
+        hint = f"; similar ones are {', '.join(similar)}" if similar else ""
+        raise RecipeError(
+            f"The recipe's key '{_KEY}' has '{name}', which is no index of Awesome Spectral"
+            f" Indices or of the kelp study{hint}."
+        )
+    found = spyndex.indices[name]
+    return found.formula, list(found.bands)
 
 
 def _by_symbol(spyndex: Any, bands: Sequence[str]) -> dict[str, str]:
-    """Name of the available band for each spyndex symbol."""
-    found: dict[str, str] = {}
+    """Name of the available band for each symbol of a formula."""
+    found = {_ELEVATION_SYMBOL: ELEVATION} if ELEVATION in bands else {}
     for symbol, band in spyndex.bands.items():
         product = getattr(getattr(band, "sentinel2a", None), "band", "")
         for name in bands:
@@ -107,6 +143,8 @@ def _by_symbol(spyndex: Any, bands: Sequence[str]) -> dict[str, str]:
 
 
 def _described(spyndex: Any, symbol: str) -> str:
+    if symbol == _ELEVATION_SYMBOL:
+        return f"the band {ELEVATION}"
     if symbol in spyndex.bands:
         return f"the band {spyndex.bands[symbol].common_name} ({symbol})"
     return f"{symbol}, which is no band"

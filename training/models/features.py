@@ -14,6 +14,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from polynya.errors import RecipeError
 from polynya.recipe.features import FeatureOptions
 from polynya.recipe.recipe import Recipe
 from polynya.scenes.indices import SpectralIndex, find_index
@@ -52,8 +53,14 @@ class FeaturePlan:
 
     @classmethod
     def of(cls, recipe: Recipe) -> FeaturePlan:
-        """Read the plan from a recipe; RecipeError for an unknown index or for missing bands."""
+        """Read the plan from a recipe; RecipeError for an unknown index or for a missing band."""
         scene = recipe.scene
+        for name in recipe.features.missing_where:
+            if name not in scene.seen_bands:
+                raise RecipeError(
+                    f"The recipe's key 'features.missing_where' names the band '{name}';"
+                    f" 'scene.inputs' names {', '.join(scene.seen_bands)}."
+                )
         return cls(
             scene.seen_bands,
             tuple(find_index(name, scene.seen_bands) for name in recipe.features.indices),
@@ -81,7 +88,9 @@ class FeaturePlan:
     @property
     def is_plain(self) -> bool:
         """Whether features are only 8-bit colours in their fixed range, as in the first models."""
-        return self.is_colors and self.scaling == "range" and not self.indices
+        options = self.options
+        extra = options.indices or options.missing_where
+        return self.is_colors and self.scaling == "range" and not extra
 
     def raw(self, images: Any) -> Any:
         """Compute bands and indices, (B, H, W, F): not finite where missing.
@@ -92,12 +101,28 @@ class FeaturePlan:
             # Scenes are black where they have nodata.
             seen = ops.any(ops.not_equal(images, 0), axis=-1, keepdims=True)
             images = ops.where(seen, images, float("nan"))
+        images = self._without_bad(images)
         if not self.indices:
             return images
         unit = 1.0 / 255.0 if self.is_colors else 1.0
         layers = [images[..., place : place + 1] * unit for place in range(len(self.bands))]
         values = dict(zip(self.bands, layers, strict=True))
         return ops.concatenate([images, *(i.compute(values) for i in self.indices)], axis=-1)
+
+    def _without_bad(self, images: Any) -> Any:
+        """Make values missing where the bands of `missing_where` say that they are bad."""
+        bad: Any = False
+        for name, limits in self.options.missing_where.items():
+            place = self.bands.index(name)
+            band = images[..., place : place + 1]
+            if limits.above is not None:
+                bad = ops.logical_or(bad, band > limits.above)
+            if limits.below is not None:
+                bad = ops.logical_or(bad, band < limits.below)
+        if bad is False:
+            return images
+        judged = np.array([name not in self.options.missing_where for name in self.bands])
+        return ops.where(ops.logical_and(bad, judged), float("nan"), images)
 
 
 def make_features(plan: FeaturePlan, statistics: FeatureStatistics | None) -> Features | None:
