@@ -36,6 +36,7 @@ Factor = Annotated[float, Field(ge=1e-6, le=1e6, allow_inf_nan=False)]
 """Factor on a probability. A product of 0 or infinity would decide alone, so limits exclude it."""
 Threshold = Annotated[float, Field(ge=1e-6, le=1 - 1e-6, allow_inf_nan=False)]
 """Least probability of a mask, between 0 and 1."""
+Connectivity = Literal[4, 8]
 HALF = 0.5
 """Default threshold of a mask."""
 
@@ -69,6 +70,9 @@ class Decision(Options):
     """Least size of a hole in pixels; smaller holes in a class become the class."""
     least_region: Pixels = ()
     """Least size of a region in pixels; a smaller one becomes its largest neighbouring region."""
+    connectivity: Connectivity = 4
+    """Neighbours of a pixel in a region or hole. 4: pixels that share an edge. 8: also pixels that
+    share a corner."""
 
     def check_classes(self, classes: ClassScheme, source: str) -> None:
         """Raise ModelError if the decision doesn't fit the classes.
@@ -206,7 +210,8 @@ def tidy_labels(labels: Codes, decision: Decision, classes: ClassScheme) -> Code
         if any(number for _, number in of_mask.values()):
             plane = classes.where(labels, code).astype(np.uint8)
             plane[labels == classes.nodata] = classes.nodata
-            tidy(plane, Decision.model_validate(of_mask), classes.nodata)
+            steps = Decision.model_validate({**of_mask, "connectivity": decision.connectivity})
+            tidy(plane, steps, classes.nodata)
             valid = labels != classes.nodata
             labels[valid & (plane == 1)] |= 1 << code
             labels[valid & (plane == 0)] &= 0xFF ^ (1 << code)
@@ -234,22 +239,24 @@ def tidy(codes: Codes, decision: Decision, nodata: int) -> Codes:
     for code, pixels in enumerate(decision.least_hole):
         if pixels > 1:
             of_class = (codes == code).astype(np.uint8)
-            filled = _sieved(of_class, pixels, valid)
+            filled = _sieved(of_class, pixels, valid, decision.connectivity)
             codes[(filled == 1) & (of_class == 0) & valid] = code
     for code, pixels in enumerate(decision.least_region):
         if pixels > 1:
-            merged = _sieved(codes, pixels, valid)
+            merged = _sieved(codes, pixels, valid, decision.connectivity)
             change = (codes == code) & (merged != nodata)
             codes[change] = merged[change]
     return codes
 
 
-def _sieved(codes: Codes, pixels: int, valid: NDArray[np.bool_]) -> Codes:
+def _sieved(
+    codes: Codes, pixels: int, valid: NDArray[np.bool_], connectivity: Connectivity
+) -> Codes:
     """Turn regions with fewer pixels into the largest region beside them."""
     if codes.size < 3:
         return codes  # GDAL can't remove regions as large as the image.
     least = min(pixels, codes.size - 1)
-    return np.asarray(sieve(codes, least, mask=valid, connectivity=4), np.uint8)
+    return np.asarray(sieve(codes, least, mask=valid, connectivity=connectivity), np.uint8)
 
 
 Change = Callable[[Codes, int, int, NDArray[np.bool_]], Codes]

@@ -12,7 +12,7 @@ import typer
 from numpy.typing import NDArray
 
 from inference.evaluate.command import open_scenes
-from inference.predict.decision import HALF, Decision, tidy_labels, write_decision
+from inference.predict.decision import HALF, Connectivity, Decision, tidy_labels, write_decision
 from inference.predict.predict import open_model, predict_scene
 from inference.predict.windows import Band, Codes, Probabilities
 from inference.tune.thresholds import Score, best_threshold
@@ -76,19 +76,27 @@ def tune(
         Score | None,
         typer.Option(help="Score to maximise; default: mean_iou, or mean_f1 for masks."),
     ] = None,
+    connectivity: Annotated[
+        int,
+        typer.Option(
+            min=4, max=8, help="Neighbours of a pixel in a region: 4, or 8 with those at corners."
+        ),
+    ] = 4,
 ) -> None:
     """Find test-time augmentation, weights of classes or thresholds of masks, and tidying.
 
     The result is saved in the model's folder (decision.yaml), and every later prediction uses it.
     Give scenes that the model was not trained on; scenes of the training are left out.
     """
+    if connectivity not in (4, 8):
+        raise typer.BadParameter("it is 4 or 8", param_hint="--connectivity")
     opened = open_model(model)
     places = [model / DECISION_FILE, model / TUNING_FILE]
     # Lock and check the folder before and during the search, because the search takes long.
     with locked(model):
         check_free(places)
         known = known_scenes(opened, [*scenes, *(more_scenes or [])])
-        decision, trials = find_decision(opened, known, score)
+        decision, trials = find_decision(opened, known, score, 8 if connectivity == 8 else 4)
         table = trials_table(trials, score or default_score(opened.recipe.classes))
         table.print()
         check_free(places)
@@ -124,7 +132,10 @@ def known_scenes(model: TrainedModel, patterns: list[str]) -> list[Known]:
 
 
 def find_decision(
-    model: TrainedModel, known: Sequence[Known], score: Score | None = None
+    model: TrainedModel,
+    known: Sequence[Known],
+    score: Score | None = None,
+    connectivity: Connectivity = 4,
 ) -> tuple[Decision, list[Trial]]:
     """Try one key after the other, together with the best values so far; keep a value if it gains.
 
@@ -133,13 +144,15 @@ def find_decision(
             used.
         known: Scenes with truth; their probabilities are kept in memory.
         score: Score to maximise, over all pixels of all scenes; default `default_score`.
+        connectivity: Neighbours of a pixel in regions and holes.
 
     Returns:
         The decision, and one trial for every key, in order. Thresholds have one trial per mask,
         with the score of this mask alone.
     """
     classes = model.recipe.classes
-    search = _Search(model, known, score or default_score(classes))
+    start = Decision(connectivity=connectivity)
+    search = _Search(model, known, score or default_score(classes), start)
     for key, values in (("turns", _TURNS), ("smooth", _SMOOTH)):
         search.try_values(key, list(values), predict_again=True)
     if classes.has_masks:
@@ -169,8 +182,10 @@ class _Seen:
 class _Search:
     """The best decision so far."""
 
-    def __init__(self, model: TrainedModel, known: Sequence[Known], score: Score) -> None:
-        self.decision = Decision()
+    def __init__(
+        self, model: TrainedModel, known: Sequence[Known], score: Score, start: Decision
+    ) -> None:
+        self.decision = start
         self.trials: list[Trial] = []
         self._model = model
         self._known = known

@@ -54,6 +54,16 @@ def test_small_regions_are_removed_where_the_truth_has_none(tmp_path, specked):
     assert (tuned == truth).mean() > (plain == truth).mean() + 0.005
 
 
+def test_the_connectivity_is_kept_with_what_was_found(tmp_path, specked):
+    folder = save_threshold_model(tmp_path / "model", make_recipe(32))
+    scene = tmp_path / "s0_clear.tif"
+    assert run("tune", folder, "--scenes", scene, "--connectivity", 8).exit_code == 0
+    assert read_decision(folder, SEA_ICE).connectivity == 8
+    wrong = run("tune", folder, "--scenes", scene, "--connectivity", 5)
+    assert wrong.exit_code == 2
+    assert "--connectivity" in wrong.output
+
+
 def test_a_model_that_prefers_one_class_gets_weights(tmp_path, write_scene):
     # Its classes change at 45.5 and 205, those of the truth at 31 and 205.
     recipe = make_recipe(32)

@@ -96,6 +96,16 @@ def test_small_regions_of_a_class_become_what_lies_around():
     assert tidy(codes.copy(), Decision(), 255).tolist() == codes.tolist()
 
 
+def test_pixels_at_corners_may_belong_to_a_region():
+    codes = np.zeros((9, 9), np.uint8)
+    codes[range(2, 7), range(2, 7)] = 2  # 5 pixels in a diagonal line
+    by_edges = Decision(least_region=(0, 0, 5))
+    by_corners = Decision(least_region=(0, 0, 5), connectivity=8)
+    assert not tidy(codes.copy(), by_edges, 255).any()
+    assert tidy(codes.copy(), by_corners, 255).tolist() == codes.tolist()
+    assert not tidy(codes.copy(), Decision(least_region=(0, 0, 6), connectivity=8), 255).any()
+
+
 def test_small_holes_in_a_class_are_filled_and_large_ones_stay():
     codes = np.full((12, 12), 2, np.uint8)
     codes[2, 2], codes[2, 3] = 0, 1
@@ -191,6 +201,7 @@ def test_a_decision_is_kept_in_the_models_folder(tmp_path):
         ("smooth", ".nan"),
         ("smooth", ".inf"),
         ("closing", "[0, 1000000, 0]"),
+        ("connectivity", "6"),
         ("least_region", "[0, 99999999999999999999, 0]"),
     ],
 )

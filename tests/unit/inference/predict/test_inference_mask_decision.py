@@ -93,6 +93,14 @@ def test_each_mask_is_tidied_by_itself():
     assert tidy_labels(labels.copy(), Decision(), MASKS).tolist() == labels.tolist()
 
 
+def test_regions_of_a_mask_have_the_connectivity_of_the_decision():
+    labels = np.zeros((9, 9), np.uint8)
+    labels[range(2, 7), range(2, 7)] = 2  # mask 1, a diagonal line of 5 pixels
+    kept = Decision(least_region=(0, 5, 0), connectivity=8)
+    assert tidy_labels(labels.copy(), kept, MASKS).tolist() == labels.tolist()
+    assert not tidy_labels(labels.copy(), Decision(least_region=(0, 5, 0)), MASKS).any()
+
+
 def test_holes_in_one_mask_are_filled_and_nodata_is_none():
     labels = np.ones((7, 7), np.uint8)
     labels[3, 3], labels[5, 5] = 0, 255
