@@ -1,4 +1,4 @@
-"""`polynya label`: labelling on this machine, or wherever an engine runs."""
+"""`polynya label` and `polynya import`, on this machine or wherever an engine runs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from autolabel.run import run_labelling
+from autolabel.run import run_import, run_labelling
 from polynya.engines.engines import EngineName
 
 Scenes = Annotated[
@@ -77,3 +77,36 @@ def label(
     """Label scenes into shards: by colour thresholds, or with rasters of labels that you have."""
     patterns = [*scenes, *(more_scenes or [])]
     run_labelling(patterns, out, recipe, overwrite, engine, workers, retries, pictures)
+
+
+Kind = Annotated[
+    str,
+    typer.Argument(
+        metavar="KIND",
+        help="Kind of the data set: folder, rle, gym, doodler, kelp, loveda, landcover, vector or"
+        " bands (docs/import.md).",
+    ),
+]
+Sources = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="SOURCE...", help="Folders, files (CSV, npz, scenes), or .zip and .tar archives."
+    ),
+]
+
+
+def import_labels(
+    kind: Kind,
+    sources: Sources,
+    out: Out,
+    recipe: RecipeFile = None,
+    overwrite: Overwrite = False,
+    engine: EngineOption = "processes",
+    workers: Workers = None,
+    retries: Retries = 2,
+) -> None:
+    """Make shards from images and labels that you have, in one of the known forms.
+
+    The recipe says what the classes are, and in its section 'imports' how the files are read.
+    """
+    run_import(kind, sources, out, recipe, overwrite, engine, workers, retries)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
+from rasterio.errors import NotGeoreferencedWarning
+
+from autolabel.importers.importer import ImportedScene
+from autolabel.importers.samples import open_sample, sample_digest
 from polynya.attempt import Failure, attempt
 from polynya.progress import track
 from polynya.recipe.recipe import Recipe
@@ -49,16 +54,31 @@ def find_contents(refs: Sequence[SceneRef], recipe: Recipe, retries: int) -> lis
         retries: How often a remote scene is retried.
     """
     found: list[Found] = []
-    with ThreadPoolExecutor(_OPENED_AT_ONCE) as pool:
+    # Threads can't switch a warning off each for itself.
+    with warnings.catch_warnings(), ThreadPoolExecutor(_OPENED_AT_ONCE) as pool:
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
         one = partial(_find_content, recipe=recipe, retries=retries)
         found.extend(track(pool.map(one, refs), "Opening scenes", len(refs)))
     return found
 
 
+def content_digest(scene: Scene) -> str:
+    """Digest of everything that the shards of a scene come from.
+
+    Raises:
+        SceneError: A file can't be read.
+    """
+    return sample_digest(scene) if isinstance(scene, ImportedScene) else labelled_digest(scene)
+
+
 def _find_content(ref: SceneRef, recipe: Recipe, retries: int) -> Found:
     def look() -> Found:
-        scene = with_labels(open_scene(ref.uri, recipe.scene, ref.id), recipe)
-        return Found(ref, scene, labelled_digest(scene))
+        scene: Scene
+        if recipe.imports is not None:
+            scene = open_sample(ref, recipe)
+        else:
+            scene = with_labels(open_scene(ref.uri, recipe.scene, ref.id), recipe)
+        return Found(ref, scene, content_digest(scene))
 
     # Errors of remote servers may be temporary.
     remote = is_remote(gdal_path(ref.uri))

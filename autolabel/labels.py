@@ -31,9 +31,14 @@ def check_labelling(recipe: Recipe) -> None:
     """Refuse a recipe that can't label any scene: once, instead of once per scene.
 
     Raises:
-        RecipeError: The classes are masks and the recipe names no rasters of them; or the profile
-            is unknown, or doesn't fit the filter or the classes.
+        RecipeError: The recipe is for an import; the classes are masks and the recipe names no
+            rasters of them; or the profile is unknown, or doesn't fit the filter or the classes.
     """
+    if recipe.imports is not None:
+        raise RecipeError(
+            "The recipe has a section 'imports', so its labels are there already; run 'polynya"
+            f" import {recipe.imports.kind} SOURCE', or leave the section out."
+        )
     if recipe.label.raster is not None:
         return
     if recipe.classes.has_masks:

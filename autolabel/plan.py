@@ -132,7 +132,7 @@ def sky_name(part: Part, recipe: Recipe) -> str:
 
 def _bands(scene: Scene, digest: str, recipe: Recipe, wanted: int) -> list[Part]:
     size, whole = recipe.tiles.size, Part(scene, 0, scene.height, digest)
-    if needs_whole(recipe.label):
+    if needs_whole(recipe.label) or (recipe.imports is not None and recipe.imports.needs_whole):
         return [whole]
     tile_rows = -(-scene.height // size)
     count = min(max(round(whole.bytes / max(wanted, _LEAST_BAND_BYTES)), 1), tile_rows)

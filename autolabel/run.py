@@ -1,21 +1,21 @@
-"""A labelling run: plan units, let an engine do the missing ones, write the manifest, report."""
+"""A labelling run or an import: plan units, let an engine do them, write the manifest, report."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-import typer
 
-from autolabel.filters.registry import filter_of
-from autolabel.inspection import Found, find_contents
+from autolabel.importers.registry import import_recipe
+from autolabel.importers.samples import find_samples
+from autolabel.inspection import Found, content_digest, find_contents
 from autolabel.label_pictures import draw_overviews, picture_name
 from autolabel.labels import check_labelling
 from autolabel.plan import Unit, needs_sky, plan_units, sky_name
+from autolabel.report import report, say, say_what_is_black, warn_of_small_scenes
 from autolabel.resume import Work, compare
 from autolabel.tasks import (
     Job,
@@ -28,14 +28,11 @@ from autolabel.tasks import (
 )
 from polynya.attempt import Failure, attempt
 from polynya.engines.engines import Engine, EngineName, open_engine, run_all, worker_died
-from polynya.errors import ScenesFailedError, failed_of
+from polynya.errors import ScenesFailedError
 from polynya.grid import tile_grid
-from polynya.names import printable
-from polynya.progress import console, progress
+from polynya.progress import progress
 from polynya.recipe.recipe import Recipe, load_recipe
 from polynya.scenes.finding import SceneRef, find_scenes
-from polynya.scenes.identity import labelled_digest
-from polynya.scenes.scene import Scene
 from polynya.shards.lifecycle import (
     announce,
     damaged_files,
@@ -44,7 +41,7 @@ from polynya.shards.lifecycle import (
     labelled_before,
     open_dataset,
 )
-from polynya.shards.manifest import MANIFEST_FILE, SceneResult, read_manifest
+from polynya.shards.manifest import SceneResult, read_manifest
 from polynya.storage.folder import Folder, absolute
 from polynya.storage.stores import gdal_path, is_remote
 
@@ -83,19 +80,71 @@ def run_labelling(
     recipe = load_recipe(recipe_file)
     check_labelling(recipe)
     refs = [SceneRef(ref.id, absolute(ref.uri)) for ref in find_scenes(patterns, recipe.companions)]
+    return run_batch(refs, out, recipe, overwrite, engine, workers, retries, pictures)
+
+
+def run_import(
+    kind: str,
+    sources: Sequence[str],
+    out: str,
+    recipe_file: Path | None,
+    overwrite: bool,
+    engine: EngineName,
+    workers: int | None = None,
+    retries: int = 2,
+) -> list[SceneResult]:
+    """Import images with labels that people have into a data set of shards.
+
+    Args:
+        kind: Kind of the data set, a value of the recipe's key `imports.kind`.
+        sources: Folders, files or archives.
+        out: See `run_labelling`, also for the other arguments, results and errors.
+        recipe_file: YAML recipe; None for the defaults of the kind.
+        overwrite: Replace the existing data set.
+        engine: Engine that runs the tasks.
+        workers: Number of workers; None for the engine's default.
+        retries: How often a failed sample is retried.
+    """
+    recipe = import_recipe(load_recipe(recipe_file), kind)
+    refs = find_samples(sources, recipe)
+    return run_batch(refs, out, recipe, overwrite, engine, workers, retries)
+
+
+def run_batch(
+    refs: Sequence[SceneRef],
+    out: str,
+    recipe: Recipe,
+    overwrite: bool,
+    engine: EngineName,
+    workers: int | None = None,
+    retries: int = 2,
+    pictures: bool = False,
+) -> list[SceneResult]:
+    """Label or import scenes that are found already; see `run_labelling`.
+
+    Args:
+        refs: Scenes with different ids; samples if the recipe has a section `imports`.
+        out: Folder of the data set: a path or URI.
+        recipe: Checked recipe.
+        overwrite: Replace the existing data set.
+        engine: Engine that runs the tasks.
+        workers: Number of workers; None for the engine's default.
+        retries: How often a failed scene is retried.
+        pictures: Draw an overview picture of each scene.
+    """
     with open_dataset(out, recipe, overwrite) as folder:
         job = Job(recipe, folder, retries)
         known = labelled_before(folder)
         found = find_contents(refs, recipe, retries)
-        _warn_of_small_scenes([one.scene for one in found if one.scene is not None], recipe)
+        warn_of_small_scenes([one.scene for one in found if one.scene is not None], recipe)
         work = compare(found, known, job)
         made, undrawn = _carry_out(work, job, engine, workers, pictures)
         rows = known | made
         results = [work.failed.get(name) or rows[name] for name in work.asked]
         for reason in undrawn:
-            _say(f"Failed: {reason}", "red")
+            say(f"Failed: {reason}", "red")
         report(results, folder, work.history(results))
-    _say_what_is_black([one.scene for one in found if one.scene is not None], results)
+    say_what_is_black([one.scene for one in found if one.scene is not None], results)
     if undrawn:
         raise ScenesFailedError(
             f"{len(undrawn)} pictures could not be drawn, the reasons are above; all shards are"
@@ -126,43 +175,13 @@ def _carry_out(
         wanted = [scene for scene in work.scenes if scene.id in with_tiles]
         for name in (picture_name(scene.id) for scene in wanted):
             if name in there and not folder.is_ours(name):
-                _say(
+                say(
                     f"Not drawn: {folder}/{name} is in the place of a picture and is not Polynya's;"
                     " move it away and run it again.",
                     "yellow",
                 )
         scenes = [scene for scene in wanted if picture_name(scene.id) not in there]
         return made, draw_overviews(scenes, job, runner)
-
-
-def _warn_of_small_scenes(scenes: Sequence[Scene], recipe: Recipe) -> None:
-    """Warn of small scenes: the filter needs many surfaces to tell light from surface."""
-    chosen = filter_of(recipe.label)
-    small = [scene for scene in scenes if max(scene.height, scene.width) < chosen.least_size]
-    if small:
-        _say(
-            f"Warning: {len(small)} of {len(scenes)} scenes have less than {chosen.least_size}"
-            f" pixels a side, where the {chosen.title} may take surfaces for cloud or shadow;"
-            " give it whole scenes, or set label.method to none in the recipe.",
-            "yellow",
-        )
-
-
-def _say_what_is_black(scenes: Sequence[Scene], results: Sequence[SceneResult]) -> None:
-    """Report black pixels that count as nodata: deep water may be black, and users may not know."""
-    doubtful = {scene.id for scene in scenes if scene.zero_is_nodata and scene.land is None}
-    sizes = [(r.height * r.width, r.valid_pixels) for r in results if r.scene_id in doubtful]
-    black = [(of, of - valid) for of, valid in sizes if 0 < valid < of]
-    if black:
-        share = 100 * sum(missing for _, missing in black) / sum(of for of, _ in black)
-        is_edge = any(scene.zero_is_nodata == "edge" for scene in scenes)
-        where = "black, from their edges inwards or in large blocks," if is_edge else "black"
-        _say(
-            f"{len(black)} scenes mark no pixel as nodata: {share:.1f} % of their pixels are"
-            f" {where} and are left out. If black is a colour there, for example deep water, set"
-            " scene.zero_is_nodata to false in the recipe.",
-            "yellow",
-        )
 
 
 def _finish(folder: Folder, made: Sequence[SceneResult]) -> dict[str, SceneResult]:
@@ -318,11 +337,7 @@ def _join(found: Found, parts: Sequence[PartResult], recipe: Recipe) -> SceneRes
     ordered = sorted(parts, key=lambda part: part.row)
     reason = next((part.reason for part in ordered if part.reason), "")
     # Compare the digest again. This does not read an unchanged local file again.
-    if (
-        not reason
-        and not is_remote(gdal_path(scene.uri))
-        and labelled_digest(scene) != found.digest
-    ):
+    if not reason and not is_remote(gdal_path(scene.uri)) and content_digest(scene) != found.digest:
         reason = f"{scene.uri} changed while it was labelled; label it again when it is complete."
     if reason:
         return replace(row, status="failed", reason=reason, failed=tiles)
@@ -354,46 +369,3 @@ def _join(found: Found, parts: Sequence[PartResult], recipe: Recipe) -> SceneRes
 def _total(counts: Iterable[int | None]) -> int | None:
     known = [count for count in counts if count is not None]
     return sum(known) if known else None
-
-
-def report(results: Sequence[SceneResult], folder: Folder, history: str = "") -> None:
-    """Print a summary to stdout, and each failure to stderr.
-
-    Args:
-        results: Results of all scenes that the user asked for.
-        folder: The data set.
-        history: Results of earlier runs in words, from `Work.history`.
-
-    Raises:
-        ScenesFailedError: Some scenes failed.
-    """
-    counts = Counter(result.status for result in results)
-    failed = [result for result in results if result.status == "failed"]
-    for result in sorted(failed, key=lambda r: r.scene_id):
-        _say(f"Failed: {result.reason}", "red")
-    tiles, labelled, lost = (
-        sum(getattr(r, name) for r in results) for name in ("tiles", "labelled", "failed")
-    )
-    empty = f" and {counts['nodata']} without a valid pixel" if counts["nodata"] else ""
-    typer.echo(
-        f"{counts['done']} scenes labelled{empty}{history}, {len(failed)} failed; {tiles} tiles ="
-        f" {labelled} labelled + {tiles - labelled - lost} nodata + {lost} failed; shards and"
-        f" {MANIFEST_FILE} in {folder}"
-    )
-    without = sorted(r.scene_id for r in results if r.status == "done" and not r.n_class_pixels)
-    check = "check scene.scale, and the limits in label.profile or the files of label.raster"
-    if without and len(without) == counts["done"]:
-        problem = f"not one pixel of the {labelled} tiles has a class, so they can train nothing"
-        _say(f"Warning: {problem}; {check}, with 'polynya look {folder}'.", "yellow")
-    elif without:
-        names = f"{', '.join(without[:5])}{', ...' if len(without) > 5 else ''}"
-        problem = f"no pixel of {len(without)} of {counts['done']} scenes has a class ({names})"
-        _say(f"Note: {problem}; if that is wrong, {check}.", "yellow")
-    if failed:
-        raise ScenesFailedError(
-            f"{failed_of(len(failed), len(results))}; {folder}/{MANIFEST_FILE} has the reasons."
-        )
-
-
-def _say(text: str, color: str) -> None:
-    console.print(printable(text), style=color, markup=False, soft_wrap=True)

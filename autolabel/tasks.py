@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from autolabel.filters.filter import LightSteps
 from autolabel.filters.registry import light_steps, uses_layers
+from autolabel.importers.importer import ImportedScene
+from autolabel.importers.samples import read_sample
 from autolabel.plan import Part, Unit, needs_sky, sky_name
 from autolabel.scene_tiles import LabelledScene, cut_tiles, label_pixels, take_labels
 from autolabel.thresholds.profiles import get_profile
@@ -198,6 +200,8 @@ def read_note(folder: Folder, unit: Unit) -> list[PartResult]:
 def _label_part(
     part: Part, job: Job, steps: LightSteps[Any] | None
 ) -> tuple[LabelledScene, NDArray[np.bool_], BandPixels | None]:
+    if isinstance(part.scene, ImportedScene):
+        return read_sample(part.scene, job.recipe, part.window)
     image, valid = read_scene(part.scene, part.window)
     inputs = None if part.scene.inputs is None else read_inputs(part.scene, part.window)
     if part.scene.labels is not None:
@@ -235,7 +239,7 @@ def _write_part(
     written, files = 0, []
     for tile in cut_tiles(labelled, valid, recipe, inputs):
         in_scene = replace(tile, tile=replace(tile.tile, row=tile.tile.row + part.row))
-        row = tile_row(part.scene, in_scene, recipe, recipe.label.source)
+        row = tile_row(part.scene, in_scene, recipe, recipe.label_source)
         written += 1
         counts += row["class_counts"]
         try:

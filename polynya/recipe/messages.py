@@ -11,7 +11,7 @@ from polynya.names import printable
 from polynya.recipe.base import tag_of
 
 _LONGEST_VALUE = 80
-_TAGS = ("source", "name")
+_TAGS = ("source", "name", "kind")
 """Keys that choose one of several option classes (`Tagged`)."""
 
 

@@ -23,6 +23,7 @@ from polynya.recipe.acquire import AcquireOptions
 from polynya.recipe.base import STEM, Options
 from polynya.recipe.classes import SEA_ICE, ClassScheme
 from polynya.recipe.features import FeatureOptions
+from polynya.recipe.imports import ImportOptions
 from polynya.recipe.inference import InferenceOptions
 from polynya.recipe.label import LabelOptions
 from polynya.recipe.messages import describe_errors
@@ -72,6 +73,8 @@ class Recipe(Options):
     acquire: AcquireOptions | None = None
     """Where `polynya scenes` gets scenes from. No digest includes it, because results don't depend
     on the way that a scene was fetched."""
+    imports: ImportOptions | None = None
+    """How `polynya import` reads a data set with labels; default: `polynya label` makes them."""
 
     @model_validator(mode="after")
     def _one_weight_per_class(self) -> Recipe:
@@ -165,6 +168,40 @@ class Recipe(Options):
                 )
         return self
 
+    @model_validator(mode="before")
+    @classmethod
+    def _imported_labels_have_no_filter(cls, content: Any) -> Any:
+        """Set the filter to none, if labels are imported and the recipe names no filter."""
+        if not isinstance(content, dict) or content.get("imports") is None:
+            return content
+        label = content.get("label", {})
+        if isinstance(label, LabelOptions):
+            label = label.model_dump(exclude_unset=True)
+        if isinstance(label, dict) and "method" not in label:
+            return content | {"label": label | {"method": "none"}}
+        return content
+
+    @model_validator(mode="after")
+    def _imports_fit_the_recipe(self) -> Recipe:
+        if self.imports is None:
+            return self
+        for key, is_set in (
+            ("method", self.label.method != "none"),
+            ("raster", self.label.raster is not None),
+        ):
+            if is_set:
+                raise RecipeError(
+                    f"The recipe key 'label.{key}' is '{getattr(self.label, key)}', and 'imports'"
+                    f" brings labels that need no filter and no raster; leave 'label.{key}' out."
+                )
+        for key, name in self.imports.class_names:
+            if name not in self.classes.names:
+                raise RecipeError(
+                    f"The recipe key 'imports.{key}' has the class '{name}', which"
+                    f" '{self.classes.name}' lacks; take some of {', '.join(self.classes.names)}."
+                )
+        return self
+
     @model_validator(mode="after")
     def _own_profile_has_known_classes(self) -> Recipe:
         if isinstance(self.label.profile, Profile) and self.label.raster is None:
@@ -190,6 +227,11 @@ class Recipe(Options):
         named = (self.label.raster, self.scene.land, layers and layers.clouds)
         return tuple(name for name in named if isinstance(name, str) and STEM in name)
 
+    @property
+    def label_source(self) -> str:
+        """Where labels come from, as written beside each tile."""
+        return self.label.source if self.imports is None else f"import/{self.imports.kind}"
+
     def labels_digest(self) -> str:
         """Digest of everything that shards depend on: no options of training and prediction."""
         return self._labels_digest
@@ -206,7 +248,7 @@ class Recipe(Options):
     @cached_property
     def _labels_digest(self) -> str:
         # Cached: every tile has it, and computing it takes as long as labelling a tile.
-        return self.digest("classes", "scene", "tiles", "label")
+        return self.digest("classes", "scene", "tiles", "label", "imports")
 
     def digest(self, *sections: str) -> str:
         """SHA-256 (first 16 hex digits) of the recipe with all defaults filled in.
@@ -229,6 +271,8 @@ class Recipe(Options):
         )
         if self.features == FeatureOptions():
             content.pop("features", None)
+        if self.imports is None:
+            content.pop("imports", None)
         layers = content.get("scene", {}).get("layers") or {}
         if AUTO in layers.values():
             # Earlier versions looked for the names of Sentinel-2 only. Their labels may differ.

@@ -25,7 +25,10 @@ _THREADS = 4
 _DEEPEST = 8
 _OVERVIEWS = ".ovr"
 _AND_LABELS = "+"
-_ARCHIVE = re.compile(r"^/vsizip/(?:\{(?P<braced>.+?)\}|(?P<plain>.+?\.zip))/(?P<member>.+)$", re.I)
+_ARCHIVE = re.compile(
+    r"^/vsi(?:zip|tar)/(?:\{(?P<braced>.+?)\}|(?P<plain>.+?\.(?:zip|tar)))/(?P<member>.+)$",
+    re.I,
+)
 _STORES = {"/vsis3/": "s3", "/vsigs/": "gs"}
 
 
@@ -97,6 +100,20 @@ def raster_digest(uri: str, references: Decision = "inside") -> str:
     except OSError as error:
         raise SceneError(
             f"{printable(uri)} can't be read ({error.strerror or error}); check the path."
+        ) from None
+
+
+def file_digest(path: str) -> str:
+    """SHA-256 of the bytes of a local file, 64 hex digits.
+
+    Raises:
+        SceneError: The file can't be read.
+    """
+    try:
+        return _file(path)
+    except OSError as error:
+        raise SceneError(
+            f"{printable(path)} can't be read ({error.strerror or error}); check the path."
         ) from None
 
 
@@ -186,7 +203,7 @@ def _elsewhere(path: str) -> str:
 
 
 def _member(archive: str, member: str) -> str:
-    """Digest of a file in a zip archive, from size and checksum in the archive's directory."""
+    """Digest of a file in an archive: its checksum in a zip file, all bytes of a tar file."""
     try:
         with zipfile.ZipFile(archive) as content:
             info = content.getinfo(member)

@@ -44,7 +44,11 @@ _MOST_BEYOND = 0.5
 
 
 def open_scene(
-    uri: str | Path, options: SceneOptions | None = None, name: str | None = None
+    uri: str | Path,
+    options: SceneOptions | None = None,
+    name: str | None = None,
+    *,
+    needs_colors: bool = True,
 ) -> Scene:
     """Describe a scene: size, georeference, bands of its colours and their scaling.
 
@@ -52,6 +56,8 @@ def open_scene(
         uri: Path or URI that GDAL opens.
         options: Section `scene` of the recipe, such as bands, scale and stretch.
         name: Id of the scene; default: made from the file name.
+        needs_colors: False for callers that only read the inputs of a recipe that names some: the
+            scene needs no red, green and blue then, and `read_scene` can't read it.
 
     Raises:
         SceneError: The file is missing or unreadable, has too few or unknown bands, 64-bit numbers,
@@ -62,9 +68,16 @@ def open_scene(
     with opened_raster(uri, references) as source:
         check_whole(uri)
         check_size(source, uri)
-        indexes = _find_bands(source, uri, options)
-        dtype = _find_dtype(source, uri, indexes)
-        scale, offset = _find_scaling(source, uri, indexes, dtype, options)
+        if needs_colors or options.inputs is None:
+            indexes = _find_bands(source, uri, options)
+            dtype = _find_dtype(source, uri, indexes)
+            scale, offset = _find_scaling(source, uri, indexes, dtype, options)
+            layers = find_layers(source, uri, indexes, options)
+            inputs = find_band_set(source, uri, options)
+        else:
+            inputs, layers = find_band_set(source, uri, options), None
+            assert inputs is not None  # The options name some.
+            indexes, dtype, scale, offset = inputs.indexes, inputs.dtype, 1.0, 0.0
         validity = find_validity(source, indexes)
         place = read_place(source)
         return Scene(
@@ -80,12 +93,12 @@ def open_scene(
             offset=offset,
             stretch=options.stretch,
             zero_is_nodata=options.zero_is_nodata if validity.says_nothing else False,
-            layers=find_layers(source, uri, indexes, options),
+            layers=layers,
             control=place.control,
             place_problem=place.problem,
             land=find_land(source, uri, None not in (place.crs, place.transform), options),
             references=references,
-            inputs=find_band_set(source, uri, options),
+            inputs=inputs,
         )
 
 

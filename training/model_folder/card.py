@@ -88,6 +88,8 @@ def _task_text(kind: str, classes: ClassScheme) -> str:
 
 
 def _labels_text(recipe: Recipe) -> str:
+    if recipe.imports is not None:
+        return f"Labels were made elsewhere and imported: kind `{recipe.imports.kind}`."
     if recipe.label.raster is not None:
         return f"Labels come from rasters beside the scenes: `{recipe.label.raster}`."
     return (

@@ -12,7 +12,8 @@ from typing import Annotated
 import typer
 
 from autolabel.commands import EngineOption, MoreScenes, Out, RecipeFile, Scenes, Workers
-from autolabel.run import label_scenes, report
+from autolabel.report import report
+from autolabel.run import label_scenes
 from autolabel.tasks import Job
 from benchmarks.labelling.jobs.timed import TimedEngine
 from polynya.cli import run_script

@@ -1,0 +1,136 @@
+"""Masks as raster files: numbers, colours or a band for each class."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autolabel.importers.coding import Table, code_table, from_one_hot, hot_labels, look_up
+from polynya.errors import LabelError
+from polynya.grid import Tile
+from polynya.names import printable
+from polynya.rasters.opening import check_size, check_whole, opened_raster, tile_window
+from polynya.recipe.classes import ClassScheme
+from polynya.recipe.imports import Coding, Color
+from polynya.recipe.recipe import Recipe
+from polynya.scenes.scene import Scene
+from polynya.scenes.validity import find_validity, nodata_value, read_valid
+
+_RGB = (1, 2, 3)
+
+
+def read_mask(
+    path: str,
+    scene: Scene,
+    recipe: Recipe,
+    window: Tile | None,
+    coding: Coding = "codes",
+    table: Table | None = None,
+) -> NDArray[np.uint8]:
+    """Read a mask that has the size of its image.
+
+    A pixel is unknown where the file's alpha band or mask is 0, and where it has the file's nodata
+    value, unless the recipe gives this number a class.
+
+    Args:
+        path: File of the mask.
+        scene: The image.
+        recipe: Classes and section `imports`.
+        window: Rectangle to read; None: all.
+        coding: What the bands hold.
+        table: Labels of numbers or colours, if they are others than `imports.codes` says.
+
+    Returns:
+        uint8 (H, W), labels of the recipe's classes.
+
+    Raises:
+        SceneError: The file can't be read.
+        LabelError: It has another size, the wrong bands, or numbers that stand for no class.
+    """
+    assert recipe.imports is not None
+    called = f"The mask {printable(path)}"
+    with opened_raster(path, scene.references) as source:
+        check_whole(path)
+        check_size(source, path)
+        _check_shape(source, called, scene)
+        bands, palette = _find_bands(source, called, recipe.classes, coding)
+        numbers = np.moveaxis(source.read(list(bands), window=tile_window(window)), 0, -1)
+        whole = find_validity(source, bands).without_values()
+        known = read_valid(source, whole, numbers, tile_window(window))
+        nodata = nodata_value(source, 1)
+    if numbers.dtype.kind == "f":
+        known &= np.isfinite(numbers).all(axis=-1)
+    if coding == "one-hot":
+        labels = hot_labels(len(bands), recipe, called)
+        return from_one_hot(numbers != 0, known, labels, recipe, called)
+    if palette is not None:
+        numbers = palette[numbers[..., 0]]
+    table = table or code_table(recipe)
+    if coding == "codes" and nodata is not None and _is_free(nodata, table, recipe):
+        known &= numbers[..., 0] != nodata
+    return look_up(numbers, known, table, recipe.classes.nodata, called, recipe.imports.nearest)
+
+
+def color_table(
+    recipe: Recipe, colors: dict[str, Color] | None, unknown: Color | None
+) -> dict[tuple[int, ...], int]:
+    """Labels of the colours in masks.
+
+    Args:
+        recipe: Classes; they have colours of their own.
+        colors: Other colours, by the names of their classes.
+        unknown: Colour that means no label.
+    """
+    classes = recipe.classes
+    known = {c.name: c.color for c in classes.classes} if colors is None else colors
+    bits = {name: 1 << code if classes.has_masks else code for name, code in _codes(classes)}
+    table: dict[tuple[int, ...], int] = {color: bits[name] for name, color in known.items()}
+    return table if unknown is None else table | {unknown: classes.nodata}
+
+
+def _codes(classes: ClassScheme) -> list[tuple[str, int]]:
+    return list(zip(classes.names, classes.codes, strict=True))
+
+
+def _is_free(nodata: float, table: Table, recipe: Recipe) -> bool:
+    """Whether a file's nodata value means unknown: the recipe says nothing else of the number."""
+    assert recipe.imports is not None
+    return (int(nodata),) not in table or recipe.imports.codes is None
+
+
+def _check_shape(source: Any, called: str, scene: Scene) -> None:
+    if source.shape != (scene.height, scene.width):
+        raise LabelError(
+            f"{called} has {source.height} x {source.width} pixels and its image"
+            f" {printable(scene.uri)} {scene.height} x {scene.width}; give it the same size, or let"
+            " 'polynya label' bring it to the image by its place ('label.raster')."
+        )
+
+
+def _find_bands(
+    source: Any, called: str, classes: ClassScheme, coding: Coding
+) -> tuple[tuple[int, ...], NDArray[np.uint8] | None]:
+    """1-based bands to read, and the colours (256, 3) of a palette, if they count."""
+    alpha = find_validity(source, (1,)).alpha
+    bands = tuple(band for band in range(1, source.count + 1) if band != alpha)
+    if coding == "one-hot":
+        return tuple(
+            range(1, source.count + 1)
+        ) if source.count == classes.n_classes else bands, None
+    if coding == "codes" and len(bands) == 1:
+        return bands, None
+    if coding == "colors" and len(bands) == len(_RGB):
+        return bands, None
+    if coding == "colors" and len(bands) == 1 and "palette" in str(source.colorinterp[0]):
+        palette = np.zeros((256, 3), np.uint8)
+        for number, color in source.colormap(1).items():
+            palette[number] = color[:3]
+        return bands, palette
+    needs = "one band of numbers" if coding == "codes" else "red, green and blue, or a palette"
+    other = "colors or one-hot" if coding == "codes" else "codes or one-hot"
+    raise LabelError(
+        f"{called} has {len(bands)} bands and needs {needs}; set the recipe's key 'imports.coding'"
+        f" to {other} if that is what it has (kind 'folder'), or write it anew (gdal_translate -b)."
+    )
