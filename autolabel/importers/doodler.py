@@ -79,17 +79,16 @@ def _read_labels(
         return read_hot_labels(sample.uri, "label", scene, recipe, window)
     options = recipe.imports
     assert isinstance(options, DoodlerOptions)
-    table = code_table(recipe)
+    table, nodata = dict(code_table(recipe)), recipe.classes.nodata
     if options.plus_one:
-        nodata = recipe.classes.nodata
-        zero = {(0,): nodata}
-        table = zero | {(n + 1,): label for (n,), label in table.items() if label != nodata}
+        table = {(n + 1,): label for (n,), label in table.items() if label != nodata}
+        table[(0,)] = nodata
     jpeg = recipe.model_copy(update={"imports": options.model_copy(update={"nearest": True})})
     labels = read_mask(sample.labels[0], scene, jpeg, window, table=table)
-    if options.plus_one and (labels == recipe.classes.nodata).mean() > _MOST_ZEROS:
+    if options.plus_one and (labels == nodata).mean() > _MOST_ZEROS:
         raise LabelError(
-            f"The mask {printable(sample.labels[0])} has many zeros, so its labels count from 0; set"
-            " the recipe's key 'imports.plus_one' to false."
+            f"The mask {printable(sample.labels[0])} has many zeros, so its labels count from 0;"
+            " set the recipe's key 'imports.plus_one' to false."
         )
     return labels
 

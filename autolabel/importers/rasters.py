@@ -50,13 +50,13 @@ def describe_raster(sample: SceneRef, recipe: Recipe) -> Scene:
     scene = open_scene(sample.uri, options, sample.id, needs_colors=False)
     if scene.inputs is None:
         return scene
-    bands = scene.inputs.bands
+    band_set, bands = scene.inputs, scene.inputs.bands
     if names is not None:
         bands = tuple(replace(band, name=names[band.index - 1]) for band in bands)
     if missing is not None:
         bands = tuple(replace(band, nodata=missing) for band in bands)
         scene = replace(scene, zero_is_nodata=scene.zero_is_nodata is True)
-    return replace(scene, inputs=replace(scene.inputs, bands=bands))
+    return replace(scene, inputs=replace(band_set, bands=bands))
 
 
 def read_raster(sample: SceneRef, scene: Scene, recipe: Recipe, window: Tile | None) -> Pixels:
@@ -92,21 +92,10 @@ def describe_array(
             f"{printable(sample.uri)} has an image of {dtype} {tuple(shape)}; write it as (rows,"
             f" columns, bands) of {', '.join(DTYPES)}."
         )
-    names = recipe.imports.bands or tuple(f"band_{number}" for number in range(1, count + 1))
-    if len(names) != count:
-        raise SceneError(
-            f"{printable(sample.uri)} has {count} bands and the recipe's key 'imports.bands'"
-            f" {len(names)} names; name each band once."
-        )
     inputs = None
     if recipe.scene.inputs is not None:
-        numbers = _numbers(recipe.scene.inputs, names, sample.uri, "scene.inputs")
-        scale = 1.0 if recipe.scene.scale is None else recipe.scene.scale
-        missing = recipe.imports.missing
-        bands = [
-            InputBand(names[i - 1], i, scale, recipe.scene.offset or 0, missing) for i in numbers
-        ]
-        inputs = BandSet(tuple(bands), str(dtype))
+        names = [f"band_{number}" for number in range(1, count + 1)]
+        inputs = array_bands(sample, recipe, names, str(dtype))
     elif (count, str(dtype)) != (len(COLORS), "uint8"):
         raise SceneError(
             f"{printable(sample.uri)} has {count} bands of {dtype}, which are no 8-bit colours;"
@@ -118,6 +107,48 @@ def describe_array(
         stretch=recipe.scene.stretch, zero_is_nodata=recipe.scene.zero_is_nodata is True,
         inputs=inputs,
     )  # fmt: skip
+
+
+def array_bands(
+    sample: SceneRef,
+    recipe: Recipe,
+    names: Sequence[str],
+    dtype: str,
+    nodata: Sequence[float | None] | None = None,
+) -> BandSet:
+    """Choose the bands that shards get from those of an image.
+
+    Args:
+        sample: Id and place of the image.
+        recipe: Names bands in `scene.inputs`.
+        names: Own names of all bands, which `imports.bands` replaces.
+        dtype: Data type of the numbers.
+        nodata: Number of each band that means missing, which `imports.missing` replaces.
+
+    Raises:
+        SceneError: `imports.bands` has more or fewer names than there are bands, a band is missing,
+            or shards can't hold the data type.
+    """
+    assert recipe.imports is not None
+    assert recipe.scene.inputs is not None
+    if dtype not in DTYPES:
+        raise SceneError(
+            f"{printable(sample.uri)} has {dtype} pixels; inputs may be {', '.join(DTYPES)};"
+            " convert them (gdal_translate -ot Float32)."
+        )
+    known = recipe.imports.bands or names
+    if len(known) != len(names):
+        raise SceneError(
+            f"{printable(sample.uri)} has {len(names)} bands and the recipe's key 'imports.bands'"
+            f" {len(known)} names; name each band once."
+        )
+    missing = [recipe.imports.missing if recipe.imports.missing is not None else value
+               for value in nodata or [None] * len(names)]  # fmt: skip
+    scale = 1.0 if recipe.scene.scale is None else recipe.scene.scale
+    offset = 0.0 if recipe.scene.offset is None else recipe.scene.offset
+    numbers = _numbers(recipe.scene.inputs, known, sample.uri, "scene.inputs")
+    bands = [InputBand(known[i - 1], i, scale, offset, missing[i - 1]) for i in numbers]
+    return BandSet(tuple(bands), dtype)
 
 
 def pixels_of(array: NDArray[Any], scene: Scene) -> Pixels:

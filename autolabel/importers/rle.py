@@ -48,7 +48,7 @@ def _find(source: str, recipe: Recipe) -> list[Sample]:
                 f"{printable(source)}, line {rows[0][0]}, has the image '{printable(image)}', which"
                 f" is no file in {options.images}; fix the row."
             )
-        content = json.dumps([source, rows])
+        content = json.dumps([os.path.basename(source), rows])
         name = os.path.splitext(image)[0]
         samples.append(Sample(name, os.path.join(folder, image), content=content, problem=problem))
     return samples

@@ -22,6 +22,16 @@ Coding = Literal["codes", "colors", "one-hot"]
 """How masks say classes: numbers, RGB colours, or a band for each class."""
 
 
+_KELP: dict[int, ClassNames] = {0: (), 1: "kelp"}
+_LOVEDA: dict[int, ClassNames] = {
+    0: None, 1: "background", 2: "building", 3: "road", 4: "water", 5: "barren", 6: "forest",
+    7: "agriculture",
+}  # fmt: skip
+_LANDCOVER: dict[int, ClassNames] = {
+    0: "background", 1: "building", 2: "woodland", 3: "water", 4: "road",
+}  # fmt: skip
+
+
 class _ImportOptions(Options):
     """Keys of every kind."""
 
@@ -152,7 +162,7 @@ class KelpOptions(_PairOptions):
         "swir16", "nir", "red", "green", "blue", "qa", "elevation",
     )  # fmt: skip
     missing: float | None = -32768.0
-    codes: dict[int, ClassNames] | None = {0: (), 1: "kelp"}
+    codes: dict[int, ClassNames] | None = Field(_KELP, min_length=1)
 
 
 class LovedaOptions(_PairOptions):
@@ -161,10 +171,7 @@ class LovedaOptions(_PairOptions):
     kind: Literal["loveda"]
     images: str = f"{FOLDER}/images_png/{STEM}.png"
     masks: str = f"{FOLDER}/masks_png/{STEM}.png"
-    codes: dict[int, ClassNames] | None = {
-        0: None, 1: "background", 2: "building", 3: "road", 4: "water", 5: "barren", 6: "forest",
-        7: "agriculture",
-    }  # fmt: skip
+    codes: dict[int, ClassNames] | None = Field(_LOVEDA, min_length=1)
 
 
 class LandcoverOptions(_PairOptions):
@@ -173,9 +180,7 @@ class LandcoverOptions(_PairOptions):
     kind: Literal["landcover"]
     images: str = f"images/{STEM}.tif"
     masks: str = f"masks/{STEM}.tif"
-    codes: dict[int, ClassNames] | None = {
-        0: "background", 1: "building", 2: "woodland", 3: "water", 4: "road",
-    }  # fmt: skip
+    codes: dict[int, ClassNames] | None = Field(_LANDCOVER, min_length=1)
     subsets: Annotated[tuple[Literal["train", "val", "test"], ...], Field(min_length=1)] = (
         "train", "val",
     )  # fmt: skip

@@ -18,6 +18,21 @@ class SplitOptions(Options):
     """Regular expression on the scene id; scenes with the same text in the expression's first
     (group) stay together. Default: each scene for itself."""
 
+    held_out: str | None = None
+    """Regular expression on the scene id; exactly the scenes that match validate, such as '^val-'
+    for those that `polynya import` takes from a validation folder. Default: `validation` draws
+    some."""
+
+    @field_validator("held_out")
+    @classmethod
+    def _held_out_compiles(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                re.compile(value)
+            except re.error as error:
+                raise ValueError(f"not a regular expression: {error}") from None
+        return value
+
     @field_validator("group")
     @classmethod
     def _group_compiles(cls, value: str | None) -> str | None:

@@ -104,13 +104,16 @@ def raster_digest(uri: str, references: Decision = "inside") -> str:
 
 
 def file_digest(path: str) -> str:
-    """SHA-256 of the bytes of a local file, 64 hex digits.
+    """SHA-256 of the bytes of a local file, 64 hex digits; of a Shapefile, of all its parts.
 
     Raises:
         SceneError: The file can't be read.
     """
     try:
-        return _file(path)
+        digests = [_file(name) for name in _vector_files(path, with_attributes=True)]
+        if len(digests) == 1:
+            return digests[0]
+        return hashlib.sha256("\n".join(digests or [_file(path)]).encode()).hexdigest()
     except OSError as error:
         raise SceneError(
             f"{printable(path)} can't be read ({error.strerror or error}); check the path."
@@ -213,10 +216,11 @@ def _member(archive: str, member: str) -> str:
     return hashlib.sha256(said.encode()).hexdigest()
 
 
-def _vector_files(path: str) -> list[str]:
+def _vector_files(path: str, with_attributes: bool = False) -> list[str]:
     """Files of a vector data set; a Shapefile has several."""
     stem, suffix = os.path.splitext(path)
-    others = (".shx", ".prj") if suffix.lower() == ".shp" else ()
+    others = (".shx", ".prj", *([".dbf"] if with_attributes else []))
+    others = others if suffix.lower() == ".shp" else ()
     found = [path, *(stem + other for other in others)]
     return [name for name in found if os.path.isfile(name)]
 

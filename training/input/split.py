@@ -32,7 +32,12 @@ def group_of(scene_id: str, pattern: str | None) -> str:
 
 
 def split_scenes(
-    scene_ids: Sequence[str], *, validation: float, seed: int, group: str | None = None
+    scene_ids: Sequence[str],
+    *,
+    validation: float,
+    seed: int,
+    group: str | None = None,
+    held_out: str | None = None,
 ) -> Split:
     """Draw the groups of scenes for validation.
 
@@ -44,10 +49,14 @@ def split_scenes(
         validation: Share of the groups, rounded, but at least one group; 0 for no validation.
         seed: Seed of the random numbers.
         group: Regular expression on the scene id; None makes each scene a group.
+        held_out: Regular expression on the id of the scenes that validate; None draws some.
 
     Raises:
-        ShardError: There is only one group, but `validation` is more than 0.
+        ShardError: There is only one group, but `validation` is more than 0; or all scenes or none
+            match `held_out`, or those of one group are on both sides.
     """
+    if held_out is not None:
+        return _held_out(sorted(scene_ids), held_out, group)
     groups = sorted({group_of(scene, group) for scene in scene_ids})
     if validation > 0 and len(groups) < 2:
         raise ShardError(
@@ -64,3 +73,22 @@ def split_scenes(
         training=tuple(s for s in sorted(scene_ids) if group_of(s, group) not in held_out),
         validation=tuple(s for s in sorted(scene_ids) if group_of(s, group) in held_out),
     )
+
+
+def _held_out(scene_ids: Sequence[str], pattern: str, group: str | None) -> Split:
+    """Split by a regular expression on the scene id."""
+    validation = tuple(scene for scene in scene_ids if re.search(pattern, scene))
+    training = tuple(scene for scene in scene_ids if not re.search(pattern, scene))
+    if not validation or not training:
+        matching = "none" if not validation else "each"
+        raise ShardError(
+            f"The recipe's key 'split.held_out' is '{pattern}', and {matching} of the"
+            f" {len(scene_ids)} scenes matches it; fix it, or leave it out."
+        )
+    on_both = {group_of(s, group) for s in training} & {group_of(s, group) for s in validation}
+    if on_both:
+        raise ShardError(
+            f"'split.held_out' divides the group '{min(on_both)}' of 'split.group', whose scenes"
+            " must stay together; change one of them."
+        )
+    return Split(training, validation)

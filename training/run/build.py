@@ -111,6 +111,7 @@ def recipe_split(shards: ShardSet, recipe: Recipe) -> Split:
         validation=recipe.split.validation,
         seed=recipe.seed,
         group=recipe.split.group,
+        held_out=recipe.split.held_out,
     )
 
 

@@ -1,21 +1,16 @@
 """Land: pixels of a scene that are nodata because a map of land covers them.
 
-The map has polygons or is a raster, on any grid and in any coordinate system. Polygons are clipped
-to the neighbourhood of the scene, then their long edges are divided, then they are transformed to
-the scene's coordinate system: a straight edge in the map may be an arc in the scene. A pixel is
-land if its centre is on land.
+The map has polygons (`polynya.scenes.beside.shapes`) or is a raster, on any grid and in any
+coordinate system. A pixel is land if its centre is on land.
 """
 
 from __future__ import annotations
 
 import os
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pyproj import CRS, Transformer
-from pyproj.exceptions import ProjError
 from rasterio.enums import ColorInterp, Resampling
 from rasterio.features import rasterize
 from rasterio.transform import Affine
@@ -24,20 +19,12 @@ from rasterio.vrt import WarpedVRT
 from polynya.errors import SceneError
 from polynya.grid import Tile
 from polynya.names import printable
-from polynya.native import import_apart
 from polynya.rasters.opening import EXTENSIONS, check_size, opened_raster, tile_window
-from polynya.rasters.references import is_network
-from polynya.rasters.relay import proxy_settings
 from polynya.recipe.base import STEM
 from polynya.recipe.scene import SceneOptions
 from polynya.scenes.beside.layers import beside
+from polynya.scenes.beside.shapes import read_shapes, shapes_in
 from polynya.scenes.scene import LandSource, Scene
-from polynya.storage.stores import gdal_options, gdal_path
-
-_MARGIN = 0.1
-"""Margin around the scene, as a share of its extent."""
-_EDGES = 400
-"""Number of edge lengths in the extent; longer edges of polygons are divided."""
 
 
 def find_land(source: Any, uri: str, has_place: bool, options: SceneOptions) -> LandSource | None:
@@ -133,83 +120,11 @@ def _is_land(source: Any, land: LandSource, window: Tile) -> NDArray[np.bool_]:
 
 
 def _from_polygons(scene: Scene, land: LandSource, window: Tile) -> NDArray[np.bool_]:
-    import shapely
-
+    called = f"The map of land {printable(land.path)}"
+    shapes = [shape for shape, _ in read_shapes(land.path, called, scene) if shape.area > 0]
     shape = (window.height, window.width)
-    status = os.stat(land.path) if os.path.exists(land.path) else None
-    polygons = _polygons(
-        land.path, status.st_mtime_ns if status else 0, scene.crs or "",
-        scene.transform or (), scene.height, scene.width,
-    )  # fmt: skip
     transform = Affine(*(scene.tile_transform(window) or ()))
-    area = shapely.box(*_extent(transform, window.height, window.width))
-    here = [polygon for polygon in polygons if area.intersects(shapely.box(*polygon.bounds))]
+    here = [s for s, near in zip(shapes, shapes_in(shapes, transform, *shape), strict=True) if near]
     if not here:
         return np.zeros(shape, np.bool_)
     return np.asarray(rasterize(here, shape, transform=transform, dtype="uint8"), np.bool_)
-
-
-@lru_cache(maxsize=8)
-def _polygons(
-    path: str, changed: int, crs: str, transform: tuple[float, ...], height: int, width: int
-) -> list[Any]:
-    """Polygons of a file near a scene, in the scene's coordinate system."""
-    import shapely
-
-    pyogrio = import_apart("pyogrio")
-    name = gdal_path(path)
-    if is_network(name):
-        # pyogrio has its own GDAL, which needs the same settings for servers.
-        pyogrio.set_gdal_config_options(gdal_options() | proxy_settings())
-    try:
-        info = pyogrio.read_info(name)
-        of_land = CRS.from_user_input(info["crs"]) if info["crs"] else None
-        if of_land is None:
-            raise SceneError(
-                f"The map of land {printable(path)} has no coordinate system; give it one (ogr2ogr"
-                " -a_srs)."
-            )
-        box = _neighbourhood(of_land, CRS.from_user_input(crs), transform, height, width)
-        _, _, geometries, _ = pyogrio.raw.read(name, columns=[], bbox=box)
-    except (pyogrio.errors.DataSourceError, pyogrio.errors.DataLayerError, ProjError) as error:
-        reason = " ".join(str(error).split()).rstrip(".")
-        raise SceneError(
-            f"The map of land {printable(path)} can't be used ({reason}); give polygons as"
-            " GeoPackage, GeoJSON or Shapefile."
-        ) from None
-    shapes = shapely.make_valid(shapely.from_wkb(geometries))
-    shapes = shapely.intersection(shapes, shapely.box(*box))
-    shapes = shapes[shapely.area(shapes) > 0]
-    longest = max(box[2] - box[0], box[3] - box[1]) / _EDGES
-    to_scene = Transformer.from_crs(of_land, crs, always_xy=True)
-
-    def move(points: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.column_stack(to_scene.transform(points[:, 0], points[:, 1]))
-
-    moved = [shapely.transform(shape, move) for shape in shapely.segmentize(shapes, longest)]
-    return [shape for shape in moved if np.isfinite(shapely.get_coordinates(shape)).all()]
-
-
-def _neighbourhood(
-    of_land: CRS, of_scene: CRS, transform: tuple[float, ...], height: int, width: int
-) -> tuple[float, float, float, float]:
-    """West, south, east and north of a scene with margin, in the coordinate system of the map."""
-    left, bottom, right, top = _extent(Affine(*transform), height, width)
-    more_x, more_y = _MARGIN * (right - left), _MARGIN * (top - bottom)
-    west, south, east, north = Transformer.from_crs(
-        of_scene, of_land, always_xy=True
-    ).transform_bounds(
-        left - more_x, bottom - more_y, right + more_x, top + more_y, densify_pts=101
-    )
-    if not np.isfinite([west, south, east, north]).all():
-        raise ProjError("it can't be brought to the place of the scene")
-    # Across the antimeridian, west is greater than east.
-    return (-180.0, south, 180.0, north) if west > east else (west, south, east, north)
-
-
-def _extent(transform: Affine, height: int, width: int) -> tuple[float, float, float, float]:
-    """Least x, least y, greatest x and greatest y of a rectangle of pixels."""
-    a, b, c, d, e, f = tuple(transform)[:6]
-    xs = [a * col + b * row + c for col in (0, width) for row in (0, height)]
-    ys = [d * col + e * row + f for col in (0, width) for row in (0, height)]
-    return min(xs), min(ys), max(xs), max(ys)
