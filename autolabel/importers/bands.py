@@ -63,15 +63,13 @@ def _find(source: str, recipe: Recipe) -> list[Sample]:
 
 
 def _describe(sample: Sample, recipe: Recipe) -> Scene:
-    counts, dtypes, names, nodata = [], set(), [], []
+    dtypes, names, nodata = set[str](), list[str](), list[float | None]()
     for path in _images(sample):
         with opened_raster(path) as source:
             check_size(source, path)
-            counts.append(source.count)
             dtypes |= set(source.dtypes)
-            names += [
-                text or f"band_{n + len(names)}" for n, text in enumerate(source.descriptions, 1)
-            ]
+            for description in source.descriptions:
+                names.append(description or f"band_{len(names) + 1}")
             nodata += [nodata_value(source, band) for band in source.indexes]
     if len(dtypes) > 1:
         raise SceneError(
@@ -95,10 +93,10 @@ def _read_pixels(sample: Sample, scene: Scene, recipe: Recipe, window: Tile | No
     valid = np.zeros(numbers.shape, np.bool_)
     first = 1
     for path in _images(sample):
-        with _on_grid(path, scene) as source:
+        with _on_grid(path, scene) as (source, count):
             for place, band in enumerate(scene.inputs.bands):
                 own = band.index - first + 1
-                if not 1 <= own <= source.count:
+                if not 1 <= own <= count:
                     continue
                 read = source.read([own], window=tile_window(tile))[0]
                 numbers[..., place] = read
@@ -109,7 +107,7 @@ def _read_pixels(sample: Sample, scene: Scene, recipe: Recipe, window: Tile | No
                 if band.nodata is not None:
                     seen &= read != np.asarray(band.nodata, read.dtype)
                 valid[..., place] = seen
-            first += source.count
+            first += count
     numbers[~valid] = 0
     return Pixels.of_bands(BandPixels(numbers, valid))
 
@@ -125,21 +123,21 @@ def _images(sample: Sample) -> tuple[str, ...]:
 
 
 @contextmanager
-def _on_grid(path: str, scene: Scene) -> Iterator[Any]:
-    """Open a raster, on the grid of its scene if it has another."""
+def _on_grid(path: str, scene: Scene) -> Iterator[tuple[Any, int]]:
+    """Open a raster, on the grid of its scene if it has another; also gives its own bands."""
     with opened_raster(path) as source:
         transform = Affine(*(scene.transform or Affine.identity()[:6]))
         same_size = source.shape == (scene.height, scene.width)
         if scene.has_place and source.crs is not None:
             if same_size and source.transform.almost_equals(transform, 1e-6):
-                yield source
+                yield source, source.count
                 return
             with WarpedVRT(
                 source, crs=scene.crs, transform=transform, height=scene.height,
                 width=scene.width, resampling=Resampling.bilinear, tolerance=0,
                 add_alpha=find_validity(source, (1,)).says_nothing,
             ) as warped:  # fmt: skip
-                yield warped
+                yield warped, source.count
             return
         if not same_size:
             raise SceneError(
@@ -147,7 +145,7 @@ def _on_grid(path: str, scene: Scene) -> Iterator[Any]:
                 f" {printable(scene.uri)} {scene.height} x {scene.width}, and they have no common"
                 " place on the ground; give them one (gdal_edit.py -a_srs -a_ullr), or one size."
             )
-        yield source
+        yield source, source.count
 
 
 IMPORTER = Importer(

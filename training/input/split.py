@@ -64,14 +64,14 @@ def split_scenes(
             f" have {len(groups)}; label more scenes, or set the key 'split.validation' to 0"
             " in a recipe and give that to the training (--recipe)."
         )
-    held_out: set[str] = set()
+    drawn: set[str] = set()
     if validation > 0:
         count = min(max(round(validation * len(groups)), 1), len(groups) - 1)
         order = np.random.default_rng(seed).permutation(len(groups))
-        held_out = {groups[i] for i in order[:count]}
+        drawn = {groups[i] for i in order[:count]}
     return Split(
-        training=tuple(s for s in sorted(scene_ids) if group_of(s, group) not in held_out),
-        validation=tuple(s for s in sorted(scene_ids) if group_of(s, group) in held_out),
+        training=tuple(s for s in sorted(scene_ids) if group_of(s, group) not in drawn),
+        validation=tuple(s for s in sorted(scene_ids) if group_of(s, group) in drawn),
     )
 
 
