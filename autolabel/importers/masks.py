@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rasterio.enums import ColorInterp
 
 from autolabel.importers.coding import Table, code_table, from_one_hot, hot_labels, look_up
 from polynya.errors import LabelError
@@ -116,14 +117,14 @@ def _find_bands(
     alpha = find_validity(source, (1,)).alpha
     bands = tuple(band for band in range(1, source.count + 1) if band != alpha)
     if coding == "one-hot":
-        return tuple(
-            range(1, source.count + 1)
-        ) if source.count == classes.n_classes else bands, None
+        # GDAL may take the band of the fourth class for alpha.
+        every = tuple(range(1, source.count + 1))
+        return (every if len(every) == classes.n_classes else bands), None
     if coding == "codes" and len(bands) == 1:
         return bands, None
     if coding == "colors" and len(bands) == len(_RGB):
         return bands, None
-    if coding == "colors" and len(bands) == 1 and "palette" in str(source.colorinterp[0]):
+    if coding == "colors" and len(bands) == 1 and source.colorinterp[0] == ColorInterp.palette:
         palette = np.zeros((256, 3), np.uint8)
         for number, color in source.colormap(1).items():
             palette[number] = color[:3]

@@ -39,7 +39,8 @@ def _find(source: str, recipe: Recipe) -> list[Sample]:
         if STEM in options.labels:
             labels = beside(os.path.abspath(ref.uri), options.labels)
         problem = ""
-        if not os.path.isfile(labels):
+        # A scene that isn't there says so when it is opened.
+        if os.path.isfile(ref.uri) and not os.path.isfile(labels):
             problem = (
                 f"{printable(ref.uri)} has no labels {printable(labels)}; put them there or fix"
                 " imports.labels in the recipe."
