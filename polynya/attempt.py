@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from polynya.errors import PolynyaError, reason_of
+from polynya.errors import LabelError, PolynyaError, reason_of
 
 T = TypeVar("T")
 
@@ -51,6 +51,8 @@ def attempt(work: Callable[[], T], uri: str, doing: str, retries: int = 0) -> T 
             time.sleep(_FIRST_WAIT * 2.0 ** (trial - 1))
         try:
             return work()
+        except LabelError as error:
+            return Failure(str(error))  # Labels don't get better by themselves.
         except PolynyaError as error:
             failure = Failure(str(error))
         except MemoryError:

@@ -134,7 +134,7 @@ def _on_grid(path: str, scene: Scene) -> Iterator[tuple[Any, int]]:
                 return
             with WarpedVRT(
                 source, crs=scene.crs, transform=transform, height=scene.height,
-                width=scene.width, resampling=Resampling.bilinear, tolerance=0,
+                width=scene.width, resampling=Resampling.bilinear,
                 add_alpha=find_validity(source, (1,)).says_nothing,
             ) as warped:  # fmt: skip
                 yield warped, source.count
