@@ -3,7 +3,6 @@
 import json
 import sys
 
-import numpy as np
 import pytest
 
 from autolabel.run import run_import, run_labelling
@@ -118,19 +117,3 @@ def test_a_training_reads_imported_shards_and_their_own_validation(tmp_path):
     content = json.loads((tmp_path / "shards" / "_dataset.json").read_text())
     assert content["recipe"]["imports"]["kind"] == "folder"
     assert content["recipe"]["label"]["method"] == "none"
-
-
-@pytest.mark.slow
-def test_a_training_learns_from_imported_labels(tmp_path):
-    from training.train import train_model
-
-    made = folder(tmp_path / "data")
-    for n in range(4):
-        numbers = labels(n, 3)
-        grey = np.repeat((numbers * 100 + 20)[..., None], 3, axis=2)
-        write_raster(made.source / "images" / f"t{n}.png", grey)
-        write_raster(made.source / "masks" / f"t{n}.png", numbers)
-    made.recipe |= {"tiles": {"size": 32}, "training": {"epochs": 1, "batch_size": 2}}
-    run(made, tmp_path / "shards")
-    train_model(tmp_path / "shards", tmp_path / "model")
-    assert (tmp_path / "model" / "metrics.json").is_file()
