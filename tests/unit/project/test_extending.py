@@ -35,6 +35,12 @@ EXAMPLES = {
         "tests/unit/autolabel/test_filter_conformance.py",
         "dark-object or agree or share",
     ),
+    "An importer": (
+        "autolabel/importers/points.py",
+        "polynya/recipe/imports.py",
+        "tests/unit/autolabel/importers/test_importer_conformance.py",
+        "points or agree",
+    ),
     "A source": (
         "polynya/sources/folders/source.py",
         "polynya/recipe/acquire.py",
