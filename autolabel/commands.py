@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from autolabel.importers.registry import KINDS
 from autolabel.run import run_import, run_labelling
 from polynya.engines.engines import EngineName
 
@@ -83,8 +84,7 @@ Kind = Annotated[
     str,
     typer.Argument(
         metavar="KIND",
-        help="Kind of the data set: folder, rle, gym, doodler, kelp, loveda, landcover, vector or"
-        " bands (docs/import.md).",
+        help=f"Kind of the data set: {', '.join(KINDS)} (docs/import.md).",
     ),
 ]
 Sources = Annotated[

@@ -72,7 +72,10 @@ def report(results: Sequence[SceneResult], folder: Folder, history: str = "") ->
         f" {MANIFEST_FILE} in {folder}"
     )
     without = sorted(r.scene_id for r in results if r.status == "done" and not r.n_class_pixels)
-    check = "check scene.scale, and the limits in label.profile or the files of label.raster"
+    check = (
+        "check scene.scale, and the limits in label.profile, the files of label.raster or the"
+        " section imports"
+    )
     if without and len(without) == counts["done"]:
         problem = f"not one pixel of the {labelled} tiles has a class, so they can train nothing"
         say(f"Warning: {problem}; {check}, with 'polynya look {folder}'.", "yellow")

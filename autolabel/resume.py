@@ -29,7 +29,7 @@ _WHY: dict[Why, str] = {
     "beside": "labelled again with scenes that share their files",
 }
 _NAMED = 3
-"""Scenes that a line names; the line only counts the rest."""
+"""Scenes that a line names, and lines about scenes of one content; the rest is only counted."""
 
 
 @dataclass
@@ -197,12 +197,11 @@ def _say_what_is_odd(work: Work, found: Sequence[Found], known: Mapping[str, Sce
     for digest, uri in places.values():
         by_content[digest].append(uri)
     new = {one.digest for one in work.to_do if one.digest}
-    for digest in sorted(new):
-        if len(by_content[digest]) > 1:
-            _note(
-                f"{_some(sorted(by_content[digest]))} have the same content; each has its tiles in"
-                " the data set."
-            )
+    same = [sorted(by_content[digest]) for digest in sorted(new) if len(by_content[digest]) > 1]
+    for uris in same[:_NAMED]:
+        _note(f"{_some(uris)} have the same content; each has its tiles in the data set.")
+    if len(same) > _NAMED:
+        _note(f"{len(same) - _NAMED} more groups of scenes have the same content.")
 
 
 def _some(names: Sequence[str]) -> str:

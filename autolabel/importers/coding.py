@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from polynya.errors import LabelError, RecipeError
 from polynya.recipe.classes import ClassScheme
-from polynya.recipe.imports import ClassNames
+from polynya.recipe.imports import ClassNames, CodeOptions
 from polynya.recipe.recipe import Recipe
 
 Table = Mapping[tuple[int, ...], int]
@@ -47,13 +47,16 @@ def code_table(recipe: Recipe, default: Table | None = None) -> Table:
         recipe: Classes and section `imports`.
         default: Table of the data set's own numbers; None: the labels of the classes themselves.
     """
-    assert recipe.imports is not None
-    classes, codes = recipe.classes, recipe.imports.codes
+    classes, codes = recipe.classes, _codes(recipe)
     if codes is not None:
         return {(number,): label_of(names, classes) for number, names in codes.items()}
     if default is not None:
         return default
     return {(label,): label for label in (*range(classes.n_labels), classes.nodata)}
+
+
+def _codes(recipe: Recipe) -> dict[int, ClassNames] | None:
+    return recipe.imports.codes if isinstance(recipe.imports, CodeOptions) else None
 
 
 def background(recipe: Recipe) -> int:
@@ -89,22 +92,27 @@ def look_up(
     Raises:
         LabelError: A number is not in the table.
     """
-    labels = np.full(known.shape, nodata, np.uint8)
-    found, places = np.unique(numbers[known], axis=0, return_inverse=True)
+    labels, left = np.full(known.shape, nodata, np.uint8), known.copy()
+    # A comparison for each key is faster than sorting all pixels.
+    for key, label in table.items():
+        here = left.copy()
+        for channel, value in enumerate(key):
+            here &= numbers[..., channel] == value
+        labels[here] = label
+        left &= ~here
+    if not left.any():
+        return labels
+    others, places = np.unique(numbers[left], axis=0, return_inverse=True)  # (U, K)
+    if not nearest:
+        raise LabelError(
+            f"{called} has the {_what(others[0])}, which stands for no class (known:"
+            f" {_listed(table)}); add it to the recipe's section 'imports', or set"
+            " 'imports.nearest' to true if JPEG has changed it."
+        )
     keys = np.array(list(table), np.float64)  # (M, K)
-    label_of_key = np.array(list(table.values()), np.uint8)
-    chosen = np.empty(len(found), np.uint8)
-    for place, number in enumerate(found):
-        distances = ((keys - number) ** 2).sum(axis=1)
-        best = int(distances.argmin())
-        if distances[best] and not nearest:
-            raise LabelError(
-                f"{called} has the {_what(number)}, which stands for no class (known:"
-                f" {_listed(table)}); add it to the recipe's section 'imports', or set"
-                " 'imports.nearest' to true if JPEG has changed it."
-            )
-        chosen[place] = label_of_key[best]
-    labels[known] = chosen[places.reshape(-1)]
+    distances = ((others[:, None] - keys) ** 2).sum(axis=-1)
+    chosen = np.array(list(table.values()), np.uint8)[distances.argmin(axis=1)]
+    labels[left] = chosen[places.reshape(-1)]
     return labels
 
 
@@ -159,8 +167,7 @@ def hot_labels(count: int, recipe: Recipe, called: str) -> list[int]:
         LabelError: A band stands for no class, or there are fewer bands than classes.
     """
     classes, table = recipe.classes, code_table(recipe)
-    assert recipe.imports is not None
-    if recipe.imports.codes is None:
+    if _codes(recipe) is None:
         if count != classes.n_classes:
             raise LabelError(
                 f"{called} has {count} bands of classes and '{classes.name}' {classes.n_classes}"

@@ -83,8 +83,7 @@ def _read_labels(
     if options.plus_one:
         table = {(n + 1,): label for (n,), label in table.items() if label != nodata}
         table[(0,)] = nodata
-    jpeg = recipe.model_copy(update={"imports": options.model_copy(update={"nearest": True})})
-    labels = read_mask(sample.labels[0], scene, jpeg, window, table=table)
+    labels = read_mask(sample.labels[0], scene, recipe, window, table=table, nearest=True)
     if options.plus_one and (labels == nodata).mean() > _MOST_ZEROS:
         raise LabelError(
             f"The mask {printable(sample.labels[0])} has many zeros, so its labels count from 0;"

@@ -14,7 +14,6 @@ import warnings
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import MemoryFile
@@ -24,7 +23,8 @@ from autolabel.importers.listing import list_files
 from autolabel.importers.masks import read_mask
 from autolabel.importers.pairs import find_pairs
 from polynya.grid import Tile
-from polynya.recipe.imports import KelpOptions
+from polynya.rasters.opening import opened_raster
+from polynya.recipe.base import STEM
 from polynya.recipe.recipe import Recipe
 from polynya.scenes.scene import Scene
 
@@ -53,8 +53,7 @@ def read_submission(path: str) -> Iterator[tuple[str, NDArray[np.bool_]]]:
         SceneError: The archive can't be read, or a member is outside of its folder.
     """
     for name, place in list_files(path).items():
-        with warnings.catch_warnings(), rasterio.open(place) as source:
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        with opened_raster(place) as source:
             yield name.removesuffix(_SUFFIX), source.read(1) == 1
 
 
@@ -70,9 +69,7 @@ def _tiff(mask: NDArray[np.bool_]) -> bytes:
 
 
 def _find(source: str, recipe: Recipe) -> list[Sample]:
-    options = recipe.imports
-    assert isinstance(options, KelpOptions)
-    return find_pairs(source, options.images, options.masks, options.validation)
+    return find_pairs(source, f"**/{STEM}_satellite.tif", f"**/{STEM}{_SUFFIX}")
 
 
 def _read_labels(

@@ -26,6 +26,7 @@ from polynya.recipe.imports import LandcoverOptions
 from polynya.recipe.recipe import Recipe
 from polynya.scenes.scene import Scene
 
+_PHOTOS, _PHOTO_MASKS = f"images/{STEM}.tif", f"masks/{STEM}.tif"
 _TILES, _TILE_MASKS = f"output/{STEM}.jpg", f"output/{STEM}_m.png"
 
 
@@ -34,7 +35,7 @@ def _find(source: str, recipe: Recipe) -> list[Sample]:
     assert isinstance(options, LandcoverOptions)
     files = list_files(source)
     if not matching(_TILES, files):
-        return find_pairs(source, options.images, options.masks, options.validation)
+        return find_pairs(source, _PHOTOS, _PHOTO_MASKS)
     samples = []
     for subset in options.subsets:
         listed = _listed(source, subset)

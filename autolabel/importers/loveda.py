@@ -20,23 +20,23 @@ from autolabel.importers.pairs import VALIDATION, pair
 from polynya.errors import SceneError
 from polynya.grid import Tile
 from polynya.names import printable
-from polynya.recipe.imports import LovedaOptions
+from polynya.recipe.base import STEM
+from polynya.recipe.imports import FOLDER
 from polynya.recipe.recipe import Recipe
 from polynya.scenes.scene import Scene
 
+_IMAGES, _MASKS = f"{FOLDER}/images_png/{STEM}.png", f"{FOLDER}/masks_png/{STEM}.png"
 _PARTS = {"Train": "", "Val": VALIDATION}
 
 
 def _find(source: str, recipe: Recipe) -> list[Sample]:
-    options = recipe.imports
-    assert isinstance(options, LovedaOptions)
     files = list_files(source)
     above = os.path.splitext(os.path.basename(source))[0]
     samples = []
     for part, prefix in _PARTS.items():
         # The source may be the whole data set, or one of its parts.
         of_part = {n: p for n, p in files.items() if part in (above, *n.split("/"))}
-        samples += pair(of_part, options.images, options.masks, prefix)
+        samples += pair(of_part, _IMAGES, _MASKS, prefix)
     if not samples:
         raise SceneError(
             f"{printable(source)} has no images in Train/*/images_png or Val/*/images_png; give the"

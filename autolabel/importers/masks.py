@@ -14,7 +14,7 @@ from polynya.grid import Tile
 from polynya.names import printable
 from polynya.rasters.opening import check_size, check_whole, opened_raster, tile_window
 from polynya.recipe.classes import ClassScheme
-from polynya.recipe.imports import Coding, Color
+from polynya.recipe.imports import CodeOptions, Coding, Color, MaskOptions
 from polynya.recipe.recipe import Recipe
 from polynya.scenes.scene import Scene
 from polynya.scenes.validity import find_validity, nodata_value, read_valid
@@ -29,6 +29,7 @@ def read_mask(
     window: Tile | None,
     coding: Coding = "codes",
     table: Table | None = None,
+    nearest: bool = False,
 ) -> NDArray[np.uint8]:
     """Read a mask that has the size of its image.
 
@@ -42,6 +43,7 @@ def read_mask(
         window: Rectangle to read; None: all.
         coding: What the bands hold.
         table: Labels of numbers or colours, if they are others than `imports.codes` says.
+        nearest: Whether other numbers take the nearest label, even if the recipe doesn't say so.
 
     Returns:
         uint8 (H, W), labels of the recipe's classes.
@@ -50,8 +52,7 @@ def read_mask(
         SceneError: The file can't be read.
         LabelError: It has another size, the wrong bands, or numbers that stand for no class.
     """
-    assert recipe.imports is not None
-    called = f"The mask {printable(path)}"
+    options, called = recipe.imports, f"The mask {printable(path)}"
     with opened_raster(path, scene.references) as source:
         check_whole(path)
         check_size(source, path)
@@ -69,9 +70,12 @@ def read_mask(
     if palette is not None:
         numbers = palette[numbers[..., 0]]
     table = table or code_table(recipe)
-    if coding == "codes" and nodata is not None and _is_free(nodata, table, recipe):
+    # What the recipe says of a number counts more than what the file says.
+    says_codes = isinstance(options, CodeOptions) and options.codes is not None
+    if coding == "codes" and nodata is not None and not (says_codes and (nodata,) in table):
         known &= numbers[..., 0] != nodata
-    return look_up(numbers, known, table, recipe.classes.nodata, called, recipe.imports.nearest)
+    nearest |= isinstance(options, MaskOptions) and options.nearest
+    return look_up(numbers, known, table, recipe.classes.nodata, called, nearest)
 
 
 def color_table(
@@ -93,12 +97,6 @@ def color_table(
 
 def _codes(classes: ClassScheme) -> list[tuple[str, int]]:
     return list(zip(classes.names, classes.codes, strict=True))
-
-
-def _is_free(nodata: float, table: Table, recipe: Recipe) -> bool:
-    """Whether a file's nodata value means unknown: the recipe says nothing else of the number."""
-    assert recipe.imports is not None
-    return (int(nodata),) not in table or recipe.imports.codes is None
 
 
 def _check_shape(source: Any, called: str, scene: Scene) -> None:

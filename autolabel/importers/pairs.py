@@ -10,6 +10,7 @@ from autolabel.importers.listing import Key, list_files, matching
 from polynya.errors import SceneError
 from polynya.names import printable
 from polynya.progress import console
+from polynya.rasters.opening import EXTENSIONS
 
 VALIDATION = "val-"
 """Beginning of the ids of scenes that a data set keeps for validation."""
@@ -48,7 +49,7 @@ def find_pairs(source: str, images: str, masks: str, validation: str | None = No
 
 def pair(files: Mapping[str, str], images: str, masks: str, prefix: str = "") -> list[Sample]:
     """Match images and masks, from `list_files`; prints how many masks have no image."""
-    found, others = matching(images, files), matching(masks, files)
+    found, others = (matching(pattern, _files_of(pattern, files)) for pattern in (images, masks))
     lonely = others.keys() - found.keys()
     if lonely and found:
         console.print(
@@ -60,6 +61,13 @@ def pair(files: Mapping[str, str], images: str, masks: str, prefix: str = "") ->
         _sample(key, names, others.get(key, []), files, masks, prefix)
         for key, names in found.items()
     ]
+
+
+def _files_of(pattern: str, files: Mapping[str, str]) -> list[str]:
+    """Files that a pattern may mean: of any type, only rasters and not what is beside them."""
+    if not pattern.endswith(".*"):
+        return list(files)
+    return [name for name in files if name.lower().endswith(EXTENSIONS)]
 
 
 def _sample(

@@ -129,7 +129,7 @@ def _read_labels(
 def _label_named(name: str, recipe: Recipe, called: str) -> int:
     """Label of a mask's name: a name, title or number of a class, or one of `imports.codes`."""
     classes = recipe.classes
-    assert recipe.imports is not None
+    assert isinstance(recipe.imports, RleOptions)
     codes = recipe.imports.codes or {}
     if name.isdecimal() and int(name) in codes:
         return label_of(codes[int(name)], classes)

@@ -22,6 +22,7 @@ from polynya.errors import RecipeError, SceneError
 from polynya.grid import Tile
 from polynya.names import printable, scene_id, unique_id
 from polynya.rasters.opening import EXTENSIONS
+from polynya.recipe.imports import VectorOptions
 from polynya.recipe.recipe import Recipe
 from polynya.scenes.band_set import BandPixels
 from polynya.scenes.finding import SceneRef
@@ -52,24 +53,27 @@ def find_samples(sources: Sequence[str], recipe: Recipe) -> list[Sample]:
         if isinstance(listed, Failure):
             listed = [Sample(scene_id(source), source, problem=listed.reason)]
         found += [(source, sample) for sample in listed]
-    # A folder may be named twice, also through the folder above it.
-    found = list(
-        {(sample.uri, sample.content): (source, sample) for source, sample in found}.values()
-    )
-    return sorted(_named(found), key=lambda sample: sample.id)
+    return sorted(_named(_each_once(found)), key=lambda sample: sample.id)
 
 
 def check_import(recipe: Recipe) -> None:
     """Refuse a section `imports` that suits no sample: once, instead of once per sample.
 
     Raises:
-        RecipeError: A number stands for several exclusive classes, or padding has no class.
+        RecipeError: A number stands for several exclusive classes, padding has no class, or the
+            number of missing values has no bands.
     """
     options = recipe.imports
     assert options is not None
     code_table(recipe)
-    for names in (getattr(options, "values", None) or {}).values():
-        label_of(names, recipe.classes)
+    if isinstance(options, VectorOptions):
+        for names in (options.values or {}).values():
+            label_of(names, recipe.classes)
+    if options.missing is not None and recipe.scene.inputs is None:
+        raise RecipeError(
+            f"The recipe key 'imports.missing' is {options.missing:g}, which is for named bands,"
+            " and 'scene.inputs' names none; add it, or set 'imports.missing' to null."
+        )
     if options.padding == "background" and background(recipe) == recipe.classes.nodata:
         raise RecipeError(
             "The recipe key 'imports.padding' is 'background', and 'imports.background' names no"
@@ -162,6 +166,20 @@ def _scaled(
         return None
     a, b, c, d, e, f = transform
     return a * columns, b * rows, c, d * columns, e * rows, f
+
+
+def _each_once(found: Sequence[tuple[str, Sample]]) -> list[tuple[str, Sample]]:
+    """Leave out images that are there twice, as a folder and the folder above it may be given."""
+    by_place: dict[str, tuple[str, Sample]] = {}
+    for source, sample in found:
+        _, first = by_place.setdefault(sample.uri, (source, sample))
+        if (first.labels, first.content) != (sample.labels, sample.content):
+            problem = (
+                f"{printable(sample.uri)} has other labels in {printable(source)} than in another"
+                " source; import them into two folders."
+            )
+            by_place[sample.uri] = source, replace(sample, problem=problem)
+    return list(by_place.values())
 
 
 def _named(found: Sequence[tuple[str, Sample]]) -> list[Sample]:

@@ -32,6 +32,10 @@ _LANDCOVER: dict[int, ClassNames] = {
 }  # fmt: skip
 
 
+def _several(names: ClassNames) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else names or ()
+
+
 class _ImportOptions(Options):
     """Keys of every kind."""
 
@@ -41,12 +45,6 @@ class _ImportOptions(Options):
     missing: float | None = None
     """Number in the images that means no data, if the files don't say it. Only for named bands
     (`scene.inputs`)."""
-    codes: Annotated[dict[int, ClassNames], Field(min_length=1)] | None = None
-    """Class of each number in the labels: rename, merge, or leave out (null: nodata). Where classes
-    are masks, a number may stand for several, or for none ([]). Default: the codes of `classes`."""
-    nearest: bool = False
-    """Whether a number or colour of a mask that stands for no class takes the nearest one that
-    does, because JPEG changes numbers. Otherwise it is an error."""
     background: str | None = None
     """Class of pixels outside of all runs, polygons and hot bands. Default: nodata; where classes
     are masks, under no mask."""
@@ -63,9 +61,10 @@ class _ImportOptions(Options):
     on black pixels."""
 
     @model_validator(mode="after")
-    def _padding_has_a_class(self) -> _ImportOptions:
-        if self.padding == "background" and self.size is None:
-            raise ValueError("'padding' needs the key 'size', to which images are padded")
+    def _fitting_needs_a_size(self) -> _ImportOptions:
+        for key, default in (("fit", "keep"), ("padding", "nodata")):
+            if self.size is None and getattr(self, key) != default:
+                raise ValueError(f"'{key}' needs the key 'size'")
         return self
 
     @property
@@ -76,17 +75,38 @@ class _ImportOptions(Options):
     @property
     def class_names(self) -> Iterator[tuple[str, str]]:
         """Names of classes, each with the key that names it."""
-        for names in (self.codes or {}).values():
-            for name in (names,) if isinstance(names, str) else names or ():
-                yield "codes", name
         yield from (("dilate", name) for name in self.dilate or ())
         if self.background is not None:
             yield "background", self.background
 
 
-class _PairOptions(_ImportOptions):
-    """Keys of kinds with an image file and a mask file for each sample."""
+class CodeOptions(_ImportOptions):
+    """Keys of kinds whose labels are numbers."""
 
+    codes: Annotated[dict[int, ClassNames], Field(min_length=1)] | None = None
+    """Class of each number in the labels: rename, merge, or leave out (null: nodata). Where classes
+    are masks, a number may stand for several, or for none ([]). Default: the codes of `classes`."""
+
+    @property
+    def class_names(self) -> Iterator[tuple[str, str]]:
+        yield from super().class_names
+        for names in (self.codes or {}).values():
+            for name in _several(names):
+                yield "codes", name
+
+
+class MaskOptions(CodeOptions):
+    """Keys of kinds whose labels are raster files."""
+
+    nearest: bool = False
+    """Whether a number or colour of a mask that stands for no class takes the nearest one that
+    does, because JPEG changes numbers. Otherwise it is an error."""
+
+
+class FolderOptions(MaskOptions):
+    """A folder of images and a folder of masks."""
+
+    kind: Literal["folder"]
     images: str = f"images/{STEM}.*"
     """Pattern of the images in a source. {stem} stands for the part of the name that an image and
     its mask share, {folder} for folders that they share, * for any characters of a name, ** for any
@@ -96,21 +116,6 @@ class _PairOptions(_ImportOptions):
     validation: str | None = None
     """Folder in each source with further images and masks, in the same layout, for validation; the
     ids of these scenes begin with `val-`."""
-
-    @model_validator(mode="after")
-    def _patterns_have_a_stem(self) -> _PairOptions:
-        for key, pattern in (("images", self.images), ("masks", self.masks)):
-            if pattern.count(STEM) != 1:
-                raise ValueError(f"'{key}' needs {STEM} once, such as 'images/{STEM}.png'")
-        if (FOLDER in self.images) != (FOLDER in self.masks):
-            raise ValueError(f"'images' and 'masks' need {FOLDER} both, or neither")
-        return self
-
-
-class FolderOptions(_PairOptions):
-    """A folder of images and a folder of masks."""
-
-    kind: Literal["folder"]
     coding: Coding = "codes"
     """Masks hold numbers in one band (codes), RGB colours (colors), or a band for each class, where
     it is not 0 (one-hot)."""
@@ -119,13 +124,30 @@ class FolderOptions(_PairOptions):
     unknown_color: Color | None = None
     """Colour that means no label."""
 
+    @model_validator(mode="after")
+    def _keys_go_with_the_coding(self) -> FolderOptions:
+        if self.coding == "colors" and self.codes is not None:
+            raise ValueError("'codes' are numbers, and 'coding' is colors; give 'colors'")
+        if self.coding != "colors" and (self.colors is not None or self.unknown_color is not None):
+            raise ValueError("'colors' and 'unknown_color' need 'coding' to be colors")
+        return self
+
+    @model_validator(mode="after")
+    def _patterns_have_a_stem(self) -> FolderOptions:
+        for key, pattern in (("images", self.images), ("masks", self.masks)):
+            if pattern.count(STEM) != 1:
+                raise ValueError(f"'{key}' needs {STEM} once, such as 'images/{STEM}.png'")
+        if (FOLDER in self.images) != (FOLDER in self.masks):
+            raise ValueError(f"'images' and 'masks' need {FOLDER} both, or neither")
+        return self
+
     @property
     def class_names(self) -> Iterator[tuple[str, str]]:
         yield from super().class_names
         yield from (("colors", name) for name in self.colors or ())
 
 
-class RleOptions(_ImportOptions):
+class RleOptions(CodeOptions):
     """A CSV file of run-length codes as Kaggle has it, with a folder of images."""
 
     kind: Literal["rle"]
@@ -135,7 +157,7 @@ class RleOptions(_ImportOptions):
     """Whether pixels are numbered down the columns or along the rows."""
 
 
-class GymOptions(_ImportOptions):
+class GymOptions(CodeOptions):
     """Data set of Segmentation Gym: npz files with arr_0 and arr_1."""
 
     kind: Literal["gym"]
@@ -144,7 +166,7 @@ class GymOptions(_ImportOptions):
     be on both sides of a split."""
 
 
-class DoodlerOptions(_ImportOptions):
+class DoodlerOptions(CodeOptions):
     """Results of Doodler: npz files, or the JPEG files that its exporter writes."""
 
     kind: Literal["doodler"]
@@ -152,12 +174,10 @@ class DoodlerOptions(_ImportOptions):
     """Whether labels in exported JPEG files count from 1, as most versions of the exporter do."""
 
 
-class KelpOptions(_PairOptions):
+class KelpOptions(MaskOptions):
     """Tiles of DrivenData's "Kelp Wanted" competition."""
 
     kind: Literal["kelp"]
-    images: str = f"**/{STEM}_satellite.tif"
-    masks: str = f"**/{STEM}_kelp.tif"
     bands: Annotated[tuple[str, ...], Field(min_length=1)] | None = (
         "swir16", "nir", "red", "green", "blue", "qa", "elevation",
     )  # fmt: skip
@@ -165,21 +185,17 @@ class KelpOptions(_PairOptions):
     codes: dict[int, ClassNames] | None = Field(_KELP, min_length=1)
 
 
-class LovedaOptions(_PairOptions):
+class LovedaOptions(MaskOptions):
     """LoveDA: 1024 px PNG files of cities and country."""
 
     kind: Literal["loveda"]
-    images: str = f"{FOLDER}/images_png/{STEM}.png"
-    masks: str = f"{FOLDER}/masks_png/{STEM}.png"
     codes: dict[int, ClassNames] | None = Field(_LOVEDA, min_length=1)
 
 
-class LandcoverOptions(_PairOptions):
+class LandcoverOptions(MaskOptions):
     """LandCover.ai: orthophotos of Poland, whole or cut by the data set's own script."""
 
     kind: Literal["landcover"]
-    images: str = f"images/{STEM}.tif"
-    masks: str = f"masks/{STEM}.tif"
     codes: dict[int, ClassNames] | None = Field(_LANDCOVER, min_length=1)
     subsets: Annotated[tuple[Literal["train", "val", "test"], ...], Field(min_length=1)] = (
         "train", "val",
@@ -208,11 +224,11 @@ class VectorOptions(_ImportOptions):
     def class_names(self) -> Iterator[tuple[str, str]]:
         yield from super().class_names
         for names in (self.values or {}).values():
-            for name in (names,) if isinstance(names, str) else names or ():
+            for name in _several(names):
                 yield "values", name
 
 
-class BandsOptions(_ImportOptions):
+class BandsOptions(MaskOptions):
     """Scenes with several files, each with some of the bands, and a mask."""
 
     kind: Literal["bands"]

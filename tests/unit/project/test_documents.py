@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import WriteScene, ice_image
 
+from autolabel.importers.registry import KINDS, find_importer
 from helpers.maps.inference_commands import run
 from helpers.maps.inference_models import make_recipe, save_threshold_model
 from inference.products.registry import PRODUCT_NAMES, find_product
@@ -81,3 +82,10 @@ def test_every_product_is_in_the_table_of_maps(name: str) -> None:
     files += [f"`SCENE{ending}`" for ending in others if same not in ending]
     row = f"| `{name}` | {', '.join(files)} | {product.about} |"
     assert row in (ROOT / "docs" / "maps.md").read_text("utf-8").splitlines()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_import_is_in_its_table(kind: str) -> None:
+    beginning = f"| `{kind}` | {find_importer(kind).about} | "
+    lines = (ROOT / "docs" / "import.md").read_text("utf-8").splitlines()
+    assert [line for line in lines if line.startswith(beginning)]

@@ -216,6 +216,26 @@ def test_equal_names_in_several_folders_have_the_folders_in_their_ids(tmp_path):
     assert len(twice) == 2
 
 
+def test_an_image_with_other_labels_in_two_sources_is_not_guessed(tmp_path):
+    write_raster(tmp_path / "a.tif", image(0))
+    write_raster(tmp_path / "a_1.png", labels(0, 3))
+    for name in ("one.csv", "two.csv"):
+        (tmp_path / name).write_text(f"ImageId,EncodedPixels\na.tif,{len(name)} 1\n")
+    (tmp_path / "two.csv").write_text("ImageId,EncodedPixels\na.tif,3 9\n")
+    recipe = {"classes": classes("fish", kind="masks"), "imports": {"kind": "rle", "images": "."}}
+    made = MadeSet(tmp_path, recipe)
+    sources = [str(tmp_path / name) for name in ("one.csv", "two.csv", "one.csv")]
+    (sample,) = find_samples(sources, made.checked())
+    assert "a.tif has other labels in" in sample.problem
+
+
+def test_files_beside_an_image_are_no_images(tmp_path):
+    made = folder(tmp_path)
+    for name in ("a.pgw", "a.png.aux.xml", "Thumbs.db"):
+        (tmp_path / "images" / name).write_text("")
+    assert ids(made) == {"a": "", "b": ""}
+
+
 def test_images_without_mask_or_with_two_are_named_and_lonely_masks_counted(tmp_path, capsys):
     made = folder(tmp_path)
     write_raster(tmp_path / "images" / "c.png", image(3))
@@ -292,6 +312,11 @@ def test_links_in_archives_are_refused(tmp_path):
         ({"kind": "folder", "background": "x"}, "'imports.background' has the class 'x'"),
         ({"kind": "folder", "dilate": {"x": 2}}, "'imports.dilate' has the class 'x'"),
         ({"kind": "folder", "padding": "background"}, "'padding' needs the key 'size'"),
+        ({"kind": "folder", "fit": "pad"}, "'fit' needs the key 'size'"),
+        ({"kind": "folder", "unknown_color": [0, 0, 0]}, "need 'coding' to be colors"),
+        ({"kind": "folder", "coding": "colors", "codes": {0: None}}, "'codes' are numbers, and"),
+        ({"kind": "vector", "labels": "a.gpkg", "codes": {0: None}}, "unknown key 'imports.codes'"),
+        ({"kind": "loveda", "masks": "{stem}.png"}, "unknown key 'imports.masks'"),
         ({"kind": "folders"}, "needs the key 'kind' with one of folder, rle, gym"),
     ],
 )
@@ -315,6 +340,9 @@ def test_what_suits_no_sample_is_said_once(tmp_path):
     made = folder(tmp_path)
     made.recipe["imports"]["codes"] = {0: ["water", "ice"]}
     with pytest.raises(RecipeError, match="a number stands for none or several of the classes"):
+        find_samples([str(tmp_path)], made.checked())
+    made.recipe["imports"] = {"kind": "folder", "missing": -1}
+    with pytest.raises(RecipeError, match="is for named bands, and 'scene.inputs' names none"):
         find_samples([str(tmp_path)], made.checked())
     made.recipe["imports"] = {"kind": "folder", "size": [9, 9], "padding": "background"}
     with pytest.raises(RecipeError, match="'imports.background' names no class; add it"):
