@@ -11,15 +11,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from rasterio.enums import Resampling
 from rasterio.transform import Affine
 from rasterio.vrt import WarpedVRT
 
 from autolabel.importers.importer import Importer, Sample
 from autolabel.importers.listing import list_files, matching
-from autolabel.importers.masks import read_mask
-from autolabel.importers.rasters import Pixels, array_bands
+from autolabel.importers.masks import read_code_mask
+from autolabel.importers.rasters import Pixels, array_bands, refuse_land
 from polynya.errors import RecipeError, SceneError
 from polynya.grid import Tile
 from polynya.names import printable
@@ -63,6 +62,7 @@ def _find(source: str, recipe: Recipe) -> list[Sample]:
 
 
 def _describe(sample: Sample, recipe: Recipe) -> Scene:
+    refuse_land(sample, recipe)
     dtypes, names, nodata = set[str](), list[str](), list[float | None]()
     for path in _images(sample):
         with opened_raster(path) as source:
@@ -112,12 +112,6 @@ def _read_pixels(sample: Sample, scene: Scene, recipe: Recipe, window: Tile | No
     return Pixels.of_bands(BandPixels(numbers, valid))
 
 
-def _read_labels(
-    sample: Sample, scene: Scene, recipe: Recipe, window: Tile | None
-) -> NDArray[np.uint8]:
-    return read_mask(sample.labels[-1], scene, recipe, window)
-
-
 def _images(sample: Sample) -> tuple[str, ...]:
     return (sample.uri, *sample.labels[:-1])
 
@@ -152,7 +146,7 @@ IMPORTER = Importer(
     name="bands",
     about="scenes whose bands are in several files, with masks",
     find=_find,
-    read_labels=_read_labels,
+    read_labels=read_code_mask,
     describe=_describe,
     read_pixels=_read_pixels,
 )

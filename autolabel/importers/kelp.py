@@ -20,13 +20,11 @@ from rasterio.io import MemoryFile
 
 from autolabel.importers.importer import Importer, Sample
 from autolabel.importers.listing import list_files
-from autolabel.importers.masks import read_mask
+from autolabel.importers.masks import read_code_mask
 from autolabel.importers.pairs import find_pairs
-from polynya.grid import Tile
 from polynya.rasters.opening import opened_raster
 from polynya.recipe.base import STEM
 from polynya.recipe.recipe import Recipe
-from polynya.scenes.scene import Scene
 
 _SUFFIX = "_kelp.tif"
 
@@ -72,15 +70,9 @@ def _find(source: str, recipe: Recipe) -> list[Sample]:
     return find_pairs(source, f"**/{STEM}_satellite.tif", f"**/{STEM}{_SUFFIX}")
 
 
-def _read_labels(
-    sample: Sample, scene: Scene, recipe: Recipe, window: Tile | None
-) -> NDArray[np.uint8]:
-    return read_mask(sample.labels[0], scene, recipe, window)
-
-
 IMPORTER = Importer(
     name="kelp",
     about='tiles of DrivenData\'s "Kelp Wanted" competition',
     find=_find,
-    read_labels=_read_labels,
+    read_labels=read_code_mask,
 )

@@ -11,20 +11,15 @@ from __future__ import annotations
 
 import os
 
-import numpy as np
-from numpy.typing import NDArray
-
 from autolabel.importers.importer import Importer, Sample
 from autolabel.importers.listing import list_files, matching
-from autolabel.importers.masks import read_mask
+from autolabel.importers.masks import read_code_mask
 from autolabel.importers.pairs import find_pairs, pair
 from polynya.errors import SceneError
-from polynya.grid import Tile
 from polynya.names import printable
 from polynya.recipe.base import STEM
 from polynya.recipe.imports import LandcoverOptions
 from polynya.recipe.recipe import Recipe
-from polynya.scenes.scene import Scene
 
 _PHOTOS, _PHOTO_MASKS = f"images/{STEM}.tif", f"masks/{STEM}.tif"
 _TILES, _TILE_MASKS = f"output/{STEM}.jpg", f"output/{STEM}_m.png"
@@ -69,15 +64,9 @@ def _missing(source: str, subset: str, stem: str) -> Sample:
     return Sample(stem, path, problem=problem)
 
 
-def _read_labels(
-    sample: Sample, scene: Scene, recipe: Recipe, window: Tile | None
-) -> NDArray[np.uint8]:
-    return read_mask(sample.labels[0], scene, recipe, window)
-
-
 IMPORTER = Importer(
     name="landcover",
     about="LandCover.ai, orthophotos whole or cut",
     find=_find,
-    read_labels=_read_labels,
+    read_labels=read_code_mask,
 )

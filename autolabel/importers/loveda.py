@@ -10,20 +10,15 @@ from __future__ import annotations
 
 import os
 
-import numpy as np
-from numpy.typing import NDArray
-
 from autolabel.importers.importer import Importer, Sample
 from autolabel.importers.listing import list_files
-from autolabel.importers.masks import read_mask
+from autolabel.importers.masks import read_code_mask
 from autolabel.importers.pairs import VALIDATION, pair
 from polynya.errors import SceneError
-from polynya.grid import Tile
 from polynya.names import printable
 from polynya.recipe.base import STEM
 from polynya.recipe.imports import FOLDER
 from polynya.recipe.recipe import Recipe
-from polynya.scenes.scene import Scene
 
 _IMAGES, _MASKS = f"{FOLDER}/images_png/{STEM}.png", f"{FOLDER}/masks_png/{STEM}.png"
 _PARTS = {"Train": "", "Val": VALIDATION}
@@ -45,15 +40,9 @@ def _find(source: str, recipe: Recipe) -> list[Sample]:
     return samples
 
 
-def _read_labels(
-    sample: Sample, scene: Scene, recipe: Recipe, window: Tile | None
-) -> NDArray[np.uint8]:
-    return read_mask(sample.labels[0], scene, recipe, window)
-
-
 IMPORTER = Importer(
     name="loveda",
     about="LoveDA, land cover of cities and country",
     find=_find,
-    read_labels=_read_labels,
+    read_labels=read_code_mask,
 )

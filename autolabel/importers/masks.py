@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from rasterio.enums import ColorInterp
 
 from autolabel.importers.coding import Table, code_table, from_one_hot, hot_labels, look_up
+from autolabel.importers.importer import Sample
 from polynya.errors import LabelError
 from polynya.grid import Tile
 from polynya.names import printable
@@ -76,6 +77,13 @@ def read_mask(
         known &= numbers[..., 0] != nodata
     nearest |= isinstance(options, MaskOptions) and options.nearest
     return look_up(numbers, known, table, recipe.classes.nodata, called, nearest)
+
+
+def read_code_mask(
+    sample: Sample, scene: Scene, recipe: Recipe, window: Tile | None
+) -> NDArray[np.uint8]:
+    """Read the mask of a sample, its last file, which holds numbers; see `read_mask`."""
+    return read_mask(sample.labels[-1], scene, recipe, window)
 
 
 def color_table(

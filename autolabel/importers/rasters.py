@@ -85,7 +85,7 @@ def describe_array(
     Raises:
         SceneError: The array is no image, or lacks a band.
     """
-    assert recipe.imports is not None
+    refuse_land(sample, recipe)
     height, width, count = (*shape, 1)[:3]
     if len(shape) not in (2, 3) or str(dtype) not in DTYPES:
         raise SceneError(
@@ -107,6 +107,16 @@ def describe_array(
         stretch=recipe.scene.stretch, zero_is_nodata=recipe.scene.zero_is_nodata is True,
         inputs=inputs,
     )  # fmt: skip
+
+
+def refuse_land(sample: SceneRef, recipe: Recipe) -> None:
+    """Raise SceneError if the recipe names a map of land, which an image can't be brought to."""
+    if recipe.scene.land is not None:
+        assert recipe.imports is not None
+        raise SceneError(
+            f"{printable(sample.uri)} can't be brought to the map of land, as the kind"
+            f" '{recipe.imports.kind}' knows none; leave 'scene.land' out of the recipe."
+        )
 
 
 def array_bands(

@@ -28,6 +28,7 @@ from polynya.scenes.band_set import BandPixels
 from polynya.scenes.finding import SceneRef
 from polynya.scenes.identity import file_digest, raster_digest
 from polynya.scenes.scene import Scene
+from polynya.storage.folder import absolute
 
 _DIGITS = 16
 
@@ -48,7 +49,7 @@ def find_samples(sources: Sequence[str], recipe: Recipe) -> list[Sample]:
     """
     check_import(recipe)
     found: list[tuple[str, Sample]] = []
-    for source in dict.fromkeys(map(os.path.abspath, sources)):
+    for source in dict.fromkeys(map(absolute, sources)):
         listed = attempt(partial(importer_of(recipe).find, source, recipe), source, "imported")
         if isinstance(listed, Failure):
             listed = [Sample(scene_id(source), source, problem=listed.reason)]

@@ -37,7 +37,7 @@ def _find(source: str, recipe: Recipe) -> list[Sample]:
     for ref in find_scenes([source], recipe.companions):
         labels = os.path.abspath(options.labels)
         if STEM in options.labels:
-            labels = beside(os.path.abspath(ref.uri), options.labels)
+            labels = beside(ref.uri, options.labels)
         problem = ""
         # A scene that isn't there says so when it is opened.
         if os.path.isfile(ref.uri) and not os.path.isfile(labels):

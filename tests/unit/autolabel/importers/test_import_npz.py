@@ -91,6 +91,13 @@ def test_an_image_of_other_bands_than_colours_needs_their_names(tmp_path):
         read(made)
 
 
+def test_an_array_has_no_place_on_a_map_of_land(tmp_path):
+    made = gym(tmp_path / "made")
+    made.recipe["scene"]["land"] = "coast.gpkg"
+    with pytest.raises(SceneError, match="as the kind 'gym' knows none; leave 'scene.land' out"):
+        read(made)
+
+
 def test_a_pickle_in_place_of_labels_is_never_opened(tmp_path):
     made = gym(tmp_path / "made")
     mark = tmp_path / "opened"

@@ -52,3 +52,21 @@ def test_no_validation_on_request() -> None:
 def test_one_group_cannot_be_split() -> None:
     with pytest.raises(ShardError, match="at least two scenes"):
         split_scenes(["site1_clear", "site1_cloud"], validation=0.2, seed=0, group=TWINS)
+
+
+def test_a_data_set_may_say_itself_what_validates() -> None:
+    scenes = ["val-b", "a", "val-a", "c"]
+    split = split_scenes(scenes, validation=0.9, seed=3, held_out="^val-")
+    assert (split.training, split.validation) == (("a", "c"), ("val-a", "val-b"))
+
+
+@pytest.mark.parametrize(("pattern", "matching"), [("x", "none"), (".", "each")])
+def test_both_sides_need_scenes(pattern: str, matching: str) -> None:
+    with pytest.raises(ShardError, match=f"and {matching} of the 2 scenes matches it; fix it"):
+        split_scenes(["a", "b"], validation=0.2, seed=0, held_out=pattern)
+
+
+def test_what_is_held_out_divides_no_group() -> None:
+    scenes = ["site1_clear", "site1_cloud", "site2_clear"]
+    with pytest.raises(ShardError, match="divides the group 'site1' of 'split.group'"):
+        split_scenes(scenes, validation=0.2, seed=0, group=TWINS, held_out="cloud")
