@@ -99,13 +99,14 @@ def run_import(
         kind: Kind of the data set, a value of the recipe's key `imports.kind`.
         sources: Folders, files or archives.
         out: See `run_labelling`, also for the other arguments, results and errors.
-        recipe_file: YAML recipe; None for the defaults of the kind.
+        recipe_file: YAML recipe; None for the one that ships under the name of the kind, or the
+            defaults.
         overwrite: Replace the existing data set.
         engine: Engine that runs the tasks.
         workers: Number of workers; None for the engine's default.
         retries: How often a failed sample is retried.
     """
-    recipe = import_recipe(load_recipe(recipe_file), kind)
+    recipe = import_recipe(recipe_file, kind)
     refs = find_samples(sources, recipe)
     return run_batch(refs, out, recipe, overwrite, engine, workers, retries)
 

@@ -17,7 +17,7 @@ from autolabel.importers.importer import Importer, Sample
 from autolabel.importers.listing import list_files
 from autolabel.importers.masks import read_mask
 from autolabel.importers.npz import Npz, opened_npz
-from autolabel.importers.pairs import pair
+from autolabel.importers.pairs import Patterns, pair
 from autolabel.importers.rasters import (
     Pixels,
     describe_array,
@@ -34,7 +34,7 @@ from polynya.recipe.imports import DoodlerOptions
 from polynya.recipe.recipe import Recipe
 from polynya.scenes.scene import Scene
 
-_IMAGES, _MASKS = f"images/{STEM}.jpg", f"labels/{STEM}_label.jpg"
+_EXPORTED = Patterns(f"images/{STEM}.jpg", f"labels/{STEM}_label.jpg")
 _MOST_ZEROS = 0.05
 """Share of zeros above which labels count from 0: JPEG makes some, near edges."""
 
@@ -43,7 +43,7 @@ def _find(source: str, recipe: Recipe) -> list[Sample]:
     options = recipe.imports
     assert isinstance(options, DoodlerOptions)
     if not source.lower().endswith(".npz"):
-        exported = pair(list_files(source), _IMAGES, _MASKS)
+        exported = pair(list_files(source), _EXPORTED)
         if exported:
             first = "1, which is taken off" if options.plus_one else "0"
             console.print(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from autolabel.importers.importer import Importer, Sample
 from autolabel.importers.masks import color_table, read_mask
-from autolabel.importers.pairs import find_pairs
+from autolabel.importers.pairs import Patterns, find_pairs
 from polynya.grid import Tile
 from polynya.recipe.imports import FolderOptions
 from polynya.recipe.recipe import Recipe
@@ -22,7 +22,8 @@ from polynya.scenes.scene import Scene
 def _find(source: str, recipe: Recipe) -> list[Sample]:
     options = recipe.imports
     assert isinstance(options, FolderOptions)
-    return find_pairs(source, options.images, options.masks, options.validation)
+    patterns = Patterns(options.images, options.masks, from_recipe=True)
+    return find_pairs(source, patterns, options.validation)
 
 
 def _read_labels(

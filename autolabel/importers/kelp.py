@@ -21,12 +21,13 @@ from rasterio.io import MemoryFile
 from autolabel.importers.importer import Importer, Sample
 from autolabel.importers.listing import list_files
 from autolabel.importers.masks import read_code_mask
-from autolabel.importers.pairs import find_pairs
+from autolabel.importers.pairs import Patterns, find_pairs
 from polynya.rasters.opening import opened_raster
 from polynya.recipe.base import STEM
 from polynya.recipe.recipe import Recipe
 
 _SUFFIX = "_kelp.tif"
+_PATTERNS = Patterns(f"**/{STEM}_satellite.tif", f"**/{STEM}{_SUFFIX}")
 
 
 def write_submission(path: str, masks: Iterable[tuple[str, NDArray[np.bool_]]]) -> None:
@@ -67,7 +68,7 @@ def _tiff(mask: NDArray[np.bool_]) -> bytes:
 
 
 def _find(source: str, recipe: Recipe) -> list[Sample]:
-    return find_pairs(source, f"**/{STEM}_satellite.tif", f"**/{STEM}{_SUFFIX}")
+    return find_pairs(source, _PATTERNS)
 
 
 IMPORTER = Importer(

@@ -14,23 +14,23 @@ import os
 from autolabel.importers.importer import Importer, Sample
 from autolabel.importers.listing import list_files, matching
 from autolabel.importers.masks import read_code_mask
-from autolabel.importers.pairs import find_pairs, pair
+from autolabel.importers.pairs import Patterns, find_pairs, pair
 from polynya.errors import SceneError
 from polynya.names import printable
 from polynya.recipe.base import STEM
 from polynya.recipe.imports import LandcoverOptions
 from polynya.recipe.recipe import Recipe
 
-_PHOTOS, _PHOTO_MASKS = f"images/{STEM}.tif", f"masks/{STEM}.tif"
-_TILES, _TILE_MASKS = f"output/{STEM}.jpg", f"output/{STEM}_m.png"
+_PHOTOS = Patterns(f"images/{STEM}.tif", f"masks/{STEM}.tif")
+_TILES = Patterns(f"output/{STEM}.jpg", f"output/{STEM}_m.png")
 
 
 def _find(source: str, recipe: Recipe) -> list[Sample]:
     options = recipe.imports
     assert isinstance(options, LandcoverOptions)
     files = list_files(source)
-    if not matching(_TILES, files):
-        return find_pairs(source, _PHOTOS, _PHOTO_MASKS)
+    if not matching(_TILES.images, files):
+        return find_pairs(source, _PHOTOS)
     samples = []
     for subset in options.subsets:
         listed = _listed(source, subset)
@@ -39,8 +39,8 @@ def _find(source: str, recipe: Recipe) -> list[Sample]:
             for name, path in files.items()
             if os.path.splitext(os.path.basename(name))[0].removesuffix("_m") in listed
         }
-        samples += pair(of_subset, _TILES, _TILE_MASKS, "" if subset == "train" else f"{subset}-")
-        missing = listed - {stem for _, stem in matching(_TILES, of_subset)}
+        samples += pair(of_subset, _TILES, "" if subset == "train" else f"{subset}-")
+        missing = listed - {stem for _, stem in matching(_TILES.images, of_subset)}
         samples += [_missing(source, subset, stem) for stem in sorted(missing)]
     return samples
 

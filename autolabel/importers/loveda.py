@@ -13,14 +13,14 @@ import os
 from autolabel.importers.importer import Importer, Sample
 from autolabel.importers.listing import list_files
 from autolabel.importers.masks import read_code_mask
-from autolabel.importers.pairs import VALIDATION, pair
+from autolabel.importers.pairs import VALIDATION, Patterns, pair
 from polynya.errors import SceneError
 from polynya.names import printable
 from polynya.recipe.base import STEM
 from polynya.recipe.imports import FOLDER
 from polynya.recipe.recipe import Recipe
 
-_IMAGES, _MASKS = f"{FOLDER}/images_png/{STEM}.png", f"{FOLDER}/masks_png/{STEM}.png"
+_PATTERNS = Patterns(f"{FOLDER}/images_png/{STEM}.png", f"{FOLDER}/masks_png/{STEM}.png")
 _PARTS = {"Train": "", "Val": VALIDATION}
 
 
@@ -31,7 +31,7 @@ def _find(source: str, recipe: Recipe) -> list[Sample]:
     for part, prefix in _PARTS.items():
         # The source may be the whole data set, or one of its parts.
         of_part = {n: p for n, p in files.items() if part in (above, *n.split("/"))}
-        samples += pair(of_part, _IMAGES, _MASKS, prefix)
+        samples += pair(of_part, _PATTERNS, prefix)
     if not samples:
         raise SceneError(
             f"{printable(source)} has no images in Train/*/images_png or Val/*/images_png; give the"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from autolabel.importers.importer import Sample
-from autolabel.importers.listing import Key, list_files, matching
+from autolabel.importers.listing import list_files, matching
 from polynya.errors import SceneError
 from polynya.names import printable
 from polynya.progress import console
@@ -16,13 +17,26 @@ VALIDATION = "val-"
 """Beginning of the ids of scenes that a data set keeps for validation."""
 
 
-def find_pairs(source: str, images: str, masks: str, validation: str | None = None) -> list[Sample]:
+@dataclass(frozen=True)
+class Patterns:
+    """Names of the images and masks of a data set (`polynya.recipe.imports`)."""
+
+    images: str
+    masks: str
+    from_recipe: bool = False
+    """Whether they are the recipe's keys `imports.images` and `imports.masks`."""
+
+    def or_fix(self, key: str) -> str:
+        """End of a remedy: the key, if the recipe has it."""
+        return f", or fix imports.{key} in the recipe" if self.from_recipe else ""
+
+
+def find_pairs(source: str, patterns: Patterns, validation: str | None = None) -> list[Sample]:
     """Find the images of a source with their masks.
 
     Args:
         source: Folder or archive.
-        images: Pattern of the images (`polynya.recipe.imports`).
-        masks: Pattern of the masks.
+        patterns: Names of images and masks.
         validation: Folder in the source with more of them; the ids of these begin with `val-`.
 
     Returns:
@@ -32,35 +46,45 @@ def find_pairs(source: str, images: str, masks: str, validation: str | None = No
         SceneError: The source can't be listed or has no image.
     """
     files = list_files(source)
-    samples = pair(files, images, masks)
+    held_out: dict[str, str] = {}
     if validation is not None:
         inner = posixpath.normpath(validation) + "/"
-        held_out = {name.removeprefix(inner): path for name, path in files.items()
-                    if name.startswith(inner)}  # fmt: skip
-        rest = {name: path for name, path in files.items() if not name.startswith(inner)}
-        samples = pair(rest, images, masks) + pair(held_out, images, masks, VALIDATION)
+        held_out = {name: path for name, path in files.items() if name.startswith(inner)}
+        files = {name: path for name, path in files.items() if name not in held_out}
+        held_out = {name.removeprefix(inner): path for name, path in held_out.items()}
+    samples = pair(files, patterns) + pair(held_out, patterns, VALIDATION)
     if not samples:
         raise SceneError(
-            f"{printable(source)} has no file '{images}'; fix the recipe's key 'imports.images', or"
-            " give the folder above."
+            f"{printable(source)} has no file '{patterns.images}'; give the folder of the data"
+            f" set{patterns.or_fix('images')}."
         )
     return samples
 
 
-def pair(files: Mapping[str, str], images: str, masks: str, prefix: str = "") -> list[Sample]:
-    """Match images and masks, from `list_files`; prints how many masks have no image."""
-    found, others = (matching(pattern, _files_of(pattern, files)) for pattern in (images, masks))
-    lonely = others.keys() - found.keys()
-    if lonely and found:
+def pair(files: Mapping[str, str], patterns: Patterns, prefix: str = "") -> list[Sample]:
+    """Match images and masks; prints how many masks have no image.
+
+    Args:
+        files: From `list_files`.
+        patterns: Names of images and masks.
+        prefix: Beginning of the ids.
+    """
+    images = matching(patterns.images, _files_of(patterns.images, files))
+    masks = matching(patterns.masks, _files_of(patterns.masks, files))
+    lonely = masks.keys() - images.keys()
+    if lonely and images:
         console.print(
-            f"Note: {len(lonely)} masks have no image ('{images}') and are left out, such as"
-            f" {printable(others[min(lonely)][0])}.",
+            f"Note: {len(lonely)} masks have no image ('{patterns.images}') and are left out, such"
+            f" as {printable(masks[min(lonely)][0])}.",
             style="yellow", markup=False, soft_wrap=True,
         )  # fmt: skip
-    return [
-        _sample(key, names, others.get(key, []), files, masks, prefix)
-        for key, names in found.items()
-    ]
+    samples = []
+    for key, names in images.items():
+        own = masks.get(key, [])
+        labels = tuple(files[name] for name in own[:1])
+        problem = _problem(files[names[0]], names, own, patterns)
+        samples.append(Sample(prefix + key[1], files[names[0]], labels, problem=problem))
+    return samples
 
 
 def _files_of(pattern: str, files: Mapping[str, str]) -> list[str]:
@@ -70,17 +94,18 @@ def _files_of(pattern: str, files: Mapping[str, str]) -> list[str]:
     return [name for name in files if name.lower().endswith(EXTENSIONS)]
 
 
-def _sample(
-    key: Key, images: list[str], masks: list[str], files: Mapping[str, str], pattern: str,
-    prefix: str,
-) -> Sample:  # fmt: skip
-    image, problem = printable(files[images[0]]), ""
+def _problem(path: str, images: list[str], masks: list[str], patterns: Patterns) -> str:
+    """Why an image can't be used; "" if it has one mask."""
     if len(images) > 1:
-        problem = f"{image} and {printable(images[1])} have the same name; rename one of them."
-    elif not masks:
-        problem = f"{image} has no mask '{pattern}'; put it there or fix imports.masks."
-    elif len(masks) > 1:
-        both = f"{printable(masks[0])} and {printable(masks[1])}"
-        problem = f"{image} has the masks {both}; leave one of them, or fix imports.masks."
-    labels = tuple(files[name] for name in masks[:1])
-    return Sample(prefix + key[1], files[images[0]], labels, problem=problem)
+        return f"{printable(path)} and {printable(images[1])} have one name; rename one of them."
+    if not masks:
+        return (
+            f"{printable(path)} has no mask '{patterns.masks}'; put it there"
+            f"{patterns.or_fix('masks')}."
+        )
+    if len(masks) > 1:
+        return (
+            f"{printable(path)} has the masks {printable(masks[0])} and {printable(masks[1])};"
+            f" leave one of them{patterns.or_fix('masks')}."
+        )
+    return ""

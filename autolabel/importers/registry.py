@@ -8,12 +8,14 @@ module `autolabel.importers.some_name`, which is imported only when it is needed
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 
 from autolabel.importers.importer import Importer
 from polynya.errors import RecipeError
+from polynya.names import printable
 from polynya.recipe.base import tags_of
 from polynya.recipe.imports import ImportOptions
-from polynya.recipe.recipe import Recipe, parse_recipe
+from polynya.recipe.recipe import Recipe, load_recipe, parse_recipe, shipped_recipes
 
 KINDS = tags_of(ImportOptions, "kind")
 
@@ -30,11 +32,12 @@ def importer_of(recipe: Recipe) -> Importer:
     return find_importer(recipe.imports.kind)
 
 
-def import_recipe(recipe: Recipe, kind: str) -> Recipe:
-    """Put the kind of a command into the recipe.
+def import_recipe(file: str | Path | None, kind: str) -> Recipe:
+    """Read the recipe of an import.
 
     Args:
-        recipe: May have a section `imports` of this kind.
+        file: A recipe, which may have a section `imports` of this kind; None: the recipe that ships
+            under the name of the kind, otherwise all defaults.
         kind: One of `KINDS`.
 
     Raises:
@@ -42,9 +45,14 @@ def import_recipe(recipe: Recipe, kind: str) -> Recipe:
     """
     if kind not in KINDS:
         raise RecipeError(f"There is no kind of import '{kind}'; take one of {', '.join(KINDS)}.")
+    if file is None and kind in shipped_recipes():
+        file = kind
+    recipe = load_recipe(file)
     if recipe.imports is None:
         content = recipe.model_dump(exclude_unset=True) | {"imports": {"kind": kind}}
-        return parse_recipe(content, source=f"of the kind {kind}")
+        return parse_recipe(
+            content, source=f"of the kind {kind}" if file is None else printable(file)
+        )
     if recipe.imports.kind != kind:
         raise RecipeError(
             f"The recipe key 'imports.kind' is '{recipe.imports.kind}' and the command says"

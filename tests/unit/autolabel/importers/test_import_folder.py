@@ -242,7 +242,10 @@ def test_images_without_mask_or_with_two_are_named_and_lonely_masks_counted(tmp_
     write_raster(tmp_path / "masks" / "a.tif", labels(0, 3))
     write_raster(tmp_path / "masks" / "z.tif", labels(0, 3))
     problems = ids(made)
-    assert "has no mask 'masks/{stem}.*'; put it there or fix imports.masks." in problems["c"]
+    assert (
+        "has no mask 'masks/{stem}.*'; put it there, or fix imports.masks in the recipe."
+        in problems["c"]
+    )
     assert "has the masks masks/a.png and masks/a.tif; leave one of them" in problems["a"]
     assert "1 masks have no image ('images/{stem}.*') and are left out, such as" in (
         " ".join(capsys.readouterr().err.split())

@@ -96,7 +96,10 @@ def test_the_command_ends_with_a_code(tmp_path, monkeypatch, capsys):
     assert code("--overwrite") == 1
     told = " ".join(capsys.readouterr().err.split())
     assert "Failed: " in told
-    assert "a.png has no mask 'masks/{stem}.*'; put it there or fix imports.masks." in told
+    assert (
+        "a.png has no mask 'masks/{stem}.*'; put it there, or fix imports.masks in the recipe."
+        in told
+    )
 
 
 def test_a_training_reads_imported_shards_and_their_own_validation(tmp_path):

@@ -72,7 +72,7 @@ def test_it_says_what_it_is(kind):
 @each_kind
 def test_an_unusable_source_is_one_row_with_a_sentence(kind, tmp_path):
     made = SETS[kind](tmp_path / "made") if kind in SETS else None
-    recipe = made.checked() if made else import_recipe(Recipe(), kind)
+    recipe = made.checked() if made else import_recipe(None, kind)
     (tmp_path / "empty").mkdir()
     for source in ("missing", "empty"):
         samples = find_samples([str(tmp_path / source)], recipe)
@@ -171,11 +171,21 @@ def test_images_of_a_given_size_have_it(kind, tmp_path):
         assert (label[round(40 * 48 / 56) :] == 255).all()  # The aspect is kept.
 
 
-def test_kinds_of_command_and_recipe_must_be_one():
+def test_kinds_of_command_and_recipe_must_be_one(tmp_path):
     with pytest.raises(RecipeError, match="There is no kind of import 'folders'; take one of fol"):
-        import_recipe(Recipe(), "folders")
-    recipe = Recipe.model_validate({"imports": {"kind": "folder"}})
+        import_recipe(None, "folders")
+    (tmp_path / "r.yaml").write_text("imports: folder\n")
     with pytest.raises(RecipeError, match="'imports.kind' is 'folder' and the command says 'gym'"):
-        import_recipe(recipe, "gym")
-    with pytest.raises(RecipeError, match="lacks the key 'imports.labels'; add it"):
-        import_recipe(Recipe(), "vector")
+        import_recipe(tmp_path / "r.yaml", "gym")
+    with pytest.raises(RecipeError, match="of the kind vector lacks the key 'imports.labels'; add"):
+        import_recipe(None, "vector")
+    (tmp_path / "r.yaml").write_text("tiles: {size: 64}\n")
+    recipe = import_recipe(tmp_path / "r.yaml", "folder")
+    assert (recipe.tiles.size, recipe.imports.kind, recipe.label.method) == (64, "folder", "none")
+
+
+def test_a_known_data_set_has_the_recipe_that_ships(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "kelp").mkdir()  # The data, for example.
+    assert import_recipe(None, "kelp").classes.names == ("kelp",)
+    assert import_recipe(None, "folder") == Recipe.model_validate({"imports": "folder"})
