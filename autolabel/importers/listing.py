@@ -77,8 +77,13 @@ def matching(pattern: str, files: Iterable[str]) -> dict[Key, list[str]]:
 
 
 def _in_folder(folder: str) -> Iterator[str]:
-    for place, folders, names in os.walk(folder):
-        folders.sort()
+    seen = set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        # Data are often linked to; a link to a folder above must not lead around for ever.
+        if os.path.realpath(place) in seen:
+            folders.clear()
+            continue
+        seen.add(os.path.realpath(place))
         for name in names:
             yield Path(place, name).relative_to(folder).as_posix()
 

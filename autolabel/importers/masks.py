@@ -8,7 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.enums import ColorInterp
 
-from autolabel.importers.coding import Table, code_table, from_one_hot, hot_labels, look_up
+from autolabel.importers.coding import (
+    Table,
+    code_table,
+    from_one_hot,
+    hot_labels,
+    label_of,
+    look_up,
+)
 from autolabel.importers.importer import Sample
 from polynya.errors import LabelError
 from polynya.grid import Tile
@@ -71,12 +78,28 @@ def read_mask(
     if palette is not None:
         numbers = palette[numbers[..., 0]]
     table = table or code_table(recipe)
-    # What the recipe says of a number counts more than what the file says.
-    says_codes = isinstance(options, CodeOptions) and options.codes is not None
-    if coding == "codes" and nodata is not None and not (says_codes and (nodata,) in table):
+    if coding == "codes" and nodata is not None and not _has_class(nodata, table, recipe, called):
         known &= numbers[..., 0] != nodata
     nearest |= isinstance(options, MaskOptions) and options.nearest
     return look_up(numbers, known, table, recipe.classes.nodata, called, nearest)
+
+
+def _has_class(nodata: float, table: Table, recipe: Recipe, called: str) -> bool:
+    """Whether a file's nodata value has a class, because the recipe gives it one.
+
+    Raises:
+        LabelError: It would have one by default, so the meaning of a pixel is ambiguous.
+    """
+    key = (int(nodata),) if float(nodata).is_integer() else ()
+    label = table.get(key, recipe.classes.nodata)
+    if label == recipe.classes.nodata:
+        return False
+    if isinstance(recipe.imports, CodeOptions) and recipe.imports.codes is not None:
+        return True
+    raise LabelError(
+        f"{called} says that {nodata:g} means no data, where it is also a label; say what it is in"
+        " the recipe's key 'imports.codes', null for nodata."
+    )
 
 
 def read_code_mask(
@@ -98,13 +121,10 @@ def color_table(
     """
     classes = recipe.classes
     known = {c.name: c.color for c in classes.classes} if colors is None else colors
-    bits = {name: 1 << code if classes.has_masks else code for name, code in _codes(classes)}
-    table: dict[tuple[int, ...], int] = {color: bits[name] for name, color in known.items()}
+    table: dict[tuple[int, ...], int] = {
+        color: label_of(name, classes) for name, color in known.items()
+    }
     return table if unknown is None else table | {unknown: classes.nodata}
-
-
-def _codes(classes: ClassScheme) -> list[tuple[str, int]]:
-    return list(zip(classes.names, classes.codes, strict=True))
 
 
 def _check_shape(source: Any, called: str, scene: Scene) -> None:

@@ -130,6 +130,9 @@ class FolderOptions(MaskOptions):
             raise ValueError("'codes' are numbers, and 'coding' is colors; give 'colors'")
         if self.coding != "colors" and (self.colors is not None or self.unknown_color is not None):
             raise ValueError("'colors' and 'unknown_color' need 'coding' to be colors")
+        colors = [*(self.colors or {}).values(), self.unknown_color]
+        if len(set(colors)) < len(colors):
+            raise ValueError("'colors' and 'unknown_color' must differ")
         return self
 
     @model_validator(mode="after")

@@ -122,6 +122,18 @@ def test_partial_labels_are_nodata_elsewhere(tmp_path):
     assert (read(made)[0].label == expected).all()
 
 
+def test_a_nodata_value_that_is_a_class_needs_a_word(tmp_path):
+    made = one_pair(tmp_path, labels(0, 3), profile={"nodata": 0})
+    with pytest.raises(
+        LabelError, match="says that 0 means no data, where it is also a label; say"
+    ):
+        read(made)
+    made.recipe["imports"]["codes"] = {0: "water", 1: "ice", 2: "land"}
+    assert (read(made)[0].label == labels(0, 3)).all()
+    made.recipe["imports"]["codes"] = {1: "ice", 2: "land"}
+    assert (read(made)[0].label == np.array([255, 1, 2])[labels(0, 3)]).all()
+
+
 def test_jpeg_masks_take_the_nearest_number(tmp_path):
     numbers = np.roll(labels(0, 3), 3, (0, 1)) * 100  # Not along the blocks of JPEG.
     codes = {0: "water", 100: "ice", 200: "land"}
@@ -229,6 +241,14 @@ def test_an_image_with_other_labels_in_two_sources_is_not_guessed(tmp_path):
     assert "a.tif has other labels in" in sample.problem
 
 
+def test_folders_may_be_links_even_to_themselves(tmp_path):
+    made = folder(tmp_path / "data")
+    (tmp_path / "data" / "masks").rename(tmp_path / "elsewhere")
+    (tmp_path / "data" / "masks").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "data" / "loop").symlink_to(tmp_path / "data")
+    assert ids(made) == {"a": "", "b": ""}
+
+
 def test_files_beside_an_image_are_no_images(tmp_path):
     made = folder(tmp_path)
     for name in ("a.pgw", "a.png.aux.xml", "Thumbs.db"):
@@ -317,6 +337,15 @@ def test_links_in_archives_are_refused(tmp_path):
         ({"kind": "folder", "padding": "background"}, "'padding' needs the key 'size'"),
         ({"kind": "folder", "fit": "pad"}, "'fit' needs the key 'size'"),
         ({"kind": "folder", "unknown_color": [0, 0, 0]}, "need 'coding' to be colors"),
+        (
+            {
+                "kind": "folder",
+                "coding": "colors",
+                "unknown_color": [1, 1, 1],
+                "colors": {"thin_ice": [1, 1, 1]},
+            },
+            "'colors' and 'unknown_color' must differ",
+        ),
         ({"kind": "folder", "coding": "colors", "codes": {0: None}}, "'codes' are numbers, and"),
         ({"kind": "vector", "labels": "a.gpkg", "codes": {0: None}}, "unknown key 'imports.codes'"),
         ({"kind": "loveda", "masks": "{stem}.png"}, "unknown key 'imports.masks'"),
