@@ -52,6 +52,10 @@ class Inputs:
         return self.folder / "acquire.yaml"
 
     @property
+    def imports(self) -> Path:
+        return self.folder / "imports.yaml"
+
+    @property
     def shards(self) -> Path:
         return self.folder / "shards"
 
@@ -122,6 +126,8 @@ def make_inputs(folder: Path) -> Inputs:
     inputs.recipe.write_text(yaml.safe_dump(_RECIPE))
     acquire = {"acquire": {"source": "files", "paths": [str(inputs.scenes / "s*_clear.tif")]}}
     inputs.acquire.write_text(yaml.safe_dump(acquire))
+    names = {"kind": "folder", "images": "{stem}_clear.tif", "masks": "{stem}_truth.tif"}
+    inputs.imports.write_text(yaml.safe_dump(_RECIPE | {"imports": names}))
     label_here(
         Recipe.model_validate(_RECIPE), inputs.shards, *sorted(inputs.scenes.glob("*_clear.tif"))
     )
@@ -143,6 +149,12 @@ def _scenes(inputs: Inputs) -> str:
 
 
 COMMANDS = {
+    "import": WritingCommand(
+        lambda inputs, out: [
+            *("import", "folder", str(inputs.scenes), "--out", str(out)),
+            *("--recipe", str(inputs.imports), "--engine", "here", "--retries", "0"),
+        ]
+    ),
     "label": WritingCommand(
         lambda inputs, out: [
             *("label", "--scenes", _scenes(inputs), "--recipe", str(inputs.recipe)),
