@@ -162,7 +162,7 @@ def draw_overview(scene: Scene, job: Job) -> str:
     """Draw the picture of one scene; return why that failed, or ''."""
 
     def draw() -> None:
-        shards = open_shards(job.folder)
+        shards = open_shards(job.folder, with_dropped=True)
         row = next(row for row in read_manifest(job.folder) if row.scene_id == scene.id)
         mosaic = scene_mosaic(shards, row)
         panels = [*_scene_panels(scene, job.recipe), ("Label", mosaic.label)]

@@ -61,7 +61,7 @@ def look(
     count: Count = 16,
 ) -> None:
     """Draw labelled scenes and tiles from shards, and count their classes."""
-    data = open_shards(shards)
+    data = open_shards(shards, with_dropped=True)
     wanted = [*(scenes or []), *(more_scenes or [])]
     rows = _rows_of(data, wanted)
     drawn = rows if wanted else rows[:count]

@@ -28,7 +28,7 @@ class Table:
         table = RichTable(
             title=self.title, title_justify="left", title_style="bold", box=rich.box.SIMPLE_HEAD
         )
-        for column, of_numbers in zip(self.columns, self._of_numbers(), strict=True):
+        for column, of_numbers in zip(self.columns, self.of_numbers(), strict=True):
             table.add_column(column, justify="right" if of_numbers else "left")
         for row in self.rows:
             table.add_row(*row)
@@ -36,12 +36,12 @@ class Table:
 
     def markdown(self) -> str:
         """The table as Markdown, with the title above."""
-        ruler = "|".join("--:" if of_numbers else "---" for of_numbers in self._of_numbers())
+        ruler = "|".join("--:" if of_numbers else "---" for of_numbers in self.of_numbers())
         lines = [" | ".join(cells) for cells in (self.columns, *self.rows)]
         body = [f"| {lines[0]} |", f"|{ruler}|", *(f"| {line} |" for line in lines[1:])]
         return "\n".join([f"**{self.title}**", "", *body, ""])
 
-    def _of_numbers(self) -> list[bool]:
+    def of_numbers(self) -> list[bool]:
         """For each column, whether its cells are numbers or empty."""
         columns = zip(*self.rows, strict=True)
         return [not any(re.search("[A-Za-z_]", cell) for cell in column) for column in columns]

@@ -2,6 +2,7 @@
 
     OUT/_dataset.json            recipe, classes, version
     OUT/_manifest.csv            one row per scene: its content, status, files and counts
+    OUT/_dropped.json            tiles that readers leave out, if there are any
     OUT/NAME-000.parquet         tiles of some rows of a large scene, or of several small scenes
 
 File names and bytes depend only on the recipe and the content of scenes, not on the worker: a
@@ -29,6 +30,7 @@ from polynya.errors import ShardError, reason_of
 from polynya.rasters.scaling import physical_values
 from polynya.recipe.classes import ClassScheme
 from polynya.recipe.recipe import Recipe, parse_recipe
+from polynya.shards.dropped import DROPPED_FILE, NOTHING_DROPPED, Dropped, read_dropped
 from polynya.shards.manifest import MANIFEST_FILE, read_manifest
 from polynya.shards.schema import READABLE_FORMATS, SCHEMA
 from polynya.storage.folder import Folder
@@ -54,6 +56,9 @@ class RowGroup:
     """0-based number of the group in the file."""
     scene_id: str
     tiles: int
+    """Number of tiles, without those that are left out."""
+    kept: tuple[int, ...] | None = None
+    """0-based rows of these tiles in the group; None for all rows."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,8 @@ class ShardSet:
     """The recipe that made the labels."""
     files: dict[str, tuple[str, ...]]
     """Names of the Parquet files with tiles of each scene, by scene id in order."""
+    dropped: Dropped = NOTHING_DROPPED
+    """Tiles that are left out: no method of this class reads or counts them."""
 
     @property
     def classes(self) -> ClassScheme:
@@ -120,18 +127,21 @@ class ShardSet:
     def row_groups(self, scene_ids: Sequence[str]) -> list[RowGroup]:
         """Find the row groups of some scenes, in the order of scenes, then files, then groups.
 
-        Only the end of each file is read, where Parquet stores the metadata of groups.
+        Only the end of each file is read, where Parquet stores the metadata of groups. Groups of
+        which every tile is dropped are left out.
 
         Raises:
             ShardError: A file is missing or damaged.
         """
-        names = list(dict.fromkeys(name for scene in scene_ids for name in self.files[scene]))
+        unread = self.dropped.whole_files
+        files = {scene: [n for n in self.files[scene] if n not in unread] for scene in scene_ids}
+        names = list(dict.fromkeys(name for of_scene in files.values() for name in of_scene))
         with ThreadPoolExecutor(_FILES_AT_ONCE) as pool:
             found = dict(zip(names, pool.map(self._groups_of, names), strict=True))
         return [
             group
             for scene in scene_ids
-            for name in self.files[scene]
+            for name in files[scene]
             for group in found[name]
             if group.scene_id == scene
         ]
@@ -308,10 +318,18 @@ class ShardSet:
             raise ShardError(
                 f"{self.folder}/{name} doesn't say which scene its tiles belong to; label again."
             )
-        return [
-            RowGroup(name, number, known.min, group.num_rows)
-            for number, (group, known) in enumerate(zip(groups, ids, strict=True))
-        ]
+        left_out = self.dropped.indices().get(name, frozenset())
+        found = []
+        first = 0
+        for number, (group, known) in enumerate(zip(groups, ids, strict=True)):
+            kept = tuple(row for row in range(group.num_rows) if first + row not in left_out)
+            is_whole = len(kept) == group.num_rows
+            if kept:
+                found.append(
+                    RowGroup(name, number, known.min, len(kept), None if is_whole else kept)
+                )
+            first += group.num_rows
+        return found
 
     def _open_file(self, name: str) -> pq.ParquetFile:
         try:
@@ -325,20 +343,25 @@ class ShardSet:
             table = file.read_row_group(group.number, columns=columns, use_threads=False)
         except (OSError, pa.ArrowException) as error:
             raise self._unreadable(group.file, error) from None
-        return table
+        if group.kept is None:
+            return table
+        # Slices share the memory of the table.
+        return pa.concat_tables([table.slice(row, 1) for row in group.kept])
 
     def _unreadable(self, name: str, error: Exception) -> ShardError:
         return ShardError(f"{self.folder}/{name} can't be read ({reason_of(error)}); label again.")
 
 
-def open_shards(place: str | Path | Folder) -> ShardSet:
-    """Open a finished data set.
+def open_shards(place: str | Path | Folder, *, with_dropped: bool = False) -> ShardSet:
+    """Open a finished data set, without the tiles that `polynya inspect --drop` left out.
 
     Args:
         place: Path or URI of the folder.
+        with_dropped: Read the dropped tiles too.
 
     Raises:
-        ShardError: There is no such folder, or it has no finished data set or no tiles.
+        ShardError: There is no such folder, it has no finished data set or no tiles, or the list of
+            dropped tiles doesn't fit it.
     """
     folder = Folder.at(place)
     if not folder.has(DATASET_FILE) or not folder.has(MANIFEST_FILE):
@@ -358,9 +381,16 @@ def open_shards(place: str | Path | Folder) -> ShardSet:
         recipe = parse_recipe(content["recipe"], source=description)
     except (ValueError, KeyError):
         raise ShardError(f"{description} is damaged; label again.") from None
-    files = {r.scene_id: r.file_names for r in read_manifest(folder) if r.file_names}
-    if not files:
+    rows = [row for row in read_manifest(folder) if row.file_names]
+    if not rows:
         raise ShardError(
             f"{folder} holds no labelled tile (see {MANIFEST_FILE}); label other scenes."
         )
-    return ShardSet(folder, recipe, files)
+    dropped = NOTHING_DROPPED if with_dropped else read_dropped(folder)
+    files = {row.scene_id: row.file_names for row in rows if not dropped.covers(row)}
+    if not files:
+        raise ShardError(
+            f"Every tile of {folder} is dropped (see {DROPPED_FILE}); bring them back with:"
+            f" polynya inspect {folder} --restore"
+        )
+    return ShardSet(folder, recipe, files, dropped)

@@ -20,6 +20,7 @@ from polynya.errors import OutputError, ShardError
 from polynya.progress import console
 from polynya.recipe.recipe import Recipe
 from polynya.shards.dataset import DATASET_FILE
+from polynya.shards.dropped import DROPPED_FILE
 from polynya.shards.manifest import MANIFEST_FILE, SceneResult, manifest_text, read_manifest
 from polynya.shards.schema import FORMAT
 from polynya.storage.folder import Folder
@@ -100,7 +101,7 @@ def finish_dataset(folder: Folder, results: Sequence[SceneResult]) -> None:
     """
     written = _written(folder)
     folder.write(MANIFEST_FILE, manifest_text(results).encode())
-    kept = {DATASET_FILE, MANIFEST_FILE}
+    kept = {DATASET_FILE, MANIFEST_FILE, DROPPED_FILE}
     kept.update(name for result in results for name in result.file_names)
     folder.remove(
         name for name in written if name not in kept and not name.startswith(f"{PICTURES_FOLDER}/")
@@ -237,7 +238,7 @@ def _written(folder: Folder) -> set[str]:
         return {
             name
             for name in names
-            if name in (DATASET_FILE, MANIFEST_FILE)
+            if name in (DATASET_FILE, MANIFEST_FILE, DROPPED_FILE)
             or name.startswith((f"{WORK_FOLDER}/", f"{PICTURES_FOLDER}/"))
             or _SHARD.fullmatch(name)
         }
@@ -247,7 +248,7 @@ def _written(folder: Folder) -> set[str]:
     except ShardError:
         named = set()  # The manifest is damaged or of another version: its files stay.
     work = {f"{WORK_FOLDER}/{stem}{ending}" for stem in stems for ending in (".json", ".sky")}
-    written = named | work | {DATASET_FILE, MANIFEST_FILE, _PLAN_FILE}
+    written = named | work | {DATASET_FILE, MANIFEST_FILE, DROPPED_FILE, _PLAN_FILE}
     return {
         name
         for name in names

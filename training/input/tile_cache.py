@@ -176,4 +176,6 @@ def _key(shards: ShardSet, size: int) -> str:
     names = {name for names in shards.files.values() for name in names}
     versions = {n: version for n, version in shards.folder.versions().items() if n in names}
     content = [FORMAT, size, [hashlib.sha256(text).hexdigest() for text in texts], versions]
+    if shards.dropped:
+        content.append(shards.dropped.digest)
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

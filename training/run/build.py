@@ -73,11 +73,15 @@ class TrainingData:
     digests: dict[str, str]
     """Digests of the content of training scenes, by scene id, if the manifest has them; empty on
     all ranks but rank 0."""
+    dropped: str = ""
+    """Digest of the tiles that are left out; "" for none."""
 
     @property
     def digest(self) -> str:
         """Digest of the training tiles, without reading their pixels."""
         content = [self.shards_digest, len(self.training), *self.split.training]
+        if self.dropped:
+            content.append(self.dropped)
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
@@ -193,6 +197,7 @@ def load_data(
         shards.recipe.labels_digest(),
         counts,
         _digests(shards, split) if collective.rank == 0 else {},
+        shards.dropped.digest,
     )
 
 

@@ -16,6 +16,7 @@ from polynya.progress import console
 from polynya.provenance import file_digest
 from polynya.recipe.recipe import Recipe, load_recipe
 from polynya.shards.dataset import ShardSet, open_shards
+from polynya.shards.dropped import DROPPED_FILE
 from polynya.storage.files import whole_file
 from polynya.storage.output_folder import make_folder
 from polynya.storage.ownership import check_free
@@ -142,6 +143,9 @@ def start_run(
 
     folder = Path(out)
     shards, recipe, split = together(collective, read_recipe)
+    if shards.dropped and collective.rank == 0:
+        left_out = f"Leaving out {shards.dropped.describe()}, see {shards.folder}/{DROPPED_FILE}"
+        console.print(left_out, markup=False, soft_wrap=True)
     counted = gather_results(collective, count_pixels)[0]
     assert counted is not None  # Rank 0 has counted.
     counts = counted

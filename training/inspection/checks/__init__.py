@@ -1,0 +1,1 @@
+"""Checks of labelled tiles: one module each, its `CHECK` in `registry.CHECKS`."""

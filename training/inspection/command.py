@@ -1,0 +1,102 @@
+"""`polynya inspect`: a page about labelled tiles, and a list of tiles to leave out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from polynya.errors import OutputError, ShardError
+from polynya.progress import console
+from polynya.report.tables import Table
+from polynya.shards.dataset import ShardSet, open_shards
+from polynya.shards.dropped import (
+    DROPPED_FILE,
+    Dropped,
+    read_dropped,
+    restore_dropped,
+    write_dropped,
+)
+from polynya.storage.files import write_text
+from polynya.storage.output_folder import make_folder
+from training.inspection.checks.registry import CHECKS, find_checks
+from training.inspection.page.page import make_page
+from training.inspection.survey import Survey, drop_list, survey
+
+Shards = Annotated[
+    str, typer.Argument(metavar="SHARDS", help="Folder or URI of a data set of labelled tiles.")
+]
+More = Annotated[list[str] | None, typer.Argument(metavar="[FINDING...]", hidden=True)]
+"""Further values of --drop."""
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        "--out", help="HTML file to write; default: SHARDS-inspection.html beside SHARDS."
+    ),
+]
+Drop = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--drop",
+        metavar="FINDING...",
+        help="Leave the tiles of these findings out of trainings from now on. Shards are not"
+        f" changed: {DROPPED_FILE} beside them lists the tiles. Findings:"
+        f" {', '.join(check.name for check in CHECKS)}.",
+    ),
+]
+Restore = Annotated[
+    bool, typer.Option("--restore", help="First bring back all tiles that were dropped before.")
+]
+Samples = Annotated[int, typer.Option("--samples", min=0, help="Tiles to show on the page.")]
+
+
+def inspect(
+    shards: Shards,
+    more: More = None,
+    out: Out = None,
+    drop: Drop = None,
+    restore: Restore = False,
+    samples: Samples = 8,
+) -> None:
+    """Show what is in labelled tiles and what is wrong with them, as one HTML page."""
+    if more and not drop:
+        raise ShardError(f"{more[0]}: one data set at a time; findings go after --drop.")
+    checks = find_checks([*(drop or []), *(more or [])])
+    every = open_shards(shards, with_dropped=True)
+    page = out or _beside(every)
+    if page.is_dir():
+        raise OutputError(f"{page} is a folder; give the name of an HTML file as --out.")
+    if restore and restore_dropped(every.folder):
+        typer.echo(f"All tiles of {every.folder} are back.")
+    before = read_dropped(every.folder)
+    found = survey(open_shards(every.folder))
+    new = drop_list(found, checks)
+    after = Dropped((*before.tiles, *new), before.manifest)
+    if new:
+        write_dropped(every.folder, after.tiles)
+    make_folder(page.absolute().parent)
+    write_text(page.absolute(), make_page(found, after, samples, is_new=bool(new)))
+    _tell(found)
+    if new:
+        typer.echo(f"Left out: {Dropped(tuple(new)).describe()}, see {every.folder}/{DROPPED_FILE}")
+    elif checks:
+        console.print("Nothing to drop: there are no such tiles.")
+    typer.echo(f"{len(found.facts.places)} tiles looked at; open {page}")
+
+
+def _beside(data: ShardSet) -> Path:
+    """Page beside shards on a disk; for shards in a store, in the working folder."""
+    place = Path(f"{data.folder}-inspection.html")
+    return place if data.folder.is_local else Path(place.name)
+
+
+def _tell(found: Survey) -> None:
+    rows = [
+        (finding.check.name, f"{len(finding.found):,}", finding.check.title)
+        for finding in found.findings
+    ]
+    if rows:
+        Table("Findings", ("Finding", "Count", "What"), tuple(rows)).print()
+    else:
+        typer.echo("No findings.")
