@@ -20,9 +20,14 @@ _LEAST_TILES = 5
 _USUAL = 0.4
 """Least usual correlation; below it elevation and image of this set can't be compared."""
 _FAR_BELOW = 0.3
-"""A tile this far below the usual correlation doesn't fit."""
+"""A tile whose elevation is of another place is this far below the usual correlation."""
+_CLEAR = 0.87
+"""Least contrast of an image in which a coast must be seen. It is 0.64 for normally distributed
+values, 0.75 for evenly distributed ones, and 1 for two values."""
 _GAIN = 0.15
-"""A tile that gains so much in correlation by moving its elevation doesn't fit."""
+"""A tile whose elevation is moved gains so much by moving it back ..."""
+_BELOW = 0.2
+"""... and is then at most this far below the usual correlation."""
 _LEAST_MOVE = 4
 """Least move in pixels that counts."""
 
@@ -39,6 +44,8 @@ class Fit:
     """Rows by which the elevation must move for it, in pixels of the tile."""
     right: int
     """Columns by which the elevation must move for it, in pixels of the tile."""
+    contrast: float
+    """Share of the image's variance between its bright and its dark pixels, 0..1."""
 
 
 def water_index(values: NDArray[np.float32], bands: Sequence[str]) -> NDArray[np.float32] | None:
@@ -60,6 +67,21 @@ def water_index(values: NDArray[np.float32], bands: Sequence[str]) -> NDArray[np
         return np.divide(green - nir, total, out=np.zeros_like(total), where=np.abs(total) > 1e-9)
     known = ("swir16", "swir22", "swir", "nir", "nir08", *bands)
     return next((-values[place[name]] for name in known if name in place), None)
+
+
+def contrast(values: NDArray[np.float32]) -> float:
+    """Share of the variance that lies between the two sides of the best threshold, 0..1.
+
+    Otsu 1979, https://doi.org/10.1109/TSMC.1979.4310076: the measure of separability.
+
+    Args:
+        values: (n,), not all equal.
+    """
+    ordered = np.sort(values.astype(np.float64))
+    below = np.arange(1, len(ordered)) / len(ordered)
+    mean_below = np.cumsum(ordered)[:-1] / len(ordered)
+    between = (ordered.mean() * below - mean_below) ** 2 / (below * (1 - below))
+    return float(between.max() / ordered.var())
 
 
 def fit_of(water: NDArray[np.bool_], index: NDArray[np.float32]) -> Fit | None:
@@ -95,7 +117,15 @@ def fit_of(water: NDArray[np.bool_], index: NDArray[np.float32]) -> Fit | None:
     found = np.roll(found, reach, axis=(0, 1))[: 2 * reach[0] + 1, : 2 * reach[1] + 1]
     best = np.unravel_index(found.argmax(), found.shape)
     down, right = ((int(b) - r) * step for b, r in zip(best, reach, strict=True))
-    return Fit(float(found[reach[0], reach[1]]), float(found.max()), down, right)
+    # What moves out of the image can't correlate.
+    overlap = (1 - abs(down) / step / water.shape[0]) * (1 - abs(right) / step / water.shape[1])
+    return Fit(
+        float(found[reach[0], reach[1]]),
+        float(found.max() / overlap),
+        down,
+        right,
+        contrast(clipped[known]),
+    )
 
 
 def measure(tile: TilePixels, facts: Facts) -> Fit | None:
@@ -104,8 +134,12 @@ def measure(tile: TilePixels, facts: Facts) -> Fit | None:
     if not elevation or not light:
         return None
     index = water_index(tile.values[light], [facts.bands[number] for number in light])
+    if index is None:
+        return None
+    # Clouds hide the coast.
+    hidden = (np.nan_to_num(tile.values[bands_of(facts, "mask")]) > 0).any(axis=0)
     height = tile.values[elevation[0]]
-    return None if index is None else fit_of(np.nan_to_num(height) <= 0, index)
+    return fit_of(np.nan_to_num(height) <= 0, np.where(hidden, np.nan, index))
 
 
 def judge(facts: Facts, measures: Sequence[Fit | None]) -> list[Found]:
@@ -119,10 +153,12 @@ def judge(facts: Facts, measures: Sequence[Fit | None]) -> list[Found]:
     found = []
     for tile, fit in fits:
         told = f"correlation {fit.still:.2f}, usual {usual:.2f}"
-        if fit.moved - fit.still > _GAIN and max(abs(fit.down), abs(fit.right)) >= _LEAST_MOVE:
+        is_moved = max(abs(fit.down), abs(fit.right)) >= _LEAST_MOVE
+        fits_then = fit.moved > max(fit.still + _GAIN, usual - _BELOW)
+        if is_moved and fits_then:
             better = f"{fit.moved:.2f} if it moves {fit.down} rows and {fit.right} columns"
             found.append(Found(tile, f"{told}; {better}"))
-        elif fit.still < usual - _FAR_BELOW:
+        elif fit.still < usual - _FAR_BELOW and fit.contrast > _CLEAR:
             found.append(Found(tile, told))
     return found
 
