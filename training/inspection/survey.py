@@ -69,7 +69,7 @@ def survey(shards: ShardSet, checks: tuple[Check, ...] = CHECKS) -> Survey:
         checks: The checks.
     """
     nothing = np.zeros((0, shards.classes.n_classes), np.int64)
-    facts = Facts(shards.classes, shards.bands, [], [], nothing)
+    facts = Facts(shards.classes, shards.bands, [], [], nothing, shards.recipe.scene.sees_colors)
     places: list[TilePlace] = []
     damage: list[str] = []
     counts: list[list[int]] = []

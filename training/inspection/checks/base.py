@@ -31,6 +31,8 @@ class Facts:
     """Why a tile can't be read; "" for a tile that can."""
     class_pixels: NDArray[np.int64]
     """int64 (N, C), labelled pixels of each class."""
+    sees_colors: bool = False
+    """Whether the bands are 8-bit colours, where black means nodata but may also be black."""
 
 
 @dataclass(frozen=True)

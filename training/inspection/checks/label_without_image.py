@@ -12,6 +12,8 @@ from training.inspection.checks.base import Check, Facts, Found, bands_of, repor
 
 _LEAST_SHARE = 0.01
 """Least share of the labelled pixels that have no image; fewer are borders of nodata."""
+_LEAST_BLACK_SHARE = 0.5
+"""Least share in 8-bit colours, where deep lakes and dark leads are black too."""
 
 
 def measure(tile: TilePixels, facts: Facts) -> str:
@@ -20,7 +22,8 @@ def measure(tile: TilePixels, facts: Facts) -> str:
     missing = np.isnan(tile.values[bands_of(facts, "image")]).all(axis=0)
     both = np.count_nonzero(labelled & missing)
     share = both / max(int(np.count_nonzero(labelled)), 1)
-    return f"{share:.0%} of the labelled pixels have no image" if share > _LEAST_SHARE else ""
+    least = _LEAST_BLACK_SHARE if facts.sees_colors else _LEAST_SHARE
+    return f"{share:.0%} of the labelled pixels have no image" if share > least else ""
 
 
 def judge(facts: Facts, measures: Sequence[Any]) -> list[Found]:

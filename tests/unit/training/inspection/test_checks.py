@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -133,6 +135,13 @@ def test_the_move_of_an_elevation_is_named():
     told = facts(tiles=8)
     (found,) = misaligned.judge(told, [misaligned.measure(t, told) for t in tiles])
     assert "if it moves -14 rows and 9 columns" in found.reason
+
+
+@pytest.mark.parametrize(("rows", "is_found"), [(10, False), (60, True)])
+def test_some_black_of_colours_is_no_missing_image(rows, is_found):
+    dark = tile(0, make(f"values[:, :{rows}] = np.nan"))
+    told = replace(facts(), sees_colors=True)
+    assert bool(label_without_image.measure(dark, told)) == is_found
 
 
 def test_a_class_without_a_pixel_is_named():
