@@ -55,7 +55,7 @@ check: lint type ## Lint, types and the unit tests that aren't slow; under three
 test: setup ## Run all tests, with line and branch coverage
 	@export COVERAGE_FILE=$(CURDIR)/runs/coverage/data; failed=0; \
 	$(UNIT_TESTS) --cov --cov-report= || failed=1; \
-	pytest tests/cluster tests/integration --cov --cov-append --cov-report=term-missing:skip-covered \
+	pytest tests/browser tests/cluster tests/integration --cov --cov-append --cov-report=term-missing:skip-covered \
 		--cov-report=json:runs/coverage/report.json || failed=1; \
 	python deploy/setup/coverage_line.py runs/coverage/report.json; exit $$failed
 
