@@ -40,7 +40,8 @@ nav { display: flex; flex-wrap: wrap; gap: .25rem 1.1rem; }
 .charts { grid-template-columns: repeat(auto-fill, minmax(min(300px, 100%), 1fr)); }
 .views { display: flex; flex-wrap: wrap; gap: .6rem; }
 .views figure { flex: 1 1 min(190px, 45%); max-width: 300px; }
-.views.small { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(135px, 45%), 1fr)); }
+.views.small { display: grid;
+  grid-template-columns: repeat(auto-fill, minmax(min(135px, 45%), 1fr)); }
 figure { margin: 0; min-width: 0; }
 figcaption { line-height: 1.35; margin-top: .25rem; overflow-wrap: anywhere; }
 .frame { position: relative; display: block; border-radius: 6px; overflow: hidden;

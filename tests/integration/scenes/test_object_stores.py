@@ -17,6 +17,7 @@ from gcp_storage_emulator.server import create_server
 from moto.server import ThreadedMotoServer
 
 from autolabel.run import run_labelling
+from helpers.maps.inference_commands import run
 from helpers.scenes.acquire import get_scenes, image_of, reflectance_of, run_scenes, write_recipe
 from helpers.scenes.safe_products import ground, write_safe
 from polynya.errors import OutputError, SceneError, ScenesFailedError, ShardError
@@ -235,6 +236,22 @@ def test_shards_go_to_a_bucket_and_come_back(upload, write_scene, tmp_path, caps
     assert shards.folder.names() == ["_dataset.json"]
     with pytest.raises(ShardError, match="no finished shards"):
         open_shards(out)
+
+
+def test_tiles_of_a_bucket_are_inspected_and_dropped(upload, write_scene, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pixels = ice_image(64, 128)
+    pixels[:, 64:] = 255
+    uri = upload(write_scene("a.tif", pixels), "inspected/in/a.tif")
+    out = folder_of(folder_of(uri)[:-1]) + "shards"
+    (tmp_path / "recipe.yaml").write_text("tiles: {size: 64}\nlabel: {method: none}\n")
+    run_labelling([uri], out, tmp_path / "recipe.yaml", False, "here")
+    assert "Left out: 1 tile (constant 1)" in run("inspect", out, "--drop", "constant").output
+    assert "constant" in (tmp_path / "shards-inspection.html").read_text()
+    assert len(open_shards(out).load(["a"], 64)[0]) == 1
+    run("inspect", out, "--restore")
+    assert len(open_shards(out).load(["a"], 64)[0]) == 2
+    assert "_dropped.json" not in open_shards(out).folder.names()
 
 
 def test_what_others_keep_in_the_folder_of_a_bucket_stays(upload, write_scene, tmp_path, capsys):

@@ -34,19 +34,21 @@ def odd_lines(band: NDArray[np.float32]) -> int:
         band: (H, W), NaN where missing.
 
     Returns:
-        Number of odd lines.
+        Number of odd lines; 0 if they are too few to be stripes.
     """
     steps = band[1:-1] - (band[:-2] + band[2:]) / 2
-    known = ~np.isnan(steps)
-    enough = known.sum(axis=1) >= band.shape[1] // 2
-    if not enough.any():
+    up, down = np.count_nonzero(steps > 0, axis=1), np.count_nonzero(steps < 0, axis=1)
+    known = np.count_nonzero(steps == steps, axis=1)  # NaN equals nothing.
+    same_side = np.maximum(up, down) / np.maximum(known, 1)
+    enough = known >= band.shape[1] // 2
+    # Medians take long, and most tiles don't need them.
+    if np.count_nonzero(enough & (same_side > _AGREEING)) < _LEAST_LINES:
         return 0
-    steps, known = steps[enough], known[enough]
+    steps, same_side = steps[enough], same_side[enough]
     medians = np.nanmedian(steps, axis=1)
     spread = 1.4826 * np.nanmedian(np.abs(steps - medians[:, None]))
     # Without any noise, the smallest difference of two values stands for it.
     spread = max(spread, np.nanmax(np.abs(steps)) / 100)
-    same_side = (np.sign(steps) == np.sign(medians)[:, None]).sum(axis=1) / known.sum(axis=1)
     sizes = np.abs(medians)
     # The lines beside a stripe step too, by half as much to the other side.
     is_peak = (sizes >= np.append(sizes[1:], 0)) & (sizes >= np.insert(sizes[:-1], 0, 0))
