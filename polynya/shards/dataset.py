@@ -387,7 +387,7 @@ def open_shards(place: str | Path | Folder, *, with_dropped: bool = False) -> Sh
             f"{folder} holds no labelled tile (see {MANIFEST_FILE}); label other scenes."
         )
     dropped = NOTHING_DROPPED if with_dropped else read_dropped(folder)
-    files = {row.scene_id: row.file_names for row in rows if not dropped.covers(row)}
+    files = {row.scene_id: row.file_names for row in dropped.remaining(rows)}
     if not files:
         raise ShardError(
             f"Every tile of {folder} is dropped (see {DROPPED_FILE}); bring them back with:"

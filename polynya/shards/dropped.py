@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -74,10 +74,16 @@ class Dropped:
                 found.setdefault(tile.file, set()).add(tile.index)
         return {name: frozenset(rows) for name, rows in found.items()}
 
-    def covers(self, scene: SceneResult) -> bool:
-        """Whether every tile of a scene is left out, by its row in the manifest."""
-        single = sum(t.scene_id == scene.scene_id and t.index is not None for t in self.tiles)
-        return single >= scene.labelled > 0 or self.whole_files.issuperset(scene.file_names)
+    def remaining(self, scenes: Iterable[SceneResult]) -> list[SceneResult]:
+        """Those rows of the manifest whose scenes keep a tile."""
+        single = Counter(tile.scene_id for tile in self.tiles if tile.index is not None)
+        unread = self.whole_files
+        return [
+            scene
+            for scene in scenes
+            if not single[scene.scene_id] >= scene.labelled > 0
+            and not unread.issuperset(scene.file_names)
+        ]
 
     @property
     def digest(self) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -50,12 +52,17 @@ class Survey:
     findings: tuple[Finding, ...]
     """Of the checks that found something, in their order."""
 
-    def sums_of(self, scenes: tuple[str, ...] | None = None) -> BandSums:
-        """Statistics over some scenes; default: all."""
+    @cached_property
+    def total(self) -> BandSums:
+        """Statistics over all scenes."""
+        return self.sums_of(self.sums)
+
+    def sums_of(self, scenes: Iterable[str]) -> BandSums:
+        """Statistics over some scenes."""
         total = BandSums(self.ranges)
-        for scene, sums in self.sums.items():
-            if scenes is None or scene in scenes:
-                total.merge(sums)
+        for scene in scenes:
+            if scene in self.sums:  # It isn't if none of its tiles can be read.
+                total.merge(self.sums[scene])
         return total
 
 

@@ -43,7 +43,7 @@ def bands_section(survey: Survey) -> Html:
 
 def _parts(survey: Survey) -> list[tuple[str, BandSums]]:
     if not survey.split.validation:
-        return [("All tiles", survey.sums_of())]
+        return [("All tiles", survey.total)]
     return [
         ("Training", survey.sums_of(survey.split.training)),
         ("Validation", survey.sums_of(survey.split.validation)),
@@ -85,7 +85,7 @@ def _by_split(survey: Survey, parts: list[tuple[str, BandSums]]) -> Table:
 
 
 def _by_scene(survey: Survey) -> Table:
-    total = survey.sums_of()
+    total = survey.total
     spread = np.maximum(total.deviation, 1e-12)
     far = {
         scene: float(

@@ -79,7 +79,7 @@ def stretches(survey: Survey) -> NDArray[np.float64]:
     """
     if survey.shards.recipe.scene.sees_colors:
         return np.tile([0.0, 255.0], (len(survey.facts.bands), 1))
-    total = survey.sums_of()
+    total = survey.total
     low, high = total.quantiles(0.02), total.quantiles(0.98)
     return np.stack([low, np.where(high > low, high, low + 1)], axis=1)
 
