@@ -35,6 +35,8 @@ nav { display: flex; flex-wrap: wrap; gap: .25rem 1.1rem; }
   margin-right: .45em; border: 1px solid var(--line); vertical-align: -.05em; }
 .toggle { display: inline-flex; gap: .5em; align-items: center; cursor: pointer; }
 .samples, .charts, .findings { display: grid; gap: 1rem; margin: .75rem 0 1.25rem; }
+.charts { align-items: start; }
+.charts > *, .findings > * { min-width: 0; margin: 0; }
 .findings { grid-template-columns: repeat(auto-fill, minmax(min(500px, 100%), 1fr));
   align-items: start; }
 .charts { grid-template-columns: repeat(auto-fill, minmax(min(300px, 100%), 1fr)); }

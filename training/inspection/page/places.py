@@ -39,7 +39,7 @@ def places_section(survey: Survey) -> Html:
     return joined(
         element("h2", "Scenes, sites and dates", id="places"),
         element("p", f"Dates are those in the names of scenes. {note}"),
-        *(table_element(table) for table in parts),
+        element("div", *(table_element(table) for table in parts), _class="charts"),
     )
 
 
