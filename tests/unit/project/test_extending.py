@@ -59,6 +59,12 @@ EXAMPLES = {
         "tests/unit/training/losses/test_training_losses_on_ranks.py",
         "brier",
     ),
+    "A check": (
+        "training/inspection/checks/dark.py",
+        "training/inspection/checks/registry.py",
+        "tests/unit/training/inspection/test_check_conformance.py",
+        "dark",
+    ),
 }
 
 FETCH = """

@@ -73,8 +73,9 @@ def role_of(band: str) -> Role:
 
 
 def bands_of(facts: Facts, role: Role) -> list[int]:
-    """0-based numbers of the bands of a role."""
-    return [number for number, band in enumerate(facts.bands) if role_of(band) == role]
+    """0-based numbers of the bands of a role; all bands are the image if none shows light."""
+    found = [number for number, band in enumerate(facts.bands) if role_of(band) == role]
+    return found if found or role != "image" else list(range(len(facts.bands)))
 
 
 def reported(measures: Sequence[str | None]) -> list[Found]:
