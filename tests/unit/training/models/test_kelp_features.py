@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from polynya.errors import RecipeError
-from polynya.recipe.recipe import Recipe, parse_recipe
+from polynya.recipe.recipe import Recipe, load_recipe, parse_recipe
 from polynya.scenes.indices import KELP_INDICES, find_index
 from training.models.features import FeaturePlan, make_features
 
@@ -113,3 +113,9 @@ def test_recipes_without_it_keep_their_digest():
     some = {"features": {"fill": 0.0}}
     assert parse_recipe(some, "r").digest() == "5db21e5bc854e2e3"
     assert Recipe().digest() != parse_recipe(some, "r").digest()
+
+
+def test_the_shipped_recipe_has_the_17_indices_of_the_study():
+    plan = FeaturePlan.of(load_recipe("kelp"))
+    assert len(plan.indices) == 17
+    assert plan.bands == BANDS
