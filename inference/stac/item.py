@@ -14,12 +14,12 @@ from rasterio.crs import CRS
 from inference.ground.footprint import scene_footprint
 from inference.products.paths import COLLECTION_FILE, ProductPaths, model_file
 from inference.stac.assets import CLASSIFICATION, FILE, product_assets
-from inference.stac.times import Interval, acquired
 from polynya import __version__
 from polynya.errors import OutputError
 from polynya.recipe.classes import ClassScheme
 from polynya.recipe.inference import ProductName
 from polynya.scenes.scene import Scene
+from polynya.scenes.times import Interval, acquired
 from polynya.storage.files import write_text
 from polynya.storage.ownership import is_ours, remove_file
 from polynya.storage.uris import href

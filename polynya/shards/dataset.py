@@ -219,28 +219,47 @@ class ShardSet:
         self.read_groups(groups, images, labels)
         return images, labels
 
-    def class_counts(self, scene_ids: Sequence[str]) -> tuple[NDArray[np.int64], int]:
+    def columns(self, groups: Sequence[RowGroup], names: Sequence[str]) -> pa.Table:
+        """Read columns of tiles without reading their pixels.
+
+        Args:
+            groups: From `row_groups`; the rows have the same order.
+            names: Names of columns of `polynya.shards.schema.SCHEMA`.
+
+        Raises:
+            ShardError: A file is missing or damaged.
+        """
+        by_file = [list(of_file) for _, of_file in groupby(groups, key=lambda group: group.file)]
+
+        def read(of_file: list[RowGroup]) -> pa.Table:
+            with self._open_file(of_file[0].file) as file:
+                return pa.concat_tables([self._read(file, group, list(names)) for group in of_file])
+
+        with ThreadPoolExecutor(_FILES_AT_ONCE) as pool:
+            return pa.concat_tables(
+                [SCHEMA.empty_table().select(list(names)), *pool.map(read, by_file)]
+            )
+
+    def class_counts(
+        self, scene_ids: Sequence[str], tiles: Sequence[int] | None = None
+    ) -> tuple[NDArray[np.int64], int]:
         """Count the labels in the tiles of some scenes without reading pixels.
+
+        Args:
+            scene_ids: Ids of the scenes.
+            tiles: Numbers of the tiles to count, among the tiles of these scenes; None: all.
 
         Returns:
             int64 (C,), pixels of each class; and the number of pixels with a label. With masks, a
             pixel may count for several classes or for none.
         """
-        groups = self.row_groups(scene_ids)
-        by_file = [list(of_file) for _, of_file in groupby(groups, key=lambda group: group.file)]
-
-        def count(of_file: list[RowGroup]) -> NDArray[np.int64]:
-            with self._open_file(of_file[0].file) as file:
-                rows = [
-                    [*row["class_counts"], round(row["valid_share"] * row["height"] * row["width"])]
-                    for group in of_file
-                    for row in self._read(file, group, _COUNT_COLUMNS).to_pylist()
-                ]
-            return np.sum(rows, axis=0, dtype=np.int64)
-
-        with ThreadPoolExecutor(_FILES_AT_ONCE) as pool:
-            zero = np.zeros(self.classes.n_classes + 1, np.int64)
-            counts = sum(pool.map(count, by_file), start=zero)
+        table = self.columns(self.row_groups(scene_ids), _COUNT_COLUMNS)
+        if tiles is not None:
+            table = table.take(pa.array(tiles, pa.int64()))
+        counts = np.zeros(self.classes.n_classes + 1, np.int64)
+        for row in table.to_pylist():
+            counts[:-1] += row["class_counts"]
+            counts[-1] += round(row["valid_share"] * row["height"] * row["width"])
         return counts[:-1], int(counts[-1])
 
     @property

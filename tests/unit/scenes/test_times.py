@@ -7,8 +7,8 @@ import pytest
 import rasterio
 from conftest import ice_image
 
-from inference.stac.times import acquired, name_time, time_of
 from polynya.scenes.reading import open_scene
+from polynya.scenes.times import acquired, name_time, time_of
 
 
 def text(found):
