@@ -1,22 +1,30 @@
-"""Section `split` of the recipe: the scenes that validate a model."""
+"""Section `split` of the recipe: the scenes or tiles that validate a model."""
 
 from __future__ import annotations
 
 import re
+from typing import Annotated
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from polynya.recipe.base import Options, Share
 
 
 class SplitOptions(Options):
-    """Scenes that validate a model: whole scenes, because tiles of one scene are similar."""
+    """Tiles that validate a model: those of whole scenes, because tiles of one scene are similar,
+    or those that the file of a split says (docs/splits.md).
+    """
 
     validation: Share = 0.2
     """Share of the scenes (or groups of scenes) that validate."""
     group: str | None = None
     """Regular expression on the scene id; scenes with the same text in the expression's first
     (group) stay together. Default: each scene for itself."""
+    file: str | None = None
+    """File that `polynya split` wrote, in place of `validation`. Groups of `group` must not cross
+    it. Default: none."""
+    fold: Annotated[int, Field(ge=0)] = 0
+    """Fold of the file that validates; the others train."""
 
     held_out: str | None = None
     """Regular expression on the scene id; exactly the scenes that match validate, such as '^val-'

@@ -37,6 +37,8 @@ class StreamedTiles:
         size: Edge of a tile in pixels.
         threads: Number of threads that decode.
         shuffle_buffer: Greatest number of tiles by which a tile is delayed after its row group.
+        chosen: int64 (N,), rising numbers of the tiles 0..N-1 among all tiles of the row groups;
+            None for all.
     """
 
     def __init__(
@@ -47,11 +49,18 @@ class StreamedTiles:
         size: int,
         threads: int,
         shuffle_buffer: int,
+        chosen: NDArray[np.int64] | None = None,
     ) -> None:
         self._shards = shards
         self._groups = groups
-        self._counts = np.array([group.tiles for group in groups], np.int64)
+        tiles = np.array([group.tiles for group in groups], np.int64)
+        own = np.arange(tiles.sum()) if chosen is None else chosen
+        number = np.searchsorted(np.cumsum(tiles), own, side="right")
+        self._counts = np.bincount(number, minlength=len(groups))
+        """Chosen tiles of each row group."""
         self._ends = np.cumsum(self._counts)
+        self._places = own - (np.cumsum(tiles) - tiles)[number]
+        """Place of each chosen tile in its row group."""
         self._size = size
         self._threads = threads
         self._shuffle_buffer = shuffle_buffer
@@ -146,7 +155,7 @@ class StreamedTiles:
                         loading[following] = pool.submit(self._decode, following)
                         started += 1
                     decoded = loading[group].result()
-                    row = tile - int(self._ends[group] - self._counts[group])
+                    row = self._places[tile]
                     images[place], labels[place] = decoded[0][row], decoded[1][row]
                     uses_left[group] -= 1
                     if not uses_left[group]:
@@ -156,7 +165,7 @@ class StreamedTiles:
             pool.shutdown(cancel_futures=True)
 
     def _decode(self, group: int) -> Pixels:
-        pixels = self._empty(int(self._counts[group]), blank=False)
+        pixels = self._empty(self._groups[group].tiles, blank=False)
         self._shards.read_groups([self._groups[group]], *pixels)
         return pixels
 

@@ -62,8 +62,7 @@ It sees {_seen_text(recipe)}.
 ## Data
 
 {_labels_text(recipe)}
-Scenes: {len(split.training)} for training, {len(split.validation)} for validation
-(`split.json`); none is on both sides.
+{_split_text(split)}
 Random changes of the training tiles: {", ".join(changes) or "none"}.
 
 ## Scores
@@ -96,6 +95,19 @@ def _labels_text(recipe: Recipe) -> str:
         f"Labels come from colour thresholds, not from people: profile"
         f" `{recipe.label.profile_name}`,\nfilter `{recipe.label.method}`."
     )
+
+
+def _split_text(split: Split) -> str:
+    scenes = (
+        f"Scenes: {len(split.training)} for training, {len(split.validation)} for validation\n"
+        "(`split.json`)"
+    )
+    if split.training_tiles is None or split.validation_tiles is None:
+        return f"{scenes}; none is on both sides."
+    tiles = f"Tiles: {len(split.training_tiles)} and {len(split.validation_tiles)}."
+    if split.is_random:
+        return f"{scenes}. {tiles}\nThey were split at random, so the scores below are too good."
+    return f"{scenes}. {tiles}\nThe split keeps tiles that resemble each other on one side."
 
 
 def _seen_text(recipe: Recipe) -> str:

@@ -62,21 +62,47 @@ def open_keras_file(path: Path, recipe: Recipe) -> keras.Model:
         ModelError: Keras can't open the file, the model has other bands or classes, a weight is not
             a finite number, or the model's results are not probabilities.
     """
+    model = _load(path, "train it again, or put a copy that is whole in its place")
+    _check_shapes(model, path, recipe)
+    check_weights(model, str(path))
+    _check_answer(model, path, recipe)
+    return model
+
+
+def open_keras_network(path: Path) -> keras.Model:
+    """Open a network for any use, in safe mode.
+
+    Args:
+        path: Path of a .keras file.
+
+    Returns:
+        Network from one batch of pictures (B, H, W, channels) to one output (B, ...).
+
+    Raises:
+        ModelError: Keras can't open the file, the network has other inputs or outputs, or a weight
+            is not a finite number.
+    """
+    network = _load(path, "save the network again with its method save()")
+    inputs, outputs = getattr(network, "inputs", None) or (), getattr(network, "outputs", ())
+    if len(inputs) != 1 or len(outputs) != 1 or len(inputs[0].shape) != 4:
+        raise ModelError(
+            f"The network in {path} doesn't turn one picture into one output; give another."
+        )
+    check_weights(network, str(path))
+    return network
+
+
+def _load(path: Path, remedy: str) -> Any:
     import_tensorflow()
     import keras
 
     try:
         _check_sizes(path)
-        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
     except _errors() as error:
         raise ModelError(
-            f"{path} can't be opened as a Keras model ({_reason(error)}); train it again, or"
-            " put a copy that is whole in its place."
+            f"{path} can't be opened as a Keras model ({_reason(error)}); {remedy}."
         ) from None
-    _check_shapes(model, path, recipe)
-    check_weights(model, str(path))
-    _check_answer(model, path, recipe)
-    return model
 
 
 def check_weights(model: keras.Model, source: str) -> None:

@@ -19,7 +19,7 @@ from polynya.shards.manifest import read_manifest
 from training.augment import augmentation_layers
 from training.input.batches import BatchSource, TileSource, steps_per_epoch
 from training.input.filtering import filter_layers
-from training.input.split import Split, split_scenes
+from training.input.split import Numbers, Split, split_by_file, split_scenes
 from training.input.stream import StreamedTiles
 from training.input.tile_cache import open_tiles
 from training.input.validation import ValidationTiles
@@ -82,6 +82,8 @@ class TrainingData:
         content = [self.shards_digest, len(self.training), *self.split.training]
         if self.dropped:
             content.append(self.dropped)
+        if self.split.training_tiles is not None:
+            content.append(self.split.digest)
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
@@ -109,7 +111,13 @@ def seen_size(recipe: Recipe) -> int:
 
 
 def recipe_split(shards: ShardSet, recipe: Recipe) -> Split:
-    """Split the scenes as a recipe says; ShardError if there are too few."""
+    """Split the tiles as a recipe says.
+
+    Raises:
+        ShardError: There are too few scenes, or the split's file can't be used.
+    """
+    if recipe.split.file is not None:
+        return split_by_file(shards, recipe.split)
     return split_scenes(
         shards.scene_ids,
         validation=recipe.split.validation,
@@ -126,8 +134,9 @@ def count_labels(shards: ShardSet, split: Split, recipe: Recipe) -> LabelCounts:
         ShardError: No training tile has a labelled pixel, or a file can't be read.
         RecipeError: All classes that occur have the weight 0.
     """
-    training, pixels = shards.class_counts(split.training)
-    counts = LabelCounts(training, pixels, shards.class_counts(split.validation)[1])
+    training, pixels = shards.class_counts(split.training, split.training_tiles)
+    validating = shards.class_counts(split.validation, split.validation_tiles)[1]
+    counts = LabelCounts(training, pixels, validating)
     names = recipe.classes.names
     told = ", ".join(f"{name} {count}" for name, count in zip(names, counts.training, strict=True))
     if not counts.training_pixels:
@@ -154,6 +163,11 @@ def count_labels(shards: ShardSet, split: Split, recipe: Recipe) -> LabelCounts:
         raise RecipeError(
             "The recipe's key 'training.class_weights' is 0 for every class that occurs in the"
             f" training scenes ({told}), so there is nothing to learn; give those a weight."
+        )
+    if split.is_random:
+        _warn(
+            f"The split {recipe.split.file} is by tile at random, so neighbours are on both sides"
+            " and the scores are too good"
         )
     missing = [name for name, count in zip(names, counts.training, strict=True) if not count]
     if missing:
@@ -188,7 +202,12 @@ def load_data(
             rank raises the error.
     """
     training, validation = open_sources(
-        shards, (split.training, split.validation), recipe, collective, threads
+        shards,
+        (split.training, split.validation),
+        recipe,
+        collective,
+        threads,
+        chosen=(split.training_tiles, split.validation_tiles),
     )
     return TrainingData(
         split,
@@ -212,9 +231,23 @@ def open_sources(
     recipe: Recipe,
     collective: Collective,
     threads: int,
+    chosen: Sequence[Numbers] | None = None,
 ) -> list[BatchSource]:
-    """Open the tiles of several groups of scenes, as the recipe's section 'training.input' says."""
+    """Open the tiles of several groups of scenes, as the recipe's section 'training.input' says.
+
+    Args:
+        shards: The data set.
+        parts: Ids of the scenes of each part.
+        recipe: Recipe of the training.
+        collective: The ranks.
+        threads: Number of threads of this rank.
+        chosen: Tiles of each part, among those of its scenes; None for all.
+
+    Raises:
+        PolynyaError: Shards can't be read, or there is no room for tiles; every rank raises it.
+    """
     options, size = recipe.training.input, seen_size(recipe)
+    wanted = [None if c is None else np.array(c, np.int64) for c in chosen or [None] * len(parts)]
     if options.cache == "none":
         found = [together(collective, partial(shards.row_groups, scenes)) for scenes in parts]
         return [
@@ -224,8 +257,9 @@ def open_sources(
                 size=size,
                 threads=threads,
                 shuffle_buffer=options.shuffle_buffer,
+                chosen=own,
             )
-            for groups in found
+            for groups, own in zip(found, wanted, strict=True)
         ]
     tiles = open_tiles(shards, size, options, collective, threads)
     return [
@@ -234,9 +268,9 @@ def open_sources(
             tiles.labels,
             nodata=recipe.classes.nodata,
             threads=threads,
-            chosen=tiles.of_scenes(scenes),
+            chosen=tiles.of_scenes(scenes) if own is None else tiles.of_scenes(scenes)[own],
         )
-        for scenes in parts
+        for scenes, own in zip(parts, wanted, strict=True)
     ]
 
 

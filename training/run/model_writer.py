@@ -97,8 +97,10 @@ class ModelWriter(Listener):
                 "training_digests": self._data.digests,
             },
         )
+        by_file = {} if split.digest is None else {"split_digest": split.digest}
         facts = provenance(
             self._recipe,
+            **by_file,
             shards_digest=self._data.shards_digest,
             keras_version=keras.__version__,
             parameters=str(self._model.count_params()),

@@ -164,7 +164,7 @@ def start_run(
         timeline = recipe.training.horovod.timeline
         if timeline is not None and collective.size > 1:
             held.enter_context(_recorded(collective, folder.absolute() / timeline))
-        names = partial(tile_names, shards, data.split.training)
+        names = partial(tile_names, shards, data.split)
         run = Run(folder, recipe, data, trainer, collective, checkpoint, names, listeners)
         if first is not None and checkpoint is None:
             run.position.started_from = first.digest
@@ -196,23 +196,26 @@ def _recorded(collective: Collective, path: Path) -> Iterator[None]:
         collective.stop_timeline()
 
 
-def tile_names(shards: ShardSet, scene_ids: Sequence[str], tiles: Sequence[int]) -> list[str]:
-    """Name tiles for people: "scene 12" is the 13th tile of the scene in the shards.
+def tile_names(shards: ShardSet, split: Split, tiles: Sequence[int]) -> list[str]:
+    """Name training tiles for people: "scene 12" is the 13th tile of the scene in the shards.
 
     Args:
         shards: The data set.
-        scene_ids: Scenes of the tiles; their order is the order of the indices.
-        tiles: Indices of tiles.
+        split: Says which tiles train.
+        tiles: Indices among the training tiles.
     """
-    counts = dict.fromkeys(scene_ids, 0)
-    for group in shards.row_groups(scene_ids):
+    counts = dict.fromkeys(split.training, 0)
+    for group in shards.row_groups(split.training):
         counts[group.scene_id] += group.tiles
     ends = np.cumsum(list(counts.values()))
-    scenes = np.searchsorted(ends, tiles, side="right")
+    numbers = np.asarray(tiles, np.int64)
+    if split.training_tiles is not None:
+        numbers = np.array(split.training_tiles)[numbers]
+    scenes = np.searchsorted(ends, numbers, side="right")
     starts = ends - list(counts.values())
     return [
-        f"{scene_ids[scene]} {tile - starts[scene]}"
-        for scene, tile in zip(scenes, tiles, strict=True)
+        f"{split.training[scene]} {tile - starts[scene]}"
+        for scene, tile in zip(scenes, numbers, strict=True)
     ]
 
 

@@ -7,7 +7,6 @@ from collections import Counter
 
 from polynya.report.html import Html, element, joined, table_element
 from polynya.report.tables import Table
-from training.input.split import group_of
 from training.inspection.survey import Survey
 
 _MOST_ROWS = 25
@@ -29,7 +28,7 @@ def places_section(survey: Survey) -> Html:
     scenes = [place.scene_id for place in survey.facts.places]
     parts = [_table("Scene", Counter(scenes))]
     if pattern is not None:
-        parts.append(_table("Site", Counter(group_of(scene, pattern) for scene in scenes)))
+        parts.append(_table("Site", Counter(site_of(scene, pattern) for scene in scenes)))
     parts.append(_table("Date", Counter(map(date_of, scenes))))
     note = (
         "Sites are the groups of the recipe's key 'split.group'."

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from polynya.errors import ShardError
-from training.input.split import group_of, split_scenes
+from polynya.splits.groups import site_of
+from training.input.split import split_scenes
 
 SCENES = [f"site{i}_{sky}" for i in range(10) for sky in ("clear", "cloud")]
 TWINS = r"^(site\d+)_"
@@ -20,7 +21,7 @@ def test_every_scene_is_on_exactly_one_side() -> None:
 def test_twins_stay_together() -> None:
     for seed in range(5):
         split = split_scenes(SCENES, validation=0.3, seed=seed, group=TWINS)
-        sides = [{group_of(s, TWINS) for s in side} for side in (split.training, split.validation)]
+        sides = [{site_of(s, TWINS) for s in side} for side in (split.training, split.validation)]
         assert not sides[0] & sides[1]
         assert len(sides[1]) == 3
 
@@ -33,11 +34,11 @@ def test_the_draw_depends_on_the_seed_but_not_on_the_order() -> None:
     assert len(draws) > 1
 
 
-def test_group_of() -> None:
-    assert group_of("site3_clear", TWINS) == "site3"
-    assert group_of("other", TWINS) == "other"
-    assert group_of("site3_clear", None) == "site3_clear"
-    assert group_of("abc", r"(x)?abc") == "abc"
+def test_site_of() -> None:
+    assert site_of("site3_clear", TWINS) == "site3"
+    assert site_of("other", TWINS) == "other"
+    assert site_of("site3_clear", None) == "site3_clear"
+    assert site_of("abc", r"(x)?abc") == "abc"
 
 
 def test_both_sides_have_at_least_one_group() -> None:

@@ -1,0 +1,1 @@
+"""`polynya split`, and descriptors of tiles by a network."""
