@@ -11,9 +11,7 @@ from polynya.recipe.base import Options, Share
 
 
 class SplitOptions(Options):
-    """Tiles that validate a model: those of whole scenes, because tiles of one scene are similar,
-    or those that the file of a split says (docs/splits.md).
-    """
+    """Tiles that validate: those of whole scenes, or what a split file says (docs/splits.md)."""
 
     validation: Share = 0.2
     """Share of the scenes (or groups of scenes) that validate."""

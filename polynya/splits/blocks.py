@@ -78,6 +78,21 @@ def by_block(outlines: NDArray[np.object_], size: float) -> list[str]:
     return [f"block {x} {y}" for x, y in np.floor(centres / size).astype(np.int64).tolist()]
 
 
+def by_pixel_block(tiles: TileTable, size: float) -> list[str]:
+    """Group tiles by the square block of their scene that holds their centre.
+
+    Args:
+        tiles: N tiles.
+        size: Edge of a block in pixels.
+
+    Returns:
+        N names such as "scene block 3 0": numbers of the block along columns and rows.
+    """
+    centres = tiles.boxes[:, 1::-1] + tiles.boxes[:, :1:-1] / 2
+    blocks = np.floor(centres / size).astype(np.int64).tolist()
+    return [f"{scene} block {x} {y}" for scene, (x, y) in zip(tiles.scenes, blocks, strict=True)]
+
+
 def near_folds(
     outlines: NDArray[np.object_], folds: NDArray[np.int64], distance: float
 ) -> list[tuple[int, ...]]:

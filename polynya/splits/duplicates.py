@@ -79,7 +79,8 @@ def gradients(band: NDArray[np.floating], valid: NDArray[np.bool_]) -> Floats:
     share = _cell_means(there.astype(np.float32), rows, cols)
     means = _cell_means(values, rows, cols) / np.maximum(share, 1e-6)
     known = cv2.erode((share > 0.5).astype(np.uint8), np.ones((3, 3), np.uint8))
-    found = np.stack(np.gradient(means), axis=-1) * known[..., None]
+    slopes = [np.gradient(means, axis=axis) for axis in (0, 1)]
+    found = np.stack(slopes, axis=-1) * known[..., None]
     return np.asarray(found, np.float32)
 
 

@@ -14,7 +14,13 @@ from numpy.typing import NDArray
 from polynya.errors import ShardError
 from polynya.shards.dataset import ShardSet
 from polynya.splits import folds as folds_of
-from polynya.splits.blocks import by_block, ground_outlines, near_folds, pixel_outlines
+from polynya.splits.blocks import (
+    by_block,
+    by_pixel_block,
+    ground_outlines,
+    near_folds,
+    pixel_outlines,
+)
 from polynya.splits.duplicates import Described, find_duplicates, joined
 from polynya.splits.groups import GROUP_COLUMN, by_date, by_site, by_table
 from polynya.splits.split_file import RANDOM, TileFold, TileSplit
@@ -107,9 +113,7 @@ def _check(choices: SplitChoices) -> None:
     by = set(choices.by)
     for way in choices.by:
         if way not in WAYS:
-            raise ShardError(
-                f"There is no split by '{way}'; take some of {', '.join(WAYS)} (--by)."
-            )
+            raise ShardError(f"There is no way '{way}' to split; take some of {', '.join(WAYS)}.")
     for way, option, is_given, is_needed in (
         ("site", "--pattern", choices.pattern is not None, True),
         ("table", "--table", choices.table is not None, True),
@@ -156,7 +160,9 @@ def _groups(
         if way == "table" and choices.table is not None:
             return by_table(tiles, choices.table, choices.column)
         if way == "blocks" and outlines is not None and choices.block is not None:
-            return by_block(outlines, choices.block.value)
+            size = choices.block.value
+            is_pixels = choices.block.is_pixels
+            return by_pixel_block(tiles, size) if is_pixels else by_block(outlines, size)
         if described is not None and way == "duplicates":
             numbers = find_duplicates(described)
             _, first = np.unique(numbers, return_index=True)

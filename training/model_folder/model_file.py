@@ -83,7 +83,8 @@ def open_keras_network(path: Path) -> keras.Model:
             is not a finite number.
     """
     network = _load(path, "save the network again with its method save()")
-    inputs, outputs = getattr(network, "inputs", None) or (), getattr(network, "outputs", ())
+    inputs: Any = getattr(network, "inputs", None) or ()
+    outputs: Any = getattr(network, "outputs", None) or ()
     if len(inputs) != 1 or len(outputs) != 1 or len(inputs[0].shape) != 4:
         raise ModelError(
             f"The network in {path} doesn't turn one picture into one output; give another."

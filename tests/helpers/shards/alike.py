@@ -1,0 +1,54 @@
+"""Tiles of some places, several pictures of each: shifted, brighter or darker, under cloud."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+WATER = 150.0
+_MARGIN = 5
+
+
+def rough(rng: np.random.Generator, edge: int, slope: float) -> np.ndarray:
+    """Noise that is stronger at long wavelengths: float (edge, edge), mean 0, deviation 1."""
+    rows, cols = np.fft.fftfreq(edge)[:, None], np.fft.rfftfreq(edge)[None]
+    frequency = np.hypot(rows, cols)
+    frequency[0, 0] = np.inf
+    spectrum = np.fft.rfft2(rng.normal(size=(edge, edge))) * frequency**-slope
+    field = np.fft.irfft2(spectrum, (edge, edge))
+    return np.asarray(field / field.std())
+
+
+def land(rng: np.random.Generator, edge: int) -> np.ndarray:
+    return 800 + 150 * rough(rng, edge, 1.6)
+
+
+def coast(rng: np.random.Generator, edge: int) -> np.ndarray:
+    height = rough(rng, edge, 2.2)
+    is_land = height > np.quantile(height, rng.uniform(0.4, 0.85))
+    return np.where(is_land, land(rng, edge), WATER)
+
+
+def water(rng: np.random.Generator, edge: int) -> np.ndarray:
+    """Water with a gentle slope of brightness, as of sun glint."""
+    rows, cols = np.mgrid[:edge, :edge] / edge
+    return WATER + rng.uniform(-20, 20) * rows + rng.uniform(-20, 20) * cols
+
+
+def pictures(
+    rng: np.random.Generator, place: Callable[..., np.ndarray], count: int, edge: int
+) -> list[np.ndarray]:
+    """Pictures of a place: the first as it is, the others shifted, of other brightness, clouded."""
+    ground = place(rng, edge + 2 * _MARGIN)
+    found = []
+    for number in range(count):
+        row, col = _MARGIN + (rng.integers(-5, 6, 2) if number else np.zeros(2, int))
+        picture = ground[row : row + edge, col : col + edge] + rng.normal(0, 6, (edge, edge))
+        if number:
+            cloud = rough(rng, edge, 2.2)
+            is_cloud = cloud > np.quantile(cloud, 0.7)
+            picture = picture * rng.uniform(0.9, 1.1)
+            picture = np.where(is_cloud, 2500 + 300 * rough(rng, edge, 1.6), picture)
+        found.append(picture)
+    return found
