@@ -28,6 +28,7 @@ from polynya.recipe.inference import InferenceOptions
 from polynya.recipe.label import LabelOptions
 from polynya.recipe.messages import describe_errors
 from polynya.recipe.model import ModelOptions, UnetOptions
+from polynya.recipe.sampling import FeatureSamplingOptions
 from polynya.recipe.scene import AUTO, SceneOptions, TileOptions
 from polynya.recipe.split import SplitOptions
 from polynya.recipe.thresholds import Profile
@@ -41,7 +42,7 @@ _UNSEEN = {"references"}
 """Keys of `scene` that only allow reading and never change a result; no digest includes them."""
 
 _LATER = (
-    ("training", ("loss", "optimizer")),
+    ("training", ("loss", "optimizer", "sampling")),
     ("model", ("batch_norm",)),
     ("label", ("raster", "soft")),
     ("features", ("missing_where",)),
@@ -201,6 +202,12 @@ class Recipe(Options):
                     f"The recipe key 'imports.{key}' has the class '{name}', which"
                     f" '{self.classes.name}' lacks; take some of {', '.join(self.classes.names)}."
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _sampling_knows_classes_and_bands(self) -> Recipe:
+        if isinstance(self.training.sampling, FeatureSamplingOptions):
+            self.training.sampling.check(self.classes.names, self.scene.seen_bands)
         return self
 
     @model_validator(mode="after")

@@ -16,6 +16,7 @@ from polynya.recipe.optimisation import (
     PlateauOptions,
     ScheduleOptions,
 )
+from polynya.recipe.sampling import EachOptions, SamplingOptions
 
 ClassWeight = Annotated[float, Field(ge=0.0, le=1e6)]
 GreyLevel = Annotated[float, Field(ge=0.0, le=255.0)]
@@ -170,6 +171,9 @@ class TrainingOptions(Options):
     in the order of codes."""
     shuffle: bool = True
     """Use a new order of the tiles in each epoch."""
+    sampling: SamplingOptions = EachOptions()
+    """Tiles of an epoch (docs/splits.md): each of them once, or drawn with replacement so that
+    classes are balanced or by features."""
     monitor: Literal["mean_iou", "accuracy", "loss"] = "mean_iou"
     """Validation score that decides which epoch is the best and is kept. Without validation scenes,
     the training loss decides."""
@@ -204,6 +208,16 @@ class TrainingOptions(Options):
     def _adasum_scales_by_itself(self) -> TrainingOptions:
         if self.horovod.reduction == "adasum" and self.learning_rate_scaling != "none":
             raise ValueError("horovod.reduction 'adasum' needs learning_rate_scaling 'none'")
+        return self
+
+    @model_validator(mode="after")
+    def _drawn_tiles_are_decoded_before(self) -> TrainingOptions:
+        if self.sampling != EachOptions() and self.input.cache == "none":
+            raise RecipeError(
+                f"The recipe key 'training.sampling' is '{self.sampling.name}', so tiles come in"
+                " any order, and with 'training.input.cache' none each would be decoded alone; set"
+                " 'training.input.cache' to memory or disk."
+            )
         return self
 
     @model_validator(mode="after")

@@ -19,6 +19,7 @@ from polynya.shards.manifest import read_manifest
 from training.augment import augmentation_layers
 from training.input.batches import BatchSource, TileSource, steps_per_epoch
 from training.input.filtering import filter_layers
+from training.input.sampling import find_weights, sampled
 from training.input.split import Numbers, Split, split_by_file, split_scenes
 from training.input.stream import StreamedTiles
 from training.input.tile_cache import open_tiles
@@ -28,7 +29,7 @@ from training.models import build_from
 from training.models.features import FeaturePlan, FeatureStatistics, make_features
 from training.optimisation.registry import build_optimizer, build_schedule, coupled_decay
 from training.optimisation.schedules import scaled_learning_rate
-from training.ranks.agreement import together
+from training.ranks.agreement import gather_results, together
 from training.ranks.port import Collective
 from training.step.graph import StepOptions
 from training.step.trainer import Trainer
@@ -62,8 +63,10 @@ class TrainingData:
     """This rank's view of the shards."""
 
     split: Split
+    tiles: BatchSource
+    """All training tiles."""
     training: BatchSource
-    """All training tiles; every rank serves its part of each epoch."""
+    """The training tiles of epochs, as drawn; every rank serves its part of each epoch."""
     validation: ValidationTiles
     """The validation tiles of this rank only."""
     shards_digest: str
@@ -79,7 +82,7 @@ class TrainingData:
     @property
     def digest(self) -> str:
         """Digest of the training tiles, without reading their pixels."""
-        content = [self.shards_digest, len(self.training), *self.split.training]
+        content = [self.shards_digest, len(self.tiles), *self.split.training]
         if self.dropped:
             content.append(self.dropped)
         if self.split.training_tiles is not None:
@@ -209,9 +212,14 @@ def load_data(
         threads,
         chosen=(split.training_tiles, split.validation_tiles),
     )
+    sampling = recipe.training.sampling
+    weights = gather_results(
+        collective, lambda: find_weights(shards, split, sampling) if collective.rank == 0 else None
+    )[0]
     return TrainingData(
         split,
         training,
+        sampled(training, weights, sampling),
         ValidationTiles(validation, recipe, collective),
         shards.recipe.labels_digest(),
         counts,

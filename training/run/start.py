@@ -158,7 +158,7 @@ def start_run(
         plan = FeaturePlan.of(recipe)
         statistics = None
         if plan.needs_statistics:
-            statistics = find_statistics(data.training, plan, collective)
+            statistics = find_statistics(data.tiles, plan, collective)
         together(collective, make_way)
         trainer = together(collective, build)
         timeline = recipe.training.horovod.timeline

@@ -7,6 +7,7 @@ from collections import Counter
 
 from polynya.report.html import Html, element, joined, table_element
 from polynya.report.tables import Table
+from polynya.splits.groups import site_of
 from training.inspection.survey import Survey
 
 _MOST_ROWS = 25
