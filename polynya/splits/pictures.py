@@ -56,5 +56,10 @@ def pictures(shards: ShardSet, band: str) -> Iterator[Picture]:
 
 def describe_by_orientation(shards: ShardSet, band: str, threshold: float) -> Described:
     """Describe all tiles of a data set by the directions of gradients; see `duplicates`."""
-    found = [gradients(values, valid) for values, valid in pictures(shards, band)]
-    return describe_orientations(np.stack(found), shards.recipe.tiles.size, threshold)
+    size = shards.recipe.tiles.size
+    blank = gradients(np.zeros((size, size)), np.ones((size, size), np.bool_))
+    total = sum(group.tiles for group in shards.row_groups(shards.scene_ids))
+    found = np.empty((total, *blank.shape), np.float32)  # Once in memory: it is the largest array.
+    for number, (values, valid) in enumerate(pictures(shards, band)):
+        found[number] = gradients(values, valid)
+    return describe_orientations(found, size, threshold)

@@ -10,7 +10,9 @@ from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from polynya.provenance import file_digest
 from polynya.splits.duplicates import Described
@@ -54,9 +56,7 @@ def describe_by_backbone(
     return Described(np.concatenate(found), threshold, about=about)
 
 
-def _grey(picture: Picture, shape: tuple[int, int]) -> np.ndarray:
-    import cv2
-
+def _grey(picture: Picture, shape: tuple[int, int]) -> NDArray[np.float32]:
     values, valid = picture
     low, high = (values[valid].min(), values[valid].max()) if valid.any() else (0.0, 0.0)
     if high <= low:
