@@ -38,6 +38,12 @@ _FLOOR = 0.1
 """Contrast that counts half, as a share of the root mean square contrast of all tiles."""
 _LEAST_TEXTURE = 0.02
 """Share of cells with contrast that a tile needs; with less, nothing can be told from it."""
+_LEAST_CELLS = 100
+"""Number of cells that must carry a vector."""
+_SAMPLE = 256
+"""Number of tiles by which it is found how far chance reaches."""
+_MARGIN = 1.5
+"""Factor by which duplicates must be more alike than the sample is opposite."""
 _BLOCK = 256
 """Number of tiles that are compared with as many others at once."""
 
@@ -95,9 +101,13 @@ def describe_orientations(
     """Make descriptors of the directions of gradients.
 
     The similarity of two tiles is the cosine of their vectors times (4 n m) ^ (1/4), where n and m
-    are the numbers of cells that carry the vectors (1 / sum of |v|^4 of unit vectors). For tiles
-    that have nothing in common, it has a mean of 0 and a standard deviation of at most 1, for tiles
-    of any size and texture.
+    are the numbers of cells that carry the vectors (1 / sum of |v|^4 of unit vectors). If cells
+    were independent, it would have the standard deviation 1 for tiles that have nothing in common.
+
+    Waves, stripes and blocks repeat themselves, so their cells are not independent, and chance
+    reaches further. How far is seen from the other sign: directions of unrelated tiles are opposite
+    as often as equal, and duplicates are never opposite. So the vector of a tile is made shorter if
+    the tile has a strongly negative similarity to some of the others.
 
     Args:
         found: float32 (N, rows, cols, 2) from `gradients`; it is overwritten.
@@ -112,18 +122,27 @@ def describe_orientations(
         direction = weight * tile / np.maximum(contrast, np.finfo(np.float32).tiny)
         around = _box(direction) / np.maximum(_box(weight), 1e-6).reshape(*weight.shape)
         tile[:] = direction - weight * around
-        length = np.linalg.norm(tile)
-        if length == 0 or weight.mean() < _LEAST_TEXTURE:
-            tile[:] = 0
-            continue
-        tile /= length
-        cells = 1 / np.square(np.square(tile).sum(axis=-1)).sum()
-        tile *= (2 * cells) ** 0.25
+        tile /= max(float(np.linalg.norm(tile)), np.finfo(np.float32).tiny)
+        cells = 1 / max(float(np.square(np.square(tile).sum(axis=-1)).sum()), 1e-12)
+        is_told = tile.any() and cells >= _LEAST_CELLS and weight.mean() >= _LEAST_TEXTURE
+        tile *= (2 * cells) ** 0.25 if is_told else 0
     cell = cell_size(edge)
     steps = max(int(np.ceil((REACH - cell / 2) / cell)), 0)
+    wanted = _MARGIN * _opposites(found, steps) / ORIENTATION_THRESHOLD
+    found /= np.sqrt(np.maximum(wanted, 1))[:, None, None, None]
     return Described(
         found, threshold, lambda vectors: _shifts(vectors, steps), {"descriptor": "orientation"}
     )
+
+
+def _opposites(vectors: Floats, steps: int) -> Floats:
+    """Find minus the least similarity of each tile to a sample of all: (N,), 0 or more."""
+    sample = np.linspace(0, len(vectors) - 1, min(len(vectors), _SAMPLE)).astype(int)
+    flat = vectors.reshape(len(vectors), -1)
+    least = np.zeros(len(vectors), np.float32)
+    for shifted in _shifts(vectors[sample], steps):
+        np.minimum(least, (flat @ shifted.reshape(len(sample), -1).T).min(axis=1), out=least)
+    return -least
 
 
 def _box(cells: Floats) -> Floats:

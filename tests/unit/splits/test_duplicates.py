@@ -51,10 +51,32 @@ def test_tiles_without_contrast_are_like_no_other() -> None:
     assert groups.tolist() == [*range(10), 10, 10]
 
 
+def test_tiles_with_too_few_cells_are_like_no_other() -> None:
+    tile = pictures(np.random.default_rng(0), land, 1, 27)[0]
+    assert _groups([tile] * 3).tolist() == [0, 1, 2]
+
+
 def test_water_alone_is_not_one_group() -> None:
     rng = np.random.default_rng(0)
     assert len(set(_groups([pictures(rng, water, 1, 256)[0] for _ in range(40)]).tolist())) == 40
     assert _groups([np.zeros((64, 64))] * 5).tolist() == [0, 1, 2, 3, 4]
+
+
+def test_waves_and_stripes_of_different_tiles_are_not_alike() -> None:
+    rng = np.random.default_rng(6)
+    rows, cols = np.mgrid[:256, :256]
+    tiles = []
+    for _ in range(60):
+        angle, phase = rng.uniform(0.6, 0.9), rng.uniform(0, 6)
+        way = (cols * np.cos(angle) + rows * np.sin(angle)) * 2 * np.pi / 20
+        tiles.append(100 + 20 * np.sin(way + phase) + rng.normal(0, 5, (256, 256)))
+    for _ in range(60):
+        tiles.append(100 + 40 * rng.normal(size=16)[cols // 16] + rng.normal(0, 5, (256, 256)))
+    tiles += pictures(rng, land, 2, 256)
+    groups = _groups(tiles)
+    assert groups[-1] == groups[-2]
+    assert np.bincount(groups).max() <= 2
+    assert len(set(groups.tolist())) >= 0.97 * len(tiles)
 
 
 def test_missing_values_count_for_nothing() -> None:
