@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from polynya.recipe.base import Options, Share
 
@@ -23,11 +23,16 @@ class SplitOptions(Options):
     it. Default: none."""
     fold: Annotated[int, Field(ge=0)] = 0
     """Fold of the file that validates; the others train."""
-
     held_out: str | None = None
     """Regular expression on the scene id; exactly the scenes that match validate, such as '^val-'
     for those that `polynya import` takes from a validation folder. Default: `validation` draws
     some."""
+
+    @model_validator(mode="after")
+    def _one_says_what_validates(self) -> Self:
+        if self.file is not None and self.held_out is not None:
+            raise ValueError("'file' and 'held_out' both say what validates; give one of them")
+        return self
 
     @field_validator("held_out")
     @classmethod

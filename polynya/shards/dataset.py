@@ -20,7 +20,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import google_crc32c
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -30,6 +29,7 @@ from polynya.errors import ShardError, reason_of
 from polynya.rasters.scaling import physical_values
 from polynya.recipe.classes import ClassScheme
 from polynya.recipe.recipe import Recipe, parse_recipe
+from polynya.shards.cells import checked_array, checked_valid
 from polynya.shards.dropped import DROPPED_FILE, NOTHING_DROPPED, Dropped, read_dropped
 from polynya.shards.manifest import MANIFEST_FILE, read_manifest
 from polynya.shards.schema import READABLE_FORMATS, SCHEMA
@@ -287,46 +287,29 @@ class ShardSet:
                 images[index] = 0 if is_colors else np.nan
                 labels[index] = self.classes.nodata
 
-            def cell(
-                column: str, dtype: Any, shape: tuple[int, ...], row: Any = row, index: int = index
-            ) -> NDArray[Any]:
-                return self._checked(table[column][index], row, column, file, dtype, shape)
-
             there = np.s_[index, :height, :width]
-            if is_soft:
-                labels[there] = cell("soft_label", np.uint8, (height, width, labels.shape[3]))
-            else:
-                labels[there] = cell("label", np.uint8, (height, width))
-            shape = (height, width, len(self.bands))
-            if is_colors:
-                images[there] = cell("image", np.uint8, shape)
-                continue
-            numbers = cell("image", row["dtype"], shape)
-            valid = np.ones(shape, np.bool_)
-            if table["valid"][index].is_valid:
-                bits = cell("valid", np.uint8, (-(-valid.size // 8),))
-                valid = np.unpackbits(bits, count=valid.size).view(np.bool_).reshape(shape)
+            cells = {column: table[column][index] for column in large}
+            try:
+                if is_soft:
+                    shape = (height, width, labels.shape[3])
+                    labels[there] = checked_array(
+                        cells["soft_label"], row, "soft_label", np.uint8, shape
+                    )
+                else:
+                    labels[there] = checked_array(
+                        cells["label"], row, "label", np.uint8, (height, width)
+                    )
+                shape = (height, width, len(self.bands))
+                if is_colors:
+                    images[there] = checked_array(cells["image"], row, "image", np.uint8, shape)
+                    continue
+                numbers = checked_array(cells["image"], row, "image", row["dtype"], shape)
+                valid = checked_valid(cells["valid"], row, shape)
+            except ValueError as error:
+                raise ShardError(
+                    f"{self.folder}/{file} is damaged ({error}); label again."
+                ) from None
             images[there] = physical_values(numbers, valid, row["scales"], row["offsets"])
-
-    def _checked(
-        self,
-        cell: pa.BinaryScalar,
-        row: dict[str, Any],
-        column: str,
-        file: str,
-        dtype: Any,
-        shape: tuple[int, ...],
-    ) -> NDArray[Any]:
-        """Content of a cell as an array; ShardError unless its checksum is correct."""
-        content = cell.as_buffer()
-        right_size = (
-            content is not None and len(content) == np.prod(shape) * np.dtype(dtype).itemsize
-        )
-        if not right_size or google_crc32c.value(content) != row[f"{column}_crc32c"]:
-            raise ShardError(
-                f"{self.folder}/{file} is damaged (checksum of {column}); label again."
-            )
-        return np.frombuffer(content, dtype).reshape(shape)
 
     def _groups_of(self, name: str) -> list[RowGroup]:
         with self._open_file(name) as file:

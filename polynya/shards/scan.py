@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
-import google_crc32c
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from polynya.errors import reason_of
 from polynya.rasters.scaling import physical_values
+from polynya.shards.cells import checked_array, checked_valid
 from polynya.shards.dataset import ShardSet
 from polynya.shards.manifest import read_manifest
 
@@ -159,19 +159,15 @@ def _pixels(shards: ShardSet, row: dict[str, Any], cells: dict[str, Any]) -> Til
     """Decode a tile; ValueError with the reason if it is damaged."""
     height, width, bands = row["height"], row["width"], len(shards.bands)
     shape = (height, width, bands)
-    numbers = _checked(cells["image"], row, "image", row["dtype"], shape)
-    label = _checked(cells["label"], row, "label", "uint8", (height, width))
+    numbers = checked_array(cells["image"], row, "image", row["dtype"], shape)
+    label = checked_array(cells["label"], row, "label", "uint8", (height, width))
     if shards.recipe.scene.sees_colors:
         # Nodata is black in colours.
         valid = np.broadcast_to(numbers.any(axis=-1, keepdims=True), shape)
         scales, offsets = [1.0] * bands, [0.0] * bands
     else:
         scales, offsets = row["scales"], row["offsets"]
-        valid = np.ones(shape, np.bool_)
-        if cells["valid"].is_valid:
-            size = height * width * bands
-            bits = _checked(cells["valid"], row, "valid", "uint8", (-(-size // 8),))
-            valid = np.unpackbits(bits, count=size).view(np.bool_).reshape(shape)
+        valid = checked_valid(cells["valid"], row, shape)
     values = physical_values(numbers, valid, scales, offsets)
     ceilings = np.full(bands, np.inf, np.float32)
     if np.issubdtype(numbers.dtype, np.integer):
@@ -179,16 +175,3 @@ def _pixels(shards: ShardSet, row: dict[str, Any], cells: dict[str, Any]) -> Til
             np.full(bands, np.iinfo(numbers.dtype).max), np.ones(bands, np.bool_), scales, offsets
         )
     return TilePixels(np.ascontiguousarray(np.moveaxis(values, -1, 0)), label, ceilings)
-
-
-def _checked(
-    cell: pa.BinaryScalar, row: dict[str, Any], column: str, dtype: str, shape: tuple[int, ...]
-) -> NDArray[Any]:
-    content = cell.as_buffer()
-    expected = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    if content is None or len(content) != expected:
-        has = 0 if content is None else len(content)
-        raise ValueError(f"its {column} has {has} bytes in place of {expected}")
-    if google_crc32c.value(content) != row[f"{column}_crc32c"]:
-        raise ValueError(f"the checksum of its {column} is wrong")
-    return np.frombuffer(content, dtype).reshape(shape)

@@ -107,7 +107,8 @@ def describe_orientations(
     Waves, stripes and blocks repeat themselves, so their cells are not independent, and chance
     reaches further. How far is seen from the other sign: directions of unrelated tiles are opposite
     as often as equal, and duplicates are never opposite. So the vector of a tile is made shorter if
-    the tile has a strongly negative similarity to some of the others.
+    the tile has a strongly negative similarity to some of the others, or if its negative
+    similarities spread by more than 1.
 
     Args:
         found: float32 (N, rows, cols, 2) from `gradients`; it is overwritten.
@@ -128,21 +129,31 @@ def describe_orientations(
         tile *= (2 * cells) ** 0.25 if is_told else 0
     cell = cell_size(edge)
     steps = max(int(np.ceil((REACH - cell / 2) / cell)), 0)
-    wanted = _MARGIN * _opposites(found, steps) / ORIENTATION_THRESHOLD
+    least, spread = _opposites(found, steps)
+    wanted = np.maximum(_MARGIN * least / ORIENTATION_THRESHOLD, spread)
     found /= np.sqrt(np.maximum(wanted, 1))[:, None, None, None]
     return Described(
         found, threshold, lambda vectors: _shifts(vectors, steps), {"descriptor": "orientation"}
     )
 
 
-def _opposites(vectors: Floats, steps: int) -> Floats:
-    """Find minus the least similarity of each tile to a sample of all: (N,), 0 or more."""
+def _opposites(vectors: Floats, steps: int) -> tuple[Floats, Floats]:
+    """Find how far tiles are opposite to a sample of all tiles.
+
+    Returns:
+        Minus the least similarity of each tile, (N,), 0 or more; and the standard deviation of the
+        similarities below 0, (N,). In small data sets the least one says little.
+    """
     sample = np.linspace(0, len(vectors) - 1, min(len(vectors), _SAMPLE)).astype(int)
     flat = vectors.reshape(len(vectors), -1)
     least = np.zeros(len(vectors), np.float32)
+    squares, count = np.zeros(len(vectors), np.float32), np.zeros(len(vectors), np.float32)
     for shifted in _shifts(vectors[sample], steps):
-        np.minimum(least, (flat @ shifted.reshape(len(sample), -1).T).min(axis=1), out=least)
-    return -least
+        below = np.minimum(flat @ shifted.reshape(len(sample), -1).T, 0)
+        np.minimum(least, below.min(axis=1), out=least)
+        squares += np.square(below).sum(axis=1)
+        count += np.count_nonzero(below, axis=1)
+    return -least, np.sqrt(squares / np.maximum(count, 1))
 
 
 def _box(cells: Floats) -> Floats:

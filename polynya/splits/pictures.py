@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,14 +19,19 @@ Picture = tuple[NDArray[np.float32], NDArray[np.bool_]]
 """Values (size, size) of one band, 0 where missing; and False where missing."""
 
 
+def best_band(bands: Sequence[str]) -> str:
+    """Name the band to compare tiles by: elevation, green or the first."""
+    return next((name for name in _BEST if name in bands), bands[0])
+
+
 def chosen_band(shards: ShardSet, band: str | None) -> str:
-    """Name the band to compare tiles by: the given one, else elevation, green or the first.
+    """Name the band to compare tiles by: the given one, else the best of them.
 
     Raises:
         ShardError: The shards don't have the given band.
     """
     if band is None:
-        return next((name for name in _BEST if name in shards.bands), shards.bands[0])
+        return best_band(shards.bands)
     if band not in shards.bands:
         raise ShardError(
             f"The shards in {shards.folder} have no band '{band}'; take one of"

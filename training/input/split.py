@@ -11,6 +11,7 @@ import numpy as np
 
 from polynya.errors import ShardError
 from polynya.provenance import file_digest
+from polynya.recipe.recipe import Recipe
 from polynya.recipe.split import SplitOptions
 from polynya.shards.dataset import ShardSet
 from polynya.splits.groups import site_of
@@ -36,6 +37,29 @@ class Split:
     """Digest of the split's file; None without one."""
     is_random: bool = False
     """Whether tiles were split at random, so that scores are too good."""
+
+
+def recipe_split(shards: ShardSet, recipe: Recipe) -> Split:
+    """Split the tiles as a recipe says.
+
+    Raises:
+        ShardError: There are too few scenes, or the split's file can't be used.
+    """
+    if recipe.split.file is not None:
+        return split_by_file(shards, recipe.split)
+    return draw_scenes(shards.scene_ids, recipe)
+
+
+def draw_scenes(scene_ids: Sequence[str], recipe: Recipe) -> Split:
+    """Split scenes as a recipe without a split file says; see `split_scenes`."""
+    options = recipe.split
+    return split_scenes(
+        scene_ids,
+        validation=options.validation,
+        seed=recipe.seed,
+        group=options.group,
+        held_out=options.held_out,
+    )
 
 
 def split_scenes(
@@ -80,6 +104,7 @@ def split_scenes(
         training=tuple(s for s in sorted(scene_ids) if site_of(s, group) not in drawn),
         validation=tuple(s for s in sorted(scene_ids) if site_of(s, group) in drawn),
     )
+
 
 def split_by_file(shards: ShardSet, options: SplitOptions) -> Split:
     """Split the tiles of a data set by the file that the recipe's key `split.file` names.

@@ -15,7 +15,7 @@ from polynya.progress import track
 from polynya.shards.dataset import ShardSet
 from polynya.shards.dropped import DroppedTile
 from polynya.shards.scan import TilePixels, TilePlace, count_tiles, scan_tiles
-from training.input.split import Split, split_scenes
+from training.input.split import Split, draw_scenes
 from training.inspection.checks.base import Check, Facts, Found
 from training.inspection.checks.registry import CHECKS
 from training.inspection.statistics import BandSums, value_ranges
@@ -76,7 +76,10 @@ def survey(shards: ShardSet, checks: tuple[Check, ...] = CHECKS) -> Survey:
         checks: The checks.
     """
     nothing = np.zeros((0, shards.classes.n_classes), np.int64)
-    facts = Facts(shards.classes, shards.bands, [], [], nothing, shards.recipe.scene.sees_colors)
+    recipe = shards.recipe
+    facts = Facts(
+        shards.classes, shards.bands, [], [], nothing, recipe.scene.sees_colors, recipe.tiles.size
+    )
     places: list[TilePlace] = []
     damage: list[str] = []
     counts: list[list[int]] = []
@@ -138,13 +141,7 @@ def _counts(pixels: TilePixels | None, facts: Facts) -> list[int]:
 
 
 def _split(shards: ShardSet) -> Split:
-    recipe = shards.recipe
     try:
-        return split_scenes(
-            shards.scene_ids,
-            validation=recipe.split.validation,
-            seed=recipe.seed,
-            group=recipe.split.group,
-        )
+        return draw_scenes(shards.scene_ids, shards.recipe)
     except ShardError:
         return Split(shards.scene_ids, ())

@@ -20,7 +20,7 @@ from training.augment import augmentation_layers
 from training.input.batches import BatchSource, TileSource, steps_per_epoch
 from training.input.filtering import filter_layers
 from training.input.sampling import find_weights, sampled
-from training.input.split import Numbers, Split, split_by_file, split_scenes
+from training.input.split import Numbers, Split
 from training.input.stream import StreamedTiles
 from training.input.tile_cache import open_tiles
 from training.input.validation import ValidationTiles
@@ -111,23 +111,6 @@ def seen_size(recipe: Recipe) -> int:
     """
     multiple = recipe.model.multiple
     return -(-recipe.tiles.size // multiple) * multiple
-
-
-def recipe_split(shards: ShardSet, recipe: Recipe) -> Split:
-    """Split the tiles as a recipe says.
-
-    Raises:
-        ShardError: There are too few scenes, or the split's file can't be used.
-    """
-    if recipe.split.file is not None:
-        return split_by_file(shards, recipe.split)
-    return split_scenes(
-        shards.scene_ids,
-        validation=recipe.split.validation,
-        seed=recipe.seed,
-        group=recipe.split.group,
-        held_out=recipe.split.held_out,
-    )
 
 
 def count_labels(shards: ShardSet, split: Split, recipe: Recipe) -> LabelCounts:

@@ -20,7 +20,7 @@ from polynya.shards.dropped import DROPPED_FILE
 from polynya.storage.files import whole_file
 from polynya.storage.output_folder import make_folder
 from polynya.storage.ownership import check_free
-from training.input.split import Split
+from training.input.split import Split, recipe_split
 from training.input.statistics import find_statistics
 from training.model_folder import folder as model_folder
 from training.model_folder.checkpoints import Arrays, Checkpoint, Position
@@ -38,7 +38,6 @@ from training.run.build import (
     loss_weights,
     make_trainer,
     rank_seed,
-    recipe_split,
 )
 from training.run.epochs import Run
 from training.run.listener import Listener

@@ -33,6 +33,8 @@ class Facts:
     """int64 (N, C), labelled pixels of each class."""
     sees_colors: bool = False
     """Whether the bands are 8-bit colours, where black means nodata but may also be black."""
+    size: int = 0
+    """Edge of a tile in pixels; tiles at the borders of scenes may be smaller."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Check:
     """Verdict from the facts and the N measures. A measure is None for a damaged tile."""
     measure: Callable[[TilePixels, Facts], Any] | None = None
     """Small summary of one tile that `judge` needs; None if `judge` needs no pixels. It is called
-    for one tile after another; of the facts, only classes and bands are known then."""
+    for one tile after another; of the facts, only classes, bands and size are known then."""
 
 
 def role_of(band: str) -> Role:

@@ -1,48 +1,80 @@
-"""Tiles that are in the data set more than once.
+"""Tiles that show one place: shifted, brighter or darker, or partly under cloud.
 
-Tiles are grouped by a descriptor: tiles with equal descriptors are copies. The descriptor here is a
-digest of the image's bytes, so it finds exact copies. A descriptor that is equal, or close, for
-shifted and brightened copies goes in place of `measure`, and its grouping in place of `judge`.
+The descriptor and its grouping are those of `polynya split --by duplicates`
+(`polynya.splits.duplicates`).
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from polynya.shards.scan import TilePixels
-from training.inspection.checks.base import Check, Facts, Found, bands_of
+from polynya.splits.duplicates import describe_orientations, find_duplicates, gradients
+from polynya.splits.pictures import best_band
+from training.inspection.checks.base import Check, Facts, Found
+from training.inspection.checks.copies import digest_of
+
+_LEAST_TILES = 32
+"""Fewest tiles that show how alike two tiles are by chance."""
 
 
-def measure(tile: TilePixels, facts: Facts) -> bytes | None:
-    """Digest of the image, 16 bytes; None if it is empty or constant, which other checks report."""
-    seen = tile.values[bands_of(facts, "image")]
-    if not np.fmin.reduce(seen, axis=None) < np.fmax.reduce(seen, axis=None):
-        return None
-    return hashlib.blake2b(seen.tobytes(), digest_size=16).digest()
+class Described(NamedTuple):
+    """What is kept of a tile."""
+
+    gradients: NDArray[np.float16]
+    """(rows, cols, 2), from `gradients`, divided by `scale` so that half precision is enough."""
+    scale: float
+    copy: bytes | None
+    """Digest of the image; copies are a finding of their own."""
 
 
-def judge(facts: Facts, measures: Sequence[bytes | None]) -> list[Found]:
-    """Report each tile that is a copy of an earlier one; the first of them is not reported."""
-    first: dict[bytes, int] = {}
+def measure(tile: TilePixels, facts: Facts) -> Described:
+    """Describe one band of a tile, in the size of whole tiles."""
+    band = tile.values[facts.bands.index(best_band(facts.bands))]
+    size = max(facts.size, *band.shape)
+    values, valid = np.zeros((size, size), np.float32), np.zeros((size, size), np.bool_)
+    height, width = band.shape
+    known = np.isfinite(band)
+    if facts.sees_colors:
+        known &= (tile.values != 0).any(axis=0)
+    values[:height, :width], valid[:height, :width] = np.where(known, band, 0), known
+    found = gradients(values, valid)
+    scale = max(float(np.abs(found).max()), float(np.finfo(np.float32).tiny))
+    return Described((found / scale).astype(np.float16), scale, digest_of(tile, facts))
+
+
+def judge(facts: Facts, measures: Sequence[Described | None]) -> list[Found]:
+    """Report each tile that shows the place of an earlier one; the first is not reported."""
+    tiles = [tile for tile, described in enumerate(measures) if described is not None]
+    known = [described for described in measures if described is not None]
+    if len(known) < _LEAST_TILES:
+        return []
+    vectors = np.zeros((len(known), *max(d.gradients.shape for d in known)), np.float32)
+    for vector, described in zip(vectors, known, strict=True):
+        if described.gradients.shape == vector.shape:
+            vector[:] = described.gradients.astype(np.float32) * described.scale
+    groups = find_duplicates(describe_orientations(vectors, facts.size))
+    first: dict[int, int] = {}
     found = []
-    for tile, descriptor in enumerate(measures):
-        if descriptor is None:
-            continue
-        earlier = first.setdefault(descriptor, tile)
-        if earlier != tile:
-            found.append(Found(tile, f"same image as {facts.places[earlier]}"))
+    for place, group in enumerate(groups.tolist()):
+        earlier = first.setdefault(group, place)
+        is_copy = known[place].copy is not None and known[place].copy == known[earlier].copy
+        if earlier != place and not is_copy:
+            reason = f"shows what {facts.places[tiles[earlier]]} shows"
+            found.append(Found(tiles[place], reason))
     return found
 
 
 CHECK = Check(
     "near-duplicate",
-    "Copies of other tiles",
-    "The same image more than once. If one copy trains and another validates, scores look better"
-    " than they are.",
-    "Drop them: the first of the copies stays.",
+    "Tiles that show one place",
+    "Pictures of one place, also shifted, brighter or under cloud: repeated images of a site, or"
+    " near copies. If one trains and another validates, scores look better than they are.",
+    "Keep them on one side with polynya split --by duplicates; drop them if they add nothing.",
     judge,
     measure,
 )

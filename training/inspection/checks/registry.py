@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from polynya.errors import ShardError
 from training.inspection.checks import (
     constant,
+    copies,
     corrupt,
     empty,
     image_without_label,
@@ -34,6 +35,7 @@ CHECKS: tuple[Check, ...] = (
     image_without_label.CHECK,
     unknown_labels.CHECK,
     misaligned.CHECK,
+    copies.CHECK,
     near_duplicates.CHECK,
     unseen_class.CHECK,
 )

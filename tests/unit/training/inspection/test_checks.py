@@ -7,11 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from helpers.shards import alike
 from helpers.shards.faulty_shards import BANDS, kelp_recipe, kelp_tile
 from polynya.recipe.classes import SEA_ICE, ClassScheme
 from polynya.shards.scan import TilePixels, TilePlace
 from training.inspection.checks import (
     constant,
+    copies,
     empty,
     image_without_label,
     label_without_image,
@@ -32,7 +34,7 @@ CLASSES = kelp_recipe(SIZE).classes
 def facts(bands=BANDS, classes=CLASSES, tiles=0, counts=None):
     places = [TilePlace("a-000.parquet", n, "a", 0, n) for n in range(tiles)]
     counted = np.ones((tiles, classes.n_classes), np.int64) if counts is None else counts
-    return Facts(classes, bands, places, [""] * tiles, counted)
+    return Facts(classes, bands, places, [""] * tiles, counted, size=SIZE)
 
 
 def tile(seed=0, change=lambda values, label: None, ceiling=32767):
@@ -111,7 +113,23 @@ def test_odd_but_good_tiles_are_left_alone(harmless):
 def test_copies_are_found_but_not_the_first_nor_all_water():
     water = make("values[:5] = 0")
     tiles = [tile(0), tile(1), tile(0), tile(2, water), tile(3, water), tile(0)]
-    assert verdict(near_duplicates, tiles) == {2, 5}
+    assert verdict(copies, tiles) == {2, 5}
+
+
+def test_pictures_of_one_place_are_found_and_copies_are_left_to_their_own_check():
+    rng = np.random.default_rng(4)
+    edge = 350
+    bands = [alike.pictures(rng, alike.coast, 3, edge) for _ in range(12)]
+    tiles = [
+        TilePixels(band[None].astype(np.float32), np.zeros((edge, edge), np.uint8), np.ones(1))
+        for place in bands
+        for band in place
+    ]
+    tiles.append(tiles[0])
+    told = replace(facts(("green",), tiles=len(tiles)), size=edge)
+    found = near_duplicates.judge(told, [near_duplicates.measure(t, told) for t in tiles])
+    assert {one.tile for one in found} == {n for n in range(36) if n % 3}
+    assert "shows what a, row 0, col 0 shows" in {one.reason for one in found}
 
 
 def test_a_sensor_that_ends_below_its_data_type_saturates_too():

@@ -66,7 +66,7 @@ FAULTS = {
     "label-without-image": no_image,
     "image-without-label": no_label,
     "misaligned": moved,
-    "near-duplicate": copied,
+    "copy": copied,
 }
 PLACES = {name: (SCENES[n % 4], 1 + n // 4) for n, name in enumerate(FAULTS)}
 

@@ -18,9 +18,9 @@ from polynya.recipe.recipe import Recipe, parse_recipe
 from polynya.shards.dataset import open_shards
 from polynya.splits.duplicates import find_duplicates
 from polynya.splits.split_file import read_split
-from training.input.split import split_by_file
+from training.input.split import recipe_split, split_by_file
 from training.ranks.port import SingleProcess
-from training.run.build import open_sources, recipe_split
+from training.run.build import open_sources
 from training.run.start import start_run, tile_names
 from training.splits.backbone import describe_by_backbone
 
