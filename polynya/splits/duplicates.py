@@ -44,6 +44,10 @@ _SAMPLE = 256
 """Number of tiles by which it is found how far chance reaches."""
 _MARGIN = 1.5
 """Factor by which duplicates must be more alike than the sample is opposite."""
+_LEAST_SAMPLE = 16
+"""Fewest unrelated tiles whose similarities have a meaningful spread."""
+_ONE_BELOW = 0.16
+"""Share of normally distributed values that are one standard deviation or more below the mean."""
 _BLOCK = 256
 """Number of tiles that are compared with as many others at once."""
 
@@ -107,8 +111,8 @@ def describe_orientations(
     Waves, stripes and blocks repeat themselves, so their cells are not independent, and chance
     reaches further. How far is seen from the other sign: directions of unrelated tiles are opposite
     as often as equal, and duplicates are never opposite. So the vector of a tile is made shorter if
-    the tile has a strongly negative similarity to some of the others, or if its negative
-    similarities spread by more than 1.
+    the tile has a strongly negative similarity to some of the others, or if similarities below the
+    median spread by more than 1.
 
     Args:
         found: float32 (N, rows, cols, 2) from `gradients`; it is overwritten.
@@ -129,31 +133,35 @@ def describe_orientations(
         tile *= (2 * cells) ** 0.25 if is_told else 0
     cell = cell_size(edge)
     steps = max(int(np.ceil((REACH - cell / 2) / cell)), 0)
-    least, spread = _opposites(found, steps)
-    wanted = np.maximum(_MARGIN * least / ORIENTATION_THRESHOLD, spread)
+    wanted = _chance(found, steps) / ORIENTATION_THRESHOLD
     found /= np.sqrt(np.maximum(wanted, 1))[:, None, None, None]
     return Described(
         found, threshold, lambda vectors: _shifts(vectors, steps), {"descriptor": "orientation"}
     )
 
 
-def _opposites(vectors: Floats, steps: int) -> tuple[Floats, Floats]:
-    """Find how far tiles are opposite to a sample of all tiles.
+def _chance(vectors: Floats, steps: int) -> Floats:
+    """Find how alike unrelated tiles may be, from a sample of all tiles: (N,), per tile.
 
-    Returns:
-        Minus the least similarity of each tile, (N,), 0 or more; and the standard deviation of the
-        similarities below 0, (N,). In small data sets the least one says little.
+    It is the greater of two numbers: the strongest opposite with a margin; and the median
+    similarity, plus as many standard deviations as the threshold has, found below the median
+    because duplicates are above it. A median above 0 comes from patterns that all tiles share, such
+    as seams of a grid.
     """
     sample = np.linspace(0, len(vectors) - 1, min(len(vectors), _SAMPLE)).astype(int)
     flat = vectors.reshape(len(vectors), -1)
     least = np.zeros(len(vectors), np.float32)
-    squares, count = np.zeros(len(vectors), np.float32), np.zeros(len(vectors), np.float32)
     for shifted in _shifts(vectors[sample], steps):
-        below = np.minimum(flat @ shifted.reshape(len(sample), -1).T, 0)
-        np.minimum(least, below.min(axis=1), out=least)
-        squares += np.square(below).sum(axis=1)
-        count += np.count_nonzero(below, axis=1)
-    return -least, np.sqrt(squares / np.maximum(count, 1))
+        np.minimum(least, (flat @ shifted.reshape(len(sample), -1).T).min(axis=1), out=least)
+    still = flat @ flat[sample].T
+    # What looks like a duplicate tells nothing about chance: a set may show one place only.
+    still[still >= ORIENTATION_THRESHOLD] = np.nan
+    usual = np.zeros(len(vectors), np.float32)
+    enough = np.count_nonzero(np.isfinite(still), axis=1) >= _LEAST_SAMPLE
+    if enough.any():
+        low, middle = np.nanquantile(still[enough], (_ONE_BELOW, 0.5), axis=1)
+        usual[enough] = middle + ORIENTATION_THRESHOLD * (middle - low)
+    return np.maximum(-_MARGIN * least, usual)
 
 
 def _box(cells: Floats) -> Floats:

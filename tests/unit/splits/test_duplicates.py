@@ -108,3 +108,29 @@ def test_groupings_are_joined() -> None:
     assert joined([["a", "b", "c", "d"], ["x", "y", "y", "z"]]) == ["a", "b", "b", "d"]
     assert joined([["a", "a", "c"], ["x", "y", "y"]]) == ["a", "a", "a"]
     assert joined([["b", "a"]]) == ["b", "a"]
+
+
+def test_a_pattern_that_all_tiles_share_makes_no_duplicates() -> None:
+    rng = np.random.default_rng(6)
+    at = np.linspace(0, 5, 350, endpoint=False)
+    low, share = at.astype(int), at % 1
+
+    def hills() -> np.ndarray:
+        """Heights with seams at the same places in each tile, and flat water."""
+        heights = rng.normal(size=(6, 6))
+        rows = heights[low] * (1 - share)[:, None] + heights[low + 1] * share[:, None]
+        found = rows[:, low] * (1 - share) + rows[:, low + 1] * share
+        return np.trunc(np.maximum(40 * (found - np.quantile(found, rng.uniform(0.3, 0.7))), 0))
+
+    tiles = [hills() for _ in range(35)]
+    assert len(set(_groups(tiles).tolist())) == 35
+    tiles.append(tiles[3])
+    groups = _groups(tiles)
+    assert groups[35] == groups[3]
+    assert len(set(groups.tolist())) == 35
+
+
+def test_a_set_that_shows_one_place_only_is_one_group() -> None:
+    rng = np.random.default_rng(7)
+    groups = _groups(pictures(rng, coast, 20, 350))
+    assert np.count_nonzero(groups == 0) >= 17  # Clouds hide some.
