@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-
-from rasterio.errors import NotGeoreferencedWarning
 
 from autolabel.importers.importer import ImportedScene
 from autolabel.importers.samples import open_sample, sample_digest
@@ -54,9 +51,7 @@ def find_contents(refs: Sequence[SceneRef], recipe: Recipe, retries: int) -> lis
         retries: How often a remote scene is retried.
     """
     found: list[Found] = []
-    # Threads can't switch a warning off each for itself.
-    with warnings.catch_warnings(), ThreadPoolExecutor(_OPENED_AT_ONCE) as pool:
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+    with ThreadPoolExecutor(_OPENED_AT_ONCE) as pool:
         one = partial(_find_content, recipe=recipe, retries=retries)
         found.extend(track(pool.map(one, refs), "Opening scenes", len(refs)))
     return found

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import io
 import tarfile
-import warnings
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -22,6 +21,7 @@ from autolabel.importers.importer import Importer, Sample
 from autolabel.importers.listing import list_files
 from autolabel.importers.masks import read_code_mask
 from autolabel.importers.pairs import Patterns, find_pairs
+from polynya.quiet import ignore_warnings
 from polynya.rasters.opening import opened_raster
 from polynya.recipe.base import STEM
 from polynya.recipe.recipe import Recipe
@@ -58,8 +58,8 @@ def read_submission(path: str) -> Iterator[tuple[str, NDArray[np.bool_]]]:
 
 def _tiff(mask: NDArray[np.bool_]) -> bytes:
     height, width = mask.shape
-    with MemoryFile() as memory, warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+    ignore_warnings(NotGeoreferencedWarning)
+    with MemoryFile() as memory:
         with memory.open(
             driver="GTiff", height=height, width=width, count=1, dtype="int8", compress="deflate"
         ) as target:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from rasterio.errors import NotGeoreferencedWarning
 
 from data_samples import GENERATOR_VERSION, make_scene
 from data_samples.write import CRS
+from polynya.quiet import ignore_warnings
 from polynya.scenes.scene import Scene
 from polynya.storage.files import output_folder, whole_file
 
@@ -36,13 +36,12 @@ def write_image(path: Path, image: NDArray[np.uint8], **profile: Any) -> None:
     """
     height, width, bands = image.shape
     output_folder(path.parent)
-    with whole_file(path) as temporary, warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with rasterio.open(
-            temporary, "w", driver="GTiff", dtype="uint8", count=bands, height=height, width=width,
-            nodata=0, photometric="rgb", compress="deflate", **profile,
-        ) as target:  # fmt: skip
-            target.write(image.transpose(2, 0, 1))
+    ignore_warnings(NotGeoreferencedWarning)
+    with whole_file(path) as temporary, rasterio.open(
+        temporary, "w", driver="GTiff", dtype="uint8", count=bands, height=height, width=width,
+        nodata=0, photometric="rgb", compress="deflate", **profile,
+    ) as target:  # fmt: skip
+        target.write(image.transpose(2, 0, 1))
 
 
 def write_placed(path: Path, image: NDArray[np.uint8], transform: Affine) -> None:

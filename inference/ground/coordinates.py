@@ -7,7 +7,6 @@ meridian or body. A CRS without one (engineering, geocentric and vertical CRS) h
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -232,17 +231,15 @@ def horizontal_crs(text: str) -> CRS:
         NoGroundError: PROJ doesn't know the CRS, or the CRS has no coordinates on the ground.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
-            crs = CRS.from_user_input(text)
-            while crs.is_compound or crs.is_bound:
-                inner = crs.sub_crs_list[0] if crs.is_compound else crs.source_crs
-                assert inner is not None  # Compound and bound CRS contain other CRS.
-                crs = inner
-            if crs.is_geographic or crs.is_projected:
-                crs = crs.to_2d()
-                _transformer(crs, _geographic(crs))
-                return crs
+        crs = CRS.from_user_input(text)
+        while crs.is_compound or crs.is_bound:
+            inner = crs.sub_crs_list[0] if crs.is_compound else crs.source_crs
+            assert inner is not None  # Compound and bound CRS contain other CRS.
+            crs = inner
+        if crs.is_geographic or crs.is_projected:
+            crs = crs.to_2d()
+            _transformer(crs, _geographic(crs))
+            return crs
     except (CRSError, ProjError):
         raise NoGroundError("PROJ doesn't know its coordinate system") from None
     raise NoGroundError(

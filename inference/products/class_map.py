@@ -5,7 +5,6 @@ Classes that exclude each other are one band of codes; masks that may overlap ha
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from inference.products.cog import ROWS, RasterLayout, cog_rows
 from polynya.errors import SceneError
+from polynya.quiet import ignore_warnings
 from polynya.recipe.classes import ClassScheme
 from polynya.scenes.scene import Scene
 
@@ -75,25 +75,23 @@ def read_map(path: Path) -> NDArray[np.uint8]:
 
     Several bands are masks, and each becomes one bit.
     """
+    ignore_warnings(NotGeoreferencedWarning)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(path) as source:
-                labels = np.asarray(source.read(1), np.uint8)
-                known = labels != source.nodata
-                for band in source.indexes[1:]:
-                    labels[known] |= source.read(band)[known] << np.uint8(band - 1)
-                return labels
+        with rasterio.open(path) as source:
+            labels = np.asarray(source.read(1), np.uint8)
+            known = labels != source.nodata
+            for band in source.indexes[1:]:
+                labels[known] |= source.read(band)[known] << np.uint8(band - 1)
+            return labels
     except RasterioError as error:
         raise SceneError(f"The map {path} can't be read ({error}); predict it again.") from None
 
 
 def map_tags(path: Path) -> dict[str, str]:
     """Read the metadata of a map; empty if there is no readable map."""
+    ignore_warnings(NotGeoreferencedWarning)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(path) as source:
-                return dict(source.tags())
+        with rasterio.open(path) as source:
+            return dict(source.tags())
     except RasterioError:
         return {}

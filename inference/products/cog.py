@@ -11,7 +11,6 @@ compares the checksums with the finished file before the file gets its name.
 from __future__ import annotations
 
 import os
-import warnings
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -33,6 +32,7 @@ from rasterio.windows import Window
 
 from polynya.errors import OutputError
 from polynya.progress import step
+from polynya.quiet import ignore_warnings
 from polynya.scenes.place import ControlPoints
 from polynya.scenes.scene import Scene
 from polynya.storage.files import UnreadableError, temporary_file, whole_file
@@ -268,8 +268,8 @@ def gdal_writes(path: Path) -> Iterator[None]:
     Use it only around calls of GDAL that write: reading scenes may need extra files.
     """
     options = {"GDAL_PAM_ENABLED": False, "GDAL_CACHEMAX": _CACHE_BYTES}
-    with warnings.catch_warnings(), rasterio.Env(**options):
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+    ignore_warnings(NotGeoreferencedWarning)
+    with rasterio.Env(**options):
         try:
             yield
         except (RasterioError, CPLE_BaseError, OSError) as error:

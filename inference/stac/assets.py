@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from inference.products.class_map import is_one_band
 from inference.products.paths import COG, ProductFile, ProductPaths
 from inference.products.registry import listed_files
+from polynya.quiet import ignore_warnings
 from polynya.recipe.classes import NO_MASK, ClassScheme
 from polynya.recipe.inference import ProductName
 
@@ -163,21 +163,20 @@ def class_entries(classes: ClassScheme) -> list[dict[str, Any]]:
 
 
 def _raster_fields(path: Path) -> dict[str, Any]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with rasterio.open(path) as source:
-            bands = [
-                {"name": name, "raster:scale": scale, "raster:offset": offset}
-                for name, scale, offset in zip(
-                    source.descriptions, source.scales, source.offsets, strict=True
-                )
-            ]
-            fields: dict[str, Any] = {
-                "data_type": source.dtypes[0],
-                "nodata": "nan" if math.isnan(source.nodata) else int(source.nodata),
-                "bands": bands,
-                "proj:shape": [source.height, source.width],
-            }
-            if not source.transform.is_identity:
-                fields["proj:transform"] = list(source.transform)[:6]
+    ignore_warnings(NotGeoreferencedWarning)
+    with rasterio.open(path) as source:
+        bands = [
+            {"name": name, "raster:scale": scale, "raster:offset": offset}
+            for name, scale, offset in zip(
+                source.descriptions, source.scales, source.offsets, strict=True
+            )
+        ]
+        fields: dict[str, Any] = {
+            "data_type": source.dtypes[0],
+            "nodata": "nan" if math.isnan(source.nodata) else int(source.nodata),
+            "bands": bands,
+            "proj:shape": [source.height, source.width],
+        }
+        if not source.transform.is_identity:
+            fields["proj:transform"] = list(source.transform)[:6]
     return fields

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import time
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
@@ -22,6 +21,7 @@ from rasterio.io import DatasetReader
 
 from polynya.errors import SceneError
 from polynya.names import printable
+from polynya.quiet import ignore_warnings
 from polynya.rasters.gdal_config import BESIDE, READING, servers
 
 FILE_KEYS = ("overview_file", "x_dataset", "y_dataset")
@@ -165,14 +165,13 @@ def _check_xml(path: str, uri: str, trusted: bool) -> None:
 @contextmanager
 def _opened(path: str, drivers: tuple[str, ...]) -> Iterator[Any]:
     """Open an image without any request to a server."""
+    ignore_warnings(NotGeoreferencedWarning)
     with (
-        warnings.catch_warnings(),
         rasterio.Env(**READING, **BESIDE),
         servers(allowed=False),
+        DatasetReader(path, driver=list(drivers), sharing=False) as source,
     ):
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        with DatasetReader(path, driver=list(drivers), sharing=False) as source:
-            yield source
+        yield source
 
 
 def _unreadable(companion: str, uri: str, reason: str) -> SceneError:

@@ -6,7 +6,6 @@ import glob
 import os
 import re
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from tempfile import TemporaryDirectory
@@ -23,6 +22,7 @@ from rasterio.windows import Window
 from polynya.errors import SceneError
 from polynya.grid import Tile
 from polynya.names import printable
+from polynya.quiet import ignore_warnings
 from polynya.rasters.companions import check_companions, check_metadata
 from polynya.rasters.gdal_config import BESIDE, READING, servers
 from polynya.rasters.references import (
@@ -88,6 +88,8 @@ def opened_raster(uri: str, references: Decision = "inside") -> Iterator[Any]:
     Raises:
         SceneError: The file can't be opened or, within the block, read.
     """
+    # A photograph has no place, and it is for its products to say so.
+    ignore_warnings(NotGeoreferencedWarning)
     path = gdal_path(uri)
     _check_answers(path, uri)
     elsewhere = check_references(path, uri, references)
@@ -98,12 +100,10 @@ def opened_raster(uri: str, references: Decision = "inside") -> Iterator[Any]:
         raise SceneError(f"{printable(uri)} can't be read ({error}); try again later.") from None
     try:
         with (
-            warnings.catch_warnings(),
             rasterio.Env(**options),
             servers(allowed=trusted or bool(elsewhere) or not is_local_file(path)),
             _name_for_gdal(path) as name,
         ):
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
             _check_drivers(path, elsewhere, references)
             if is_local_file(path):
                 check_companions(name, uri, trusted)

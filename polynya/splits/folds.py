@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polynya.errors import ShardError
+from polynya.quiet import ignore_warnings
 
 TRAINS_ONLY = -1
 """Fold of tiles that never validate."""
@@ -52,10 +52,9 @@ def group_folds(
         common = np.zeros_like(strata)
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     found = np.empty(len(numbers), np.int64)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
-        for fold, (_, own) in enumerate(splitter.split(common, common, numbers)):
-            found[own] = fold
+    ignore_warnings(UserWarning, "The least populated class")
+    for fold, (_, own) in enumerate(splitter.split(common, common, numbers)):
+        found[own] = fold
     return found
 
 

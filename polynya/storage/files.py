@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from polynya.errors import OutputError, reason_of
+from polynya.quiet import ignore_warnings
 from polynya.storage.output_folder import make_folder
 from polynya.storage.ownership import register_file, temporary_file
 
@@ -114,8 +114,8 @@ def _read_raster(path: Path) -> None:
     import rasterio
     from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
-    with warnings.catch_warnings(), rasterio.Env(GDAL_PAM_ENABLED=False):
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+    ignore_warnings(NotGeoreferencedWarning)
+    with rasterio.Env(GDAL_PAM_ENABLED=False):
         try:
             with rasterio.open(path) as source:
                 for _, window in source.block_windows(1):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from pyproj import CRS
 
 from polynya.errors import OutputError, reason_of
 from polynya.native import import_apart
+from polynya.quiet import ignore_warnings
 from polynya.storage.files import whole_file
 
 # TensorFlow exports a SQLite library without R*Trees. If GDAL used this library, GeoPackages would
@@ -157,13 +157,12 @@ def _rows(parquet: Path) -> int:
 
 @contextmanager
 def _untimed(path: Path) -> Iterator[None]:
+    # Polygons of a photograph have no CRS on purpose, so no warning is needed.
+    ignore_warnings(UserWarning, "'crs' was not provided")
     before = pyogrio.get_gdal_config_option("OGR_CURRENT_DATE")
     pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": _NO_TIME})
     try:
-        with warnings.catch_warnings():
-            # Polygons of a photograph have no CRS on purpose, so no warning is needed.
-            warnings.filterwarnings("ignore", "'crs' was not provided", UserWarning)
-            yield
+        yield
     except _PYOGRIO_ERRORS as error:
         room = shutil.disk_usage(path.parent).free > _LEAST_ROOM
         remedy = "choose another --out folder" if room else "make room on the disk"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from rasterio.shutil import copy
 
 from polynya import __version__
 from polynya.errors import SceneError, reason_of
+from polynya.quiet import ignore_warnings
 from polynya.rasters.opening import check_size, check_whole, opened_raster
 from polynya.rasters.own_references import remember
 from polynya.sources.items.item import Band, Grid, Item, check_pixels
@@ -132,13 +132,12 @@ def write_geotiff(text: str, path: Path, settings: Mapping[str, Any]) -> None:
         SceneError: A source can't be read completely.
         OutputError: The file can't be written.
     """
+    ignore_warnings(NotGeoreferencedWarning)
     with (
-        warnings.catch_warnings(),
         rasterio.Env(**settings, GDAL_PAM_ENABLED=False),
         temporary_file(path.parent, ".vrt") as source,
         whole_file(path, _check_copy) as temporary,
     ):
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
         source.write_text(text, encoding="utf-8")
         try:
             copy(str(source), temporary, driver="COG", **_COG_OPTIONS)
