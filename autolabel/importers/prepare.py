@@ -31,6 +31,11 @@ class Placement:
     """Rows of the resized image; the rest is padded."""
     inner_width: int
 
+    @classmethod
+    def stretched(cls, height: int, width: int) -> Placement:
+        """The place of an image that is resized to a whole size, without padding."""
+        return cls(height, width, height, width)
+
     @property
     def inner(self) -> tuple[slice, slice]:
         """Index of the image in the result."""
@@ -53,7 +58,7 @@ def place_image(height: int, width: int, options: ImportOptions, uri: str) -> Pl
         return None
     rows, columns = options.size
     if options.fit == "stretch":
-        return Placement(rows, columns, rows, columns)
+        return Placement.stretched(rows, columns)
     if options.fit == "pad":
         if height > rows or width > columns:
             raise SceneError(
@@ -78,14 +83,14 @@ def fit_pixels(pixels: Pixels, place: Placement, pad_is_valid: bool) -> Pixels:
         pad_is_valid: Whether padded pixels count as data, which is black.
     """
     if pixels.inputs is None:
-        image = _fit_numbers(pixels.image, pixels.valid[..., None], place)
-        valid = _fit_nearest(pixels.valid, place, pad_is_valid)
+        image = fit_numbers(pixels.image, pixels.valid[..., None], place)
+        valid = fit_nearest(pixels.valid, place, pad_is_valid)
         image[~valid] = 0
         return Pixels(image, valid, None)
-    numbers = _fit_numbers(pixels.inputs.numbers, pixels.inputs.valid, place)
+    numbers = fit_numbers(pixels.inputs.numbers, pixels.inputs.valid, place)
     there = np.stack(
         [
-            _fit_nearest(pixels.inputs.valid[..., band], place, pad_is_valid)
+            fit_nearest(pixels.inputs.valid[..., band], place, pad_is_valid)
             for band in range(numbers.shape[-1])
         ],
         axis=-1,
@@ -96,7 +101,7 @@ def fit_pixels(pixels: Pixels, place: Placement, pad_is_valid: bool) -> Pixels:
 
 def fit_labels(labels: NDArray[np.uint8], place: Placement, padding: int) -> NDArray[np.uint8]:
     """Resize labels, each pixel from the nearest one, and pad them: uint8 (H, W)."""
-    return _fit_nearest(labels, place, padding)
+    return fit_nearest(labels, place, padding)
 
 
 def grow(
@@ -127,15 +132,27 @@ def grow(
     return grown
 
 
-def _fit_numbers(numbers: NDArray[Any], valid: NDArray[np.bool_], place: Placement) -> NDArray[Any]:
-    """Resize numbers (H, W, B) with valid (H, W, B or 1), and pad them with 0."""
+def fit_numbers(
+    numbers: NDArray[Any], valid: NDArray[np.bool_], place: Placement, *, bilinear: bool = False
+) -> NDArray[Any]:
+    """Resize numbers and pad them with 0; see `fit_pixels`.
+
+    Args:
+        numbers: (H, W, B), any type.
+        valid: bool (H, W, B or 1), False for numbers that don't count.
+        place: Size of the result.
+        bilinear: Also interpolate where the image becomes smaller, instead of taking means.
+
+    Returns:
+        (height, width, B), the type of `numbers`.
+    """
     height, width = numbers.shape[:2]
     result = np.zeros((place.height, place.width, numbers.shape[2]), numbers.dtype)
     if (height, width) == (place.inner_height, place.inner_width):
         result[place.inner] = numbers
         return result
     smaller = place.inner_height <= height and place.inner_width <= width
-    how = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+    how = cv2.INTER_AREA if smaller and not bilinear else cv2.INTER_LINEAR
     size = (place.inner_width, place.inner_height)
     for band in range(numbers.shape[2]):
         there = valid[..., min(band, valid.shape[2] - 1)]
@@ -146,7 +163,7 @@ def _fit_numbers(numbers: NDArray[Any], valid: NDArray[np.bool_], place: Placeme
     return result
 
 
-def _fit_nearest(numbers: NDArray[Any], place: Placement, padding: int) -> NDArray[Any]:
+def fit_nearest(numbers: NDArray[Any], place: Placement, padding: int = 0) -> NDArray[Any]:
     """Resize (H, W) by taking the pixel at the centre of each new pixel, and pad it."""
     height, width = numbers.shape
     rows = ((np.arange(place.inner_height) + 0.5) * height / place.inner_height).astype(int)

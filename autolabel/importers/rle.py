@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 
 from autolabel.importers.coding import background, label_of
 from autolabel.importers.importer import Importer, Sample
-from autolabel.importers.run_length import decode
 from polynya.errors import LabelError, SceneError
 from polynya.grid import Tile
 from polynya.names import printable
 from polynya.recipe.classes import ClassScheme
 from polynya.recipe.imports import RleOptions
 from polynya.recipe.recipe import Recipe
+from polynya.run_length import decode
 from polynya.scenes.scene import Scene
 
 _LONGEST_CODE = 2**26

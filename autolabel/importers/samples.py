@@ -133,9 +133,7 @@ def read_sample(
     assert options is not None
     part = None if options.needs_whole else window
     pixels = importer.read_pixels(scene.sample, scene.raw, recipe, part)
-    label = importer.read_labels(scene.sample, scene.raw, recipe, part)
-    if options.dilate is not None:
-        label = grow(label, recipe.classes, options.dilate)
+    label = read_own_labels(scene, recipe, part)
     place = place_image(scene.raw.height, scene.raw.width, options, scene.uri)
     if place is not None:
         is_class = options.padding == "background"
@@ -143,6 +141,29 @@ def read_sample(
         label = fit_labels(label, place, background(recipe) if is_class else recipe.classes.nodata)
     labelled = take_labels(pixels.image, pixels.valid, label, recipe.classes)
     return labelled, pixels.valid, pixels.inputs
+
+
+def read_own_labels(
+    scene: ImportedScene, recipe: Recipe, window: Tile | None = None
+) -> NDArray[np.uint8]:
+    """Read the labels of a sample in the size of its image, before `imports.size`.
+
+    Args:
+        scene: From `open_sample`.
+        recipe: Has a section `imports`.
+        window: Rectangle of the image; None: all of it.
+
+    Returns:
+        uint8 (H, W), labels of the recipe's classes, grown by `imports.dilate`.
+
+    Raises:
+        SceneError: The labels can't be read.
+        LabelError: They don't suit the image or the classes.
+    """
+    options = recipe.imports
+    assert options is not None
+    label = importer_of(recipe).read_labels(scene.sample, scene.raw, recipe, window)
+    return label if options.dilate is None else grow(label, recipe.classes, options.dilate)
 
 
 def sample_digest(scene: ImportedScene) -> str:

@@ -23,7 +23,8 @@ from benchmarks.common.report import Report, table_of
 from inference.predict.decision import Decision
 from inference.predict.ensemble import combine
 from inference.predict.predict import open_model, predict_scene
-from inference.tune.command import Known, Trial, find_decision, known_scenes, trials_table
+from inference.tune.known import Known, known_scenes
+from inference.tune.search import Trial, find_decision, trials_table
 from polynya.progress import track
 from polynya.report.tables import Table
 from polynya.scenes.truth import SKIES

@@ -14,7 +14,7 @@ from polynya.recipe.classes import ClassScheme
 from polynya.report.pictures import confusion_grid
 from polynya.report.tables import Table
 from polynya.scenes.truth import SKIES
-from training.metrics.confusion import confusion_of, scores
+from training.metrics.confusion import confusion_of, image_dice, scores
 
 Codes = NDArray[np.uint8]
 Confusion = NDArray[np.int64]
@@ -133,17 +133,23 @@ def accuracy_table(evaluation: Evaluation) -> Table:
 
 
 def class_table(evaluation: Evaluation, methods: Sequence[str]) -> Table:
-    """Table of precision, recall, F1 and IoU of each class or mask and their means, all scenes."""
+    """Table of precision, recall, F1, IoU and Dice of each class or mask and their means.
+
+    Dice is the mean over scenes (`image_dice`); the other scores are of all scenes together.
+    """
     measures = ("precision", "recall", "f1", "iou")
     rows = []
     for method in methods:
         numbers: dict[str, Any] = dict(scores(evaluation.confusion(method)))
+        dice = image_dice([scene.confusions[method] for scene in evaluation.scenes]).mean(axis=0)
         for code, title in enumerate(evaluation.classes.titles):
-            rows.append((method, title, *(_percent(numbers[m][code]) for m in measures)))
-        means = ("", "", _percent(numbers["mean_f1"]), _percent(numbers["mean_iou"]))
+            of_class = [*(numbers[m][code] for m in measures), dice[code]]
+            rows.append((method, title, *map(_percent, of_class)))
+        of_all = (numbers["mean_f1"], numbers["mean_iou"], dice.mean())
+        means = ("", "", *map(_percent, of_all))
         rows.append((method, "mean", *means))
     kind = "mask" if evaluation.classes.has_masks else "class"
-    columns = ("method", kind, "precision", "recall", "F1", "IoU")
+    columns = ("method", kind, "precision", "recall", "F1", "IoU", "Dice by scene")
     return Table(f"Scores by {kind}, %", columns, tuple(rows))
 
 

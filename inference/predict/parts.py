@@ -65,8 +65,10 @@ def scene_parts(model: TrainedModel, scene: Scene) -> list[Part]:
     """Divide a scene into parts of about the same size; a small scene is one part."""
     bands = len(scene_windows(model, scene).spans())
     wanted = round(scene.height * scene.width / _PART_PIXELS)
-    # One part only: every part would filter the whole scene, and photographs must be turned first.
-    if sees_whole(model.recipe) or scene.transform is None:
+    # One part only: every part would filter or resize the whole scene, and photographs must be
+    # turned first.
+    resized = model.recipe.inference.size is not None
+    if resized or sees_whole(model.recipe) or scene.transform is None:
         wanted = 1
     count = max(1, min(wanted, bands))
     ends = [bands * index // count for index in range(count + 1)]

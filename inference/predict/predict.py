@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from inference.predict.backends import open_forward
 from inference.predict.decision import Decision, decided, read_decision, tidy_labels
 from inference.predict.prefetch import ahead
+from inference.predict.resize import in_scene_size, read_resized
 from inference.predict.rows import row_reader
 from inference.predict.windows import BAND_ROWS, Axis, Band, Windows, blend_bands, fitted
 from polynya.progress import track
@@ -128,8 +129,8 @@ def predict_bands(
     """Classify a scene in strips of rows, from the top.
 
     Memory depends only on the width of the scene, unless the model needs images that the published
-    filter makes from whole scenes. Reading, the model and the caller's work on the strips run in
-    parallel.
+    filter makes from whole scenes, or scenes of one size (`inference.size`).
+    Reading, the model and the caller's work on the strips run in parallel.
 
     Args:
         model: See `predict_scene`.
@@ -137,7 +138,8 @@ def predict_bands(
         batch_size: See `predict_scene`.
         overlap: See `predict_scene`.
         decision: Decision with test-time augmentation and smoothing.
-        part: Numbers of the strips to predict, in `scene_windows(...).spans()`; default all.
+        part: Numbers of the strips to predict, in `scene_windows(...).spans()`; default all. Scenes
+            that the model sees in one size have no parts.
         show_progress: Show the number of finished strips.
     """
     recipe = model.recipe
@@ -147,13 +149,21 @@ def predict_bands(
     wanted = part if part is not None else range(len(spans))
     count = sum(-(-(end - start) // BAND_ROWS) for start, end in spans[wanted.start : wanted.stop])
     forward = open_forward(model.keras_model, recipe.inference, recipe.classes.has_masks)
+    size, resized = recipe.inference.size, None
+    if size is None:
+        read_rows = row_reader(scene, recipe, spans[wanted.start][0] - windows.rows.size)
+    else:
+        resized = read_resized(row_reader(scene, recipe), scene.height, size)
+        read_rows, part, count = resized.rows, None, -(-scene.height // BAND_ROWS)
     bands = blend_bands(
-        row_reader(scene, recipe, spans[wanted.start][0] - windows.rows.size),
+        read_rows,
         decided(forward, decision),
         windows,
         n_classes=recipe.classes.n_classes,
         part=part,
     )
+    if resized is not None:
+        bands = in_scene_size(bands, resized.valid)
     title = f"Predicting {scene.id}"
     return iter(track(ahead(bands), title, total=count, enabled=show_progress))
 
@@ -165,6 +175,8 @@ def scene_windows(
     overlap: float | None = None,
 ) -> Windows:
     """Find the windows of a scene: as large as the recipe says, or slightly smaller to fit better.
+
+    They are windows of the resized scene if the recipe has `inference.size`.
 
     Args:
         model: Model; its recipe has the defaults. A model with a fixed size decides the size.
@@ -183,8 +195,9 @@ def scene_windows(
         return fitted(Axis(length, largest, share, options.blend), multiple)
 
     _, fixed_height, fixed_width, _ = model.keras_model.input_shape
+    height, width = options.size or (scene.height, scene.width)
     return Windows(
-        axis(scene.height, fixed_height),
-        axis(scene.width, fixed_width),
+        axis(height, fixed_height),
+        axis(width, fixed_width),
         options.batch_size if batch_size is None else batch_size,
     )

@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 
 from inference.predict.decision import HALF
 
-Score = Literal["mean_iou", "accuracy", "mean_f1"]
+PixelScore = Literal["mean_iou", "accuracy", "mean_f1"]
+"""Scores over the pixels of all scenes together."""
+Score = Literal[PixelScore, "mean_dice"]
+"""mean_dice is the mean over scenes and classes (`training.metrics.confusion.image_dice`)."""
 
 _CANDIDATES = np.arange(1, 200) / 200
 """Thresholds to try. Between two of them, a mask's score changes little."""
@@ -29,7 +32,7 @@ class Found:
 
 
 def best_threshold(
-    probabilities: NDArray[np.float32], truth: NDArray[np.bool_], score: Score
+    probabilities: NDArray[np.float32], truth: NDArray[np.bool_], score: PixelScore
 ) -> Found:
     """Try all candidates on one mask.
 

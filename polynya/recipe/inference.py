@@ -49,6 +49,10 @@ class InferenceOptions(Options):
     """Edge of the largest windows that the model sees, in pixels, at least `tiles.size`. It is
     rounded to a multiple that the model accepts, and windows are smaller if that fits a scene
     better. Larger windows need more memory and less time."""
+    size: tuple[Positive, Positive] | None = None
+    """Rows and columns to which every scene is resized before the model sees it, for models that
+    learnt from images of one size (`imports.size`). Maps have the size of the scene. A whole scene
+    is in memory then. Default: scenes are not resized."""
     overlap: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0625
     """Share of a window that overlaps with the next window."""
     blend: Blend = "hann"

@@ -46,6 +46,7 @@ _LATER = (
     ("model", ("batch_norm",)),
     ("label", ("raster", "soft")),
     ("features", ("missing_where",)),
+    ("inference", ("size",)),
     ("split", ("held_out", "file", "fold")),
 )
 """Keys of later versions; digests include them only if used, so that old digests stay valid."""

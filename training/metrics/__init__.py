@@ -1,5 +1,5 @@
-"""Metrics: how well a map agrees with labels, all from one confusion matrix."""
+"""Metrics: how well a map agrees with labels, all from confusion matrices."""
 
-from training.metrics.confusion import confusion_matrix, confusion_of, scores
+from training.metrics.confusion import confusion_matrix, confusion_of, image_dice, scores
 
-__all__ = ["confusion_matrix", "confusion_of", "scores"]
+__all__ = ["confusion_matrix", "confusion_of", "image_dice", "scores"]

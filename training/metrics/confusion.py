@@ -1,11 +1,13 @@
 """Scores of a segmentation, all from one confusion matrix.
 
-Confusion matrices of tiles, batches, ranks and scenes are added; scores are never averaged. Classes
-that exclude each other have one matrix (C, C); masks that may overlap have one matrix (2, 2) each.
+Confusion matrices of tiles, batches, ranks and scenes are added; scores are never averaged, except
+in `image_dice`. Classes that exclude each other have one matrix (C, C); masks that may overlap have
+one matrix (2, 2) each.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypedDict
 
 import numpy as np
@@ -131,6 +133,22 @@ def scores(confusion: NDArray[Any]) -> Scores:
         f1=f1,
         iou=iou,
     )
+
+
+def image_dice(confusions: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
+    """Compute Dice of each class in each image: 2 TP / (2 TP + FP + FN).
+
+    Dice is 1 where the class is neither in the truth nor in the prediction, so a map is rewarded
+    for leaving out what is not there (Kaggle, "Understanding Clouds from Satellite Images",
+    evaluation page). Its mean over images and classes is the score mean_dice.
+
+    Args:
+        confusions: One result of `confusion_of` per image.
+
+    Returns:
+        float64 (N, C).
+    """
+    return np.stack([np.nan_to_num(scores(confusion)["f1"], nan=1.0) for confusion in confusions])
 
 
 def _ratio(numerator: Any, denominator: Any) -> NDArray[np.float64]:

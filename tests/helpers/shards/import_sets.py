@@ -13,8 +13,8 @@ import rasterio
 from rasterio.transform import from_origin
 
 from autolabel.importers.gym import npz_content, npz_name
-from autolabel.importers.run_length import csv_text, encode
 from polynya.recipe.recipe import Recipe
+from polynya.run_length import csv_text, encode
 
 HEIGHT, WIDTH = 40, 56
 WEST, NORTH, PIXEL = -300_000, -1_200_000, 10

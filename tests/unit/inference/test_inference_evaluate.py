@@ -53,10 +53,11 @@ def test_tables_by_hand():
     )
     assert "2 scenes" in table.title
     (water, thin, thick, mean) = class_table(scores, ["thresholds alone"]).rows
-    assert water == ("thresholds alone", "Open water", "100.00", "75.00", "85.71", "75.00")
-    assert thin[2:] == ("57.14", "100.00", "72.73", "57.14")
-    assert thick[2:] == ("100.00", "50.00", "66.67", "50.00")
-    assert mean[1:] == ("mean", "", "", "75.04", "60.71")
+    assert water == ("thresholds alone", "Open water", "100.00", "75.00", "85.71", "75.00", "83.33")
+    # Of one scene 60 / (60 + 45), of the other 1; thick ice has 0 and 1.
+    assert thin[2:] == ("57.14", "100.00", "72.73", "57.14", "78.57")
+    assert thick[2:] == ("100.00", "50.00", "66.67", "50.00", "50.00")
+    assert mean[1:] == ("mean", "", "", "75.04", "60.71", "70.63")
     assert confusion_table(scores, "thresholds alone").rows[0] == ("Open water", "75", "25", "0")
     scores.missed["b"] = "It is broken."
     scores.trained.add("a_cloud")
@@ -205,11 +206,12 @@ def test_tables_of_masks_by_hand():
     assert accuracy.rows == (("other", "62.50", "62.50"), ("model", "75.00", "75.00"))
     by_mask = class_table(evaluation, ["model"])
     assert by_mask.title == "Scores by mask, %"
-    assert by_mask.columns == ("method", "mask", "precision", "recall", "F1", "IoU")
+    measures = ("precision", "recall", "F1", "IoU", "Dice by scene")
+    assert by_mask.columns == ("method", "mask", *measures)
     assert by_mask.rows == (
-        ("model", "Melt pond", "100.00", "50.00", "66.67", "50.00"),
-        ("model", "Cloud", "100.00", "50.00", "66.67", "50.00"),
-        ("model", "mean", "", "", "66.67", "50.00"),
+        ("model", "Melt pond", "100.00", "50.00", "66.67", "50.00", "66.67"),
+        ("model", "Cloud", "100.00", "50.00", "66.67", "50.00", "66.67"),
+        ("model", "mean", "", "", "66.67", "50.00", "66.67"),
     )
     confusion = confusion_table(evaluation, "other")
     assert confusion.columns == ("truth \\ predicted", "absent", "present")

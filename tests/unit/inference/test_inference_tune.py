@@ -13,7 +13,8 @@ from helpers.maps.inference_models import make_recipe, save_threshold_model, sav
 from inference.predict.decision import DECISION_FILE, Decision, read_decision
 from inference.predict.ensemble import combine
 from inference.predict.predict import open_model, predict_scene
-from inference.tune.command import find_decision, known_scenes
+from inference.tune.known import known_scenes
+from inference.tune.search import find_decision
 from polynya.cli import build_app
 from polynya.errors import ModelError, SceneError
 from polynya.recipe.classes import SEA_ICE

@@ -13,7 +13,8 @@ from helpers.maps.made_maps import MASKS
 from inference.predict.decision import Decision, read_decision
 from inference.predict.predict import predict_scene
 from inference.tune import command
-from inference.tune.command import Known, default_score, find_decision
+from inference.tune.known import Known
+from inference.tune.search import default_score, find_decision
 from inference.tune.thresholds import best_threshold
 from polynya.cli import build_app
 from polynya.recipe.classes import SEA_ICE

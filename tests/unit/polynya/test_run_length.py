@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from autolabel.importers.run_length import csv_text, decode, encode
 from polynya.errors import LabelError
+from polynya.run_length import csv_text, decode, encode
 
 masks = arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 9)))
 
