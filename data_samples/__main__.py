@@ -41,7 +41,10 @@ def main(
         ),
     ] = False,
 ) -> None:
-    """Make polar scenes with truth: clear scene, cloudy scene, classes, cloud and shadow fields."""
+    """Make polar scenes with truth: clear scene, cloudy scene, classes, cloud and shadow fields.
+
+    With --clouds, make pictures of cloud structures and their masks instead.
+    """
     from data_samples.clouds import SHAPE, write_clouds
     from data_samples.scene import make_scene
     from data_samples.shipped import SHIPPED, make_shipped

@@ -40,9 +40,12 @@ def clouds(
     report: Report,
     images: Annotated[
         int, typer.Option(min=5, help="Pictures to learn from and to search on.")
-    ] = 60,
-    test: Annotated[int, typer.Option(min=1, help="Pictures to score on.")] = 20,
-    epochs: Annotated[int, typer.Option(min=1, help="Epochs of the training.")] = 30,
+    ] = 72,
+    test: Annotated[int, typer.Option(min=1, help="Pictures to score on.")] = 16,
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs of the training.")] = 40,
+    seen: Annotated[
+        int, typer.Option(min=16, help="Edge of the images that the model sees.")
+    ] = 256,
     size: Annotated[str, typer.Option(help="Size of the metric, rows x columns.")] = "350x525",
     quick: QuickOption = False,
 ) -> None:
@@ -50,7 +53,7 @@ def clouds(
     if quick:
         plan = Plan(shape=(140, 210), size=(70, 105), seen=64, images=10, test=3, epochs=3)
     else:
-        plan = Plan(SHAPE, parse_size(size), 384, images, test, epochs)
+        plan = Plan(SHAPE, parse_size(size), seen, images, test, epochs)
     run_plan(plan, report.folder / "clouds")
     before, after = (
         submission_dice(report.folder / "clouds", name, plan) for name in ("before", "after")
@@ -90,7 +93,14 @@ class Plan:
         content = shipped.model_dump(mode="json", exclude_unset=True)
         content["imports"]["size"] = content["inference"]["size"] = [self.seen, self.seen]
         content["tiles"]["size"] = content["inference"]["window"] = self.seen
-        content["training"] |= {"epochs": self.epochs, "batch_size": 4, "learning_rate": 0.003}
+        content["training"] |= {
+            "epochs": self.epochs,
+            "batch_size": 4,
+            "learning_rate": 0.002,
+            "schedule": "cosine",
+            "monitor": "loss",
+            "augment": {"dihedral": True},
+        }
         return Recipe.model_validate(content)
 
 

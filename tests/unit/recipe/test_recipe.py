@@ -192,7 +192,8 @@ def test_a_recipe_that_ships_goes_by_its_name(tmp_path, monkeypatch):
         load_recipe("after_filters")
     assert str(error.value) == (
         "There is neither a file after_filters nor a recipe of that name; give a YAML file or one"
-        " of: after_filter, kelp, landcover, loveda, ross_sea_2019, through_cloud."
+        " of: after_filter, cloud_structures, kelp, landcover, loveda, ross_sea_2019,"
+        " through_cloud."
     )
 
 
