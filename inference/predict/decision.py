@@ -69,7 +69,8 @@ class Decision(Options):
     least_hole: Pixels = ()
     """Least size of a hole in pixels; smaller holes in a class become the class."""
     least_region: Pixels = ()
-    """Least size of a region in pixels; a smaller one becomes its largest neighbouring region."""
+    """Least size of a region in pixels; a smaller one becomes its largest neighbouring region. A
+    smaller region of a mask is removed."""
     connectivity: Connectivity = 4
     """Neighbours of a pixel in a region or hole. 4: pixels that share an edge. 8: also pixels that
     share a corner."""
@@ -204,18 +205,34 @@ def tidy_labels(labels: Codes, decision: Decision, classes: ClassScheme) -> Code
         # Pixels outside the mask are class 0, which is not tidied.
         of_mask = {
             key: (0, numbers[code])
-            for key in ("closing", "opening", "least_hole", "least_region")
+            for key in ("closing", "opening", "least_hole")
             if (numbers := getattr(decision, key))
         }
-        if any(number for _, number in of_mask.values()):
+        least = decision.least_region[code] if decision.least_region else 0
+        if least > 1 or any(number for _, number in of_mask.values()):
             plane = classes.where(labels, code).astype(np.uint8)
             plane[labels == classes.nodata] = classes.nodata
             steps = Decision.model_validate({**of_mask, "connectivity": decision.connectivity})
             tidy(plane, steps, classes.nodata)
+            if least > 1:
+                # Not by `tidy`: if what lies outside is small too, a region there may stay.
+                plane[small_regions(plane == 1, least, decision.connectivity)] = 0
             valid = labels != classes.nodata
             labels[valid & (plane == 1)] |= 1 << code
             labels[valid & (plane == 0)] &= 0xFF ^ (1 << code)
     return labels
+
+
+def small_regions(
+    mask: NDArray[np.bool_], pixels: int, connectivity: Connectivity
+) -> NDArray[np.bool_]:
+    """Find the pixels, bool (H, W), of a mask's regions with fewer pixels than a number."""
+    _, regions, stats, _ = cv2.connectedComponentsWithStats(
+        mask.view(np.uint8), connectivity=connectivity
+    )
+    small = stats[:, cv2.CC_STAT_AREA] < pixels
+    small[0] = False  # The pixels outside of the mask.
+    return np.asarray(small[regions])
 
 
 def tidy(codes: Codes, decision: Decision, nodata: int) -> Codes:

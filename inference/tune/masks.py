@@ -53,10 +53,11 @@ def best_threshold_and_least(
 ) -> Found:
     """Try each threshold with each least region.
 
-    Smaller regions are removed, as `Decision.least_region` does. The Dice of an image is 1 where
-    neither truth nor prediction has the mask (`training.metrics.confusion.image_dice`), so an
-    image without the mask is won by leaving nothing, and the two are searched for together: a low
-    threshold is only good if the small regions go that it brings.
+    Smaller regions are removed, as `inference.predict.decision.tidy_labels` does. The Dice of an
+    image is 1 where neither truth nor prediction has the mask
+    (`training.metrics.confusion.image_dice`), so an image without the mask is won by leaving
+    nothing. The two are searched for together, because a low threshold brings small regions and is
+    only good if they are removed.
 
     Args:
         images: The mask in all images.

@@ -101,6 +101,15 @@ def test_regions_of_a_mask_have_the_connectivity_of_the_decision():
     assert not tidy_labels(labels.copy(), Decision(least_region=(0, 5, 0)), MASKS).any()
 
 
+def test_a_small_region_is_removed_also_where_what_is_around_it_is_small():
+    labels = np.full((12, 12), 0b010, np.uint8)
+    labels[3:8, 3:8] = 0
+    labels[5, 5] = 0b010
+    found = tidy_labels(labels.copy(), Decision(least_region=(0, 30, 0)), MASKS)
+    labels[5, 5] = 0
+    np.testing.assert_array_equal(found, labels)
+
+
 def test_holes_in_one_mask_are_filled_and_nodata_is_none():
     labels = np.ones((7, 7), np.uint8)
     labels[3, 3], labels[5, 5] = 0, 255
