@@ -102,15 +102,12 @@ def combine(
     model = keras.Model(inputs, total, name="ensemble")
 
     # Read the files before `out` is emptied, because `out` may be the folder of a member.
-    digests = [file_digest(folder / model_folder.MODEL_FILE) for folder in folders]
+    facts = _facts(folders, weights)
+    digests = facts["members"].split(", ")
     # Multiples are powers of two, so images that fit the greatest multiple fit all models.
     most = max((member.recipe.model for member in members), key=lambda options: options.multiple)
     recipe = first.recipe.model_copy(update={"model": most})
-    about = provenance(
-        recipe,
-        members=", ".join(digests),
-        weights=", ".join(f"{weight:g}" for weight in weights),
-    )
+    about = provenance(recipe, **facts)
     members_text = "\n".join(
         f"- {folder.name} ({digest}), weight {weight:g}"
         for folder, digest, weight in zip(folders, digests, weights, strict=True)
@@ -122,6 +119,26 @@ def combine(
         model_folder.save_model(out, model, recipe)
         model_folder.write_json(out / model_folder.PROVENANCE_FILE, about)
         write_text(out / model_folder.CARD_FILE, text)
+
+
+def is_ensemble_of(folder: Path, folders: Sequence[Path], weights: Sequence[float]) -> bool:
+    """Whether a folder has the finished ensemble of these models with these weights."""
+    from training.model_folder import folder as model_folder
+
+    facts = _facts(folders, weights)
+    found = model_folder.read_provenance(folder)
+    is_finished = (folder / model_folder.CARD_FILE).is_file()
+    return is_finished and all(found.get(key) == fact for key, fact in facts.items())
+
+
+def _facts(folders: Sequence[Path], weights: Sequence[float]) -> dict[str, str]:
+    """Entries of an ensemble's provenance: digests and weights of its members."""
+    from training.model_folder.folder import MODEL_FILE
+
+    return {
+        "members": ", ".join(file_digest(folder / MODEL_FILE) for folder in folders),
+        "weights": ", ".join(f"{weight:g}" for weight in weights),
+    }
 
 
 def _seen(recipe: Recipe, section: str) -> object:

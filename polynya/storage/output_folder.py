@@ -15,7 +15,9 @@ from polynya.errors import OutputError, ScenesFailedError
 from polynya.storage.ledger import LEDGER_FILE, append_record, compact, folder_kinds
 from polynya.storage.locks import LOCK_FILE, locked
 
-Kind = Literal["shards", "model", "maps", "scenes", "evaluation", "pictures", "samples"]
+Kind = Literal[
+    "shards", "model", "maps", "scenes", "evaluation", "pictures", "samples", "trainings"
+]
 """Kind of products in a folder."""
 _EXCLUSIVE: tuple[Kind, ...] = ("shards", "model")
 """Kinds that need their own folder; other kinds may be in a folder with a user's files."""

@@ -227,6 +227,15 @@ def _read_split(folder: Path) -> tuple[set[str], set[str]]:
         raise ModelError(f"{path} is damaged; train the model again, or remove it.") from None
 
 
+def read_provenance(folder: Path) -> dict[str, Any]:
+    """Read the provenance of a model; empty if there is none or it is damaged."""
+    try:
+        content = json.loads((folder / PROVENANCE_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write a JSON file, complete or not at all; numbers that are not finite become null."""
     write_text(path, json.dumps(_finite(content), indent=2, allow_nan=False) + "\n")

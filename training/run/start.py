@@ -14,6 +14,7 @@ import numpy as np
 from polynya.errors import ModelError
 from polynya.progress import console
 from polynya.provenance import file_digest
+from polynya.recipe.overrides import Overrides, resolve
 from polynya.recipe.recipe import Recipe, load_recipe
 from polynya.shards.dataset import ShardSet, open_shards
 from polynya.shards.dropped import DROPPED_FILE
@@ -66,6 +67,7 @@ def start_run(
     collective: Collective,
     *,
     threads: int = 1,
+    overrides: Overrides | None = None,
     start_from: str | Path | None = None,
     overwrite: bool = False,
     resume: bool = False,
@@ -79,6 +81,7 @@ def start_run(
         recipe_file: YAML file; None takes the recipe of the shards.
         collective: The ranks.
         threads: Number of threads of this rank.
+        overrides: Values in place of the recipe's, by key.
         start_from: Folder of a model that gives the initial weights; not used if the training goes
             on from a checkpoint.
         overwrite: Replace a finished or unfinished model.
@@ -93,6 +96,7 @@ def start_run(
     def read_recipe() -> tuple[ShardSet, Recipe, Split]:
         shards = open_shards(shards_folder)
         recipe = shards.recipe if recipe_file is None else load_recipe(recipe_file)
+        recipe = resolve(recipe, overrides or {})
         check_recipe(recipe, shards)
         return shards, recipe, recipe_split(shards, recipe)
 

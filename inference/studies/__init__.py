@@ -1,0 +1,1 @@
+"""Several trainings that answer a question, and scenes that are worth labelling next."""

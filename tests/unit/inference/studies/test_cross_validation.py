@@ -1,0 +1,223 @@
+"""Cross-validation on tiny shards: models, predictions, tables, ensemble; cut and gone on with."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import typer
+
+from helpers.maps.inference_commands import run
+from helpers.shards.tiny_shards import write_tiny_shards
+from inference.studies.cross_validation import run_folds
+from inference.studies.folds import FoldResult, fold_weights, mean_iou
+from polynya.recipe.recipe import Recipe, parse_recipe
+from polynya.shards.dataset import open_shards
+from polynya.splits.split_file import read_split
+from training.metrics.confusion import confusion_of
+from training.model_folder.folder import load_model, read_provenance
+from training.ranks.port import SingleProcess
+from training.run.session import Session
+
+TINY: dict[str, Any] = {
+    "tiles": {"size": 48},
+    "model": {"filters": [4, 8], "dropout": [0.0, 0.0]},
+    "training": {"epochs": 2, "batch_size": 4, "learning_rate": 0.01},
+}
+
+
+@pytest.fixture(scope="module")
+def recipe() -> Recipe:
+    return parse_recipe(TINY, source="test")
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory, recipe: Recipe) -> Path:
+    """Six scenes of four tiles each; those at the edge are smaller than what the model sees."""
+    place = tmp_path_factory.mktemp("cross_validation")
+    folder = write_tiny_shards(place / "shards", recipe, nodata_shares=(0, 0.3, 0, 0, 0, 0))
+    run("split", folder, "--folds", 3, "--out", place / "folds.json")
+    run("split", folder, "--out", place / "hold_out.json")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(shards: Path) -> list[FoldResult]:
+    """A cross-validation in the folder `whole`, done at once."""
+    return _validate(shards, "whole")
+
+
+def _validate(shards: Path, out: str, **options: Any) -> list[FoldResult]:
+    place = shards.parent
+    session = Session(SingleProcess(), trains_often=True)
+    return run_folds(session, str(shards), place / "folds.json", place / out, None, **options)
+
+
+def _bytes(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.slow
+def test_every_tile_is_predicted_by_the_model_that_has_not_seen_it(
+    shards: Path, recipe: Recipe, whole: list[FoldResult]
+) -> None:
+    out, data, results = shards.parent / "whole", open_shards(shards), whole
+    folds = read_split(shards.parent / "folds.json").tiles
+    tiles = {
+        (tile.scene_id, tile.row, tile.col): tile
+        for tile in data.tiles(data.row_groups(data.scene_ids))
+    }
+    table = pa.concat_tables(pq.read_table(path) for path in sorted(out.glob("*.parquet")))
+    found = {(row["scene_id"], row["row"], row["col"]): row for row in table.to_pylist()}
+    assert found.keys() == tiles.keys() == folds.keys()
+    total = np.zeros((3, 3), np.int64)
+    for fold in range(3):
+        model = load_model(out / f"fold-{fold}")
+        assert model.recipe.split.fold == fold
+        own = [key for key in tiles if folds[key].fold == fold]
+        for key in own:
+            tile, row = tiles[key], found[key]
+            height, width = tile.label.shape
+            assert (row["fold"], row["height"], row["width"]) == (fold, height, width)
+            image = np.zeros((1, 48, 48, 3), np.uint8)
+            image[0, :height, :width] = tile.image
+            answer = np.asarray(model.keras_model(image))[0, :height, :width].argmax(axis=-1)
+            labels = np.frombuffer(row["prediction"], np.uint8).reshape(height, width)
+            has_data = tile.image.any(axis=-1)
+            assert (labels[has_data] == answer[has_data]).all()
+            assert (labels[~has_data] == 255).all()
+            assert 0 <= row["mean_entropy"] <= 1
+            one = confusion_of(tile.label, labels, recipe.classes)
+            assert (row["labelled"], row["right"]) == (one.sum(), np.trace(one))
+            total += one
+    assert (sum(result.confusion for result in results) == total).all()
+    with (out / "folds.csv").open() as file:
+        rows = {row["fold"]: row for row in csv.DictReader(file)}
+    assert rows["together"]["mean IoU"] == f"{100 * mean_iou(total):.2f}"
+    assert "| together | 24 |" in (out / "folds.md").read_text()
+
+    weights = fold_weights([mean_iou(result.confusion) for result in results])
+    assert min(weights) == 0.2
+    assert max(weights) == 1
+    said = read_provenance(out / "ensemble")["weights"]
+    assert said == ", ".join(f"{weight:g}" for weight in weights)
+    image = np.random.default_rng(0).integers(0, 256, (1, 48, 48, 3)).astype(np.float32)
+    members = [load_model(out / f"fold-{fold}").keras_model(image) for fold in range(3)]
+    mean = sum(w * np.asarray(m) for w, m in zip(weights, members, strict=True)) / sum(weights)
+    ensemble = load_model(out / "ensemble").keras_model(image)
+    np.testing.assert_allclose(np.asarray(ensemble), mean, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_a_cut_run_goes_on_and_a_finished_one_changes_nothing(
+    shards: Path,
+    whole: list[FoldResult],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    cut = shards.parent / "cut"
+    fit, trained = Session.train, []
+
+    def train(self: Session, shards: str, out: Path, *words: Any, **options: Any) -> Any:
+        if len(trained) == 1 and not options["resume"]:
+            from training.run.start import start_run
+
+            # Told to stop in the second epoch, after a checkpoint.
+            del options["resume"]
+            run = start_run(shards, out, *words, SingleProcess(), **options)
+            run.train(lambda: len(run.position.history) == 1)
+        trained.append(out)
+        return fit(self, shards, out, *words, **options)
+
+    monkeypatch.setattr(Session, "train", train)
+    with pytest.raises(typer.Exit):
+        _validate(shards, "cut")
+    assert trained == [cut / "fold-0"]
+    assert (cut / "fold-1" / "_checkpoints").is_dir()
+    with pytest.raises(typer.Exit):
+        _validate(shards, "cut")
+    assert "--resume" in capsys.readouterr().err
+    results = _validate(shards, "cut", resume=True)
+    for one, other in zip(results, whole, strict=True):
+        assert (one.confusion == other.confusion).all()
+    assert trained == [cut / "fold-0", cut / "fold-1", cut / "fold-2"]
+    for name in ("folds.csv", "out_of_fold_0.parquet", "out_of_fold_1.parquet"):
+        one, other = (_without_metadata(folder / name) for folder in (shards.parent / "whole", cut))
+        assert one == other
+
+    before = _bytes(cut)
+    _validate(shards, "cut", resume=True)
+    assert len(trained) == 3
+    after = _bytes(cut)
+    assert {path: after[path] for path in before if path.name != "_polynya.csv"} == {
+        path: content for path, content in before.items() if path.name != "_polynya.csv"
+    }
+
+
+def _without_metadata(path: Path) -> Any:
+    return pq.read_table(path).to_pylist() if path.suffix == ".parquet" else path.read_text()
+
+
+@pytest.mark.slow
+def test_a_fold_is_an_ordinary_training(shards: Path, whole: list[FoldResult]) -> None:
+    from training.run.start import start_run
+
+    place = shards.parent
+    own = parse_recipe(
+        {**TINY, "split": {"file": str(place / "folds.json"), "fold": 2}}, source="test"
+    )
+    own.save(place / "recipe.yaml")
+    keras.utils.clear_session()
+    start_run(shards, place / "alone", place / "recipe.yaml", SingleProcess()).train()
+    one, other = (read_provenance(place / name) for name in ("alone", "whole/fold-2"))
+    assert one == other
+
+
+@pytest.mark.parametrize(
+    ("prepare", "options", "message"),
+    [
+        (lambda out: None, {"split": "hold_out.json"}, "has no folds"),
+        (lambda out: None, {"split": "none.json"}, "none.json can't be read"),
+        (lambda out: out.write_text("mine"), {}, "out is a file"),
+        (
+            lambda out: _lay(out / "fold-2" / "mine.txt"),
+            {"overwrite": True},
+            "fold-2 holds other files (mine.txt)",
+        ),
+        (lambda out: _lay(out / "fold-2" / "mine.txt"), {}, "holds other files (mine.txt)"),
+        (lambda out: _lay(out / "folds.csv"), {}, "folds.csv is not a file that Polynya wrote"),
+        (lambda out: _lay(out / "out_of_fold_1.parquet"), {}, "not a file that Polynya wrote"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence_before_the_first_training(
+    shards: Path,
+    prepare: Any,
+    options: dict[str, Any],
+    message: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "out"
+    prepare(out)
+    before = _bytes(out)
+    options = {"split": "folds.json"} | options
+    split = shards.parent / options.pop("split")
+    session = Session(SingleProcess(), trains_often=True)
+    with pytest.raises(typer.Exit):
+        run_folds(session, str(shards), split, out, None, **options)
+    said = " ".join(capsys.readouterr().err.split())
+    assert message in said
+    assert said.startswith("Error: ")
+    assert not (out / "fold-0").exists()
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def _lay(path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    path.write_text("mine")
