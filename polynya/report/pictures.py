@@ -31,7 +31,7 @@ def thinning(height: int, width: int) -> int:
     return -(-max(height, width) // _MAX_PANEL)
 
 
-def _plain(draw: Callable[P, None]) -> Callable[P, None]:
+def plain(draw: Callable[P, None]) -> Callable[P, None]:
     """Draw in matplotlib's default style, independent of the user's matplotlibrc and variables."""
 
     @wraps(draw)
@@ -45,7 +45,7 @@ def _plain(draw: Callable[P, None]) -> Callable[P, None]:
     return drawn
 
 
-@_plain
+@plain
 def draw_panels(
     path: Path,
     panels: Sequence[tuple[str, NDArray[np.uint8]]],
@@ -79,7 +79,7 @@ def draw_panels(
     figure_width = columns * (panel_width + 0.15) + 0.15
     # Wide pictures are usually shown smaller, so their text must be larger.
     zoom = max(1.0, figure_width / 16)
-    figure = _figure(figure_width, rows * panel_height + (0.75 + 0.4 * rows) * zoom)
+    figure = new_figure(figure_width, rows * panel_height + (0.75 + 0.4 * rows) * zoom)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for axis in axes[len(panels) :]:
         axis.set_axis_off()
@@ -103,7 +103,7 @@ def draw_panels(
         frameon=False,
         fontsize=10 * zoom,
     )
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def bar_length(metres: float) -> float:
@@ -182,7 +182,7 @@ def confusion_grid(
     return confusion.reshape(-1, 2), rows, states
 
 
-@_plain
+@plain
 def draw_confusion(
     path: Path, confusions: Sequence[tuple[str, NDArray[np.int64]]], classes: ClassScheme
 ) -> None:
@@ -197,7 +197,7 @@ def draw_confusion(
     what = "state" if classes.has_masks else "class"
     # Masks have two rows each.
     height = max(5.2, 1.4 * classes.n_classes + 1.8) if classes.has_masks else 5.2
-    figure = _figure(4.4 * len(confusions) + 1.8, height)
+    figure = new_figure(4.4 * len(confusions) + 1.8, height)
     axes = figure.subplots(1, len(confusions), squeeze=False, sharey=True)[0]
     for axis, (name, counted) in zip(axes, confusions, strict=True):
         confusion, truths, found = confusion_grid(counted, classes)
@@ -221,10 +221,11 @@ def draw_confusion(
         axis.set_xlabel(f"Predicted {what}")
     axes[0].set_ylabel(f"True {what}")
     figure.colorbar(shown, ax=axes, label=f"% of the true {what}", shrink=0.8)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
+    """Make an empty figure of this size in inches."""
     # Not pyplot, because it keeps figures in memory and searches for a screen.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -234,7 +235,8 @@ def _figure(width: float, height: float) -> Figure:
     return figure
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as a PNG file, complete or not at all."""
     with whole_file(path) as temporary:
         # Without matplotlib's version in the file, the same picture has the same bytes everywhere.
         figure.savefig(temporary, format="png", metadata={"Software": None})

@@ -120,7 +120,7 @@ def split_by_file(shards: ShardSet, options: SplitOptions) -> Split:
             f"The split {path} has {split.folds} fold{'s'[: split.folds != 1]}, numbered from 0,"
             f" and the recipe's key 'split.fold' is {options.fold}; set it to less."
         )
-    keys = _keys(shards)
+    keys = tile_keys(shards)
     for key in keys:
         if key not in split.tiles:
             raise ShardError(
@@ -151,7 +151,8 @@ def split_by_file(shards: ShardSet, options: SplitOptions) -> Split:
     )
 
 
-def _keys(shards: ShardSet) -> list[Key]:
+def tile_keys(shards: ShardSet) -> list[Key]:
+    """List scene id, row and column of all tiles, in the order of the shards."""
     table = shards.columns(shards.row_groups(shards.scene_ids), ["scene_id", "row", "col"])
     return [(row["scene_id"], row["row"], row["col"]) for row in table.to_pylist()]
 
