@@ -1,1 +1,1 @@
-"""`polynya split`, and descriptors of tiles by a network."""
+"""`polynya split`, descriptors of tiles by a network, and subsets of a split."""
