@@ -108,7 +108,7 @@ def scene_table(tiles: Sequence[TileDoubt]) -> Table:
     means = sorted((-float(np.mean(values)), scene) for scene, values in by_scene.items())
     measure = "entropy" if tiles[0].disagreement is None else "disagreement"
     rows = [
-        (scene, str(len(by_scene[scene])), f"{-mean:.4f}", f"{max(by_scene[scene]):.4f}")
+        (scene, str(len(by_scene[scene])), f"{-mean:.4g}", f"{max(by_scene[scene]):.4g}")
         for mean, scene in means[:_SHOWN]
     ]
     title = f"Scenes to label next ({len(rows)} of {len(by_scene)})"

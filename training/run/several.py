@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,8 +72,7 @@ def train_each(
         for plan in plans:
             split_by_file(shards, resolve(recipe, plan.overrides).split)
         if overwrite:
-            for folder in (*others, *(plan.folder for plan in plans)):
-                _remove(folder)
+            _remove([*others, *(plan.folder for plan in plans)])
         return [_is_finished(plan, shards, recipe, resume) for plan in plans]
 
     finished = gather_results(session.collective, check)[0]
@@ -98,10 +98,13 @@ def train_each(
         )
 
 
-def _remove(folder: Path) -> None:
-    """Remove a model of ours, all or nothing; a folder that isn't there stays so."""
-    if folder.exists():
-        with model_folder.claimed(folder, overwrite=True):
+def _remove(folders: Sequence[Path]) -> None:
+    """Remove models of ours; nothing is removed if one of the folders can't be taken."""
+    with ExitStack() as held:
+        known = [folder for folder in folders if folder.exists()]
+        for folder in known:
+            held.enter_context(model_folder.claimed(folder, overwrite=True))
+        for folder in known:
             model_folder.clear(folder)
 
 

@@ -41,10 +41,17 @@ def environment() -> dict[str, str]:
 
 def launch_command(launcher: str, ranks: int, *arguments: str) -> list[str]:
     """training/train.py with these arguments, on some ranks."""
-    command = [*LAUNCHERS[launcher]]
-    if command:
-        command += ["-np", str(ranks)]
-    return [*command, sys.executable, "training/train.py", *arguments]
+    return [*_launcher(launcher, ranks), sys.executable, "training/train.py", *arguments]
+
+
+def launch_polynya(launcher: str, ranks: int, *arguments: str) -> list[str]:
+    """`polynya` with these arguments, on some ranks."""
+    return [*_launcher(launcher, ranks), sys.executable, str(BIN / "polynya"), *arguments]
+
+
+def _launcher(launcher: str, ranks: int) -> list[str]:
+    command = LAUNCHERS[launcher]
+    return [*command, "-np", str(ranks)] if command else []
 
 
 def model_arguments(folder: Path, name: str, recipe: dict[str, Any]) -> list[str]:
@@ -112,6 +119,6 @@ def _rank_of(process: psutil.Process) -> int | None:
         command, variables = process.cmdline(), process.environ()
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return None
-    if len(command) < 2 or not command[1].endswith("training/train.py"):
+    if len(command) < 2 or not command[1].endswith(("training/train.py", "bin/polynya")):
         return None
     return next((int(variables[v]) for v in RANK_VARIABLES if v in variables), None)

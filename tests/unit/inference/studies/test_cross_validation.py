@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -39,10 +40,10 @@ def recipe() -> Recipe:
 
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory: pytest.TempPathFactory, recipe: Recipe) -> Path:
-    """Six scenes of four tiles each; those at the edge are smaller than what the model sees."""
+    """Four scenes of four tiles each; those at the edge are smaller than what the model sees."""
     place = tmp_path_factory.mktemp("cross_validation")
-    folder = write_tiny_shards(place / "shards", recipe, nodata_shares=(0, 0.3, 0, 0, 0, 0))
-    run("split", folder, "--folds", 3, "--out", place / "folds.json")
+    folder = write_tiny_shards(place / "shards", recipe, nodata_shares=(0, 0.3, 0, 0))
+    run("split", folder, "--folds", 2, "--out", place / "folds.json")
     run("split", folder, "--out", place / "hold_out.json")
     return folder
 
@@ -77,7 +78,7 @@ def test_every_tile_is_predicted_by_the_model_that_has_not_seen_it(
     found = {(row["scene_id"], row["row"], row["col"]): row for row in table.to_pylist()}
     assert found.keys() == tiles.keys() == folds.keys()
     total = np.zeros((3, 3), np.int64)
-    for fold in range(3):
+    for fold in range(2):
         model = load_model(out / f"fold-{fold}")
         assert model.recipe.split.fold == fold
         own = [key for key in tiles if folds[key].fold == fold]
@@ -100,7 +101,7 @@ def test_every_tile_is_predicted_by_the_model_that_has_not_seen_it(
     with (out / "folds.csv").open() as file:
         rows = {row["fold"]: row for row in csv.DictReader(file)}
     assert rows["together"]["mean IoU"] == f"{100 * mean_iou(total):.2f}"
-    assert "| together | 24 |" in (out / "folds.md").read_text()
+    assert "| together | 16 |" in (out / "folds.md").read_text()
 
     weights = fold_weights([mean_iou(result.confusion) for result in results])
     assert min(weights) == 0.2
@@ -108,7 +109,7 @@ def test_every_tile_is_predicted_by_the_model_that_has_not_seen_it(
     said = read_provenance(out / "ensemble")["weights"]
     assert said == ", ".join(f"{weight:g}" for weight in weights)
     image = np.random.default_rng(0).integers(0, 256, (1, 48, 48, 3)).astype(np.float32)
-    members = [load_model(out / f"fold-{fold}").keras_model(image) for fold in range(3)]
+    members = [load_model(out / f"fold-{fold}").keras_model(image) for fold in range(2)]
     mean = sum(w * np.asarray(m) for w, m in zip(weights, members, strict=True)) / sum(weights)
     ensemble = load_model(out / "ensemble").keras_model(image)
     np.testing.assert_allclose(np.asarray(ensemble), mean, atol=1e-6)
@@ -146,14 +147,14 @@ def test_a_cut_run_goes_on_and_a_finished_one_changes_nothing(
     results = _validate(shards, "cut", resume=True)
     for one, other in zip(results, whole, strict=True):
         assert (one.confusion == other.confusion).all()
-    assert trained == [cut / "fold-0", cut / "fold-1", cut / "fold-2"]
+    assert trained == [cut / "fold-0", cut / "fold-1"]
     for name in ("folds.csv", "out_of_fold_0.parquet", "out_of_fold_1.parquet"):
         one, other = (_without_metadata(folder / name) for folder in (shards.parent / "whole", cut))
         assert one == other
 
     before = _bytes(cut)
     _validate(shards, "cut", resume=True)
-    assert len(trained) == 3
+    assert len(trained) == 2
     after = _bytes(cut)
     assert {path: after[path] for path in before if path.name != "_polynya.csv"} == {
         path: content for path, content in before.items() if path.name != "_polynya.csv"
@@ -170,13 +171,51 @@ def test_a_fold_is_an_ordinary_training(shards: Path, whole: list[FoldResult]) -
 
     place = shards.parent
     own = parse_recipe(
-        {**TINY, "split": {"file": str(place / "folds.json"), "fold": 2}}, source="test"
+        {**TINY, "split": {"file": str(place / "folds.json"), "fold": 1}}, source="test"
     )
     own.save(place / "recipe.yaml")
     keras.utils.clear_session()
     start_run(shards, place / "alone", place / "recipe.yaml", SingleProcess()).train()
-    one, other = (read_provenance(place / name) for name in ("alone", "whole/fold-2"))
+    one, other = (read_provenance(place / name) for name in ("alone", "whole/fold-1"))
     assert one == other
+
+
+@pytest.mark.slow
+def test_beginning_again_removes_what_is_ours_or_nothing(
+    shards: Path,
+    whole: list[FoldResult],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def train(*words: Any, **options: Any) -> None:
+        raise RuntimeError("a training begins")
+
+    monkeypatch.setattr(Session, "train", train)
+    out = tmp_path / "out"
+    shutil.copytree(shards.parent / "whole", out)
+    laid = [out / name for name in ("mine.txt", "fold-0/mine.txt", "ensemble/mine.txt")]
+    for path in laid:
+        path.write_text("mine")
+    changed = out / "fold-1" / "recipe.yaml"
+    recipe = changed.read_bytes()
+    changed.write_bytes(recipe + b"# mine")
+    before = _bytes(out)
+    session = Session(SingleProcess(), trains_often=True)
+    arguments = (session, str(shards), shards.parent / "folds.json", out, None)
+    with pytest.raises(typer.Exit):
+        run_folds(*arguments, overwrite=True)
+    assert "fold-1/recipe.yaml is not a file that Polynya wrote" in capsys.readouterr().err
+    assert [path for path, content in before.items() if path.read_bytes() != content] in (
+        [],
+        [out / "_polynya.csv"],
+    )
+
+    changed.write_bytes(recipe)
+    with pytest.raises(RuntimeError, match="a training begins"):
+        run_folds(*arguments, overwrite=True)
+    assert [path.read_text() for path in laid] == ["mine"] * 3
+    assert not list(out.rglob("model.keras"))
 
 
 @pytest.mark.parametrize(
@@ -186,11 +225,11 @@ def test_a_fold_is_an_ordinary_training(shards: Path, whole: list[FoldResult]) -
         (lambda out: None, {"split": "none.json"}, "none.json can't be read"),
         (lambda out: out.write_text("mine"), {}, "out is a file"),
         (
-            lambda out: _lay(out / "fold-2" / "mine.txt"),
+            lambda out: _lay(out / "fold-1" / "mine.txt"),
             {"overwrite": True},
-            "fold-2 holds other files (mine.txt)",
+            "fold-1 holds other files (mine.txt)",
         ),
-        (lambda out: _lay(out / "fold-2" / "mine.txt"), {}, "holds other files (mine.txt)"),
+        (lambda out: _lay(out / "fold-1" / "mine.txt"), {}, "holds other files (mine.txt)"),
         (lambda out: _lay(out / "folds.csv"), {}, "folds.csv is not a file that Polynya wrote"),
         (lambda out: _lay(out / "out_of_fold_1.parquet"), {}, "not a file that Polynya wrote"),
     ],

@@ -119,7 +119,7 @@ def test_tiles_are_ranked_by_disagreement_if_there_is_some() -> None:
     assert [found.scene_id for found in rank_tiles(several)] == ["b", "a"]
     table = scene_table([*several, tile("a", 0.2, 0.7)])
     assert table.columns[2] == "mean disagreement"
-    assert table.rows == (("a", "2", "0.4000", "0.7000"), ("b", "1", "0.3000", "0.3000"))
+    assert table.rows == (("a", "2", "0.4", "0.7"), ("b", "1", "0.3", "0.3"))
 
 
 def test_the_command_writes_a_table_and_replaces_none_of_others(
