@@ -19,6 +19,7 @@ from training.input.split import split_by_file
 from training.model_folder import checkpoints
 from training.model_folder import folder as model_folder
 from training.ranks.agreement import gather_results
+from training.run.build import check_recipe
 from training.run.session import Session
 
 
@@ -62,13 +63,15 @@ def train_each(
         others: Folders of models made of these models, which `overwrite` removes, too.
 
     Raises:
-        PolynyaError: A split can't be used, or a folder has a training that neither `resume` nor
-            `overwrite` allows, or of another recipe; every rank raises it before any training.
+        PolynyaError: The recipe or a split can't be used, or a folder has a training that neither
+            `resume` nor `overwrite` allows, or of another recipe; every rank raises it before any
+            training.
     """
 
     def check() -> list[bool]:
         if not session.is_first:
             return []
+        check_recipe(recipe, shards)
         for plan in plans:
             split_by_file(shards, resolve(recipe, plan.overrides).split)
         if overwrite:

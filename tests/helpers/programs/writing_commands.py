@@ -188,6 +188,12 @@ COMMANDS = {
             *("ensemble", str(inputs.model), str(inputs.model), "--out", str(out)),
         ],
     ),
+    "label-next": WritingCommand(
+        lambda inputs, out: [
+            *("label-next", str(inputs.model), _scenes(inputs), "--out", str(out / "next.csv")),
+        ],
+        overwrite=False,
+    ),
     "scenes": WritingCommand(
         lambda inputs, out: ["scenes", "--recipe", str(inputs.acquire), "--out", str(out)]
     ),
