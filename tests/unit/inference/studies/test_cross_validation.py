@@ -117,6 +117,22 @@ def test_every_tile_is_predicted_by_the_model_that_has_not_seen_it(
 
 
 @pytest.mark.slow
+def test_the_program_of_the_page_lists_the_worst_tiles_first(
+    shards: Path,
+    whole: list[FoldResult],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    page = (Path(__file__).parents[4] / "docs" / "cross-validation.md").read_text("utf-8")
+    program = page.split("```python\n")[1].split("```")[0].replace('"cv"', '"whole"')
+    monkeypatch.chdir(shards.parent)
+    exec(compile(program, "program", "exec"), {})
+    shares = [float(line.split()[-1]) for line in capsys.readouterr().out.splitlines()[1:17]]
+    assert len(shares) == 16
+    assert shares == sorted(shares)
+
+
+@pytest.mark.slow
 def test_a_cut_run_goes_on_and_a_finished_one_changes_nothing(
     shards: Path,
     whole: list[FoldResult],
