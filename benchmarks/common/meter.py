@@ -53,6 +53,9 @@ class Cost:
     'other'."""
     peak_by_kind: dict[str, int] = field(default_factory=dict)
     """Peak of resident memory (VmHWM) of the largest process of each kind, in bytes."""
+    peak_together: int = 0
+    """Peak of the resident memory of all processes together, in bytes, from samples. Pages that
+    several share count for each of them, so it is rather more than what they need."""
     first_file_s: float | None = None
     """Seconds until the watched folder held a shard; None if it never did."""
     exit_code: int = 0
@@ -70,6 +73,8 @@ class Sample:
     own_cpu_s: float
     peak: int
     """Peak of resident memory, in bytes."""
+    resident: int
+    """Resident memory now, in bytes."""
     ignores_children: bool
     """Whether the process ignores SIGCHLD."""
 
@@ -96,6 +101,8 @@ def measure(command: list[str], watched: Path | None = None) -> Cost:
             last[pid] = (
                 sample if sample.peak else replace(sample, kind=before.kind, peak=before.peak)
             )
+        together = sum(sample.resident for sample in now.values())
+        cost.peak_together = max(cost.peak_together, together)
         parents = {pid: now.get(sample.parent) for pid, sample in now.items()}
         uncounted.update(pid for pid, p in parents.items() if p is not None and p.ignores_children)
         if watched is not None and cost.first_file_s is None and any(watched.glob(_SHARDS)):
@@ -182,6 +189,7 @@ def _processes() -> Iterator[Sample]:
             cpu_s=sum(ticks) / _TICKS,
             own_cpu_s=sum(ticks[:2]) / _TICKS,
             peak=int(told.get("VmHWM", "0").split()[0]) * 1024,
+            resident=int(told.get("VmRSS", "0").split()[0]) * 1024,
             ignores_children=bool(int(told["SigIgn"], 16) >> (signal.SIGCHLD - 1) & 1),
         )
 

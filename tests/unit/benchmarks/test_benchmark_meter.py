@@ -76,6 +76,24 @@ time.sleep(0.8)  # Not waiting for it at once.
     assert kind_of("bash", "bash spark-submit") == "other"
 
 
+def test_the_meter_adds_up_memory_that_processes_have_at_the_same_time(tmp_path):
+    program = """
+children = []
+for _ in range(2):
+    pid = os.fork()
+    if pid == 0:
+        content = bytes(os.urandom(1)) * (100 * 2**20)
+        time.sleep(1.0)
+        os._exit(0)
+    children.append(pid)
+for pid in children:
+    os.waitpid(pid, 0)
+"""
+    cost = run_program(tmp_path, program)
+    assert max(cost.peak_by_kind.values()) < 150 * 2**20
+    assert 200 * 2**20 < cost.peak_together < 350 * 2**20
+
+
 def test_the_meter_tells_when_the_first_whole_shard_is_there(tmp_path):
     shards = tmp_path / "shards"
     shards.mkdir()
