@@ -233,7 +233,7 @@ def test_overviews_have_no_labels_by_thresholds_and_a_legend_with_none(
     preview = read_preview(scene, RECIPE)
     assert preview.labels is None
     figures = []
-    monkeypatch.setattr(pictures, "_save", lambda figure, path: figures.append(figure))
+    monkeypatch.setattr(pictures, "save_figure", lambda figure, path: figures.append(figure))
     labels = random_codes(20, 30, classes=MASKS)
     draw_overview(tmp_path / "a.png", preview, scene, labels, RECIPE)
     draw_overview(tmp_path / "b.png", preview, scene, random_codes(20, 30), Recipe())
