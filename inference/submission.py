@@ -23,7 +23,7 @@ from polynya.sizes import parse_size
 from polynya.storage.files import output_folder, write_text
 from polynya.storage.ownership import check_free
 from polynya.storage.uris import file_name
-from training.model_folder.folder import MODEL_FILE, RECIPE_FILE
+from training.model_folder.folder import RECIPE_FILE, model_path
 
 Row = tuple[str, str, str]
 """File name of an image, title of a mask, run-length code."""
@@ -52,11 +52,11 @@ def submission(
     such as a.jpg_Fish; the code of a class that an image doesn't have is empty.
     """
     shape = parse_size(size) if size else None
-    if not (model / RECIPE_FILE).is_file() or not (model / MODEL_FILE).is_file():
+    if not (model / RECIPE_FILE).is_file() or not model_path(model).is_file():
         raise ModelError(f"{model} is no folder of a trained model; give the one of 'predict'.")
     classes = load_recipe(model / RECIPE_FILE).classes
     scenes = mapped_scenes(maps)
-    check_maps(scenes, maps, file_digest(model / MODEL_FILE))
+    check_maps(scenes, maps, file_digest(model_path(model)))
     output_folder(out.parent)
     check_free([out])
     rows = submission_rows(scenes, maps, classes, shape, order)

@@ -22,7 +22,7 @@ from inference.predict.predict import open_model, predict_scene
 from polynya.progress import track
 from polynya.scenes.reading import open_scene
 from polynya.storage.files import output_folder, write_text
-from training.model_folder.folder import MODEL_FILE, TrainedModel
+from training.model_folder.folder import TrainedModel, model_path
 
 FILTERS = "filters"
 """Folder for the scores of thresholds and filters, beside the folders of the models."""
@@ -57,7 +57,7 @@ def _score_model(
     model: BenchModel, specs: Sequence[SceneSpec], place: Workplace, folder: Path
 ) -> dict[SceneSpec, Counts]:
     """Score one model; kept scores count only if they come from the same weights."""
-    weights = (place.model(model) / MODEL_FILE).read_bytes()
+    weights = model_path(place.model(model)).read_bytes()
     kept = output_folder(folder / f"{model.slug}-{hashlib.sha256(weights).hexdigest()[:12]}")
     missing = [spec for spec in specs if not _file(kept, spec).is_file()]
     if missing:

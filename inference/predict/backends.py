@@ -1,4 +1,4 @@
-"""Back ends that run a model on windows: Keras, or OpenVINO on the CPU."""
+"""Back ends that run a model on windows: Keras, OpenVINO on the CPU, XGBoost for trees."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from inference.predict.windows import Forward, Image
 from polynya.environment import install_command
 from polynya.errors import MissingDependencyError, ModelError
 from polynya.recipe.inference import InferenceOptions
+from training.trees.booster import library_version
+from training.trees.pixel_model import PixelModel
 
 if TYPE_CHECKING:
     import keras
@@ -27,7 +29,9 @@ _TOLERANCE = 1e-3
 """Greatest distance of probabilities from 0..1 that rounding may cause."""
 
 
-def open_forward(model: keras.Model, options: InferenceOptions, has_masks: bool = False) -> Forward:
+def open_forward(
+    model: keras.Model | PixelModel, options: InferenceOptions, has_masks: bool = False
+) -> Forward:
     """Prepare a model with the back end `options.backend`.
 
     Args:
@@ -41,13 +45,18 @@ def open_forward(model: keras.Model, options: InferenceOptions, has_masks: bool 
 
     Raises:
         MissingDependencyError: The back end isn't installed.
+        ModelError: The back end can't run this kind of model.
     """
-    check_backend(options)
+    check_backend(options, model)
     made = _FORWARDS.setdefault(model, {})
     key = (options.backend, options.precision, has_masks)
     if key not in made:
-        open_one = _openvino if options.backend == "openvino" else _keras
-        made[key] = _checked(open_one(model, options.precision), options, has_masks)
+        if isinstance(model, PixelModel):
+            forward: Forward = model.predict_on_batch
+        else:
+            open_one = _openvino if options.backend == "openvino" else _keras
+            forward = open_one(model, options.precision)
+        made[key] = _checked(forward, options, has_masks)
     return made[key]
 
 
@@ -77,13 +86,37 @@ def _checked(forward: Forward, options: InferenceOptions, has_masks: bool) -> Fo
     return checked
 
 
-def check_backend(options: InferenceOptions) -> None:
-    """Raise MissingDependencyError if a back end isn't installed."""
+def check_backend(options: InferenceOptions, model: keras.Model | PixelModel) -> None:
+    """Make sure that a back end is there and runs a model.
+
+    Raises:
+        MissingDependencyError: The back end isn't installed.
+        ModelError: It can't run this kind of model.
+    """
+    has_trees = isinstance(model, PixelModel)
+    if has_trees != (options.backend == "xgboost") or (
+        has_trees and options.precision != "float32"
+    ):
+        kind, others = ("decision trees", "xgboost") if has_trees else ("a network", "keras")
+        raise ModelError(
+            f"The model is {'of ' if has_trees else ''}{kind}, which the back end"
+            f" {options.backend} with {options.precision} can't run; take '{others}' as --backend"
+            " or the recipe's key 'inference.backend', and float32 as 'inference.precision'."
+        )
     if options.backend == "openvino" and find_spec("openvino") is None:
         raise MissingDependencyError(
             "OpenVINO is not installed; take 'keras' as --backend or the recipe's key"
             f" 'inference.backend', or install it with: {install_command('openvino')}"
         )
+
+
+def framework_version(model: keras.Model | PixelModel) -> str:
+    """Version of the library that trains and opens this kind of model."""
+    if isinstance(model, PixelModel):
+        return library_version()
+    import keras
+
+    return str(keras.__version__)
 
 
 def _keras(model: keras.Model, precision: str) -> Forward:

@@ -1,4 +1,4 @@
-"""Several models as one Keras model; it returns the mean of their probabilities.
+"""Several models as one model; it returns the mean of their probabilities.
 
 The result is an ordinary model folder, so prediction, evaluation, tuning and export need no special
 code for it.
@@ -18,8 +18,11 @@ from polynya.errors import ModelError
 from polynya.provenance import file_digest, provenance
 from polynya.recipe.recipe import Recipe
 from polynya.storage.files import write_text
+from training.trees.pixel_model import PixelModel, mean_of
 
 if TYPE_CHECKING:
+    import keras
+
     from training.model_folder.folder import TrainedModel
 
 
@@ -88,18 +91,7 @@ def combine(
                 f"{member.folder} has another key 'inference.filter' in its recipe than"
                 f" {first.folder}, so they don't see the same images; combine models that do."
             )
-    # Import Keras after `open_model`, which sets it up for Polynya and without messages.
-    import keras
-
-    bands = first.keras_model.input_shape[-1]
-    inputs = keras.Input((*_one_size(members), bands), name="image")
-    parts = []
-    for index, (member, weight) in enumerate(zip(members, weights, strict=True)):
-        member.keras_model.name = f"member{index}"
-        share = keras.layers.Rescaling(weight / total_weight, name=f"share{index}", dtype="float32")
-        parts.append(share(member.keras_model(inputs)))
-    total = keras.layers.Add(name="mean", dtype="float32")(parts) if len(parts) > 1 else parts[0]
-    model = keras.Model(inputs, total, name="ensemble")
+    model = _mean_model(members, [weight / total_weight for weight in weights])
 
     # Read the files before `out` is emptied, because `out` may be the folder of a member.
     facts = _facts(folders, weights)
@@ -133,12 +125,43 @@ def is_ensemble_of(folder: Path, folders: Sequence[Path], weights: Sequence[floa
 
 def _facts(folders: Sequence[Path], weights: Sequence[float]) -> dict[str, str]:
     """Entries of an ensemble's provenance: digests and weights of its members."""
-    from training.model_folder.folder import MODEL_FILE
+    from training.model_folder.folder import model_path
 
     return {
-        "members": ", ".join(file_digest(folder / MODEL_FILE) for folder in folders),
+        "members": ", ".join(file_digest(model_path(folder)) for folder in folders),
         "weights": ", ".join(f"{weight:g}" for weight in weights),
     }
+
+
+def _mean_model(
+    members: Sequence[TrainedModel], shares: Sequence[float]
+) -> keras.Model | PixelModel:
+    """Make the weighted mean: of networks one network, of decision trees one model of trees.
+
+    Raises:
+        ModelError: They are of both kinds, or of different features or sizes.
+    """
+    trees = [m.predictor for m in members if isinstance(m.predictor, PixelModel)]
+    if len(trees) == len(members):
+        for member in members[1:]:
+            if member.recipe.features != members[0].recipe.features:
+                raise ModelError(
+                    f"{member.folder} has another section 'features' in its recipe than"
+                    f" {members[0].folder}; combine decision trees of the same bands and indices."
+                )
+        return mean_of(trees, shares)
+    # Import Keras after `open_model`, which sets it up for Polynya and without messages.
+    import keras
+
+    networks = [member.keras_model for member in members]
+    inputs = keras.Input((*_one_size(members), networks[0].input_shape[-1]), name="image")
+    parts = []
+    for index, (network, share) in enumerate(zip(networks, shares, strict=True)):
+        network.name = f"member{index}"
+        scaled = keras.layers.Rescaling(share, name=f"share{index}", dtype="float32")
+        parts.append(scaled(network(inputs)))
+    total = keras.layers.Add(name="mean", dtype="float32")(parts) if len(parts) > 1 else parts[0]
+    return keras.Model(inputs, total, name="ensemble")
 
 
 def _seen(recipe: Recipe, section: str) -> object:

@@ -148,7 +148,7 @@ def predict_bands(
     spans = windows.spans()
     wanted = part if part is not None else range(len(spans))
     count = sum(-(-(end - start) // BAND_ROWS) for start, end in spans[wanted.start : wanted.stop])
-    forward = open_forward(model.keras_model, recipe.inference, recipe.classes.has_masks)
+    forward = open_forward(model.predictor, recipe.inference, recipe.classes.has_masks)
     size, resized = recipe.inference.size, None
     if size is None:
         read_rows = row_reader(scene, recipe, spans[wanted.start][0] - windows.rows.size)
@@ -194,7 +194,7 @@ def scene_windows(
             return Axis(length, fixed, share, options.blend)
         return fitted(Axis(length, largest, share, options.blend), multiple)
 
-    _, fixed_height, fixed_width, _ = model.keras_model.input_shape
+    _, fixed_height, fixed_width, _ = model.predictor.input_shape
     height, width = options.size or (scene.height, scene.width)
     return Windows(
         axis(height, fixed_height),

@@ -39,7 +39,7 @@ from polynya.scenes.scene import Scene
 from polynya.storage.ledger import folder_kinds
 from polynya.storage.ownership import check_free, remove_file
 from polynya.storage.uris import file_name, public_uri
-from training.model_folder.folder import MODEL_FILE
+from training.model_folder.folder import model_path
 
 if TYPE_CHECKING:
     from training.model_folder.folder import TrainedModel
@@ -195,7 +195,7 @@ def prediction_tags(model: TrainedModel, scene: Scene) -> dict[str, str]:
     decision = read_decision(model.folder, model.recipe.classes)
     return provenance(
         model.recipe,
-        model_digest=file_digest(model.folder / MODEL_FILE),
+        model_digest=file_digest(model_path(model.folder)),
         source=printable(file_name(scene.uri)),
         source_digest=scene_digest(scene),
         window_size=f"{windows.rows.size} x {windows.columns.size}",

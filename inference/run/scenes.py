@@ -10,7 +10,7 @@ from pathlib import Path
 
 import typer
 
-from inference.predict.backends import check_backend
+from inference.predict.backends import check_backend, framework_version
 from inference.predict.parts import remove_parts
 from inference.products.paths import COLLECTION_FILE, model_file
 from inference.products.summary import summary_columns
@@ -32,7 +32,7 @@ from polynya.scenes.reading import open_scene
 from polynya.storage.folder import absolute
 from polynya.storage.output_folder import open_output
 from polynya.storage.ownership import check_free
-from training.model_folder.folder import MODEL_FILE
+from training.model_folder.folder import model_path
 
 SUMMARY_FILE = "summary.csv"
 
@@ -57,14 +57,14 @@ def map_scenes(
             in the place of one that every run writes.
         ScenesFailedError: Some scenes failed; the others are done.
     """
-    recipe = model_of(options).recipe
+    model = model_of(options)
+    recipe = model.recipe
     classes = recipe.shown_classes
     # Check before any computation: options may not fit the model, or the back end may be missing.
     wanted = wanted_of(options)
-    check_backend(wanted)
-    model_path = options.model / MODEL_FILE
+    check_backend(wanted, model.predictor)
     with open_output(options.folder, "maps") as folder:
-        digest = file_digest(model_path)
+        digest = file_digest(model_path(options.model))
         check_free(folder / n for n in (SUMMARY_FILE, COLLECTION_FILE, model_file(digest)))
         refs = [
             SceneRef(ref.id, absolute(ref.uri)) for ref in find_scenes(patterns, recipe.companions)
@@ -151,15 +151,13 @@ def _failed(ref: SceneRef, reason: str) -> MapResult:
 
 def _describe_model(options: MapOptions) -> None:
     """Write the STAC item of the model beside its maps."""
-    import keras
-
     model = model_of(options)
     write_model_item(
         options.folder,
-        options.model / MODEL_FILE,
+        model_path(options.model),
         model.recipe,
-        parameters=model.keras_model.count_params(),
-        framework_version=keras.__version__,
+        parameters=model.predictor.count_params(),
+        framework_version=framework_version(model.predictor),
     )
 
 

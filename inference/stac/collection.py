@@ -13,6 +13,7 @@ from inference.stac.assets import CLASSIFICATION, FILE, class_entries, file_fiel
 from inference.stac.item import ANY_TIME, check_no_item, collection_id, model_name, read_items
 from polynya.provenance import file_digest
 from polynya.recipe.classes import ClassScheme
+from polynya.recipe.model import PIXEL_MODELS
 from polynya.recipe.recipe import Recipe
 from polynya.storage.files import write_text
 from polynya.storage.uris import href
@@ -124,7 +125,7 @@ def write_model_item(
         recipe: Recipe of the training.
 
         parameters: Number of the model's weights.
-        framework_version: Version of Keras that runs the model.
+        framework_version: Version of the library that runs the model.
 
     Raises:
         OutputError: The file can't be written, or a scene with the same name has its item there.
@@ -136,6 +137,7 @@ def write_model_item(
     task = "semantic-segmentation"
     channels = recipe.scene.seen_bands
     is_colors = recipe.scene.sees_colors
+    has_trees = recipe.model.name in PIXEL_MODELS
     # MLM's schema requires the bands of an input in the properties. Then STAC's schema also
     # requires them in an asset.
     bands = [{"name": name} for name in channels]
@@ -150,7 +152,7 @@ def write_model_item(
             "mlm:name": model_name(digest),
             "mlm:architecture": recipe.model.name,
             "mlm:tasks": [task],
-            "mlm:framework": "Keras",
+            "mlm:framework": "XGBoost" if has_trees else "Keras",
             "mlm:framework_version": framework_version,
             "mlm:total_parameters": parameters,
             "mlm:batch_size_suggestion": recipe.inference.batch_size,
@@ -188,11 +190,17 @@ def write_model_item(
         "model",
         pystac.Asset(
             href(str(model_path), folder),
-            title="Weights and architecture",
-            media_type="application/octet-stream; framework=keras",
+            title="Decision trees" if has_trees else "Weights and architecture",
+            media_type=(
+                "application/json; framework=xgboost"
+                if has_trees
+                else "application/octet-stream; framework=keras"
+            ),
             roles=["mlm:model", "mlm:weights"],
             extra_fields={
-                "mlm:artifact_type": "keras.Model.save",
+                "mlm:artifact_type": (
+                    "xgboost.Booster.save_model" if has_trees else "keras.Model.save"
+                ),
                 "bands": bands,
                 **file_fields(model_path),
             },

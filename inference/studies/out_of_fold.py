@@ -39,7 +39,7 @@ from polynya.storage.ownership import is_whole
 from training.input.filtering import filter_tiles
 from training.input.split import Split, split_by_file
 from training.metrics.confusion import confusion_of, empty_confusion
-from training.model_folder.folder import MODEL_FILE
+from training.model_folder.folder import model_path
 from training.run.build import seen_size
 
 SCHEMA = pa.schema(
@@ -79,13 +79,11 @@ def predict_fold(folder: Path, shards: ShardSet, fold: int, path: Path) -> FoldR
     recipe, classes = model.recipe, model.classes
     decision = read_decision(folder, classes)
     split = split_by_file(shards, recipe.split)
-    made_from = _digest(file_digest(folder / MODEL_FILE), decision, split, shards)
+    made_from = _digest(file_digest(model_path(folder)), decision, split, shards)
     known = _known(path, fold, made_from)
     if known is not None:
         return known
-    forward = decided(
-        open_forward(model.keras_model, recipe.inference, classes.has_masks), decision
-    )
+    forward = decided(open_forward(model.predictor, recipe.inference, classes.has_masks), decision)
     confusion, count = empty_confusion(classes), 0
     uncertainty = mask_entropy if classes.has_masks else entropy
     wanted = track(

@@ -20,6 +20,7 @@ from inference.predict.windows import Probabilities
 from inference.products.entropy import entropy, mask_entropy
 from polynya.grid import tile_grid
 from polynya.scenes.scene import Scene
+from training.trees.pixel_model import PixelModel
 
 if TYPE_CHECKING:
     from training.model_folder.folder import TrainedModel
@@ -135,10 +136,13 @@ def members_of(model: TrainedModel) -> tuple[list[TrainedModel], list[float]]:
     Returns:
         The members and their weights, which add up to 1. For any other model: itself and 1.
     """
+    if isinstance(model.predictor, PixelModel):
+        alone = [replace(model, predictor=own) for own in model.predictor.alone()]
+        return alone, list(model.predictor.weights)
     layers = {layer.name: layer for layer in model.keras_model.layers}
     count = sum(name.startswith("member") for name in layers)
     names = [(f"member{index}", f"share{index}") for index in range(count)]
     if count < 2 or any(name not in layers for pair in names for name in pair):
         return [model], [1.0]
-    members = [replace(model, keras_model=layers[member]) for member, _ in names]
+    members = [replace(model, predictor=layers[member]) for member, _ in names]
     return members, [float(layers[share].scale) for _, share in names]

@@ -12,7 +12,7 @@ from polynya.recipe.classes import Palette
 Blend = Literal["hann", "trimmed"]
 """Overlapping windows: averaged with weights that fall towards their borders, or trimmed."""
 
-Backend = Literal["keras", "openvino"]
+Backend = Literal["keras", "openvino", "xgboost"]
 Precision = Literal["float32", "bfloat16"]
 
 FirstFilter = Literal["as-trained", "illumination"]
@@ -65,7 +65,8 @@ class InferenceOptions(Options):
     filter of the training images, if any. illumination: the illumination filter, for a model that
     learnt from clear scenes with simulated cloud and corrects errors that the filter leaves."""
     backend: Backend = "keras"
-    """Library that runs the model; "openvino" (an extra) is for CPUs."""
+    """Library that runs the model; "openvino" (an extra) is for CPUs. "xgboost" (an extra) runs
+    decision trees and nothing else, and is the default for them."""
     precision: Precision = "float32"
     """Arithmetic of the layers. bfloat16 is faster on processors and GPUs made for it; it may
     change the class of a pixel with two nearly equal probabilities."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -58,10 +58,32 @@ class UnetOptions(Options):
         return self
 
 
-ModelOptions = Annotated[UnetOptions, Tagged("name", default="unet")]
+class XgboostOptions(Options):
+    """Boosted decision trees on single pixels: a baseline for networks (docs/baseline.md)."""
+
+    name: Literal["xgboost"] = "xgboost"
+    rounds: Annotated[int, Field(ge=1, le=10000)] = 100
+    """Number of rounds; each adds a tree for each class or mask."""
+    depth: Annotated[int, Field(ge=1, le=16)] = 6
+    """Greatest number of splits from a tree's root to a leaf."""
+    learning_rate: Annotated[float, Field(gt=0.0, le=1.0)] = 0.3
+    """Factor on the answers of each tree (XGBoost's eta)."""
+    pixels: Annotated[int, Field(ge=100, le=20_000_000)] = 200_000
+    """Greatest number of labelled pixels that trees learn from, drawn from all training tiles.
+    Memory grows with it: about 12 bytes for each pixel and each band or index."""
+    balanced: bool = False
+    """Draw as many pixels of each class; for masks, of each mask and of pixels under none."""
+    multiple: ClassVar[int] = 1
+    for_colors: ClassVar[dict[str, object]] = {}
+
+
+ModelOptions = Annotated[UnetOptions | XgboostOptions, Tagged("name", default="unet")]
 """One of the families, chosen by the key `name`.
 
 To add a family, join its class here with `|`. The class has `name`, `multiple`, the arguments of
 its builder, and `batch_norm` if it has batch normalisation. The builder is a function in a module
 of `training/models/`; both have the name of the family.
 """
+
+PIXEL_MODELS = ("xgboost",)
+"""Families that are no networks: they look at each pixel alone, and `training/trees` makes them."""

@@ -27,7 +27,7 @@ from polynya.recipe.imports import ImportOptions
 from polynya.recipe.inference import InferenceOptions
 from polynya.recipe.label import LabelOptions
 from polynya.recipe.messages import describe_errors
-from polynya.recipe.model import ModelOptions, UnetOptions
+from polynya.recipe.model import ModelOptions, UnetOptions, XgboostOptions
 from polynya.recipe.sampling import FeatureSamplingOptions
 from polynya.recipe.scene import AUTO, SceneOptions, TileOptions
 from polynya.recipe.split import SplitOptions
@@ -183,6 +183,45 @@ class Recipe(Options):
         if isinstance(label, dict) and "method" not in label:
             return content | {"label": label | {"method": "none"}}
         return content
+
+    @model_validator(mode="before")
+    @classmethod
+    def _trees_run_with_xgboost(cls, content: Any) -> Any:
+        """Set the back end to xgboost for decision trees, if the recipe names no back end."""
+        if not isinstance(content, dict):
+            return content
+        model, inference = content.get("model"), content.get("inference", {})
+        name = model.get("name") if isinstance(model, dict) else getattr(model, "name", model)
+        if name == "xgboost" and isinstance(inference, dict) and "backend" not in inference:
+            return content | {"inference": inference | {"backend": "xgboost"}}
+        return content
+
+    @model_validator(mode="after")
+    def _trees_get_what_they_can_use(self) -> Recipe:
+        if not isinstance(self.model, XgboostOptions):
+            return self
+        augment = self.training.augment
+        wrong = {
+            "label.soft": (self.label.soft, "false"),
+            "training.class_weights": (
+                self.classes.has_masks and self.training.class_weights != "none",
+                "none; trees of one mask know nothing of the others",
+            ),
+            **{
+                f"training.augment.{key}": (bool(getattr(augment, key)), 0)
+                for key in ("haze", "shade", "noise")
+            },
+            "training.augment.filter": (augment.filter != "none", "none"),
+            "inference.backend": (self.inference.backend != "xgboost", "xgboost"),
+            "inference.precision": (self.inference.precision != "float32", "float32"),
+        }
+        for key, (is_set, instead) in wrong.items():
+            if is_set:
+                raise RecipeError(
+                    f"The recipe key '{key}' is for networks, and 'model.name' is"
+                    f" '{self.model.name}'; set '{key}' to {instead}."
+                )
+        return self
 
     @model_validator(mode="after")
     def _imports_fit_the_recipe(self) -> Recipe:

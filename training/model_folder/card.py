@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from polynya.recipe.classes import ClassScheme
+from polynya.recipe.model import XgboostOptions
 from polynya.recipe.recipe import Recipe
 from training.input.split import Split
 from training.metrics.confusion import Scores
@@ -30,7 +31,11 @@ def scores_record(scores: Scores, classes: ClassScheme) -> dict[str, Any]:
 
 
 def model_card(
-    recipe: Recipe, split: Split, metrics: Mapping[str, Any], provenance: Mapping[str, str]
+    recipe: Recipe,
+    split: Split,
+    metrics: Mapping[str, Any],
+    provenance: Mapping[str, str],
+    importances: str = "",
 ) -> str:
     """Write the text of the model card.
 
@@ -39,6 +44,7 @@ def model_card(
         split: Scenes of the training.
         metrics: Content of metrics.json.
         provenance: Content of provenance.json.
+        importances: Table of what bands and indices are worth, for decision trees.
 
     Returns:
         Markdown.
@@ -50,12 +56,21 @@ def model_card(
     scene = recipe.scene
     values = "values 0..255" if scene.sees_colors else "float32 values with NaN where missing"
     derived = f" Indices: {', '.join(recipe.features.indices)}." if recipe.features.indices else ""
+    images = f"images (B, H, W, {len(scene.seen_bands)})"
     kind = "8-bit RGB" if scene.sees_colors else "satellite"
+    learnt = f"Random changes of the training tiles: {', '.join(changes) or 'none'}."
+    opened, looks_at = 'in Keras with\n`keras.saving.load_model("model.keras")`', ""
+    if isinstance(recipe.model, XgboostOptions):
+        opened = "in Python with\n`polynya.load_model(FOLDER).predictor.predict_on_batch`"
+        learnt = (
+            f"It learnt from {provenance['pixels']} pixels, each on its own, without their"
+            " neighbours."
+        )
+        looks_at = f"\n## Bands and indices\n\n{importances}\n\n![](importances.png)\n"
     return f"""# {recipe.model.name} for {classes.name}
 
 {_task_text(kind, classes)}
-Open it with `polynya predict FOLDER SCENE --out DIR`, or in Keras with
-`keras.saving.load_model("model.keras")`: images (B, H, W, {len(scene.seen_bands)}) in, {values},
+Open it with `polynya predict FOLDER SCENE --out DIR`, or {opened}: {images} in, {values},
 of the bands {", ".join(scene.seen_bands)}; probabilities out.{derived}
 It sees {_seen_text(recipe)}.
 
@@ -63,12 +78,12 @@ It sees {_seen_text(recipe)}.
 
 {_labels_text(recipe)}
 {_split_text(split)}
-Random changes of the training tiles: {", ".join(changes) or "none"}.
+{learnt}
 
 ## Scores
 
 {_scores_text(recipe, split, metrics)}
-
+{looks_at}
 ## Provenance
 
 {about}
@@ -122,8 +137,11 @@ def _scores_text(recipe: Recipe, split: Split, metrics: Mapping[str, Any]) -> st
     if not split.validation:
         return "No scene was held out, so there are none."
     validation = metrics["validation"]
+    reached = f"epoch {metrics['epoch']} of {recipe.training.epochs}"
+    if isinstance(recipe.model, XgboostOptions):
+        reached = f"after {recipe.model.rounds} rounds"
     lines = [
-        f"Of the validation scenes, epoch {metrics['epoch']} of {recipe.training.epochs}.",
+        f"Of the validation scenes, {reached}.",
         "They say how well the model repeats its labels.",
         "",
         f"Accuracy {_text(validation['accuracy'])}, mean IoU {_text(validation['mean_iou'])}.",

@@ -1,6 +1,9 @@
 """A model on disk: a folder with everything about the model, but without code.
 
 model.keras       best weights and architecture; opens in Keras' safe mode
+trees.json        in its place for decision trees: XGBoost's own file
+importances.csv   and for them: what bands and indices are worth
+importances.png
 recipe.yaml       everything the training depended on
 classes.json      codes, names and colours of the output channels
 split.json        scenes that trained and scenes that validated
@@ -30,20 +33,24 @@ from typing import TYPE_CHECKING, Any
 
 from polynya.errors import ModelError, OutputError, SceneError
 from polynya.recipe.classes import ClassScheme
+from polynya.recipe.model import PIXEL_MODELS
 from polynya.recipe.recipe import Recipe, load_recipe
 from polynya.scenes.identity import scene_digest, without_labels
 from polynya.scenes.scene import Scene
 from polynya.storage.files import whole_file, write_text
 from polynya.storage.output_folder import make_folder, open_output
 from polynya.storage.ownership import check_free, is_ours, remove_ours
+from training.input.split import Split
 from training.model_folder import checkpoints
 from training.model_folder.checkpoints import Checkpoint
 from training.model_folder.model_file import open_keras_file
+from training.trees.pixel_model import PixelModel
 
 if TYPE_CHECKING:
     import keras
 
 MODEL_FILE = "model.keras"
+TREES_FILE = "trees.json"
 RECIPE_FILE = "recipe.yaml"
 CLASSES_FILE = "classes.json"
 SPLIT_FILE = "split.json"
@@ -54,9 +61,12 @@ PROVENANCE_FILE = "provenance.json"
 CARD_FILE = "README.md"
 DECISION_FILE = "decision.yaml"
 TUNING_FILE = "tuning.csv"
+IMPORTANCES_FILE = "importances.csv"
+IMPORTANCES_PICTURE = "importances.png"
 
 _FILES = (
     MODEL_FILE,
+    TREES_FILE,
     RECIPE_FILE,
     CLASSES_FILE,
     SPLIT_FILE,
@@ -67,6 +77,8 @@ _FILES = (
     CARD_FILE,
     DECISION_FILE,
     TUNING_FILE,
+    IMPORTANCES_FILE,
+    IMPORTANCES_PICTURE,
 )
 
 
@@ -74,7 +86,7 @@ _FILES = (
 class TrainedModel:
     """A model that was read from its folder."""
 
-    keras_model: keras.Model
+    predictor: keras.Model | PixelModel
     """Model from images (B, H, W, bands), colours in 0..255 or values with NaN where missing, to
     probabilities (B, H, W, classes)."""
     recipe: Recipe
@@ -84,6 +96,16 @@ class TrainedModel:
     @property
     def classes(self) -> ClassScheme:
         return self.recipe.classes
+
+    @property
+    def keras_model(self) -> keras.Model:
+        """The network; ModelError if the model is none."""
+        if isinstance(self.predictor, PixelModel):
+            raise ModelError(
+                f"The model in {self.folder} is of decision trees, and this needs a network; give a"
+                " model that was trained with another 'model.name' than 'xgboost'."
+            )
+        return self.predictor
 
 
 @contextmanager
@@ -154,7 +176,7 @@ def clear(folder: Path) -> None:
     remove_ours(folder)
 
 
-def save_model(folder: str | Path, model: keras.Model, recipe: Recipe) -> None:
+def save_model(folder: str | Path, model: keras.Model | PixelModel, recipe: Recipe) -> None:
     """Write what `load_model` needs: weights and architecture, recipe and classes.
 
     Each file appears complete or not at all. The model comes last, so if a reader finds the model,
@@ -162,6 +184,11 @@ def save_model(folder: str | Path, model: keras.Model, recipe: Recipe) -> None:
     """
     folder = make_folder(Path(folder))
     write_recipe(folder, recipe)
+    if isinstance(model, PixelModel):
+        from training.trees.tree_file import save_trees
+
+        save_trees(folder / TREES_FILE, model)
+        return
     with whole_file(folder / MODEL_FILE) as partial:
         model.save(partial)
 
@@ -170,6 +197,22 @@ def write_recipe(folder: Path, recipe: Recipe) -> None:
     """Write recipe and classes."""
     write_text(folder / RECIPE_FILE, recipe.text())
     write_json(folder / CLASSES_FILE, recipe.classes.model_dump(mode="json"))
+
+
+def write_split(folder: Path, split: Split, digests: Mapping[str, str]) -> None:
+    """Write the scenes of a training, with the digests of those that train."""
+    content = {
+        "training": split.training,
+        "validation": split.validation,
+        "training_digests": digests,
+    }
+    write_json(folder / SPLIT_FILE, content)
+
+
+def model_path(folder: Path) -> Path:
+    """Path of the model's own file in a folder; that of a network if there is none."""
+    trees = folder / TREES_FILE
+    return trees if trees.is_file() else folder / MODEL_FILE
 
 
 def load_model(folder: str | Path) -> TrainedModel:
@@ -181,14 +224,26 @@ def load_model(folder: str | Path) -> TrainedModel:
     folder = Path(folder)
     if not folder.is_dir():
         raise ModelError(f"There is no model folder {folder}; make one with: polynya train.")
-    for name in (MODEL_FILE, RECIPE_FILE, CLASSES_FILE):
+    path = model_path(folder)
+    for name in (path.name, RECIPE_FILE, CLASSES_FILE):
         if not (folder / name).is_file():
             raise ModelError(
                 f"The folder {folder} holds no model ({name} is missing); give the folder that"
                 " 'polynya train' wrote."
             )
     recipe = load_recipe(folder / RECIPE_FILE)
-    return TrainedModel(open_keras_file(folder / MODEL_FILE, recipe), recipe, folder)
+    has_trees = path.name == TREES_FILE
+    if has_trees != (recipe.model.name in PIXEL_MODELS):
+        raise ModelError(
+            f"{path} is no model '{recipe.model.name}', which the recipe in {folder} names; restore"
+            " the recipe.yaml it was trained with."
+        )
+    if not has_trees:
+        return TrainedModel(open_keras_file(path, recipe), recipe, folder)
+    # It needs Keras, for indices and scaling. `folder` doesn't.
+    from training.trees.tree_file import open_trees
+
+    return TrainedModel(open_trees(path, recipe), recipe, folder)
 
 
 def trained_on(folder: Path, scenes: Iterable[Scene]) -> set[str]:

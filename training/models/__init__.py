@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from polynya.errors import ModelError
 from polynya.recipe.base import tags_of
-from polynya.recipe.model import ModelOptions
+from polynya.recipe.model import PIXEL_MODELS, ModelOptions
 from training.models.features import Features
 
 if TYPE_CHECKING:
     import keras
+
+NETWORKS = tuple(name for name in tags_of(ModelOptions, "name") if name not in PIXEL_MODELS)
+"""Families of Keras models."""
 
 
 def build_from(
@@ -65,11 +68,10 @@ def build(
         ModelError: No model has this name.
         ValueError: The model can't use one of the options.
     """
-    known = tags_of(ModelOptions, "name")
-    if name not in known:
+    if name not in NETWORKS:
         raise ModelError(
             f"There is no model '{name}'; set the recipe's key 'model.name' to:"
-            f" {', '.join(sorted(known))}."
+            f" {', '.join(sorted(NETWORKS))}."
         )
     return _builder(name)(input_shape=input_shape, n_classes=n_classes, **options)
 

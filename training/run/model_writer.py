@@ -89,14 +89,7 @@ class ModelWriter(Listener):
         """
         _check_model(self._folder, best_weights)
         split = self._data.split
-        model_folder.write_json(
-            self._folder / model_folder.SPLIT_FILE,
-            {
-                "training": split.training,
-                "validation": split.validation,
-                "training_digests": self._data.digests,
-            },
-        )
+        model_folder.write_split(self._folder, split, self._data.digests)
         by_file = {} if split.digest is None else {"split_digest": split.digest}
         facts = provenance(
             self._recipe,

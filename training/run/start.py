@@ -11,9 +11,10 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from polynya.errors import ModelError
+from polynya.errors import ModelError, RecipeError
 from polynya.progress import console
 from polynya.provenance import file_digest
+from polynya.recipe.model import XgboostOptions
 from polynya.recipe.overrides import Overrides, resolve
 from polynya.recipe.recipe import Recipe, load_recipe
 from polynya.shards.dataset import ShardSet, open_shards
@@ -42,7 +43,9 @@ from training.run.build import (
 )
 from training.run.epochs import Run
 from training.run.listener import Listener
+from training.run.pixel_run import PixelRun
 from training.step.trainer import Trainer
+from training.trees.booster import check_installed
 
 MAY_CHANGE = {"training", "inference", "acquire"}
 """Sections of the recipe that may change when a training goes on."""
@@ -72,7 +75,7 @@ def start_run(
     overwrite: bool = False,
     resume: bool = False,
     listeners: Sequence[Listener] = (),
-) -> Run:
+) -> Run | PixelRun:
     """Read the data, build the model and lock its folder until the end of the training.
 
     Args:
@@ -98,6 +101,8 @@ def start_run(
         recipe = shards.recipe if recipe_file is None else load_recipe(recipe_file)
         recipe = resolve(recipe, overrides or {})
         check_recipe(recipe, shards)
+        if isinstance(recipe.model, XgboostOptions):
+            _check_trees(collective, start_from)
         return shards, recipe, recipe_split(shards, recipe)
 
     def count_pixels() -> LabelCounts | None:
@@ -163,6 +168,10 @@ def start_run(
         if plan.needs_statistics:
             statistics = find_statistics(data.tiles, plan, collective)
         together(collective, make_way)
+        if isinstance(recipe.model, XgboostOptions):
+            pixel_run = PixelRun(folder, recipe, recipe.model, data, statistics)
+            pixel_run.held = held.pop_all()
+            return pixel_run
         trainer = together(collective, build)
         timeline = recipe.training.horovod.timeline
         if timeline is not None and collective.size > 1:
@@ -173,6 +182,21 @@ def start_run(
             run.position.started_from = first.digest
         run.held = held.pop_all()
     return run
+
+
+def _check_trees(collective: Collective, start_from: str | Path | None) -> None:
+    """Raise a PolynyaError if decision trees can't be trained like this."""
+    if collective.size > 1:
+        raise RecipeError(
+            f"Decision trees ('model.name' xgboost) are trained by one process, and there are"
+            f" {collective.size} ranks; give the command without a launcher."
+        )
+    if start_from is not None:
+        raise RecipeError(
+            "Decision trees ('model.name' xgboost) can't begin with another model; leave"
+            " --start-from out."
+        )
+    check_installed()
 
 
 @contextmanager

@@ -10,10 +10,8 @@ import numpy as np
 import pytest
 
 from polynya.errors import ModelError
-from polynya.recipe.base import tags_of
-from polynya.recipe.model import ModelOptions
 from polynya.recipe.recipe import Recipe, parse_recipe
-from training.models import build, build_from
+from training.models import NETWORKS, build, build_from
 from training.models.unet import RAMP_SLOPE
 
 CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.Conv2DTranspose)
@@ -41,7 +39,7 @@ def test_the_recipe_s_default_model_is_the_paper_s() -> None:
     assert model.count_params() == 7_775_635
 
 
-@pytest.mark.parametrize("name", tags_of(ModelOptions, "name"))
+@pytest.mark.parametrize("name", NETWORKS)
 def test_every_family_builds_for_any_bands_and_sizes_and_is_saved(
     name: str, tmp_path: Path
 ) -> None:

@@ -1,0 +1,1 @@
+"""Boosted decision trees on single pixels: a baseline for networks, in folders like theirs."""
