@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from benchmarks.common.cli import make_app
+from benchmarks.maps.baseline import baseline
 from benchmarks.maps.clouds import clouds
 from benchmarks.maps.decisions import decisions
 from benchmarks.maps.gaps import gaps
 from benchmarks.maps.seams import seams
 from benchmarks.maps.speed import speed
 
-app = make_app("maps", speed, seams, decisions, gaps, clouds)
+app = make_app("maps", speed, seams, decisions, gaps, clouds, baseline)
 
 if __name__ == "__main__":
     app()

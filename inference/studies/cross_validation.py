@@ -98,6 +98,7 @@ def run_folds(
         typer.Exit: A training can't start; the reason has been printed.
     """
     from training.ranks.agreement import together
+    from training.run.session import going_on_later
     from training.run.several import train_each
 
     def prepare() -> tuple[ShardSet, Recipe, list[Planned]]:
@@ -110,7 +111,7 @@ def run_folds(
             check_free(out / name for name in names)
         return shards, recipe, plans
 
-    with ExitStack() as held:
+    with ExitStack() as held, going_on_later():
         with session.one_error():
             shards, recipe, plans = together(session.collective, prepare)
             train_each(

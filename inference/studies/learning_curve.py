@@ -103,6 +103,7 @@ def run_curve(
         typer.Exit: A training can't start; the reason has been printed.
     """
     from training.ranks.agreement import together
+    from training.run.session import going_on_later
     from training.run.several import train_each
 
     def prepare() -> tuple[ShardSet, Recipe, list[SubsetTraining]]:
@@ -115,7 +116,7 @@ def run_curve(
             _write_splits(trainings, overwrite)
         return shards, recipe, trainings
 
-    with ExitStack() as held:
+    with ExitStack() as held, going_on_later():
         with session.one_error():
             shards, recipe, trainings = together(session.collective, prepare)
             train_each(

@@ -209,6 +209,15 @@ def write_split(folder: Path, split: Split, digests: Mapping[str, str]) -> None:
     write_json(folder / SPLIT_FILE, content)
 
 
+def training_digests(folder: Path) -> dict[str, str]:
+    """Read the digests of the scenes that trained, by id; empty if there are none."""
+    try:
+        content = json.loads((folder / SPLIT_FILE).read_text(encoding="utf-8"))
+        return dict(content["training_digests"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return {}
+
+
 def model_path(folder: Path) -> Path:
     """Path of the model's own file in a folder; that of a network if there is none."""
     trees = folder / TREES_FILE

@@ -82,12 +82,25 @@ class TrainingData:
     @property
     def digest(self) -> str:
         """Digest of the training tiles, without reading their pixels."""
-        content = [self.shards_digest, len(self.tiles), *self.split.training]
-        if self.dropped:
-            content.append(self.dropped)
-        if self.split.training_tiles is not None:
-            content.append(self.split.digest)
-        return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+        return _tiles_digest(self.shards_digest, len(self.tiles), self.split, self.dropped)
+
+
+def _tiles_digest(shards: str, tiles: int, split: Split, dropped: str) -> str:
+    content = [shards, tiles, *split.training]
+    if dropped:
+        content.append(dropped)
+    if split.training_tiles is not None:
+        content.append(split.digest)
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+
+
+def data_digest(shards: ShardSet, split: Split) -> str:
+    """Compute `TrainingData.digest` of a training with this split, without opening tiles."""
+    if split.training_tiles is not None:
+        tiles = len(split.training_tiles)
+    else:
+        tiles = sum(group.tiles for group in shards.row_groups(split.training))
+    return _tiles_digest(shards.recipe.labels_digest(), tiles, split, shards.dropped.digest)
 
 
 def check_recipe(recipe: Recipe, shards: ShardSet) -> None:
@@ -206,12 +219,13 @@ def load_data(
         ValidationTiles(validation, recipe, collective),
         shards.recipe.labels_digest(),
         counts,
-        _digests(shards, split) if collective.rank == 0 else {},
+        scene_digests(shards, split) if collective.rank == 0 else {},
         shards.dropped.digest,
     )
 
 
-def _digests(shards: ShardSet, split: Split) -> dict[str, str]:
+def scene_digests(shards: ShardSet, split: Split) -> dict[str, str]:
+    """Digests of the content of training scenes, by scene id, if the manifest has them."""
     digests = {row.scene_id: row.digest for row in read_manifest(shards.folder) if row.digest}
     return {scene: digests[scene] for scene in split.training if scene in digests}
 

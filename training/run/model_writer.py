@@ -95,6 +95,7 @@ class ModelWriter(Listener):
             self._recipe,
             **by_file,
             shards_digest=self._data.shards_digest,
+            data_digest=self._data.digest,
             keras_version=keras.__version__,
             parameters=str(self._model.count_params()),
             **about,

@@ -199,6 +199,7 @@ class PixelRun:
             self.recipe,
             **({} if split.digest is None else {"split_digest": split.digest}),
             shards_digest=self.data.shards_digest,
+            data_digest=self.data.digest,
             xgboost_version=library_version(),
             parameters=str(model.count_params()),
             pixels=str(pixels),

@@ -96,7 +96,7 @@ class Session:
             except StoppedError as error:
                 leave(out, StoppedError(f"{str(error).rstrip('.')}{_in_full('--resume')}"))
             except PolynyaError as error:
-                leave(out, error)
+                leave(out, self._with_remedy(error, out))
 
     @contextmanager
     def one_error(self) -> Iterator[None]:
@@ -117,6 +117,15 @@ class Session:
                 print_error(error)
             self.collective.barrier()
             raise typer.Exit(EXIT_CODE) from None
+
+    def _with_remedy(self, error: PolynyaError, out: Path) -> PolynyaError:
+        """Say which of several trainings failed, and that the others needn't be repeated."""
+        if not self.trains_often or isinstance(error, RankLostError):
+            return error
+        return type(error)(
+            f"The training in {out} failed; finished ones stay, and the same command with --resume"
+            f" goes on with this one, once this is fixed: {error}"
+        )
 
     def _begins_again(self) -> str:
         if self.trains_often:
@@ -153,6 +162,22 @@ def open_session(shards: str, recipe: Path | None, *, trains_often: bool = False
     import_tensorflow()
     collective = open_collective(_horovod_options(shards, recipe))
     return Session(collective, configure_devices(collective), trains_often)
+
+
+@contextmanager
+def going_on_later() -> Iterator[None]:
+    """Say how to go on after Ctrl-C between trainings of a command that trains several models.
+
+    Raises:
+        KeyboardInterrupt: With that sentence; `polynya.cli` prints it.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"what is finished stays, and the same command with --resume goes on"
+            f"{_in_full('--resume')}"
+        ) from None
 
 
 def _horovod_options(shards: str, recipe_file: Path | None) -> HorovodOptions | None:

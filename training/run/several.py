@@ -6,6 +6,7 @@ import gc
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -19,7 +20,7 @@ from training.input.split import split_by_file
 from training.model_folder import checkpoints
 from training.model_folder import folder as model_folder
 from training.ranks.agreement import gather_results
-from training.run.build import check_recipe
+from training.run.build import check_recipe, data_digest, scene_digests
 from training.run.session import Session
 
 
@@ -89,6 +90,9 @@ def train_each(
             )
         if is_done:
             continue
+        has_checkpoint = gather_results(
+            session.collective, partial(checkpoints.any_in, plan.folder)
+        )[0]
         # Names of layers are counted, and the memory of the last model is needed.
         keras.utils.clear_session()
         gc.collect()
@@ -97,7 +101,8 @@ def train_each(
             plan.folder,
             recipe_file,
             overrides=plan.overrides,
-            resume=checkpoints.any_in(plan.folder),
+            overwrite=resume and not has_checkpoint,
+            resume=has_checkpoint,
         )
 
 
@@ -120,8 +125,11 @@ def _is_finished(plan: Planned, shards: ShardSet, recipe: Recipe, resume: bool) 
     folder = plan.folder
     if not (folder / model_folder.CARD_FILE).is_file():
         if folder.exists():
+            # A training that was killed before its first checkpoint begins again, because
+            # --overwrite would remove the finished models too.
+            begins = resume and not checkpoints.any_in(folder)
             # Files of somebody else are found before other models have been trained.
-            with model_folder.claimed(folder, resume=resume):
+            with model_folder.claimed(folder, overwrite=begins, resume=resume):
                 pass
         return False
     if not resume:
@@ -130,12 +138,17 @@ def _is_finished(plan: Planned, shards: ShardSet, recipe: Recipe, resume: bool) 
             " trainings and go on with the others, or --overwrite to begin all of them again."
         )
     wanted, found = resolve(recipe, plan.overrides), model_folder.read_provenance(folder)
-    for key, digest, what in (
-        ("recipe_digest", wanted.digest(), "another recipe"),
-        ("shards_digest", shards.recipe.labels_digest(), "other shards"),
-        ("split_digest", split_by_file(shards, wanted.split).digest, "another split"),
+    split = split_by_file(shards, wanted.split)
+    content, known = scene_digests(shards, split), model_folder.training_digests(folder)
+    for is_same, what in (
+        (found.get("recipe_digest") == wanted.digest(), "another recipe"),
+        (found.get("shards_digest") == shards.recipe.labels_digest(), "other shards"),
+        (found.get("split_digest") == split.digest, "another split"),
+        # Scenes may have been labelled again, or tiles dropped, since then.
+        (found.get("data_digest") == data_digest(shards, split), "other tiles"),
+        (known == content, "other scenes"),
     ):
-        if found.get(key) != digest:
+        if not is_same:
             raise OutputError(
                 f"{folder} holds a finished model of {what}; give the same as before, another"
                 " --out, or --overwrite to begin all trainings again."

@@ -27,6 +27,9 @@ def library() -> Any:
     Raises:
         MissingDependencyError: It is not installed, or its libraries can't be loaded.
     """
+    # Its threads would wait for each other at full speed. On a busy machine, that takes longer than
+    # the work. It reads this when it is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         import xgboost
     # It has an error of its own for libraries of the system that are missing.

@@ -19,7 +19,7 @@ import numpy as np
 
 from polynya.errors import ModelError, RecipeError
 from polynya.recipe.recipe import Recipe
-from polynya.storage.files import whole_file
+from polynya.storage.files import write_bytes
 from training.models.features import FeaturePlan, FeatureStatistics, make_features
 from training.trees.booster import CLASSES_OBJECTIVE, MASKS_OBJECTIVE, open_booster
 from training.trees.pixel_model import Member, PixelModel
@@ -83,8 +83,7 @@ def save_trees(path: Path, model: PixelModel) -> None:
             for member, weight in zip(model.members, model.weights, strict=True)
         ]
         content = json.dumps({"members": members}, separators=(",", ":")).encode()
-    with whole_file(path) as partial:
-        partial.write_bytes(content)
+    write_bytes(path, content)
 
 
 def open_trees(path: Path, recipe: Recipe) -> PixelModel:

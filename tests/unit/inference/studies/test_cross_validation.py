@@ -18,12 +18,16 @@ from helpers.maps.inference_commands import run
 from helpers.shards.tiny_shards import write_tiny_shards
 from inference.studies.cross_validation import run_folds
 from inference.studies.folds import FoldResult, fold_weights, mean_iou
+from polynya.errors import ModelError
 from polynya.recipe.recipe import Recipe, parse_recipe
 from polynya.shards.dataset import open_shards
+from polynya.shards.dropped import DroppedTile, write_dropped
 from polynya.splits.split_file import read_split
+from polynya.storage.files import whole_file
 from training.metrics.confusion import confusion_of
 from training.model_folder.folder import load_model, read_provenance
 from training.ranks.port import SingleProcess
+from training.run.pixel_run import PixelRun
 from training.run.session import Session
 
 TINY: dict[str, Any] = {
@@ -277,3 +281,110 @@ def test_what_is_wrong_is_one_sentence_before_the_first_training(
 def _lay(path: Path) -> None:
     path.parent.mkdir(parents=True)
     path.write_text("mine")
+
+
+TREES: dict[str, Any] = {
+    "tiles": {"size": 48},
+    "model": {"name": "xgboost", "rounds": 2, "depth": 2, "pixels": 500},
+}
+
+
+@pytest.fixture
+def quick(tmp_path: Path) -> Path:
+    """Shards whose models are trained in no time, and two folds of them."""
+    write_tiny_shards(tmp_path / "shards", parse_recipe(TREES, source="test"))
+    run("split", tmp_path / "shards", "--by", "random", "--folds", 2, "--out", tmp_path / "f.json")
+    return tmp_path
+
+
+def _validate_quick(place: Path, **options: Any) -> list[FoldResult]:
+    session = Session(SingleProcess(), trains_often=True)
+    shards, out = place / "shards", place / "out"
+    return run_folds(session, str(shards), place / "f.json", out, None, **options)
+
+
+@pytest.mark.slow
+def test_a_training_that_was_killed_before_its_checkpoint_begins_again(quick: Path) -> None:
+    _validate_quick(quick)
+    first = quick / "out" / "fold-0"
+    kept = (quick / "out" / "fold-1" / "trees.json").stat().st_mtime_ns
+    # As after a kill between the first best model and its checkpoint, of a network.
+    (first / "README.md").unlink()
+    with whole_file(first / "model.keras", lambda partial: None) as partial:
+        partial.write_bytes(b"weights")
+    _validate_quick(quick, resume=True)
+    assert (first / "README.md").is_file()
+    assert not (first / "model.keras").exists()
+    assert (quick / "out" / "fold-1" / "trees.json").stat().st_mtime_ns == kept
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("change", ["dropped", "labelled again"])
+def test_finished_models_of_other_tiles_are_refused(
+    quick: Path, change: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _validate_quick(quick)
+    shards = quick / "shards"
+    if change == "dropped":
+        data = open_shards(shards)
+        tile = next(data.tiles(data.row_groups(data.scene_ids)))
+        file = min(path.name for path in shards.glob("*.parquet"))
+        gone = DroppedTile(file, 0, tile.scene_id, tile.row, tile.col, "it is dark")
+        write_dropped(data.folder, [gone])
+    else:
+        manifest = shards / "_manifest.csv"
+        with manifest.open(newline="", encoding="utf-8") as file:
+            table = list(csv.DictReader(file))
+        for row in table:
+            row["digest"] = "0123456789abcdef"
+        with manifest.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(table[0]))
+            writer.writeheader()
+            writer.writerows(table)
+    with pytest.raises(typer.Exit):
+        _validate_quick(quick, resume=True)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "fold-0 holds a finished model of other" in said
+    assert said.endswith("or --overwrite to begin all trainings again.")
+
+
+@pytest.mark.slow
+def test_a_fold_that_fails_is_named_and_the_finished_ones_stay(
+    quick: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train, done = PixelRun.train, []
+
+    def fail_second(self: PixelRun, wants_stop: Any) -> Any:
+        if done:
+            self.held.close()
+            raise ModelError("The loss is not a finite number; take a smaller 'learning_rate'.")
+        done.append(self.folder)
+        return train(self, wants_stop)
+
+    def end(code: int) -> None:
+        raise SystemExit(code)
+
+    monkeypatch.setattr(PixelRun, "train", fail_second)
+    monkeypatch.setattr("os._exit", end)
+    with pytest.raises(SystemExit) as ended:
+        _validate_quick(quick)
+    assert ended.value.code == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"The training in {quick / 'out' / 'fold-1'} failed; finished ones stay" in said
+    assert "take a smaller 'learning_rate'." in said
+    monkeypatch.setattr(PixelRun, "train", train)
+    assert len(_validate_quick(quick, resume=True)) == 2
+
+
+@pytest.mark.slow
+def test_an_interrupt_between_trainings_says_how_to_go_on(
+    quick: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*words: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("inference.studies.out_of_fold.predict_fold", interrupt)
+    with pytest.raises(KeyboardInterrupt, match="the same command with --resume goes on"):
+        _validate_quick(quick)
+    monkeypatch.undo()
+    assert len(_validate_quick(quick, resume=True)) == 2
