@@ -10,6 +10,7 @@ from functools import partial
 
 from autolabel.importers.importer import ImportedScene
 from autolabel.importers.samples import open_sample, sample_digest
+from autolabel.words import words_of
 from polynya.attempt import Failure, attempt
 from polynya.progress import track
 from polynya.recipe.recipe import Recipe
@@ -53,7 +54,7 @@ def find_contents(refs: Sequence[SceneRef], recipe: Recipe, retries: int) -> lis
     found: list[Found] = []
     with ThreadPoolExecutor(_OPENED_AT_ONCE) as pool:
         one = partial(_find_content, recipe=recipe, retries=retries)
-        found.extend(track(pool.map(one, refs), "Opening scenes", len(refs)))
+        found.extend(track(pool.map(one, refs), f"Opening {words_of(recipe).things}", len(refs)))
     return found
 
 

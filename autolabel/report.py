@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import typer
 
 from autolabel.filters.registry import filter_of
+from autolabel.words import Words
 from polynya.errors import ScenesFailedError, failed_of
 from polynya.names import printable
 from polynya.progress import console
@@ -47,12 +48,13 @@ def say_what_is_black(scenes: Sequence[Scene], results: Sequence[SceneResult]) -
         )
 
 
-def report(results: Sequence[SceneResult], folder: Folder, history: str = "") -> None:
+def report(results: Sequence[SceneResult], folder: Folder, words: Words, history: str = "") -> None:
     """Print a summary to stdout, and each failure to stderr.
 
     Args:
         results: Results of all scenes that the user asked for.
         folder: The data set.
+        words: Words of the run.
         history: Results of earlier runs in words, from `Work.history`.
 
     Raises:
@@ -66,10 +68,10 @@ def report(results: Sequence[SceneResult], folder: Folder, history: str = "") ->
         sum(getattr(r, name) for r in results) for name in ("tiles", "labelled", "failed")
     )
     empty = f" and {counts['nodata']} without a valid pixel" if counts["nodata"] else ""
+    things = f"{words.things} {words.done}{empty}{history}, {len(failed)} failed"
     typer.echo(
-        f"{counts['done']} scenes labelled{empty}{history}, {len(failed)} failed; {tiles} tiles ="
-        f" {labelled} labelled + {tiles - labelled - lost} nodata + {lost} failed; shards and"
-        f" {MANIFEST_FILE} in {folder}"
+        f"{counts['done']} {things}; {tiles} tiles = {labelled} labelled +"
+        f" {tiles - labelled - lost} nodata + {lost} failed; shards and {MANIFEST_FILE} in {folder}"
     )
     without = sorted(r.scene_id for r in results if r.status == "done" and not r.n_class_pixels)
     check = (
@@ -81,12 +83,13 @@ def report(results: Sequence[SceneResult], folder: Folder, history: str = "") ->
         say(f"Warning: {problem}; {check}, with 'polynya look {folder}'.", "yellow")
     elif without:
         names = f"{', '.join(without[:5])}{', ...' if len(without) > 5 else ''}"
-        problem = f"no pixel of {len(without)} of {counts['done']} scenes has a class ({names})"
+        problem = (
+            f"no pixel of {len(without)} of {counts['done']} {words.things} has a class ({names})"
+        )
         say(f"Note: {problem}; if that is wrong, {check}.", "yellow")
     if failed:
-        raise ScenesFailedError(
-            f"{failed_of(len(failed), len(results))}; {folder}/{MANIFEST_FILE} has the reasons."
-        )
+        said = failed_of(len(failed), len(results), words.things)
+        raise ScenesFailedError(f"{said}; {folder}/{MANIFEST_FILE} has the reasons.")
 
 
 def say(text: str, color: str) -> None:

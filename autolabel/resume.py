@@ -15,6 +15,7 @@ from typing import Literal
 
 from autolabel.inspection import Found, find_contents
 from autolabel.tasks import Job
+from autolabel.words import Words, words_of
 from polynya.names import printable, unique_id
 from polynya.progress import console
 from polynya.scenes.finding import SceneRef
@@ -24,9 +25,9 @@ from polynya.shards.manifest import SceneResult
 
 Why = Literal["changed", "lost", "beside"]
 _WHY: dict[Why, str] = {
-    "changed": "changed since and labelled again",
-    "lost": "labelled again because shards were gone or changed",
-    "beside": "labelled again with scenes that share their files",
+    "changed": "changed since and {done} again",
+    "lost": "{done} again because shards were gone or changed",
+    "beside": "{done} again with {things} that share their files",
 }
 _NAMED = 3
 """Scenes that a line names, and lines about scenes of one content; the rest is only counted."""
@@ -49,13 +50,17 @@ class Work:
     again: dict[str, Why] = field(default_factory=dict)
     """Why finished scenes are labelled again, by their ids."""
 
-    def history(self, results: Sequence[SceneResult]) -> str:
+    def history(self, results: Sequence[SceneResult], words: Words) -> str:
         """Say how many results are from an earlier run or were done again: ' (...)' or ''."""
         again = [self.again.get(result.scene_id) for result in results if result.status != "failed"]
         new = {found.ref.id for found in self.to_do} | self.failed.keys()
         before = sum(name not in new for name in self.asked)
         said = [f"{before} of them before"] if before else []
-        said += [f"{n} {text}" for why, text in _WHY.items() if (n := again.count(why))]
+        said += [
+            f"{n} {text.format(done=words.done, things=words.things)}"
+            for why, text in _WHY.items()
+            if (n := again.count(why))
+        ]
         return f" ({', '.join(said)})" if said else ""
 
 
@@ -132,7 +137,7 @@ def _find_lost(
             work.again[row.scene_id] = "lost"
             continue
         what = "is gone" if damaged[lost] == "gone" else "is not as Polynya wrote it"
-        reason = f"{job.folder}/{lost} {what}; label {row.uri} again."
+        reason = f"{job.folder}/{lost} {what}; {words_of(job.recipe).redo} {row.uri} again."
         _note(reason)
         work.rows.append(
             SceneResult(

@@ -26,6 +26,7 @@ from autolabel.tasks import (
     read_note,
     unit_note,
 )
+from autolabel.words import words_of
 from polynya.attempt import Failure, attempt
 from polynya.engines.engines import Engine, EngineName, open_engine, run_all, worker_died
 from polynya.errors import ScenesFailedError
@@ -144,7 +145,8 @@ def run_batch(
         results = [work.failed.get(name) or rows[name] for name in work.asked]
         for reason in undrawn:
             say(f"Failed: {reason}", "red")
-        report(results, folder, work.history(results))
+        words = words_of(recipe)
+        report(results, folder, words, work.history(results, words))
     say_what_is_black([one.scene for one in found if one.scene is not None], results)
     if undrawn:
         raise ScenesFailedError(
@@ -221,7 +223,7 @@ def label_found(found: Sequence[Found], job: Job, engine: Engine) -> list[SceneR
     names = set(folder.names())
     noted = _noted(units, names, folder)
     parts = [part for made in noted.values() for part in made]
-    waiting, blocked = _free(units, noted, folder)
+    waiting, blocked = _free(units, noted, folder, recipe)
     parts += blocked
     announce(folder, _stems(waiting, recipe))
     no_sky = _find_skies(waiting, job, names, engine)
@@ -256,17 +258,18 @@ def _noted(
 
 
 def _free(
-    units: Sequence[Unit], noted: Mapping[Unit, object], folder: Folder
+    units: Sequence[Unit], noted: Mapping[Unit, object], folder: Folder, recipe: Recipe
 ) -> tuple[list[Unit], list[PartResult]]:
     """Return units to do, and results of units blocked by a file that is not Polynya's."""
     waiting = [unit for unit in units if unit not in noted]
     foreign = foreign_files(folder, [unit.name for unit in waiting])
+    redo = words_of(recipe).redo
     blocked = [
         PartResult(
             part.scene.id,
             part.row,
             f"{part.scene.uri} could not be written: {folder}/{foreign[unit.name]} is in its place"
-            " and is not Polynya's; move it away and label again.",
+            f" and is not Polynya's; move it away and {redo} again.",
         )
         for unit in waiting
         if unit.name in foreign
@@ -304,7 +307,7 @@ def _label_units(units: Sequence[Unit], job: Job, engine: Engine) -> list[PartRe
     def again(unit: Unit) -> list[PartResult] | None:
         return read_note(job.folder, unit) or None
 
-    with progress("Labelling", len(units)) as advance:
+    with progress(words_of(job.recipe).doing, len(units)) as advance:
         made = run_all(engine, partial(label_unit, job=job), units, again, advance)
     results: list[PartResult] = []
     for unit, parts in zip(units, made, strict=True):
@@ -317,7 +320,7 @@ def _label_units(units: Sequence[Unit], job: Job, engine: Engine) -> list[PartRe
 def _joined(found: Found, parts: Sequence[PartResult], recipe: Recipe) -> SceneResult:
     """Make a scene's manifest row; an error while it is made becomes the row's reason."""
     row = SceneResult(found.ref.id, found.ref.uri, "failed", digest=found.digest)
-    joined = attempt(partial(_join, found, parts, recipe), found.ref.uri, "labelled")
+    joined = attempt(partial(_join, found, parts, recipe), found.ref.uri, words_of(recipe).done)
     return replace(row, reason=joined.reason) if isinstance(joined, Failure) else joined
 
 
@@ -339,7 +342,11 @@ def _join(found: Found, parts: Sequence[PartResult], recipe: Recipe) -> SceneRes
     reason = next((part.reason for part in ordered if part.reason), "")
     # Compare the digest again. This does not read an unchanged local file again.
     if not reason and not is_remote(gdal_path(scene.uri)) and content_digest(scene) != found.digest:
-        reason = f"{scene.uri} changed while it was labelled; label it again when it is complete."
+        words = words_of(recipe)
+        reason = (
+            f"{scene.uri} changed while it was {words.done}; {words.redo} it again when it is"
+            " complete."
+        )
     if reason:
         return replace(row, status="failed", reason=reason, failed=tiles)
     valid = sum(part.valid_pixels for part in ordered)

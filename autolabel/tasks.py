@@ -22,6 +22,7 @@ from autolabel.importers.samples import read_sample
 from autolabel.plan import Part, Unit, needs_sky, sky_name
 from autolabel.scene_tiles import LabelledScene, cut_tiles, label_pixels, take_labels
 from autolabel.thresholds.profiles import get_profile
+from autolabel.words import words_of
 from polynya.attempt import Failure, attempt
 from polynya.errors import OutputError
 from polynya.grid import tile_grid
@@ -35,8 +36,6 @@ from polynya.shards.lifecycle import WORK_FOLDER
 from polynya.shards.soft_labels import encode
 from polynya.shards.writer import ShardWriter, tile_row
 from polynya.storage.folder import Folder
-
-_DOING = "labelled"
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ def find_scene_sky(task: SkyTask, job: Job) -> str:
         assert steps is not None  # `needs_sky` says so.
         job.folder.write(task.note, steps.pack(steps.find(task.scene, job.recipe)))
 
-    done = attempt(find, task.scene.uri, _DOING, job.retries)
+    done = attempt(find, task.scene.uri, words_of(job.recipe).done, job.retries)
     return done.reason if isinstance(done, Failure) else ""
 
 
@@ -115,7 +114,7 @@ def label_unit(unit: Unit, job: Job) -> list[PartResult]:
     # One thread per worker: all cores have workers already, so more threads would only compete.
     cv2.setNumThreads(1)
     first = unit.parts[0].scene.uri
-    results = attempt(partial(_write_unit, unit, job), first, _DOING)
+    results = attempt(partial(_write_unit, unit, job), first, words_of(job.recipe).done)
     if isinstance(results, Failure):
         return [
             PartResult(
@@ -167,13 +166,13 @@ def _write_parts(
             results.append(failed[number])
             continue
         work = partial(_label_part, part, job, steps)
-        labelled = attempt(work, part.scene.uri, _DOING, job.retries)
+        labelled = attempt(work, part.scene.uri, words_of(job.recipe).done, job.retries)
         if isinstance(labelled, Failure):
             failed[number] = PartResult(part.scene.id, part.row, labelled.reason)
             results.append(failed[number])
             continue
         write = partial(_write_part, part, *labelled, writer, job.recipe)
-        written = attempt(write, part.scene.uri, _DOING)
+        written = attempt(write, part.scene.uri, words_of(job.recipe).done)
         if isinstance(written, Failure):
             failed[number] = PartResult(part.scene.id, part.row, written.reason)
             return None

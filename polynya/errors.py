@@ -14,10 +14,10 @@ def reason_of(error: BaseException) -> str:
     return " ".join(text.split()).rstrip(".")[:_LONGEST_REASON]
 
 
-def failed_of(failed: int, scenes: int) -> str:
+def failed_of(failed: int, of: int, things: str = "scenes") -> str:
     """Text that says how many scenes of a batch failed and whether others are done."""
-    others = ", the others are done" if failed < scenes else ""
-    return f"{failed} of {scenes} scenes failed{others}"
+    others = ", the others are done" if failed < of else ""
+    return f"{failed} of {of} {things} failed{others}"
 
 
 class PolynyaError(Exception):

@@ -3,15 +3,16 @@
 #
 #   dataproc.sh create                    make the cluster; it deletes itself when idle
 #   dataproc.sh label    JOB OPTIONS      label scenes on the cluster (autolabel/job.py)
+#   dataproc.sh import   KIND JOB OPTIONS bring labels that you have (autolabel/import_job.py)
 #   dataproc.sh predict  JOB OPTIONS      map scenes on the cluster (inference/job.py)
 #   dataproc.sh status                    show what runs and costs money
 #   dataproc.sh delete                    delete the cluster at once
 #
 # Options in addition to the job's own:
 #   --dry-run       print the commands, one per line, and run nothing
-#   --serverless    label, predict: as a serverless batch, which needs no cluster but the image of
+#   --serverless    label, import, predict: as a serverless batch, which needs no cluster but the image of
 #                   deploy/container
-#   --pack FOLDER   label, predict: folder that `make pack` wrote; default: runs/pack
+#   --pack FOLDER   label, import, predict: folder that `make pack` wrote; default: runs/pack
 #   --help          this text
 #
 # JOB OPTIONS are the options of the job, e.g. --scenes '/mnt/polynya/scenes/*.tif' --out /mnt/polynya/shards
@@ -138,9 +139,9 @@ submit() {
     fi
 }
 
-# The job itself writes shards to gs://, but maps only if the settings allow it.
+# The jobs themselves write shards to gs://, but maps only if the settings allow it.
 check_object_store() {
-    [[ $stage == label || $OBJECT_STORE_MAPS == yes ]] ||
+    [[ $stage != predict || $OBJECT_STORE_MAPS == yes ]] ||
         fail "This Polynya writes maps to folders only: run it on the cluster with --out below" \
             "$MOUNT, or set OBJECT_STORE_MAPS=yes for a version that writes them to gs:// itself."
 }
@@ -151,7 +152,8 @@ submit_job() {
     elif [[ $out != "$MOUNT"/* ]]; then
         fail "--out $out is lost with the cluster: name a folder below $MOUNT, which is the bucket."
     fi
-    local environment=$pack/polynya-$stage.pex code=$pack/polynya.zip
+    # Importing needs the packages of labelling.
+    local environment=$pack/polynya-${stage/import/label}.pex code=$pack/polynya.zip
     need_file "$environment" "run 'make pack', or name its folder with --pack."
     need_file "$code" "run 'make pack', or name its folder with --pack."
     # The name in the bucket has the digest of the content, so each environment is uploaded once.
@@ -215,11 +217,11 @@ main() {
         shift
     done
     case $command in
-        label | predict) ;;
+        label | import | predict) ;;
         create | delete | status)
             ((${#words[@]} == 0)) || fail "$command doesn't know ${words[0]}; see --help."
             ;;
-        *) fail "Say what to do: create, label, predict, status or delete; see --help." ;;
+        *) fail "Say what to do: create, label, import, predict, status or delete; see --help." ;;
     esac
     check_settings
     # Pixels are in the Python workers, outside the JVM. A slow task may be on a node that is being
@@ -237,6 +239,7 @@ main() {
         delete) delete ;;
         status) status ;;
         label) submit label autolabel/job.py "${words[@]}" ;;
+        import) submit import autolabel/import_job.py "${words[@]}" ;;
         predict) submit predict inference/job.py "${words[@]}" ;;
     esac
 }

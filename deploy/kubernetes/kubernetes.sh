@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Run Polynya's Spark jobs on Kubernetes, by spark-submit's own support for Kubernetes.
 #
-#   kubernetes.sh setup                 make the service account that drivers run as
-#   kubernetes.sh label   JOB OPTIONS   label scenes (autolabel/job.py)
-#   kubernetes.sh predict JOB OPTIONS   map scenes (inference/job.py)
-#   kubernetes.sh status                show pods of jobs
-#   kubernetes.sh delete                end running jobs and remove all pods of jobs
+#   kubernetes.sh setup                    make the service account that drivers run as
+#   kubernetes.sh label   JOB OPTIONS      label scenes (autolabel/job.py)
+#   kubernetes.sh import  KIND JOB OPTIONS bring labels that you have (autolabel/import_job.py)
+#   kubernetes.sh predict JOB OPTIONS      map scenes (inference/job.py)
+#   kubernetes.sh status                   show pods of jobs
+#   kubernetes.sh delete                   end running jobs and remove all pods of jobs
 #
 #   --dry-run       print the commands, one per line, and run nothing
 #   --help          this text
@@ -87,16 +88,17 @@ main() {
         esac
     done
     case $command in
-        label | predict) ;;
+        label | import | predict) ;;
         setup | status | delete)
             ((${#words[@]} == 0)) || fail "$command doesn't know ${words[0]}; see --help."
             ;;
-        *) fail "Say what to do: setup, label, predict, status or delete; see --help." ;;
+        *) fail "Say what to do: setup, label, import, predict, status or delete; see --help." ;;
     esac
     read_settings "$here/settings.env"
     case $command in
         setup) need_kubectl && kubectl_run apply --filename "$here/access.yaml" ;;
         label) submit label autolabel/job.py "${words[@]}" ;;
+        import) submit import autolabel/import_job.py "${words[@]}" ;;
         predict) submit predict inference/job.py "${words[@]}" ;;
         status) need_kubectl && kubectl_run get pods --selector app=polynya ;;
         # Deleting a driver also deletes its executors and its settings.

@@ -19,7 +19,7 @@ class Clone:
     """Where the scripts are, and how they are run."""
 
     root: Path
-    """Folder with `deploy`, `autolabel/job.py`, `inference/job.py` a recipe `my ice.yaml`,
+    """Folder with `deploy`, the jobs, a recipe `my ice.yaml`,
     and `ice`, which ships."""
 
     def run(self, script: str, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
@@ -59,7 +59,8 @@ def make_clone(folder: Path) -> Clone:
     """Copy deploy/ and what its scripts look for; the packs hold a few bytes."""
     root = folder / "clone"
     shutil.copytree(ROOT / "deploy", root / "deploy")
-    for name in ("autolabel/job.py", "inference/job.py", "my ice.yaml", "polynya/recipes/ice.yaml"):
+    jobs = ("autolabel/job.py", "autolabel/import_job.py", "inference/job.py")
+    for name in (*jobs, "my ice.yaml", "polynya/recipes/ice.yaml"):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).touch()
     (root / "runs/pack").mkdir(parents=True)

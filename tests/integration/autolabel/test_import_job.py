@@ -44,7 +44,7 @@ def test_imported_shards_are_the_same_bytes_whoever_makes_them(tmp_path: Path) -
         run(*spark, *arguments, "--out", "spark", cwd=tmp_path),
         run(*ranks, "--engine", "mpi", *arguments, "--out", "mpi", cwd=tmp_path),
     ]
-    assert all("4 scenes labelled, 0 failed; 440 tiles = 440 labelled" in text for text in told)
+    assert all("4 samples imported, 0 failed; 440 tiles = 440 labelled" in text for text in told)
     expected = checksums(tmp_path / "processes")
     assert expected == checksums(tmp_path / "spark") == checksums(tmp_path / "mpi")
 

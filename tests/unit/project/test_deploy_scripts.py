@@ -98,6 +98,23 @@ def test_a_job_on_the_cluster_brings_its_environment_code_and_recipe(
     )
 
 
+def test_an_import_takes_the_environment_of_labelling(clone: Clone) -> None:
+    words = ["rle", "/mnt/polynya/a b/train.csv", "--out", "/mnt/polynya/out"]
+    copy, submit = clone.printed(DATAPROC, "import", *words, "--recipe", "my ice.yaml", **GOOGLE)
+    assert "storage cp --no-clobber CLONE/runs/pack/polynya-label.pex " in copy
+    assert "submit pyspark CLONE/autolabel/import_job.py " in submit
+    assert submit.endswith(
+        "--labels=app=polynya,stage=import -- rle '/mnt/polynya/a b/train.csv'"
+        " --out /mnt/polynya/out --recipe 'my ice.yaml'"
+    )
+    batch = ["import", "rle", "gs://my-bucket/train.csv", "--out", "gs://my-bucket/out"]
+    (submit,) = clone.printed(DATAPROC, *batch, "--serverless", **BATCH | {"OBJECT_STORE_MAPS": ""})
+    assert "submit pyspark CLONE/autolabel/import_job.py " in submit
+    (line,) = clone.printed(KUBERNETES, "import", "gym", "/data/in", "--out", "/data/out", **KUBE)
+    assert " --name polynya-import " in line
+    assert line.endswith("/autolabel/import_job.py gym /data/in --out /data/out")
+
+
 def test_a_recipe_that_ships_goes_by_its_name(clone: Clone) -> None:
     named = ["--recipe", "ice"]
     submit = clone.printed(DATAPROC, "label", "--out", "gs://my-bucket/out", *named, **GOOGLE)[-1]

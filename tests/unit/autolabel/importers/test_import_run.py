@@ -44,7 +44,7 @@ def test_a_changed_label_and_a_new_image_are_imported_again_and_no_other(tmp_pat
     after = {row.scene_id: row.digest for row in run(made, tmp_path / "shards")}
     assert after.keys() == {"a", "b", "c"}
     assert [name for name in "ab" if after[name] != before[name]] == ["b"]
-    assert "3 scenes labelled" in " ".join(capsys.readouterr().out.split())
+    assert "3 samples imported" in " ".join(capsys.readouterr().out.split())
     _, validation = open_shards(tmp_path / "shards").class_counts(("b",))
     assert validation == HEIGHT * WIDTH
 
@@ -54,7 +54,7 @@ def test_a_row_of_a_table_that_is_wrong_costs_its_image_only(tmp_path):
     text = made.source.read_text().splitlines()
     text[5] = text[5].partition(",")[0] + ",5 2 1 1"
     made.source.write_text("\n".join(text) + "\n")
-    with pytest.raises(ScenesFailedError, match="1 of 2 scenes failed, the others are done"):
+    with pytest.raises(ScenesFailedError, match="1 of 2 samples failed, the others are done"):
         run(made, tmp_path / "shards")
     rows = {row.scene_id: row for row in read_manifest(Folder.at(tmp_path / "shards"))}
     assert [rows[name].status for name in "ab"] == ["done", "failed"]
