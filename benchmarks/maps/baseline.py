@@ -150,8 +150,10 @@ def baseline_table(results: list[Result]) -> Table:
             "right, %": lambda one: one.accuracy,
             "mean IoU, %": lambda one: one.mean_iou,
             "training s": lambda one: f"{one.training.wall_s:.1f}",
+            "CPU s": lambda one: f"{one.training.cpu_s:.1f}",
             "training MiB": lambda one: _memory(one.training),
             "prediction s": lambda one: f"{one.prediction.wall_s:.1f}",
+            "its CPU s": lambda one: f"{one.prediction.cpu_s:.1f}",
             "prediction MiB": lambda one: _memory(one.prediction),
         },
     )

@@ -60,6 +60,7 @@ def all_checks() -> Mapping[str, Check]:
         check_mpi(),
         check_gpu(),
         check_package("OpenVINO", "openvino", "openvino"),
+        check_package("XGBoost", "xgboost-cpu", "baseline"),
         check_package("Earth Engine", "earthengine-api", "earthengine"),
         check_package("STAC client", "pystac-client", "stac"),
     )

@@ -185,6 +185,11 @@ def _openvino(runner: _Runner, environment: Mapping[str, str]) -> str:
     return "OpenVINO has a processor"
 
 
+def _xgboost(runner: _Runner, environment: Mapping[str, str]) -> str:
+    runner.python("import xgboost; xgboost.DMatrix([[1.0]])", environment)
+    return "XGBoost's library is loaded"
+
+
 def _earth_engine(runner: _Runner, environment: Mapping[str, str]) -> str:
     runner.python("import ee, polynya.sources.earthengine.images", environment)
     return "the package is imported; needs an account as well (docs/scenes.md)"
@@ -218,6 +223,7 @@ TASKS: Mapping[str, Task] = {
     "ranks": Task("train on many ranks", (*_KERAS, "Horovod"), "Horovod", _ranks, _OF_LAUNCHERS),
     "predict": Task("map scenes", _KERAS, "TensorFlow", _predict),
     "openvino": Task("map with OpenVINO", (*_KERAS, "OpenVINO"), "OpenVINO", _openvino),
+    "xgboost": Task("train decision trees", (*_KERAS, "XGBoost"), "XGBoost", _xgboost),
     "earthengine": Task(
         "scenes of Earth Engine", (*_BASE, "Earth Engine"), "Earth Engine", _earth_engine
     ),

@@ -101,8 +101,12 @@ class _Content(BaseModel):
     ]
 
 
-def read_split(path: Path) -> TileSplit:
+def read_split(path: Path, *, may_cross: bool = False) -> TileSplit:
     """Read the file of a split.
+
+    Args:
+        path: The file.
+        may_cross: Whether groups may have tiles in different folds.
 
     Raises:
         ShardError: The file is missing, damaged or of another version; it has a tile twice or a
@@ -138,7 +142,8 @@ def read_split(path: Path) -> TileSplit:
         )
     options = {k: v for k, v in content.items() if k not in ("format", *_Content.model_fields)}
     split = TileSplit(known.by, known.folds, tiles, options)
-    check_groups({key: tile.group for key, tile in tiles.items()}, split, path, again)
+    if not may_cross:
+        check_groups({key: tile.group for key, tile in tiles.items()}, split, path, again)
     return split
 
 

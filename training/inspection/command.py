@@ -50,6 +50,12 @@ Restore = Annotated[
 ]
 Samples = Annotated[int, typer.Option("--samples", min=0, help="Tiles to show on the page.")]
 
+SplitFile = Annotated[
+    Path | None,
+    typer.Option("--split", help="File of `polynya split`; default: the split of the recipe."),
+]
+Fold = Annotated[int | None, typer.Option("--fold", min=0, help="Fold of the file that validates.")]
+
 
 def inspect(
     shards: Shards,
@@ -58,6 +64,8 @@ def inspect(
     drop: Drop = None,
     restore: Restore = False,
     samples: Samples = 8,
+    split: SplitFile = None,
+    fold: Fold = None,
 ) -> None:
     """Show what is in labelled tiles and what is wrong with them, as one HTML page."""
     if more and not drop:
@@ -70,7 +78,11 @@ def inspect(
     if restore and restore_dropped(every.folder):
         typer.echo(f"All tiles of {every.folder} are back.")
     before = read_dropped(every.folder)
-    found = survey(open_shards(every.folder))
+    if fold is not None and split is None and every.recipe.split.file is None:
+        raise ShardError("--fold is a fold of a split's file; name the file with --split.")
+    changes = {"file": None if split is None else str(split), "fold": fold}
+    known = {key: value for key, value in changes.items() if value is not None}
+    found = survey(open_shards(every.folder), split=every.recipe.split.model_copy(update=known))
     new = drop_list(found, checks)
     after = Dropped((*before.tiles, *new), before.manifest)
     if new:

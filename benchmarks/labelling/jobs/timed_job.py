@@ -15,6 +15,7 @@ from autolabel.commands import EngineOption, MoreScenes, Out, RecipeFile, Scenes
 from autolabel.report import report
 from autolabel.run import label_scenes
 from autolabel.tasks import Job
+from autolabel.words import words_of
 from benchmarks.labelling.jobs.timed import TimedEngine
 from polynya.cli import run_script
 from polynya.engines.engines import open_engine
@@ -46,7 +47,7 @@ def job(
         finish_dataset(folder, results)
     counts = {"scenes": len(results), "tiles": sum(result.labelled for result in results)}
     write_text(record / DRIVER_FILE, json.dumps(counts))
-    report(results, folder)
+    report(results, folder, words_of(chosen))
 
 
 if __name__ == "__main__":

@@ -147,8 +147,8 @@ def test_it_reports_where_no_package_and_no_program_is_installed(
     )
     assert done.returncode == 1, done.stdout + done.stderr
     assert done.stdout.endswith(
-        "Not ready: label, openvino, earthengine, stac. Run the command beside each. Not installed:"
-        " spark, train, ranks, predict.\n"
+        "Not ready: label, openvino, xgboost, earthengine, stac. Run the command beside each. Not"
+        " installed: spark, train, ranks, predict.\n"
     )
     for row in done.stdout.splitlines():
         if "missing" in row:

@@ -19,6 +19,16 @@ _MASK = ("mask", "qa", "scl", "clouds", "cloud")
 
 
 @dataclass(frozen=True)
+class TileSide:
+    """Where a split puts a tile."""
+
+    name: Literal["training", "validation", "neither", "unknown"]
+    """Whether it trains or validates; "unknown" if the split's file lacks it."""
+    groups: tuple[str, ...] = ()
+    """Names of the groups it is in, of which each must stay on one side."""
+
+
+@dataclass(frozen=True)
 class Facts:
     """What is known of all tiles without their pixels."""
 
@@ -35,6 +45,8 @@ class Facts:
     """Whether the bands are 8-bit colours, where black means nodata but may also be black."""
     size: int = 0
     """Edge of a tile in pixels; tiles at the borders of scenes may be smaller."""
+    sides: Sequence[TileSide] = ()
+    """Side of each of the N tiles in the split; empty without one."""
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from training.inspection.checks import (
     misaligned,
     near_duplicates,
     saturated,
+    split,
     striped,
     unknown_labels,
     unseen_class,
@@ -38,6 +39,7 @@ CHECKS: tuple[Check, ...] = (
     copies.CHECK,
     near_duplicates.CHECK,
     unseen_class.CHECK,
+    split.CHECK,
 )
 
 

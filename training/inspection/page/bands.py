@@ -42,12 +42,9 @@ def bands_section(survey: Survey) -> Html:
 
 
 def _parts(survey: Survey) -> list[tuple[str, BandSums]]:
-    if not survey.split.validation:
+    if not survey.validates:
         return [("All tiles", survey.total)]
-    return [
-        ("Training", survey.sums_of(survey.split.training)),
-        ("Validation", survey.sums_of(survey.split.validation)),
-    ]
+    return [(side.title(), survey.of_side(side)) for side in ("training", "validation")]
 
 
 def _charts(survey: Survey, parts: list[tuple[str, BandSums]]) -> list[Html]:
@@ -101,7 +98,7 @@ def _by_scene(survey: Survey) -> Table:
             f"{_told(mean)} ± {_told(deviation)}" if count else ""
             for mean, deviation, count in zip(sums.mean, sums.deviation, sums.count, strict=True)
         ]
-        part = "validation" if scene in survey.split.validation else "training"
+        part = " and ".join(sorted(side for of, side in survey.parts if of == scene))
         rows.append((scene, part, f"{far[scene]:.1f}", *cells))
     some = "" if len(far) <= _MOST_ROWS else f", {_MOST_ROWS} of {len(far)}"
     title = f"Mean and deviation by scene, the farthest from all others first{some}"

@@ -35,12 +35,11 @@ def _bars(survey: Survey) -> list[Html]:
 
 def split_rows(survey: Survey) -> list[tuple[str, np.ndarray]]:
     """Name the parts of the split, each with bool (N,): which tiles are in it."""
-    scenes = np.array([place.scene_id for place in survey.facts.places], object)
-    everything = ("All tiles", np.ones(len(scenes), np.bool_))
-    if not survey.split.validation:
+    everything = ("All tiles", np.ones(len(survey.facts.places), np.bool_))
+    if not survey.validates:
         return [everything]
-    validation = np.isin(scenes, list(survey.split.validation))
-    return [everything, ("Training", ~validation), ("Validation", validation)]
+    sides = ("training", "validation")
+    return [everything, *((side.title(), survey.is_on(side)) for side in sides)]
 
 
 def _counts(survey: Survey) -> Table:
