@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from autolabel.importers.prepare import Placement, fit_nearest
+from autolabel.importers.rle import mask_rows
 from inference.predict.resize import Size
 from inference.products.class_map import map_tags, read_map
 from inference.products.paths import ProductPaths
@@ -18,7 +19,7 @@ from polynya.progress import track
 from polynya.provenance import file_digest
 from polynya.recipe.classes import ClassScheme
 from polynya.recipe.recipe import load_recipe
-from polynya.run_length import Order, csv_text, encode
+from polynya.run_length import Order, csv_text
 from polynya.sizes import parse_size
 from polynya.storage.files import output_folder, write_text
 from polynya.storage.ownership import check_free
@@ -116,9 +117,5 @@ def submission_rows(
         labels = read_map(ProductPaths(folder, scene.id).map)
         if size is not None:
             labels = fit_nearest(labels, Placement.stretched(*size))
-        name = file_name(scene.place)
-        rows += [
-            (name, title, encode(classes.where(labels, code), order))
-            for code, title in enumerate(classes.titles)
-        ]
+        rows += mask_rows(file_name(scene.place), labels, classes, order)
     return rows

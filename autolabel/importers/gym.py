@@ -30,13 +30,18 @@ from polynya.recipe.recipe import Recipe
 from polynya.scenes.scene import Scene
 
 _IMAGE, _LABELS = "arr_0", "arr_1"
-_COPY = "_aug_nd_data_"
+_NAME, _COPY = "_noaug_nd_data_", "_aug_nd_data_"
 _VALIDATION_FOLDERS = ("val_data", "val_npzs")
 
 
 def npz_name(root: str, number: int, *, is_copy: bool = False) -> str:
     """Name of a file of the Gym: its number follows six zeros and isn't padded."""
     return f"{root}_{'aug' if is_copy else 'noaug'}_nd_data_000000{number}.npz"
+
+
+def is_gym_name(name: str) -> bool:
+    """Whether a name is that of a file of the Gym."""
+    return _NAME in name or _COPY in name
 
 
 def npz_content(

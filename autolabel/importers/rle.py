@@ -23,7 +23,7 @@ from polynya.names import printable
 from polynya.recipe.classes import ClassScheme
 from polynya.recipe.imports import RleOptions
 from polynya.recipe.recipe import Recipe
-from polynya.run_length import decode
+from polynya.run_length import Order, decode, encode
 from polynya.scenes.scene import Scene
 
 _LONGEST_CODE = 2**26
@@ -31,6 +31,23 @@ _LONGEST_CODE = 2**26
 
 Row = tuple[int, str, str]
 """Line in the file, name of the mask ('' if the table has none), run-length code."""
+
+
+def mask_rows(
+    image: str, labels: NDArray[np.uint8], classes: ClassScheme, order: Order = "columns"
+) -> list[tuple[str, str, str]]:
+    """Rows of a table of run-length codes, one for each class: image, title of the class, code.
+
+    Args:
+        image: File name of the image.
+        labels: uint8 (H, W), labels of the classes.
+        classes: Class scheme.
+        order: Whether pixels are numbered down the columns or along the rows.
+    """
+    return [
+        (image, title, encode(classes.where(labels, code), order))
+        for code, title in zip(classes.codes, classes.titles, strict=True)
+    ]
 
 
 def _find(source: str, recipe: Recipe) -> list[Sample]:

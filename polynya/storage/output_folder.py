@@ -12,14 +12,20 @@ from pathlib import Path
 from typing import Literal
 
 from polynya.errors import OutputError, ScenesFailedError
-from polynya.storage.ledger import LEDGER_FILE, append_record, compact, folder_kinds
+from polynya.storage.ledger import (
+    LEDGER_FILE,
+    append_record,
+    compact,
+    folder_kinds,
+    read_ledger,
+)
 from polynya.storage.locks import LOCK_FILE, locked
 
 Kind = Literal[
-    "shards", "model", "maps", "scenes", "evaluation", "pictures", "samples", "trainings"
+    "shards", "model", "maps", "scenes", "evaluation", "pictures", "samples", "trainings", "export"
 ]
 """Kind of products in a folder."""
-_EXCLUSIVE: tuple[Kind, ...] = ("shards", "model")
+_EXCLUSIVE: tuple[Kind, ...] = ("shards", "model", "export")
 """Kinds that need their own folder; other kinds may be in a folder with a user's files."""
 _OF_THE_SYSTEM = ("lost+found", ".snapshot", ".DS_Store")
 """Files that mount points and file managers create in empty folders."""
@@ -81,6 +87,24 @@ def make_folder(folder: Path) -> Path:
             f"The folder {folder} can't be made: {error.strerror or error}; choose another --out"
             " folder."
         ) from None
+    return folder
+
+
+def make_inner(folder: Path, *names: str) -> Path:
+    """Make folders within an output folder and enter each in the ledger of the one around it.
+
+    Args:
+        folder: From `open_output`.
+        names: Names of the folders, from the outer to the inner.
+
+    Raises:
+        OutputError: A folder can't be made.
+    """
+    for name in names:
+        inner = make_folder(folder / name)
+        if name not in read_ledger(folder).folders:
+            append_record(folder, "folder", name)
+        folder = inner
     return folder
 
 

@@ -8,7 +8,7 @@ checksums of its first bytes show this.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
@@ -83,10 +83,14 @@ def remove_file(path: Path) -> None:
         ) from None
 
 
-def remove_ours(folder: Path) -> list[Path]:
+def remove_ours(folder: Path, kept: Collection[Path] = ()) -> list[Path]:
     """Delete all files of ours in a folder and its sub-folders, and sub-folders that become empty.
 
     The folder itself stays, because it may be a link or a mount point.
+
+    Args:
+        folder: The folder.
+        kept: Paths in it that stay.
 
     Returns:
         Sorted paths that stay because they are not ours.
@@ -94,10 +98,10 @@ def remove_ours(folder: Path) -> list[Path]:
     Raises:
         OutputError: A file can't be deleted.
     """
-    left: list[Path] = []
+    left, kept = list[Path](), frozenset(kept)
     ledger = read_ledger(folder)
     for inner in inner_folders(folder, ledger):
-        left += remove_ours(inner)
+        left += remove_ours(inner, kept)
         remove_empty(inner)
     try:
         entries = sorted(folder.iterdir())
@@ -105,7 +109,7 @@ def remove_ours(folder: Path) -> list[Path]:
         return left
     passed = ledger.temporaries_among(entry.name for entry in entries) | {LEDGER_FILE, LOCK_FILE}
     for entry in entries:
-        if entry.name in passed:
+        if entry.name in passed or entry in kept:
             continue
         if is_ours(entry):
             remove_file(entry)

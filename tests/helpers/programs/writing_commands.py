@@ -63,6 +63,10 @@ class Inputs:
     def model(self) -> Path:
         return self.folder / "model"
 
+    @property
+    def maps(self) -> Path:
+        return self.folder / "maps"
+
 
 @dataclass(frozen=True)
 class WritingCommand:
@@ -113,7 +117,7 @@ def run_command(
 
 
 def make_inputs(folder: Path) -> Inputs:
-    """Two scenes with truth, a recipe, shards, a model."""
+    """Scenes with truth, recipes, shards, a model, maps."""
     from conftest import label_here
 
     inputs = Inputs(folder)
@@ -132,6 +136,9 @@ def make_inputs(folder: Path) -> Inputs:
         Recipe.model_validate(_RECIPE), inputs.shards, *sorted(inputs.scenes.glob("*_clear.tif"))
     )
     save_threshold_model(inputs.model, make_recipe(32))
+    words = ["predict", str(inputs.model), _scenes(inputs), "--out", str(inputs.maps)]
+    predicted = CliRunner().invoke(build_app(), words)
+    assert predicted.exit_code == 0, predicted.output
     return inputs
 
 
@@ -160,6 +167,17 @@ COMMANDS = {
             *("label", "--scenes", _scenes(inputs), "--recipe", str(inputs.recipe)),
             *("--engine", "here", "--out", str(out)),
         ]
+    ),
+    "export": WritingCommand(
+        lambda inputs, out: ["export", "gym", str(inputs.shards), "--out", str(out)],
+        overwrite=False,
+    ),
+    "submission": WritingCommand(
+        lambda inputs, out: [
+            *("submission", str(inputs.model), str(inputs.maps)),
+            *("--out", str(out / "masks.csv")),
+        ],
+        overwrite=False,
     ),
     "train": WritingCommand(
         lambda inputs, out: ["train", "--shards", str(inputs.shards), "--out", str(out)],

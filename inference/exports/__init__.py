@@ -1,0 +1,1 @@
+"""Exports: labels of shards as data sets of other programs, one module a kind."""
