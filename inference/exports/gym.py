@@ -24,7 +24,7 @@ from polynya.splits.split_file import Key
 from polynya.storage.files import write_bytes
 from polynya.storage.output_folder import make_inner
 from polynya.storage.uris import file_name
-from training.input.split import recipe_split, tile_keys
+from training.splits.subsets import hold_out
 
 _TRAINING, _VALIDATION = ("train_data", "train_npzs"), ("val_data", "val_npzs")
 
@@ -65,15 +65,12 @@ def _load(source: Source) -> Callable[[SceneResult], Iterator[_GymTile]]:
 
 def _folders(source: Source) -> dict[Key, tuple[str, ...]]:
     """Folder of each tile that trains or validates."""
-    split = recipe_split(source.shards, source.recipe)
-    found: dict[Key, tuple[str, ...]] = {}
-    for scenes, tiles, folders in (
-        (split.training, split.training_tiles, _TRAINING),
-        (split.validation, split.validation_tiles, _VALIDATION),
-    ):
-        keys = tile_keys(source.shards, scenes)
-        found |= {keys[n]: folders for n in (range(len(keys)) if tiles is None else tiles)}
-    return found
+    split = hold_out(source.shards, source.recipe)
+    folders: dict[Key, tuple[str, ...]] = {
+        key: _VALIDATION for key, tile in split.tiles.items() if tile.fold == 0
+    }
+    folders |= {key: _TRAINING for key in split.tiles if split.trains(key, 0)}
+    return folders
 
 
 def _bytes(tile: StoredTile, source: Source) -> NDArray[np.uint8]:

@@ -6,12 +6,19 @@ has called a file, so the column `label_source` says what is a copy.
 
 from __future__ import annotations
 
+import re
+
 _BEGINNING = "augmented/"
 
 
 def copy_id(scene_id: str, number: int) -> str:
     """Id of a copy of a scene; copies are numbered from 1."""
     return f"{scene_id}-copy{number}"
+
+
+def original_of(scene_id: str) -> str:
+    """Id of the scene that a copy would be of, by its id; other ids stay as they are."""
+    return re.sub(r"-copy[1-9][0-9]*$", "", scene_id)
 
 
 def copy_source(label_source: str) -> str:

@@ -108,14 +108,16 @@ class RandomAffine(keras.layers.Layer):
         # counted from nodata here, nodata.
         smooth = _warp(ops.concatenate([images * weights, weights], axis=-1), warp, "bilinear")
         codes = ops.cast(as_channels(labels) - self.nodata, images.dtype)
+        count = codes.shape[-1]
         nearest = _warp(ops.concatenate([codes, weights], axis=-1), warp, "nearest")
         # Where the nearest pixel is valid, the weight is at least 0.25. The lower bound 0.125 only
         # avoids a division by 0 at other pixels.
         pixels = smooth[..., :bands] / ops.maximum(smooth[..., bands:], 0.125)
         if not self.has_gaps:
             pixels = ops.clip(pixels, 0.0, 255.0)
-        pixels = ops.where(nearest[..., -1:] > 0.5, pixels, float("nan") if self.has_gaps else 0.0)
-        return pixels, from_channels(ops.round(nearest[..., :-1]), labels) + self.nodata
+        is_there = nearest[..., count:] > 0.5
+        pixels = ops.where(is_there, pixels, float("nan") if self.has_gaps else 0.0)
+        return pixels, from_channels(ops.round(nearest[..., :count]), labels) + self.nodata
 
     def _draw(self, batch: int, height: int, width: int) -> Any:
         """Draw eight numbers per tile that map (x, y) in the result to (x, y) in the tile."""

@@ -151,10 +151,9 @@ def split_by_file(shards: ShardSet, options: SplitOptions) -> Split:
     )
 
 
-def tile_keys(shards: ShardSet, scene_ids: Sequence[str] | None = None) -> list[Key]:
-    """List scene id, row and column of all tiles, or of those of some scenes, in their order."""
-    wanted = shards.scene_ids if scene_ids is None else scene_ids
-    table = shards.columns(shards.row_groups(wanted), ["scene_id", "row", "col"])
+def tile_keys(shards: ShardSet) -> list[Key]:
+    """List scene id, row and column of all tiles, in the order of the shards."""
+    table = shards.columns(shards.row_groups(shards.scene_ids), ["scene_id", "row", "col"])
     return [(row["scene_id"], row["row"], row["col"]) for row in table.to_pylist()]
 
 

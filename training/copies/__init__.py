@@ -1,0 +1,1 @@
+"""`polynya augment`: shards with augmented copies of the tiles that train, made once."""
