@@ -35,7 +35,11 @@ _VALIDATION_FOLDERS = ("val_data", "val_npzs")
 
 
 def npz_name(root: str, number: int, *, is_copy: bool = False) -> str:
-    """Name of a file of the Gym: its number follows six zeros and isn't padded."""
+    """Name of a file of the Gym: its number follows six zeros and isn't padded.
+
+    The Gym tells copies by their names, so a root loses what would tell the opposite.
+    """
+    root = root.replace(_NAME, "-").replace(_COPY, "-")
     return f"{root}_{'aug' if is_copy else 'noaug'}_nd_data_000000{number}.npz"
 
 

@@ -25,6 +25,7 @@ from inference.evaluate.scores import (
     scene_table,
     score_scene,
 )
+from inference.evaluate.sites import evaluate_tiles
 from inference.predict.predict import open_model, predict_scene
 from inference.products.class_map import map_tags, read_map
 from inference.run.map_names import MappedScene, map_name, mapped_scenes
@@ -65,11 +66,11 @@ Method = Callable[[Scene, Codes, NDArray[np.bool_]], Codes]
 
 
 def evaluate(
-    scenes: Annotated[
-        list[str],
-        typer.Option("--scenes", metavar="PATTERN...", help="Files, folders, globs or URIs."),
-    ],
     out: Annotated[Path, typer.Option("--out", help="Folder for tables and pictures.")],
+    scenes: Annotated[
+        list[str] | None,
+        typer.Option("--scenes", metavar="PATTERN...", help="Files, folders, globs or URIs."),
+    ] = None,
     more_scenes: Annotated[
         list[str] | None, typer.Argument(metavar="[PATTERN...]", hidden=True)
     ] = None,
@@ -80,12 +81,38 @@ def evaluate(
         Path | None,
         typer.Option("--maps", help="Maps of 'polynya predict', used instead of predicting again."),
     ] = None,
+    shards: Annotated[
+        str | None,
+        typer.Option(
+            "--shards",
+            help="In place of --scenes: shards of the training, of which those tiles"
+            " are scored that validated the model.",
+        ),
+    ] = None,
+    site: Annotated[
+        str | None,
+        typer.Option(
+            "--site",
+            help="With --shards: regular expression with one (group), the site, on the"
+            " scene's id; default: groups of the split.",
+        ),
+    ] = None,
 ) -> None:
     """Measure labels by every filter, and a model, on scenes with known truth.
 
     The truth of X_Y.tif is X_truth.tif beside it; Y is the sky: clear, shadow, cloud or both. If a
     model has masks, or other classes than the thresholds, only the model is measured.
     """
+    if shards is not None:
+        if scenes or more_scenes or maps or model is None:
+            raise SceneError("With --shards, give --model, and neither --scenes nor --maps.")
+        evaluate_tiles(shards, model, site, out)
+        return
+    if scenes is None or site is not None:
+        raise SceneError(
+            "There is nothing to evaluate: give --scenes, or --shards and --model, perhaps with"
+            " --site."
+        )
     trained = open_model(model) if model else None
     recipe = trained.recipe if trained else Recipe()
     opened, missed = open_each([*scenes, *(more_scenes or [])], recipe)

@@ -54,9 +54,9 @@ def _load(source: Source) -> Callable[[SceneResult], Iterator[_GymTile]]:
             without = root.removeprefix(VALIDATION)
             if folders == _VALIDATION and without not in validating:
                 root = without
-            name = npz_name(root, number, is_copy=is_copy(sources[number]))
-            if len(sources) == 1 and is_gym_name(root) and not is_copy(sources[0]):
-                name = f"{root}.npz"
+            name = f"{root}.npz"
+            if len(sources) > 1 or is_copy(sources[0]) or not is_gym_name(root):
+                name = npz_name(root, number, is_copy=is_copy(sources[number]))
             image = _bytes(tile, source)
             yield _GymTile(folders, name, image, tile.label, file_name(scene.uri))
 
@@ -88,12 +88,17 @@ def _bytes(tile: StoredTile, source: Source) -> NDArray[np.uint8]:
 
 
 def _write(out: Path, tiles: Iterator[_GymTile], source: Source) -> list[Path]:
-    written = []
+    written: dict[Path, None] = {}
     for tile in tiles:
         path = make_inner(out, *tile.folders) / tile.name
+        if path in written:
+            raise ShardError(
+                f"Two tiles would get the name {path}; rename the file of one image, and make the"
+                " shards again."
+            )
         write_bytes(path, npz_content(tile.image, tile.labels, source.classes, [tile.file]))
-        written.append(path)
-    return written
+        written[path] = None
+    return list(written)
 
 
 EXPORTER = Exporter(

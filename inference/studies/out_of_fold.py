@@ -27,11 +27,12 @@ from numpy.typing import NDArray
 from inference.predict.backends import open_forward
 from inference.predict.decision import Decision, decided, read_decision, tidy_labels
 from inference.predict.predict import open_model
-from inference.predict.windows import Band, Forward
+from inference.predict.windows import Band, Forward, Probabilities
 from inference.products.entropy import entropy, mask_entropy
 from inference.studies.folds import FoldResult
 from polynya.progress import track
 from polynya.provenance import file_digest
+from polynya.recipe.classes import ClassScheme
 from polynya.recipe.recipe import Recipe
 from polynya.shards.dataset import ShardSet, StoredTile
 from polynya.storage.files import whole_file
@@ -98,12 +99,10 @@ def predict_fold(folder: Path, shards: ShardSet, fold: int, path: Path) -> FoldR
         while batch := list(islice(wanted, recipe.training.batch_size)):
             rows = []
             for tile, found in zip(batch, predicted(batch, forward, recipe), strict=True):
-                seen = _has_data(tile.image) | (tile.label != classes.nodata)
-                labels = decision.labels(Band(tile.row, seen, found), classes)
-                labels = tidy_labels(labels, decision, classes)
+                labels = tile_labels(tile, found, decision, classes)
                 own = confusion_of(tile.label, labels, classes)
                 confusion += own
-                values = uncertainty(found)[seen]
+                values = uncertainty(found)[_seen(tile, classes)]
                 rows.append(
                     {
                         "scene_id": tile.scene_id,
@@ -147,6 +146,25 @@ def predicted(
     for found, tile in zip(forward(images), tiles, strict=True):
         height, width = tile.label.shape
         yield found[:height, :width]
+
+
+def tile_labels(
+    tile: StoredTile, found: Probabilities, decision: Decision, classes: ClassScheme
+) -> NDArray[np.uint8]:
+    """Decide on the labels of a tile, uint8 (H, W); nodata without data and without a label.
+
+    Args:
+        tile: The tile.
+        found: float32 (H, W, C), probabilities.
+        decision: From probabilities to labels.
+        classes: Class scheme.
+    """
+    labels = decision.labels(Band(tile.row, _seen(tile, classes), found), classes)
+    return tidy_labels(labels, decision, classes)
+
+
+def _seen(tile: StoredTile, classes: ClassScheme) -> NDArray[np.bool_]:
+    return _has_data(tile.image) | (tile.label != classes.nodata)
 
 
 def _validation_tiles(shards: ShardSet, split: Split) -> Iterator[StoredTile]:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from polynya.errors import ShardError, reason_of
+from polynya.errors import RecipeError, ShardError, reason_of
 from polynya.names import printable
 from polynya.scenes.times import name_time
 from polynya.splits.tiles import TileTable
@@ -30,6 +30,21 @@ def site_of(scene_id: str, pattern: str | None) -> str:
     if match is None or match.group(1) is None:
         return scene_id
     return match.group(1)
+
+
+def site_pattern(pattern: str, option: str) -> str:
+    """Check a regular expression for `site_of` that a user gives to an option, and return it.
+
+    Raises:
+        RecipeError: It is no regular expression, or has no (group).
+    """
+    try:
+        groups = re.compile(pattern).groups
+    except re.error as error:
+        raise RecipeError(f"{option} is no regular expression ({error}); correct it.") from None
+    if groups < 1:
+        raise RecipeError(f"{option} '{pattern}' has no (group); put the site into parentheses.")
+    return pattern
 
 
 def by_site(scenes: Sequence[str], pattern: str | None) -> list[str]:

@@ -270,6 +270,15 @@ def trained_on(folder: Path, scenes: Iterable[Scene]) -> set[str]:
     }
 
 
+def training_scenes(folder: Path) -> set[str]:
+    """Ids of the scenes that a model was trained on; empty if its folder has no list.
+
+    Raises:
+        ModelError: The list of training scenes (split.json) is damaged.
+    """
+    return _read_split(folder)[0]
+
+
 def _digest(scene: Scene) -> str | None:
     try:
         return scene_digest(scene)

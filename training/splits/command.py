@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -11,13 +10,13 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from polynya.errors import RecipeError, ShardError
+from polynya.errors import ShardError
 from polynya.progress import console
 from polynya.recipe.recipe import Recipe
 from polynya.shards.dataset import ShardSet, open_shards
 from polynya.splits.duplicates import ORIENTATION_THRESHOLD, Described
 from polynya.splits.folds import TRAINS_ONLY
-from polynya.splits.groups import GROUP_COLUMN
+from polynya.splits.groups import GROUP_COLUMN, site_pattern
 from polynya.splits.making import WAYS, Length, SplitChoices, length_of, make_split
 from polynya.splits.pictures import chosen_band, describe_by_orientation, pictures
 from polynya.splits.split_file import TileSplit, write_split
@@ -140,15 +139,7 @@ def _share(recipe: Recipe, validation: float | None, folds: int | None) -> float
 
 
 def _pattern(recipe: Recipe, pattern: str | None) -> str | None:
-    if pattern is None:
-        return recipe.split.group
-    try:
-        groups = re.compile(pattern).groups
-    except re.error as error:
-        raise RecipeError(f"--pattern is no regular expression ({error}); correct it.") from None
-    if groups < 1:
-        raise RecipeError(f"--pattern '{pattern}' has no (group); put the site into parentheses.")
-    return pattern
+    return recipe.split.group if pattern is None else site_pattern(pattern, "--pattern")
 
 
 def _length(text: str | None, option: str) -> Length | None:
