@@ -49,6 +49,10 @@ _LATER = (
     ("inference", ("size",)),
     ("split", ("held_out", "file", "fold")),
 )
+_LATER_AUGMENT = (
+    *("dihedral_share", "flip_horizontal", "flip_vertical", "warp_share", "fill", "brightness"),
+    *("brightness_share", "contrast", "contrast_share", "hue", "hue_share"),
+)
 """Keys of later versions; digests include them only if used, so that old digests stay valid."""
 
 
@@ -159,7 +163,7 @@ class Recipe(Options):
             "inference.filter": (self.inference.filter not in ("as-trained", "none"), "as-trained"),
             **{
                 f"training.augment.{key}": (bool(getattr(augment, key)), 0)
-                for key in ("haze", "shade", "noise")
+                for key in ("haze", "shade", "noise", "brightness", "contrast", "hue")
             },
             **{f"model.{key}": (True, value) for key, value in self.model.for_colors.items()},
         }
@@ -307,6 +311,11 @@ class Recipe(Options):
         """
         later = {"land", "land_values"} if self.scene.land is None else set()
         later |= {"inputs"} if self.scene.inputs is None else set()
+        unused: dict[str, dict[str, Any]] = {
+            section: dict.fromkeys(_unused(getattr(self, section), keys), True)
+            for section, keys in _LATER
+        }
+        unused["training"]["augment"] = _unused(self.training.augment, _LATER_AUGMENT)
         content = self.model_dump(
             mode="json",
             include=set(sections) or None,
@@ -314,7 +323,7 @@ class Recipe(Options):
                 "acquire": True,
                 "classes": {"kind"} if not self.classes.has_masks else set(),
                 "scene": _UNSEEN | later,
-                **{section: _unused(getattr(self, section), keys) for section, keys in _LATER},
+                **unused,
             },
         )
         if self.features == FeatureOptions():

@@ -62,6 +62,8 @@ class CheckpointOptions(Options):
 
 
 Zoom = Annotated[float, Field(ge=0.25, le=4.0)]
+Fill = Literal["nodata", "reflect"]
+"""What rotation, zoom and shift bring in from outside a tile."""
 
 
 class AugmentOptions(Options):
@@ -69,13 +71,23 @@ class AugmentOptions(Options):
 
     dihedral: bool = False
     """Flips and rotations by right angles, of image and label together."""
+    dihedral_share: Share = 1.0
+    """Share of tiles that `dihedral` may change."""
+    flip_horizontal: Share = 0.0
+    """Share of tiles that are flipped from left to right."""
+    flip_vertical: Share = 0.0
+    """Share of tiles that are flipped from top to bottom."""
     rotation: Annotated[float, Field(ge=0.0, le=180.0)] = 0.0
-    """Greatest rotation about the tile's centre, in both directions, in degrees. Pixels that
-    rotation, zoom or shift bring in from outside the tile are nodata."""
+    """Greatest rotation about the tile's centre, in both directions, in degrees."""
     zoom: tuple[Zoom, Zoom] = (1.0, 1.0)
     """Range of the factor of enlargement."""
     shift: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
     """Greatest shift along rows and columns, as a share of the tile's edge."""
+    warp_share: Share = 1.0
+    """Share of tiles that rotation, zoom and shift change."""
+    fill: Fill = "nodata"
+    """Pixels that rotation, zoom or shift bring in from outside the tile. reflect: those of the
+    tile, reflected at its edge, with their labels."""
     haze: Share = 0.0
     """Share of tiles with simulated thin cloud (additive, towards white)."""
     haze_strength: tuple[Share, Share] = (0.1, 0.6)
@@ -97,6 +109,20 @@ class AugmentOptions(Options):
     """Share of tiles with noise in every band."""
     noise_strength: tuple[GreyLevel, GreyLevel] = (0.0, 5.0)
     """Range of the standard deviation of the noise in a tile."""
+    brightness: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    """Greatest change of brightness in both directions, as a share of white. Colours only, as
+    contrast and hue."""
+    brightness_share: Share = 1.0
+    """Share of tiles whose brightness changes."""
+    contrast: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    """Greatest change, in both directions, of a factor on the distance from the tile's mean
+    colour."""
+    contrast_share: Share = 1.0
+    """Share of tiles whose contrast changes."""
+    hue: Annotated[float, Field(ge=0.0, le=0.5)] = 0.0
+    """Greatest turn of the hue in both directions, as a share of the colour circle."""
+    hue_share: Share = 1.0
+    """Share of tiles whose hue changes."""
     filter: Literal["none", "illumination"] = "none"
     """Filter that runs on each tile after all other changes, for a model that will see scenes after
     `inference.filter`. It uses a wide neighbourhood: use tiles as large as the scenes."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import keras
 
 from polynya.recipe.training import AugmentOptions
+from training.augment.colors import color_layers
 from training.augment.geometry import geometry_layers
 from training.augment.noise import noise_layers
 from training.augment.sky import sky_layers
@@ -31,5 +32,6 @@ def augmentation_layers(
     return [
         *geometry_layers(options, nodata=nodata, seed=seed, has_gaps=has_gaps),
         *sky_layers(options, nodata=nodata, seed=seed + 1),
+        *color_layers(options, nodata=nodata, seed=seed + 7),
         *noise_layers(options, nodata=nodata, seed=seed + 2),
     ]

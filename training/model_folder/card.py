@@ -50,7 +50,10 @@ def model_card(
         Markdown.
     """
     classes, augment = recipe.classes, recipe.training.augment
-    names = ("dihedral", "rotation", "shift", "haze", "shade", "noise")
+    names = (
+        *("dihedral", "flip_horizontal", "flip_vertical", "rotation", "shift", "haze", "shade"),
+        *("brightness", "contrast", "hue", "noise"),
+    )
     changes = [name for name in names if getattr(augment, name)]
     about = "\n".join(f"- {key}: {value}" for key, value in sorted(provenance.items()))
     scene = recipe.scene

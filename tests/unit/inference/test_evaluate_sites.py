@@ -1,0 +1,70 @@
+"""Scores of validation tiles by site."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from helpers.maps.inference_commands import run
+from helpers.maps.inference_models import make_recipe, save_threshold_model
+from helpers.shards.tiny_shards import write_tiny_shards
+from inference.evaluate.sites import SiteScore, site_table
+from polynya.recipe.classes import SEA_ICE
+
+SPLIT = {"held_out": "[23]$"}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A model that knows the labels of its shards; two of four scenes validate."""
+    folder = tmp_path_factory.mktemp("made")
+    recipe = make_recipe(32, split=SPLIT)
+    write_tiny_shards(folder / "shards", recipe, nodata_shares=(0, 0, 0, 0.5))
+    save_threshold_model(folder / "model", recipe)
+    return folder
+
+
+def evaluate(made, out, *more, expect=0):
+    words = ("--shards", made / "shards", "--model", made / "model", "--out", out)
+    return run("evaluate", *words, *more, expect=expect).output
+
+
+def test_each_site_has_a_row_and_all_together_one(made, tmp_path):
+    evaluate(made, tmp_path / "out")
+    with (tmp_path / "out" / "sites.csv").open() as file:
+        rows = {row["site"]: row for row in csv.DictReader(file)}
+    assert list(rows) == ["scene2", "scene3", "all"]
+    assert [row["tiles"] for row in rows.values()] == ["4", "4", "8"]
+    assert [row["labelled pixels"] for row in rows.values()] == ["4096", "2048", "6144"]
+    assert {row["mean Dice"] for row in rows.values()} == {"100.00"}
+    assert "Dice Open water" in rows["all"]
+    evaluate(made, tmp_path / "joined", "--site", "^([a-z]+)")
+    with (tmp_path / "joined" / "sites.csv").open() as file:
+        assert [row["site"] for row in csv.DictReader(file)] == ["scene", "all"]
+
+
+def test_dice_is_over_the_pixels_of_a_site_and_undefined_without_any():
+    confusion = np.array([[6, 2, 0], [1, 3, 0], [0, 0, 0]])
+    table = site_table([SiteScore("a", confusion, 1, 12)], SEA_ICE)
+    assert table.rows[0] == ("a", "1", "12", "75.00", "73.33", "80.00", "66.67", "")
+    assert table.rows[1][0] == "all"
+
+
+def test_what_cannot_be_scored_is_one_sentence(made, tmp_path):
+    def said(*words):
+        return " ".join(run("evaluate", *words, "--out", tmp_path / "o", expect=1).output.split())
+
+    assert "There is nothing to evaluate: give --scenes, or --shards" in said()
+    assert "With --shards, give --model" in said("--shards", made / "shards")
+    both = ("--shards", made / "shards", "--model", made / "model")
+    assert "and neither --scenes nor --maps" in said(*both, "--scenes", "x.tif")
+    assert "--site 'x' has no (group)" in said(*both, "--site", "x")
+    split = {"training": ["scene2"], "validation": ["scene0"]}
+    (made / "model" / "split.json").write_text(json.dumps(split))
+    try:
+        assert "has learnt from the scene scene2, which would validate" in said(*both)
+    finally:
+        (made / "model" / "split.json").unlink()
