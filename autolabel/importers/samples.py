@@ -22,7 +22,7 @@ from polynya.errors import RecipeError, SceneError
 from polynya.grid import Tile
 from polynya.names import printable, scene_id, unique_id
 from polynya.rasters.opening import EXTENSIONS
-from polynya.recipe.imports import VectorOptions
+from polynya.recipe.imports import NamedOptions
 from polynya.recipe.recipe import Recipe
 from polynya.scenes.band_set import BandPixels
 from polynya.scenes.finding import SceneRef
@@ -67,7 +67,7 @@ def check_import(recipe: Recipe) -> None:
     options = recipe.imports
     assert options is not None
     code_table(recipe)
-    if isinstance(options, VectorOptions):
+    if isinstance(options, NamedOptions):
         for names in (options.values or {}).values():
             label_of(names, recipe.classes)
     if options.missing is not None and recipe.scene.inputs is None:

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from rasterio.features import rasterize
 from rasterio.transform import Affine
 
-from autolabel.importers.coding import background, label_of
+from autolabel.importers.coding import background
 from autolabel.importers.importer import Importer, Sample
 from autolabel.importers.rasters import describe_raster
+from autolabel.importers.regions import label_of_value
 from polynya.errors import LabelError, SceneError
 from polynya.grid import Tile
 from polynya.names import printable
@@ -72,7 +73,8 @@ def _read_labels(
     shape = (tile.height, tile.width)
     near = shapes_in([one for one, _ in found], transform, *shape)
     here = [pair for pair, is_near in zip(found, near, strict=True) if is_near]
-    labelled = [(one, _label_of(value, recipe, called)) for one, value in here]
+    what = f"in the attribute '{options.column}'"
+    labelled = [(one, label_of_value(value, recipe, called, what)) for one, value in here]
     if recipe.classes.has_masks:
         return _masks(labelled, shape, transform, recipe)
     if options.overlap == "refuse":
@@ -82,23 +84,6 @@ def _read_labels(
     elif options.overlap == "smallest":
         labelled.sort(key=lambda pair: -pair[0].area)
     return _burn(labelled, shape, transform, background(recipe))
-
-
-def _label_of(value: object, recipe: Recipe, called: str) -> int:
-    """Label of an attribute's value: by `imports.values`, or a name, title or code of a class."""
-    options, classes = recipe.imports, recipe.classes
-    assert isinstance(options, VectorOptions)
-    text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-    if options.values is not None and text in options.values:
-        return label_of(options.values[text], classes)
-    for one in classes.classes:
-        if text.lower() in (one.name, one.title.lower(), str(one.code)):
-            return label_of(one.name, classes)
-    raise LabelError(
-        f"{called} has '{printable(text)}' in the attribute '{options.column}', which is no class"
-        f" of '{classes.name}' ({', '.join(classes.names)}); name its class in the recipe's key"
-        " 'imports.values', null for nodata."
-    )
 
 
 def _burn(

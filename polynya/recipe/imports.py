@@ -207,20 +207,13 @@ class LandcoverOptions(MaskOptions):
     the ids of the last two begin with `val-` and `test-`."""
 
 
-class VectorOptions(_ImportOptions):
-    """Scenes, with polygons in a GeoPackage, GeoJSON or Shapefile."""
+class _NamedOptions(_ImportOptions):
+    """Keys of kinds whose labels are regions with the name of a class."""
 
-    kind: Literal["vector"]
-    labels: str
-    """Polygons, in any coordinate system: a path, or the name of a file beside each scene with the
-    scene's name in it, such as "{stem}.geojson"."""
-    column: str = "class"
-    """Attribute with the class of a polygon."""
     values: dict[str, ClassNames] | None = None
-    """Class of each value of the attribute, null: nodata. Default: names, titles and codes of
-    `classes`."""
+    """Class of each name, null: nodata. Default: names, titles and codes of `classes`."""
     overlap: Literal["last", "first", "smallest", "refuse"] = "refuse"
-    """Polygon that decides where exclusive classes overlap: the last or first of the file, the
+    """Region that decides where exclusive classes overlap: the last or first of the file, the
     smallest, or none: it is an error."""
 
     @property
@@ -229,6 +222,38 @@ class VectorOptions(_ImportOptions):
         for names in (self.values or {}).values():
             for name in _several(names):
                 yield "values", name
+
+
+class VectorOptions(_NamedOptions):
+    """Scenes, with polygons in a GeoPackage, GeoJSON or Shapefile."""
+
+    kind: Literal["vector"]
+    labels: str
+    """Polygons, in any coordinate system: a path, or the name of a file beside each scene with the
+    scene's name in it, such as "{stem}.geojson"."""
+    column: str = "class"
+    """Attribute with the class of a polygon."""
+
+
+class CocoOptions(_NamedOptions):
+    """Regions in a JSON file of COCO's form (instances)."""
+
+    kind: Literal["coco"]
+    images: str = "."
+    """Folder of the images, from the folder of the JSON file."""
+
+
+class LabelstudioOptions(_NamedOptions):
+    """Brush strokes, polygons and rectangles in a JSON file that Label Studio has exported."""
+
+    kind: Literal["labelstudio"]
+    images: str = "."
+    """Folder of the images, from the folder of the JSON file."""
+    image_key: str = "image"
+    """Key of a task's data that names its image."""
+
+
+NamedOptions = VectorOptions | CocoOptions | LabelstudioOptions
 
 
 class BandsOptions(MaskOptions):
@@ -258,6 +283,8 @@ ImportOptions = Annotated[
     | LovedaOptions
     | LandcoverOptions
     | VectorOptions
+    | CocoOptions
+    | LabelstudioOptions
     | BandsOptions,
     Tagged("kind"),
 ]

@@ -250,6 +250,125 @@ def vector(place: Path) -> MadeSet:
     return made
 
 
+def columns_code(mask: np.ndarray) -> list[int]:
+    """Run lengths of a mask down the columns, outside first, as COCO has them."""
+    flat = np.concatenate([[False], mask.T.reshape(-1)])
+    return np.diff(np.concatenate([[0], np.flatnonzero(np.diff(flat)), [mask.size]])).tolist()
+
+
+def compressed_code(counts: list[int]) -> str:
+    """The text of run lengths, as COCO's API compresses them."""
+    text = ""
+    for place, count in enumerate(counts):
+        value = count - counts[place - 2] if place > 2 else count
+        more = True
+        while more:
+            bits, value = value & 31, value >> 5
+            more = value != -1 if bits & 16 else value != 0
+            text += chr((bits | 32 * more) + 48)
+    return text
+
+
+def coco(place: Path) -> MadeSet:
+    recipe = {
+        "classes": classes("water", "ice", "land"),
+        "imports": {"kind": "coco", "images": "../train", "background": "water",
+                    "values": {"sea ice": "ice"}},
+    }  # fmt: skip
+    made = MadeSet(place / "annotations" / "instances_train.json", recipe)
+    names = ("sea ice", "land")
+    content: dict[str, Any] = {"images": [], "annotations": [], "categories": []}
+    content["categories"] = [{"id": 7 + n, "name": name} for n, name in enumerate(names)]
+    for n, name in enumerate(("a", "b")):
+        made.images[name] = image(n)
+        write_raster(place / "train" / f"{name}.png", image(n))
+        expected = np.zeros((HEIGHT, WIDTH), np.uint8)
+        expected[4:20, 8:32], expected[2, 50:] = 1, 1
+        rest = (labels(n, 2) == 1) & (expected == 0)
+        land, more = rest & (np.arange(WIDTH) < 30), rest & (np.arange(WIDTH) >= 30)
+        expected[rest] = 2
+        made.labels[name] = expected
+        content["images"].append(
+            {"id": n, "file_name": f"{name}.png", "height": HEIGHT, "width": WIDTH}
+        )
+        size, other = [HEIGHT, WIDTH], columns_code(more)
+        polygons = [[8, 4, 32, 4, 32, 20, 8, 20], [50, 2, 56, 2, 56, 3, 50, 3]]
+        for number, (category, segmentation) in enumerate(
+            (
+                (7, polygons),
+                (8, {"size": size, "counts": columns_code(land)}),
+                (8, {"size": size, "counts": compressed_code(other)}),
+            )
+        ):
+            content["annotations"].append(
+                {"id": 10 * n + number, "image_id": n, "category_id": category,
+                 "segmentation": segmentation, "iscrowd": int(number > 0)}
+            )  # fmt: skip
+    made.source.parent.mkdir(parents=True)
+    made.source.write_text(json.dumps(content))
+    made.first = place / "train" / "a.png"
+    return made
+
+
+def brush_code(mask: np.ndarray) -> list[int]:
+    """The code of Label Studio's brush for a mask: RGBA, runs of equal bytes and one of others."""
+    pixels = np.repeat(mask[..., None], 4, axis=-1).astype(np.uint8).reshape(-1) * 255
+    bits = f"{pixels.size:032b}{7:05b}" + "".join(f"{width - 1:04b}" for width in (3, 4, 8, 16))
+    first = pixels[:5]  # Byte after byte.
+    bits += f"000{len(first) - 1:03b}" + "".join(f"{value:08b}" for value in first)
+    rest = pixels[5:]
+    edges = np.flatnonzero(np.diff(rest)) + 1
+    for run in np.split(rest, edges):
+        bits += f"111{run.size - 1:016b}{run[0]:08b}"
+    bits += "0" * (-len(bits) % 8)
+    return [int(bits[place : place + 8], 2) for place in range(0, len(bits), 8)]
+
+
+def labelstudio(place: Path) -> MadeSet:
+    recipe = {
+        "classes": classes("water", "ice", "land"),
+        "imports": {"kind": "labelstudio", "background": "water", "overlap": "last"},
+    }
+    made = MadeSet(place / "export.json", recipe)
+    tasks = []
+    for n, name in enumerate(("a", "b")):
+        made.images[name] = image(n)
+        write_raster(place / f"{name}.png", image(n))
+        brush = labels(n, 2) == 1
+        expected = np.where(brush, 2, 0).astype(np.uint8)
+        expected[10:20, 14:28] = expected[30:40, :14] = 1
+        made.labels[name] = expected
+        size = {"original_width": WIDTH, "original_height": HEIGHT, "image_rotation": 0}
+        rle = {"format": "rle", "rle": brush_code(brush), "brushlabels": ["Land"]}
+        points = [[25, 25], [50, 25], [50, 50], [25, 50]]
+        box_value = {"x": 0, "y": 75, "width": 25, "height": 25, "rotation": 0}
+        results = [
+            {"id": "r1", "type": "brushlabels", "value": rle, **size},
+            {"id": "r2", "type": "polygonlabels", **size,
+             "value": {"points": points, "closed": True, "polygonlabels": ["Ice"]}},
+            {"id": "r3", "type": "rectanglelabels", **size,
+             "value": {**box_value, "rectanglelabels": ["ice"]}},
+            {"id": "r4", "type": "choices", "value": {"choices": ["cloudy"]}},
+        ]  # fmt: skip
+        tasks.append(
+            {
+                "id": n,
+                "data": {"image": f"/data/upload/1/0123abcd-{name}.png"},
+                "annotations": [
+                    {"id": 1, "was_cancelled": False, "result": results,
+                     "updated_at": "2024-05-02T10:00:00Z"},
+                    {"id": 2, "was_cancelled": False, "result": [],
+                     "updated_at": "2024-05-01T10:00:00Z"},
+                    {"id": 3, "was_cancelled": True, "result": [],
+                     "updated_at": "2024-05-03T10:00:00Z"},
+                ],
+            }
+        )  # fmt: skip
+    made.source.write_text(json.dumps(tasks))
+    made.first = place / "a.png"
+    return made
+
+
 def bands(place: Path) -> MadeSet:
     recipe = {
         "classes": classes("water", "ice"),
@@ -274,5 +393,6 @@ def bands(place: Path) -> MadeSet:
 
 SETS: dict[str, Callable[[Path], MadeSet]] = {
     "folder": folder, "rle": rle, "gym": gym, "doodler": doodler, "kelp": kelp, "loveda": loveda,
-    "landcover": landcover, "vector": vector, "bands": bands,
+    "landcover": landcover, "vector": vector, "bands": bands, "coco": coco,
+    "labelstudio": labelstudio,
 }  # fmt: skip
