@@ -46,7 +46,7 @@ def _find(source: str, recipe: Recipe) -> list[Sample]:
     for one in content["annotations"]:
         by_image.setdefault(one["image_id"], []).append(one)
     ids = Counter(one["id"] for one in content["images"])
-    own = Counter(one.get("id") for one in content["annotations"])
+    own = Counter(str(one.get("id")) for one in content["annotations"])
     samples = []
     for image in content["images"]:
         annotations = by_image.get(image["id"], [])
@@ -76,7 +76,9 @@ def _checked(content: Any, source: str) -> dict[str, list[dict[str, Any]]]:
     if not isinstance(content, dict):
         content = {}
     annotations = content.get("annotations")
-    if isinstance(annotations, list) and any("segments_info" in one for one in annotations if one):
+    if isinstance(annotations, list) and any(
+        isinstance(one, dict) and "segments_info" in one for one in annotations
+    ):
         raise SceneError(
             f"{printable(source)} is of COCO's panoptic form, whose labels are in PNG files; give a"
             " file of instances, or import the PNG files with the kind 'folder'."
@@ -106,7 +108,7 @@ def _problem(
     image: dict[str, Any],
     annotations: list[dict[str, Any]],
     ids: Counter[Any],
-    own: Counter[Any],
+    own: Counter[str],
     called: str,
 ) -> str:
     """Why an image can't be used; "" if it can."""
@@ -114,7 +116,7 @@ def _problem(
         return f"{called}, which is no file in the folder of images; fix its 'file_name'."
     if ids[image["id"]] > 1:
         return f"{called} with the id {image['id']}, which another image has too; fix the ids."
-    twice = [one["id"] for one in annotations if "id" in one and own[one["id"]] > 1]
+    twice = [one["id"] for one in annotations if "id" in one and own[str(one["id"])] > 1]
     if twice:
         return f"{called} with the annotation id {twice[0]}, which is there twice; fix the ids."
     return ""
@@ -136,7 +138,7 @@ def _read_labels(
     for one in annotations:
         what = f"the annotation {one.get('id')}"
         category = one.get("category_id")
-        if category not in names:
+        if not _is_id(category) or category not in names:
             raise LabelError(
                 f"{called} has {what} of the category id {category}, which is not among the"
                 " categories; add it there."

@@ -25,7 +25,6 @@ from inference.evaluate.scores import (
     scene_table,
     score_scene,
 )
-from inference.evaluate.sites import evaluate_tiles
 from inference.predict.predict import open_model, predict_scene
 from inference.products.class_map import map_tags, read_map
 from inference.run.map_names import MappedScene, map_name, mapped_scenes
@@ -106,6 +105,8 @@ def evaluate(
     if shards is not None:
         if scenes or more_scenes or maps or model is None:
             raise SceneError("With --shards, give --model, and neither --scenes nor --maps.")
+        from inference.evaluate.sites import evaluate_tiles  # It imports Keras: seconds.
+
         evaluate_tiles(shards, model, site, out)
         return
     if scenes is None or site is not None:
