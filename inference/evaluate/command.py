@@ -110,10 +110,7 @@ def evaluate(
         evaluate_tiles(shards, model, site, out)
         return
     if scenes is None or site is not None:
-        raise SceneError(
-            "There is nothing to evaluate: give --scenes, or --shards and --model, perhaps with"
-            " --site."
-        )
+        raise SceneError("Give --scenes, or --shards and --model, perhaps with --site.")
     trained = open_model(model) if model else None
     recipe = trained.recipe if trained else Recipe()
     opened, missed = open_each([*scenes, *(more_scenes or [])], recipe)

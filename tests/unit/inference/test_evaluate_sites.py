@@ -57,7 +57,7 @@ def test_what_cannot_be_scored_is_one_sentence(made, tmp_path):
     def said(*words):
         return " ".join(run("evaluate", *words, "--out", tmp_path / "o", expect=1).output.split())
 
-    assert "There is nothing to evaluate: give --scenes, or --shards" in said()
+    assert "Give --scenes, or --shards and --model" in said()
     assert "With --shards, give --model" in said("--shards", made / "shards")
     both = ("--shards", made / "shards", "--model", made / "model")
     assert "and neither --scenes nor --maps" in said(*both, "--scenes", "x.tif")
