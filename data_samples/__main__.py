@@ -18,7 +18,8 @@ def main(
     size: Annotated[
         str | None,
         typer.Option(
-            help="Size in pixels: H, or HxW (rows x columns); default: 512, of clouds 1400x2100."
+            help="Size in pixels: H, or HxW (rows x columns); default: 512, of clouds 1400x2100, of"
+            " kelp 350."
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed; each seed gives different sites.")] = 0,
@@ -40,19 +41,35 @@ def main(
             " codes in a CSV file; ignores --sky.",
         ),
     ] = False,
+    kelp: Annotated[
+        bool,
+        typer.Option(
+            "--kelp",
+            help="Make --count tiles of coasts with kelp (seven bands), with duplicates and faults"
+            " that planted.csv lists; ignores --sky.",
+        ),
+    ] = False,
 ) -> None:
     """Make polar scenes with truth: clear scene, cloudy scene, classes, cloud and shadow fields.
 
-    With --clouds, make pictures of cloud structures and their masks instead.
+    With --clouds, make pictures of cloud structures and their masks instead; with --kelp, tiles of
+    kelp forests.
     """
     from data_samples.clouds import SHAPE, write_clouds
+    from data_samples.kelp import FAULTS, SIZE, write_kelp
     from data_samples.scene import make_scene
     from data_samples.shipped import SHIPPED, make_shipped
     from data_samples.write import write_scene
     from polynya.storage.output_folder import open_output
 
     shape = parse_size(size) if size else SHAPE if clouds else (512, 512)
+    if sum((clouds, kelp, shipped)) > 1:
+        raise typer.BadParameter("give one of them", param_hint="--clouds, --kelp, --shipped")
     with open_output(out, "samples"):
+        if kelp:
+            edge = parse_size(size)[0] if size else SIZE
+            write_kelp(out, seed, count, edge, each=count // (8 * len(FAULTS)))
+            return
         if clouds:
             write_clouds(out, seed, count, shape)
             return

@@ -26,8 +26,10 @@ from polynya.rasters.opening import opened_raster
 from polynya.recipe.base import STEM
 from polynya.recipe.recipe import Recipe
 
+TILE_SUFFIX = "_satellite.tif"
+"""End of the names of tiles, after their ids."""
 _SUFFIX = "_kelp.tif"
-_PATTERNS = Patterns(f"**/{STEM}_satellite.tif", f"**/{STEM}{_SUFFIX}")
+_PATTERNS = Patterns(f"**/{STEM}{TILE_SUFFIX}", f"**/{STEM}{_SUFFIX}")
 
 
 def write_submission(path: str, masks: Iterable[tuple[str, NDArray[np.bool_]]]) -> None:

@@ -38,8 +38,13 @@ class Pixels:
         return cls(image, inputs.seen, inputs)
 
 
-def describe_raster(sample: SceneRef, recipe: Recipe) -> Scene:
-    """Describe an image that GDAL reads; colours needn't be there if the recipe names bands.
+def describe_raster(sample: SceneRef, recipe: Recipe, *, needs_colors: bool = False) -> Scene:
+    """Describe an image that GDAL reads.
+
+    Args:
+        sample: Id and place of the image.
+        recipe: Has a section `imports`.
+        needs_colors: Whether colours must be there even if the recipe names bands.
 
     Raises:
         SceneError: The file can't be used.
@@ -47,7 +52,7 @@ def describe_raster(sample: SceneRef, recipe: Recipe) -> Scene:
     assert recipe.imports is not None
     names, missing = recipe.imports.bands, recipe.imports.missing
     options = recipe.scene if names is None else _by_number(recipe.scene, names, sample.uri)
-    scene = open_scene(sample.uri, options, sample.id, needs_colors=False)
+    scene = open_scene(sample.uri, options, sample.id, needs_colors=needs_colors)
     if scene.inputs is None:
         return scene
     band_set, bands = scene.inputs, scene.inputs.bands

@@ -25,6 +25,7 @@ from inference.evaluate.scores import (
     scene_table,
     score_scene,
 )
+from inference.predict.opening import open_for_model
 from inference.predict.predict import open_model, predict_scene
 from inference.products.class_map import map_tags, read_map
 from inference.run.map_names import MappedScene, map_name, mapped_scenes
@@ -38,7 +39,7 @@ from polynya.scenes.band_set import read_inputs
 from polynya.scenes.beside.layers import read_layers
 from polynya.scenes.finding import SceneRef, find_scenes
 from polynya.scenes.identity import scene_digest
-from polynya.scenes.reading import open_scene, read_scene
+from polynya.scenes.reading import read_scene
 from polynya.scenes.scene import Scene
 from polynya.scenes.truth import NO_SCENES, last_part, read_truth, sky_of, truth_path
 from polynya.storage.files import write_text
@@ -242,7 +243,8 @@ class Comparison:
     """A scene with all its results, at a lower resolution for a picture."""
 
     score: SceneScore
-    image: Codes
+    image: Codes | None
+    """None for a scene without colours."""
     truth: Codes
     results: dict[str, Codes]
 
@@ -287,14 +289,17 @@ def evaluate_scenes(
 def _compare(scene: Scene, methods: dict[str, Method], recipe: Recipe) -> Comparison:
     classes = recipe.classes
     truth = read_truth(truth_path(scene.uri), scene, classes)
-    image, valid = read_scene(scene)
+    if scene.has_colors or set(methods) != {MODEL}:  # Thresholds and filters need colours.
+        image, valid = read_scene(scene)
+    else:
+        image = np.zeros((scene.height, scene.width, 3), np.uint8)
     if scene.inputs is not None:
         valid = read_inputs(scene).seen
     results = {name: method(scene, image, valid) for name, method in methods.items()}
     step = thinning(scene.height, scene.width)
     return Comparison(
         score_scene(scene.id, sky_of(scene.id), truth, valid, results, classes),
-        image[::step, ::step].copy(),
+        image[::step, ::step].copy() if scene.has_colors else None,
         truth[::step, ::step].copy(),
         {name: codes[::step, ::step].copy() for name, codes in results.items()},
     )
@@ -335,7 +340,9 @@ def draw_comparison(path: Path, name: str, comparison: Comparison, evaluation: E
     ]
     count, method = len(evaluation.scenes), evaluation.methods[-1]
     title = f"{score.scene_id}: {name} of {count} scenes for: {method}"
-    panels = [("Scene", comparison.image), ("Truth", comparison.truth), *results]
+    panels = [("Truth", comparison.truth), *results]
+    if comparison.image is not None:
+        panels.insert(0, ("Scene", comparison.image))
     draw_panels(path, panels, evaluation.classes, title)
 
 
@@ -385,7 +392,7 @@ def open_each(patterns: list[str], recipe: Recipe) -> tuple[list[Scene], dict[st
 
 
 def _open(ref: SceneRef, recipe: Recipe) -> Scene:
-    scene = open_scene(ref.uri, recipe.scene, ref.id)
+    scene = open_for_model(ref, recipe)
     read_truth(truth_path(scene.uri), scene, recipe.classes)
     return scene
 

@@ -29,8 +29,8 @@ _ROWS = 1024
 class Preview:
     """A scene at a low resolution."""
 
-    image: NDArray[np.uint8]
-    """(h, w, 3), mean colours of blocks of pixels."""
+    image: NDArray[np.uint8] | None
+    """(h, w, 3), mean colours of blocks of pixels; None for a scene without colours."""
     labels: NDArray[np.uint8] | None
     """(h, w), most frequent class of each block by thresholds; None for other classes or masks."""
 
@@ -42,6 +42,8 @@ def read_preview(scene: Scene, recipe: Recipe) -> Preview:
     """
     classes, profile = recipe.classes, fitting_profile(recipe.label, recipe.classes)
     step = thinning(scene.height, scene.width)
+    if not scene.has_colors:
+        return Preview(None, None)
     blocks = Blocks(scene.height, scene.width, step)
     for row in range(0, scene.height, _ROWS):
         tile = Tile(row, 0, min(_ROWS, scene.height - row), scene.width)
@@ -70,7 +72,7 @@ def draw_overview(
         OutputError: The file can't be written.
     """
     classes = recipe.shown_classes
-    panels = [("Scene", preview.image)]
+    panels = [] if preview.image is None else [("Scene", preview.image)]
     if preview.labels is not None:
         panels.append(("Label by thresholds", preview.labels))
     panels.append(("Prediction", _small(codes, classes.nodata)))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from inference.predict.opening import open_for_model
 from inference.predict.parts import Part, part_file, predict_part, scene_parts
 from inference.products.paths import ProductPaths
 from inference.products.registry import needs_probabilities
@@ -17,7 +18,6 @@ from polynya.attempt import Failure, attempt
 from polynya.engines.engines import Engine, run_all, worker_died
 from polynya.progress import progress
 from polynya.scenes.finding import SceneRef
-from polynya.scenes.reading import open_scene
 from polynya.storage.ownership import is_whole
 
 
@@ -81,7 +81,7 @@ def _plan(ref: SceneRef, options: MapOptions) -> list[_PartTask]:
 
 def _parts_of(ref: SceneRef, options: MapOptions) -> list[_PartTask]:
     model, wanted = model_of(options), wanted_of(options)
-    scene = open_scene(ref.uri, model.recipe.scene, ref.id)
+    scene = open_for_model(ref, model.recipe)
     parts = scene_parts(model, scene)
     if len(parts) == 1:
         return []
@@ -109,7 +109,7 @@ def _predict(task: _PartTask, options: MapOptions) -> None:
     model = model_of(options)
     predict_part(
         model,
-        open_scene(task.part.uri, model.recipe.scene, task.part.scene_id),
+        open_for_model(SceneRef(task.part.scene_id, task.part.uri), model.recipe),
         task.part,
         task.target,
         with_probabilities=needs_probabilities(wanted_of(options).products),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from inference.ground.coordinates import why_without_ground
 from inference.predict.decision import read_decision
+from inference.predict.opening import open_for_model
 from inference.predict.parts import read_parts
 from inference.predict.predict import predict_scene, scene_windows
 from inference.products.class_map import write_map
@@ -27,14 +28,13 @@ from inference.stac.item import (
     remove_products,
     write_item,
 )
-from polynya.errors import OutputError
+from polynya.errors import OutputError, SceneError
 from polynya.names import printable
 from polynya.progress import console
 from polynya.provenance import file_digest, provenance
 from polynya.recipe.inference import InferenceOptions
 from polynya.scenes.finding import SceneRef
 from polynya.scenes.identity import scene_digest
-from polynya.scenes.reading import open_scene
 from polynya.scenes.scene import Scene
 from polynya.storage.ledger import folder_kinds
 from polynya.storage.ownership import check_free, remove_file
@@ -90,13 +90,18 @@ def map_scene(
     paths = ProductPaths(folder, ref.id)
     options = options or model.recipe.inference
     classes = model.recipe.shown_classes
-    scene = open_scene(ref.uri, model.recipe.scene, ref.id)
+    scene = open_for_model(ref, model.recipe)
     tags = prediction_tags(model, scene) | product_tags(options, classes)
     finished = None if overwrite else _finished(model, paths, options, tags)
     if finished is not None:
         status: Status = "skipped" if has_data(finished, classes) else "nodata"
         return MapResult(ref.id, ref.uri, status, summary=finished)
     check_products(paths, options, ref.uri)
+    if not scene.has_colors and "overlay" in options.products:
+        raise SceneError(
+            f"{printable(ref.uri)} has no red, green and blue, which the product 'overlay' needs;"
+            " leave it out of --products, or name the bands in the recipe's key 'scene.bands'."
+        )
     if missing := why_without_ground(scene):
         console.print(
             f"{printable(public_uri(scene.uri))}: areas or footprint can't be known, as {missing}.",

@@ -11,6 +11,7 @@ from pathlib import Path
 import typer
 
 from inference.predict.backends import check_backend, framework_version
+from inference.predict.opening import open_for_model
 from inference.predict.parts import remove_parts
 from inference.products.paths import COLLECTION_FILE, model_file
 from inference.products.summary import summary_columns
@@ -28,7 +29,6 @@ from polynya.recipe.classes import ClassScheme
 from polynya.report.tables import write_table
 from polynya.scenes.finding import SceneRef, find_scenes
 from polynya.scenes.identity import scene_digest
-from polynya.scenes.reading import open_scene
 from polynya.storage.folder import absolute
 from polynya.storage.output_folder import open_output
 from polynya.storage.ownership import check_free
@@ -73,7 +73,7 @@ def map_scenes(
             refs,
             folder,
             wanted.products,
-            lambda ref: scene_digest(open_scene(ref.uri, recipe.scene, ref.id)),
+            lambda ref: scene_digest(open_for_model(ref, recipe)),
         )
         results: list[MapResult] = []
         problems: list[str] = []

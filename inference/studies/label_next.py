@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
+from inference.predict.opening import open_for_model
 from polynya.attempt import Failure, attempt
 from polynya.errors import SceneError, ScenesFailedError, failed_of
 from polynya.progress import console, track
 from polynya.report.tables import Table, write_table
 from polynya.scenes.finding import SceneRef, find_scenes
-from polynya.scenes.reading import open_scene
 from polynya.storage.output_folder import make_folder
 from polynya.storage.ownership import check_free
 
@@ -83,7 +83,7 @@ def _measure(
 ) -> list[TileDoubt]:
     from inference.studies.uncertainty import tile_doubts
 
-    return tile_doubts(members, weights, open_scene(ref.uri, members[0].recipe.scene, ref.id))
+    return tile_doubts(members, weights, open_for_model(ref, members[0].recipe))
 
 
 def usefulness(tile: TileDoubt) -> float:

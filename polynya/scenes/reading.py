@@ -118,8 +118,14 @@ def read_scene(
         Image, uint8 (H, W, 3), RGB, 0 for nodata; mask, bool (H, W), True for valid pixels.
 
     Raises:
-        SceneError: The pixels can't be read (truncated or damaged file).
+        SceneError: The scene has no red, green and blue, or the pixels can't be read (truncated or
+            damaged file).
     """
+    if not scene.has_colors:
+        raise SceneError(
+            f"{printable(scene.uri)} has no red, green and blue, so it can't be shown in colour;"
+            " name their bands in the recipe's key 'scene.bands'."
+        )
     window = tile_window(tile)
     with opened_raster(scene.uri, scene.references) as source:
         shape = (source.height, source.width) if tile is None else (tile.height, tile.width)

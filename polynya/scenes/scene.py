@@ -144,7 +144,8 @@ class Scene:
     dtype: str
     """Data type of the digital numbers in the file."""
     band_indexes: tuple[int, ...]
-    """1-based bands of red, green and blue."""
+    """1-based bands of red, green and blue; () for a scene without, which a model sees by its
+    inputs alone."""
     scale: float
     """Reflectance per digital number; 1 for 8-bit images, which are not changed."""
     offset: float
@@ -176,6 +177,11 @@ class Scene:
         import polynya
 
         return polynya.to_xarray(polynya.read_scene(self)[0], self, bands=COLORS, nodata=0)
+
+    @property
+    def has_colors(self) -> bool:
+        """Whether the scene can be shown in colour."""
+        return bool(self.band_indexes)
 
     @property
     def has_place(self) -> bool:

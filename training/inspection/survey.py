@@ -16,6 +16,7 @@ from polynya.progress import track
 from polynya.recipe.split import SplitOptions
 from polynya.shards.dataset import ShardSet
 from polynya.shards.dropped import DroppedTile
+from polynya.shards.manifest import read_manifest
 from polynya.shards.scan import TilePixels, TilePlace, count_tiles, scan_tiles
 from polynya.splits.groups import site_of
 from polynya.splits.split_file import read_split
@@ -129,7 +130,18 @@ def survey(
             key = tile.place.scene_id, sides[-1].name
             parts.setdefault(key, BandSums(ranges)).add(tile.pixels.values)
     counted = np.array(counts, np.int64).reshape(len(places), shards.classes.n_classes + 1)
-    facts = replace(facts, places=places, damage=damage, class_pixels=counted[:, :-1], sides=sides)
+    facts = replace(
+        facts,
+        places=places,
+        damage=damage,
+        class_pixels=counted[:, :-1],
+        sides=sides,
+        failed=[
+            (row.scene_id, row.reason.removesuffix("."))
+            for row in read_manifest(shards.folder)
+            if row.status == "failed"
+        ],
+    )
     judged = (
         Finding(check, tuple(check.judge(facts, answers)))
         for check, answers in zip(checks, measures, strict=True)

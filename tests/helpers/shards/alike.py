@@ -6,18 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from data_samples.kelp import rough
+
 WATER = 150.0
 _MARGIN = 5
-
-
-def rough(rng: np.random.Generator, edge: int, slope: float) -> np.ndarray:
-    """Noise that is stronger at long wavelengths: float (edge, edge), mean 0, deviation 1."""
-    rows, cols = np.fft.fftfreq(edge)[:, None], np.fft.rfftfreq(edge)[None]
-    frequency = np.hypot(rows, cols)
-    frequency[0, 0] = np.inf
-    spectrum = np.fft.rfft2(rng.normal(size=(edge, edge))) * frequency**-slope
-    field = np.fft.irfft2(spectrum, (edge, edge))
-    return np.asarray(field / field.std())
 
 
 def land(rng: np.random.Generator, edge: int) -> np.ndarray:

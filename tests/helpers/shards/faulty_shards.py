@@ -10,13 +10,13 @@ import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
+from data_samples.kelp import NODATA, Image, make_place, take_picture
 from polynya.recipe.recipe import Recipe
 from polynya.shards.lifecycle import finish_dataset, start_dataset
 from polynya.shards.manifest import SceneResult
 from polynya.shards.writer import ShardWriter
 
 BANDS = ("swir16", "nir", "red", "green", "blue", "clouds", "elevation")
-NODATA = -32768
 CLASSES = {
     "name": "kelp & sea",
     "classes": [
@@ -26,7 +26,6 @@ CLASSES = {
     ],
 }
 
-Image = NDArray[np.int16]
 Label = NDArray[np.uint8]
 Fault = Callable[[Image, Label], None]
 """Changes an image (H, W, 7) and its label (H, W) in place."""
@@ -46,29 +45,11 @@ def kelp_recipe(size: int, classes: Mapping[str, Any] = CLASSES, **sections: Any
     )
 
 
-def _smooth(rng: np.random.Generator, size: int, cells: int) -> NDArray[np.float64]:
-    """Random hills, bilinear between `cells` x `cells` heights."""
-    heights = rng.normal(size=(cells + 1, cells + 1))
-    at = np.linspace(0, cells, size, endpoint=False)
-    low, share = at.astype(int), at % 1
-    rows = heights[low] * (1 - share)[:, None] + heights[low + 1] * share[:, None]
-    return rows[:, low] * (1 - share) + rows[:, low + 1] * share
-
-
 def kelp_tile(size: int, seed: int) -> tuple[Image, Label]:
     """A coast with kelp before it: int16 (size, size, 7) and uint8 (size, size)."""
     rng = np.random.default_rng(seed)
-    hills = _smooth(rng, size, 5)
-    hills -= np.quantile(hills, rng.uniform(0.3, 0.7))
-    land = hills > 0
-    kelp = ~land & (hills > -0.35) & (_smooth(rng, size, 8) > 0.2)
-    label = np.where(land, 1, np.where(kelp, 2, 0)).astype(np.uint8)
-    #         swir  nir   red   green blue
-    means = [(120, 180, 300, 420, 480), (2100, 2600, 1300, 1100, 800), (150, 1700, 320, 480, 430)]
-    light = np.array(means, float)[label] * (1 + 0.15 * _smooth(rng, size, 12))[..., None]
-    light += rng.normal(0, 30, light.shape)
-    others = np.stack([np.zeros((size, size)), np.where(land, 40 * hills + 1, 0)], axis=-1)
-    return np.clip(np.concatenate([light, others], -1), -1000, 32767).astype(np.int16), label
+    made = take_picture(rng, make_place(rng, "kelp", size))
+    return made.image.copy(), made.surface.copy()
 
 
 def kelp_row(

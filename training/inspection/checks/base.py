@@ -47,6 +47,8 @@ class Facts:
     """Edge of a tile in pixels; tiles at the borders of scenes may be smaller."""
     sides: Sequence[TileSide] = ()
     """Side of each of the N tiles in the split; empty without one."""
+    failed: Sequence[tuple[str, str]] = ()
+    """Scenes that the manifest calls failed: id and reason, without a full stop."""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from training.inspection.checks import (
     copies,
     corrupt,
     empty,
+    failed,
     image_without_label,
     label_without_image,
     misaligned,
@@ -28,6 +29,7 @@ from training.inspection.checks.base import Check
 
 CHECKS: tuple[Check, ...] = (
     corrupt.CHECK,
+    failed.CHECK,
     empty.CHECK,
     constant.CHECK,
     striped.CHECK,
