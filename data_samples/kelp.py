@@ -259,6 +259,29 @@ def plan_kelp(seed: int, count: int, each: int = 2) -> list[Planted]:
     return tiles
 
 
+def make_tiles(
+    planted: Sequence[Planted], seed: int, size: int = SIZE
+) -> Iterator[tuple[Image, NDArray[np.uint8]]]:
+    """Yield the images and masks of planned tiles, with the faults of the images.
+
+    Args:
+        planted: From `plan_kelp`.
+        seed: Seed of the set.
+        size: Edge of the tiles in pixels.
+    """
+    made: tuple[int, Place] | None = None
+    for tile in planted:
+        if made is None or made[0] != tile.place:
+            made = tile.place, make_place(_rng(seed, 1, tile.place), tile.kind, size)
+        rng = _rng(seed, 2, tile.place, tile.picture)
+        shown = take_picture(rng, made[1], is_first=tile.picture == 0)
+        image, mask = shown.image.copy(), shown.mask
+        damage = FAULTS[tile.fault].damage if tile.fault else None
+        if damage is not None:
+            damage(image, rng)
+        yield image, mask
+
+
 def write_kelp(
     folder: Path, seed: int, count: int, size: int = SIZE, each: int = 2
 ) -> list[Planted]:
@@ -277,18 +300,10 @@ def write_kelp(
     images, masks = output_folder(folder / IMAGES), output_folder(folder / MASKS)
     planted = plan_kelp(seed, count, each)
     ignore_warnings(NotGeoreferencedWarning)
-    made: tuple[int, Place] | None = None
-    for tile in track(planted, "Making tiles"):
-        if made is None or made[0] != tile.place:
-            made = tile.place, make_place(_rng(seed, 1, tile.place), tile.kind, size)
-        rng = _rng(seed, 2, tile.place, tile.picture)
-        shown = take_picture(rng, made[1], is_first=tile.picture == 0)
-        image, mask = shown.image.copy(), shown.mask
-        fault = FAULTS[tile.fault] if tile.fault else None
-        if fault is not None and fault.damage is not None:
-            fault.damage(image, rng)
+    tiles = make_tiles(planted, seed, size)
+    for tile, (image, mask) in zip(track(planted, "Making tiles"), tiles, strict=True):
         write_bytes(images / f"{tile.tile}_satellite.tif", _tiff(image))
-        write_bytes(masks / f"{tile.tile}_kelp.tif", _mask_file(mask, fault))
+        write_bytes(masks / f"{tile.tile}_kelp.tif", _mask_file(mask, tile.fault))
     columns = ("tile", "place", "kind", "picture", "fault", "finding")
     rows = [
         (t.tile, str(t.place), t.kind, str(t.picture), t.fault,
@@ -318,8 +333,8 @@ def _ids(seed: int) -> Iterator[str]:
         number += 1
 
 
-def _mask_file(mask: NDArray[np.uint8], fault: Fault | None) -> bytes:
-    wrong = fault.mask if fault is not None else ""
+def _mask_file(mask: NDArray[np.uint8], fault: str) -> bytes:
+    wrong = FAULTS[fault].mask if fault else ""
     if wrong == "numbers":
         mask = mask * np.uint8(77)
     if wrong == "size":
