@@ -151,7 +151,7 @@ def make_place(rng: Rng, kind: Kind, size: int) -> Place:
 def _canopy(rng: Rng, near: NDArray[np.bool_]) -> Floats:
     """Draw the share of each pixel that canopy covers, (E, E), 0..1; only where `near` is True."""
     beds = np.where(near, rough(rng, len(near), 1.4), -np.inf)
-    least = np.quantile(beds[near], 1 - rng.uniform(0.03, 0.2))
+    least = np.quantile(beds[near], 1 - rng.uniform(0.1, 0.6))
     return np.asarray(np.clip((beds - least) * rng.uniform(0.3, 0.8), 0, 1))
 
 

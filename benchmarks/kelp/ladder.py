@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -18,15 +19,14 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import typer
-from numpy.typing import NDArray
-from scipy.stats import t as student
 
 from benchmarks.common.cli import QuickOption
 from benchmarks.common.commands import ROOT, run
 from benchmarks.common.report import Report, table_of
 from benchmarks.kelp.flow import SAMPLING, group_score
 from benchmarks.kelp.groups import pairs_table
-from data_samples.kelp import write_kelp
+from data_samples.kelp import Planted, write_kelp
+from inference.studies.gains import points, verdict
 from polynya.progress import track
 from polynya.recipe.recipe import Recipe, load_recipe
 from polynya.report.tables import Table
@@ -36,8 +36,7 @@ from polynya.storage.output_folder import open_output
 from training.metrics.confusion import confusion_of, empty_confusion, scores
 
 SplitName = Literal["random", "duplicates"]
-CONFIDENCE = 0.95
-_BATCH = 8
+_BATCH = 4
 
 
 @dataclass(frozen=True)
@@ -80,9 +79,14 @@ class Plan:
         content |= {
             "seed": seed,
             "split": {"file": str(split), "fold": 0},
-            "model": {"filters": list(self.filters), "dropout": [0.0] * len(self.filters)},
+            "model": {
+                "filters": list(self.filters),
+                "dropout": [0.0] * len(self.filters),
+                # As the study's networks; without it, so rare a class is never found.
+                "batch_norm": "local",
+            },
             "features": {"scaling": "z_score"},
-            "training": {"epochs": self.epochs, "batch_size": _BATCH, "learning_rate": 0.002,
+            "training": {"epochs": self.epochs, "batch_size": _BATCH, "learning_rate": 0.005,
                          "schedule": "cosine", "augment": {"dihedral": True}},
         }  # fmt: skip
         content["tiles"]["size"] = self.size
@@ -103,11 +107,12 @@ class Score:
 
 def ladder(
     report: Report,
-    tiles: Annotated[int, typer.Option(min=40, help="Tiles to learn from and to validate.")] = 200,
-    test: Annotated[int, typer.Option(min=2, help="Tiles of other places to score on.")] = 150,
-    size: Annotated[int, typer.Option(min=64, help="Edge of the tiles in pixels.")] = 128,
-    epochs: Annotated[int, typer.Option(min=1, help="Epochs of each training.")] = 20,
+    tiles: Annotated[int, typer.Option(min=40, help="Tiles to learn from and to validate.")] = 160,
+    test: Annotated[int, typer.Option(min=2, help="Tiles of other places to score on.")] = 100,
+    size: Annotated[int, typer.Option(min=64, help="Edge of the tiles in pixels.")] = 96,
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs of each training.")] = 16,
     seeds: Annotated[int, typer.Option(min=2, help="Trainings of each step.")] = 3,
+    jobs: Annotated[int, typer.Option(min=1, help="Trainings at once.")] = 2,
     quick: QuickOption = False,
 ) -> None:
     """Add the steps of the kelp study one by one; Dice on unseen places, with intervals."""
@@ -115,10 +120,14 @@ def ladder(
     steps = rungs(plan.filters)[:2] if quick else rungs(plan.filters)
     folder = report.folder / "ladder"
     planted = make_data(plan, folder)
-    found = [
-        [train_and_score(plan, steps[: n + 1], folder, seed) for seed in range(plan.seeds)]
-        for n in track(range(len(steps)), "Climbing")
-    ]
+    each = [(steps[: n + 1], seed) for n in range(len(steps)) for seed in range(plan.seeds)]
+    with ThreadPoolExecutor(jobs) as pool:
+        models = list(
+            track(pool.map(lambda one: train(plan, one[0], folder, one[1]), each), "Climbing",
+                  len(each))
+        )  # fmt: skip
+    scored = [score_model(model, folder / "test-shards") for model in models]
+    found = [scored[start : start + plan.seeds] for start in range(0, len(each), plan.seeds)]
     groups = [group_score(planted, split_file(folder, "duplicates", s)) for s in range(plan.seeds)]
     tables = {
         "ladder": ladder_table(steps, found),
@@ -140,7 +149,7 @@ def split_file(folder: Path, split: SplitName, seed: int) -> Path:
     return folder / f"{split}-{seed}.json"
 
 
-def make_data(plan: Plan, folder: Path) -> list[Any]:
+def make_data(plan: Plan, folder: Path) -> list[Planted]:
     """Make and import the tiles and split them for each seed; old results are replaced."""
     logs = output_folder(folder / "logs")
     recipe = folder / "import.yaml"
@@ -151,17 +160,18 @@ def make_data(plan: Plan, folder: Path) -> list[Any]:
             planted.append(write_kelp(place, seed, count, plan.size, 0))
         words = ["--out", str(folder / f"{name}-shards"), "--recipe", str(recipe), "--overwrite"]
         run(["polynya", "import", "kelp", str(folder / name), *words], logs / f"import-{name}.txt")
+    names: tuple[SplitName, ...] = ("random", "duplicates")
     for seed in range(plan.seeds):
-        for split in ("random", "duplicates"):
-            out = split_file(folder, "random" if split == "random" else "duplicates", seed)
+        for split in names:
+            out = split_file(folder, split, seed)
             words = ["--by", split, "--seed", str(seed), "--out", str(out)]
             command = ["polynya", "split", str(folder / "tiles-shards"), *words]
             run(command, logs / f"split-{split}-{seed}.txt")
     return planted[0]
 
 
-def train_and_score(plan: Plan, so_far: Sequence[Rung], folder: Path, seed: int) -> Score:
-    """Train with all steps so far, and score on validation tiles and on unseen places.
+def train(plan: Plan, so_far: Sequence[Rung], folder: Path, seed: int) -> Path:
+    """Train with all steps so far; returns the model's folder.
 
     Raises:
         CommandFailedError: The training failed.
@@ -169,20 +179,28 @@ def train_and_score(plan: Plan, so_far: Sequence[Rung], folder: Path, seed: int)
     name = f"{len(so_far) - 1}-{seed}"
     model, recipe = folder / f"model-{name}", folder / f"recipe-{name}.yaml"
     plan.recipe(so_far, split_file(folder, so_far[-1].split, seed), seed).save(recipe)
-    train = [sys.executable, str(ROOT / "training/train.py"), "--overwrite"]
+    command = [sys.executable, str(ROOT / "training/train.py"), "--overwrite"]
     words = ["--shards", str(folder / "tiles-shards"), "--recipe", str(recipe), "--out", str(model)]
-    run([*train, *words], folder / "logs" / f"train-{name}.txt")
+    run([*command, *words], folder / "logs" / f"train-{name}.txt")
+    return model
+
+
+def score_model(model: Path, unseen: Path) -> Score:
+    """Read the score on validation tiles, and take the score on shards of unseen places."""
     metrics = json.loads((model / "metrics.json").read_text(encoding="utf-8"))
     known = metrics["validation"]["classes"]["kelp"]["f1"]
-    return Score(float("nan") if known is None else known, dice_on(model, folder / "test-shards"))
+    return Score(float("nan") if known is None else known, dice_on(model, unseen))
 
 
 def dice_on(model_folder: Path, shards_folder: Path) -> float:
     """Dice of kelp over all pixels of a data set, with a threshold of 0.5."""
+    import keras
+
     from inference.predict.backends import open_forward
     from inference.predict.predict import open_model
     from inference.studies.out_of_fold import predicted
 
+    keras.utils.clear_session()
     model, shards = open_model(model_folder), open_shards(shards_folder)
     forward = open_forward(model.keras_model, model.recipe.inference, model.classes.has_masks)
     tiles = list(shards.tiles(shards.row_groups(shards.scene_ids)))
@@ -195,28 +213,6 @@ def dice_on(model_folder: Path, shards_folder: Path) -> float:
     return float(scores(total)["f1"][0])
 
 
-def interval(values: Sequence[float] | NDArray[np.float64]) -> tuple[float, float]:
-    """Mean of a sample and half of its interval (Student's t, 95 %)."""
-    numbers = np.asarray(values, float)
-    spread = numbers.std(ddof=1) / np.sqrt(len(numbers))
-    return float(numbers.mean()), float(
-        student.ppf((1 + CONFIDENCE) / 2, len(numbers) - 1) * spread
-    )
-
-
-def verdict(gains: Sequence[float] | NDArray[np.float64]) -> str:
-    """Say what paired gains show: a gain, a loss, or nothing that can be told from chance."""
-    mean, half = interval(gains)
-    if not abs(mean) > half:
-        return "inside the noise"
-    return "gain" if mean > 0 else "loss"
-
-
-def _points(values: Sequence[float] | NDArray[np.float64], sign: str = "") -> str:
-    mean, half = interval(100 * np.asarray(values, float))
-    return f"{mean:{sign}.2f} ± {half:.2f}"
-
-
 def ladder_table(steps: Sequence[Rung], found: Sequence[Sequence[Score]]) -> Table:
     """One row per step: Dice on unseen places, and its gain over the step before."""
     tests = [np.array([score.test for score in of_step]) for of_step in found]
@@ -226,9 +222,9 @@ def ladder_table(steps: Sequence[Rung], found: Sequence[Sequence[Score]]) -> Tab
         list(zip(steps, tests, gains, strict=True)),
         {
             "step": lambda row: row[0].name,
-            "Dice": lambda row: _points(row[1]),
+            "Dice": lambda row: points(row[1]),
             "each seed": lambda row: ", ".join(f"{100 * value:.2f}" for value in row[1]),
-            "gain": lambda row: "" if row[2] is None else _points(row[2], "+"),
+            "gain": lambda row: "" if row[2] is None else points(row[2], "+"),
             "verdict": lambda row: "" if row[2] is None else verdict(row[2]),
         },
     )
@@ -245,9 +241,9 @@ def leak_table(steps: Sequence[Rung], found: Sequence[Sequence[Score]]) -> Table
         rows,
         {
             "split": lambda row: row[0].split,
-            "validation": lambda row: _points(row[1]),
-            "unseen places": lambda row: _points(row[2]),
-            "too good by": lambda row: _points(row[1] - row[2], "+"),
+            "validation": lambda row: points(row[1]),
+            "unseen places": lambda row: points(row[2]),
+            "too good by": lambda row: points(row[1] - row[2], "+"),
             "verdict": lambda row: {"gain": "flatters", "loss": "too strict"}.get(
                 verdict(row[1] - row[2]), "inside the noise"
             ),

@@ -8,7 +8,6 @@ learning_curve.png          the same as a picture
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ import numpy as np
 import typer
 
 from inference.studies.cross_validation import Overwrite, RecipeFile, Resume, Shards
-from polynya.errors import ModelError, OutputError, ShardError
+from polynya.errors import OutputError, ShardError
 from polynya.recipe.recipe import Recipe, load_recipe
 from polynya.shards.dataset import ShardSet, open_shards
 from polynya.splits.split_file import write_split
@@ -221,12 +220,13 @@ def _finish(trainings: Sequence[SubsetTraining], recipe: Recipe, out: Path) -> l
 
 def _points(trainings: Sequence[SubsetTraining], recipe: Recipe) -> list[CurvePoint]:
     from inference.studies.curve import CurvePoint
+    from inference.studies.results import validation_scores
 
     sizes = sorted({training.groups for training in trainings})
     points = []
     for size in sizes:
         own = [training for training in trainings if training.groups == size]
-        found = [_scores(training.plan.folder, recipe) for training in own]
+        found = [validation_scores(training.plan.folder, recipe) for training in own]
         points.append(
             CurvePoint(
                 groups=size,
@@ -237,20 +237,3 @@ def _points(trainings: Sequence[SubsetTraining], recipe: Recipe) -> list[CurvePo
             )
         )
     return points
-
-
-def _scores(folder: Path, recipe: Recipe) -> tuple[float, list[float]]:
-    """Read mean IoU and IoU of each class of a model's best epoch; NaN if undefined."""
-    from training.model_folder.folder import METRICS_FILE
-
-    path = folder / METRICS_FILE
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))["validation"]
-        numbers = [found["mean_iou"], *(found["classes"][n]["iou"] for n in recipe.classes.names)]
-        values = [np.nan if number is None else float(number) for number in numbers]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise ModelError(
-            f"{path} is damaged or missing; remove the folder {folder} and give the command again"
-            " with --resume."
-        ) from None
-    return values[0], values[1:]

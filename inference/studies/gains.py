@@ -1,0 +1,48 @@
+"""Means with intervals, and whether a gain can be told from chance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import t as student
+
+CONFIDENCE = 0.95
+NOISE = "inside the noise"
+Values = Sequence[float] | NDArray[np.float64]
+
+
+def interval(values: Values) -> tuple[float, float]:
+    """Mean of a sample and half of its confidence interval (Student's t, 95 %).
+
+    Args:
+        values: At least two numbers.
+    """
+    numbers = np.asarray(values, np.float64)
+    error = numbers.std(ddof=1) / np.sqrt(len(numbers))
+    factor = student.ppf((1 + CONFIDENCE) / 2, len(numbers) - 1)
+    return float(numbers.mean()), float(factor * error)
+
+
+def verdict(gains: Values) -> str:
+    """Say what paired differences show: "gain", "loss", or `NOISE` if the interval covers 0.
+
+    Args:
+        gains: At least two differences of two trainings that differ in one thing only.
+    """
+    mean, half = interval(gains)
+    if not abs(mean) > half:
+        return NOISE
+    return "gain" if mean > 0 else "loss"
+
+
+def points(values: Values, sign: str = "") -> str:
+    """Mean and interval of shares in percent, such as 71.20 ± 0.85.
+
+    Args:
+        values: Shares, 0..1.
+        sign: "+" writes the sign of a positive mean.
+    """
+    mean, half = interval(100 * np.asarray(values, np.float64))
+    return f"{mean:{sign}.2f} ± {half:.2f}"
