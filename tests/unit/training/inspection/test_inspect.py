@@ -15,6 +15,7 @@ from helpers.shards.shard_files import contents
 from polynya.recipe.recipe import Recipe
 from polynya.shards.dataset import open_shards
 from polynya.shards.dropped import DROPPED_FILE, read_dropped
+from polynya.shards.manifest import MANIFEST_FILE, SceneResult, manifest_text, read_manifest
 from polynya.shards.scan import scan_tiles
 from training.inspection.page.places import date_of
 from training.inspection.page.samples import choose
@@ -169,6 +170,18 @@ def test_drop_leaves_tiles_out_and_restore_brings_them_back(faulty):
 def test_wrong_words_are_one_sentence(good, words, said):
     assert said in run("inspect", good, *words, expect=1).output
     assert not (good / DROPPED_FILE).exists()
+
+
+def test_scenes_that_failed_are_named_with_their_reason(good):
+    shards = open_shards(good)
+    rows = read_manifest(shards.folder)
+    failed = SceneResult("cliff", "cliff.tif", "failed", "The mask of cliff.tif is cut.")
+    (good / MANIFEST_FILE).write_text(manifest_text([*rows, failed]))
+    seen = survey(open_shards(good))
+    (finding,) = [f for f in seen.findings if f.check.name == "failed"]
+    assert [one.reason for one in finding.found] == ["cliff: The mask of cliff.tif is cut"]
+    run("inspect", good)
+    assert "The mask of cliff.tif is cut" in page_of(good)
 
 
 def test_what_concerns_no_single_tile_cannot_be_dropped(tmp_path):
