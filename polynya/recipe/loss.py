@@ -9,6 +9,7 @@ from pydantic import Field
 from polynya.recipe.base import Options, Tagged
 
 Smoothing = Annotated[float, Field(ge=0.0, lt=1.0)]
+Price = Annotated[float, Field(ge=0.0, le=100.0)]
 
 
 class _LossOptions(Options):
@@ -106,8 +107,96 @@ class JaccardOptions(_OverlapOptions):
     name: Literal["jaccard"] = "jaccard"
 
 
+class _TverskyOptions(_OverlapOptions):
+    """Common keys of losses that weigh what is too much and what is missing apart."""
+
+    gamma: Annotated[float, Field(ge=1.0, le=10.0)] = 1.0
+    """Exponent of the loss of a class; greater than 1: classes that are good already count less."""
+
+
+class TverskyOptions(_TverskyOptions):
+    """Overlap that weighs what is too much and what is missing apart (S. Salehi et al., 2017)."""
+
+    name: Literal["tversky"] = "tversky"
+    alpha: Price = 0.3
+    """Price of a pixel that is too much, beside 1 for a right one."""
+    beta: Price = 0.7
+    """Price of a pixel that is missing."""
+
+
+class JdtOptions(_TverskyOptions):
+    """Jaccard, Dice and Tversky losses whose minimum is at the labels, also at soft ones."""
+
+    name: Literal["jdt"] = "jdt"
+    alpha: Price = 1.0
+    """Price of a pixel that is too much. alpha and beta 1: Jaccard; 0.5: Dice."""
+    beta: Price = 1.0
+    """Price of a pixel that is missing."""
+    smoothing: Annotated[float, Field(ge=0.0, le=1e6)] = 1e-3
+    """Number of pixels added to numerator and denominator, so that neither is zero."""
+    classes: Literal["all", "present"] = "present"
+    """present: mean over classes in the labels of a step (or tile). all: over all classes, which
+    suits soft labels."""
+
+    @property
+    def takes_soft_labels(self) -> bool:
+        """True: the overlap is the sum of the smaller of label and probability."""
+        return True
+
+
+class LovaszOptions(_LossOptions):
+    """Jaccard index made continuous, of each tile (M. Berman et al., 2018)."""
+
+    name: Literal["lovasz"] = "lovasz"
+    classes: Literal["all", "present"] = "present"
+    """present: mean over classes in the labels of a tile. all: over all classes."""
+
+    @property
+    def per_image(self) -> bool:
+        """True: sorting ties all pixels of a tile together."""
+        return True
+
+
+class HingeOptions(_LossOptions):
+    """No loss once the probability of the label is ahead of all others by 1."""
+
+    name: Literal["hinge"] = "hinge"
+    binary: bool = False
+    """Treat each class as a separate mask."""
+
+    @property
+    def suits_masks(self) -> bool:
+        """Whether `binary` is set."""
+        return self.binary
+
+
+class KullbackLeiblerOptions(_LossOptions):
+    """Divergence of the probabilities from the labels; cross-entropy minus the labels' own."""
+
+    name: Literal["kullback_leibler"] = "kullback_leibler"
+
+    @property
+    def suits_masks(self) -> bool:
+        """False: it compares distributions over classes."""
+        return False
+
+    @property
+    def takes_soft_labels(self) -> bool:
+        """True: the divergence is 0 where probabilities equal labels."""
+        return True
+
+
 _AnyLoss = (
-    CrossEntropyOptions | BinaryCrossEntropyOptions | FocalOptions | DiceOptions | JaccardOptions
+    CrossEntropyOptions
+    | BinaryCrossEntropyOptions
+    | FocalOptions
+    | DiceOptions
+    | JaccardOptions
+    | TverskyOptions
+    | JdtOptions
+    | LovaszOptions
+    | HingeOptions
+    | KullbackLeiblerOptions
 )
 SingleLoss = Annotated[_AnyLoss, Tagged("name")]
 """One of the losses, chosen by the key `name`."""

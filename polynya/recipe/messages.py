@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -31,8 +32,10 @@ def describe_errors(error: ValidationError, content: object, model: type[BaseMod
     keys = _keys(first, content)
     key = _dotted(keys)
     if first["type"] == "extra_forbidden":
-        known = ", ".join(_known_keys(keys[:-1], content, model))
-        return f"has the unknown key '{key}'; known there: {known}"
+        known = _known_keys(keys[:-1], content, model)
+        near = get_close_matches(str(keys[-1]), known, n=1)
+        meant = f" (perhaps '{near[0]}' is meant)" if near else ""
+        return f"has the unknown key '{key}'; known there: {', '.join(known)}{meant}"
     if first["type"] == "missing":
         return f"lacks the key '{key}'; add it"
     # A key with several possible types has one error for each type.

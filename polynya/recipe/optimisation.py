@@ -131,8 +131,49 @@ class OneCycleOptions(Options):
     """Share of the steps in which the learning rate rises."""
 
 
+class RampOptions(Options):
+    """Segmentation Gym's schedule: a ramp by epochs, some at `learning_rate`, then a decay.
+
+    `warmup_epochs` has no effect. The published configuration is the default, with a
+    `learning_rate` of 0.0001.
+    """
+
+    name: Literal["ramp"] = "ramp"
+    start: Share = 1e-3
+    """Learning rate of the first epoch as a share of the greatest."""
+    end: Share = 1e-3
+    """Learning rate that the decay comes to, as a share of the greatest."""
+    ramp: Annotated[int, Field(ge=0)] = 20
+    """Epochs of the ramp."""
+    sustain: Annotated[int, Field(ge=0)] = 0
+    """Epochs at the greatest learning rate."""
+    decay: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.9
+    """Factor of what is above the end, an epoch."""
+
+
+class RestartOptions(Options):
+    """Warm restarts: half cosines that begin again at `learning_rate`.
+
+    Source: I. Loshchilov and F. Hutter, "SGDR", 2017.
+    """
+
+    name: Literal["restarts"] = "restarts"
+    epochs: Positive = 10
+    """Epochs of the first half cosine."""
+    longer: Annotated[float, Field(ge=1.0, le=10.0)] = 1.0
+    """Factor from the length of one half cosine to that of the next."""
+    end: Share = 0.0
+    """Learning rate at the end of each as a share of the greatest."""
+
+
 ScheduleOptions = Annotated[
-    ConstantOptions | CosineOptions | PlateauOptions | StepwiseOptions | OneCycleOptions,
+    ConstantOptions
+    | CosineOptions
+    | PlateauOptions
+    | StepwiseOptions
+    | OneCycleOptions
+    | RampOptions
+    | RestartOptions,
     Tagged("name"),
 ]
 """One of the schedules, chosen by the key `name`."""

@@ -176,7 +176,8 @@ class TrainingOptions(Options):
     """Number of epochs in which the learning rate rises from zero."""
     schedule: ScheduleOptions = ConstantOptions()
     """Learning rate after the warm-up: constant, cosine (to zero at the end), plateau (times
-    `plateau_factor` after `plateau_epochs` without a better score), step or one_cycle."""
+    `plateau_factor` after `plateau_epochs` without a better score), step, one_cycle, ramp or
+    restarts."""
     plateau_epochs: Positive = 5
     plateau_factor: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
     optimizer: OptimizerOptions = AdamOptions()
@@ -186,15 +187,17 @@ class TrainingOptions(Options):
     """Greatest Euclidean norm of all gradients of a step together; a greater norm is scaled down.
     Default: no limit."""
     loss: LossOptions = CrossEntropyOptions()
-    """Function that training minimises: crossentropy, binary_crossentropy, focal, dice, jaccard, or
-    a weighted sum of several."""
+    """Function that training minimises: crossentropy, binary_crossentropy, focal, dice, jaccard,
+    tversky, jdt, lovasz, hinge, kullback_leibler, or a weighted sum of several."""
     class_weights: (
-        Literal["none", "balanced"] | tuple[Annotated[float, Field(ge=0.0, le=1e6)], ...]
+        Literal["none", "balanced", "square_root", "one_minus_share"]
+        | tuple[Annotated[float, Field(ge=0.0, le=1e6)], ...]
     ) = "none"
     """Factor of each class in the loss: of its pixels, or of the class in a mean over classes.
     balanced: pixels of all classes / (classes x pixels of the class), counted on the training
-    scenes; masks in the same way, so one mask alone has the weight 1. Or give one number per class,
-    in the order of codes."""
+    scenes; masks in the same way, so one mask alone has the weight 1. square_root: the root of
+    balanced. one_minus_share: 1 - pixels of the class / pixels of all classes. Or give one number
+    per class, in the order of codes."""
     shuffle: bool = True
     """Use a new order of the tiles in each epoch."""
     sampling: SamplingOptions = EachOptions()
@@ -254,7 +257,7 @@ class TrainingOptions(Options):
                 f" '{self.loss.name}' of 'training.loss' is no mean over pixels or tiles, so the"
                 " gradients of several batches can't be added; set 'training.accumulate' to 1 and"
                 " 'training.batch_size' to more, or take a loss that is a mean over pixels or"
-                " tiles: crossentropy, binary_crossentropy, focal, or dice or jaccard with"
-                " 'per_image: true'."
+                " tiles: crossentropy, binary_crossentropy, focal, hinge, kullback_leibler, lovasz,"
+                " or dice, jaccard, tversky or jdt with 'per_image: true'."
             )
         return self

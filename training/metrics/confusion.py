@@ -23,6 +23,10 @@ class Scores(TypedDict):
     """Share of correct pixels; for masks, share of correct pairs of a pixel and a mask."""
     mean_iou: float
     mean_f1: float
+    frequency_weighted_iou: float
+    """Mean of the classes' IoU, each weighted by its share of the truth."""
+    matthews: float
+    """Matthews correlation coefficient, -1..1; for masks, the mean of the masks' own."""
     precision: NDArray[np.float64]
     recall: NDArray[np.float64]
     f1: NDArray[np.float64]
@@ -105,6 +109,11 @@ def scores(confusion: NDArray[Any]) -> Scores:
     precision = TP / (TP + FP), recall = TP / (TP + FN), F1 = 2 TP / (2 TP + FP + FN),
     IoU = TP / (TP + FP + FN), accuracy = sum of TP / sum of all.
 
+    The frequency-weighted IoU is sum_c n_c IoU_c / sum_c n_c with n_c the true pixels of a class
+    (J. Long et al., 2015). The Matthews coefficient is that of several classes: with s all pixels,
+    r the right ones, t_c the true and p_c the predicted pixels of a class,
+    (r s - sum t_c p_c) / sqrt((s^2 - sum p_c^2) (s^2 - sum t_c^2)) (J. Gorodkin, 2004).
+
     A score that is undefined (0 / 0, for example the recall of a class that doesn't occur) is NaN.
     A mean is taken over the classes with a defined score; it is NaN if there is none.
 
@@ -128,6 +137,10 @@ def scores(confusion: NDArray[Any]) -> Scores:
         accuracy=float(_ratio(right, confusion.sum())),
         mean_iou=_defined_mean(iou),
         mean_f1=_defined_mean(f1),
+        frequency_weighted_iou=_weighted_mean(iou, true_positive + false_negative),
+        matthews=_defined_mean(np.array([_matthews(c) for c in confusion]))
+        if confusion.ndim == 3
+        else _matthews(confusion),
         precision=_ratio(true_positive, true_positive + false_positive),
         recall=_ratio(true_positive, true_positive + false_negative),
         f1=f1,
@@ -149,6 +162,18 @@ def image_dice(confusions: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
         float64 (N, C).
     """
     return np.stack([np.nan_to_num(scores(confusion)["f1"], nan=1.0) for confusion in confusions])
+
+
+def _matthews(confusion: NDArray[np.float64]) -> float:
+    """Correlation of truth and prediction; NaN where one of them is the same everywhere."""
+    true, predicted, pixels = confusion.sum(axis=1), confusion.sum(axis=0), confusion.sum()
+    above = confusion.trace() * pixels - true @ predicted
+    below = (pixels**2 - predicted @ predicted) * (pixels**2 - true @ true)
+    return float(_ratio(above, np.sqrt(below)))
+
+
+def _weighted_mean(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
+    return float(_ratio((np.nan_to_num(values) * weights).sum(), weights.sum()))
 
 
 def _ratio(numerator: Any, denominator: Any) -> NDArray[np.float64]:

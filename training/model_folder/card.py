@@ -23,6 +23,8 @@ def scores_record(scores: Scores, classes: ClassScheme) -> dict[str, Any]:
         "accuracy": scores["accuracy"],
         "mean_iou": scores["mean_iou"],
         "mean_f1": scores["mean_f1"],
+        "frequency_weighted_iou": scores["frequency_weighted_iou"],
+        "matthews": scores["matthews"],
         "classes": {
             name: {score: float(by_score[score][code]) for score in SCORES}
             for code, name in enumerate(classes.names)

@@ -19,6 +19,8 @@ from polynya.recipe.optimisation import (
     OneCycleOptions,
     OptimizerOptions,
     PlateauOptions,
+    RampOptions,
+    RestartOptions,
     RmspropOptions,
     ScheduleOptions,
     SgdOptions,
@@ -26,6 +28,8 @@ from polynya.recipe.optimisation import (
 )
 from training.optimisation.schedules import (
     OneCycleSchedule,
+    RampSchedule,
+    RestartSchedule,
     Schedule,
     StepSchedule,
     WarmupSchedule,
@@ -121,11 +125,33 @@ def _one_cycle(
     )
 
 
+def _ramp(
+    options: Any, peak: float, warmup_steps: int, epoch_steps: int, progress: dict[str, Any]
+) -> Schedule:
+    own = options.model_dump(exclude={"name"})
+    return RampSchedule(peak, epoch_steps=epoch_steps, **own, **progress)
+
+
+def _restarts(
+    options: Any, peak: float, warmup_steps: int, epoch_steps: int, progress: dict[str, Any]
+) -> Schedule:
+    return RestartSchedule(
+        peak,
+        warmup_steps=warmup_steps,
+        period=options.epochs * epoch_steps,
+        longer=options.longer,
+        end=options.end,
+        **progress,
+    )
+
+
 SCHEDULES: dict[type, Callable[[Any, float, int, int, dict[str, Any]], Schedule]] = {
     ConstantOptions: _warmup,
     CosineOptions: _warmup,
     PlateauOptions: _warmup,
     StepwiseOptions: _step,
     OneCycleOptions: _one_cycle,
+    RampOptions: _ramp,
+    RestartOptions: _restarts,
 }
 """Every schedule that a recipe can name. For drops on a plateau, the run sets `scale`."""

@@ -49,12 +49,19 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         self.scale = keras.Variable(1.0, trainable=False, name="scale")
 
     def __call__(self, step: Any) -> Any:
-        # If all steps have the same batch size, `first` is 0.
-        first = round(self.done_share * self.total_steps) - self.done_steps
-        return self.peak * self.factor(ops.cast(step + first, "float32")) * self.scale
+        return self.peak * self.factor(ops.cast(step + self._first, "float32")) * self.scale
+
+    @property
+    def _first(self) -> int:
+        """What to add to an optimizer's step; 0 if all steps have the same batch size."""
+        return round(self.done_share * self.total_steps) - self.done_steps
+
+    def rate(self, step: int) -> float:
+        """Compute the learning rate at a step of the optimizer in float64, without `scale`."""
+        return self.peak * float(self.factor(ops.cast(step + self._first, "float64")))
 
     def factor(self, step: Any) -> Any:
-        """Compute the factor on the peak, float32, at a step of the training, float32 from 0."""
+        """Compute the factor on the peak at a step of the training, from 0; float32 or float64."""
         raise NotImplementedError
 
     def get_config(self) -> dict[str, Any]:
@@ -169,6 +176,112 @@ class OneCycleSchedule(Schedule):
     def get_config(self) -> dict[str, Any]:
         own = {"start": self.start, "end": self.end, "rise": self.rise}
         return {**super().get_config(), **own}
+
+
+@keras.saving.register_keras_serializable("polynya")
+class RampSchedule(Schedule):
+    """A linear ramp, some epochs at the peak, then an exponential decay; constant in an epoch.
+
+    Epoch e has the rate start + e (peak - start) / ramp before the peak, the peak for `sustain`
+    epochs, and then end + (peak - end) decay ** (e - ramp - sustain).
+
+    Args:
+        peak: Greatest learning rate.
+        epoch_steps: Steps of an epoch.
+        start: Share of the peak in the first epoch.
+        end: Share of the peak that the decay comes to.
+        ramp: Epochs of the ramp; 0 starts at the peak.
+        sustain: Epochs at the peak.
+        decay: Factor of what is above the end, an epoch.
+        **options: Other arguments of `Schedule`.
+
+    Source: D. Buscombe and E. Goldstein, "A reproducible and reusable pipeline for segmentation of
+    geoscientific imagery", 2022, and the code of Segmentation Gym.
+    """
+
+    def __init__(
+        self,
+        peak: float,
+        *,
+        epoch_steps: int,
+        start: float,
+        end: float,
+        ramp: int,
+        sustain: int,
+        decay: float,
+        **options: Any,
+    ) -> None:
+        super().__init__(peak, **options)
+        self.epoch_steps = epoch_steps
+        self.start = start
+        self.end = end
+        self.ramp = ramp
+        self.sustain = sustain
+        self.decay = decay
+
+    def factor(self, step: Any) -> Any:
+        epoch = ops.floor(step / self.epoch_steps)
+        rising = self.start + epoch * ((1.0 - self.start) / max(self.ramp, 1))
+        after = ops.maximum(epoch - (self.ramp + self.sustain), 0.0)
+        falling = self.end + (1.0 - self.end) * self.decay**after
+        return ops.where(epoch < self.ramp, rising, falling)
+
+    def get_config(self) -> dict[str, Any]:
+        names = ("epoch_steps", "start", "end", "ramp", "sustain", "decay")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+@keras.saving.register_keras_serializable("polynya")
+class RestartSchedule(Schedule):
+    """A linear rise, then half cosines from the peak to the end, each longer than the one before.
+
+    Source: I. Loshchilov and F. Hutter, "SGDR: stochastic gradient descent with warm restarts",
+    2017.
+
+    Args:
+        peak: Greatest learning rate.
+        warmup_steps: Steps of the rise, see `WarmupSchedule`.
+        period: Steps of the first half cosine.
+        longer: Factor from the length of one half cosine to that of the next, at least 1.
+        end: Share of the peak at the end of each.
+        **options: Other arguments of `Schedule`.
+    """
+
+    def __init__(
+        self,
+        peak: float,
+        *,
+        warmup_steps: int,
+        period: int,
+        longer: float = 1.0,
+        end: float = 0.0,
+        **options: Any,
+    ) -> None:
+        super().__init__(peak, **options)
+        self.warmup_steps = warmup_steps
+        self.period = period
+        self.longer = longer
+        self.end = end
+
+    def factor(self, step: Any) -> Any:
+        after = ops.maximum(step - self.warmup_steps, 0.0)
+        # Where each half cosine begins: known here, so nothing is lost to a logarithm's rounding.
+        begins, lengths = [0.0], [float(self.period)]
+        while begins[-1] + lengths[-1] <= self.total_steps:
+            begins.append(begins[-1] + lengths[-1])
+            lengths.append(float(round(lengths[-1] * self.longer)))
+        dtype = after.dtype
+        all_begins = ops.convert_to_tensor(begins, dtype)
+        reached = ops.cast(ops.greater_equal(ops.expand_dims(after, -1), all_begins), "int32")
+        current = ops.sum(reached, axis=-1) - 1
+        place = after - ops.take(all_begins, current)
+        share = ops.clip(place / ops.take(ops.convert_to_tensor(lengths, dtype), current), 0.0, 1.0)
+        fallen = self.end + (1.0 - self.end) * 0.5 * (1.0 + ops.cos(math.pi * share))
+        return _risen(step, self.warmup_steps) * fallen
+
+    def get_config(self) -> dict[str, Any]:
+        names = ("warmup_steps", "period", "longer", "end")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
 def _risen(step: Any, warmup_steps: int) -> Any:

@@ -18,4 +18,5 @@ def test_tiles_are_imported_and_inspected_and_nothing_is_wrong_with_them(tmp_pat
     assert [row["command"] for row in rows] == ["import", "import again, nothing new", "inspect"]
     assert all(float(row["memory of all processes, MB"]) > 30 for row in rows)
     told = (tmp_path / "logs/inspect/output.txt").read_text()
-    assert "40 tiles" in told and "near-duplicate" not in told
+    assert "40 tiles" in told
+    assert "near-duplicate" not in told

@@ -35,6 +35,8 @@ _SPELT: tuple[Any, ...] = (
     {"name": "dice", "per_image": True},
     "jaccard",
     {"name": "jaccard", "per_image": True, "classes": "present"},
+    {"name": "jdt", "per_image": True, "gamma": 1.5},
+    {"name": "hinge", "binary": True},
     {
         "name": "sum",
         "terms": [{"loss": "binary_crossentropy"}, {"loss": "dice", "weight": 0.5}],

@@ -53,6 +53,29 @@ def test_scores_follow_their_formulas() -> None:
     assert found["mean_f1"] == pytest.approx((12 / 15 + 14 / 20 + 2 / 5) / 3)
 
 
+def test_weighted_overlap_and_correlation_are_those_of_their_definitions() -> None:
+    from sklearn.metrics import jaccard_score, matthews_corrcoef
+
+    rng = np.random.default_rng(3)
+    truth = rng.choice(4, 500, p=(0.5, 0.3, 0.15, 0.05))
+    predicted = np.where(rng.random(500) < 0.7, truth, rng.integers(0, 4, 500))
+    found = scores(confusion_matrix(truth, predicted, 4, ignore=255))
+    assert found["matthews"] == pytest.approx(matthews_corrcoef(truth, predicted))
+    weighted = jaccard_score(truth, predicted, average="weighted")
+    assert found["frequency_weighted_iou"] == pytest.approx(weighted)
+
+    # Two masks; the second is nowhere, so its correlation is undefined.
+    masks = np.array([[[5, 1], [2, 4]], [[12, 0], [0, 0]]])
+    truth_of = [0] * 6 + [1] * 6
+    predicted_of = [0] * 5 + [1] + [0] * 2 + [1] * 4
+    found = scores(masks)
+    assert found["matthews"] == pytest.approx(matthews_corrcoef(truth_of, predicted_of))
+    assert found["frequency_weighted_iou"] == pytest.approx(4 / 7)
+    always = scores(np.array([[3, 0], [2, 0]]))
+    assert math.isnan(always["matthews"])
+    assert always["frequency_weighted_iou"] == pytest.approx(3 / 5 * 3 / 5)
+
+
 def test_undefined_scores_are_nan_and_left_out_of_means() -> None:
     found = scores(np.array([[3, 1, 0], [0, 4, 0], [0, 0, 0]]))
     assert math.isnan(found["recall"][2])

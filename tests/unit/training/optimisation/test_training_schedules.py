@@ -8,6 +8,8 @@ import pytest
 
 from training.optimisation.schedules import (
     OneCycleSchedule,
+    RampSchedule,
+    RestartSchedule,
     Schedule,
     StepSchedule,
     WarmupSchedule,
@@ -65,6 +67,39 @@ def test_one_cycle_has_the_published_values_of_the_kelp_competition() -> None:
     assert rates[109] == pytest.approx((3e-4 + 1.5e-6) / 2, rel=1e-3)
 
 
+def test_rates_in_double_precision_are_the_published_ones() -> None:
+    cycle = OneCycleSchedule(3e-4, start=0.5, end=0.005, rise=0.1, total_steps=200)
+    for step, rate in ((0, 1.5e-4), (19, 3e-4), (199, 1.5e-6)):
+        assert cycle.rate(step) == pytest.approx(rate, abs=1e-12, rel=0)
+    ramp = RampSchedule(
+        1e-4, epoch_steps=7, start=1e-3, end=1e-3, ramp=20, sustain=0, decay=0.9, total_steps=700
+    )
+    for epoch, rate in ((0, 1e-7), (1, 1e-7 + 9.99e-5 / 20), (20, 1e-4), (21, 9.001e-5)):
+        for step in (7 * epoch, 7 * epoch + 6):
+            assert ramp.rate(step) == pytest.approx(rate, abs=1e-12, rel=0)
+    assert ramp.rate(7 * 40) == pytest.approx(1e-7 + 9.99e-5 * 0.9**20, abs=1e-12, rel=0)
+    assert float(ramp(7 * 21)) == pytest.approx(ramp.rate(7 * 21), rel=1e-6)
+
+
+def test_a_ramp_may_sustain_and_may_begin_at_the_peak() -> None:
+    keys = {"epoch_steps": 1, "start": 0.1, "end": 0.5, "decay": 0.5, "total_steps": 9}
+    rates = _rates(RampSchedule(1.0, ramp=2, sustain=3, **keys), 8)
+    assert rates == pytest.approx([0.1, 0.55, 1, 1, 1, 1, 0.75, 0.625])
+    assert _rates(RampSchedule(1.0, ramp=0, sustain=1, **keys), 3) == pytest.approx([1, 1, 0.75])
+
+
+def test_warm_restarts_begin_again_at_the_peak_and_take_longer() -> None:
+    schedule = RestartSchedule(1.0, warmup_steps=0, period=4, longer=2.0, total_steps=28)
+    rates = _rates(schedule, 28)
+    for start, length in ((0, 4), (4, 8), (12, 16)):
+        own = [0.5 * (1 + np.cos(np.pi * i / length)) for i in range(length)]
+        assert rates[start : start + length] == pytest.approx(own, abs=1e-6)
+    rising = RestartSchedule(1.0, warmup_steps=2, period=4, end=0.1, total_steps=10)
+    assert _rates(rising, 3) == pytest.approx([0.5, 1.0, 1.0])
+    assert _rates(rising, 7)[6] == pytest.approx(1.0)
+    assert rising.rate(4) == pytest.approx(0.55, abs=1e-12)
+
+
 @pytest.mark.parametrize("steps", [1, 2, 3])
 def test_a_short_cycle_is_finite(steps: int) -> None:
     rates = _rates(OneCycleSchedule(1.0, start=0.1, end=0.0, rise=0.3, total_steps=steps), steps)
@@ -78,6 +113,10 @@ def test_a_short_cycle_is_finite(steps: int) -> None:
         WarmupSchedule(0.4, warmup_steps=4, total_steps=8, shape="cosine"),
         StepSchedule(0.4, warmup_steps=4, total_steps=8, drop_steps=3, drop=0.1),
         OneCycleSchedule(0.4, start=0.25, end=0.0, rise=0.5, total_steps=8),
+        RampSchedule(
+            0.4, epoch_steps=1, start=0.25, end=0, ramp=3, sustain=0, decay=0.9, total_steps=8
+        ),
+        RestartSchedule(0.4, warmup_steps=4, period=2, total_steps=8),
     ],
 )
 def test_an_optimizer_uses_it_and_keeps_it_in_its_configuration(schedule: Schedule) -> None:

@@ -25,6 +25,15 @@ def test_balanced_weights_give_every_class_the_same_share_of_the_loss() -> None:
     )
 
 
+def test_weights_may_be_roots_of_balanced_ones_or_what_is_left_of_one() -> None:
+    root = loss_weights(_recipe("square_root"), COUNTS)
+    assert root == pytest.approx(np.sqrt([1000 / 1800, 1000 / 900, 1000 / 300]))
+    assert loss_weights(_recipe("square_root"), np.array([50, 50, 0])) == pytest.approx(
+        (np.sqrt(2 / 3), np.sqrt(2 / 3), 0)
+    )
+    assert loss_weights(_recipe("one_minus_share"), COUNTS) == pytest.approx((0.4, 0.7, 0.9))
+
+
 def test_a_mask_that_never_occurs_is_learnt_as_absent() -> None:
     recipe = _recipe("balanced").model_copy(update={"classes": scheme_of(3, "masks")})
     assert loss_weights(recipe, np.array([50, 100, 0])) == pytest.approx((1, 0.5, 1))
