@@ -1,83 +1,142 @@
-"""`polynya recipe`: prints a complete recipe with an explanation of each key."""
+"""`polynya recipe`: shows, checks and compares recipes."""
 
 from __future__ import annotations
 
-import ast
-import inspect
-import textwrap
-from collections.abc import Iterator
-from itertools import pairwise
-from pathlib import Path
-from typing import Annotated
+import json
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any
 
 import typer
-from pydantic import BaseModel
 
-from polynya.recipe.recipe import load_recipe, shipped_recipes
+from polynya.errors import PolynyaError, RecipeError
+from polynya.names import printable
+from polynya.recipe.explained import commented
+from polynya.recipe.overrides import with_settings
+from polynya.recipe.recipe import Recipe, load_recipe, shipped_recipes
 from polynya.recipe.yaml_files import write_yaml
 
-_WIDTH = 100
+Difference = tuple[str, str | None, str | None]
+
+_NOTHING = object()
+_ACTIONS = ("show", "check", "diff", "schema")
 
 
 def recipe(
-    file: Annotated[
-        Path | None,
+    words: Annotated[
+        list[str] | None,
         typer.Argument(
-            help="Recipe to complete: a file or the name of one that ships"
-            f" ({', '.join(shipped_recipes())}); default: all defaults."
+            metavar="[ACTION] [RECIPE...]",
+            help="show (default): print one recipe in full. check: check recipes. diff: the keys in"
+            " which two recipes differ, or one and the defaults. schema: their JSON schema,"
+            " for editors. A recipe is a file or the name of one that ships"
+            f" ({', '.join(shipped_recipes())}); without one, show prints all defaults.",
+        ),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Give a key another value, such as training.batch_size=16; may be repeated.",
         ),
     ] = None,
 ) -> None:
-    """Print a complete recipe with an explanation of every key. It can be used without changes."""
-    typer.echo(commented(load_recipe(file)), nl=False)
+    """Show a recipe in full with an explanation of every key, check recipes, or compare two."""
+    action, *files = words if words and words[0] in _ACTIONS else ["show", *(words or [])]
+    _ALL[action](files, settings or [])
 
 
-def commented(options: BaseModel) -> str:
-    """YAML of a recipe with all its keys, each below a comment that explains it."""
-    return "\n".join(_lines(options, "")) + "\n"
+def _show(files: Sequence[str], settings: Sequence[str]) -> None:
+    _check_number("show", files, 0, 1)
+    typer.echo(commented(_read(files[0] if files else None, settings)), nl=False)
 
 
-def _lines(options: BaseModel, indent: str) -> Iterator[str]:
-    notes = _notes(type(options))
-    content = options.model_dump(mode="json")
-    for name, field in type(options).model_fields.items():
-        value = getattr(options, name)
-        key = field.alias or name
-        nested = isinstance(value, BaseModel)
-        if nested and not indent:
-            yield ""
-        note = notes.get(name) or (inspect.getdoc(type(value)) if nested else None)
-        yield from _comment(note, indent)
-        if nested:
-            yield f"{indent}{key}:"
-            yield from _lines(value, indent + "  ")
-        elif isinstance(value, tuple) and any(isinstance(part, BaseModel) for part in value):
-            yield f"{indent}{key}:"
-            for part in content[name]:
-                yield f"{indent}- {write_yaml(part, on_one_line=True).rstrip()}"
+def _check(files: Sequence[str], settings: Sequence[str]) -> None:
+    _check_number("check", files, 1, None)
+    wrong = 0
+    for file in files:
+        try:
+            checked = _read(file, settings)
+        except PolynyaError as error:
+            wrong += 1
+            typer.echo(f"Failed: {error}")
         else:
-            yield f"{indent}{key}: {write_yaml(content[name], on_one_line=True).rstrip()}"
+            typer.echo(f"{printable(file)} can be used (digest {checked.digest()}).")
+    if wrong:
+        raise RecipeError(f"{wrong} of {len(files)} recipes can't be used; fix what is said above.")
 
 
-def _comment(note: str | None, indent: str) -> Iterator[str]:
-    # Paragraphs after the first one are for programmers.
-    text = " ".join((note or "").split("\n\n")[0].split())
-    for line in textwrap.wrap(text, _WIDTH - len(indent) - 2):
-        yield f"{indent}# {line}"
+def _diff(files: Sequence[str], settings: Sequence[str]) -> None:
+    _check_number("diff", files, 1, 2)
+    first = load_recipe(files[0])
+    second = _read(files[1] if len(files) == 2 else None, settings)
+    names = [printable(files[0]), printable(files[1]) if len(files) == 2 else "defaults"]
+    found = list(differences(first, second))
+    if not found:
+        typer.echo(f"{names[0]} and {names[1]} are the same in every key.")
+        return
+    # As `diff` prints files, because values may be long.
+    typer.echo(f"--- {names[0]}\n+++ {names[1]}")
+    for key, *values in found:
+        for sign, value in zip("-+", values, strict=True):
+            if value is not None:
+                typer.echo(f"{sign} {key}: {value}")
 
 
-def _notes(model: type[BaseModel]) -> dict[str, str]:
-    """Docstrings of the keys of a section, by key."""
-    notes: dict[str, str] = {}
-    for cls in reversed(model.__mro__[: model.__mro__.index(BaseModel)]):
-        body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
-        statements = body.body if isinstance(body, ast.ClassDef) else []
-        for key, text in pairwise(statements):
-            if (
-                isinstance(key, ast.AnnAssign)
-                and isinstance(key.target, ast.Name)
-                and isinstance(text, ast.Expr)
-                and isinstance(text.value, ast.Constant)
-            ):
-                notes[key.target.id] = inspect.cleandoc(str(text.value.value))
-    return notes
+def _schema(files: Sequence[str], settings: Sequence[str]) -> None:
+    _check_number("schema", files, 0, 0)
+    if settings:
+        raise RecipeError("A schema has no values, so leave out --set.")
+    typer.echo(json.dumps(Recipe.model_json_schema(mode="validation"), indent=2))
+
+
+_ALL = dict(zip(_ACTIONS, (_show, _check, _diff, _schema), strict=True))
+
+
+def _read(file: str | None, settings: Sequence[str]) -> Recipe:
+    return with_settings(load_recipe(file), settings)
+
+
+def _check_number(action: str, files: Sequence[str], least: int, most: int | None) -> None:
+    if len(files) < least or (most is not None and len(files) > most):
+        wanted = {
+            (0, 0): "no recipe",
+            (0, 1): "one recipe or none",
+            (1, 2): "one recipe or two",
+            (1, None): "one recipe or more",
+        }[least, most]
+        raise RecipeError(
+            f"`polynya recipe {action}` takes {wanted}, and {len(files)} are given; see"
+            " `polynya recipe --help`."
+        )
+
+
+def differences(first: Recipe, second: Recipe) -> Iterator[Difference]:
+    """Find the keys in which two recipes differ.
+
+    Yields:
+        Dotted key and both values as YAML on one line, None where a recipe has no such key.
+    """
+    one, two = (recipe.model_dump(mode="json", by_alias=True) for recipe in (first, second))
+    yield from _differences(one, two, "")
+
+
+def _differences(one: Any, two: Any, key: str) -> Iterator[Difference]:
+    if isinstance(one, dict) or isinstance(two, dict):
+        first, second = _keys(one), _keys(two)
+        for name in [*first, *(name for name in second if name not in first)]:
+            inside = first.get(name, _NOTHING), second.get(name, _NOTHING)
+            yield from _differences(*inside, f"{key}.{name}" if key else name)
+    elif one != two:
+        yield key, _text(one), _text(two)
+
+
+def _keys(value: Any) -> dict[str, Any]:
+    """Keys of a section; a text is the name of options whose other keys have their defaults."""
+    if isinstance(value, dict):
+        return value
+    return {} if value is _NOTHING or value is None else {"name": value}
+
+
+def _text(value: Any) -> str | None:
+    return None if value is _NOTHING else write_yaml(value, on_one_line=True).rstrip()

@@ -1,12 +1,15 @@
-"""Options of a command that replace keys of a recipe for one run."""
+"""Options of a command that replace keys of a recipe for one run: checked values, or `--set`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
+from polynya.errors import RecipeError
+from polynya.names import printable
 from polynya.recipe.base import Options
-from polynya.recipe.recipe import Recipe
+from polynya.recipe.recipe import Recipe, parse_recipe
+from polynya.recipe.yaml_files import read_value
 
 Overrides = Mapping[str, object]
 """Values by key, such as {"inference.overlap": 0.25}; None if an option wasn't given."""
@@ -43,3 +46,37 @@ def _changed(section: _Section, keys: list[str], value: object, whole: str) -> _
     if rest:
         value = _changed(getattr(section, first), rest, value, whole)
     return section.model_copy(update={first: value})
+
+
+def with_settings(recipe: Recipe, settings: Sequence[str]) -> Recipe:
+    """Put values of `--set` into a recipe; the whole is checked like a file.
+
+    Args:
+        recipe: Gives the values that are not set.
+        settings: Texts 'KEY=VALUE': a dotted key and a value as YAML.
+
+    Raises:
+        RecipeError: A text has another form, or the recipe can't have such a key or value.
+    """
+    if not settings:
+        return recipe
+    content: dict[str, Any] = recipe.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    for setting in settings:
+        key, is_there, text = setting.partition("=")
+        if not is_there or not all(key.split(".")):
+            raise RecipeError(
+                f"--set {printable(setting)} has another form than KEY=VALUE; write, for example,"
+                " --set training.batch_size=16."
+            )
+        *above, last = key.split(".")
+        section = content
+        for name in above:
+            inside = section.setdefault(name, {})
+            if not isinstance(inside, dict):
+                raise RecipeError(
+                    f"--set {printable(setting)} sets a part of '{name}', which is"
+                    f" {printable(repr(inside))} and has no parts; set '{name}' as a whole."
+                )
+            section = inside
+        section[last] = read_value(text, f"value of --set {printable(key)}")
+    return parse_recipe(content, source=f"with --set {' --set '.join(map(printable, settings))}")

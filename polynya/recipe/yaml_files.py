@@ -92,6 +92,25 @@ def read_yaml(path: str | Path, what: str = "recipe") -> dict[str, Any]:
         raise RecipeError(f"The {what} {shown} {error}.") from None
 
 
+def read_value(text: str, what: str) -> Any:
+    """Read one value, such as '16', 'true' or '[4, 8]', by the same rules as a file's.
+
+    Args:
+        text: YAML on one line.
+        what: What it is, for error messages.
+
+    Raises:
+        RecipeError: It is no value, or more than one.
+    """
+    try:
+        content = parse_yaml(f"value: {text}")
+    except _ReadingError as error:
+        raise RecipeError(f"The {what} {error}.") from None
+    if list(content) != ["value"]:
+        raise RecipeError(f"The {what} has several lines; write a value on one line.")
+    return content["value"]
+
+
 def write_yaml(content: Any, *, on_one_line: bool = False) -> str:
     """Write YAML text that `read_yaml` reads back to the same content.
 

@@ -6,7 +6,7 @@ import pytest
 
 import polynya
 from polynya.errors import RecipeError
-from polynya.recipe.command import commented
+from polynya.recipe.explained import commented
 from polynya.recipe.recipe import Recipe, load_recipe, parse_recipe, shipped_recipes
 from polynya.recipe.yaml_files import parse_yaml
 

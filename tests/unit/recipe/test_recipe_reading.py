@@ -5,7 +5,7 @@ import math
 import pytest
 
 from polynya.errors import RecipeError
-from polynya.recipe.command import commented
+from polynya.recipe.explained import commented
 from polynya.recipe.recipe import Recipe, load_recipe, parse_recipe
 from polynya.recipe.yaml_files import read_yaml, write_yaml
 
