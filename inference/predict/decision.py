@@ -180,7 +180,10 @@ def smoothed(forward: Forward, sigma: float) -> Forward:
         found = forward(images)
         return np.stack(
             [
-                cv2.GaussianBlur(window, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
+                # OpenCV drops the last axis if there is one mask only.
+                cv2.GaussianBlur(window, (0, 0), sigma, borderType=cv2.BORDER_REFLECT).reshape(
+                    window.shape
+                )
                 for window in found
             ]
         )

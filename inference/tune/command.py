@@ -12,6 +12,7 @@ from inference.predict.predict import open_model
 from inference.tune.known import known_samples, known_scenes
 from inference.tune.search import default_score, find_decision, trials_table
 from inference.tune.thresholds import Score
+from polynya.errors import ScenesFailedError
 from polynya.sizes import parse_size
 from polynya.storage.locks import locked
 from polynya.storage.ownership import check_free
@@ -64,11 +65,12 @@ def tune(
     shape = parse_size(size) if size else None
     opened = open_model(model)
     places = [model / DECISION_FILE, model / TUNING_FILE]
+    failed = 0
     # Lock and check the folder before and during the search, because the search takes long.
     with locked(model):
         check_free(places)
         if labels:
-            known = known_samples(opened, [*labels, *(more or [])])
+            known, failed = known_samples(opened, [*labels, *(more or [])])
         else:
             known = known_scenes(opened, [*(scenes or []), *(more or [])])
         decision, trials = find_decision(opened, known, score, 8 if connectivity == 8 else 4, shape)
@@ -80,3 +82,8 @@ def tune(
     plain = "0.5 for each mask" if opened.recipe.classes.has_masks else "the most probable class"
     kept = decision.model_dump(exclude_defaults=True) or f"{plain}, as before"
     typer.echo(f"Kept in {model}: {kept}")
+    if failed:
+        raise ScenesFailedError(
+            f"{failed} of {failed + len(known)} samples can't be used and took no part in the"
+            " search; the reasons are above."
+        )

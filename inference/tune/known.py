@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
+from autolabel.importers.importer import ImportedScene
 from autolabel.importers.rasters import read_raster
 from autolabel.importers.registry import importer_of
 from autolabel.importers.samples import find_samples, open_sample, read_own_labels
 from inference.evaluate.command import open_scenes
 from inference.predict.windows import Codes
+from polynya.attempt import Failure, attempt
 from polynya.errors import RecipeError, SceneError
-from polynya.progress import track
+from polynya.progress import console, track
 from polynya.scenes.scene import Scene
 from polynya.scenes.truth import read_truth, truth_path
 from training.model_folder.folder import RECIPE_FILE, trained_on
 
 if TYPE_CHECKING:
     from training.model_folder.folder import TrainedModel
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -42,8 +49,10 @@ def known_scenes(model: TrainedModel, patterns: list[str]) -> list[Known]:
     return [Known(scene, read_truth(truth_path(scene.uri), scene, classes)) for scene in scenes]
 
 
-def known_samples(model: TrainedModel, sources: list[str]) -> list[Known]:
+def known_samples(model: TrainedModel, sources: list[str]) -> tuple[list[Known], int]:
     """Open the images of a data set with their labels, without those that trained the model.
+
+    A sample that can't be used is reported and left out.
 
     Images and labels have their own size, before `imports.size`.
 
@@ -51,9 +60,12 @@ def known_samples(model: TrainedModel, sources: list[str]) -> list[Known]:
         model: Model of imported labels; its recipe says how the data set is read.
         sources: Sources as `polynya import` takes them.
 
+    Returns:
+        Images with labels, and how many samples can't be used.
+
     Raises:
         RecipeError: The model's recipe has no section `imports`.
-        SceneError: A sample can't be used, or none is left.
+        SceneError: No sample is left.
     """
     recipe = model.recipe
     if recipe.imports is None:
@@ -66,13 +78,30 @@ def known_samples(model: TrainedModel, sources: list[str]) -> list[Known]:
             f"Images of the kind '{recipe.imports.kind}' can't be mapped, as they are no rasters;"
             " give --scenes with a truth raster beside each."
         )
-    samples = [open_sample(sample, recipe) for sample in find_samples(sources, recipe)]
-    trained = _trained(model, [sample.raw for sample in samples])
-    return [
-        Known(sample.raw, read_own_labels(sample, recipe))
-        for sample in track(samples, "Reading labels")
-        if sample.id not in trained
-    ]
+    found = find_samples(sources, recipe)
+    samples = _usable([attempt(partial(open_sample, s, recipe), s.uri, "opened") for s in found])
+    trained = _trained(model, [sample.raw for sample in samples]) if samples else set()
+    others = [sample for sample in samples if sample.id not in trained]
+
+    def read(sample: ImportedScene) -> Known:
+        return Known(sample.raw, read_own_labels(sample, recipe))
+
+    known = _usable(
+        [attempt(partial(read, s), s.uri, "read") for s in track(others, "Reading labels")]
+    )
+    if not known:
+        raise SceneError(
+            f"No sample of {', '.join(sources)} can be used; the reasons are above, correct them."
+        )
+    return known, len(found) - len(samples) + len(others) - len(known)
+
+
+def _usable(tried: Sequence[T | Failure]) -> list[T]:
+    """Leave out what failed, and print the reasons."""
+    for one in tried:
+        if isinstance(one, Failure):
+            console.print(f"Failed: {one.reason}", style="red", markup=False, soft_wrap=True)
+    return [one for one in tried if not isinstance(one, Failure)]
 
 
 def _trained(model: TrainedModel, scenes: list[Scene]) -> set[str]:

@@ -64,6 +64,14 @@ def test_a_turned_window_has_the_turned_probabilities(turns, count):
         np.testing.assert_allclose(found, transposed, atol=1e-6)
 
 
+def test_a_single_mask_is_smoothed_as_one_of_several():
+    one, three = (
+        smoothed(lambda images, n=n: np.repeat(uneven(images)[..., :1], n, axis=-1), 2.0)(IMAGES)
+        for n in (1, 3)
+    )
+    np.testing.assert_allclose(one, three[..., :1], atol=1e-6)
+
+
 def test_smooth_probabilities_still_add_up():
     found = smoothed(uneven, 2.0)(IMAGES)
     np.testing.assert_allclose(found.sum(axis=-1), 1, atol=1e-5)
