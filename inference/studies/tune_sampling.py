@@ -2,7 +2,7 @@
 
 split.json                       which tiles train and validate, the same for all
 each, trial-0 ...                trainings, as of `polynya train`
-each-seed-1, best-seed-1 ...     trainings with other seeds, of each tile once and of the best trial
+each-seed-1, trial-7-seed-1 ...  trainings with other seeds, of each tile once and of the best trial
 sampling.csv, .md                scores and factors, best first
 sampling.yaml                    the best factors as a section of a recipe
 """
@@ -160,7 +160,7 @@ def run_search(
                     f"No trial in {out} has a score on the validation tiles, as they have no"
                     " labels; take validation tiles with labels (the recipe's section 'split')."
                 )
-            checks = _check_names(search.seeds)
+            checks = _check_names(best, search.seeds)
             train(
                 {
                     name: overrides(recipe, best.weights if is_best else None, seed)
@@ -182,9 +182,9 @@ def _write_split(split: TileSplit, path: Path, overwrite: bool) -> None:
         )
 
 
-def _check_names(seeds: int) -> dict[int, tuple[str, str]]:
+def _check_names(best: Trial, seeds: int) -> dict[int, tuple[str, str]]:
     """Folders of the trainings that check the best trial, by what is added to the seed."""
-    return {n: (f"each-seed-{n}", f"best-seed-{n}") for n in range(1, seeds + 1)}
+    return {n: (f"{_EACH}-seed-{n}", f"{best.name}-seed-{n}") for n in range(1, seeds + 1)}
 
 
 def _trials(weights: dict[str, Weights | None], recipe: Recipe, out: Path) -> list[Trial]:

@@ -115,6 +115,9 @@ def test_a_search_ends_in_a_table_and_a_recipe_and_goes_on(
     assert {path: path.stat().st_mtime_ns for path in out.glob("*/model.keras")} == times
     said = capsys.readouterr()
     assert (said.out + said.err).count("is finished") == 6
+    more = run_search(session, str(shards), out, None, Search(2, None, 2), resume=True)
+    assert more[:2] == trials
+    assert len(more) == 3
 
 
 def test_a_search_without_validation_is_one_sentence(
