@@ -107,7 +107,7 @@ def score_sites(model: TrainedModel, shards: ShardSet, pattern: str | None) -> l
         )
     decision = read_decision(model.folder, classes)
     forward = decided(
-        open_forward(model.keras_model, recipe.inference, classes.has_masks), decision
+        open_forward(model.predictor, recipe.inference, classes.has_masks), decision
     )
     found: dict[str, SiteScore] = {}
     wanted = track(_tiles(shards, scenes, split), "Scoring tiles", total=len(keys))
