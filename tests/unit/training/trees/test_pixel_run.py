@@ -7,6 +7,7 @@ import json
 import shutil
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,14 @@ TINY: dict[str, Any] = {
 
 def _recipe(**sections: Any) -> Recipe:
     return parse_recipe({**TINY, **sections}, source="test")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def threads_as_they_are() -> Iterator[None]:
+    """TensorFlow takes its number of threads once a process, and other tests have been here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("training.run.session.configure_devices", lambda collective: 1)
+        yield
 
 
 @pytest.fixture(scope="module")
