@@ -106,9 +106,7 @@ def score_sites(model: TrainedModel, shards: ShardSet, pattern: str | None) -> l
             f" validate among those of {shards.folder}; give the shards of its training."
         )
     decision = read_decision(model.folder, classes)
-    forward = decided(
-        open_forward(model.predictor, recipe.inference, classes.has_masks), decision
-    )
+    forward = decided(open_forward(model.predictor, recipe.inference, classes.has_masks), decision)
     found: dict[str, SiteScore] = {}
     wanted = track(_tiles(shards, scenes, split), "Scoring tiles", total=len(keys))
     while batch := list(islice(wanted, recipe.training.batch_size)):

@@ -9,6 +9,7 @@ import typer
 
 from polynya.errors import OutputError, ShardError
 from polynya.progress import console
+from polynya.recipe.split import SplitOptions
 from polynya.report.tables import Table
 from polynya.shards.dataset import ShardSet, open_shards
 from polynya.shards.dropped import (
@@ -80,9 +81,8 @@ def inspect(
     before = read_dropped(every.folder)
     if fold is not None and split is None and every.recipe.split.file is None:
         raise ShardError("--fold is a fold of a split's file; name the file with --split.")
-    changes = {"file": None if split is None else str(split), "fold": fold}
-    known = {key: value for key, value in changes.items() if value is not None}
-    found = survey(open_shards(every.folder), split=every.recipe.split.model_copy(update=known))
+    options = _split_options(every, split, fold)
+    found = survey(open_shards(every.folder), split=options)
     new = drop_list(found, checks)
     after = Dropped((*before.tiles, *new), before.manifest)
     if new:
@@ -95,6 +95,23 @@ def inspect(
     elif checks:
         console.print("Nothing to drop: there are no such tiles.")
     typer.echo(f"{len(found.facts.places)} tiles looked at; open {page}")
+
+
+def _split_options(data: ShardSet, file: Path | None, fold: int | None) -> SplitOptions:
+    """Find the split to show: the recipe's, but for what the command says."""
+    options = data.recipe.split
+    if file is None and options.file is not None and not Path(options.file).exists():
+        # Tiles are looked at before they are split.
+        console.print(
+            f"The split {options.file} of the recipe isn't there, so none is shown; 'polynya"
+            " split' makes it.",
+            markup=False,
+            soft_wrap=True,
+        )
+        return SplitOptions(validation=0)
+    changes = {"file": None if file is None else str(file), "fold": fold}
+    known = {key: value for key, value in changes.items() if value is not None}
+    return options.model_copy(update=known)
 
 
 def _beside(data: ShardSet) -> Path:

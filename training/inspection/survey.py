@@ -185,8 +185,9 @@ def _counts(pixels: TilePixels | None, facts: Facts) -> list[int]:
 def _sides(shards: ShardSet, options: SplitOptions) -> Callable[[TilePlace], TileSide]:
     """Make the function that says where a split puts a tile."""
     if options.file is None:
+        recipe = shards.recipe.model_copy(update={"split": options})
         try:
-            validating = set(draw_scenes(shards.scene_ids, shards.recipe).validation)
+            validating = set(draw_scenes(shards.scene_ids, recipe).validation)
         except ShardError:  # It can't be split, so nothing validates.
             validating = set()
         return lambda place: TileSide("validation" if place.scene_id in validating else "training")

@@ -196,7 +196,7 @@ def test_a_wrong_recipe_ends_the_run_before_anything_is_written(tmp_path, write_
     assert done.stderr.splitlines() == [
         "Error: The recipe wrong.yaml has the unknown key 'label.methd'; known there: images,"
         " least_confidence, method, most_haze, profile, raster, scope, soft, thick_cloud,"
-        " uncertain."
+        " uncertain (perhaps 'method' is meant)."
     ]
     assert not (tmp_path / "out").exists()
 

@@ -64,6 +64,15 @@ def test_groups_that_cross_and_tiles_that_lack_are_findings(place: Path) -> None
     assert "scene0" in text  # A site of the recipe's `split.group` crosses it too.
 
 
+def test_a_split_of_the_recipe_that_is_not_made_yet_is_said_and_not_shown(place: Path) -> None:
+    recipe = parse_recipe({"tiles": {"size": 32}, "split": {"file": str(place / "g.json")}}, "test")
+    write_tiny_shards(place / "early", recipe)
+    said = run("inspect", place / "early", "--out", place / "page.html").output
+    assert "g.json of the recipe isn't there, so none is shown" in " ".join(said.split())
+    assert "16 tiles looked at" in said
+    assert (place / "page.html").exists()
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
