@@ -14,7 +14,7 @@ from inference.products.class_map import read_map
 from inference.run import scene as products
 from polynya.native import import_apart
 
-STEPS = ("open_scene", "predict_scene", "summarise", "draw_overview", "write_map", "write_item")
+STEPS = ("open_for_model", "predict_scene", "summarise", "draw_overview", "write_map", "write_item")
 
 
 @pytest.fixture(scope="module")
