@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -62,6 +63,7 @@ def locked(folder: Path, beat: float = BEAT) -> Iterator[None]:
         raise OutputError(
             f"{folder} can't be written: {error.strerror or error}; choose another --out folder."
         ) from None
+    _remove_partial(folder)
     done = threading.Event()
     toucher = threading.Thread(target=_touch, args=(place, beat, done), name="lock", daemon=True)
     toucher.start()
@@ -75,6 +77,17 @@ def locked(folder: Path, beat: float = BEAT) -> Iterator[None]:
             if _holder(place) == me:
                 with suppress(OSError):
                     place.unlink()
+
+
+def _remove_partial(folder: Path) -> None:
+    """Remove what runs leave that are killed while they create a lock (`create_whole`).
+
+    A run that is just doing so loses nothing: the lock is held, so it can't have it.
+    """
+    for path in folder.glob(f"{LOCK_FILE}.*"):
+        if re.fullmatch("[0-9a-f]{32}", path.name.removeprefix(f"{LOCK_FILE}.")):
+            with suppress(OSError):
+                path.unlink()
 
 
 def create_whole(path: Path, content: bytes) -> bool:

@@ -143,3 +143,13 @@ def _hold_and_kill(folder: Path) -> None:
     holder = _hold(folder)
     holder.kill()
     holder.wait()
+
+
+def test_what_a_run_leaves_that_was_killed_while_it_took_the_lock_is_removed(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / f".polynya.lock.{'0a' * 16}").write_text("half")
+    (tmp_path / ".polynya.lock.mine").write_text("a file of somebody")
+    with locked(tmp_path):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == [".polynya.lock.mine"]
