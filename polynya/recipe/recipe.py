@@ -42,7 +42,7 @@ _UNSEEN = {"references"}
 """Keys of `scene` that only allow reading and never change a result; no digest includes them."""
 
 _LATER = (
-    ("training", ("loss", "optimizer", "sampling")),
+    ("training", ("loss", "optimizer", "sampling", "averaging", "metrics")),
     ("model", ("batch_norm",)),
     ("label", ("raster", "soft")),
     ("features", ("missing_where",)),
@@ -216,6 +216,8 @@ class Recipe(Options):
                 for key in ("haze", "shade", "noise")
             },
             "training.augment.filter": (augment.filter != "none", "none"),
+            "training.averaging": (self.training.averaging is not None, "null"),
+            "training.metrics.training": (self.training.metrics.training, "false"),
             "inference.backend": (self.inference.backend != "xgboost", "xgboost"),
             "inference.precision": (self.inference.precision != "float32", "float32"),
         }
