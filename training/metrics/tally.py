@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -27,9 +28,10 @@ class Tally:
     """
 
     def __init__(self, classes: ClassScheme, options: MetricsOptions | None = None) -> None:
-        self._classes = classes
-        self._options = options or MetricsOptions()
-        self._metrics = measured(self._options.further)
+        self.classes = classes
+        self.options = options or MetricsOptions()
+        self.metrics = measured(self.options.further)
+        """What is measured, in order."""
         nothing = np.full((1, 1), classes.nodata, np.uint8)
         no_shares = np.zeros((1, 1, classes.n_classes))
         # Sums of a sample that doesn't count are zeros in the right shape.
@@ -42,12 +44,12 @@ class Tally:
     @property
     def needs_probabilities(self) -> bool:
         """Whether samples need their probabilities."""
-        return any(metric.needs_probabilities for metric in self._metrics)
+        return any(metric.needs_probabilities for metric in self.metrics)
 
     @property
     def confusion(self) -> NDArray[np.int64]:
         """Confusion matrix of all samples (`training.metrics.confusion.confusion_of`)."""
-        first = next(metric for metric in self._metrics if metric.sums is None)
+        first = next(metric for metric in self.metrics if metric.sums is None)
         return self._sums[first].astype(np.int64)
 
     def add(self, sample: Sample) -> Scores:
@@ -74,6 +76,25 @@ class Tally:
             found[name] = mean if mean.ndim else float(mean)
         return found
 
+    def cells(self) -> dict[str, str]:
+        """Values of all samples together as cells of a table, by name; of classes `f1 NAME`."""
+        found: dict[str, str] = {}
+        for name, value in self.together().items():
+            if np.ndim(value):
+                pairs = zip(self.classes.names, value, strict=True)
+                found |= {f"{name} {title}": cell(number) for title, number in pairs}
+            else:
+                found[name] = cell(value)
+        return {"pixels": str(self._pixels), **found}
+
+    @classmethod
+    def sum(cls, tallies: Sequence[Tally]) -> Tally:
+        """Add up tallies of the same scheme and metrics; at least one."""
+        first = tallies[0]
+        total = cls(first.classes, first.options)
+        total.take(np.sum([tally.numbers() for tally in tallies], axis=0))
+        return total
+
     def numbers(self) -> Numbers:
         """All sums in one row, float64 (N,), to be added to those of other ranks."""
         parts = [np.array([self.images]), *self._sums.values(), *self._of_images.values()]
@@ -89,11 +110,22 @@ class Tally:
                 start = end
 
     def _sums_of(self, sample: Sample) -> dict[Metric, Numbers]:
-        confusion = confusion_of(sample.truth, sample.predicted, self._classes).astype(np.float64)
+        confusion = confusion_of(sample.truth, sample.predicted, self.classes).astype(np.float64)
         return {
-            metric: confusion if metric.sums is None else metric.sums(sample, self._options)
-            for metric in self._metrics
+            metric: confusion if metric.sums is None else metric.sums(sample, self.options)
+            for metric in self.metrics
         }
+
+    @property
+    def _pixels(self) -> int:
+        """Number of pixels that count."""
+        confusion = self.confusion
+        return int((confusion[0] if self.classes.has_masks else confusion).sum())
+
+
+def cell(value: float) -> str:
+    """A value as a cell of a table; empty if it is undefined."""
+    return "" if np.isnan(value) else f"{value:.6f}"
 
 
 def _as_image(value: Any) -> Numbers:
