@@ -43,7 +43,7 @@ _UNSEEN = {"references"}
 
 _LATER = (
     ("training", ("loss", "optimizer", "sampling", "averaging", "metrics")),
-    ("model", ("batch_norm",)),
+    ("model", ("batch_norm", "dropout_up", "dropout_type", "head_dropout")),
     ("label", ("raster", "soft")),
     ("features", ("missing_where",)),
     ("inference", ("size",)),
