@@ -139,7 +139,9 @@ def in_bfloat16(model: keras.Model) -> keras.Model:
 
     def convert(layer: keras.layers.Layer) -> keras.layers.Layer:
         config = layer.get_config()
-        if layer.name != last and "dtype" in config:
+        # The dtype of an operation, such as of a cast, is a type and no policy.
+        is_layer = isinstance(layer, keras.layers.Layer)
+        if is_layer and layer.name != last and "dtype" in config:
             config["dtype"] = "mixed_bfloat16"
         return type(layer).from_config(config)
 
