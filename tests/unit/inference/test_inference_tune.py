@@ -151,7 +151,9 @@ def test_each_member_counts(tmp_path, merge, has_masks):
         folders.append(tmp_path / str(seed))
         save_model(folders[-1], model, recipe)
         answers.append(np.asarray(model(image)))
-    votes = [a >= 0.5 if has_masks else np.eye(3)[a.argmax(axis=-1)] for a in answers]
+    # Random networks are at places undecided between classes, which then share the vote.
+    best = [a >= (0.5 if has_masks else a.max(axis=-1, keepdims=True)) for a in answers]
+    votes = best if has_masks else [own / own.sum(axis=-1, keepdims=True) for own in best]
     for weights in ((1, 1, 1), (2, 1, 3), (0, 0, 1)):
         out = tmp_path / f"out{weights}"
         words = ["--weights", ",".join(map(str, weights)), "--merge", merge]
