@@ -26,11 +26,13 @@ from training.input.tile_cache import open_tiles
 from training.input.validation import ValidationTiles
 from training.losses.registry import build_loss
 from training.models import build_from
+from training.models.encoders import encoder_layers
 from training.models.features import FeaturePlan, FeatureStatistics, make_features
 from training.optimisation.registry import build_optimizer, build_schedule, coupled_decay
 from training.optimisation.schedules import HeldSchedule, scaled_learning_rate
 from training.ranks.agreement import gather_results, together
 from training.ranks.port import Collective
+from training.run.class_weights import loss_weights
 from training.step.graph import StepOptions
 from training.step.trainer import Trainer
 
@@ -288,6 +290,8 @@ def make_trainer(
     statistics: FeatureStatistics | None = None,
     done_steps: int = 0,
     done_epochs: float = 0.0,
+    frozen: bool = False,
+    frozen_steps: int = 0,
 ) -> Trainer:
     """Build model, optimizer and augmentation of a recipe.
 
@@ -299,6 +303,8 @@ def make_trainer(
         statistics: Statistics of the training tiles, if the recipe's features need them.
         done_steps: Number of steps before this start.
         done_epochs: Number of epochs before this start; the schedule goes on from there.
+        frozen: Whether the encoder keeps its weights for now.
+        frozen_steps: Number of steps before the optimizer began again with the whole model.
     """
     options = recipe.training
     plan = FeaturePlan.of(recipe)
@@ -322,7 +328,7 @@ def make_trainer(
         warmup_steps=round(options.warmup_epochs * steps),
         epoch_steps=steps,
         epochs=options.epochs,
-        done_steps=done_steps,
+        done_steps=done_steps - frozen_steps,
         done_share=done_epochs / options.epochs,
     )
     if options.averaging is not None and options.averaging.learning_rate is not None:
@@ -358,35 +364,10 @@ def make_trainer(
             * options.batch_size
             * (1 if loss.per_image else seen_size(recipe) ** 2),
         ),
-        learning_rate_scale=schedule.scale,
         metrics=options.metrics,
+        schedule=schedule,
+        frozen=list(encoder_layers(model)) if frozen else [],
     )
-
-
-def loss_weights(recipe: Recipe, counts: NDArray[np.int64]) -> tuple[float, ...] | None:
-    """Find the factor on the loss for each class, from the recipe; None for 1.
-
-    Balanced weights are: pixels of all classes / (classes x pixels of the class), as scikit-learn's
-    'balanced', and 0 for a class without any pixel; `square_root` is their root. With
-    `one_minus_share` a weight is 1 - pixels of the class / pixels of all classes, as Segmentation
-    Gym's LOSS_WEIGHTS. For masks, the pixels under each mask count.
-
-    Args:
-        recipe: Key 'training.class_weights'.
-        counts: int64 (C,), pixels of each class in the training tiles.
-    """
-    wanted = recipe.training.class_weights
-    if wanted == "none":
-        return None
-    if isinstance(wanted, tuple):
-        return wanted
-    if wanted == "one_minus_share":
-        return tuple((1.0 - counts / max(counts.sum(), 1)).tolist())
-    balanced = counts.sum() / (len(counts) * np.maximum(counts, 1))
-    # A mask that never occurs must be learnt as absent; of classes nothing can be learnt.
-    absent = 1.0 if recipe.classes.has_masks else 0.0
-    weights = np.where(counts > 0, balanced, absent)
-    return tuple((np.sqrt(weights) if wanted == "square_root" else weights).tolist())
 
 
 def rank_seed(recipe: Recipe, rank: int, done_steps: int = 0) -> int:
