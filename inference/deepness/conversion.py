@@ -18,6 +18,7 @@ from polynya.environment import install_command
 from polynya.errors import MissingDependencyError, ModelError, reason_of
 from polynya.recipe.classes import ClassScheme
 from polynya.recipe.recipe import Recipe
+from training.ranks.devices import import_tensorflow
 
 if TYPE_CHECKING:
     import keras
@@ -47,8 +48,9 @@ def libraries() -> Onnx:
     """Import ONNX, ONNX Runtime and tf2onnx.
 
     Raises:
-        MissingDependencyError: One of them isn't installed.
+        MissingDependencyError: One of them, or TensorFlow, isn't installed.
     """
+    import_tensorflow()  # Before tf2onnx imports it, with start-up messages.
     try:
         import onnx
         import onnxruntime

@@ -46,8 +46,13 @@ _LATER = (
     (
         "training",
         (
-            *("loss", "optimizer", "sampling", "start_from", "freeze_encoder_epochs"),
-            *("averaging", "metrics"),
+            "loss",
+            "optimizer",
+            "sampling",
+            "start_from",
+            "freeze_encoder_epochs",
+            "averaging",
+            "metrics",
         ),
     ),
     ("model", ("batch_norm", "dropout_up", "dropout_type", "head_dropout")),
@@ -223,9 +228,9 @@ class Recipe(Options):
                 for key in ("haze", "shade", "noise")
             },
             "training.augment.filter": (augment.filter != "none", "none"),
+            "training.start_from": (self.training.start_from is not None, "null"),
             "training.averaging": (self.training.averaging is not None, "null"),
             "training.metrics.training": (self.training.metrics.training, "false"),
-            "training.start_from": (self.training.start_from is not None, "null"),
             "inference.backend": (self.inference.backend != "xgboost", "xgboost"),
             "inference.precision": (self.inference.precision != "float32", "float32"),
         }

@@ -364,9 +364,9 @@ def make_trainer(
             * options.batch_size
             * (1 if loss.per_image else seen_size(recipe) ** 2),
         ),
-        metrics=options.metrics,
         schedule=schedule,
         frozen=list(encoder_layers(model)) if frozen else [],
+        metrics=options.metrics,
     )
 
 

@@ -95,9 +95,9 @@ class Trainer:
         loss: Loss that training minimises; None for cross-entropy.
         augmentation: Layers on (images, labels), applied in the step.
         options: Options of a step in addition to the plain gradient.
-        metrics: What validation measures in addition to the confusion matrix.
         schedule: The optimizer's schedule; None if it has a fixed learning rate.
         frozen: Layers of the model that don't train until `thaw`.
+        metrics: What validation measures in addition to the confusion matrix.
     """
 
     def __init__(
@@ -110,9 +110,9 @@ class Trainer:
         loss: Loss | None = None,
         augmentation: Sequence[keras.layers.Layer] = (),
         options: StepOptions | None = None,
-        metrics: MetricsOptions | None = None,
         schedule: Schedule | None = None,
         frozen: Sequence[keras.layers.Layer] = (),
+        metrics: MetricsOptions | None = None,
     ) -> None:
         self.model = model
         self.optimizer = optimizer
@@ -121,8 +121,8 @@ class Trainer:
         self._classes = classes
         self._loss = loss or CrossEntropy()
         self._augmentation = tuple(augmentation)
-        self._metrics = metrics
         self._schedule = schedule
+        self._metrics = metrics
         # All of them, so that a checkpoint has the same variables whether layers are frozen or not.
         optimizer.build(model.trainable_variables)
         self._fresh_numbers = [v.value.numpy() for v in optimizer.variables if not v.shape]

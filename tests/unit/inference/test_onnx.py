@@ -13,12 +13,14 @@ from helpers.maps.inference_commands import run
 from helpers.maps.inference_models import make_recipe, mask_model, save_unet
 from helpers.maps.made_maps import MASKS, ONE_MASK
 from inference.deepness import command
+from inference.deepness.conversion import check_file, converted, of_tiles, output_names
 from inference.predict.backends import in_precision
 from inference.predict.decision import Decision, write_decision
 from inference.predict.ensemble import combine
 from inference.predict.predict import open_model
+from polynya.recipe.recipe import Recipe
 from training.model_folder.folder import save_model
-from training.models import build
+from training.models import NETWORKS, build, build_from
 from training.models.features import FeaturePlan, FeatureStatistics, make_features
 
 onnx = pytest.importorskip("onnx")
@@ -145,6 +147,17 @@ def test_bands_and_indices_are_in_the_file(tmp_path, name):
     np.testing.assert_allclose(found, np.asarray(network(values)), atol=1e-4)
     assert meta["bands"] == list(BANDS)
     assert len(meta["standardization_mean"]) == 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_family_of_models_can_be_written(tmp_path, name):
+    recipe = Recipe.model_validate({"model": name})
+    network = build_from(recipe.model, input_shape=(None, None, 3), n_classes=3)
+    seen, edge = of_tiles(network, recipe), max(64, recipe.model.multiple)
+    path = tmp_path / "a.onnx"
+    onnx.save(converted(seen, edge, output_names(recipe.classes)), path)
+    assert check_file(path, seen, edge) <= 1e-4
 
 
 def test_an_ensemble_that_votes_and_what_the_file_lacks(tmp_path):

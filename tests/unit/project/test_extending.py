@@ -50,7 +50,7 @@ EXAMPLES = {
     "A model": (
         "training/models/dilated.py",
         "polynya/recipe/model.py",
-        "tests/unit/training/models/test_training_models.py",
+        "tests/unit/training/models/test_model_conformance.py",
         "dilated",
     ),
     "A loss": (
@@ -58,6 +58,12 @@ EXAMPLES = {
         "polynya/recipe/loss.py",
         "tests/unit/training/losses/test_training_losses_on_ranks.py",
         "brier",
+    ),
+    "A metric": (
+        "training/metrics/specificity.py",
+        "polynya/recipe/metrics.py",
+        "tests/unit/training/metrics/test_metric_conformance.py",
+        "specificity and not definition or ranks",
     ),
     "A check": (
         "training/inspection/checks/dark.py",
