@@ -43,11 +43,22 @@ _UNSEEN = {"references"}
 """Keys of `scene` that only allow reading and never change a result; no digest includes them."""
 
 _LATER = (
-    ("training", ("loss", "optimizer", "sampling", "start_from", "freeze_encoder_epochs")),
-    ("model", ("batch_norm",)),
+    (
+        "training",
+        (
+            "loss",
+            "optimizer",
+            "sampling",
+            "start_from",
+            "freeze_encoder_epochs",
+            "averaging",
+            "metrics",
+        ),
+    ),
+    ("model", ("batch_norm", "dropout_up", "dropout_type", "head_dropout")),
     ("label", ("raster", "soft")),
     ("features", ("missing_where",)),
-    ("inference", ("size",)),
+    ("inference", ("size", "slice", "tta", "merge", "threshold")),
     ("split", ("held_out", "file", "fold")),
 )
 _LATER_AUGMENT = (
@@ -218,6 +229,8 @@ class Recipe(Options):
             },
             "training.augment.filter": (augment.filter != "none", "none"),
             "training.start_from": (self.training.start_from is not None, "null"),
+            "training.averaging": (self.training.averaging is not None, "null"),
+            "training.metrics.training": (self.training.metrics.training, "false"),
             "inference.backend": (self.inference.backend != "xgboost", "xgboost"),
             "inference.precision": (self.inference.precision != "float32", "float32"),
         }
@@ -265,6 +278,11 @@ class Recipe(Options):
     def _own_profile_has_known_classes(self) -> Recipe:
         if isinstance(self.label.profile, Profile) and self.label.raster is None:
             self.label.profile.check_classes(self.classes.names, self.classes.name)
+        return self
+
+    @model_validator(mode="after")
+    def _threshold_suits_classes(self) -> Recipe:
+        self.inference.check_classes(self.classes)
         return self
 
     @model_validator(mode="after")
