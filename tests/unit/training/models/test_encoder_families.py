@@ -9,25 +9,13 @@ import keras
 import numpy as np
 import pytest
 
+from helpers.training.small_families import ENCODER_FAMILIES, SMALL
 from polynya.errors import RecipeError
 from polynya.recipe.recipe import parse_recipe
 from training.models import build, build_from
 from training.models.blocks import Layers
 from training.models.encoders import encode, encoder_layers
 from training.step.batch_norm import batch_normalisations
-
-SLIM: dict[str, Any] = {"encoder": "resnet18", "width": 0.125}
-SMALL: dict[str, dict[str, Any]] = {
-    "encoder_unet": {**SLIM, "decoder": (16, 8, 8, 4, 4), "dropout": 0.1},
-    "unet_pp": {**SLIM, "decoder": (16, 8, 8, 4, 4), "squeeze_excite": True},
-    "deeplab_v3": {**SLIM, "filters": 8, "rates": (1, 2)},
-    "deeplab_v3_plus": {**SLIM, "filters": 8, "fine_filters": 4, "rates": (1, 2)},
-    "linknet": {**SLIM, "last_filters": 4},
-    "fpn": {**SLIM, "pyramid_filters": 8, "filters": 8, "groups": 4},
-    "res_unet_pp": {"filters": (4, 4, 8, 8, 8), "rates": (1, 2)},
-    "segformer": {"size": "b0", "decoder_filters": 16},
-}
-"""Every family, with keys that make it small."""
 
 PARAMETERS: list[tuple[str, int, int, dict[str, Any]]] = [
     # Faster UNet's table and its libraries.
@@ -90,7 +78,7 @@ def test_resnets_have_the_parameters_of_torchvision_s_without_their_last_layer()
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", SMALL)
+@pytest.mark.parametrize("family", ENCODER_FAMILIES)
 def test_a_family_takes_any_bands_classes_and_sizes_and_is_saved(
     family: str, tmp_path: Path
 ) -> None:
@@ -115,7 +103,7 @@ def test_a_family_takes_any_bands_classes_and_sizes_and_is_saved(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", SMALL)
+@pytest.mark.parametrize("family", ENCODER_FAMILIES)
 def test_gradients_reach_every_weight(family: str) -> None:
     import tensorflow as tf
 
@@ -259,7 +247,8 @@ def test_what_cannot_be_built_is_said(family: str, options: dict[str, Any], mess
 
 
 def test_a_recipe_builds_them() -> None:
-    for family, keys in SMALL.items():
+    for family in ENCODER_FAMILIES:
+        keys = SMALL[family]
         recipe = parse_recipe({"model": {"name": family, **keys}}, "recipe.yaml")
         model = build_from(recipe.model, input_shape=(None, None, 3), n_classes=3)
         assert model.count_params() == small(family).count_params()

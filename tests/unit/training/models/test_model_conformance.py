@@ -11,21 +11,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from helpers.training.small_families import SMALL
 from polynya.recipe.recipe import parse_recipe
 from training.families.listing import purpose_of, source_of
 from training.model_facts.drawing import draw_network
 from training.model_facts.facts import facts_of
 from training.models import NETWORKS, build, build_from
-
-_LEVELS = {"filters": [4, 6, 8], "convolutions": [1, 3, 2]}
-SMALL: dict[str, dict[str, Any]] = {
-    "unet": {"filters": [4, 6, 8], "dropout": [0.1, 0.1, 0.2], "batch_norm": "local"},
-    **{f"gym_{name}": {"filters": 4, "kernel": 3} for name in ("unet", "resunet")},
-    **{f"gym_simple_{name}": {"filters": 4, "dropout_up": True} for name in ("unet", "resunet")},
-    "cloud_unet": {"filters": 4},
-    **dict.fromkeys(("unet_base", "unet_short", "unet_skinny", "unet_less_conv"), _LEVELS),
-}
-"""Keys with which a family is quick; families that are not here are tested with their defaults."""
 
 
 def gradients_of(model: keras.Model, images: Any, labels: Any) -> list[Any]:
