@@ -11,7 +11,7 @@ import typer
 from polynya.errors import PolynyaError, RecipeError
 from polynya.names import printable
 from polynya.recipe.explained import commented
-from polynya.recipe.overrides import with_settings
+from polynya.recipe.overrides import Settings, with_settings
 from polynya.recipe.recipe import Recipe, load_recipe, shipped_recipes
 from polynya.recipe.yaml_files import write_yaml
 
@@ -32,14 +32,7 @@ def recipe(
             f" ({', '.join(shipped_recipes())}); without one, show prints all defaults.",
         ),
     ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Give a key another value, such as training.batch_size=16; may be repeated.",
-        ),
-    ] = None,
+    settings: Settings = None,
 ) -> None:
     """Show a recipe in full with an explanation of every key, check recipes, or compare two."""
     action, *files = words if words and words[0] in _ACTIONS else ["show", *(words or [])]
