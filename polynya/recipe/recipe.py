@@ -48,6 +48,7 @@ _LATER = (
     ("features", ("missing_where",)),
     ("inference", ("size",)),
     ("split", ("held_out", "file", "fold")),
+    ("imports", ("prefix", "overlap")),
 )
 _LATER_AUGMENT = (
     *("dihedral_share", "flip_horizontal", "flip_vertical", "warp_share", "fill", "brightness"),
@@ -314,6 +315,7 @@ class Recipe(Options):
         unused: dict[str, dict[str, Any]] = {
             section: dict.fromkeys(_unused(getattr(self, section), keys), True)
             for section, keys in _LATER
+            if getattr(self, section) is not None
         }
         unused["training"]["augment"] = _unused(self.training.augment, _LATER_AUGMENT)
         content = self.model_dump(
