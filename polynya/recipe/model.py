@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from polynya.recipe.base import Options, Tagged
+from polynya.recipe.encoders import EncoderModel
 
 
 class UnetOptions(Options):
@@ -77,12 +78,15 @@ class XgboostOptions(Options):
     for_colors: ClassVar[dict[str, object]] = {}
 
 
-ModelOptions = Annotated[UnetOptions | XgboostOptions, Tagged("name", default="unet")]
+ModelOptions = Annotated[
+    UnetOptions | EncoderModel | XgboostOptions, Tagged("name", default="unet")
+]
 """One of the families, chosen by the key `name`.
 
 To add a family, join its class here with `|`. The class has `name`, `multiple`, the arguments of
-its builder, and `batch_norm` if it has batch normalisation. The builder is a function in a module
-of `training/models/`; both have the name of the family.
+its builder, `batch_norm` if it has batch normalisation, and `has_encoder` if it has an encoder
+(`polynya/recipe/encoders.py`). The builder is a function in a module of `training/models/`; both
+have the name of the family.
 """
 
 PIXEL_MODELS = ("xgboost",)
