@@ -114,14 +114,16 @@ def predict_part(
             (1 byte per pixel).
     """
     classes = model.recipe.classes
-    decision = read_decision(model.folder, classes)
+    decision = read_decision(model.folder, model.recipe)
+    finds_threshold = decision.threshold == "otsu"
     arrays = {}
     for number, band in enumerate(
         predict_bands(model, scene, decision=decision, part=range(part.first, part.stop))
     ):
         arrays[f"row{number}"] = np.array(band.row)
+        # A threshold of the whole scene decides later; then these labels only say what has data.
         arrays[f"codes{number}"] = decision.labels(band, classes)
-        if with_probabilities:
+        if with_probabilities or finds_threshold:
             arrays[f"probabilities{number}"] = band.probabilities
     target.parent.mkdir(exist_ok=True)
     content = io.BytesIO()

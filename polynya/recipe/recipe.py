@@ -46,7 +46,7 @@ _LATER = (
     ("model", ("batch_norm",)),
     ("label", ("raster", "soft")),
     ("features", ("missing_where",)),
-    ("inference", ("size",)),
+    ("inference", ("size", "slice", "tta", "merge", "threshold")),
     ("split", ("held_out", "file", "fold")),
     ("imports", ("prefix", "overlap")),
 )
@@ -259,6 +259,11 @@ class Recipe(Options):
     def _own_profile_has_known_classes(self) -> Recipe:
         if isinstance(self.label.profile, Profile) and self.label.raster is None:
             self.label.profile.check_classes(self.classes.names, self.classes.name)
+        return self
+
+    @model_validator(mode="after")
+    def _threshold_suits_classes(self) -> Recipe:
+        self.inference.check_classes(self.classes)
         return self
 
     @model_validator(mode="after")

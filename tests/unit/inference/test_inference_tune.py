@@ -18,6 +18,7 @@ from inference.tune.search import find_decision
 from polynya.cli import build_app
 from polynya.errors import ModelError, SceneError
 from polynya.recipe.classes import SEA_ICE
+from polynya.recipe.recipe import Recipe
 from polynya.scenes.identity import scene_digest
 from polynya.scenes.reading import open_scene
 
@@ -44,7 +45,7 @@ def test_small_regions_are_removed_where_the_truth_has_none(tmp_path, specked):
     result = run("tune", folder, "--scenes", tmp_path / "s0_clear.tif", tmp_path / "s1_clear.tif")
     assert result.exit_code == 0, result.output
     assert run("tune", folder, "--scenes", tmp_path / "s0_clear.tif").exit_code == 0  # Its own.
-    decision = read_decision(folder, SEA_ICE)
+    decision = read_decision(folder, Recipe(classes=SEA_ICE))
     assert decision != Decision()
     assert "least_region" in (folder / "tuning.csv").read_text()
     scene = open_scene(str(tmp_path / "s0_clear.tif"))
@@ -59,7 +60,7 @@ def test_the_connectivity_is_kept_with_what_was_found(tmp_path, specked):
     folder = save_threshold_model(tmp_path / "model", make_recipe(32))
     scene = tmp_path / "s0_clear.tif"
     assert run("tune", folder, "--scenes", scene, "--connectivity", 8).exit_code == 0
-    assert read_decision(folder, SEA_ICE).connectivity == 8
+    assert read_decision(folder, Recipe(classes=SEA_ICE)).connectivity == 8
     wrong = run("tune", folder, "--scenes", scene, "--connectivity", 5)
     assert wrong.exit_code == 2
     assert "--connectivity" in wrong.output
