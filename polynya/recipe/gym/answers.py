@@ -82,7 +82,8 @@ def model(config: Config) -> Answer:
         )
     if name == _SEGFORMER:
         return approximated(
-            "it begins with random weights; the Gym downloads some", {"model.name": _FAMILIES[name]}
+            "it begins with random weights; the Gym downloads some",
+            {"model.name": _FAMILIES[name], "model.size": "b0"},
         )
     return carried({"model.name": _FAMILIES[name], "model.batch_norm": "local"})
 
@@ -210,7 +211,8 @@ def rate(recipe_key: str, key: str) -> Callable[[Config], Answer]:
                 f"its {key} is {config[key]:g}, more than its MAX_LR, {config['MAX_LR']:g}; make it"
                 " less"
             )
-        return carried({recipe_key: config[key] / config["MAX_LR"]})
+        # Without the last digits, which the division has made.
+        return carried({recipe_key: float(f"{config[key] / config['MAX_LR']:.12g}")})
 
     return answer
 
@@ -273,7 +275,8 @@ def filter_value(config: Config) -> Answer:
     if config.has_npz:
         return carried(reason=_IN_THE_FILES)
     names = config.classes[1:] if config.n_classes == 2 else tuple(reversed(config.classes))
-    return carried({"imports.dilate": dict.fromkeys(names, radius)})
+    reason = "before images get their size; the Gym does it after"
+    return approximated(reason, {"imports.dilate": dict.fromkeys(names, radius)})
 
 
 def use_mask(config: Config) -> Answer:

@@ -94,6 +94,8 @@ class Key:
     """Keys of the recipe that take it, for the table of the documentation."""
     note: str = ""
     """What differs, and when, for the table of the documentation."""
+    usual: Fate = Fate.CARRIED
+    """What becomes of it in most configurations."""
     default: Any = None
     """Value if the key is missing; None: the key doesn't count then."""
     is_required: bool = False

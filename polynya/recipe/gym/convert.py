@@ -50,7 +50,7 @@ class Converted:
 
     def text(self) -> str:
         """The recipe as YAML, below comments that say what became of each key."""
-        return "".join([*self._comments(), write_yaml(self.content)])
+        return "".join([*self._comments(), write_yaml(self.content, short_ones_on_one_line=True)])
 
     def _comments(self) -> Iterator[str]:
         yield f"# From {self.source}, a configuration of Segmentation Gym (docs/gym.md).\n#\n"
@@ -95,6 +95,7 @@ def from_gym(path: str | Path, data: Data = "npz", settings: Sequence[str] = ())
         given = value if config.is_given(key.name) else f"({value})"
         rows.append(Row(key.name, given, answer.fate, keys, reason))
     put_settings(content, settings)
+    content = {name: content[name] for name in Recipe.model_fields if name in content}
     recipe = parse_recipe(content, source=f"of the Gym configuration {shown}")
     return Converted(recipe, content, tuple(rows), printable(Path(path).name))
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from polynya.recipe.gym import answers
 from polynya.recipe.gym.answers import flip, never, of_unet, rate, same
-from polynya.recipe.gym.config import Key
+from polynya.recipe.gym.config import Fate, Key
 from polynya.recipe.gym.values import (
+    Reader,
     devices,
     loss,
     loss_weights,
@@ -24,9 +25,13 @@ from polynya.recipe.gym.values import (
 _SHARE = number(0.0, 0.999, "a number from 0 to less than 1")
 _CHANGE = number(-1.0, 1.0, "a number from -1 to 1")
 _RATE = number(1e-12, 100.0, "a number greater than 0")
-_DEVICES = "devices are no matter of a recipe: CUDA_VISIBLE_DEVICES, and a rank for each GPU"
-_PICTURES = "`polynya predict --products overlay` draws pictures of maps"
-_ALWAYS = "the trainer keeps nothing of an epoch, and its input never uses the GPU"
+_DEVICES = "devices are no matter of a recipe: set CUDA_VISIBLE_DEVICES, and start a rank for each"
+
+
+def _program(name: str, about: str, read: Reader, reason: str) -> Key:
+    """A key of the Gym's program that changes no result."""
+    return Key(name, about, read, never(reason), "", reason, Fate.REFUSED)
+
 
 GROUPS: dict[str, tuple[Key, ...]] = {
     "Model": (
@@ -43,12 +48,12 @@ GROUPS: dict[str, tuple[Key, ...]] = {
             "scene.inputs, features.statistics",
             "1 and 2 are approximated: newer versions of the Gym repeat one band three times",
             is_required=True),
-        Key("FILTERS", "filters of the first block", whole(1, 4096),
+        Key("FILTERS", "filters of the first block", whole(1, 1024),
             of_unet("model.filters", "FILTERS"), "model.filters", "refused with segformer",
             default=6),
-        Key("KERNEL", "edge of the kernels", whole(1, 255), answers.kernel, "model.kernel",
+        Key("KERNEL", "edge of the kernels", whole(1, 63), answers.kernel, "model.kernel",
             "2 in the simple networks, whatever it says; refused with segformer", default=7),
-        Key("STRIDE", "stride of the blocks that lead down", whole(1, 8), answers.stride,
+        Key("STRIDE", "stride of the blocks that lead down", whole(1, 4), answers.stride,
             "model.stride", "approximated if not 2; refused with simple networks and segformer",
             default=2),
         Key("DROPOUT", "dropout rate", _SHARE, of_unet("model.dropout", "DROPOUT"),
@@ -80,11 +85,11 @@ GROUPS: dict[str, tuple[Key, ...]] = {
         Key("VALIDATION_SPLIT", "share of images that validate", _SHARE, answers.validation_split,
             "split.held_out; images: split.validation", "with npz, the folder val_data validates",
             default=0.2),
+        Key("MAX_LR", "greatest learning rate", _RATE, answers.max_lr, "training.learning_rate",
+            default=1e-4),
         Key("START_LR", "learning rate of the first epoch", _RATE,
             rate("training.schedule.start", "START_LR"),
             "training.schedule.start", "as a share of MAX_LR", default=1e-7),
-        Key("MAX_LR", "greatest learning rate", _RATE, answers.max_lr, "training.learning_rate",
-            default=1e-4),
         Key("MIN_LR", "learning rate that the decay comes to", _RATE,
             rate("training.schedule.end", "MIN_LR"),
             "training.schedule.end", "as a share of MAX_LR", default=1e-7),
@@ -115,14 +120,12 @@ GROUPS: dict[str, tuple[Key, ...]] = {
             "npz files have it; approximated if a number changes twice"),
         Key("FILTER_VALUE", "radius in pixels by which labels are dilated, from 2", whole(0, 255),
             answers.filter_value, "images: imports.dilate; npz: imports.overlap",
-            "npz files have it; approximated where classes of a copy overlap", default=0),
+            "npz files have it, approximated where classes of a copy overlap; with images"
+            " approximated: before images get their size", default=0),
         Key("USEMASK", "names of labels have mask in them, not label", truth, answers.use_mask,
             "images: imports.masks", default=False),
         Key("AUG_COPIES", "augmented copies of each image", whole(0), answers.copies,
             "imports.augmented", "approximated without copies: training augments", default=1),
-        Key("AUG_LOOPS", "portions in which copies are made", whole(1),
-            never("it only changes the memory that the Gym needs"),
-            "", "only the memory that the Gym needs"),
         Key("AUG_ROT", "greatest rotation in degrees", number(0.0, 180.0, "a number, 0 to 180"),
             answers.rotation, "training.augment.rotation", "npz: in the copies", default=0.0),
         Key("AUG_ZOOM", "greatest zoom as a share", number(0.0, 3.0, "a number, 0 to 3"),
@@ -147,21 +150,22 @@ GROUPS: dict[str, tuple[Key, ...]] = {
             "inference.threshold", "refused with more classes", default=False),
         Key("WRITE_MODELMETADATA", "write probabilities and names of models too", truth,
             answers.write_metadata, "inference.products",
-            "approximated: a GeoTIFF of probabilities, and the STAC item", default=False),
+            "a GeoTIFF of probabilities, and the STAC item", Fate.APPROXIMATED,
+            default=False),
     ),
     "Program": (
-        Key("DOPLOT", "pictures of the results", truth, never(_PICTURES), "",
-            _PICTURES),
-        Key("SET_GPU", "GPUs that the Gym uses, -1 for none", devices,
-            never(_DEVICES), "", _DEVICES),
-        Key("SET_PCI_BUS_ID", "order of GPUs", truth, never(_DEVICES),
-            "", _DEVICES),
-        Key("LOAD_DATA_WITH_CPU", "keep the input off the GPU", truth,
-            never(_ALWAYS), "", _ALWAYS),
-        Key("CLEAR_MEMORY", "free memory after each epoch", truth,
-            never(_ALWAYS), "", _ALWAYS),
-        Key("DO_CRF", "refine maps with a conditional random field", truth,
-            never("the Gym has removed it"), "", "the Gym has removed it"),
+        _program("DOPLOT", "pictures of the results", truth,
+                 "`polynya predict --products overlay` draws pictures of maps"),
+        _program("SET_GPU", "GPUs that the Gym uses, -1 for none", devices, _DEVICES),
+        _program("SET_PCI_BUS_ID", "order of GPUs", truth, _DEVICES),
+        _program("LOAD_DATA_WITH_CPU", "keep the input off the GPU", truth,
+                 "the input never uses the GPU"),
+        _program("CLEAR_MEMORY", "free memory after each epoch", truth,
+                 "a training keeps nothing of an epoch"),
+        _program("DO_CRF", "refine maps with a conditional random field", truth,
+                 "the Gym has removed it"),
+        _program("AUG_LOOPS", "portions in which copies are made", whole(1),
+                 "it only changes the memory that the Gym needs"),
     ),
 }  # fmt: skip
 """All keys, by group."""

@@ -12,21 +12,21 @@ from typing import Any
 Reader = Callable[[Any], Any]
 
 
-def whole(least: int, most: int = 2**31 - 1) -> Reader:
+_MOST = 2**31 - 1
+
+
+def whole(least: int, most: int = _MOST) -> Reader:
     """A whole number, also written as 10.0 as some published configurations do."""
 
     def read(value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise ValueError(_whole(least))
+            raise ValueError(about)
         if not math.isfinite(value) or value != int(value) or not least <= value <= most:
-            raise ValueError(_whole(least))
+            raise ValueError(about)
         return int(value)
 
+    about = f"a whole number from {least}" + (f" to {most}" if most < _MOST else "")
     return read
-
-
-def _whole(least: int) -> str:
-    return f"a whole number, at least {least}"
 
 
 def number(least: float, most: float, about: str) -> Reader:
