@@ -17,7 +17,7 @@ from polynya.names import printable
 from polynya.recipe.base import tags_of
 from polynya.recipe.imports import ImportOptions
 from polynya.recipe.overrides import put_settings, settings_source, with_settings
-from polynya.recipe.recipe import Recipe, load_recipe, parse_recipe, shipped_recipes
+from polynya.recipe.recipe import Recipe, load_recipe, parse_recipe, shipped_as
 
 KINDS = tags_of(ImportOptions, "kind")
 
@@ -48,8 +48,8 @@ def import_recipe(file: str | Path | None, kind: str, settings: Sequence[str] = 
     """
     if kind not in KINDS:
         raise RecipeError(f"There is no kind of import '{kind}'; take one of {', '.join(KINDS)}.")
-    if file is None and kind in shipped_recipes():
-        file = kind
+    if file is None:
+        file = shipped_as(kind)
     recipe = load_recipe(file)
     if recipe.imports is None:
         content = recipe.model_dump(mode="json", exclude_unset=True) | {"imports": {"kind": kind}}

@@ -37,6 +37,8 @@ from polynya.recipe.yaml_files import read_yaml, write_yaml
 
 _SHIPPED = files("polynya") / "recipes"
 _NAME = re.compile(r"[\w-]+")
+_OTHER_NAMES = {"landcover": "land_cover"}
+"""Shipped recipes by further names, such as the kind of import that takes them by default."""
 
 _UNSEEN = {"references"}
 """Keys of `scene` that only allow reading and never change a result; no digest includes them."""
@@ -370,16 +372,23 @@ def shipped_recipes() -> tuple[str, ...]:
     return tuple(sorted(file.name.removesuffix(".yaml") for file in _SHIPPED.iterdir()))
 
 
+def shipped_as(name: str) -> str | None:
+    """Name of the shipped recipe that goes by this or another name; None if there is none."""
+    name = _OTHER_NAMES.get(name, name)
+    return name if name in shipped_recipes() else None
+
+
 def _read(path: str | Path) -> dict[str, Any]:
     # A file has precedence over a recipe with the same name, so a user's file is never ignored.
     if not _NAME.fullmatch(str(path)) or os.path.isfile(path):
         return read_yaml(path)
-    if str(path) not in shipped_recipes():
+    name = shipped_as(str(path))
+    if name is None:
         raise RecipeError(
             f"There is neither a file {path} nor a recipe of that name; give a YAML file or one of:"
             f" {', '.join(shipped_recipes())}."
         )
-    with as_file(_SHIPPED / f"{path}.yaml") as file:
+    with as_file(_SHIPPED / f"{name}.yaml") as file:
         return read_yaml(file)
 
 
