@@ -12,6 +12,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from autolabel.importers.prepare import grow
+from helpers.shards.gym_sets import PUBLISHED
 from polynya.cli import build_app
 from polynya.errors import RecipeError
 from polynya.recipe.gym.__main__ import table
@@ -22,18 +23,6 @@ from polynya.recipe.recipe import load_recipe
 
 ROOT = Path(__file__).parents[3]
 
-PUBLISHED: dict[str, Any] = {
-    # The example in the documentation of the repository.
-    "TARGET_SIZE": [768, 768], "MODEL": "resunet", "NCLASSES": 4, "BATCH_SIZE": 7,
-    "N_DATA_BANDS": 3, "DO_TRAIN": True, "PATIENCE": 10, "MAX_EPOCHS": 100,
-    "VALIDATION_SPLIT": 0.2, "FILTERS": 8, "KERNEL": 7, "STRIDE": 1, "DROPOUT": 0.1,
-    "DROPOUT_CHANGE_PER_LAYER": 0.0, "DROPOUT_TYPE": "standard",
-    "USE_DROPOUT_ON_UPSAMPLING": False, "ROOT_STRING": "hatteras_l8_aug_768", "FILTER_VALUE": 3,
-    "DOPLOT": True, "USEMASK": False, "RAMPUP_EPOCHS": 10, "SUSTAIN_EPOCHS": 0.0,
-    "EXP_DECAY": 0.9, "START_LR": 1e-7, "MIN_LR": 1e-7, "MAX_LR": 1e-4, "AUG_ROT": 0,
-    "AUG_ZOOM": 0.05, "AUG_WIDTHSHIFT": 0.05, "AUG_HEIGHTSHIFT": 0.05, "AUG_HFLIP": False,
-    "AUG_VFLIP": False, "AUG_LOOPS": 1, "AUG_COPIES": 3,
-}  # fmt: skip
 OTHERS: dict[str, Any] = {
     # Further keys, with values of published configurations.
     "LOSS": "dice", "LOSS_WEIGHTS": False, "INITIAL_EPOCH": 0, "MODE": "all",
