@@ -10,7 +10,6 @@ import numpy as np
 from autolabel.importers.gym import npz_content, npz_name
 from polynya.recipe.classes import ClassScheme, LabelClass
 
-
 PUBLISHED: dict[str, Any] = {
     "TARGET_SIZE": [768, 768], "MODEL": "resunet", "NCLASSES": 4, "BATCH_SIZE": 7,
     "N_DATA_BANDS": 3, "DO_TRAIN": True, "PATIENCE": 10, "MAX_EPOCHS": 100,

@@ -29,11 +29,14 @@ CASES: dict[str, dict[str, Any]] = {
         **TINY, "NCLASSES": 1, "LOSS": "dice", "OTSU_THRESHOLD": True, "TESTTIMEAUG": True,
     },
     "one band, spatial dropout": {
-        **TINY, "MODEL": "unet", "N_DATA_BANDS": 1, "NCLASSES": 2, "DROPOUT_TYPE": "spatial", "LOSS": "kld",
+        **TINY, "MODEL": "unet", "N_DATA_BANDS": 1, "NCLASSES": 2, "DROPOUT_TYPE": "spatial",
+        "LOSS": "kld",
         "DROPOUT_CHANGE_PER_LAYER": 0.05, "USE_DROPOUT_ON_UPSAMPLING": True,
     },
     "hinge, four bands": {**TINY, "MODEL": "unet", "N_DATA_BANDS": 4, "LOSS": "hinge"},
-    "given weights": {**TINY, "MODEL": "unet", "LOSS": "dice", "LOSS_WEIGHTS": [6, 2, 1, 1], "SUSTAIN_EPOCHS": 2},
+    "given weights": {
+        **TINY, "MODEL": "unet", "LOSS": "dice", "LOSS_WEIGHTS": [6, 2, 1, 1], "SUSTAIN_EPOCHS": 2,
+    },
     "small U-Net": {**TINY, "MODEL": "simple_unet", "LOSS": "cat", "KERNEL": 9},
     "small residual U-Net": {**TINY, "MODEL": "simple_resunet", "LOSS": "dice", "NCLASSES": 3},
     "SegFormer": {**TINY, "MODEL": "segformer", "LOSS": "cat", "NCLASSES": 3},
