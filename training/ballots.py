@@ -16,8 +16,8 @@ HALF = 0.5
 def ballots(found: NDArray[np.float32], has_masks: bool) -> NDArray[np.float32]:
     """Turn probabilities into votes; the mean of ballots is the share of votes.
 
-    Of classes that exclude each other the most probable gets the vote, and of masks each with a
-    probability of at least 0.5. A ballot is (vote + t p) / (1 + t) with t = `TIE_SHARE`.
+    Of classes that exclude each other the most probable gets the vote (equally probable ones share
+    it), and of masks each with a probability of at least 0.5. A ballot is (vote + t p) / (1 + t) with t = `TIE_SHARE`.
 
     Args:
         found: (..., C), probabilities.
@@ -29,6 +29,6 @@ def ballots(found: NDArray[np.float32], has_masks: bool) -> NDArray[np.float32]:
     if has_masks:
         votes = (found >= HALF).astype(np.float32)
     else:
-        votes = np.zeros_like(found, np.float32)
-        np.put_along_axis(votes, found.argmax(axis=-1)[..., None], 1.0, axis=-1)
+        votes = (found >= found.max(axis=-1, keepdims=True)).astype(np.float32)
+        votes /= votes.sum(axis=-1, keepdims=True)
     return np.asarray((votes + np.float32(TIE_SHARE) * found) / (1 + TIE_SHARE), np.float32)

@@ -132,14 +132,22 @@ def _keras(model: keras.Model, precision: str) -> Forward:
 
 
 def in_bfloat16(model: keras.Model) -> keras.Model:
-    """Copy a model with bfloat16 arithmetic in all layers except the last; weights stay float32."""
+    """Copy a model with bfloat16 arithmetic in all layers except the last; weights stay float32.
+
+    Of an ensemble, the members are copied so, and their weights and sum stay float32.
+    """
     import keras
 
     last = model.layers[-1].name
+    has_members = any(isinstance(layer, keras.Model) for layer in model.layers)
 
     def convert(layer: keras.layers.Layer) -> keras.layers.Layer:
+        if isinstance(layer, keras.Model):
+            return in_bfloat16(layer)
         config = layer.get_config()
-        if layer.name != last and "dtype" in config:
+        # The dtype of an operation, such as of a cast, is a type and no policy.
+        is_changed = isinstance(layer, keras.layers.Layer) and not has_members
+        if is_changed and layer.name != last and "dtype" in config:
             config["dtype"] = "mixed_bfloat16"
         return type(layer).from_config(config)
 

@@ -198,7 +198,10 @@ def _ballots(answer: Any, has_masks: bool) -> Any:
     if has_masks:
         votes = ops.cast(ops.greater_equal(answer, HALF), "float32")
     else:
-        votes = ops.one_hot(ops.argmax(answer, axis=-1), answer.shape[-1])
+        # OpenVINO has no `ops.argmax`.
+        best = ops.greater_equal(answer, ops.max(answer, axis=-1, keepdims=True))
+        votes = ops.cast(best, "float32")
+        votes = votes / ops.sum(votes, axis=-1, keepdims=True)
     return (votes + TIE_SHARE * answer) / (1 + TIE_SHARE)
 
 

@@ -26,6 +26,9 @@ from training.ballots import HALF
 
 BINS = 256
 
+_LEAST_RANGE = 1e-4
+"""Range of a scene's probabilities up to which they count as equal: blending and rounding make as
+much of equal ones."""
 _IN_MEMORY = 2**28
 """Greatest number of bytes of a scene's probabilities in memory."""
 
@@ -125,9 +128,10 @@ class OtsuLabels:
         NaN if the scene has no valid pixel.
         """
         counts = np.zeros((len(self._channels), BINS), np.int64)
-        ranges = list(zip(self._low.tolist(), self._high.tolist(), strict=True))
+        # Not as Python's numbers, with which NumPy would find edges that are an ulp off.
+        ranges: list[Any] = list(zip(self._low, self._high, strict=True))
         edges = [np.zeros(0, np.float32)] * len(self._channels)
-        divided = [high > low for low, high in ranges]
+        divided = [bool(high - low > _LEAST_RANGE) for low, high in ranges]
         for _, values in self._strips():
             known = values[~np.isnan(values[..., 0])]
             for place in np.flatnonzero(divided):

@@ -121,8 +121,11 @@ def predict_part(
         predict_bands(model, scene, decision=decision, part=range(part.first, part.stop))
     ):
         arrays[f"row{number}"] = np.array(band.row)
-        # A threshold of the whole scene decides later; then these labels only say what has data.
-        arrays[f"codes{number}"] = decision.labels(band, classes)
+        if finds_threshold:  # The whole scene decides later. Until then: what has data.
+            codes = np.where(band.valid, 0, classes.nodata).astype(np.uint8)
+        else:
+            codes = decision.labels(band, classes)
+        arrays[f"codes{number}"] = codes
         if with_probabilities or finds_threshold:
             arrays[f"probabilities{number}"] = band.probabilities
     target.parent.mkdir(exist_ok=True)
