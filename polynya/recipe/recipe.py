@@ -33,6 +33,7 @@ from polynya.recipe.scene import AUTO, SceneOptions, TileOptions
 from polynya.recipe.split import SplitOptions
 from polynya.recipe.thresholds import Profile
 from polynya.recipe.training import TrainingOptions
+from polynya.recipe.weights import check_frozen
 from polynya.recipe.yaml_files import read_yaml, write_yaml
 
 _SHIPPED = files("polynya") / "recipes"
@@ -44,7 +45,7 @@ _UNSEEN = {"references"}
 """Keys of `scene` that only allow reading and never change a result; no digest includes them."""
 
 _LATER = (
-    ("training", ("loss", "optimizer", "sampling")),
+    ("training", ("loss", "optimizer", "sampling", "start_from", "freeze_encoder_epochs")),
     ("model", ("batch_norm",)),
     ("label", ("raster", "soft")),
     ("features", ("missing_where",)),
@@ -219,6 +220,7 @@ class Recipe(Options):
                 for key in ("haze", "shade", "noise")
             },
             "training.augment.filter": (augment.filter != "none", "none"),
+            "training.start_from": (self.training.start_from is not None, "null"),
             "inference.backend": (self.inference.backend != "xgboost", "xgboost"),
             "inference.precision": (self.inference.precision != "float32", "float32"),
         }
@@ -249,6 +251,11 @@ class Recipe(Options):
                     f"The recipe key 'imports.{key}' has the class '{name}', which"
                     f" '{self.classes.name}' lacks; take some of {', '.join(self.classes.names)}."
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _frozen_encoder_exists(self) -> Recipe:
+        check_frozen(self.model, self.training.freeze_encoder_epochs)
         return self
 
     @model_validator(mode="after")

@@ -10,7 +10,7 @@ import math
 import re
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -40,7 +40,7 @@ _CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
 _POOLINGS = (keras.layers.MaxPooling2D, keras.layers.AveragePooling2D)
 _EDGE = 256
 """Edge of the image with which a network is built to find the strides of its layers."""
-_AUTOMATIC = re.compile(r"(activation|re_lu|multiply|add|concatenate)(_\d+)?")
+_AUTOMATIC = re.compile(r"(activation|re_lu|multiply|add|concatenate|zero_padding2d)(_\d+)?")
 
 
 def application(
@@ -64,15 +64,10 @@ def application(
         network = build(
             include_top=False, weights=None, input_shape=(_EDGE, _EDGE, x.shape[-1]), **own
         )
-        tensors = _last_tensors(network)
-        # The part after the network's own scaling, if it has some.
-        scaled = [layer.output for layer in network.layers if isinstance(layer, _SCALING)]
-        part = keras.Model(scaled[-1] if scaled else network.input, list(tensors.values()))
-        copy = _copier(part, layers, output_stride)
-        outputs = keras.models.clone_model(part, input_tensors=x, clone_function=copy).outputs
+        copies = _copied(network, x, layers, output_stride)
     found: dict[int, Any] = {}
-    for stride, tensor in zip(tensors, outputs, strict=True):
-        found[min(stride, output_stride)] = tensor
+    for stride, tensor in _last_tensors(network).items():
+        found[min(stride, output_stride)] = copies[id(tensor)]
     return found
 
 
@@ -89,30 +84,51 @@ def _last_tensors(network: keras.Model) -> dict[int, Any]:
     return found
 
 
-def _copier(
-    network: keras.Model, layers: Layers, output_stride: int
-) -> Callable[[keras.layers.Layer], keras.layers.Layer]:
-    """Make the function that copies a layer, with the names and options of an encoder."""
+def _copied(network: keras.Model, x: Any, layers: Layers, output_stride: int) -> dict[int, Any]:
+    """Copy the operations of a network, but for its own scaling, so that they work on `x`.
+
+    Returns:
+        The new tensor in place of each of the network's, by the identity of the latter.
+    """
     numbers: Counter[str] = Counter()
+    found: dict[int, Any] = {}
+    for operation in network.operations:
+        if isinstance(operation, (keras.layers.InputLayer, *_SCALING)):
+            found[id(operation.output)] = x
+            continue
+        if isinstance(operation, keras.layers.Layer):
+            copy = _copied_layer(operation, _name(operation, numbers), layers, output_stride)
+        else:  # Such as the sum of two tensors.
+            config = operation.get_config()
+            config.pop("name", None)
+            copy = operation.__class__.from_config(config)
+        (node,) = operation._inbound_nodes  # noqa: SLF001 - Keras has no public name for it
+        args, kwargs = keras.tree.map_structure(
+            lambda given: found.get(id(given), given),
+            (node.arguments.args, node.arguments.kwargs),
+        )
+        found[id(operation.output)] = copy(*args, **kwargs)
+    return found
 
-    def copy(layer: keras.layers.Layer) -> keras.layers.Layer:
-        if not isinstance(layer, keras.layers.Layer):
-            return layer.__class__.from_config(layer.get_config())
-        config = layer.get_config()
-        match = _AUTOMATIC.fullmatch(layer.name)
-        name = layer.name
-        if match is not None:  # Numbered by Keras, over all models of the process.
-            numbers[match[1]] += 1
-            name = f"{match[1]}{numbers[match[1]]}"
-        config["name"] = f"encoder_{name}"
-        if isinstance(layer, keras.layers.BatchNormalization):
-            config["synchronized"] = layers.synchronised
-        if isinstance(layer, keras.Sequential):
-            return _copied_sequence(layer, config["name"], output_stride)
-        config |= _dilated(layer, output_stride)
-        return layer.__class__.from_config(config)
 
-    return copy
+def _name(layer: keras.layers.Layer, numbers: Counter[str]) -> str:
+    """Name of the copy of a layer; Keras numbers some over all models of the process."""
+    match = _AUTOMATIC.fullmatch(layer.name)
+    if match is None:
+        return f"encoder_{layer.name}"
+    numbers[match[1]] += 1
+    return f"encoder_{match[1]}{numbers[match[1]]}"
+
+
+def _copied_layer(
+    layer: keras.layers.Layer, name: str, layers: Layers, output_stride: int
+) -> keras.layers.Layer:
+    if isinstance(layer, keras.Sequential):
+        return _copied_sequence(layer, name, output_stride)
+    config = layer.get_config() | {"name": name} | _dilated(layer, output_stride)
+    if isinstance(layer, keras.layers.BatchNormalization):
+        config["synchronized"] = layers.synchronised
+    return layer.__class__.from_config(config)
 
 
 def _copied_sequence(sequence: keras.Sequential, name: str, output_stride: int) -> keras.Sequential:
