@@ -221,7 +221,11 @@ def hot_start(config: Config) -> Answer:
     """Weights to begin with."""
     if not config.is_given("INITIAL_EPOCH"):
         raise RecipeError("it has HOT_START and no INITIAL_EPOCH, which the Gym needs too; add it")
-    return carried({"training.start_from": config["HOT_START"]})
+    reason = (
+        "layers fit by their names, as in model folders and files of Polynya; the Gym's own files"
+        " name them otherwise"
+    )
+    return approximated(reason, {"training.start_from": config["HOT_START"]})
 
 
 def do_train(config: Config) -> Answer:

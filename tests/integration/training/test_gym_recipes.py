@@ -13,6 +13,7 @@ from helpers.shards.gym_sets import PUBLISHED, write_gym_set
 from polynya.recipe.gym.convert import from_gym
 from polynya.recipe.gym.keys import KEYS
 from training.model_folder.folder import load_model
+from training.models import build_from
 from training.ranks.port import SingleProcess
 from training.run.start import start_run
 
@@ -43,7 +44,7 @@ CASES: dict[str, dict[str, Any]] = {
     "images that are not square": {**TINY, "TARGET_SIZE": [32, 48], "MODEL": "unet"},
     "later epochs, augmented by training": {
         **TINY, "MODEL": "unet", "INITIAL_EPOCH": 4, "MAX_EPOCHS": 5, "RAMPUP_EPOCHS": 8,
-        "AUG_ROT": 5, "AUG_HFLIP": True,
+        "AUG_ROT": 5, "AUG_HFLIP": True, "HOT_START": "first.keras",
     },
 }  # fmt: skip
 SMALLER = {
@@ -58,7 +59,7 @@ SMALLER = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_configuration_trains_as_it_is_on_a_data_set_of_the_gym(
-    tmp_path: Path, name: str
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = PUBLISHED | CASES[name]
     assert set(config) <= set(KEYS)
@@ -72,7 +73,13 @@ def test_a_configuration_trains_as_it_is_on_a_data_set_of_the_gym(
     file.write_text(json.dumps(config))
     data = "originals" if "AUG_HFLIP" in CASES[name] else "npz"
     recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(from_gym(file, data, SMALLER.get(name, [])).text())
+    converted = from_gym(file, data, SMALLER.get(name, []))
+    recipe.write_text(converted.text())
+    if "HOT_START" in config:
+        monkeypatch.chdir(tmp_path)
+        shape = (None, None, config["N_DATA_BANDS"])
+        first = build_from(converted.recipe.model, input_shape=shape, n_classes=classes)
+        first.save(config["HOT_START"])
 
     run_import("gym", [str(source)], str(tmp_path / "shards"), recipe, False, "here")
     run = start_run(tmp_path / "shards", tmp_path / "model", recipe, SingleProcess())
@@ -85,6 +92,8 @@ def test_a_configuration_trains_as_it_is_on_a_data_set_of_the_gym(
     if name == "later epochs, augmented by training":
         share = 1e-3 + 4 * (1 - 1e-3) / 8
         assert epoch.learning_rate == pytest.approx(1e-4 * share, rel=1e-6)
+        about = json.loads((tmp_path / "model" / "provenance.json").read_text())
+        assert about["started_from"]
     trained = load_model(tmp_path / "model")
     assert trained.keras_model.output_shape[-1] == classes
     assert trained.keras_model.input_shape[-1] == config["N_DATA_BANDS"]
