@@ -17,7 +17,8 @@ from polynya.names import printable
 from polynya.recipe.base import tags_of
 from polynya.recipe.imports import ImportOptions
 from polynya.recipe.overrides import put_settings, settings_source, with_settings
-from polynya.recipe.recipe import Recipe, load_recipe, parse_recipe, shipped_as
+from polynya.recipe.recipe import Recipe, load_recipe, parse_recipe
+from polynya.recipe.shipped import shipped_as
 
 KINDS = tags_of(ImportOptions, "kind")
 

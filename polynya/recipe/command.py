@@ -15,7 +15,8 @@ from polynya.recipe.explained import commented
 from polynya.recipe.gym.config import Data
 from polynya.recipe.gym.convert import from_gym
 from polynya.recipe.overrides import Settings, with_settings
-from polynya.recipe.recipe import Recipe, load_recipe, shipped_recipes
+from polynya.recipe.recipe import Recipe, load_recipe
+from polynya.recipe.shipped import shipped_recipes
 from polynya.recipe.yaml_files import write_yaml
 from polynya.storage.files import write_text
 

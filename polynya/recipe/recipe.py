@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import re
 from functools import cached_property
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,16 +27,12 @@ from polynya.recipe.messages import describe_errors
 from polynya.recipe.model import ModelOptions, UnetOptions, XgboostOptions
 from polynya.recipe.sampling import FeatureSamplingOptions
 from polynya.recipe.scene import AUTO, SceneOptions, TileOptions
+from polynya.recipe.shipped import read_named
 from polynya.recipe.split import SplitOptions
 from polynya.recipe.thresholds import Profile
 from polynya.recipe.training import TrainingOptions
 from polynya.recipe.weights import check_frozen
-from polynya.recipe.yaml_files import read_yaml, write_yaml
-
-_SHIPPED = files("polynya") / "recipes"
-_NAME = re.compile(r"[\w-]+")
-_OTHER_NAMES = {"landcover": "land_cover"}
-"""Shipped recipes by further names, such as the kind of import that takes them by default."""
+from polynya.recipe.yaml_files import write_yaml
 
 _UNSEEN = {"references"}
 """Keys of `scene` that only allow reading and never change a result; no digest includes them."""
@@ -371,32 +364,7 @@ def load_recipe(path: str | Path | None) -> Recipe:
     Raises:
         RecipeError: The file is missing, is no YAML mapping, or has an unknown key or wrong value.
     """
-    return Recipe() if path is None else parse_recipe(_read(path), source=printable(path))
-
-
-def shipped_recipes() -> tuple[str, ...]:
-    """Names of the recipes that come with Polynya; a command accepts a name instead of a file."""
-    return tuple(sorted(file.name.removesuffix(".yaml") for file in _SHIPPED.iterdir()))
-
-
-def shipped_as(name: str) -> str | None:
-    """Name of the shipped recipe that goes by this or another name; None if there is none."""
-    name = _OTHER_NAMES.get(name, name)
-    return name if name in shipped_recipes() else None
-
-
-def _read(path: str | Path) -> dict[str, Any]:
-    # A file has precedence over a recipe with the same name, so a user's file is never ignored.
-    if not _NAME.fullmatch(str(path)) or os.path.isfile(path):
-        return read_yaml(path)
-    name = shipped_as(str(path))
-    if name is None:
-        raise RecipeError(
-            f"There is neither a file {path} nor a recipe of that name; give a YAML file or one of:"
-            f" {', '.join(shipped_recipes())}."
-        )
-    with as_file(_SHIPPED / f"{name}.yaml") as file:
-        return read_yaml(file)
+    return Recipe() if path is None else parse_recipe(read_named(path), source=printable(path))
 
 
 def parse_recipe(content: dict[str, Any], source: str) -> Recipe:

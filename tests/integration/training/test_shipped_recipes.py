@@ -19,7 +19,8 @@ from helpers.programs.launch import launch
 from helpers.shards.gym_sets import write_gym_set
 from helpers.shards.import_sets import landcover, loveda
 from helpers.training.ranks import ROOT, environment
-from polynya.recipe.recipe import load_recipe, shipped_recipes
+from polynya.recipe.recipe import load_recipe
+from polynya.recipe.shipped import shipped_recipes
 from training.model_folder.folder import load_model
 
 WITHOUT_STUDY = ("after_filter", "ross_sea_2019", "through_cloud")

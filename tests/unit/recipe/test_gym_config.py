@@ -12,7 +12,9 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from autolabel.importers.prepare import grow
+from autolabel.run import run_import
 from helpers.shards.gym_sets import PUBLISHED
+from helpers.shards.import_sets import HEIGHT, WIDTH, image, labels, write_raster
 from polynya.cli import build_app
 from polynya.errors import RecipeError
 from polynya.recipe.gym.__main__ import table
@@ -20,6 +22,7 @@ from polynya.recipe.gym.config import Data, Fate
 from polynya.recipe.gym.convert import Converted, from_gym
 from polynya.recipe.gym.keys import KEYS
 from polynya.recipe.recipe import load_recipe
+from polynya.shards.dataset import open_shards
 
 ROOT = Path(__file__).parents[3]
 
@@ -118,19 +121,40 @@ def test_images_are_remapped_resized_and_dilated_by_the_import(tmp_path: Path) -
     assert "1 may change twice" in next(r.reason for r in done.rows if r.key == "REMAP_CLASSES")
 
 
+def test_images_are_imported_as_the_recipe_says(tmp_path: Path) -> None:
+    changes = {
+        "TARGET_SIZE": [64, 64], "NCLASSES": 2, "FILTER_VALUE": 0,
+        "REMAP_CLASSES": {"0": 0, "1": 0, "2": 1},
+    }  # fmt: skip
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(converted(tmp_path, changes, "images").text())
+    source = tmp_path / "data"
+    for number in range(2):
+        write_raster(source / "images" / f"{number}.png", image(number))
+        write_raster(source / "labels" / f"{number}.png", labels(number, 3))
+    run_import("folder", [str(source)], str(tmp_path / "shards"), recipe, False, "here")
+    shards = open_shards(tmp_path / "shards")
+    images, found = shards.load(("1",), 64)
+    assert images.shape == (1, 64, 64, 3)
+    rows = round(HEIGHT * 64 / WIDTH)
+    assert (found[0, rows:] == 0).all()  # Padding is the first class, as in the Gym.
+    assert set(np.unique(found)) == {0, 1}
+    share = (labels(1, 3) == 2).mean()
+    assert (found[0, :rows] == 1).mean() == pytest.approx(share, abs=0.05)
+
+
 @pytest.mark.parametrize("count", [2, 4])
 def test_dilation_is_that_of_the_gym(tmp_path: Path, count: int) -> None:
     recipe = converted(tmp_path, {"NCLASSES": count, "FILTER_VALUE": 2}, "images").recipe
-    labels = np.random.default_rng(0).integers(0, count, (9, 11)).repeat(3, 0).repeat(3, 1)
-    labels = labels.astype(np.uint8)
+    made = labels(0, count)
     # Each class by a disc, and the first that is there; of two classes the second, if it is there.
-    rows, columns = np.indices(labels.shape)
-    hot = np.zeros((*labels.shape, count), bool)
-    for row, column in np.argwhere(labels >= 0):
+    rows, columns = np.indices(made.shape)
+    hot = np.zeros((*made.shape, count), bool)
+    for row, column in np.argwhere(made >= 0):
         near = (rows - row) ** 2 + (columns - column) ** 2 <= 2**2
-        hot[near, labels[row, column]] = True
+        hot[near, made[row, column]] = True
     expected = hot[..., 1] if count == 2 else hot.argmax(axis=-1)
-    assert (grow(labels, recipe.classes, recipe.imports.dilate) == expected).all()
+    assert (grow(made, recipe.classes, recipe.imports.dilate) == expected).all()
 
 
 @pytest.mark.parametrize(
