@@ -49,15 +49,30 @@ UNIT_TESTS := pytest tests/unit --numprocesses=logical --maxprocesses=4 --dist=w
 check: lint type ## Lint, types and the unit tests that aren't slow; under three minutes on 2 cores
 	$(UNIT_TESTS) --quiet --disable-warnings -m 'not slow'
 
-# What starts ranks, Spark or servers has the machine for itself. Both parts run even where the first
-# one fails, so that the report is of all tests.
+# What waits for local servers or starts programs of one process: two files at once. The tests of a
+# file stay together, because they share models and servers.
+SHARED_TESTS := pytest tests/browser tests/integration/inference tests/integration/project tests/integration/scenes \
+	--numprocesses=2 --dist=loadfile
+# What starts ranks or Spark has the machine for itself.
+LONE_TESTS := pytest tests/cluster tests/integration/autolabel tests/integration/benchmarks tests/integration/training
+COVERAGE := runs/coverage/report.json
+
+# All parts run even where one fails, so that the report is of all tests.
 .PHONY: test
-test: setup ## Run all tests, with line and branch coverage
+test: setup ## Run all tests; the unit tests with line and branch coverage
+	@failed=0; \
+	$(UNIT_TESTS) --cov --cov-report=term-missing:skip-covered --cov-report=json:$(COVERAGE) || failed=1; \
+	$(SHARED_TESTS) || failed=1; \
+	$(LONE_TESTS) || failed=1; \
+	python deploy/setup/coverage_line.py $(COVERAGE); exit $$failed
+
+.PHONY: coverage
+coverage: setup ## Run all tests with coverage, also of the programs that they start (a fifth slower)
 	@export COVERAGE_FILE=$(CURDIR)/runs/coverage/data; failed=0; \
 	$(UNIT_TESTS) --cov --cov-report= || failed=1; \
-	pytest tests/browser tests/cluster tests/integration --cov --cov-append --cov-report=term-missing:skip-covered \
-		--cov-report=json:runs/coverage/report.json || failed=1; \
-	python deploy/setup/coverage_line.py runs/coverage/report.json; exit $$failed
+	$(SHARED_TESTS) --cov --cov-append --cov-report= || failed=1; \
+	$(LONE_TESTS) --cov --cov-append --cov-report=term-missing:skip-covered --cov-report=json:$(COVERAGE) || failed=1; \
+	python deploy/setup/coverage_line.py $(COVERAGE); exit $$failed
 
 # Where builds are kept between clones (deploy/setup/build_horovod.py says the same).
 CACHE := $(or $(POLYNYA_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/polynya)
@@ -142,7 +157,7 @@ lock-packs: setup ## Lock the packs (without Spark, which clusters have) and the
 		| uv pip compile --quiet - --constraint requirements/lock.txt --python-version 3.11 \
 			--generate-hashes --no-annotate --output-file requirements/cuda.txt
 
-LOCKED_EXTRAS := spark train mpi openvino earthengine stac xarray indices baseline horovod-build dev
+LOCKED_EXTRAS := spark train mpi openvino onnx earthengine stac xarray indices baseline horovod-build dev
 LOCK_PACK := uv pip compile --quiet setup.cfg --constraint requirements/lock.txt --python-version 3.11 \
 	--generate-hashes --no-annotate
 

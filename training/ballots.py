@@ -17,7 +17,8 @@ def ballots(found: NDArray[np.float32], has_masks: bool) -> NDArray[np.float32]:
     """Turn probabilities into votes; the mean of ballots is the share of votes.
 
     Of classes that exclude each other the most probable gets the vote (equally probable ones share
-    it), and of masks each with a probability of at least 0.5. A ballot is (vote + t p) / (1 + t) with t = `TIE_SHARE`.
+    it), and of masks each with a probability of at least 0.5. A ballot is (vote + t p) / (1 + t)
+    with t = `TIE_SHARE`.
 
     Args:
         found: (..., C), probabilities.

@@ -209,7 +209,7 @@ def scene_windows(
     """
     recipe, options = model.recipe, model.recipe.inference
     multiple = recipe.model.multiple
-    largest = _rounded(max(options.window, recipe.tiles.size), multiple)
+    largest = largest_window(model)
     height, width = options.size or (scene.height, scene.width)
     batch = options.batch_size if batch_size is None else batch_size
     share = options.overlap if overlap is None else overlap
@@ -226,8 +226,15 @@ def scene_windows(
     return Windows(axis(height, fixed_height), axis(width, fixed_width), batch)
 
 
-def _rounded(edge: int, multiple: int) -> int:
-    return multiple * max(1, round(edge / multiple))
+def largest_window(model: TrainedModel) -> int:
+    """Edge of the largest windows that a model of any size sees: whole cells of its coarsest level.
+
+    Pieces that are resized (`inference.slice`) have exactly the recipe's window; others are at
+    least as large as the tiles of the training.
+    """
+    recipe, options = model.recipe, model.recipe.inference
+    edge = options.window if options.slice else max(options.window, recipe.tiles.size)
+    return recipe.model.multiple * max(1, round(edge / recipe.model.multiple))
 
 
 def seen_slice(model: TrainedModel) -> Size | None:
@@ -236,7 +243,7 @@ def seen_slice(model: TrainedModel) -> Size | None:
     if not options.slice:
         return None
     _, height, width, _ = model.predictor.input_shape
-    edge = _rounded(options.window, model.recipe.model.multiple)
+    edge = largest_window(model)
     return height or edge, width or edge
 
 

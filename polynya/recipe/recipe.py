@@ -38,8 +38,19 @@ _UNSEEN = {"references"}
 """Keys of `scene` that only allow reading and never change a result; no digest includes them."""
 
 _LATER = (
-    ("training", ("loss", "optimizer", "sampling", "start_from", "freeze_encoder_epochs")),
-    ("model", ("batch_norm",)),
+    (
+        "training",
+        (
+            "loss",
+            "optimizer",
+            "sampling",
+            "start_from",
+            "freeze_encoder_epochs",
+            "averaging",
+            "metrics",
+        ),
+    ),
+    ("model", ("batch_norm", "dropout_up", "dropout_type", "head_dropout")),
     ("label", ("raster", "soft")),
     ("features", ("missing_where",)),
     ("inference", ("size", "slice", "tta", "merge", "threshold")),
@@ -214,6 +225,8 @@ class Recipe(Options):
             },
             "training.augment.filter": (augment.filter != "none", "none"),
             "training.start_from": (self.training.start_from is not None, "null"),
+            "training.averaging": (self.training.averaging is not None, "null"),
+            "training.metrics.training": (self.training.metrics.training, "false"),
             "inference.backend": (self.inference.backend != "xgboost", "xgboost"),
             "inference.precision": (self.inference.precision != "float32", "float32"),
         }

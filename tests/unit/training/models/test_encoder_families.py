@@ -76,6 +76,7 @@ def test_parameters_are_those_of_the_documents(
         assert trained(encoder_layers(model)) == 21_284_672
 
 
+@pytest.mark.slow
 def test_resnets_have_the_parameters_of_torchvision_s_without_their_last_layer() -> None:
     # 11,689,512, 25,557,032 and 44,549,160, less 513,000 or 2,049,000.
     for name, expected in (
@@ -88,28 +89,29 @@ def test_resnets_have_the_parameters_of_torchvision_s_without_their_last_layer()
         assert trained(model.layers) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", SMALL)
 def test_a_family_takes_any_bands_classes_and_sizes_and_is_saved(
     family: str, tmp_path: Path
 ) -> None:
     multiple = parse_recipe({"model": family}, "r").model.multiple
-    for bands, n_classes in ((1, 5), (3, 2), (13, 7)):
+    for bands, n_classes, height, width in ((1, 5, 64, 96), (13, 7, multiple * 2, multiple * 3)):
         model = small(family, bands, n_classes)
-        for height, width in ((64, 96), (multiple * 2, multiple * 4)):
-            found = np.asarray(model(images(bands, height, width)))
-            assert found.shape == (2, height, width, n_classes)
-            assert found.sum(axis=-1) == pytest.approx(1.0, abs=1e-5)
-    model = small(
-        family, 5, 1, activation="sigmoid", batch_norm="synchronised", dtype="mixed_bfloat16"
-    )
+        found = np.asarray(model(images(bands, height, width)))
+        assert found.shape == (2, height, width, n_classes)
+        assert found.sum(axis=-1) == pytest.approx(1.0, abs=1e-5)
+    model = small(family, features=lambda x: x[..., :1], dtype="mixed_bfloat16")
+    found = np.asarray(model(images(3)))
+    assert (found.dtype, found.shape) == (np.float32, (2, 64, 32, 3))
+    assert {v.dtype for v in model.trainable_variables} == {"float32"}
+    model = small(family, 5, 1, activation="sigmoid", batch_norm="synchronised")
     assert all(layer.synchronized for layer in batch_normalisations(model))
     found = np.asarray(model(images(5)))
-    assert (found.dtype, found.shape) == (np.float32, (2, 64, 32, 1))
+    assert 0 < found.min() <= found.max() < 1
     model.save(tmp_path / "model.keras")
     again = keras.saving.load_model(tmp_path / "model.keras", compile=False, safe_mode=True)
     np.testing.assert_array_equal(np.asarray(again(images(5))), found)
     assert list(encoder_layers(model))
-    assert small(family, features=lambda x: x[..., :1]).input_shape[-1] == 3
 
 
 @pytest.mark.slow
@@ -123,6 +125,8 @@ def test_gradients_reach_every_weight(family: str) -> None:
     for weight in model.trainable_variables:
         if weight.name in ("beta", "bias"):
             weight.assign(np.full(weight.shape, 0.1))
+        elif "squeeze_conv" in weight.path:  # One unit, which may be dead.
+            weight.assign(np.abs(weight.value.numpy()))
     data = np.concatenate([images(3, 64, 64), images(3, 64, 64)[:, ::-1] * 0.4])
 
     @tf.function(autograph=False)

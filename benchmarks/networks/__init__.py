@@ -1,0 +1,1 @@
+"""Comparison of networks: accuracy, time, memory and size of each in one run."""
