@@ -314,13 +314,13 @@ class HeldSchedule(Schedule):
     def __call__(self, step: Any) -> Any:
         return ops.where(step + self._first < self.first_step, self.schedule(step), self.held)
 
-    def rate(self, step: int) -> float:
-        is_before = step + self._first < self.first_step
-        return self.schedule.rate(step) if is_before else self.held
-
     def begin_again(self, done_share: float) -> None:
         super().begin_again(done_share)
         self.schedule.begin_again(done_share)
+
+    def rate(self, step: int) -> float:
+        is_before = step + self._first < self.first_step
+        return self.schedule.rate(step) if is_before else self.held
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -36,10 +36,10 @@ from training.run.build import (
     check_recipe,
     count_labels,
     load_data,
-    loss_weights,
     make_trainer,
     rank_seed,
 )
+from training.run.class_weights import loss_weights
 from training.run.epochs import Run
 from training.run.initial_weights import InitialWeights, read_initial
 from training.run.listener import Listener
