@@ -67,6 +67,8 @@ class MeanLoss(Loss):
 
     def sums(self, targets: Any, probabilities: Any, valid: Any) -> Any:
         count = number_of_images(valid) if self.per_image else number_of_pixels(valid)
+        # Not even NaN where nothing counts reaches a gradient: 0 times NaN would be NaN.
+        probabilities = ops.where(valid, probabilities, 0.5)
         return ops.stack([self.total(targets, probabilities, valid), count])
 
     def total(self, targets: Any, probabilities: Any, valid: Any) -> Any:

@@ -200,15 +200,16 @@ def test_nodata_with_any_content_changes_nothing(spelling: Any, definition: Defi
     del definition
     loss = loss_of(spelling)
     t, p, valid = a_case(3)
-    other_t, other_p = t.copy(), p.copy()
     out = ~valid[..., 0]
-    other_t[out] = (0, 0, 1)
-    other_p[out] = (0.01, 0.98, 0.01)
-    probabilities = tf.Variable(other_p, dtype=tf.float32)
-    with tf.GradientTape() as tape:
-        value = value_of(loss, other_t, probabilities, valid)
-    assert float(value) == pytest.approx(float(value_of(loss, t, p, valid)), rel=1e-6)
-    assert not tape.gradient(value, probabilities).numpy()[out].any()
+    for content in ((0.01, 0.98, 0.01), (0, 0, 0), (1, 1, 1), (-9, 9, 1e6), (np.nan,) * 3):
+        other_t, other_p = t.copy(), p.copy()
+        other_t[out] = (0, 0, 1)
+        other_p[out] = content
+        probabilities = tf.Variable(other_p, dtype=tf.float32)
+        with tf.GradientTape() as tape:
+            value = value_of(loss, other_t, probabilities, valid)
+        assert float(value) == pytest.approx(float(value_of(loss, t, p, valid)), rel=1e-6)
+        assert not tape.gradient(value, probabilities).numpy()[out].any(), content
 
 
 # === Against Keras' own losses, where it has them ===
