@@ -15,7 +15,8 @@ from polynya.errors import RecipeError
 from polynya.names import printable
 from polynya.recipe.base import tags_of
 from polynya.recipe.imports import ImportOptions
-from polynya.recipe.recipe import Recipe, load_recipe, parse_recipe, shipped_recipes
+from polynya.recipe.recipe import Recipe, load_recipe, parse_recipe
+from polynya.recipe.shipped import shipped_recipes
 
 KINDS = tags_of(ImportOptions, "kind")
 

@@ -31,6 +31,13 @@ from benchmarks.labels.sets import (
     list_scenes,
 )
 from benchmarks.labels.speed import measure_speed, speed_table
+from benchmarks.labels.suggested import (
+    limits_table,
+    list_season_scenes,
+    score_season_scene,
+    season_table,
+    sureness_table,
+)
 
 
 def accuracy(
@@ -94,6 +101,35 @@ def speed(
     report.write("speed", "Time of labels", about, {"speed": speed_table(times)})
 
 
+def suggest(
+    report: Report,
+    split: SplitOption = Split.HELDOUT,
+    sites: Annotated[int, typer.Option(min=1, help="Scenes of each season.")] = 5,
+    size: Annotated[int, typer.Option(min=64, help="Height and width in pixels.")] = 1024,
+    jobs: JobsOption = None,
+) -> None:
+    """Compare suggested limits with the best ones, in the light of four seasons."""
+    results = {
+        sky: for_each_scene(
+            score_season_scene,
+            list_season_scenes(split, sites, size, sky),
+            f"Suggesting, sky {sky}",
+            jobs,
+        )
+        for sky in ("clear", "mixed")
+    }
+    about = (
+        "Limits that `polynya thresholds --suggest` proposes for each scene alone, without truth;"
+        " the best limits of each scene, found by trying all pairs against the truth; the profile"
+        " that ships for the season; the paper's limits; Otsu's thresholds for three classes. No"
+        " filter runs. A suggestion is wrong if it loses more than one point against the best."
+    )
+    tables = {f"suggest-{sky}": season_table(found) for sky, found in results.items()}
+    tables["suggest-sureness"] = sureness_table(list(results.values()))
+    tables["suggest-limits"] = limits_table(results["clear"])
+    report.write("suggest", "Suggested limits", about, tables)
+
+
 def real(
     report: Report,
     data: Annotated[
@@ -114,7 +150,7 @@ def _specs(sets: list[SceneSet], split: Split, sites: int | None, quick: bool) -
     return list_scenes(sets, split, sites=sites)
 
 
-app = make_app("labels", agreement, speed, real, default=accuracy)
+app = make_app("labels", agreement, speed, suggest, real, default=accuracy)
 
 if __name__ == "__main__":
     app()

@@ -12,7 +12,8 @@ from polynya.errors import PolynyaError, RecipeError
 from polynya.names import printable
 from polynya.recipe.explained import commented
 from polynya.recipe.overrides import with_settings
-from polynya.recipe.recipe import Recipe, load_recipe, shipped_recipes
+from polynya.recipe.recipe import Recipe, load_recipe
+from polynya.recipe.shipped import shipped_recipes
 from polynya.recipe.yaml_files import write_yaml
 
 Difference = tuple[str, str | None, str | None]

@@ -7,7 +7,8 @@ import pytest
 import polynya
 from polynya.errors import RecipeError
 from polynya.recipe.explained import commented
-from polynya.recipe.recipe import Recipe, load_recipe, parse_recipe, shipped_recipes
+from polynya.recipe.recipe import Recipe, load_recipe, parse_recipe
+from polynya.recipe.shipped import shipped_recipes
 from polynya.recipe.yaml_files import parse_yaml
 
 SHIPPED = Path(polynya.__file__).with_name("recipes")
