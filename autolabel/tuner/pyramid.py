@@ -15,7 +15,7 @@ _COARSEST = 1024
 """Greatest height and width of the coarsest level: it is always in the page, whole."""
 _KEPT = 2048
 """Greatest height and width of the finest level that is kept in memory."""
-_STRIP_ROWS = 512
+_STRIP_ROWS = 256
 """Rows that are read at once to make levels; they take a fraction of a second."""
 
 Pixels = NDArray[np.uint8]

@@ -38,7 +38,7 @@ Image = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
-SURE = 0.97
+SURE = 0.985
 """Least sureness of a suggestion that can be used without a look."""
 
 _LIMITS = (30.5, 204.5)

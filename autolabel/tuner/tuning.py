@@ -106,7 +106,7 @@ class Tuning:
             "tile": TILE,
             "scenes": [
                 {
-                    "name": views.scene.id,
+                    "name": printable(views.scene.uri.rstrip("/").rpartition("/")[2]),
                     "height": views.scene.height,
                     "width": views.scene.width,
                     "coarsest": views.views[ORIGINAL].coarsest,
@@ -203,15 +203,15 @@ def told(found: Suggestion) -> str:
     """Say limits and how sure they are."""
     limits = found.limits
     say = f"Water up to {limits.water}, thick ice from {limits.thick}"
-    sureness = f"{100 * found.sureness:.1f} % of the pixels are surely right"
+    sureness = f"{100 * found.sureness:.1f} % of the pixels"
     if found.is_sure:
-        return f"{say}; sure: {sureness}."
+        return f"{say}; sure for {sureness}."
     reasons = {
         f"other limits would move {100 * limits.doubt:.1f} %": limits.doubt,
         f"cloud or shadow seems to change {100 * found.under_sky:.1f} %": found.under_sky,
     }
     why = max(reasons, key=reasons.__getitem__)
-    return f"{say}; unsure: only {sureness} ({why}). Look at the scene."
+    return f"{say}; unsure: sure for {sureness} only ({why}). Look at the scene."
 
 
 def _filter(views: SceneViews, recipe: Recipe) -> None:

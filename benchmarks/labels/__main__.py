@@ -8,8 +8,10 @@ from typing import Annotated
 
 import typer
 
+from benchmarks.common.browser import DESKTOP
 from benchmarks.common.cli import JobsOption, QuickOption, make_app
 from benchmarks.common.report import Report
+from benchmarks.common.scenes import LARGE_SIZE
 from benchmarks.common.workers import for_each_scene
 from benchmarks.labels.agreement import agreement_table, measure_agreement
 from benchmarks.labels.pictures import draw_worst_scenes
@@ -38,6 +40,7 @@ from benchmarks.labels.suggested import (
     season_table,
     sureness_table,
 )
+from benchmarks.labels.tuner import draw_page, measure_page, page_tables
 
 
 def accuracy(
@@ -130,6 +133,28 @@ def suggest(
     report.write("suggest", "Suggested limits", about, tables)
 
 
+def tuner(
+    report: Report,
+    size: Annotated[
+        int, typer.Option(min=2560, help="Height and width of the scene in pixels.")
+    ] = LARGE_SIZE,
+    data: Annotated[Path, typer.Option(help="Folder that keeps the scene.")] = Path(
+        "runs/bench/data"
+    ),
+) -> None:
+    """Time the page of `polynya thresholds` in Chromium on a large scene, and draw its pictures."""
+    about = (
+        f"One scene of {size} x {size} pixels, 8-bit RGB in deflated blocks of 256 pixels, with"
+        f" overviews and without; a window of {DESKTOP} x 900 pixels of headless Chromium, drawn by"
+        " the processor. A limit is moved by a key; the time ends with the frame after the label."
+    )
+    report.write(
+        "tuner", "The page of polynya thresholds", about, page_tables(measure_page(data, size))
+    )
+    for path in draw_page(report.folder):
+        typer.echo(f"Picture: {path}")
+
+
 def real(
     report: Report,
     data: Annotated[
@@ -150,7 +175,7 @@ def _specs(sets: list[SceneSet], split: Split, sites: int | None, quick: bool) -
     return list_scenes(sets, split, sites=sites)
 
 
-app = make_app("labels", agreement, speed, suggest, real, default=accuracy)
+app = make_app("labels", agreement, speed, suggest, tuner, real, default=accuracy)
 
 if __name__ == "__main__":
     app()

@@ -58,7 +58,7 @@ export class Limits {
     });
     track.append(title);
     parent.append(track);
-    return { axis, range, bars, handles };
+    return { axis, range, bars, handles, title };
   }
 
   listen(handle, track, axis, range, at) {
@@ -121,8 +121,13 @@ export class Limits {
 
   /** Put bars, handles and numbers where the ranges are. */
   update() {
-    for (const { axis, range, bars, handles } of this.tracks) {
+    for (const { axis, range, bars, handles, title } of this.tracks) {
       const [low, high] = range[axis];
+      // The title stands where no handle is: behind the range, before it, or within.
+      const [from, to] = [100 * low / AXES[axis], 100 * (high + 1) / AXES[axis]];
+      const isBefore = to > 50 && from > 50;
+      title.style.left = isBefore ? "auto" : `calc(${to > 50 ? from : to}% + 14px)`;
+      title.style.right = isBefore ? `calc(${100 - from}% + 14px)` : "auto";
       const parts = low <= high ? [[low, high]] : [[low, AXES[axis] - 1], [0, high]];
       bars.forEach((bar, number) => {
         const [from, to] = parts[number] ?? [0, -1];

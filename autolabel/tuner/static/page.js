@@ -137,7 +137,7 @@ function showShares() {
   const columns = [];
   for (const pane of state.panes) {
     if (!state.hasLabels(pane.view)) continue;
-    const name = state.panes.length > 1 ? `${pane.scene.name}: ` : "";
+    const name = state.panes.length > 1 ? `${pane.number + 1}: ` : "";
     columns.push([`${name}scene`, countClasses(pane, pane.coarse())]);
     columns.push([`${name}in view`, countClasses(pane, pane.shown ?? [])]);
   }
@@ -220,7 +220,7 @@ function makePicker() {
     const box = document.createElement("input");
     box.type = "checkbox";
     box.checked = number < (window.innerWidth > 860 ? 2 : 1);
-    label.append(box, scene.name);
+    label.append(box, `${number + 1}: ${scene.name}`);
     $("pick").append(label);
     return box;
   });
@@ -245,8 +245,7 @@ function showViews() {
   const select = $("view");
   if ([...select.options].map((one) => one.value).join() === names.join()) return;
   select.replaceChildren(...names.map((name) => new Option(TITLES[name], name)));
-  if (!names.includes(state.view)) state.view = "original";
-  select.value = state.view;
+  select.value = names.includes(state.view) ? state.view : "original"; // Until the wanted one is there.
 }
 
 async function poll() {
@@ -312,6 +311,7 @@ function listen(chosen) {
     await ask("filter", { profile: { ...sent(), name: "x" }, method: $("method").value });
     state.view = $("method").value === "none" ? "original" : "filtered";
     $("view").replaceChildren();
+    poll.wasBusy = true;
     await poll();
   }));
   $("save-form").addEventListener("submit", (event) => {

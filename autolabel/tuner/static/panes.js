@@ -24,7 +24,7 @@ export class Pane {
     this.canvas.setAttribute("aria-label", `Scene ${this.scene.name} with its label`);
     const name = document.createElement("div");
     name.className = "name";
-    name.textContent = this.scene.name;
+    name.textContent = (state.session.scenes.length > 1 ? `${number + 1}: ` : "") + this.scene.name;
     this.under = document.createElement("div");
     this.under.className = "under";
     box.append(this.canvas, name, this.under);
