@@ -44,6 +44,7 @@ _PRESS = """(async () => {
   }
   return [times, seen.size];
 })()"""
+_PROGRESS = "/ [1-9][0-9]* %/.test(document.querySelector('#status').textContent)"
 _FIRST = "performance.getEntriesByName('first picture 0')[0]?.startTime"
 
 
@@ -105,9 +106,7 @@ def _measure(title: str, scene: Path) -> PageTimes:
         with open_browser(Path(folder) / "chromium") as browser:
             start = time.perf_counter()
             browser.open(address, DESKTOP)
-            browser.wait(
-                f"{_FIRST} > 0 || document.querySelector('#status').textContent.includes('%')"
-            )
+            browser.wait(f"{_FIRST} > 0 || {_PROGRESS}")
             said = 1000 * (time.perf_counter() - start)
             needs_reading = not browser.ask(_READY)
             browser.wait(f"{_FIRST} > 0")

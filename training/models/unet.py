@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.models.features import Features
+from training.models.parts import Shape, check_arguments, normalised, probabilities, scaled_pixels
 
 PAPER_FILTERS = (16, 32, 64, 128, 256, 512)
 PAPER_DROPOUT = (0.1, 0.1, 0.2, 0.2, 0.2, 0.3)
@@ -17,17 +18,22 @@ PAPER_DROPOUT = (0.1, 0.1, 0.2, 0.2, 0.2, 0.3)
 _GREY = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in ITU-R BT.601, as in OpenCV."""
 
+DROPOUTS = {"standard": keras.layers.Dropout, "spatial": keras.layers.SpatialDropout2D}
+
 RAMP_SLOPE = 6.0
 """Initial slope of the brightness ramps, per unit of V in 0..1."""
 
 
 def unet(
     *,
-    input_shape: tuple[int | None, int | None, int] = (256, 256, 3),
+    input_shape: Shape = (256, 256, 3),
     n_classes: int = 3,
     activation: str = "softmax",
     filters: Sequence[int] = PAPER_FILTERS,
     dropout: Sequence[float] = PAPER_DROPOUT,
+    dropout_up: Sequence[float] | None = None,
+    dropout_type: str = "standard",
+    head_dropout: float = 0.0,
     stem: int = 1,
     head_filters: int = 8,
     normalisation: str = "range",
@@ -62,7 +68,12 @@ def unet(
         activation: Activation of the last layer: "softmax" for classes that exclude each other,
             "sigmoid" for masks that may overlap.
         filters: Filters of each level, the bottleneck last.
-        dropout: Dropout rate of each level, the same in encoder and decoder.
+        dropout: Dropout rate of each level of the encoder, the bottleneck last.
+        dropout_up: Dropout rate of each level of the decoder, the finest first; None for that of
+            the encoder's.
+        dropout_type: "standard" leaves out single values, "spatial" whole channels (J. Tompson et
+            al., "Efficient object localization using convolutional networks", 2015).
+        head_dropout: Dropout rate before the last layer.
         stem: Patch edge in pixels, 2 or 4; 1 for no stem.
         head_filters: Filters of the head; used only with a stem.
         normalisation: "range": values 0..255 become 0..1. "published": the bands become one grey
@@ -89,10 +100,21 @@ def unet(
         >>> model(numpy.zeros((1, 256, 256, 3), "uint8")).shape
         (1, 256, 256, 3)
 
-    Source: O. Ronneberger et al., "U-Net: Convolutional networks for biomedical image
-    segmentation", MICCAI 2015; section III-C of the sea-ice workflow paper.
+    Source: the sea-ice workflow paper, section III-C, after O. Ronneberger et al., "U-Net:
+    Convolutional networks for biomedical image segmentation", MICCAI 2015.
     """
     _check_arguments(input_shape, n_classes, activation, filters, dropout, stem, brightness_filters)
+    rates_up = dropout[: len(filters) - 1] if dropout_up is None else dropout_up
+    if len(rates_up) != len(filters) - 1:
+        raise ValueError(
+            "`dropout_up` must have one value less than `filters`. "
+            f"Received: dropout_up={dropout_up}, filters={filters}"
+        )
+    if dropout_type not in DROPOUTS:
+        raise ValueError(
+            f"`dropout_type` must be one of {sorted(DROPOUTS)}. "
+            f"Received: dropout_type={dropout_type}"
+        )
     if normalisation not in ("range", "published"):
         raise ValueError(
             "`normalisation` must be 'range' or 'published'. "
@@ -119,14 +141,15 @@ def unet(
         )(x)
         if not is_normalised:
             return x
-        x = keras.layers.BatchNormalization(
-            synchronized=batch_norm == "synchronised", name=f"{prefix}_norm{number}", dtype=dtype
-        )(x)
+        x = normalised(x, batch_norm, f"{prefix}_norm{number}", dtype)
         return keras.layers.ReLU(name=f"{prefix}_relu{number}", dtype=dtype)(x)
 
-    def convolve(x: Any, level: int, prefix: str) -> Any:
+    def drop(x: Any, rate: float, prefix: str) -> Any:
+        return DROPOUTS[dropout_type](rate, name=f"{prefix}_dropout", dtype=dtype)(x)
+
+    def convolve(x: Any, level: int, prefix: str, rates: Sequence[float]) -> Any:
         x = convolve_once(x, level, prefix, 1)
-        x = keras.layers.Dropout(dropout[level], name=f"{prefix}_dropout", dtype=dtype)(x)
+        x = drop(x, rates[level], prefix)
         return convolve_once(x, level, prefix, 2)
 
     def upsample(x: Any, n_filters: int, factor: int, name: str) -> Any:
@@ -138,10 +161,7 @@ def unet(
     inputs = keras.Input(shape=input_shape, name="image")
     # Half precision resolves brightness near a threshold only to one or two grey levels.
     exact = "float32" if brightness_filters else dtype
-    if features is not None:
-        pixels = features(inputs)
-    else:
-        pixels = keras.layers.Rescaling(1.0 / 255.0, name="rescale", dtype=exact)(inputs)
+    pixels = scaled_pixels(inputs, features, exact)
     if normalisation == "published":
         grey = sum(weight * inputs[..., i : i + 1] for i, weight in enumerate(_GREY))
         pixels = keras.layers.UnitNormalization(axis=1, name="columns", dtype="float32")(grey)
@@ -167,16 +187,16 @@ def unet(
 
     skips = []
     for level in range(levels - 1):
-        x = convolve(x, level, f"down{level}")
+        x = convolve(x, level, f"down{level}", dropout)
         skips.append(x)
         x = keras.layers.MaxPooling2D(2, name=f"down{level}_pool", dtype=dtype)(x)
 
-    x = convolve(x, levels - 1, "bottom")
+    x = convolve(x, levels - 1, "bottom", dropout)
 
     for level in reversed(range(levels - 1)):
         x = upsample(x, filters[level], 2, f"up{level}_transpose")
         x = keras.layers.Concatenate(name=f"up{level}_concat", dtype=dtype)([x, skips[level]])
-        x = convolve(x, level, f"up{level}")
+        x = convolve(x, level, f"up{level}", rates_up)
 
     if stem > 1:
         x = upsample(x, head_filters, stem, "head_transpose")
@@ -191,15 +211,13 @@ def unet(
             dtype=dtype,
         )(x)
 
-    # Probabilities are always float32, because the loss takes logarithms.
-    outputs = keras.layers.Conv2D(
-        n_classes, 1, activation=activation, name="probabilities", dtype="float32"
-    )(x)
-    return keras.Model(inputs, outputs, name=name)
+    if head_dropout:
+        x = drop(x, head_dropout, "head")
+    return keras.Model(inputs, probabilities(x, n_classes, activation), name=name)
 
 
 def _check_arguments(
-    input_shape: tuple[int | None, int | None, int],
+    input_shape: Shape,
     n_classes: int,
     activation: str,
     filters: Sequence[int],
@@ -208,20 +226,6 @@ def _check_arguments(
     brightness_filters: int,
 ) -> None:
     """Raise ValueError for arguments with which no model can be built."""
-    if len(input_shape) != 3:
-        raise ValueError(
-            f"`input_shape` must be (height, width, bands). Received: input_shape={input_shape}"
-        )
-    if activation not in ("softmax", "sigmoid"):
-        raise ValueError(
-            f"`activation` must be 'softmax' or 'sigmoid'. Received: activation={activation}"
-        )
-    least = 2 if activation == "softmax" else 1
-    if n_classes < least:
-        raise ValueError(
-            f"`n_classes` must be at least {least}. Received: n_classes={n_classes},"
-            f" activation={activation}"
-        )
     if len(filters) < 2:
         raise ValueError(f"`filters` must have at least 2 levels. Received: filters={filters}")
     if len(dropout) != len(filters):
@@ -236,13 +240,7 @@ def _check_arguments(
             "`brightness_filters` must be at least 0. "
             f"Received: brightness_filters={brightness_filters}"
         )
-    multiple = stem * 2 ** (len(filters) - 1)
-    for size in input_shape[:2]:
-        if size is not None and size % multiple:
-            raise ValueError(
-                f"`input_shape` must have a height and width that are multiples of {multiple}. "
-                f"Received: input_shape={input_shape}"
-            )
+    check_arguments(input_shape, n_classes, activation, stem * 2 ** (len(filters) - 1))
 
 
 def _ramp_weights(n_filters: int) -> list[NDArray[np.float32]]:

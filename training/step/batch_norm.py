@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -15,11 +16,32 @@ from training.ranks.port import Collective
 
 def batch_normalisations(model: keras.Model) -> Iterator[keras.layers.BatchNormalization]:
     """Yield the batch normalisation layers of a model and of the models inside it."""
-    for layer in model.layers:
+    return _among(model.layers)
+
+
+def _among(layers: Iterable[keras.layers.Layer]) -> Iterator[keras.layers.BatchNormalization]:
+    for layer in layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             yield layer
         elif isinstance(layer, keras.Model):
             yield from batch_normalisations(layer)
+
+
+@contextmanager
+def without_moments(layers: Iterable[keras.layers.Layer]) -> Iterator[None]:
+    """Let the batch normalisation among some layers use its moving statistics, also in training.
+
+    Keras asks the layers while a graph is traced, so the graph stays like this. The layers are as
+    before afterwards, so a model that is saved doesn't know of it.
+    """
+    changed = [layer for layer in _among(layers) if layer.trainable]
+    for layer in changed:
+        layer.trainable = False
+    try:
+        yield
+    finally:
+        for layer in changed:
+            layer.trainable = True
 
 
 def moving_statistics(model: keras.Model) -> list[Any]:
@@ -59,6 +81,55 @@ def synchronise(model: keras.Model, collective: Collective) -> None:
         if layer.synchronized:
             sum_over_ranks = _summed(collective, layer.name)
             object.__setattr__(layer, "_moments", partial(_moments, sum_over_ranks))
+
+
+@contextmanager
+def recorded_moments(model: keras.Model) -> Iterator[dict[int, Any]]:
+    """Within the block, let layers normalise by their own batch, and record what they see.
+
+    Layers that aren't trained keep their statistics, and aren't recorded.
+
+    Yields:
+        A dictionary that each call of the model fills: from the number of a layer among
+        `batch_normalisations` to float64 (2 C + 1,), the number of pixels, and of each channel the
+        sum and the sum of squares.
+    """
+    found: dict[int, Any] = {}
+
+    def record(number: int, own: Any) -> Any:
+        found[number] = found[number] + own if number in found else own
+        return own
+
+    changed = []
+    try:
+        for number, layer in enumerate(batch_normalisations(model)):
+            if layer.trainable:
+                changed.append((layer, layer.__dict__.get("_moments")))
+                moments = partial(_moments, partial(record, number))
+                object.__setattr__(layer, "_moments", moments)
+        yield found
+    finally:
+        for layer, before in changed:
+            if before is None:
+                object.__delattr__(layer, "_moments")
+            else:
+                object.__setattr__(layer, "_moments", before)
+
+
+def take_moments(model: keras.Model, totals: Sequence[Any]) -> None:
+    """Set moving means and variances to those of all recorded pixels.
+
+    Args:
+        model: The model.
+        totals: For each layer of `batch_normalisations` a total of `recorded_moments`; zeros leave
+            the layer as it is.
+    """
+    for layer, total in zip(batch_normalisations(model), totals, strict=True):
+        if total[0]:
+            mean, powers = np.split(total[1:] / total[0], 2)
+            layer.moving_mean.assign(mean.astype(np.float32))
+            variance = np.maximum(powers - np.square(mean), 0.0)
+            layer.moving_variance.assign(variance.astype(np.float32))
 
 
 def _summed(collective: Collective, name: str) -> Callable[[Any], Any]:

@@ -82,7 +82,8 @@ export class Pane {
       const size = ["X-Width", "X-Height"].map((name) => Number(answer.headers.get(name)));
       if (this.gone) return;
       this.tiles.delete(key);
-      this.tiles.set(key, { rgba, hsv: toHsv(rgba), size, picture: paint(rgba, size), whole, level });
+      this.tiles.set(key, { rgba, hsv: toHsv(rgba), size, picture: paint(rgba, size), whole, level,
+        hasData: rgba.some((byte, i) => i % 4 === 3 && byte) });
       this.forget();
       if (level === this.scene.coarsest) this.state.coarseChanged();
       this.draw();
@@ -206,7 +207,7 @@ export class Pane {
       context.drawImage(tile.overlay, ...where);
       context.globalAlpha = 1;
     }
-    if (!this.marked) {
+    if (!this.marked && tile.hasData) {
       this.marked = true;
       performance.mark(`first picture ${this.number}`);
     }
