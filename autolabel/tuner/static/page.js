@@ -5,7 +5,7 @@ import { Pane } from "./panes.js";
 import { AXES, findRanges, makeTables, toCodes, toHsv } from "./pixels.js";
 
 const $ = (id) => document.getElementById(id);
-const POLL = 400;
+const POLL = 200;
 
 // The token is in a cookie by now; in the address it could be passed on by mistake.
 history.replaceState(null, "", "/");
