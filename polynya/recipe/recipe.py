@@ -27,12 +27,12 @@ from polynya.recipe.messages import describe_errors
 from polynya.recipe.model import ModelOptions, UnetOptions, XgboostOptions
 from polynya.recipe.sampling import FeatureSamplingOptions
 from polynya.recipe.scene import AUTO, SceneOptions, TileOptions
-from polynya.recipe.shipped import recipe_file
+from polynya.recipe.shipped import read_named
 from polynya.recipe.split import SplitOptions
 from polynya.recipe.thresholds import Profile
 from polynya.recipe.training import TrainingOptions
 from polynya.recipe.weights import check_frozen
-from polynya.recipe.yaml_files import read_yaml, write_yaml
+from polynya.recipe.yaml_files import write_yaml
 
 _UNSEEN = {"references"}
 """Keys of `scene` that only allow reading and never change a result; no digest includes them."""
@@ -55,6 +55,7 @@ _LATER = (
     ("features", ("missing_where",)),
     ("inference", ("size", "slice", "tta", "merge", "threshold")),
     ("split", ("held_out", "file", "fold")),
+    ("imports", ("prefix", "overlap")),
 )
 _LATER_AUGMENT = (
     *("dihedral_share", "flip_horizontal", "flip_vertical", "warp_share", "fill", "brightness"),
@@ -334,6 +335,7 @@ class Recipe(Options):
         unused: dict[str, dict[str, Any]] = {
             section: dict.fromkeys(_unused(getattr(self, section), keys), True)
             for section, keys in _LATER
+            if getattr(self, section) is not None
         }
         unused["training"]["augment"] = _unused(self.training.augment, _LATER_AUGMENT)
         content = self.model_dump(
@@ -375,10 +377,7 @@ def load_recipe(path: str | Path | None) -> Recipe:
     Raises:
         RecipeError: The file is missing, is no YAML mapping, or has an unknown key or wrong value.
     """
-    if path is None:
-        return Recipe()
-    with recipe_file(path) as file:
-        return parse_recipe(read_yaml(file), source=printable(path))
+    return Recipe() if path is None else parse_recipe(read_named(path), source=printable(path))
 
 
 def parse_recipe(content: dict[str, Any], source: str) -> Recipe:

@@ -1,4 +1,4 @@
-"""Recipes that come with Polynya, and finding the file of a recipe."""
+"""The recipes that come with Polynya, by name."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ import re
 from contextlib import AbstractContextManager, nullcontext
 from importlib.resources import as_file, files
 from pathlib import Path
+from typing import Any
 
 from polynya.errors import RecipeError
+from polynya.recipe.yaml_files import read_yaml
 
 _SHIPPED = files("polynya") / "recipes"
 _NAME = re.compile(r"[\w-]+")
+_OTHER_NAMES = {"landcover": "land_cover"}
+"""Shipped recipes by further names, such as the kind of import that takes them by default."""
 
 
 def shipped_recipes() -> tuple[str, ...]:
@@ -19,26 +23,39 @@ def shipped_recipes() -> tuple[str, ...]:
     return tuple(sorted(file.name.removesuffix(".yaml") for file in _SHIPPED.iterdir()))
 
 
+def shipped_as(name: str) -> str | None:
+    """Name of the shipped recipe that goes by this or another name; None if there is none."""
+    name = _OTHER_NAMES.get(name, name)
+    return name if name in shipped_recipes() else None
+
+
+def read_named(path: str | Path) -> dict[str, Any]:
+    """Content of a recipe's file, or of the shipped recipe of that name.
+
+    Raises:
+        RecipeError: There is neither, or the file is no YAML mapping.
+    """
+    with _file_of(path) as file:
+        return read_yaml(file)
+
+
 def recipe_text(path: str | Path | None) -> str:
-    """Text of a recipe that `load_recipe` can read, with its comments; "" for None."""
+    """Text of a recipe that `read_named` can read, with its comments; "" for None."""
     if path is None:
         return ""
-    with recipe_file(path) as file:
+    with _file_of(path) as file:
         return Path(file).read_bytes().decode("utf-8-sig")
 
 
-def recipe_file(path: str | Path) -> AbstractContextManager[str | Path]:
-    """Find the file of a recipe by its path or name; the file is there within the block.
-
-    Raises:
-        RecipeError: There is neither such a file nor a recipe of that name.
-    """
+def _file_of(path: str | Path) -> AbstractContextManager[str | Path]:
+    """File of a recipe; it is there within the block."""
     # A file has precedence over a recipe with the same name, so a user's file is never ignored.
     if not _NAME.fullmatch(str(path)) or os.path.isfile(path):
         return nullcontext(path)
-    if str(path) not in shipped_recipes():
+    name = shipped_as(str(path))
+    if name is None:
         raise RecipeError(
             f"There is neither a file {path} nor a recipe of that name; give a YAML file or one of:"
             f" {', '.join(shipped_recipes())}."
         )
-    return as_file(_SHIPPED / f"{path}.yaml")
+    return as_file(_SHIPPED / f"{name}.yaml")
