@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import AbstractContextManager, nullcontext
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -34,14 +35,27 @@ def read_named(path: str | Path) -> dict[str, Any]:
     Raises:
         RecipeError: There is neither, or the file is no YAML mapping.
     """
+    with _file_of(path) as file:
+        return read_yaml(file)
+
+
+def recipe_text(path: str | Path | None) -> str:
+    """Text of a recipe that `read_named` can read, with its comments; "" for None."""
+    if path is None:
+        return ""
+    with _file_of(path) as file:
+        return Path(file).read_bytes().decode("utf-8-sig")
+
+
+def _file_of(path: str | Path) -> AbstractContextManager[str | Path]:
+    """File of a recipe; it is there within the block."""
     # A file has precedence over a recipe with the same name, so a user's file is never ignored.
     if not _NAME.fullmatch(str(path)) or os.path.isfile(path):
-        return read_yaml(path)
+        return nullcontext(path)
     name = shipped_as(str(path))
     if name is None:
         raise RecipeError(
             f"There is neither a file {path} nor a recipe of that name; give a YAML file or one of:"
             f" {', '.join(shipped_recipes())}."
         )
-    with as_file(_SHIPPED / f"{name}.yaml") as file:
-        return read_yaml(file)
+    return as_file(_SHIPPED / f"{name}.yaml")
