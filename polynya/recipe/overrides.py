@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
+
+import typer
 
 from polynya.errors import RecipeError
 from polynya.names import printable
@@ -13,6 +15,17 @@ from polynya.recipe.yaml_files import read_value
 
 Overrides = Mapping[str, object]
 """Values by key, such as {"inference.overlap": 0.25}; None if an option wasn't given."""
+
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Give a key of the recipe another value, such as training.batch_size=16; may be"
+        " repeated.",
+    ),
+]
+"""The option --set of every command that has it."""
 
 _Section = TypeVar("_Section", bound=Options)
 
@@ -60,7 +73,26 @@ def with_settings(recipe: Recipe, settings: Sequence[str]) -> Recipe:
     """
     if not settings:
         return recipe
-    content: dict[str, Any] = recipe.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    content = recipe.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    put_settings(content, settings)
+    return parse_recipe(content, source=settings_source(settings))
+
+
+def settings_source(settings: Sequence[str]) -> str:
+    """How error messages name a recipe with values of `--set`."""
+    return f"with --set {' --set '.join(map(printable, settings))}"
+
+
+def put_settings(content: dict[str, Any], settings: Sequence[str]) -> None:
+    """Put values of `--set` into the content of a recipe, which is not checked yet.
+
+    Args:
+        content: Changed in place.
+        settings: See `with_settings`.
+
+    Raises:
+        RecipeError: A text has another form, or sets a part of what has no parts.
+    """
     for setting in settings:
         key, is_there, text = setting.partition("=")
         if not is_there or not all(key.split(".")):
@@ -79,4 +111,3 @@ def with_settings(recipe: Recipe, settings: Sequence[str]) -> Recipe:
                 )
             section = inside
         section[last] = read_value(text, f"value of --set {printable(key)}")
-    return parse_recipe(content, source=f"with --set {' --set '.join(map(printable, settings))}")
