@@ -116,7 +116,7 @@ def test_local_batch_normalisation_ends_with_the_same_statistics_on_all_ranks(fo
     assert json.loads((out / "metrics.json").read_text())["averaged_moments"] == 2
 
 
-ENCODER = {"name": "linknet", "encoder": "resnet18", "width": 0.1, "last_filters": 4}
+ENCODER = {"name": "linknet", "encoder": "resnet18", "encoder_width": 0.1, "last_filters": 4}
 
 
 def test_an_encoder_is_frozen_on_all_ranks_and_starts_from_weights_of_rank_0(folder: Path) -> None:

@@ -185,7 +185,10 @@ def test_the_largest_makes_a_finite_step() -> None:
 @pytest.mark.parametrize(
     ("model", "problem"),
     [
-        ({"name": "fpn", "encoder": "vgg16", "width": 0.5}, "width is for a ResNet or MobileNet"),
+        (
+            {"name": "fpn", "encoder": "vgg16", "encoder_width": 0.5},
+            "encoder_width is for a ResNet or MobileNet",
+        ),
         ({"name": "fpn", "encoder": "vgg16", "squeeze_excite": True}, "squeeze_excite is for a"),
         ({"name": "fpn", "encoder": "resnet19"}, "model.encoder"),
         ({"name": "fpn", "filters": 100}, "filters must be a multiple of groups"),
@@ -203,7 +206,7 @@ def test_wrong_keys_are_one_sentence(model: dict[str, Any], problem: str) -> Non
     [
         ("fpn", {"input_shape": (40, 64, 3)}, "multiples of 32"),
         ("fpn", {"encoder": "alexnet"}, "`encoder` must be one of resnet18"),
-        ("fpn", {"encoder": "vgg16", "width": 0.5}, "`width` is for"),
+        ("fpn", {"encoder": "vgg16", "encoder_width": 0.5}, "`width` is for"),
         ("fpn", {"batch_norm": "none"}, "`batch_norm` must be"),
         ("fpn", {"n_classes": 1}, "`n_classes` must be at least 2"),
         ("segformer", {"size": "b9"}, "`size` must be one of b0"),
