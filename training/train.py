@@ -67,6 +67,8 @@ def _print_summary(summary: TrainingSummary) -> None:
         typer.echo(
             f"Best epoch {best.epoch}, loss {best.loss:.4f}, mean IoU {best.val_mean_iou:.4f}"
         )
+    if summary.averaged_moments:
+        typer.echo(f"The model is the mean of its weights at {summary.averaged_moments} moments")
     typer.echo(f"Model: {summary.folder}")
 
 

@@ -17,10 +17,10 @@ from benchmarks.labels.methods import METHODS, THRESHOLDS
 from benchmarks.labels.scenes import make_bench_scene
 from benchmarks.labels.scoring import label_all
 from benchmarks.labels.sets import SceneSpec
-from benchmarks.labels.similarity import structural_similarity
 from data_samples import SKY_KINDS
 from polynya.recipe.classes import SEA_ICE
 from polynya.report.tables import Table
+from training.metrics.ssim import structural_similarity
 
 
 @dataclass(frozen=True)

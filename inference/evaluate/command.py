@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import numpy as np
 import typer
@@ -16,6 +16,15 @@ from autolabel.filters.filter import Filter
 from autolabel.filters.registry import FILTER_NAMES, find_filter
 from autolabel.labels import label_and_filter
 from autolabel.thresholds.profiles import Profile, fitting_profile
+from inference.evaluate.maps import MapFolder, model_codes
+from inference.evaluate.samples import (
+    SAMPLES_FILE,
+    SCORES_FILE,
+    chosen_metrics,
+    score_table,
+    with_metrics,
+    write_samples,
+)
 from inference.evaluate.scores import (
     Evaluation,
     SceneScore,
@@ -26,39 +35,32 @@ from inference.evaluate.scores import (
     score_scene,
 )
 from inference.predict.opening import open_for_model
-from inference.predict.predict import open_model, predict_scene
-from inference.products.class_map import map_tags, read_map
-from inference.run.map_names import MappedScene, map_name, mapped_scenes
-from inference.run.scene import prediction_tags
+from inference.predict.predict import open_model
 from polynya.attempt import Failure, attempt
 from polynya.errors import SceneError, ScenesFailedError, TruthError, failed_of
 from polynya.progress import console, track
+from polynya.recipe.metrics import MetricsOptions
 from polynya.recipe.recipe import Recipe
 from polynya.report.pictures import draw_confusion, draw_panels, thinning
 from polynya.scenes.band_set import read_inputs
 from polynya.scenes.beside.layers import read_layers
 from polynya.scenes.finding import SceneRef, find_scenes
-from polynya.scenes.identity import scene_digest
 from polynya.scenes.reading import read_scene
 from polynya.scenes.scene import Scene
 from polynya.scenes.truth import NO_SCENES, last_part, read_truth, sky_of, truth_path
 from polynya.storage.files import write_text
 from polynya.storage.output_folder import open_output
 from polynya.storage.ownership import check_free
+from training.metrics.registry import measured
 from training.model_folder.folder import trained_on
-
-if TYPE_CHECKING:
-    from training.model_folder.folder import TrainedModel
 
 MODEL = "model"
 SCENES_FILE = "scenes.csv"
-_TABLES = ("accuracy.csv", "classes.csv", SCENES_FILE, "confusion.csv", "accuracy.md")
+_TABLES = (
+    *("accuracy.csv", "classes.csv", SCENES_FILE, "confusion.csv", "accuracy.md"),
+    *(SCORES_FILE, SAMPLES_FILE),
+)
 _PICTURES = ("confusion.png", "comparison_best.png", "comparison_worst.png")
-
-# Metadata of a map. `_NAMES`: if one differs, the map can't be used. `_WAYS`: if one differs, the
-# map is nearly the same and is used.
-_NAMES = {"model_digest": "model", "source_digest": "scene", "decision": "decision of the model"}
-_WAYS = ("window_size", "window_overlap", "filter", "backend")
 
 Codes = NDArray[np.uint8]
 Method = Callable[[Scene, Codes, NDArray[np.bool_]], Codes]
@@ -97,6 +99,14 @@ def evaluate(
             " scene's id; default: groups of the split.",
         ),
     ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--metric",
+            help="Also measure kullback_leibler (with --shards), ssim or boundary_f1; may be given"
+            " several times. Default: what the model's recipe measures.",
+        ),
+    ] = None,
 ) -> None:
     """Measure labels by every filter, and a model, on scenes with known truth.
 
@@ -108,12 +118,22 @@ def evaluate(
             raise SceneError("With --shards, give --model, and neither --scenes nor --maps.")
         from inference.evaluate.sites import evaluate_tiles  # It imports Keras: seconds.
 
-        evaluate_tiles(shards, model, site, out)
+        evaluate_tiles(shards, model, site, out, chosen_metrics(metric))
         return
     if scenes is None or site is not None:
         raise SceneError("Give --scenes, or --shards and --model, perhaps with --site.")
     trained = open_model(model) if model else None
     recipe = trained.recipe if trained else Recipe()
+    metrics = with_metrics(recipe.training.metrics, chosen_metrics(metric))
+    needing = [m.name for m in measured(metrics.further) if m.needs_probabilities]
+    if needing and metric:
+        raise SceneError(
+            f"The metric '{needing[0]}' needs probabilities, and maps of scenes are labels; give"
+            " --shards, or leave it out."
+        )
+    metrics = metrics.model_copy(
+        update={"further": tuple(name for name in metrics.further if name not in needing)}
+    )
     opened, missed = open_each([*scenes, *(more_scenes or [])], recipe)
     profile = fitting_profile(recipe.label, recipe.classes)
     methods: dict[str, Method] = {}
@@ -125,7 +145,7 @@ def evaluate(
         methods[MODEL] = lambda scene, _, valid: model_codes(trained, known, scene, valid)
     with open_output(out, "evaluation") as folder:
         check_free(folder / name for name in (*_TABLES, *_PICTURES))
-        evaluation, comparisons = evaluate_scenes(opened, methods, recipe, missed)
+        evaluation, comparisons = evaluate_scenes(opened, methods, recipe, missed, metrics)
         if trained:
             evaluation.trained.update(trained_on(trained.folder, opened))
         write_report(evaluation, folder)
@@ -157,88 +177,6 @@ def _labels_by(chosen: Filter, recipe: Recipe, profile: Profile) -> Method:
 
 
 @dataclass(frozen=True)
-class MapFolder:
-    """Maps of 'polynya predict'."""
-
-    folder: Path
-    mapped: list[MappedScene]
-    """Scenes of the maps."""
-    told: set[str]
-    """Differences from new maps of the model that were already reported to the user."""
-
-    @classmethod
-    def of(cls, folder: Path) -> MapFolder:
-        """Find the maps of a folder by their STAC items."""
-        return cls(folder, mapped_scenes(folder), set())
-
-    def path(self, scene: Scene) -> Path:
-        """Path of the map of a scene; the map need not exist."""
-        return (
-            self.folder / f"{map_name(SceneRef(scene.id, scene.uri), self.folder, self.mapped)}.tif"
-        )
-
-
-def model_codes(
-    model: TrainedModel | None, maps: MapFolder | None, scene: Scene, valid: NDArray[np.bool_]
-) -> Codes:
-    """Find the classes of a scene: from a map of this model if there is one, else predict them.
-
-    Args:
-        model: Model that predicts if it has no map of the scene; None uses any map of the scene.
-        maps: Existing maps; None to predict.
-        scene: Scene to classify.
-        valid: bool (H, W), True where the scene has data.
-
-    Returns:
-        uint8 (H, W), class codes.
-
-    Raises:
-        SceneError: There is neither a map nor a model, or the map is of another scene.
-    """
-    path = maps.path(scene) if maps else None
-    if (
-        maps is not None
-        and path is not None
-        and path.is_file()
-        and _is_usable(path, maps, scene, model)
-    ):
-        codes = read_map(path)
-        if codes.shape != valid.shape:
-            raise SceneError(f"The map {path} has another size than {scene.uri}; predict it again.")
-        return codes
-    if model is None:
-        raise SceneError(f"There is no map {path}; predict it first, or give --model.")
-    return predict_scene(model, scene).codes
-
-
-def _is_usable(path: Path, maps: MapFolder, scene: Scene, model: TrainedModel | None) -> bool:
-    """Whether a map is of this scene and this model; tells the user about other differences."""
-    found = map_tags(path)
-    if model is None:
-        if found.get("source_digest", digest := scene_digest(scene)) != digest:
-            raise SceneError(
-                f"The map {path} is of another scene than {scene.uri}, or the scene has changed;"
-                " predict it again."
-            )
-        return True
-    wanted = prediction_tags(model, scene)
-    other = [_NAMES[key] for key in _NAMES if found.get(key) != wanted[key]]
-    if other:
-        _tell(f"{path} is of another {' and '.join(other)}, so {scene.id} is predicted again.")
-        return False
-    for key in _WAYS:
-        difference = f"{key} {found.get(key)} instead of {wanted[key]}"
-        if found.get(key) != wanted[key] and difference not in maps.told:
-            maps.told.add(difference)
-            _tell(f"Maps in {maps.folder} were made with {difference}; they are taken as they are.")
-    return True
-
-
-def _tell(text: str) -> None:
-    console.print(text, markup=False, soft_wrap=True)
-
-
-@dataclass(frozen=True)
 class Comparison:
     """A scene with all its results, at a lower resolution for a picture."""
 
@@ -254,6 +192,7 @@ def evaluate_scenes(
     methods: dict[str, Method],
     recipe: Recipe,
     missed: dict[str, str] | None = None,
+    metrics: MetricsOptions | None = None,
 ) -> tuple[Evaluation, list[Comparison]]:
     """Run every method on every scene. A scene that fails is left out.
 
@@ -262,6 +201,7 @@ def evaluate_scenes(
         methods: Methods by name.
         recipe: Recipe with the classes.
         missed: Reasons why other scenes were already left out, by scene.
+        metrics: What is measured in addition to the confusion matrix.
 
     Returns:
         The scores, and the scenes with the best and the worst accuracy of the last method.
@@ -273,7 +213,7 @@ def evaluate_scenes(
     last = evaluation.methods[-1]
     extremes: list[Comparison] = []
     for scene in track(scenes, "Evaluating"):
-        made = attempt(partial(_compare, scene, methods, recipe), scene.uri, "evaluated")
+        made = attempt(partial(_compare, scene, methods, recipe, metrics), scene.uri, "evaluated")
         if isinstance(made, Failure):
             evaluation.missed[scene.id] = made.reason
             _tell_missed(made.reason)
@@ -286,7 +226,9 @@ def evaluate_scenes(
     return evaluation, extremes
 
 
-def _compare(scene: Scene, methods: dict[str, Method], recipe: Recipe) -> Comparison:
+def _compare(
+    scene: Scene, methods: dict[str, Method], recipe: Recipe, metrics: MetricsOptions | None
+) -> Comparison:
     classes = recipe.classes
     truth = read_truth(truth_path(scene.uri), scene, classes)
     if scene.has_colors or set(methods) != {MODEL}:  # Thresholds and filters need colours.
@@ -298,7 +240,7 @@ def _compare(scene: Scene, methods: dict[str, Method], recipe: Recipe) -> Compar
     results = {name: method(scene, image, valid) for name, method in methods.items()}
     step = thinning(scene.height, scene.width)
     return Comparison(
-        score_scene(scene.id, sky_of(scene.id), truth, valid, results, classes),
+        score_scene(scene.id, sky_of(scene.id), truth, valid, results, classes, metrics),
         image[::step, ::step].copy() if scene.has_colors else None,
         truth[::step, ::step].copy(),
         {name: codes[::step, ::step].copy() for name, codes in results.items()},
@@ -325,7 +267,17 @@ def write_report(evaluation: Evaluation, folder: Path) -> None:
     by_class.write_csv(folder / "classes.csv")
     by_scene.write_csv(folder / SCENES_FILE)
     confusion.write_csv(folder / "confusion.csv")
-    tables = (accuracy, by_class, confusion, by_scene)
+    scores = score_table({name: evaluation.tally(name) for name in evaluation.methods}, "scenes")
+    scores.write_csv(folder / SCORES_FILE)
+    write_samples(
+        folder / SAMPLES_FILE,
+        [
+            {"scene": scene.scene_id, "sky": scene.sky, "method": method, **tally.cells()}
+            for scene in evaluation.scenes
+            for method, tally in scene.tallies.items()
+        ],
+    )
+    tables = (accuracy, by_class, scores, confusion, by_scene)
     write_text(folder / "accuracy.md", "\n".join(table.markdown() for table in tables))
     confusions = [(method, evaluation.confusion(method)) for method in evaluation.methods]
     draw_confusion(folder / "confusion.png", confusions, evaluation.classes)

@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 
 from polynya.errors import TruthError
 from polynya.recipe.classes import ClassScheme
+from polynya.recipe.metrics import MetricsOptions
 from polynya.report.pictures import confusion_grid
 from polynya.report.tables import Table
 from polynya.scenes.truth import SKIES
-from training.metrics.confusion import confusion_of, image_dice, scores
+from training.metrics.base import Sample
+from training.metrics.confusion import image_dice, scores
+from training.metrics.tally import Tally
 
 Codes = NDArray[np.uint8]
 Confusion = NDArray[np.int64]
@@ -24,15 +27,22 @@ OVERALL = "overall"
 
 @dataclass(frozen=True)
 class SceneScore:
-    """Confusion matrices of one scene."""
+    """Metrics of one scene."""
 
     scene_id: str
     sky: str
     pixels: int
     """Number of valid pixels: pixels with data and a known truth."""
-    confusions: dict[str, Confusion]
-    """Confusion matrix by method: int64 (C, C), rows the truth, columns the prediction; for masks
-    (C, 2, 2), see `training.metrics.confusion.confusion_of`."""
+    tallies: dict[str, Tally]
+    """All metrics of the scene by method."""
+
+    @property
+    def confusions(self) -> dict[str, Confusion]:
+        """Confusion matrix by method: int64 (C, C), rows the truth, columns the prediction.
+
+        For masks (C, 2, 2), see `training.metrics.confusion.confusion_of`.
+        """
+        return {method: tally.confusion for method, tally in self.tallies.items()}
 
     def accuracy(self, method: str) -> float:
         """Share of valid pixels that are correct; a pixel without a class is not correct.
@@ -63,11 +73,11 @@ class Evaluation:
 
     def confusion(self, method: str, sky: str = OVERALL) -> Confusion:
         """Sum `SceneScore.confusions` over scenes with one kind of sky, or over all scenes."""
-        n = self.classes.n_classes
-        total = np.zeros((n, 2, 2) if self.classes.has_masks else (n, n), np.int64)
-        for scene in self._of(sky):
-            total += scene.confusions[method]
-        return total
+        return np.sum([scene.confusions[method] for scene in self._of(sky)], axis=0)
+
+    def tally(self, method: str) -> Tally:
+        """Add up the tallies of all scenes."""
+        return Tally.sum([scene.tallies[method] for scene in self.scenes])
 
     def accuracy(self, method: str, sky: str = OVERALL) -> float:
         """Share of all valid pixels that are correct; for masks, the mean over the masks."""
@@ -91,6 +101,7 @@ def score_scene(
     valid: NDArray[np.bool_],
     results: dict[str, Codes],
     classes: ClassScheme,
+    metrics: MetricsOptions | None = None,
 ) -> SceneScore:
     """Compare results with the truth of a scene, where the scene has data and the truth is known.
 
@@ -101,6 +112,7 @@ def score_scene(
         valid: bool (H, W), True where the scene has data.
         results: uint8 (H, W) labels by method.
         classes: Scheme of all labels.
+        metrics: What is measured in addition to the confusion matrix.
 
     Raises:
         TruthError: There are no pixels to compare.
@@ -111,12 +123,10 @@ def score_scene(
         raise TruthError(
             f"The scene {scene_id} has no pixel with data and known truth; leave it out."
         )
-    return SceneScore(
-        scene_id,
-        sky,
-        pixels,
-        {method: confusion_of(known, codes, classes) for method, codes in results.items()},
-    )
+    tallies = {method: Tally(classes, metrics) for method in results}
+    for method, codes in results.items():
+        tallies[method].add(Sample(known, codes, classes))
+    return SceneScore(scene_id, sky, pixels, tallies)
 
 
 def accuracy_table(evaluation: Evaluation) -> Table:

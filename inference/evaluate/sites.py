@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
 
+from inference.evaluate.samples import SCORES_FILE, score_table, with_metrics, write_samples
 from inference.predict.backends import open_forward
 from inference.predict.decision import decided, read_decision
 from inference.predict.predict import open_model
@@ -20,6 +19,7 @@ from inference.studies.out_of_fold import predicted, tile_labels
 from polynya.errors import ShardError
 from polynya.progress import track
 from polynya.recipe.classes import ClassScheme
+from polynya.recipe.metrics import MetricName, MetricsOptions
 from polynya.report.tables import Table
 from polynya.shards.dataset import ShardSet, StoredTile, open_shards
 from polynya.splits.groups import site_of, site_pattern
@@ -27,7 +27,8 @@ from polynya.splits.split_file import TileSplit
 from polynya.storage.files import write_text
 from polynya.storage.output_folder import open_output
 from polynya.storage.ownership import check_free
-from training.metrics.confusion import confusion_of, empty_confusion, scores
+from training.metrics.base import Sample
+from training.metrics.tally import Tally
 from training.model_folder.folder import training_scenes
 from training.splits.subsets import hold_out
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from training.model_folder.folder import TrainedModel
 
 
-TABLE, PAGE = "sites.csv", "sites.md"
+TABLE, PAGE, TILES_FILE = "sites.csv", "sites.md", "tiles.csv"
 
 
 @dataclass
@@ -43,37 +44,55 @@ class SiteScore:
     """Tiles of one site."""
 
     site: str
-    confusion: NDArray[np.int64]
-    """See `training.metrics.confusion.confusion_of`."""
+    tally: Tally
+    """All metrics."""
     tiles: int = 0
     pixels: int = 0
     """Number of pixels with a label."""
+    rows: list[dict[str, str]] = field(default_factory=list)
+    """Cells of each tile, by column."""
 
 
-def evaluate_tiles(shards: str, folder: Path, site: str | None, out: Path) -> None:
-    """Score a model on its validation tiles, print the table and write it as CSV and Markdown.
+def evaluate_tiles(
+    shards: str, folder: Path, site: str | None, out: Path, metrics: Sequence[MetricName] = ()
+) -> None:
+    """Score a model on its validation tiles, print tables and write them as CSV and Markdown.
+
+    A file has a row for each tile.
 
     Args:
         shards: Folder or URI of the shards of its training.
         folder: Folder of the model.
         site: See `score_sites`.
         out: Folder to write into.
+        metrics: Further metrics; none for those of the model's recipe.
 
     Raises:
         PolynyaError: See `score_sites`; or the folder can't be written.
     """
     pattern = None if site is None else site_pattern(site, "--site")
     data, model = open_shards(shards), open_model(folder)
-    table = site_table(score_sites(model, data, pattern), model.classes)
+    options = with_metrics(model.recipe.training.metrics, metrics)
+    sites = score_sites(model, data, pattern, options)
+    table = site_table(sites, model.classes)
+    scores = score_table({"model": Tally.sum([one.tally for one in sites])}, "tiles")
     with open_output(out, "evaluation") as place:
-        check_free((place / TABLE, place / PAGE))
+        check_free(place / name for name in (TABLE, PAGE, TILES_FILE, SCORES_FILE))
         table.print()
+        scores.print()
         table.write_csv(place / TABLE)
-        write_text(place / PAGE, table.markdown())
-    typer.echo(f"Table: {out / TABLE}")
+        scores.write_csv(place / SCORES_FILE)
+        write_samples(place / TILES_FILE, [row for one in sites for row in one.rows])
+        write_text(place / PAGE, f"{table.markdown()}\n{scores.markdown()}")
+    typer.echo(f"Table: {out / TABLE}; single tiles: {out / TILES_FILE}")
 
 
-def score_sites(model: TrainedModel, shards: ShardSet, pattern: str | None) -> list[SiteScore]:
+def score_sites(
+    model: TrainedModel,
+    shards: ShardSet,
+    pattern: str | None,
+    metrics: MetricsOptions | None = None,
+) -> list[SiteScore]:
     """Predict the tiles that the model's recipe holds out, and count right and wrong by site.
 
     Tiles are seen as in validation during training: alone, padded to the size of the model.
@@ -83,6 +102,7 @@ def score_sites(model: TrainedModel, shards: ShardSet, pattern: str | None) -> l
         shards: The tiles of its training.
         pattern: Regular expression with one (group), the site, on the scene's id; None: the groups
             of the split.
+        metrics: What is measured in addition to the confusion matrix.
 
     Raises:
         ShardError: The shards have other classes, no tile validates, or the model has learnt from
@@ -114,9 +134,20 @@ def score_sites(model: TrainedModel, shards: ShardSet, pattern: str | None) -> l
             key = (tile.scene_id, tile.row, tile.col)
             group = split.tiles[key].group
             site = group if pattern is None else site_of(tile.scene_id, pattern)
-            score = found.setdefault(site, SiteScore(site, empty_confusion(classes)))
+            score = found.setdefault(site, SiteScore(site, Tally(classes, metrics)))
             labels = tile_labels(tile, probabilities, decision, classes)
-            score.confusion += confusion_of(tile.label, labels, classes)
+            own = Tally(classes, metrics)
+            own.add(Sample(tile.label, labels, classes, probabilities))
+            score.tally = Tally.sum([score.tally, own])
+            score.rows.append(
+                {
+                    "scene": tile.scene_id,
+                    "row": str(tile.row),
+                    "col": str(tile.col),
+                    "site": site,
+                    **own.cells(),
+                }
+            )
             score.tiles += 1
             score.pixels += int((tile.label != classes.nodata).sum())
     return [found[site] for site in sorted(found)]
@@ -128,8 +159,8 @@ def site_table(sites: Sequence[SiteScore], classes: ClassScheme) -> Table:
     Dice of a class is 2 TP / (2 TP + FP + FN) over the pixels of the site; the mean is over the
     classes that truth or prediction have there.
     """
-    rows = [_row(one.site, one.tiles, one.pixels, one.confusion) for one in sites]
-    together = np.sum([one.confusion for one in sites], axis=0)
+    rows = [_row(one.site, one.tiles, one.pixels, one.tally) for one in sites]
+    together = Tally.sum([one.tally for one in sites])
     rows.append(
         _row("all", sum(one.tiles for one in sites), sum(one.pixels for one in sites), together)
     )
@@ -138,8 +169,8 @@ def site_table(sites: Sequence[SiteScore], classes: ClassScheme) -> Table:
     return Table("Validation tiles by site, %", columns, tuple(rows))
 
 
-def _row(site: str, tiles: int, pixels: int, confusion: NDArray[np.int64]) -> tuple[str, ...]:
-    found = scores(confusion)
+def _row(site: str, tiles: int, pixels: int, tally: Tally) -> tuple[str, ...]:
+    found = tally.together()
     shares = (found["accuracy"], found["mean_f1"], *found["f1"])
     return (site, str(tiles), str(pixels), *map(percent, shares))
 

@@ -8,6 +8,8 @@ from pydantic import Field, model_validator
 
 from polynya.recipe.base import Options, Tagged
 
+Rate = Annotated[float, Field(ge=0.0, lt=1.0)]
+
 
 class UnetOptions(Options):
     """U-Net: the paper's network (the defaults) and smaller variants."""
@@ -18,8 +20,15 @@ class UnetOptions(Options):
         tuple[Annotated[int, Field(ge=1, le=16384)], ...], Field(min_length=2, max_length=12)
     ] = (16, 32, 64, 128, 256, 512)
     """Number of filters of each level, the bottleneck last."""
-    dropout: tuple[Annotated[float, Field(ge=0.0, lt=1.0)], ...] = (0.1, 0.1, 0.2, 0.2, 0.2, 0.3)
+    dropout: tuple[Rate, ...] = (0.1, 0.1, 0.2, 0.2, 0.2, 0.3)
     """Dropout rate between the two convolutions of each level; as many values as filters."""
+    dropout_up: tuple[Rate, ...] | None = None
+    """Dropout rate of each level of the decoder, the finest first; one value less than filters.
+    null: as in the encoder."""
+    dropout_type: Literal["standard", "spatial"] = "standard"
+    """What dropout leaves out. standard: single values. spatial: whole channels of a tile."""
+    head_dropout: Rate = 0.0
+    """Dropout rate before the last layer, of the same type."""
     stem: Literal[1, 2, 4] = 1
     """Edge of the patches that become one cell of the first level, in pixels. 1: no patches, as in
     the paper. Larger patches are faster, because full resolution takes most of the time."""
@@ -55,6 +64,10 @@ class UnetOptions(Options):
     def _one_dropout_per_level(self) -> UnetOptions:
         if len(self.dropout) != len(self.filters):
             raise ValueError(f"dropout must have as many values as filters ({len(self.filters)})")
+        if self.dropout_up is not None and len(self.dropout_up) != len(self.filters) - 1:
+            raise ValueError(
+                f"dropout_up must have one value less than filters ({len(self.filters) - 1})"
+            )
         return self
 
 

@@ -177,3 +177,31 @@ ScheduleOptions = Annotated[
     Tagged("name"),
 ]
 """One of the schedules, chosen by the key `name`."""
+
+
+class AveragingOptions(Options):
+    """Stochastic weight averaging: the model is the mean of the weights of several moments.
+
+    Source: P. Izmailov et al., "Averaging weights leads to wider optima and better
+    generalization", 2018.
+    """
+
+    start: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.75
+    """Share of the epochs before averaging begins."""
+    start_epoch: Annotated[int, Field(ge=0)] | None = None
+    """Number of epochs before averaging begins, in place of `start`."""
+    every_epochs: Positive = 1
+    """Epochs from one averaged moment to the next; a moment is the end of an epoch."""
+    every_steps: Positive | None = None
+    """Steps from one averaged moment to the next, in place of `every_epochs`."""
+    learning_rate: Annotated[float, Field(gt=0.0, le=100.0)] | None = None
+    """Constant learning rate while averaging, scaled with ranks like `training.learning_rate`;
+    null: the schedule goes on."""
+
+    def epochs_before(self, epochs: int) -> int:
+        """Number of epochs before averaging begins.
+
+        Args:
+            epochs: Epochs of the whole training.
+        """
+        return int(self.start * epochs) if self.start_epoch is None else self.start_epoch

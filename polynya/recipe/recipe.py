@@ -42,8 +42,8 @@ _UNSEEN = {"references"}
 """Keys of `scene` that only allow reading and never change a result; no digest includes them."""
 
 _LATER = (
-    ("training", ("loss", "optimizer", "sampling")),
-    ("model", ("batch_norm",)),
+    ("training", ("loss", "optimizer", "sampling", "averaging", "metrics")),
+    ("model", ("batch_norm", "dropout_up", "dropout_type", "head_dropout")),
     ("label", ("raster", "soft")),
     ("features", ("missing_where",)),
     ("inference", ("size",)),
@@ -216,6 +216,8 @@ class Recipe(Options):
                 for key in ("haze", "shade", "noise")
             },
             "training.augment.filter": (augment.filter != "none", "none"),
+            "training.averaging": (self.training.averaging is not None, "null"),
+            "training.metrics.training": (self.training.metrics.training, "false"),
             "inference.backend": (self.inference.backend != "xgboost", "xgboost"),
             "inference.precision": (self.inference.precision != "float32", "float32"),
         }

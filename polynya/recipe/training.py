@@ -9,8 +9,10 @@ from pydantic import Field, field_serializer, field_validator, model_validator
 from polynya.errors import RecipeError
 from polynya.recipe.base import Options, Positive, Share
 from polynya.recipe.loss import CrossEntropyOptions, LossOptions
+from polynya.recipe.metrics import MetricsOptions
 from polynya.recipe.optimisation import (
     AdamOptions,
+    AveragingOptions,
     ConstantOptions,
     OptimizerOptions,
     PlateauOptions,
@@ -183,6 +185,9 @@ class TrainingOptions(Options):
     optimizer: OptimizerOptions = AdamOptions()
     """Optimizer, which turns gradients into changes of weights: adam, adamw, nadam, sgd or
     rmsprop."""
+    averaging: AveragingOptions | None = None
+    """Stochastic weight averaging: keep the mean of the weights of several moments instead of the
+    best epoch (docs/training.md); null: no averaging."""
     clip_norm: Annotated[float, Field(gt=0.0, le=1e9)] | None = None
     """Greatest Euclidean norm of all gradients of a step together; a greater norm is scaled down.
     Default: no limit."""
@@ -203,7 +208,7 @@ class TrainingOptions(Options):
     sampling: SamplingOptions = EachOptions()
     """Tiles of an epoch (docs/splits.md): each of them once, or drawn with replacement so that
     classes are balanced or by features."""
-    monitor: Literal["mean_iou", "accuracy", "loss"] = "mean_iou"
+    monitor: Literal["mean_iou", "mean_f1", "accuracy", "loss"] = "mean_iou"
     """Validation score that decides which epoch is the best and is kept. Without validation scenes,
     the training loss decides."""
     early_stopping: Positive | None = None
@@ -213,6 +218,7 @@ class TrainingOptions(Options):
     loss is scaled up, so that small gradients don't vanish."""
     jit: bool = False
     """Compile forward and backward pass with XLA, without the exchange between ranks."""
+    metrics: MetricsOptions = MetricsOptions()
     horovod: HorovodOptions = HorovodOptions()
     checkpoints: CheckpointOptions = CheckpointOptions()
     augment: AugmentOptions = AugmentOptions()
@@ -237,6 +243,20 @@ class TrainingOptions(Options):
     def _adasum_scales_by_itself(self) -> TrainingOptions:
         if self.horovod.reduction == "adasum" and self.learning_rate_scaling != "none":
             raise ValueError("horovod.reduction 'adasum' needs learning_rate_scaling 'none'")
+        return self
+
+    @model_validator(mode="after")
+    def _averaging_has_a_moment(self) -> TrainingOptions:
+        if self.averaging is None:
+            return self
+        before = self.averaging.epochs_before(self.epochs)
+        left = self.epochs - before
+        if left < 1 or (self.averaging.every_steps is None and left < self.averaging.every_epochs):
+            raise RecipeError(
+                f"The recipe key 'training.averaging' begins after {before} of {self.epochs} epochs"
+                " and so has no moment to average; set 'training.averaging.start_epoch' or"
+                " 'training.averaging.every_epochs' to less."
+            )
         return self
 
     @model_validator(mode="after")

@@ -7,30 +7,18 @@ one matrix (2, 2) each.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, TypedDict
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from polynya.recipe.classes import ClassScheme
+from training.metrics.base import Metric, defined_mean
+from training.metrics.registry import confusion_metrics
 
-
-class Scores(TypedDict):
-    """Result of `scores`; arrays are float64 (C,), one value per class."""
-
-    accuracy: float
-    """Share of correct pixels; for masks, share of correct pairs of a pixel and a mask."""
-    mean_iou: float
-    mean_f1: float
-    frequency_weighted_iou: float
-    """Mean of the classes' IoU, each weighted by its share of the truth."""
-    matthews: float
-    """Matthews correlation coefficient, -1..1; for masks, the mean of the masks' own."""
-    precision: NDArray[np.float64]
-    recall: NDArray[np.float64]
-    f1: NDArray[np.float64]
-    iou: NDArray[np.float64]
+Scores = dict[str, Any]
+"""Values of metrics by name: a float, or float64 (C,)."""
 
 
 def confusion_matrix(
@@ -103,16 +91,7 @@ def empty_confusion(classes: ClassScheme) -> NDArray[np.int64]:
 
 
 def scores(confusion: NDArray[Any]) -> Scores:
-    """Compute accuracy, and precision, recall, F1 and IoU of each class.
-
-    With TP the diagonal, FP the rest of a column and FN the rest of a row:
-    precision = TP / (TP + FP), recall = TP / (TP + FN), F1 = 2 TP / (2 TP + FP + FN),
-    IoU = TP / (TP + FP + FN), accuracy = sum of TP / sum of all.
-
-    The frequency-weighted IoU is sum_c n_c IoU_c / sum_c n_c with n_c the true pixels of a class
-    (J. Long et al., 2015). The Matthews coefficient is that of several classes: with s all pixels,
-    r the right ones, t_c the true and p_c the predicted pixels of a class,
-    (r s - sum t_c p_c) / sqrt((s^2 - sum p_c^2) (s^2 - sum t_c^2)) (J. Gorodkin, 2004).
+    """Compute all metrics of a confusion matrix; see their modules for the formulas.
 
     A score that is undefined (0 / 0, for example the recall of a class that doesn't occur) is NaN.
     A mean is taken over the classes with a defined score; it is NaN if there is none.
@@ -120,32 +99,25 @@ def scores(confusion: NDArray[Any]) -> Scores:
     Args:
         confusion: Integer (C, C), rows are the truth, columns the prediction; or (C, 2, 2) for
             masks (`confusion_of`). The scores of a mask are those of the pixels under the mask.
+
+    Returns:
+        By name: `accuracy`, `frequency_weighted_iou` and `matthews` are floats; `precision`,
+        `recall`, `f1` and `iou` float64 (C,), with their means over classes as `mean_precision` and
+        so on.
     """
     confusion = np.asarray(confusion, np.float64)
-    if confusion.ndim == 3:
-        right = confusion.trace(axis1=1, axis2=2).sum()
-        true_positive = confusion[:, 1, 1]
-        false_positive, false_negative = confusion[:, 0, 1], confusion[:, 1, 0]
-    else:
-        right = confusion.trace()
-        true_positive = np.diag(confusion)
-        false_positive = confusion.sum(axis=0) - true_positive
-        false_negative = confusion.sum(axis=1) - true_positive
-    iou = _ratio(true_positive, true_positive + false_positive + false_negative)
-    f1 = _ratio(2 * true_positive, 2 * true_positive + false_positive + false_negative)
-    return Scores(
-        accuracy=float(_ratio(right, confusion.sum())),
-        mean_iou=_defined_mean(iou),
-        mean_f1=_defined_mean(f1),
-        frequency_weighted_iou=_weighted_mean(iou, true_positive + false_negative),
-        matthews=_defined_mean(np.array([_matthews(c) for c in confusion]))
-        if confusion.ndim == 3
-        else _matthews(confusion),
-        precision=_ratio(true_positive, true_positive + false_positive),
-        recall=_ratio(true_positive, true_positive + false_negative),
-        f1=f1,
-        iou=iou,
-    )
+    return values_of(dict.fromkeys(confusion_metrics(), confusion))
+
+
+def values_of(sums: Mapping[Metric, NDArray[np.float64]]) -> Scores:
+    """Compute values by name from sums, with `mean_` and the name for means over classes."""
+    found: Scores = {}
+    for metric, total in sums.items():
+        value = metric.value(total)
+        found[metric.name] = value
+        if metric.per_class:
+            found[metric.overall] = defined_mean(value)
+    return found
 
 
 def image_dice(confusions: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
@@ -162,26 +134,3 @@ def image_dice(confusions: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
         float64 (N, C).
     """
     return np.stack([np.nan_to_num(scores(confusion)["f1"], nan=1.0) for confusion in confusions])
-
-
-def _matthews(confusion: NDArray[np.float64]) -> float:
-    """Correlation of truth and prediction; NaN where one of them is the same everywhere."""
-    true, predicted, pixels = confusion.sum(axis=1), confusion.sum(axis=0), confusion.sum()
-    above = confusion.trace() * pixels - true @ predicted
-    below = (pixels**2 - predicted @ predicted) * (pixels**2 - true @ true)
-    return float(_ratio(above, np.sqrt(below)))
-
-
-def _weighted_mean(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
-    return float(_ratio((np.nan_to_num(values) * weights).sum(), weights.sum()))
-
-
-def _ratio(numerator: Any, denominator: Any) -> NDArray[np.float64]:
-    denominator = np.asarray(denominator, np.float64)
-    undefined = np.full(denominator.shape, np.nan)
-    return np.divide(numerator, denominator, out=undefined, where=denominator > 0)
-
-
-def _defined_mean(values: NDArray[np.float64]) -> float:
-    defined = values[~np.isnan(values)]
-    return float(defined.mean()) if defined.size else float("nan")

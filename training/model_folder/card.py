@@ -6,27 +6,41 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from polynya.recipe.classes import ClassScheme
 from polynya.recipe.model import XgboostOptions
 from polynya.recipe.recipe import Recipe
 from training.input.split import Split
 from training.metrics.confusion import Scores
+from training.metrics.registry import measured
+from training.metrics.tally import Tally
 
-SCORES = ("precision", "recall", "f1", "iou")
 
+def scores_record(tally: Tally, classes: ClassScheme) -> dict[str, Any]:
+    """Turn the scores of a tally into plain values, for JSON.
 
-def scores_record(scores: Scores, classes: ClassScheme) -> dict[str, Any]:
-    """Turn scores into plain values by class name, for JSON."""
-    by_score = {"precision": scores["precision"], "recall": scores["recall"]}
-    by_score |= {"f1": scores["f1"], "iou": scores["iou"]}
+    Args:
+        tally: The samples.
+        classes: Class scheme of the tally.
+
+    Returns:
+        Each score of all pixels together; `classes`, the scores of each class by its name;
+        `per_image`, the same as means over images; and `confusion`.
+    """
     return {
-        "accuracy": scores["accuracy"],
-        "mean_iou": scores["mean_iou"],
-        "mean_f1": scores["mean_f1"],
-        "frequency_weighted_iou": scores["frequency_weighted_iou"],
-        "matthews": scores["matthews"],
+        **_plain(tally.together(), classes),
+        "per_image": _plain(tally.per_image(), classes),
+        "confusion": tally.confusion.tolist(),
+    }
+
+
+def _plain(scores: Scores, classes: ClassScheme) -> dict[str, Any]:
+    by_class = {name: value for name, value in scores.items() if np.ndim(value)}
+    return {
+        **{name: float(value) for name, value in scores.items() if name not in by_class},
         "classes": {
-            name: {score: float(by_score[score][code]) for score in SCORES}
+            name: {score: float(values[code]) for score, values in by_class.items()}
             for code, name in enumerate(classes.names)
         },
     }
@@ -143,6 +157,8 @@ def _scores_text(recipe: Recipe, split: Split, metrics: Mapping[str, Any]) -> st
         return "No scene was held out, so there are none."
     validation = metrics["validation"]
     reached = f"epoch {metrics['epoch']} of {recipe.training.epochs}"
+    if "averaged_moments" in metrics:
+        reached = f"mean of the weights at {metrics['averaged_moments']} moments of the training"
     if isinstance(recipe.model, XgboostOptions):
         reached = f"after {recipe.model.rounds} rounds"
     lines = [
@@ -150,13 +166,25 @@ def _scores_text(recipe: Recipe, split: Split, metrics: Mapping[str, Any]) -> st
         "They say how well the model repeats its labels.",
         "",
         f"Accuracy {_text(validation['accuracy'])}, mean IoU {_text(validation['mean_iou'])}.",
-        "",
-        "| class | precision | recall | F1 | IoU |",
-        "|---|---|---|---|---|",
     ]
+    if "accuracy" in metrics["training"]:
+        known = metrics["training"]
+        lines.append(
+            f"Of the training tiles: accuracy {_text(known['accuracy'])}, mean IoU"
+            f" {_text(known['mean_iou'])}."
+        )
+    lines += ["", "| score | all pixels together | mean over tiles |", "|---|---|---|"]
+    chosen = measured(recipe.training.metrics.further)
+    for metric in chosen:
+        both = [_text(part[metric.overall]) for part in (validation, validation["per_image"])]
+        lines.append(f"| {' | '.join((metric.heading, *both))} |")
+    of_classes = [metric for metric in chosen if metric.per_class]
+    titles = " | ".join(metric.title for metric in of_classes)
+    lines += ["", f"| class | {titles} |", "|---" * (1 + len(of_classes)) + "|"]
     for name, title in zip(recipe.classes.names, recipe.classes.titles, strict=True):
         values = validation["classes"][name]
-        lines.append(f"| {title} | {' | '.join(_text(values[score]) for score in SCORES)} |")
+        cells = " | ".join(_text(values[metric.name]) for metric in of_classes)
+        lines.append(f"| {title} | {cells} |")
     return "\n".join(lines)
 
 

@@ -59,6 +59,10 @@ class Position:
     history: list[EpochRecord] = field(default_factory=list)
     best_metrics: dict[str, Any] = field(default_factory=dict)
     """Metrics of the best epoch so far, as in metrics.json; empty before the end of the first."""
+    averaged: int = 0
+    """Number of moments in the mean of the weights (the recipe's key 'training.averaging')."""
+    averaging_steps: int = 0
+    """Number of steps since averaging began."""
     started_from: str = ""
     """Digest of the model that gave the initial weights; empty for random weights."""
 
@@ -76,6 +80,8 @@ class Checkpoint:
     """Weights, optimizer and loss scale, in the order of `Trainer.state`."""
     best_weights: Arrays
     """Weights of the best epoch; empty before the end of the first epoch."""
+    weight_sums: Arrays
+    """Sums of the averaged weights (`training.optimisation.averaging`); empty before the first."""
     random_states: list[Arrays]
     """Random states of each rank, in the order of `Trainer.random_state`."""
 
@@ -102,6 +108,7 @@ def write(folder: Path, checkpoint: Checkpoint, *, keep: int) -> None:
         _STEPS: np.array([astuple(row) for row in position.steps], np.float64).reshape(-1, 4),
         **_named("state", checkpoint.state),
         **_named("best", checkpoint.best_weights),
+        **_named("sums", checkpoint.weight_sums),
     }
     for rank, states in enumerate(checkpoint.random_states):
         arrays |= _named(f"random-{rank}", states)
@@ -195,6 +202,7 @@ def _read(path: Path) -> Checkpoint:
             data_digest=about["data_digest"],
             state=_of_name(file, "state"),
             best_weights=_of_name(file, "best"),
+            weight_sums=_of_name(file, "sums"),
             random_states=[_of_name(file, f"random-{r}") for r in range(about["ranks"])],
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,12 @@ class EpochRecord:
     """Bytes of gradients that each rank exchanges in a step; 0 with one rank."""
     seconds: float
     """Time of the whole epoch, with validation."""
+    val_mean_f1: float = math.nan
+    training_loss: float = math.nan
+    """Loss over the training tiles at the end of the epoch, without dropout and augmentation; NaN
+    unless `training.metrics.training` is set, as the next two."""
+    training_accuracy: float = math.nan
+    training_mean_iou: float = math.nan
 
     def score(self, monitor: str) -> float:
         """Score that decides which epoch is the best: greater is better.
@@ -37,6 +44,7 @@ class EpochRecord:
         """
         return {
             "mean_iou": self.val_mean_iou,
+            "mean_f1": self.val_mean_f1,
             "accuracy": self.val_accuracy,
             "loss": -self.val_loss,
             "training loss": -self.loss,
@@ -65,3 +73,5 @@ class TrainingSummary:
     weights_digest: str
     """Digest of the weights after the last step; the same on every rank."""
     ranks: int
+    averaged_moments: int = 0
+    """Number of moments whose weights the model is the mean of; 0: it is of the best epoch."""

@@ -17,6 +17,8 @@ PAPER_DROPOUT = (0.1, 0.1, 0.2, 0.2, 0.2, 0.3)
 _GREY = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in ITU-R BT.601, as in OpenCV."""
 
+DROPOUTS = {"standard": keras.layers.Dropout, "spatial": keras.layers.SpatialDropout2D}
+
 RAMP_SLOPE = 6.0
 """Initial slope of the brightness ramps, per unit of V in 0..1."""
 
@@ -28,6 +30,9 @@ def unet(
     activation: str = "softmax",
     filters: Sequence[int] = PAPER_FILTERS,
     dropout: Sequence[float] = PAPER_DROPOUT,
+    dropout_up: Sequence[float] | None = None,
+    dropout_type: str = "standard",
+    head_dropout: float = 0.0,
     stem: int = 1,
     head_filters: int = 8,
     normalisation: str = "range",
@@ -62,7 +67,12 @@ def unet(
         activation: Activation of the last layer: "softmax" for classes that exclude each other,
             "sigmoid" for masks that may overlap.
         filters: Filters of each level, the bottleneck last.
-        dropout: Dropout rate of each level, the same in encoder and decoder.
+        dropout: Dropout rate of each level of the encoder, the bottleneck last.
+        dropout_up: Dropout rate of each level of the decoder, the finest first; None for that of
+            the encoder's.
+        dropout_type: "standard" leaves out single values, "spatial" whole channels (J. Tompson et
+            al., "Efficient object localization using convolutional networks", 2015).
+        head_dropout: Dropout rate before the last layer.
         stem: Patch edge in pixels, 2 or 4; 1 for no stem.
         head_filters: Filters of the head; used only with a stem.
         normalisation: "range": values 0..255 become 0..1. "published": the bands become one grey
@@ -93,6 +103,17 @@ def unet(
     segmentation", MICCAI 2015; section III-C of the sea-ice workflow paper.
     """
     _check_arguments(input_shape, n_classes, activation, filters, dropout, stem, brightness_filters)
+    rates_up = dropout[: len(filters) - 1] if dropout_up is None else dropout_up
+    if len(rates_up) != len(filters) - 1:
+        raise ValueError(
+            "`dropout_up` must have one value less than `filters`. "
+            f"Received: dropout_up={dropout_up}, filters={filters}"
+        )
+    if dropout_type not in DROPOUTS:
+        raise ValueError(
+            f"`dropout_type` must be one of {sorted(DROPOUTS)}. "
+            f"Received: dropout_type={dropout_type}"
+        )
     if normalisation not in ("range", "published"):
         raise ValueError(
             "`normalisation` must be 'range' or 'published'. "
@@ -124,9 +145,12 @@ def unet(
         )(x)
         return keras.layers.ReLU(name=f"{prefix}_relu{number}", dtype=dtype)(x)
 
-    def convolve(x: Any, level: int, prefix: str) -> Any:
+    def drop(x: Any, rate: float, prefix: str) -> Any:
+        return DROPOUTS[dropout_type](rate, name=f"{prefix}_dropout", dtype=dtype)(x)
+
+    def convolve(x: Any, level: int, prefix: str, rates: Sequence[float]) -> Any:
         x = convolve_once(x, level, prefix, 1)
-        x = keras.layers.Dropout(dropout[level], name=f"{prefix}_dropout", dtype=dtype)(x)
+        x = drop(x, rates[level], prefix)
         return convolve_once(x, level, prefix, 2)
 
     def upsample(x: Any, n_filters: int, factor: int, name: str) -> Any:
@@ -167,16 +191,16 @@ def unet(
 
     skips = []
     for level in range(levels - 1):
-        x = convolve(x, level, f"down{level}")
+        x = convolve(x, level, f"down{level}", dropout)
         skips.append(x)
         x = keras.layers.MaxPooling2D(2, name=f"down{level}_pool", dtype=dtype)(x)
 
-    x = convolve(x, levels - 1, "bottom")
+    x = convolve(x, levels - 1, "bottom", dropout)
 
     for level in reversed(range(levels - 1)):
         x = upsample(x, filters[level], 2, f"up{level}_transpose")
         x = keras.layers.Concatenate(name=f"up{level}_concat", dtype=dtype)([x, skips[level]])
-        x = convolve(x, level, f"up{level}")
+        x = convolve(x, level, f"up{level}", rates_up)
 
     if stem > 1:
         x = upsample(x, head_filters, stem, "head_transpose")
@@ -191,6 +215,8 @@ def unet(
             dtype=dtype,
         )(x)
 
+    if head_dropout:
+        x = drop(x, head_dropout, "head")
     # Probabilities are always float32, because the loss takes logarithms.
     outputs = keras.layers.Conv2D(
         n_classes, 1, activation=activation, name="probabilities", dtype="float32"

@@ -284,6 +284,41 @@ class RestartSchedule(Schedule):
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
+@keras.saving.register_keras_serializable("polynya")
+class HeldSchedule(Schedule):
+    """Another schedule up to a step, then a constant rate.
+
+    Args:
+        schedule: The other schedule; its `scale` has no effect on the constant rate.
+        rate: The constant rate.
+        first_step: First step of the training with the constant rate.
+    """
+
+    def __init__(self, schedule: Any, *, rate: float, first_step: int) -> None:
+        if isinstance(schedule, dict):
+            schedule = keras.saving.deserialize_keras_object(schedule)
+        own = {name: getattr(schedule, name) for name in ("done_steps", "done_share")}
+        super().__init__(schedule.peak, total_steps=schedule.total_steps, **own)
+        self.schedule = schedule
+        self.scale = schedule.scale
+        self.held = rate
+        self.first_step = first_step
+
+    def __call__(self, step: Any) -> Any:
+        return ops.where(step + self._first < self.first_step, self.schedule(step), self.held)
+
+    def rate(self, step: int) -> float:
+        is_before = step + self._first < self.first_step
+        return self.schedule.rate(step) if is_before else self.held
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "schedule": keras.saving.serialize_keras_object(self.schedule),
+            "rate": self.held,
+            "first_step": self.first_step,
+        }
+
+
 def _risen(step: Any, warmup_steps: int) -> Any:
     """Compute the factor of a linear rise; it is greater than 0 at the first step."""
     return ops.minimum((step + 1.0) / max(warmup_steps, 1), 1.0)

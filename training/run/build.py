@@ -28,7 +28,7 @@ from training.losses.registry import build_loss
 from training.models import build_from
 from training.models.features import FeaturePlan, FeatureStatistics, make_features
 from training.optimisation.registry import build_optimizer, build_schedule, coupled_decay
-from training.optimisation.schedules import scaled_learning_rate
+from training.optimisation.schedules import HeldSchedule, scaled_learning_rate
 from training.ranks.agreement import gather_results, together
 from training.ranks.port import Collective
 from training.step.graph import StepOptions
@@ -315,15 +315,20 @@ def make_trainer(
         batch_size=options.batch_size * options.accumulate,
         size=collective.size,
     )
+    rule = options.learning_rate_scaling
     schedule = build_schedule(
         options.schedule,
-        scaled_learning_rate(options.learning_rate, collective.size, options.learning_rate_scaling),
+        scaled_learning_rate(options.learning_rate, collective.size, rule),
         warmup_steps=round(options.warmup_epochs * steps),
         epoch_steps=steps,
         epochs=options.epochs,
         done_steps=done_steps,
         done_share=done_epochs / options.epochs,
     )
+    if options.averaging is not None and options.averaging.learning_rate is not None:
+        first_step = options.averaging.epochs_before(options.epochs) * steps
+        held = scaled_learning_rate(options.averaging.learning_rate, collective.size, rule)
+        schedule = HeldSchedule(schedule, rate=held, first_step=first_step)
     loss = build_loss(options.loss, n_classes=recipe.classes.n_classes, class_weights=class_weights)
     loss.soft_labels = loss.soft_labels or recipe.label.soft
     seed = rank_seed(recipe, collective.rank, done_steps)
@@ -354,6 +359,7 @@ def make_trainer(
             * (1 if loss.per_image else seen_size(recipe) ** 2),
         ),
         learning_rate_scale=schedule.scale,
+        metrics=options.metrics,
     )
 
 

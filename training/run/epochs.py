@@ -18,13 +18,14 @@ from polynya.progress import console, track
 from polynya.recipe.recipe import Recipe
 from training.errors import StoppedError
 from training.input.batches import steps_per_epoch
-from training.metrics.confusion import Scores, scores
+from training.input.validation import ValidationTiles
 from training.model_folder import checkpoints
 from training.model_folder.card import scores_record
 from training.model_folder.checkpoints import Arrays, Checkpoint, Position
 from training.model_folder.training_log import EpochRecord, StepRecord, TrainingSummary
 from training.optimisation.schedules import epochs_since_best, plateau_drops
 from training.ranks.port import Collective
+from training.run.averaging import Averaging
 from training.run.build import TrainingData
 from training.run.listener import Listener
 from training.run.model_writer import ModelWriter
@@ -73,6 +74,7 @@ class Run:
         self.best_weights: Arrays = []
         self.step_tiles = self.options.batch_size * self.options.accumulate
         """Number of tiles that this rank uses in one step."""
+        self.averaging = Averaging(recipe, data, trainer, collective)
         if checkpoint is not None:
             self._go_on_from(checkpoint)
         # All ranks start with the weights, optimizer and loss scale of rank 0.
@@ -104,15 +106,20 @@ class Run:
         digest = self._check_ranks()
         size, history = self.collective.size, self.position.history
         best_epoch = len(history) - epochs_since_best(self._scores())
+        if averages := self.averaging.has_mean(self.position):
+            self._take_mean()
         if self.is_first:
             about = {"ranks": str(size), "last_weights_digest": digest}
             if self.position.started_from:
                 about["started_from"] = self.position.started_from
             about["best_epoch"] = str(best_epoch)
+            if averages:
+                about["averaged_moments"] = str(self.position.averaged)
             for listener in self.listeners:
                 listener.end(self.position, self.best_weights, about)
         self.collective.barrier()
-        return TrainingSummary(self.folder, best_epoch, tuple(history), digest, size)
+        moments = self.position.averaged if averages else 0
+        return TrainingSummary(self.folder, best_epoch, tuple(history), digest, size, moments)
 
     def _train_epoch(self, progress: Iterator[int], wants_stop: Callable[[], bool]) -> None:
         start = time.monotonic()
@@ -132,22 +139,33 @@ class Run:
         except NotFiniteError as error:
             raise self._not_finite(error, batches) from None
         trained = time.monotonic() - start
-        validation = self.trainer.validate(
-            self.data.validation.all_batches(self.options.batch_size)
-        )
+        known, validation = self._validate()
         record = EpochRecord(
             epoch=position.epoch + 1,
             learning_rate=position.learning_rate,
             loss=self._epoch_loss(),
             val_loss=validation.loss,
-            val_accuracy=(found := scores(validation.confusion))["accuracy"],
+            val_accuracy=(found := validation.tally.together())["accuracy"],
             val_mean_iou=found["mean_iou"],
             images_per_second=(tiles + position.epoch_tiles) / trained,
             waiting_share=float(self.collective.average(waiting / trained)),
             reduced_bytes=self.trainer.reduced_bytes,
             seconds=time.monotonic() - start,
+            val_mean_f1=found["mean_f1"],
+            **({} if known is None else _known_scores(known)),
         )
-        self._finish_epoch(record, validation, found)
+        self._finish_epoch(record, validation, known)
+
+    def _validate(self) -> tuple[ValidationResult | None, ValidationResult]:
+        """Score the model on the training tiles, if the recipe wants that, and on validation ones.
+
+        Every rank must call it.
+        """
+        size, known = self.options.batch_size, None
+        if self.options.metrics.training:
+            tiles = ValidationTiles(self.data.tiles, self.recipe, self.collective)
+            known = self.trainer.validate(tiles.all_batches(size))
+        return known, self.trainer.validate(self.data.validation.all_batches(size))
 
     def _batches(self) -> NDArray[np.int64]:
         """List the tiles of this rank in the remaining steps of the epoch: int64 (steps, tiles)."""
@@ -175,6 +193,7 @@ class Run:
         position.epoch_steps += 1
         position.epoch_tiles += self.step_tiles * self.collective.size
         position.epoch_tiles = min(position.epoch_tiles, tiles)
+        self.averaging.after_step(position)
         # After a start with another number of ranks, the last step may have fewer tiles.
         done = position.epoch_tiles == tiles
         position.epoch_share = 1.0 if done else position.epoch_steps / self._steps_of_epoch()
@@ -200,24 +219,20 @@ class Run:
         return sum(row.loss * row.valid_pixels for row in rows) / max(pixels, 1)
 
     def _finish_epoch(
-        self, record: EpochRecord, validation: ValidationResult, found: Scores
+        self,
+        record: EpochRecord,
+        validation: ValidationResult,
+        known: ValidationResult | None,
     ) -> None:
         position, options = self.position, self.options
         position.history.append(record)
         position.epoch, position.epoch_steps, position.epoch_tiles = record.epoch, 0, 0
         position.epoch_share = 0.0
+        self.averaging.after_epoch(position)
         self._lower_learning_rate()
         is_best = epochs_since_best(self._scores()) == 0
         if is_best:
-            position.best_metrics = {
-                "epoch": record.epoch,
-                "training": {"loss": record.loss},
-                "validation": {
-                    "loss": validation.loss,
-                    **scores_record(found, self.recipe.classes),
-                    "confusion": validation.confusion.tolist(),
-                },
-            }
+            position.best_metrics = self._metrics(record, validation, known)
         if self.is_first:
             if is_best:
                 self.best_weights = self.trainer.model.get_weights()
@@ -226,6 +241,34 @@ class Run:
         every = options.checkpoints.every_epochs
         if every is not None and record.epoch % every == 0:
             self._save_checkpoint()
+
+    def _metrics(
+        self, record: EpochRecord, validation: ValidationResult, known: ValidationResult | None
+    ) -> dict[str, Any]:
+        """Content of metrics.json."""
+        classes = self.recipe.classes
+        training = {} if known is None else scores_record(known.tally, classes)
+        return {
+            "epoch": record.epoch,
+            "training": {"loss": record.loss, **training},
+            "validation": {"loss": validation.loss, **scores_record(validation.tally, classes)},
+        }
+
+    def _take_mean(self) -> None:
+        """Make the mean of the weights the model, and score it. Every rank must call it."""
+        position = self.position
+        self.averaging.take_mean()
+        self.trainer.check_weights(len(position.steps))
+        self._check_ranks()
+        known, validation = self._validate()
+        position.best_metrics = {
+            **self._metrics(position.history[-1], validation, known),
+            "averaged_moments": position.averaged,
+        }
+        if self.is_first:
+            self.best_weights = self.trainer.model.get_weights()
+            for listener in self.listeners:
+                listener.average(position, position.averaged)
 
     def _scores(self) -> list[float]:
         monitor = self.options.monitor if self.data.counts.can_validate else "training loss"
@@ -253,12 +296,14 @@ class Run:
                 data_digest=self.data.digest,
                 state=_values(self.trainer.state()),
                 best_weights=self.best_weights,
+                weight_sums=self.averaging.sums,
                 random_states=random_states,
             )
             checkpoints.write(self.folder, checkpoint, keep=self.options.checkpoints.keep)
 
     def _go_on_from(self, checkpoint: Checkpoint) -> None:
         self.position, self.best_weights = checkpoint.position, checkpoint.best_weights
+        self.averaging.go_on(checkpoint.weight_sums, self.position)
         model = self.trainer.model
         if self.best_weights:
             model.set_weights(self.best_weights)
@@ -311,6 +356,16 @@ def weights_digest(model: keras.Model) -> str:
     for weight in model.get_weights():
         digest.update(np.ascontiguousarray(weight).tobytes())
     return digest.hexdigest()[:16]
+
+
+def _known_scores(known: ValidationResult) -> dict[str, float]:
+    """Columns of history.csv about the training tiles."""
+    found = known.tally.together()
+    return {
+        "training_loss": known.loss,
+        "training_accuracy": found["accuracy"],
+        "training_mean_iou": found["mean_iou"],
+    }
 
 
 def _values(variables: list[Any]) -> Arrays:

@@ -36,6 +36,14 @@ class Listener:
             is_best: Whether this epoch is the best so far; the model in training has its weights.
         """
 
+    def average(self, position: Position, moments: int) -> None:
+        """Called after the last epoch if weights were averaged, before `end`.
+
+        Args:
+            position: Position with all records; the best metrics are those of the mean.
+            moments: Number of moments that were averaged; the model in training has their mean.
+        """
+
     def checkpoint(self, position: Position) -> None:
         """Called before a checkpoint is written, during an epoch or after it."""
 

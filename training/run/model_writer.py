@@ -68,6 +68,18 @@ class ModelWriter(Listener):
         model_folder.save_model(self._folder, self._model, self._recipe)
         model_folder.write_json(self._folder / model_folder.METRICS_FILE, position.best_metrics)
 
+    def average(self, position: Position, moments: int) -> None:
+        """Save the mean of the weights in place of the best epoch, and print its scores."""
+        self._write_best(position)
+        line = f"Mean of the weights at {moments} moments"
+        if self._data.split.validation:
+            found = position.best_metrics["validation"]
+            line += (
+                f": validation loss {found['loss']:.4f}, accuracy {found['accuracy']:.4f}, mean IoU"
+                f" {found['mean_iou']:.4f}"
+            )
+        console.print(line, soft_wrap=True)
+
     def _print(self, record: EpochRecord, is_best: bool) -> None:
         line = f"Epoch {record.epoch}/{self._recipe.training.epochs}: loss {record.loss:.4f}"
         if self._data.split.validation:

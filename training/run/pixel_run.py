@@ -20,7 +20,8 @@ from polynya.recipe.model import XgboostOptions
 from polynya.recipe.recipe import Recipe
 from polynya.storage.files import write_text
 from training.errors import StoppedError
-from training.metrics.confusion import confusion_of, empty_confusion, scores
+from training.metrics.base import Sample
+from training.metrics.tally import Tally
 from training.model_folder import folder as model_folder
 from training.model_folder.card import model_card, scores_record
 from training.model_folder.training_log import EpochRecord, TrainingSummary
@@ -88,8 +89,8 @@ class PixelRun:
         trained = time.monotonic() - start
         answers = model.members[0].answers(pixels.features, model.n_classes)
         loss = _loss_sum(answers, pixels.labels, self.recipe.classes)
-        val_loss, confusion = self._validate(model, wants_stop)
-        found = scores(confusion)
+        val_loss, tally = self._validate(model, wants_stop)
+        found = tally.together()
         record = EpochRecord(
             epoch=1,
             learning_rate=self.options.learning_rate,
@@ -97,6 +98,7 @@ class PixelRun:
             val_loss=val_loss,
             val_accuracy=found["accuracy"],
             val_mean_iou=found["mean_iou"],
+            val_mean_f1=found["mean_f1"],
             images_per_second=len(self.data.training) / trained,
             waiting_share=0.0,
             reduced_bytes=0,
@@ -105,11 +107,7 @@ class PixelRun:
         metrics = {
             "epoch": record.epoch,
             "training": {"loss": record.loss},
-            "validation": {
-                "loss": val_loss,
-                **scores_record(found, self.recipe.classes),
-                "confusion": confusion.tolist(),
-            },
+            "validation": {"loss": val_loss, **scores_record(tally, self.recipe.classes)},
         }
         self._write(model, record, metrics, len(pixels.labels))
         digest = hashlib.sha256(model.members[0].content).hexdigest()[:16]
@@ -161,23 +159,23 @@ class PixelRun:
         member = make_member(content, self.recipe)
         return PixelModel((member,), (1.0,), len(self.plan.bands), classes.n_classes)
 
-    def _validate(
-        self, model: PixelModel, wants_stop: Callable[[], bool]
-    ) -> tuple[float, NDArray[np.int64]]:
-        """Compute mean loss (NaN without a label) and confusion matrix of the validation tiles."""
+    def _validate(self, model: PixelModel, wants_stop: Callable[[], bool]) -> tuple[float, Tally]:
+        """Compute mean loss (NaN without a label) and metrics of the validation tiles."""
         classes = self.recipe.classes
-        confusion, loss, count = empty_confusion(classes), 0.0, 0
+        tally, loss, count = Tally(classes, self.recipe.training.metrics), 0.0, 0
         tiles = self.data.validation
         steps = -(-len(tiles) // _TILES_AT_ONCE)
         batches = track(tiles.all_batches(_TILES_AT_ONCE), "Validating, batches", steps)
         for images, labels in _until(batches, wants_stop):
             truth = np.asarray(labels)
             found = model.predict_on_batch(np.asarray(images))
-            confusion += confusion_of(truth, _most_probable(found, classes), classes)
+            labels_found = _most_probable(found, classes)
+            for sample in zip(truth, labels_found, found, strict=True):
+                tally.add(Sample(*sample[:2], classes, sample[2]))
             valid = truth != classes.nodata
             loss += _loss_sum(found[valid], truth[valid], classes)
             count += int(valid.sum())
-        return loss / count if count else float("nan"), confusion
+        return loss / count if count else float("nan"), tally
 
     def _write(
         self, model: PixelModel, record: EpochRecord, metrics: dict[str, Any], pixels: int

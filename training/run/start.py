@@ -289,6 +289,6 @@ def _check_fits(trainer: Trainer, checkpoint: Checkpoint) -> None:
 
 def _shared(checkpoint: Checkpoint | None, collective: Collective) -> Checkpoint | None:
     """Send the checkpoint of rank 0 to every rank, without its large arrays."""
-    light = checkpoint and replace(checkpoint, state=[], best_weights=[])
+    light = checkpoint and replace(checkpoint, state=[], best_weights=[], weight_sums=[])
     received: Checkpoint | None = collective.broadcast(light)
     return checkpoint if collective.rank == 0 else received

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -59,6 +60,55 @@ def synchronise(model: keras.Model, collective: Collective) -> None:
         if layer.synchronized:
             sum_over_ranks = _summed(collective, layer.name)
             object.__setattr__(layer, "_moments", partial(_moments, sum_over_ranks))
+
+
+@contextmanager
+def recorded_moments(model: keras.Model) -> Iterator[dict[int, Any]]:
+    """Within the block, let layers normalise by their own batch, and record what they see.
+
+    Layers that aren't trained keep their statistics, and aren't recorded.
+
+    Yields:
+        A dictionary that each call of the model fills: from the number of a layer among
+        `batch_normalisations` to float64 (2 C + 1,), the number of pixels, and of each channel the
+        sum and the sum of squares.
+    """
+    found: dict[int, Any] = {}
+
+    def record(number: int, own: Any) -> Any:
+        found[number] = found[number] + own if number in found else own
+        return own
+
+    changed = []
+    try:
+        for number, layer in enumerate(batch_normalisations(model)):
+            if layer.trainable:
+                changed.append((layer, layer.__dict__.get("_moments")))
+                moments = partial(_moments, partial(record, number))
+                object.__setattr__(layer, "_moments", moments)
+        yield found
+    finally:
+        for layer, before in changed:
+            if before is None:
+                object.__delattr__(layer, "_moments")
+            else:
+                object.__setattr__(layer, "_moments", before)
+
+
+def take_moments(model: keras.Model, totals: Sequence[Any]) -> None:
+    """Set moving means and variances to those of all recorded pixels.
+
+    Args:
+        model: The model.
+        totals: For each layer of `batch_normalisations` a total of `recorded_moments`; zeros leave
+            the layer as it is.
+    """
+    for layer, total in zip(batch_normalisations(model), totals, strict=True):
+        if total[0]:
+            mean, powers = np.split(total[1:] / total[0], 2)
+            layer.moving_mean.assign(mean.astype(np.float32))
+            variance = np.maximum(powers - np.square(mean), 0.0)
+            layer.moving_variance.assign(variance.astype(np.float32))
 
 
 def _summed(collective: Collective, name: str) -> Callable[[Any], Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,7 +15,12 @@ from polynya.recipe.classes import ClassScheme
 from training.labels import is_unlabelled
 from training.losses.base import Loss, label_targets
 from training.ranks.port import Collective
-from training.step.batch_norm import moving_statistics, synchronise
+from training.step.batch_norm import (
+    batch_normalisations,
+    moving_statistics,
+    recorded_moments,
+    synchronise,
+)
 
 FIRST_LOSS_SCALE = 2.0**15
 GREATEST_LOSS_SCALE = 2.0**24
@@ -169,6 +175,26 @@ class TrainingStep:
         gradients, total = self._gradients(images, labels, share)
         own_total = self._sums[0] + total
         return self._take_accumulated(gradients, share), own_total
+
+    @contextmanager
+    def batch_moments(self) -> Iterator[Callable[[Any, Any], list[Any]]]:
+        """Give, within the block, a function that looks at what batch normalisation sees.
+
+        Yields:
+            Function from images and labels, which are augmented, to a total of each layer as in
+            `recorded_moments`.
+        """
+        channels = [n.moving_mean.shape[0] for n in batch_normalisations(self._model)]
+        with recorded_moments(self._model) as found:
+
+            def moments(images: Any, labels: Any) -> list[Any]:
+                found.clear()
+                images, _ = self._augmented(images, labels)
+                self._model(images, training=True)
+                none = [tf.zeros(2 * count + 1, tf.float64) for count in channels]
+                return [found.get(number, zeros) for number, zeros in enumerate(none)]
+
+            yield tf.function(moments, jit_compile=False, autograph=False)
 
     def _exchanged_gradients(self, images: Any, labels: Any) -> tuple[list[Any], Any, Any]:
         """Compute, for any loss, gradients of this rank's sums times the slopes of the loss.

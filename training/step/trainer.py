@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 
 from polynya.errors import ModelError
 from polynya.recipe.classes import ClassScheme
-from polynya.shards.soft_labels import harden
+from polynya.recipe.metrics import MetricsOptions
+from polynya.shards.soft_labels import WHOLE, harden
 from training.losses.base import Loss, label_targets
 from training.losses.crossentropy import CrossEntropy
-from training.metrics.confusion import confusion_of, empty_confusion
+from training.metrics.base import Sample
+from training.metrics.tally import Tally
 from training.ranks.port import Collective
-from training.step.batch_norm import average_over_ranks
+from training.step.batch_norm import average_over_ranks, batch_normalisations, take_moments
 from training.step.graph import StepOptions, TrainingStep
 
 SMALLEST_LOSS_SCALE = 1.0
@@ -49,8 +51,13 @@ class ValidationResult:
 
     loss: float
     """Loss over all validation tiles; NaN without valid pixels."""
-    confusion: NDArray[np.int64]
-    """Confusion matrix of the labels (`training.metrics.confusion.confusion_of`)."""
+    tally: Tally
+    """All metrics of the recipe."""
+
+    @property
+    def confusion(self) -> NDArray[np.int64]:
+        """Confusion matrix of the labels (`training.metrics.confusion.confusion_of`)."""
+        return self.tally.confusion
 
 
 class NotFiniteError(ModelError):
@@ -88,6 +95,7 @@ class Trainer:
         augmentation: Layers on (images, labels), applied in the step.
         options: Options of a step in addition to the plain gradient.
         learning_rate_scale: Keras variable, a factor in the optimizer's schedule.
+        metrics: What validation measures in addition to the confusion matrix.
     """
 
     def __init__(
@@ -101,6 +109,7 @@ class Trainer:
         augmentation: Sequence[keras.layers.Layer] = (),
         options: StepOptions | None = None,
         learning_rate_scale: Any = None,
+        metrics: MetricsOptions | None = None,
     ) -> None:
         self.model = model
         self.optimizer = optimizer
@@ -110,6 +119,7 @@ class Trainer:
         self._loss = loss or CrossEntropy()
         self._augmentation = tuple(augmentation)
         self._learning_rate_scale = learning_rate_scale
+        self._metrics = metrics
         optimizer.build(model.trainable_variables)
         self._step = TrainingStep(
             model,
@@ -213,6 +223,48 @@ class Trainer:
         """
         average_over_ranks(self._step.statistics, self._collective)
 
+    def find_statistics(self, batches: Iterable[tuple[int, Any, Any]], seed: int) -> None:
+        """Find the moving statistics of batch normalisation again, for weights that were averaged.
+
+        They become mean and variance over all pixels of all batches of all ranks. Each batch is
+        augmented and goes through the model as in training, so a layer sees what those before it
+        make of the moments of that batch. Random numbers depend on `seed` and the batch's number
+        only, so the result doesn't depend on the number of ranks. Every rank must call it.
+
+        Args:
+            batches: Number of the batch among those of all ranks, images and labels.
+            seed: Seed of the random numbers.
+
+        Source: section 3.1 of P. Izmailov et al., "Averaging weights leads to wider optima and
+        better generalization", 2018; here moments of batches are added exactly, not averaged.
+        """
+        sizes = [2 * layer.moving_mean.shape[0] + 1 for layer in batch_normalisations(self.model)]
+        if not sizes:
+            return
+        total = np.zeros(sum(sizes))
+        generators = self.random_state()
+        before = [variable.value.numpy() for variable in generators]
+        with self._step.batch_moments() as moments:
+            for number, images, labels in batches:
+                for place, variable in enumerate(generators):
+                    rng = np.random.default_rng([seed, number, place])
+                    variable.assign(rng.integers(2**32, size=variable.shape, dtype=np.uint32))
+                total += np.concatenate([t.numpy() for t in moments(images, labels)])
+        for variable, value in zip(generators, before, strict=True):
+            variable.assign(value)
+        total = self._collective.sum(total)
+        take_moments(self.model, np.split(total, np.cumsum(sizes)[:-1]))
+
+    def take_weights(self, weights: Sequence[NDArray[Any]]) -> None:
+        """Set the weights of every rank to those of rank 0. Every rank must call it.
+
+        Args:
+            weights: In the order of `model.weights`; only those of rank 0 count.
+        """
+        if self._collective.rank == 0:
+            self.model.set_weights(weights)
+        self._collective.broadcast_variables(self.model.weights)
+
     def _may_overflow(self) -> bool:
         return self.options.loss_scaling and float(self._step.loss_scale) >= SMALLEST_LOSS_SCALE
 
@@ -222,18 +274,17 @@ class Trainer:
         Ranks may have different numbers of batches; sums are exchanged only at the end.
         """
         self.share_statistics()
-        confusion = empty_confusion(self._classes)
+        tally = Tally(self._classes, self._metrics)
         sums = np.zeros(self._loss.size)
         for images, labels in batches:
-            predicted, own_sums = self._predict_step(images, labels)
+            predicted, own_sums, probabilities = self._predict_step(images, labels)
             sums += own_sums.numpy()
-            truth = labels.numpy()
-            if truth.ndim == 4:
-                truth = harden(truth, self._classes)
-            confusion += confusion_of(truth, predicted.numpy(), self._classes)
-        confusion = self._collective.sum(confusion)
+            found = probabilities.numpy() if tally.needs_probabilities else None
+            for sample in _samples(labels.numpy(), predicted.numpy(), found, self._classes):
+                tally.add(sample)
+        tally.take(self._collective.sum(tally.numbers()))
         sums = self._collective.sum(sums)
-        return ValidationResult(self._loss_of(sums, bool(confusion.any())), confusion)
+        return ValidationResult(self._loss_of(sums, tally.images > 0), tally)
 
     def _loss_of(self, sums: NDArray[np.float64], is_any_valid: bool) -> float:
         if not is_any_valid:
@@ -242,12 +293,32 @@ class Trainer:
             return float(sums[0] / sums[1])
         return float(self._loss.value(tf.constant(sums, tf.float32)))
 
-    def _validate(self, images: Any, labels: Any) -> tuple[Any, Any]:
+    def _validate(self, images: Any, labels: Any) -> tuple[Any, Any, Any]:
         probabilities = self.model(tf.cast(images, tf.float32), training=False)
         probabilities = tf.cast(probabilities, tf.float32)
         targets, valid = label_targets(labels, self._classes)
         sums = self._loss.sums(targets, probabilities, valid)
-        return _most_probable(probabilities, self._classes), sums
+        return _most_probable(probabilities, self._classes), sums, probabilities
+
+
+def _samples(
+    labels: NDArray[np.uint8],
+    predicted: NDArray[np.uint8],
+    probabilities: NDArray[np.float32] | None,
+    classes: ClassScheme,
+) -> Iterator[Sample]:
+    """Yield the tiles of a batch, without those that fill it up."""
+    soft = labels if labels.ndim == 4 else None
+    truths = labels if soft is None else harden(soft, classes)
+    for number, truth in enumerate(truths):
+        if (truth != classes.nodata).any():
+            yield Sample(
+                truth,
+                predicted[number],
+                classes,
+                None if probabilities is None else probabilities[number],
+                None if soft is None else soft[number] / WHOLE,
+            )
 
 
 def _most_probable(probabilities: Any, classes: ClassScheme) -> Any:

@@ -54,7 +54,8 @@ def test_evaluate_compares_every_method_with_the_truth(model, site, tmp_path):
         assert text in result.stdout
     assert names(out) == [
         "accuracy.csv", "accuracy.md", "classes.csv", "comparison_best.png",
-        "comparison_worst.png", "confusion.csv", "confusion.png", "scenes.csv",
+        "comparison_worst.png", "confusion.csv", "confusion.png", "samples.csv",
+        "scenes.csv", "scores.csv",
     ]  # fmt: skip
     assert list(rows(out / "scenes.csv")) == ["s1_clear", "s1_cloud"]
     assert len(list(csv.reader((out / "classes.csv").read_text().splitlines()))) == 1 + 4 * 4

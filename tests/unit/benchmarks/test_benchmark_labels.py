@@ -41,11 +41,11 @@ from benchmarks.labels.sets import (
     choose_sets,
     list_scenes,
 )
-from benchmarks.labels.similarity import structural_similarity
 from benchmarks.labels.speed import COPY, measure_speed, speed_table
 from data_samples import SKY_KINDS
 from data_samples.blobs import make_blobs
 from polynya.errors import PolynyaError
+from training.metrics.ssim import structural_similarity
 
 SIZE = 128
 

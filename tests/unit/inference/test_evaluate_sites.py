@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import json
 
-import numpy as np
 import pytest
 
 from helpers.maps.inference_commands import run
 from helpers.maps.inference_models import make_recipe, save_threshold_model
+from helpers.maps.tallies import tally_of
 from helpers.shards.tiny_shards import write_tiny_shards
 from inference.evaluate.sites import SiteScore, site_table
 from polynya.recipe.classes import SEA_ICE
@@ -41,14 +41,32 @@ def test_each_site_has_a_row_and_all_together_one(made, tmp_path):
     assert [row["labelled pixels"] for row in rows.values()] == ["4096", "2048", "6144"]
     assert {row["mean Dice"] for row in rows.values()} == {"100.00"}
     assert "Dice Open water" in rows["all"]
-    evaluate(made, tmp_path / "joined", "--site", "^([a-z]+)")
+    with (tmp_path / "out" / "tiles.csv").open() as file:
+        tiles = list(csv.DictReader(file))
+    assert [(tile["scene"], tile["row"], tile["col"]) for tile in tiles[:2]] == [
+        ("scene2", "0", "0"),
+        ("scene2", "0", "32"),
+    ]
+    assert {tile["mean_iou"] for tile in tiles} == {"", "1.000000"}
+    assert sum(int(tile["pixels"]) for tile in tiles) == 6144
+    assert "ssim" not in tiles[0]
+    further = ("ssim", "boundary_f1", "kullback_leibler")
+    words = [word for name in further for word in ("--metric", name)]
+    evaluate(made, tmp_path / "joined", "--site", "^([a-z]+)", *words)
+    with (tmp_path / "joined" / "tiles.csv").open() as file:
+        (tile, *_) = csv.DictReader(file)
+    assert (tile["ssim"], tile["mean_boundary_f1"]) == ("1.000000", "1.000000")
+    assert float(tile["kullback_leibler"]) > 0
+    with (tmp_path / "joined" / "scores.csv").open() as file:
+        (ssim,) = (row for row in csv.DictReader(file) if row["score"] == "structural similarity")
+    assert ssim["all pixels together"] == ssim["mean over tiles"] == "1.000000"
     with (tmp_path / "joined" / "sites.csv").open() as file:
         assert [row["site"] for row in csv.DictReader(file)] == ["scene", "all"]
 
 
 def test_dice_is_over_the_pixels_of_a_site_and_undefined_without_any():
-    confusion = np.array([[6, 2, 0], [1, 3, 0], [0, 0, 0]])
-    table = site_table([SiteScore("a", confusion, 1, 12)], SEA_ICE)
+    tally = tally_of([[6, 2, 0], [1, 3, 0], [0, 0, 0]])
+    table = site_table([SiteScore("a", tally, 1, 12)], SEA_ICE)
     assert table.rows[0] == ("a", "1", "12", "75.00", "73.33", "80.00", "66.67", "")
     assert table.rows[1][0] == "all"
 
@@ -61,6 +79,9 @@ def test_what_cannot_be_scored_is_one_sentence(made, tmp_path):
     assert "With --shards, give --model" in said("--shards", made / "shards")
     both = ("--shards", made / "shards", "--model", made / "model")
     assert "and neither --scenes nor --maps" in said(*both, "--scenes", "x.tif")
+    assert "There is no metric 'dise'; take some of accuracy" in said(*both, "--metric", "dise")
+    scenes = ("--scenes", "x.tif", "--metric", "kullback_leibler")
+    assert "needs probabilities, and maps of scenes are labels; give --shards" in said(*scenes)
     assert "--site 'x' has no (group)" in said(*both, "--site", "x")
     split = {"training": ["scene2"], "validation": ["scene0"]}
     (made / "model" / "split.json").write_text(json.dumps(split))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import rasterio
 from matplotlib.image import imread
 
 from autolabel.thresholds.profiles import fitting_profile
+from helpers.maps.tallies import tally_of
 from inference.evaluate.command import draw_comparison, evaluate_scenes, open_each, write_report
 from inference.evaluate.scores import (
     Evaluation,
@@ -30,14 +32,16 @@ from polynya.scenes.truth import read_truth, sky_of, truth_path
 
 def evaluation():
     """Two scenes, two methods, numbers that can be checked by hand."""
-    perfect = np.diag([50, 30, 20])
-    half = np.array([[25, 25, 0], [0, 30, 0], [0, 20, 0]])
+    perfect = partial(tally_of, [[50, 0, 0], [0, 30, 0], [0, 0, 20]])
+    half = partial(tally_of, [[25, 25, 0], [0, 30, 0], [0, 20, 0]])
     return Evaluation(
         SEA_ICE,
         ("thresholds alone", "model"),
         [
-            SceneScore("a_cloud", "cloud", 100, {"thresholds alone": half, "model": perfect}),
-            SceneScore("a_clear", "clear", 100, {"thresholds alone": perfect, "model": perfect}),
+            SceneScore("a_cloud", "cloud", 100, {"thresholds alone": half(), "model": perfect()}),
+            SceneScore(
+                "a_clear", "clear", 100, {"thresholds alone": perfect(), "model": perfect()}
+            ),
         ],
     )
 

@@ -65,6 +65,23 @@ def test_every_family_builds_for_any_bands_and_sizes_and_is_saved(
     assert model.input_shape[-1] == 2
 
 
+def test_dropout_is_set_by_branch_level_kind_and_at_the_head() -> None:
+    options = {"dropout": (0.1, 0.2, 0.3), "dropout_up": (0.4, 0.5), "head_dropout": 0.6}
+    model = build("unet", input_shape=(None, None, 3), n_classes=3, **{**TINY, **options})
+    rates = {x.name: x.rate for x in model.layers if isinstance(x, keras.layers.Dropout)}
+    names = ("down0", "down1", "bottom", "up1", "up0", "head")
+    expected = zip(names, (0.1, 0.2, 0.3, 0.5, 0.4, 0.6), strict=True)
+    assert rates == {f"{name}_dropout": rate for name, rate in expected}
+    spatial = build(
+        "unet", input_shape=(None, None, 3), n_classes=3, dropout_type="spatial", **TINY
+    )
+    layer = spatial.get_layer("bottom_dropout")
+    assert isinstance(layer, keras.layers.SpatialDropout2D)
+    left = np.asarray(layer(np.ones((8, 4, 4, 16), np.float32), training=True))
+    assert (left == left[:, :1, :1]).all()
+    assert 0 < (left == 0).mean() < 1
+
+
 @pytest.mark.parametrize("stem", [1, 2, 4])
 def test_probabilities_of_any_size_sum_to_one(stem: int) -> None:
     model = build("unet", input_shape=(None, None, 3), n_classes=4, stem=stem, **TINY)
@@ -170,6 +187,8 @@ def test_the_published_normalisation_divides_columns_of_grey_by_their_norm(tmp_p
         ({"brightness_filters": -1}, "`brightness_filters` must be at least 0"),
         ({"normalisation": "zscore"}, "`normalisation` must be 'range' or 'published'"),
         ({"stem": 3}, "`stem` must be 1, 2 or 4. Received: stem=3"),
+        ({"dropout_up": (0.1,)}, "`dropout_up` must have one value less"),
+        ({"dropout_type": "random"}, "`dropout_type` must be one of"),
     ],
 )
 def test_what_cannot_be_built_is_said(options: dict[str, Any], message: str) -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
 
+from polynya.recipe.recipe import parse_recipe
+from training.optimisation.registry import build_schedule
 from training.optimisation.schedules import (
     OneCycleSchedule,
     RampSchedule,
@@ -159,3 +164,55 @@ def test_a_plateau_is_some_epochs_without_a_better_one() -> None:
     assert plateau_drops([0.1, 0.2, 0.2, 0.2], patience=2) == 1
     assert plateau_drops([0.1, 0.1, 0.1, 0.1, 0.1], patience=2) == 2
     assert plateau_drops([0.1, 0.1, 0.2, 0.1], patience=2) == 0
+
+
+def _cosine(step: float, begin: float, length: float) -> float:
+    return 0.5 * (1 + math.cos(math.pi * min((step - begin) / length, 1)))
+
+
+def _one_cycle(step: int) -> float:
+    if step < 29:  # 30 % of 100 steps.
+        return 0.04 + (1 - 0.04) * (1 - _cosine(step, 0, 29))
+    return 4e-6 + (1 - 4e-6) * _cosine(step, 29, 70)
+
+
+def _ramp(step: int) -> float:
+    epoch = step // 5
+    if epoch < 4:
+        return 0.001 + epoch * (1 - 0.001) / 4
+    return 1.0 if epoch < 6 else 0.001 + (1 - 0.001) * 0.9 ** (epoch - 6)
+
+
+def _restarts(step: int) -> float:
+    begins = [(3, 20), (23, 40), (63, 80)]  # After the rise; each twice as long.
+    begin, length = max(pair for pair in begins if pair[0] <= max(step, 3))
+    return 0.1 + 0.9 * _cosine(max(step, 3), begin, length)
+
+
+def _risen(step: int) -> float:
+    return min((step + 1) / 3, 1)
+
+
+@pytest.mark.parametrize(
+    ("spelling", "factor"),
+    [
+        ("constant", _risen),
+        ("plateau", _risen),
+        ("cosine", lambda s: _risen(s) * _cosine(max(s, 3), 3, 97)),
+        ({"name": "step", "epochs": 2, "factor": 0.3}, lambda s: _risen(s) * 0.3 ** (s // 10)),
+        ("one_cycle", _one_cycle),
+        ({"name": "ramp", "ramp": 4, "sustain": 2}, _ramp),
+        (
+            {"name": "restarts", "epochs": 4, "longer": 2, "end": 0.1},
+            lambda s: _risen(s) * _restarts(s),
+        ),
+    ],
+    ids=["constant", "plateau", "cosine", "step", "one_cycle", "ramp", "restarts"],
+)
+def test_every_schedule_is_its_formula_at_every_step(spelling: Any, factor: Any) -> None:
+    options = parse_recipe({"training": {"schedule": spelling}}, "test").training.schedule
+    schedule = build_schedule(options, 1e-2, warmup_steps=3, epoch_steps=5, epochs=20)
+    for step in range(100):
+        assert schedule.rate(step) == pytest.approx(1e-2 * factor(step), abs=1e-12, rel=0), step
+        # What the optimizer gets is that in float32.
+        assert float(schedule(step)) == pytest.approx(schedule.rate(step), rel=1e-5, abs=1e-9)

@@ -1,4 +1,7 @@
-"""Structural similarity of two images, the measure by which the paper reports label accuracy.
+"""Structural similarity (SSIM) of label images, by which the sea-ice paper reports accuracy.
+
+Label images are compared in the classes' colours. Only windows wholly inside the image and on data
+count.
 
 Z. Wang, A. C. Bovik, H. R. Sheikh, E. P. Simoncelli: "Image quality assessment: from error
 visibility to structural similarity", IEEE Transactions on Image Processing 13 (2004), 600-612,
@@ -10,6 +13,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from polynya.recipe.metrics import MetricsOptions
+from training.metrics.base import Metric, Numbers, Sample, ratio
 
 WINDOW = 11
 """Height and width of the window, in pixels."""
@@ -42,13 +48,23 @@ def structural_similarity(
             "`first` and `second` must have the same shape. "
             f"Received: first.shape={first.shape}, second.shape={second.shape}"
         )
-    data = np.ones(first.shape[:2], np.uint8) if valid is None else valid.astype(np.uint8)
+    if valid is None:
+        valid = np.ones(first.shape[:2], np.bool_)
+    return float(ratio(*_total_and_windows(first, second, valid)))
+
+
+def _total_and_windows(
+    first: NDArray[np.uint8], second: NDArray[np.uint8], valid: NDArray[np.bool_]
+) -> Numbers:
+    """Sum of the similarity of windows, mean over bands, and number of windows: (2,)."""
     window = np.ones((WINDOW, WINDOW), np.uint8)
+    data = valid.astype(np.uint8)
     whole = cv2.erode(data, window, borderType=cv2.BORDER_CONSTANT, borderValue=0) > 0
     if not whole.any():
-        return float("nan")
-    bands = zip(_bands(first), _bands(second), strict=True)
-    return float(np.mean([_similarity_map(x, y)[whole].mean() for x, y in bands]))
+        return np.zeros(2)
+    bands = list(zip(_bands(first), _bands(second), strict=True))
+    total = sum(_similarity_map(x, y)[whole].sum() for x, y in bands) / len(bands)
+    return np.array([total, whole.sum()], np.float64)
 
 
 def _bands(image: NDArray[np.uint8]) -> list[NDArray[np.float64]]:
@@ -68,3 +84,15 @@ def _similarity_map(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[n
 
 def _local_mean(image: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(cv2.GaussianBlur(image, (WINDOW, WINDOW), _SIGMA), np.float64)
+
+
+def _sums(sample: Sample, options: MetricsOptions) -> Numbers:
+    paint = sample.classes.paint
+    return _total_and_windows(paint(sample.truth), paint(sample.predicted), sample.valid)
+
+
+def _value(sums: Numbers) -> float:
+    return float(ratio(*sums))
+
+
+METRIC = Metric("ssim", "structural similarity", _value, _sums)
