@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from typing import Any, TypeVar
 
 from polynya.errors import RecipeError
@@ -58,9 +59,23 @@ def with_settings(recipe: Recipe, settings: Sequence[str]) -> Recipe:
     Raises:
         RecipeError: A text has another form, or the recipe can't have such a key or value.
     """
-    if not settings:
-        return recipe
-    content: dict[str, Any] = recipe.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    source = f"with --set {' --set '.join(map(printable, settings))}"
+    return with_values(recipe, read_settings(settings), source) if settings else recipe
+
+
+def read_settings(settings: Sequence[str]) -> dict[str, Any]:
+    """Read texts of `--set`.
+
+    Args:
+        settings: Texts 'KEY=VALUE': a dotted key and a value as YAML.
+
+    Returns:
+        Values by dotted key, in the order of the texts.
+
+    Raises:
+        RecipeError: A text has another form.
+    """
+    values: dict[str, Any] = {}
     for setting in settings:
         key, is_there, text = setting.partition("=")
         if not is_there or not all(key.split(".")):
@@ -68,15 +83,35 @@ def with_settings(recipe: Recipe, settings: Sequence[str]) -> Recipe:
                 f"--set {printable(setting)} has another form than KEY=VALUE; write, for example,"
                 " --set training.batch_size=16."
             )
+        values.pop(key, None)  # The last one counts, also in the order.
+        values[key] = read_value(text, f"value of --set {printable(key)}")
+    return values
+
+
+def with_values(recipe: Recipe, values: Mapping[str, Any], source: str) -> Recipe:
+    """Put plain values into a recipe; the whole is checked like a file.
+
+    Args:
+        recipe: Gives the values that are not set.
+        values: Values, as read from YAML, by dotted key; later ones may be parts of earlier ones.
+        source: What the changed recipe is called in messages.
+
+    Raises:
+        RecipeError: The recipe can't have such a key or value.
+    """
+    content: dict[str, Any] = recipe.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    for key, value in values.items():
         *above, last = key.split(".")
         section = content
         for name in above:
             inside = section.setdefault(name, {})
             if not isinstance(inside, dict):
                 raise RecipeError(
-                    f"--set {printable(setting)} sets a part of '{name}', which is"
-                    f" {printable(repr(inside))} and has no parts; set '{name}' as a whole."
+                    f"The recipe {source} can't be used: '{printable(key)}' is a part of '{name}',"
+                    f" which is {printable(repr(inside))} and has no parts; set '{name}' as a"
+                    " whole."
                 )
             section = inside
-        section[last] = read_value(text, f"value of --set {printable(key)}")
-    return parse_recipe(content, source=f"with --set {' --set '.join(map(printable, settings))}")
+        # A copy, because a later value may be a part of this one.
+        section[last] = deepcopy(value)
+    return parse_recipe(content, source)

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import re
 from functools import cached_property
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,13 +27,11 @@ from polynya.recipe.messages import describe_errors
 from polynya.recipe.model import ModelOptions, UnetOptions, XgboostOptions
 from polynya.recipe.sampling import FeatureSamplingOptions
 from polynya.recipe.scene import AUTO, SceneOptions, TileOptions
+from polynya.recipe.shipped import read_named, shipped_names
 from polynya.recipe.split import SplitOptions
 from polynya.recipe.thresholds import Profile
 from polynya.recipe.training import TrainingOptions
-from polynya.recipe.yaml_files import read_yaml, write_yaml
-
-_SHIPPED = files("polynya") / "recipes"
-_NAME = re.compile(r"[\w-]+")
+from polynya.recipe.yaml_files import write_yaml
 
 _UNSEEN = {"references"}
 """Keys of `scene` that only allow reading and never change a result; no digest includes them."""
@@ -357,25 +352,14 @@ def load_recipe(path: str | Path | None) -> Recipe:
     Raises:
         RecipeError: The file is missing, is no YAML mapping, or has an unknown key or wrong value.
     """
-    return Recipe() if path is None else parse_recipe(_read(path), source=printable(path))
+    if path is None:
+        return Recipe()
+    return parse_recipe(read_named(path, "recipe"), source=printable(path))
 
 
 def shipped_recipes() -> tuple[str, ...]:
     """Names of the recipes that come with Polynya; a command accepts a name instead of a file."""
-    return tuple(sorted(file.name.removesuffix(".yaml") for file in _SHIPPED.iterdir()))
-
-
-def _read(path: str | Path) -> dict[str, Any]:
-    # A file has precedence over a recipe with the same name, so a user's file is never ignored.
-    if not _NAME.fullmatch(str(path)) or os.path.isfile(path):
-        return read_yaml(path)
-    if str(path) not in shipped_recipes():
-        raise RecipeError(
-            f"There is neither a file {path} nor a recipe of that name; give a YAML file or one of:"
-            f" {', '.join(shipped_recipes())}."
-        )
-    with as_file(_SHIPPED / f"{path}.yaml") as file:
-        return read_yaml(file)
+    return shipped_names("recipe")
 
 
 def parse_recipe(content: dict[str, Any], source: str) -> Recipe:
