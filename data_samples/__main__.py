@@ -19,7 +19,7 @@ def main(
         str | None,
         typer.Option(
             help="Size in pixels: H, or HxW (rows x columns); default: 512, of clouds 1400x2100, of"
-            " kelp 350."
+            " kelp 350, of land cover 512."
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed; each seed gives different sites.")] = 0,
@@ -41,6 +41,14 @@ def main(
             " codes in a CSV file; ignores --sky.",
         ),
     ] = False,
+    landcover: Annotated[
+        bool,
+        typer.Option(
+            "--landcover",
+            help="Make --count tiles of countryside (JPEG) with five classes, a fifth of them to"
+            " validate and a fifth to test; ignores --sky.",
+        ),
+    ] = False,
     kelp: Annotated[
         bool,
         typer.Option(
@@ -53,22 +61,27 @@ def main(
     """Make polar scenes with truth: clear scene, cloudy scene, classes, cloud and shadow fields.
 
     With --clouds, make pictures of cloud structures and their masks instead; with --kelp, tiles of
-    kelp forests.
+    kelp forests; with --landcover, tiles of countryside.
     """
     from data_samples.clouds import SHAPE, write_clouds
     from data_samples.kelp import FAULTS, SIZE, write_kelp
+    from data_samples.landcover import share_out, write_landcover
     from data_samples.scene import make_scene
     from data_samples.shipped import SHIPPED, make_shipped
     from data_samples.write import write_scene
     from polynya.storage.output_folder import open_output
 
     shape = parse_size(size) if size else SHAPE if clouds else (512, 512)
-    if sum((clouds, kelp, shipped)) > 1:
-        raise typer.BadParameter("give one of them", param_hint="--clouds, --kelp, --shipped")
+    if sum((clouds, kelp, landcover, shipped)) > 1:
+        hint = "--clouds, --kelp, --landcover, --shipped"
+        raise typer.BadParameter("give one of them", param_hint=hint)
     with open_output(out, "samples"):
         if kelp:
             edge = parse_size(size)[0] if size else SIZE
             write_kelp(out, seed, count, edge, each=count // (8 * len(FAULTS)))
+            return
+        if landcover:
+            write_landcover(out, seed, share_out(count), shape[0])
             return
         if clouds:
             write_clouds(out, seed, count, shape)

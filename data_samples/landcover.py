@@ -86,6 +86,12 @@ def make_landcover(seed: int, index: int, size: int = SIZE) -> tuple[Picture, Pi
     return np.clip(image, 1, 255).astype(np.uint8), labels
 
 
+def share_out(count: int) -> dict[str, int]:
+    """Number of tiles of each subset: a fifth to validate, a fifth to test, the rest to learn."""
+    part = count // 5
+    return {"train": count - 2 * part, "val": part, "test": part}
+
+
 def write_landcover(
     folder: Path, seed: int, counts: Mapping[str, int], size: int = SIZE
 ) -> dict[str, list[str]]:

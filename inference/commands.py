@@ -12,7 +12,15 @@ from inference.products.registry import parse_products, products_help
 from inference.run.options import MapOptions
 from inference.run.scenes import map_scenes
 from polynya.recipe.classes import Palette
-from polynya.recipe.inference import Backend, FirstFilter, Precision
+from polynya.recipe.inference import (
+    Backend,
+    FirstFilter,
+    Merge,
+    Precision,
+    TestTime,
+    ThresholdRule,
+)
+from polynya.sizes import parse_slices
 
 Out = Annotated[Path, typer.Option("--out", help="Folder for the maps.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Predict finished scenes again.")]
@@ -45,6 +53,26 @@ FilterOption = Annotated[
     typer.Option("--filter", help="Filter before the model sees a scene; default: the recipe's."),
 ]
 
+TtaOption = Annotated[
+    TestTime | None,
+    typer.Option("--tta", help="Flips and turns that the model also sees; default: the recipe's."),
+]
+MergeOption = Annotated[
+    Merge | None, typer.Option("--merge", help="How these are merged; default: the recipe's.")
+]
+ThresholdOption = Annotated[
+    ThresholdRule | None,
+    typer.Option("--threshold", help="Threshold of masks or two classes; default: the recipe's."),
+]
+Slices = Annotated[
+    str | None,
+    typer.Option(
+        "--slices",
+        metavar="EDGE:WINDOW",
+        help="Cut scenes into pieces of EDGE pixels and resize them to WINDOW for the model, such"
+        " as 128:320; default: the recipe's.",
+    ),
+]
 PaletteOption = Annotated[
     Palette | None,
     typer.Option("--palette", help="Colours of classes; default: the recipe's."),
@@ -66,6 +94,10 @@ def predict(
     precision: PrecisionOption = None,
     first_filter: FilterOption = None,
     palette: PaletteOption = None,
+    tta: TtaOption = None,
+    merge: MergeOption = None,
+    threshold: ThresholdOption = None,
+    slices: Slices = None,
     engine: EngineOption = "here",
     workers: Workers = None,
 ) -> None:
@@ -75,6 +107,7 @@ def predict(
     SCENE.json (STAC item), SCENE.png (overview), summary.csv (area and share of each class) and
     collection.json (STAC collection); docs/maps.md describes these and the products of --products.
     """
+    edge, window = parse_slices(slices) if slices else (None, None)
     options = MapOptions(
         model.absolute(),
         out.absolute(),
@@ -88,6 +121,11 @@ def predict(
             "inference.precision": precision,
             "inference.filter": first_filter,
             "inference.palette": palette,
+            "inference.tta": tta,
+            "inference.merge": merge,
+            "inference.threshold": threshold,
+            "inference.slice": edge,
+            "inference.window": window,
         },
     )
     map_scenes(scenes, options, engine, workers)

@@ -21,12 +21,16 @@ try:
         BatchSize,
         Cell,
         FilterOption,
+        MergeOption,
         Out,
         Overlap,
         Overwrite,
         PaletteOption,
         PrecisionOption,
         Products,
+        Slices,
+        ThresholdOption,
+        TtaOption,
         predict,
     )
     from polynya.cli import run_script
@@ -51,6 +55,10 @@ def job(
     precision: PrecisionOption = None,
     first_filter: FilterOption = None,
     palette: PaletteOption = None,
+    tta: TtaOption = None,
+    merge: MergeOption = None,
+    threshold: ThresholdOption = None,
+    slices: Slices = None,
     engine: EngineOption = "spark",
     workers: Workers = None,
 ) -> None:
@@ -69,6 +77,10 @@ def job(
         precision=precision,
         first_filter=first_filter,
         palette=palette,
+        tta=tta,
+        merge=merge,
+        threshold=threshold,
+        slices=slices,
         engine=engine,
         workers=workers,
     )

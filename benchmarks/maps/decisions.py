@@ -90,8 +90,8 @@ def fixed_decisions(n_classes: int) -> dict[str, Decision]:
 
     return {
         _BASE: Decision(),
-        "mean over 4 flips": Decision(turns="flips"),
-        "mean over 8 flips and turns": Decision(turns="dihedral"),
+        "mean over 4 flips": Decision(tta="flips"),
+        "mean over 8 flips and turns": Decision(tta="dihedral"),
         "probabilities smoothed, sigma 1": Decision(smooth=1.0),
         "closing, radius 1": Decision(closing=every(1)),
         "opening, radius 1": Decision(opening=every(1)),

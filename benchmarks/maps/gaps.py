@@ -24,9 +24,8 @@ from benchmarks.common.scenes import write_image
 from data_samples import make_scene
 from data_samples.blobs import make_blobs
 from data_samples.mosaic import make_mosaic
-from inference.predict.backends import open_forward
-from inference.predict.decision import decided, read_decision
-from inference.predict.predict import open_model, scene_windows
+from inference.predict.decision import read_decision
+from inference.predict.predict import open_decided, open_model, scene_windows
 from inference.predict.rows import row_reader
 from inference.predict.windows import blend_bands
 from polynya.progress import track
@@ -147,7 +146,7 @@ def _count(model: TrainedModel, image: Codes, truth: Codes | None, path: Path, s
 def _map(model: TrainedModel, scene: Scene, *, filled: bool) -> Codes:
     """Map a scene; gaps are filled as usual, or shown to the model unchanged."""
     recipe = model.recipe
-    decision = read_decision(model.folder, recipe.classes)
+    decision = read_decision(model.folder, recipe)
     read_rows = row_reader(scene, recipe)
 
     def all_valid(start: int, stop: int) -> tuple[Codes, NDArray[np.bool_]]:
@@ -156,7 +155,7 @@ def _map(model: TrainedModel, scene: Scene, *, filled: bool) -> Codes:
 
     bands = blend_bands(
         read_rows if filled else all_valid,
-        decided(open_forward(model.keras_model, recipe.inference), decision),
+        open_decided(model, decision),
         scene_windows(model, scene),
         n_classes=recipe.classes.n_classes,
     )

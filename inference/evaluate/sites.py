@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from inference.evaluate.samples import SCORES_FILE, score_table, with_metrics, write_samples
-from inference.predict.backends import open_forward
-from inference.predict.decision import decided, read_decision
-from inference.predict.predict import open_model
+from inference.predict.decision import read_decision
+from inference.predict.predict import open_for_tiles, open_model
 from inference.studies.folds import percent
 from inference.studies.out_of_fold import predicted, tile_labels
 from polynya.errors import ShardError
@@ -125,8 +124,8 @@ def score_sites(
             f"The model in {model.folder} has learnt from the scene {min(known)}, which would"
             f" validate among those of {shards.folder}; give the shards of its training."
         )
-    decision = read_decision(model.folder, classes)
-    forward = decided(open_forward(model.predictor, recipe.inference, classes.has_masks), decision)
+    decision = read_decision(model.folder, recipe)
+    forward = open_for_tiles(model, decision)
     found: dict[str, SiteScore] = {}
     wanted = track(_tiles(shards, scenes, split), "Scoring tiles", total=len(keys))
     while batch := list(islice(wanted, recipe.training.batch_size)):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from inference.predict.windows import Forward, Image
 from polynya.environment import install_command
 from polynya.errors import MissingDependencyError, ModelError
-from polynya.recipe.inference import InferenceOptions
+from polynya.recipe.inference import InferenceOptions, Precision
 from training.trees.booster import library_version
 from training.trees.pixel_model import PixelModel
 
@@ -121,7 +121,7 @@ def framework_version(model: keras.Model | PixelModel) -> str:
 
 def _keras(model: keras.Model, precision: str) -> Forward:
     if precision == "bfloat16":
-        model = in_bfloat16(model)
+        model = in_precision(model, "bfloat16")
     # XLA compiles again for every shape of batch and, on CPUs, makes slower convolutions.
     model.jit_compile = False
 
@@ -131,16 +131,25 @@ def _keras(model: keras.Model, precision: str) -> Forward:
     return forward
 
 
-def in_bfloat16(model: keras.Model) -> keras.Model:
-    """Copy a model with bfloat16 arithmetic in all layers except the last; weights stay float32."""
+def in_precision(model: keras.Model, precision: Precision) -> keras.Model:
+    """Copy a model with other arithmetic in all layers except the last; weights stay float32.
+
+    Of an ensemble, the members are copied so, and their weights and sum stay float32.
+    """
+    policy = {"bfloat16": "mixed_bfloat16", "float32": "float32"}[precision]
     import keras
 
     last = model.layers[-1].name
+    has_members = any(isinstance(layer, keras.Model) for layer in model.layers)
 
     def convert(layer: keras.layers.Layer) -> keras.layers.Layer:
+        if isinstance(layer, keras.Model):
+            return in_precision(layer, precision)
         config = layer.get_config()
-        if layer.name != last and "dtype" in config:
-            config["dtype"] = "mixed_bfloat16"
+        # The dtype of an operation, such as of a cast, is a type and no policy.
+        is_changed = isinstance(layer, keras.layers.Layer) and not has_members
+        if is_changed and layer.name != last and "dtype" in config:
+            config["dtype"] = policy
         return type(layer).from_config(config)
 
     converted = keras.models.clone_model(model, clone_function=convert)

@@ -1,7 +1,8 @@
-"""From probabilities to labels: weights of classes or thresholds of masks, then tidying.
+"""From probabilities to labels: test-time augmentation, weights or thresholds, then tidying.
 
 All of this is off by default. `polynya tune` finds the settings that help on validation scenes and
-saves them in the model's folder, so that prediction uses the same settings.
+saves them in the model's folder, so that prediction uses the same settings. What the recipe or a
+command says (`inference.tta`, `merge`, `threshold`) takes their place.
 """
 
 from __future__ import annotations
@@ -14,20 +15,25 @@ import cv2
 import numpy as np
 import yaml
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError
+from pydantic import AliasChoices, Field, ValidationError
 from rasterio.features import sieve
 
+from inference.predict.otsu import otsu_labels, otsu_thresholds
 from inference.predict.windows import Band, Codes, Forward, Image, Probabilities
 from polynya.errors import ModelError
 from polynya.recipe.base import Options
 from polynya.recipe.classes import ClassScheme
+from polynya.recipe.inference import InferenceOptions
+from polynya.recipe.recipe import Recipe
 from polynya.storage.files import write_text
+from training.ballots import HALF, ballots
 from training.model_folder.folder import DECISION_FILE
 
 _BLOCK_ROWS = 2048
 """Rows of a map for one morphological opening or closing; they decide the memory needed."""
 
-Turns = Literal["none", "flips", "dihedral"]
+TestTime = Literal["none", "flips", "dihedral"]
+Merge = Literal["mean", "max", "vote"]
 Radii = tuple[Annotated[int, Field(ge=0, le=64)], ...]
 """One radius per class, in pixels, in the order of codes; empty: no radius for any class."""
 Pixels = tuple[Annotated[int, Field(ge=0, lt=2**31)], ...]
@@ -37,8 +43,6 @@ Factor = Annotated[float, Field(ge=1e-6, le=1e6, allow_inf_nan=False)]
 Threshold = Annotated[float, Field(ge=1e-6, le=1 - 1e-6, allow_inf_nan=False)]
 """Least probability of a mask, between 0 and 1."""
 Connectivity = Literal[4, 8]
-HALF = 0.5
-"""Default threshold of a mask."""
 
 _BY_KIND = {"exclusive": "weights", "masks": "thresholds"}
 """Key of the decision on probabilities, by `ClassScheme.kind`."""
@@ -51,9 +55,11 @@ class Decision(Options):
     mask are the other class.
     """
 
-    turns: Turns = "none"
-    """Test-time augmentation: probabilities are means over the window and its flips (4 calls of
-    the model), or over all eight flips and right-angle turns."""
+    tta: Annotated[TestTime, Field(validation_alias=AliasChoices("tta", "turns"))] = "none"
+    """Test-time augmentation: probabilities are merged over the window and its flips (4 calls of
+    the model), or over all eight flips and right-angle turns. Older files call it 'turns'."""
+    merge: Merge = "mean"
+    """How they are merged: `polynya.recipe.inference.InferenceOptions.merge`."""
     smooth: Annotated[float, Field(ge=0.0, le=16.0, allow_inf_nan=False)] = 0.0
     """Standard deviation of a Gaussian over the probabilities of a window, in pixels."""
     weights: tuple[Factor, ...] = ()
@@ -61,6 +67,8 @@ class Decision(Options):
     classes that exclude each other."""
     thresholds: tuple[Threshold, ...] = ()
     """Least probability of each mask; empty: 0.5. Only for masks."""
+    threshold: Literal["fixed", "otsu"] = "fixed"
+    """otsu: found for each scene (`inference.predict.otsu`), in place of weights and thresholds."""
     closing: Radii = ()
     """Radius in pixels of a morphological closing of each class: narrower gaps become the class."""
     opening: Radii = ()
@@ -90,6 +98,11 @@ class Decision(Options):
                     f" model's classes are {classes.kind}; give '{right}' instead, or leave them"
                     " out."
                 )
+        if self.threshold == "otsu" and not classes.is_binary:
+            raise ModelError(
+                f"{source} has 'threshold: otsu', which divides in two, but the model has"
+                f" {classes.n_classes} classes; remove the key."
+            )
         for name in (right, "closing", "opening", "least_hole", "least_region"):
             length = len(getattr(self, name))
             if length not in (0, classes.n_classes):
@@ -99,23 +112,45 @@ class Decision(Options):
                 )
 
     def labels(self, band: Band, classes: ClassScheme) -> Codes:
-        """Turn the probabilities of a strip into labels, before tidying: uint8 (N, W)."""
+        """Turn the probabilities of a strip into labels, before tidying: uint8 (N, W).
+
+        Thresholds by Otsu's method are those of the strip, so it must be a whole image. For scenes
+        there is `inference.predict.otsu.OtsuLabels`.
+        """
+        if self.threshold == "otsu":
+            return otsu_labels(band, otsu_thresholds(band, classes), classes)
         thresholds: tuple[float, ...] = ()
         if classes.has_masks:
             thresholds = self.thresholds or (HALF,) * classes.n_classes
         return band.codes(classes.nodata, self.weights, thresholds)
 
 
-def read_decision(folder: Path, classes: ClassScheme) -> Decision:
-    """Read the result of `polynya tune` from a model's folder.
+def said(options: InferenceOptions) -> dict[str, str]:
+    """Keys of a decision that the recipe or a command sets, so that nothing is searched for."""
+    keys = {"tta": options.tta, "merge": options.merge, "threshold": options.threshold}
+    return {key: value for key, value in keys.items() if value != "as-tuned"}
+
+
+def read_decision(folder: Path, recipe: Recipe) -> Decision:
+    """Read the decision of a model: what the recipe says, then the result of `polynya tune`.
 
     By default, the most probable class decides; a mask is present if its probability is at least
     0.5.
 
+    Args:
+        folder: Folder of the model.
+        recipe: Its recipe, changed by options of a command.
+
     Raises:
         ModelError: The file can't be used.
+        RecipeError: The recipe's threshold doesn't suit the classes.
     """
-    path = folder / DECISION_FILE
+    recipe.inference.check_classes(recipe.classes)
+    return _tuned(folder / DECISION_FILE, recipe.classes).model_copy(update=said(recipe.inference))
+
+
+def _tuned(path: Path, classes: ClassScheme) -> Decision:
+    """Read decision.yaml; the default decision if there is no such file."""
     if not path.is_file():
         return Decision()
     try:
@@ -145,18 +180,33 @@ def write_decision(folder: Path, decision: Decision) -> None:
     write_text(folder / DECISION_FILE, yaml.safe_dump(content, sort_keys=False))
 
 
-def decided(forward: Forward, decision: Decision) -> Forward:
-    """Add test-time augmentation and smoothing to a model."""
-    result = turned(forward, decision.turns) if decision.turns != "none" else forward
+def decided(forward: Forward, decision: Decision, has_masks: bool) -> Forward:
+    """Add test-time augmentation and smoothing to a model.
+
+    Args:
+        forward: The model.
+        decision: Says what to add.
+        has_masks: Whether the probabilities are for masks.
+    """
+    result = forward
+    if decision.tta != "none":
+        result = augmented(forward, decision.tta, decision.merge, has_masks)
     return smoothed(result, decision.smooth) if decision.smooth > 0 else result
 
 
-def turned(forward: Forward, turns: Turns) -> Forward:
-    """Average the probabilities over a window and its flips, or over its eight symmetries."""
-    transposes = (False, True) if turns == "dihedral" else (False,)
+def augmented(forward: Forward, tta: TestTime, merge: Merge, has_masks: bool) -> Forward:
+    """Merge the probabilities over a window and its flips, or over its eight symmetries.
+
+    Args:
+        forward: The model.
+        tta: Versions of the window.
+        merge: See `polynya.recipe.inference.InferenceOptions.merge`.
+        has_masks: Whether the probabilities are for masks.
+    """
+    transposes = (False, True) if tta == "dihedral" else (False,)
     changes = [(t, rows, columns) for t in transposes for rows in (1, -1) for columns in (1, -1)]
 
-    def mean(images: Image) -> Probabilities:
+    def merged(images: Image) -> Probabilities:
         total: Probabilities | None = None
         for transpose, rows, columns in changes:
             seen = images[:, ::rows, ::columns]
@@ -166,11 +216,18 @@ def turned(forward: Forward, turns: Turns) -> Forward:
             if transpose:
                 found = found.swapaxes(1, 2)
             found = found[:, ::rows, ::columns]
-            total = found.copy() if total is None else total + found
+            if merge == "vote":
+                found = ballots(found, has_masks)
+            if total is None:
+                total = found.copy()
+            else:
+                total = np.maximum(total, found) if merge == "max" else total + found
         assert total is not None
-        return np.asarray(total / len(changes), np.float32)
+        if merge != "max":
+            return np.asarray(total / len(changes), np.float32)
+        return total if has_masks else total / total.sum(axis=-1, keepdims=True)
 
-    return mean
+    return merged
 
 
 def smoothed(forward: Forward, sigma: float) -> Forward:

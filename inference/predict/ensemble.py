@@ -1,4 +1,4 @@
-"""Several models as one model; it returns the mean of their probabilities.
+"""Several models as one model; it returns the mean of their probabilities or of their votes.
 
 The result is an ordinary model folder, so prediction, evaluation, tuning and export need no special
 code for it.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -18,12 +18,16 @@ from polynya.errors import ModelError
 from polynya.provenance import file_digest, provenance
 from polynya.recipe.recipe import Recipe
 from polynya.storage.files import write_text
-from training.trees.pixel_model import PixelModel, mean_of
+from training.ballots import HALF, TIE_SHARE
+from training.trees.pixel_model import PixelModel, mean_of, vote_of
 
 if TYPE_CHECKING:
     import keras
 
     from training.model_folder.folder import TrainedModel
+
+
+Merging = Literal["mean", "vote"]
 
 
 def ensemble(
@@ -34,9 +38,13 @@ def ensemble(
     weights: Annotated[
         str, typer.Option(help="Weights of the models, separated by commas; default: equal.")
     ] = "",
+    merge: Annotated[
+        Merging,
+        typer.Option(help="Mean of the probabilities, or of votes on class or masks."),
+    ] = "mean",
     overwrite: Annotated[bool, typer.Option(help="Replace a finished model.")] = False,
 ) -> None:
-    """Combine models into one model that returns the weighted mean of their probabilities."""
+    """Combine models into one model: the weighted mean of their probabilities, or of votes."""
     try:
         numbers = [float(word) for word in weights.split(",")] if weights else [1.0] * len(models)
     except ValueError:
@@ -44,12 +52,16 @@ def ensemble(
             f"--weights {weights!r} are not numbers separated by commas; give one for each model,"
             " such as --weights 2,1."
         ) from None
-    combine(models, numbers, out, overwrite)
+    combine(models, numbers, out, overwrite, merge)
     typer.echo(f"Model: {out}")
 
 
 def combine(
-    folders: Sequence[Path], weights: Sequence[float], out: Path, overwrite: bool = False
+    folders: Sequence[Path],
+    weights: Sequence[float],
+    out: Path,
+    overwrite: bool = False,
+    merge: Merging = "mean",
 ) -> None:
     """Write the folder of an ensemble.
 
@@ -58,6 +70,7 @@ def combine(
         weights: One weight per model, not negative; their sum need not be 1.
         out: Folder to write.
         overwrite: Replace a finished model.
+        merge: Mean of the probabilities or of votes (`training.ballots`).
 
     Raises:
         ModelError: A model can't be opened, or the models don't fit together, or the weights are
@@ -91,10 +104,10 @@ def combine(
                 f"{member.folder} has another key 'inference.filter' in its recipe than"
                 f" {first.folder}, so they don't see the same images; combine models that do."
             )
-    model = _mean_model(members, [weight / total_weight for weight in weights])
+    model = _joined(members, [weight / total_weight for weight in weights], merge)
 
     # Read the files before `out` is emptied, because `out` may be the folder of a member.
-    facts = _facts(folders, weights)
+    facts = _facts(folders, weights, merge)
     digests = facts["members"].split(", ")
     # Multiples are powers of two, so images that fit the greatest multiple fit all models.
     most = max((member.recipe.model for member in members), key=lambda options: options.multiple)
@@ -105,7 +118,8 @@ def combine(
         for folder, digest, weight in zip(folders, digests, weights, strict=True)
     )
     title = f"# Ensemble of {len(members)} models"
-    text = f"{title}\n\nProbabilities are the weighted mean of those of\n\n{members_text}\n"
+    what = "the weighted mean of those" if merge == "mean" else "shares of the weighted votes"
+    text = f"{title}\n\nProbabilities are {what} of\n\n{members_text}\n"
     with model_folder.claimed(out, overwrite=overwrite):
         model_folder.clear(out)
         model_folder.save_model(out, model, recipe)
@@ -114,32 +128,34 @@ def combine(
 
 
 def is_ensemble_of(folder: Path, folders: Sequence[Path], weights: Sequence[float]) -> bool:
-    """Whether a folder has the finished ensemble of these models with these weights."""
+    """Whether a folder has the finished mean of these models with these weights."""
     from training.model_folder import folder as model_folder
 
-    facts = _facts(folders, weights)
-    found = model_folder.read_provenance(folder)
+    facts = _facts(folders, weights, "mean")
+    found = {"merge": "mean"} | model_folder.read_provenance(folder)
     is_finished = (folder / model_folder.CARD_FILE).is_file()
     return is_finished and all(found.get(key) == fact for key, fact in facts.items())
 
 
-def _facts(folders: Sequence[Path], weights: Sequence[float]) -> dict[str, str]:
+def _facts(folders: Sequence[Path], weights: Sequence[float], merge: Merging) -> dict[str, str]:
     """Entries of an ensemble's provenance: digests and weights of its members."""
     from training.model_folder.folder import model_path
 
     return {
         "members": ", ".join(file_digest(model_path(folder)) for folder in folders),
         "weights": ", ".join(f"{weight:g}" for weight in weights),
+        "merge": merge,
     }
 
 
-def _mean_model(
-    members: Sequence[TrainedModel], shares: Sequence[float]
+def _joined(
+    members: Sequence[TrainedModel], shares: Sequence[float], merge: Merging
 ) -> keras.Model | PixelModel:
     """Make the weighted mean: of networks one network, of decision trees one model of trees.
 
     Raises:
-        ModelError: They are of both kinds, or of different features or sizes.
+        ModelError: They are of both kinds, or of different features or sizes; or trees are to vote
+            that are an ensemble, or are a vote already.
     """
     trees = [m.predictor for m in members if isinstance(m.predictor, PixelModel)]
     if len(trees) == len(members):
@@ -149,6 +165,14 @@ def _mean_model(
                     f"{member.folder} has another section 'features' in its recipe than"
                     f" {members[0].folder}; combine decision trees of the same bands and indices."
                 )
+        for member, model in zip(members, trees, strict=True):
+            if model.votes_of_masks is not None or (merge == "vote" and len(model.members) > 1):
+                raise ModelError(
+                    f"{member.folder} is an ensemble of decision trees, whose votes can't be taken"
+                    " as one; combine its members instead."
+                )
+        if merge == "vote":
+            return vote_of(trees, shares, has_masks=members[0].classes.has_masks)
         return mean_of(trees, shares)
     # Import Keras after `open_model`, which sets it up for Polynya and without messages.
     import keras
@@ -159,9 +183,26 @@ def _mean_model(
     for index, (network, share) in enumerate(zip(networks, shares, strict=True)):
         network.name = f"member{index}"
         scaled = keras.layers.Rescaling(share, name=f"share{index}", dtype="float32")
-        parts.append(scaled(network(inputs)))
+        answer = network(inputs)
+        if merge == "vote":
+            answer = _ballots(answer, members[0].classes.has_masks)
+        parts.append(scaled(answer))
     total = keras.layers.Add(name="mean", dtype="float32")(parts) if len(parts) > 1 else parts[0]
     return keras.Model(inputs, total, name="ensemble")
+
+
+def _ballots(answer: Any, has_masks: bool) -> Any:
+    """`training.ballots.ballots` as a part of a network."""
+    from keras import ops
+
+    if has_masks:
+        votes = ops.cast(ops.greater_equal(answer, HALF), "float32")
+    else:
+        # OpenVINO has no `ops.argmax`.
+        best = ops.greater_equal(answer, ops.max(answer, axis=-1, keepdims=True))
+        votes = ops.cast(best, "float32")
+        votes = votes / ops.sum(votes, axis=-1, keepdims=True)
+    return (votes + TIE_SHARE * answer) / (1 + TIE_SHARE)
 
 
 def _seen(recipe: Recipe, section: str) -> object:

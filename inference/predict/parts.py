@@ -114,14 +114,19 @@ def predict_part(
             (1 byte per pixel).
     """
     classes = model.recipe.classes
-    decision = read_decision(model.folder, classes)
+    decision = read_decision(model.folder, model.recipe)
+    finds_threshold = decision.threshold == "otsu"
     arrays = {}
     for number, band in enumerate(
         predict_bands(model, scene, decision=decision, part=range(part.first, part.stop))
     ):
         arrays[f"row{number}"] = np.array(band.row)
-        arrays[f"codes{number}"] = decision.labels(band, classes)
-        if with_probabilities:
+        if finds_threshold:  # The whole scene decides later. Until then: what has data.
+            codes = np.where(band.valid, 0, classes.nodata).astype(np.uint8)
+        else:
+            codes = decision.labels(band, classes)
+        arrays[f"codes{number}"] = codes
+        if with_probabilities or finds_threshold:
             arrays[f"probabilities{number}"] = band.probabilities
     target.parent.mkdir(exist_ok=True)
     content = io.BytesIO()

@@ -10,7 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autolabel.importers.prepare import Placement, fit_numbers
-from inference.predict.windows import BAND_ROWS, Band, Image, Mask, Probabilities, ReadRows
+from inference.predict.windows import (
+    BAND_ROWS,
+    Band,
+    Forward,
+    Image,
+    Mask,
+    Probabilities,
+    ReadRows,
+)
 
 Size = tuple[int, int]
 """Rows and columns."""
@@ -41,12 +49,38 @@ def read_resized(read_rows: ReadRows, height: int, size: Size) -> ResizedScene:
         size: Rows and columns that the model sees.
     """
     image, valid = read_rows(0, height)
+    return ResizedScene(_resized(image, valid, size), _touched(valid, size), valid)
+
+
+def _resized(image: Image, valid: Mask, size: Size) -> Image:
+    """Resize an image; values of bands stay missing where nothing below has one."""
     there = valid[..., None] if image.dtype == np.uint8 else np.isfinite(image)
     resized = fit_numbers(image, there, Placement.stretched(*size))
     if image.dtype != np.uint8:
         for band in range(image.shape[2]):
             resized[~_touched(there[..., band], size), band] = np.nan
-    return ResizedScene(resized, _touched(valid, size), valid)
+    return resized
+
+
+def in_size(forward: Forward, size: Size) -> Forward:
+    """Let a model see windows in another size, and bring its probabilities back.
+
+    Images are bilinear where they become larger, and so are probabilities; where they become
+    smaller, they are means.
+
+    Args:
+        forward: The model.
+        size: Rows and columns that it sees.
+    """
+
+    def resized(images: Image) -> Probabilities:
+        window = images.shape[1:3]
+        everywhere = np.ones(window, np.bool_)
+        found = forward(np.stack([_resized(image, everywhere, size) for image in images]))
+        known, place = np.ones((*size, 1), np.bool_), Placement.stretched(*window)
+        return np.stack([fit_numbers(one, known, place) for one in found])
+
+    return resized
 
 
 def in_scene_size(bands: Iterable[Band], valid: Mask) -> Iterator[Band]:

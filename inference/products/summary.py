@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inference.ground.areas import PixelAreas, class_areas, label_areas, pixel_areas
+from inference.predict.otsu import thresholded
 from inference.products.registry import product_columns
 from polynya.recipe.classes import ClassScheme
 from polynya.scenes.scene import Scene
@@ -42,6 +43,20 @@ def summarise(codes: NDArray[np.uint8], scene: Scene, classes: ClassScheme) -> d
     return row
 
 
+def threshold_columns(thresholds: Sequence[float], classes: ClassScheme) -> dict[str, str]:
+    """Text of the thresholds that Otsu's method found, by column `<name>_threshold`.
+
+    Args:
+        thresholds: Of each of `inference.predict.otsu.thresholded`; NaN without valid pixels.
+        classes: Scheme of the masks, or of the two classes.
+    """
+    names = [classes.names[code] for code in thresholded(classes)] if thresholds else []
+    return {
+        f"{name}_threshold": f"{threshold:.6f}" if math.isfinite(threshold) else ""
+        for name, threshold in zip(names, thresholds, strict=True)
+    }
+
+
 def _areas(
     codes: NDArray[np.uint8], classes: ClassScheme, areas: PixelAreas
 ) -> NDArray[np.float64]:
@@ -58,7 +73,9 @@ def has_data(row: Mapping[str, str], classes: ClassScheme) -> bool:
     return any(row.get(f"{name}_share") for name in classes.names)
 
 
-def summary_columns(classes: ClassScheme) -> list[str]:
-    """List the keys of a row in order: first from `summarise`, then from products."""
+def summary_columns(classes: ClassScheme, has_thresholds: bool = False) -> list[str]:
+    """List the keys of a row in order: from `summarise`, of thresholds, then from products."""
     of_classes = [f"{name}_{what}" for name in classes.names for what in ("share", "km2")]
-    return ["height", "width", "valid_share", *of_classes, *product_columns()]
+    zeros = [0.0] * len(thresholded(classes)) if has_thresholds else []
+    thresholds = threshold_columns(zeros, classes)
+    return ["height", "width", "valid_share", *of_classes, *thresholds, *product_columns()]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from inference.predict.predict import open_model
 from inference.products.registry import product_tags
+from polynya.errors import RecipeError
 from polynya.recipe.inference import InferenceOptions
 from polynya.recipe.overrides import resolve
 
@@ -50,9 +51,16 @@ def wanted_of(options: MapOptions) -> InferenceOptions:
     """Find the products of a run and their options.
 
     Raises:
-        RecipeError: A product doesn't fit the model's classes.
+        RecipeError: A product or the threshold doesn't fit the model's classes, or slices don't fit
+            the recipe.
     """
     recipe = resolve(model_of(options).recipe, options.overrides)
+    recipe.inference.check_classes(recipe.classes)
+    if recipe.inference.slice and recipe.inference.size:
+        raise RecipeError(
+            "The model's recipe has the key 'inference.size', so whole scenes are resized; leave"
+            " --slices out, or remove the key."
+        )
     product_tags(recipe.inference, recipe.classes)  # Raises RecipeError.
     return recipe.inference
 

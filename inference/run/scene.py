@@ -14,13 +14,18 @@ from inference.ground.coordinates import why_without_ground
 from inference.predict.decision import read_decision
 from inference.predict.opening import open_for_model
 from inference.predict.parts import read_parts
-from inference.predict.predict import predict_scene, scene_windows
+from inference.predict.predict import predict_scene, scene_windows, seen_slice
 from inference.products.class_map import write_map
 from inference.products.overview import draw_overview, read_preview
 from inference.products.paths import ProductPaths
 from inference.products.photos import upright
 from inference.products.registry import open_writers, product_paths, product_tags
-from inference.products.summary import has_data, summarise, summary_columns
+from inference.products.summary import (
+    has_data,
+    summarise,
+    summary_columns,
+    threshold_columns,
+)
 from inference.stac.item import (
     finished_summary,
     mapped_files,
@@ -115,22 +120,24 @@ def map_scene(
             ThreadPoolExecutor(1) as aside,
         ):
             preview = aside.submit(read_preview, seen, model.recipe)
-            codes = predict_scene(
+            prediction = predict_scene(
                 model,
                 seen,
                 show_progress=True,
                 on_band=writers.add,
                 bands=read_parts(parts, classes.nodata) if parts else None,
-            ).codes
+            )
+            codes = prediction.codes
+            thresholds = threshold_columns(prediction.thresholds, classes)
             # From here on, the products of an earlier run are incomplete. The new products are
             # complete when the item is written.
             remove_products(paths.item)
             undo.callback(_remove, product_paths(paths, options.products))
-            summary = summarise(codes, seen, classes) | writers.finish(codes)
+            summary = summarise(codes, seen, classes) | thresholds | writers.finish(codes)
             overview = aside.submit(
                 draw_overview, paths.picture, preview.result(), seen, codes, model.recipe
             )
-            write_map(paths.map, codes, seen, classes, tags)
+            write_map(paths.map, codes, seen, classes, tags | thresholds)
             overview.result()
         # The item comes last: if there is an item with these tags, all other files are complete.
         write_item(paths, replace(seen, uri=scene.uri), classes, options.products, tags, summary)
@@ -180,7 +187,9 @@ def _finished(
         # are cut.
         if not file.is_file() or sizes.get(file, 0) not in (None, file.stat().st_size):
             return None
-    return finished_summary(paths.item, tags, summary_columns(model.recipe.classes))
+    has_thresholds = read_decision(model.folder, model.recipe).threshold == "otsu"
+    columns = summary_columns(model.classes, has_thresholds)
+    return finished_summary(paths.item, tags, columns)
 
 
 def is_finished(model: TrainedModel, scene: Scene, folder: Path, options: InferenceOptions) -> bool:
@@ -197,13 +206,15 @@ def is_same_file(path: Path, uri: str) -> bool:
 def prediction_tags(model: TrainedModel, scene: Scene) -> dict[str, str]:
     """List what decides a map's content, as metadata: version, recipe, model, scene, windows."""
     windows, options = scene_windows(model, scene), model.recipe.inference
-    decision = read_decision(model.folder, model.recipe.classes)
+    decision = read_decision(model.folder, model.recipe)
+    seen = seen_slice(model)
+    resized = "" if seen is None else f", resized to {seen[0]} x {seen[1]}"
     return provenance(
         model.recipe,
         model_digest=file_digest(model_path(model.folder)),
         source=printable(file_name(scene.uri)),
         source_digest=scene_digest(scene),
-        window_size=f"{windows.rows.size} x {windows.columns.size}",
+        window_size=f"{windows.rows.size} x {windows.columns.size}{resized}",
         window_overlap=f"{windows.rows.overlap}, {options.blend}",
         filter=options.filter,
         backend=f"{options.backend}, {options.precision}",

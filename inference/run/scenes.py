@@ -11,6 +11,7 @@ from pathlib import Path
 import typer
 
 from inference.predict.backends import check_backend, framework_version
+from inference.predict.decision import read_decision
 from inference.predict.opening import open_for_model
 from inference.predict.parts import remove_parts
 from inference.products.paths import COLLECTION_FILE, model_file
@@ -25,7 +26,6 @@ from polynya.engines.engines import EngineName, open_engine, run_all, worker_die
 from polynya.errors import OutputError, ScenesFailedError, failed_of
 from polynya.progress import console, progress
 from polynya.provenance import file_digest
-from polynya.recipe.classes import ClassScheme
 from polynya.report.tables import write_table
 from polynya.scenes.finding import SceneRef, find_scenes
 from polynya.scenes.identity import scene_digest
@@ -63,6 +63,8 @@ def map_scenes(
     # Check before any computation: options may not fit the model, or the back end may be missing.
     wanted = wanted_of(options)
     check_backend(wanted, model.predictor)
+    decision = read_decision(options.model, recipe)
+    columns = summary_columns(classes, has_thresholds=decision.threshold == "otsu")
     with open_output(options.folder, "maps") as folder:
         digest = file_digest(model_path(options.model))
         check_free(folder / n for n in (SUMMARY_FILE, COLLECTION_FILE, model_file(digest)))
@@ -82,7 +84,12 @@ def map_scenes(
             for result in done:
                 _tell_failure(result.reason)
             # Write the summary after each scene, so that a stopped run has the rows so far.
-            summary = partial(write_summary, folder / SUMMARY_FILE, results, classes)
+            summary = partial(
+                write_summary,
+                folder / SUMMARY_FILE,
+                results,
+                columns,
+            )
             problems = _problems(summary, folder / SUMMARY_FILE)
         problems += _problems(lambda: write_collection(folder, classes), folder / COLLECTION_FILE)
         problems += _problems(lambda: _describe_model(options), folder / model_file(digest))
@@ -172,15 +179,15 @@ def _tell_failure(reason: str) -> None:
         console.print(f"Failed: {reason}", style="red", markup=False, soft_wrap=True)
 
 
-def write_summary(path: Path, results: list[MapResult], classes: ClassScheme) -> None:
+def write_summary(path: Path, results: list[MapResult], names: Sequence[str]) -> None:
     """Write one row per scene; rows of other scenes from earlier runs stay.
 
     Args:
         path: CSV file.
         results: Results of this run's scenes.
-        classes: Scheme for the columns; columns of maps with other classes also stay.
+        names: Columns from `summary_columns`; columns of maps with other classes also stay.
     """
-    columns = [*_KEYS, *summary_columns(classes)]
+    columns = [*_KEYS, *names]
     rows: dict[str, dict[str, str]] = {}
     if path.is_file():
         with path.open(newline="", encoding="utf-8") as file:

@@ -24,9 +24,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from inference.predict.backends import open_forward
-from inference.predict.decision import Decision, decided, read_decision, tidy_labels
-from inference.predict.predict import open_model
+from inference.predict.decision import Decision, read_decision, tidy_labels
+from inference.predict.predict import open_for_tiles, open_model
 from inference.predict.windows import Band, Forward, Probabilities
 from inference.products.entropy import entropy, mask_entropy
 from inference.studies.folds import FoldResult
@@ -78,13 +77,13 @@ def predict_fold(folder: Path, shards: ShardSet, fold: int, path: Path) -> FoldR
     """
     model = open_model(folder)
     recipe, classes = model.recipe, model.classes
-    decision = read_decision(folder, classes)
+    decision = read_decision(folder, recipe)
     split = split_by_file(shards, recipe.split)
-    made_from = _digest(file_digest(model_path(folder)), decision, split, shards)
+    made_from = _digest(file_digest(model_path(folder)), recipe, decision, split, shards)
     known = _known(path, fold, made_from)
     if known is not None:
         return known
-    forward = decided(open_forward(model.predictor, recipe.inference, classes.has_masks), decision)
+    forward = open_for_tiles(model, decision)
     confusion, count = empty_confusion(classes), 0
     uncertainty = mask_entropy if classes.has_masks else entropy
     wanted = track(
@@ -181,9 +180,9 @@ def _has_data(image: NDArray[Any]) -> NDArray[np.bool_]:
     return np.asarray(present.any(axis=-1))
 
 
-def _digest(model: str, decision: Decision, split: Split, shards: ShardSet) -> str:
+def _digest(model: str, recipe: Recipe, decision: Decision, split: Split, shards: ShardSet) -> str:
     """Digest of everything that predictions depend on."""
-    content = [
+    content: list[Any] = [
         model,
         decision.model_dump_json(),
         split.digest,
@@ -191,6 +190,9 @@ def _digest(model: str, decision: Decision, split: Split, shards: ShardSet) -> s
         shards.dropped.digest,
         split.validation_tiles,
     ]
+    options = recipe.inference
+    if options.slice:
+        content += [options.slice, options.window, options.overlap, options.blend]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 

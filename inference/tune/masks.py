@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.predict.decision import HALF, Connectivity
+from inference.predict.decision import Connectivity
+from training.ballots import HALF
 
 THRESHOLDS = np.arange(1, 40) / 40
 """Thresholds to try."""

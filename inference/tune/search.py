@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autolabel.importers.prepare import Placement, fit_nearest
-from inference.predict.decision import HALF, Connectivity, Decision, tidy_labels
+from inference.predict.decision import Connectivity, Decision, said, tidy_labels
 from inference.predict.predict import predict_scene
 from inference.predict.resize import Size, bilinear
 from inference.predict.windows import Band, Codes, Probabilities
@@ -21,13 +21,14 @@ from inference.tune.thresholds import Score, best_threshold
 from polynya.progress import track
 from polynya.recipe.classes import ClassScheme
 from polynya.report.tables import Table
+from training.ballots import HALF
 
 if TYPE_CHECKING:
     from training.model_folder.folder import TrainedModel
 
 _LEAST_GAIN = 1e-4
 """Least gain of a change that is kept. Differences between scenes are larger than this."""
-_TURNS = ("flips", "dihedral")
+_TTA = ("flips", "dihedral")
 _SMOOTH = (0.5, 1.0, 2.0)
 _FACTORS = (0.5, 0.7, 0.8, 0.9, 1.1, 1.25, 1.4, 2.0)
 _RADII = (1, 2, 3)
@@ -64,6 +65,8 @@ def find_decision(
 ) -> tuple[Decision, list[Trial]]:
     """Try one key after the other, together with the best values so far; keep a value if it gains.
 
+    What the recipe says is taken as it is (`inference.predict.decision.said`).
+
     Args:
         model: Model from `training.model_folder.folder.load_model`; a decision in its folder isn't
             used.
@@ -84,12 +87,17 @@ def find_decision(
     """
     classes = model.recipe.classes
     score = score or default_score(classes)
-    search = _Search(model, known, score, Decision(connectivity=connectivity), size)
+    fixed = said(model.recipe.inference)
+    start = Decision(connectivity=connectivity).model_copy(update=fixed)
+    search = _Search(model, known, score, start, size)
     plain = search.dice_of_classes()
-    for key, values in (("turns", _TURNS), ("smooth", _SMOOTH)):
-        search.try_values(key, list(values), predict_again=True)
-    found_regions = classes.has_masks and score == "mean_dice"
-    if found_regions:
+    for key, values in (("tta", _TTA), ("smooth", _SMOOTH)):
+        if key not in fixed:
+            search.try_values(key, list(values), predict_again=True)
+    found_regions = classes.has_masks and score == "mean_dice" and "threshold" not in fixed
+    if "threshold" in fixed:
+        pass  # It is found for each scene.
+    elif found_regions:
         search.try_thresholds_and_regions()
     elif classes.has_masks:
         search.try_thresholds()
@@ -268,7 +276,7 @@ class _Search:
         return truths, [seen.probabilities[mask][::step] for (_, seen), mask in chosen]
 
     def _predict(self, decision: Decision) -> list[_Seen]:
-        title = f"Predicting: turns {decision.turns}, smooth {decision.smooth:g}"
+        title = f"Predicting: tta {decision.tta}, smooth {decision.smooth:g}"
         seen = []
         for known in track(self._known, title):
             found = predict_scene(

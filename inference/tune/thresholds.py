@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.predict.decision import HALF
+from training.ballots import HALF
 
 PixelScore = Literal["mean_iou", "accuracy", "mean_f1"]
 """Scores over the pixels of all scenes together."""

@@ -99,5 +99,10 @@ def tag_of(member: type[BaseModel], key: str) -> str:
 
 def tags_of(union: Any, key: str) -> tuple[str, ...]:
     """Values of the key by which a `Tagged` union chooses its classes, in order."""
+    return tuple(members_of(union, key))
+
+
+def members_of(union: Any, key: str) -> dict[str, type[BaseModel]]:
+    """Classes of a `Tagged` union by the value of the key that chooses them, in order."""
     (members, *_) = get_args(union)
-    return tuple(tag_of(member, key) for member in get_args(members) or (members,))
+    return {tag_of(member, key): member for member in get_args(members) or (members,)}

@@ -91,6 +91,11 @@ class ClassScheme(BaseModel):
         return self.kind == "masks"
 
     @property
+    def is_binary(self) -> bool:
+        """Whether each class is there or not: masks, or two classes that exclude each other."""
+        return self.has_masks or self.n_classes == 2
+
+    @property
     def n_labels(self) -> int:
         """Number of labels that a pixel with data can have: 0..n-1."""
         return 2**self.n_classes if self.has_masks else self.n_classes

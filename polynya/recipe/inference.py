@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from polynya.errors import RecipeError
 from polynya.recipe.base import Options, Positive
-from polynya.recipe.classes import Palette
+from polynya.recipe.classes import ClassScheme, Palette
 
 Blend = Literal["hann", "trimmed"]
 """Overlapping windows: averaged with weights that fall towards their borders, or trimmed."""
@@ -17,6 +18,15 @@ Precision = Literal["float32", "bfloat16"]
 
 FirstFilter = Literal["as-trained", "illumination"]
 """Filter of a scene before the model sees it."""
+
+TestTime = Literal["as-tuned", "none", "flips", "dihedral"]
+"""Versions of a window that the model sees: the window; also its 3 flips; also the 4 right-angle
+turns and mirrored turns."""
+
+Merge = Literal["as-tuned", "mean", "max", "vote"]
+"""How the probabilities of these versions become one."""
+
+ThresholdRule = Literal["as-tuned", "otsu"]
 
 ProductName = Literal["probability", "entropy", "polygons", "concentration", "label-png", "overlay"]
 """Products that prediction can write in addition to the class map (docs/maps.md)."""
@@ -49,6 +59,11 @@ class InferenceOptions(Options):
     """Edge of the largest windows that the model sees, in pixels, at least `tiles.size`. It is
     rounded to a multiple that the model accepts, and windows are smaller if that fits a scene
     better. Larger windows need more memory and less time."""
+    slice: Positive | None = None
+    """Edge in pixels of the pieces into which a scene is cut, if it is not that of the windows:
+    each piece is resized to `window` before the model sees it, and its probabilities are brought
+    back. 128 with `window: 320` shows a model everything 2.5 times as large. Default: pieces are
+    not resized."""
     size: tuple[Positive, Positive] | None = None
     """Rows and columns to which every scene is resized before the model sees it, for models that
     learnt from images of one size (`imports.size`). Maps have the size of the scene. A whole scene
@@ -58,6 +73,18 @@ class InferenceOptions(Options):
     blend: Blend = "hann"
     """How overlapping windows are joined. hann: average with weights that fall towards the border.
     trimmed: the outer half of the overlap is left out."""
+    tta: TestTime = "as-tuned"
+    """Test-time augmentation. none: the model sees each window once. flips: also its three flips (4
+    calls of the model). dihedral: all eight flips and right-angle turns. as-tuned: what 'polynya
+    tune' found, else none."""
+    merge: Merge = "as-tuned"
+    """How the probabilities of the versions of a window are merged. mean: their mean. max: the
+    greatest, divided by their sum where classes exclude each other. vote: the share of versions
+    that vote for the class or mask; where votes are equal, the mean decides. as-tuned: what the
+    model's decision.yaml says, else mean."""
+    threshold: ThresholdRule = "as-tuned"
+    """Probability from which a pixel is under a mask, or of the second of two classes. otsu: found
+    for each scene and mask by Otsu's method. as-tuned: what 'polynya tune' found, else 0.5."""
     batch_size: Positive = 1
     """Windows per call of the model; larger batches are faster on GPUs and with small windows."""
     filter: FirstFilter = "as-trained"
@@ -78,3 +105,20 @@ class InferenceOptions(Options):
     people."""
     polygons: PolygonOptions = PolygonOptions()
     concentration: ConcentrationOptions = ConcentrationOptions()
+
+    @model_validator(mode="after")
+    def _slices_have_a_window(self) -> Self:
+        if self.slice is not None and "window" not in self.model_fields_set:
+            raise ValueError("'slice' needs the key 'window', the edge to which it is resized")
+        if self.slice is not None and self.size is not None:
+            raise ValueError("'slice' and 'size' exclude each other: leave one of them out")
+        return self
+
+    def check_classes(self, classes: ClassScheme) -> None:
+        """Raise RecipeError if Otsu's threshold is wanted for more than two classes."""
+        if self.threshold == "otsu" and not classes.is_binary:
+            raise RecipeError(
+                f"The recipe key 'inference.threshold' is otsu, and '{classes.name}' has"
+                f" {classes.n_classes} classes that exclude each other; Otsu's method divides in"
+                " two: leave the key out, or take two classes or masks."
+            )

@@ -7,6 +7,18 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from polynya.recipe.base import Options, Tagged
+from polynya.recipe.encoders import EncoderModel
+from polynya.recipe.unets import (
+    CloudUnetOptions,
+    GymResunetOptions,
+    GymSimpleResunetOptions,
+    GymSimpleUnetOptions,
+    GymUnetOptions,
+    UnetBaseOptions,
+    UnetLessConvOptions,
+    UnetShortOptions,
+    UnetSkinnyOptions,
+)
 
 Rate = Annotated[float, Field(ge=0.0, lt=1.0)]
 
@@ -90,12 +102,28 @@ class XgboostOptions(Options):
     for_colors: ClassVar[dict[str, object]] = {}
 
 
-ModelOptions = Annotated[UnetOptions | XgboostOptions, Tagged("name", default="unet")]
+ModelOptions = Annotated[
+    UnetOptions
+    | GymUnetOptions
+    | GymResunetOptions
+    | GymSimpleUnetOptions
+    | GymSimpleResunetOptions
+    | CloudUnetOptions
+    | UnetBaseOptions
+    | UnetShortOptions
+    | UnetSkinnyOptions
+    | UnetLessConvOptions
+    | EncoderModel
+    | XgboostOptions,
+    Tagged("name", default="unet"),
+]
 """One of the families, chosen by the key `name`.
 
-To add a family, join its class here with `|`. The class has `name`, `multiple`, the arguments of
-its builder, and `batch_norm` if it has batch normalisation. The builder is a function in a module
-of `training/models/`; both have the name of the family.
+To add a family, join its class here with `|`. The class has `name`, `multiple`, `for_colors`, the
+arguments of its builder, `batch_norm` if it has batch normalisation, and `has_encoder` if it has an
+encoder (`polynya/recipe/encoders.py`). The first line of its
+docstring says what it is for. The builder is a function in a module of `training/models/`; both
+have the name of the family, and the paragraph "Source:" of its docstring says where it comes from.
 """
 
 PIXEL_MODELS = ("xgboost",)

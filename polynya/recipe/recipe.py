@@ -31,17 +31,29 @@ from polynya.recipe.shipped import read_named, shipped_names
 from polynya.recipe.split import SplitOptions
 from polynya.recipe.thresholds import Profile
 from polynya.recipe.training import TrainingOptions
+from polynya.recipe.weights import check_frozen
 from polynya.recipe.yaml_files import write_yaml
 
 _UNSEEN = {"references"}
 """Keys of `scene` that only allow reading and never change a result; no digest includes them."""
 
 _LATER = (
-    ("training", ("loss", "optimizer", "sampling", "averaging", "metrics")),
+    (
+        "training",
+        (
+            "loss",
+            "optimizer",
+            "sampling",
+            "start_from",
+            "freeze_encoder_epochs",
+            "averaging",
+            "metrics",
+        ),
+    ),
     ("model", ("batch_norm", "dropout_up", "dropout_type", "head_dropout")),
     ("label", ("raster", "soft")),
     ("features", ("missing_where",)),
-    ("inference", ("size",)),
+    ("inference", ("size", "slice", "tta", "merge", "threshold")),
     ("split", ("held_out", "file", "fold")),
 )
 _LATER_AUGMENT = (
@@ -211,6 +223,7 @@ class Recipe(Options):
                 for key in ("haze", "shade", "noise")
             },
             "training.augment.filter": (augment.filter != "none", "none"),
+            "training.start_from": (self.training.start_from is not None, "null"),
             "training.averaging": (self.training.averaging is not None, "null"),
             "training.metrics.training": (self.training.metrics.training, "false"),
             "inference.backend": (self.inference.backend != "xgboost", "xgboost"),
@@ -246,6 +259,11 @@ class Recipe(Options):
         return self
 
     @model_validator(mode="after")
+    def _frozen_encoder_exists(self) -> Recipe:
+        check_frozen(self.model, self.training.freeze_encoder_epochs)
+        return self
+
+    @model_validator(mode="after")
     def _sampling_knows_classes_and_bands(self) -> Recipe:
         if isinstance(self.training.sampling, FeatureSamplingOptions):
             self.training.sampling.check(self.classes.names, self.scene.seen_bands)
@@ -255,6 +273,11 @@ class Recipe(Options):
     def _own_profile_has_known_classes(self) -> Recipe:
         if isinstance(self.label.profile, Profile) and self.label.raster is None:
             self.label.profile.check_classes(self.classes.names, self.classes.name)
+        return self
+
+    @model_validator(mode="after")
+    def _threshold_suits_classes(self) -> Recipe:
+        self.inference.check_classes(self.classes)
         return self
 
     @model_validator(mode="after")

@@ -19,6 +19,7 @@ from polynya.recipe.optimisation import (
     ScheduleOptions,
 )
 from polynya.recipe.sampling import EachOptions, SamplingOptions
+from polynya.recipe.weights import WeightsOptions
 
 ClassWeight = Annotated[float, Field(ge=0.0, le=1e6)]
 GreyLevel = Annotated[float, Field(ge=0.0, le=255.0)]
@@ -165,6 +166,12 @@ class TrainingOptions(Options):
     """Optimisation; the defaults are the values of the paper."""
 
     epochs: Positive = 50
+    start_from: WeightsOptions | None = None
+    """Weights to start from: a Keras file, a URL with its checksum, or the folder of a model;
+    what doesn't fit is left out and named (docs/models.md). Default: random weights."""
+    freeze_encoder_epochs: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    """Number of epochs in which the encoder keeps its weights, with the moving statistics of its
+    batch normalisation; then all weights train, and the optimizer starts again."""
     batch_size: Positive = 32
     """Number of tiles in a batch of one rank."""
     accumulate: Positive = 1

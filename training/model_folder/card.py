@@ -51,6 +51,8 @@ def model_card(
     split: Split,
     metrics: Mapping[str, Any],
     provenance: Mapping[str, str],
+    *,
+    network: str = "",
     importances: str = "",
 ) -> str:
     """Write the text of the model card.
@@ -60,6 +62,7 @@ def model_card(
         split: Scenes of the training.
         metrics: Content of metrics.json.
         provenance: Content of provenance.json.
+        network: Facts of the network; "" for decision trees.
         importances: Table of what bands and indices are worth, for decision trees.
 
     Returns:
@@ -78,7 +81,8 @@ def model_card(
     images = f"images (B, H, W, {len(scene.seen_bands)})"
     kind = "8-bit RGB" if scene.sees_colors else "satellite"
     learnt = f"Random changes of the training tiles: {', '.join(changes) or 'none'}."
-    opened, looks_at = 'in Keras with\n`keras.saving.load_model("model.keras")`', ""
+    opened = 'in Keras with\n`keras.saving.load_model("model.keras")`'
+    looks_at = f"\n## Network\n\n{network}\n" if network else ""
     if isinstance(recipe.model, XgboostOptions):
         opened = "in Python with\n`polynya.load_model(FOLDER).predictor.predict_on_batch`"
         learnt = (

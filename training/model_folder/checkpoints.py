@@ -64,7 +64,16 @@ class Position:
     averaging_steps: int = 0
     """Number of steps since averaging began."""
     started_from: str = ""
-    """Digest of the model that gave the initial weights; empty for random weights."""
+    """Digest of the file that gave the initial weights; empty for random weights."""
+    started_with: str = ""
+    """What that file gave, in words, if the recipe named it (`training.start_from`)."""
+
+    def is_frozen(self, epochs: int) -> bool:
+        """Whether the next step is prepared with an encoder that is frozen for so many epochs.
+
+        That is so before the first step after them, too: there the encoder is thawed.
+        """
+        return epochs > 0 and self.epoch + (self.epoch_steps > 0) <= epochs
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ split.json        scenes that trained and scenes that validated
 metrics.json      scores of the best epoch, with its confusion matrix
 history.csv       one row per epoch
 steps.csv         one row per step
+network.svg       a drawing of the network
 provenance.json   versions, digests, ranks
 README.md         model card; written last, so it exists only if the training is finished
 _checkpoints/     until then: all that it needs to go on (training/model_folder/checkpoints.py)
@@ -61,6 +62,7 @@ PROVENANCE_FILE = "provenance.json"
 CARD_FILE = "README.md"
 DECISION_FILE = "decision.yaml"
 TUNING_FILE = "tuning.csv"
+NETWORK_PICTURE = "network.svg"
 IMPORTANCES_FILE = "importances.csv"
 IMPORTANCES_PICTURE = "importances.png"
 
@@ -77,6 +79,7 @@ _FILES = (
     CARD_FILE,
     DECISION_FILE,
     TUNING_FILE,
+    NETWORK_PICTURE,
     IMPORTANCES_FILE,
     IMPORTANCES_PICTURE,
 )

@@ -98,7 +98,7 @@ def _load(path: Path, remedy: str) -> Any:
     import keras
 
     try:
-        _check_sizes(path)
+        check_sizes(path)
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except _errors() as error:
         raise ModelError(
@@ -119,18 +119,26 @@ def check_weights(model: keras.Model, source: str) -> None:
             )
 
 
-def _check_sizes(path: Path) -> None:
-    """Raise ValueError if a file would expand to far more bytes than it has."""
+def check_sizes(path: Path) -> None:
+    """Raise ValueError if a Keras file or HDF5 file would expand to far more bytes than it has."""
     import h5py
 
     allowed = _SMALL_BYTES + _MOST_EXPANSION * path.stat().st_size
     declared: list[int] = []
-    with zipfile.ZipFile(path) as archive:
-        declared += [member.file_size for member in archive.infolist()]
-        if sum(declared) <= allowed and WEIGHTS_MEMBER in archive.namelist():
-            # Arrays in the HDF5 file may be compressed again.
-            with archive.open(WEIGHTS_MEMBER) as file, h5py.File(file) as weights:
-                weights.visititems(lambda _, item: declared.append(getattr(item, "nbytes", 0)))
+
+    def add(_: str, item: Any) -> None:
+        declared.append(getattr(item, "nbytes", 0))
+
+    if not zipfile.is_zipfile(path) and h5py.is_hdf5(path):
+        with h5py.File(path) as weights:
+            weights.visititems(add)
+    else:
+        with zipfile.ZipFile(path) as archive:
+            declared += [member.file_size for member in archive.infolist()]
+            if sum(declared) <= allowed and WEIGHTS_MEMBER in archive.namelist():
+                # Arrays in the HDF5 file may be compressed again.
+                with archive.open(WEIGHTS_MEMBER) as file, h5py.File(file) as weights:
+                    weights.visititems(add)
     if sum(declared) > allowed:
         raise ValueError(
             f"{path.stat().st_size} bytes would expand to {sum(declared)} bytes, as in files made"

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from polynya.errors import ModelError
-from polynya.recipe.base import tags_of
+from polynya.recipe.base import members_of
 from polynya.recipe.model import PIXEL_MODELS, ModelOptions
 from training.models.features import Features
 
 if TYPE_CHECKING:
     import keras
 
-NETWORKS = tuple(name for name in tags_of(ModelOptions, "name") if name not in PIXEL_MODELS)
+_OPTIONS = {
+    name: options
+    for name, options in members_of(ModelOptions, "name").items()
+    if name not in PIXEL_MODELS
+}
+NETWORKS = tuple(_OPTIONS)
 """Families of Keras models."""
 
 
@@ -39,7 +44,7 @@ def build_from(
         dtype: Keras dtype policy of the layers; None for Keras' default.
     """
     own = options.model_dump(exclude={"name"})
-    return _builder(options.name)(
+    return builder_of(options.name)(
         input_shape=input_shape,
         n_classes=n_classes,
         activation=activation,
@@ -58,7 +63,7 @@ def build(
         name: Name of a model family.
         input_shape: Height, width and bands; height and width may be None (any size).
         n_classes: Number of classes, the channels of the output.
-        **options: Options of the model; see the function of its family.
+        **options: Options of the model, see the function of its family; default: those of a recipe.
 
     Returns:
         Model from images (B, H, W, bands), values 0..255, to class probabilities, float32
@@ -73,10 +78,16 @@ def build(
             f"There is no model '{name}'; set the recipe's key 'model.name' to:"
             f" {', '.join(sorted(NETWORKS))}."
         )
-    return _builder(name)(input_shape=input_shape, n_classes=n_classes, **options)
+    defaults = options_of(name)().model_dump(exclude={"name"})
+    return builder_of(name)(input_shape=input_shape, n_classes=n_classes, **{**defaults, **options})
 
 
-def _builder(name: str) -> Callable[..., keras.Model]:
+def options_of(name: str) -> Callable[[], ModelOptions]:
+    """The class of the options of a family, from `NETWORKS`; without arguments, it has defaults."""
+    return cast("Callable[[], ModelOptions]", _OPTIONS[name])
+
+
+def builder_of(name: str) -> Callable[..., keras.Model]:
     """Find the function that builds a family. Function and module have the name of the family.
 
     The function takes `input_shape`, `n_classes`, `activation`, `features`, `dtype` and the keys of

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.models.features import Features
+from training.models.parts import Shape, check_arguments, normalised, probabilities, scaled_pixels
 
 PAPER_FILTERS = (16, 32, 64, 128, 256, 512)
 PAPER_DROPOUT = (0.1, 0.1, 0.2, 0.2, 0.2, 0.3)
@@ -25,7 +26,7 @@ RAMP_SLOPE = 6.0
 
 def unet(
     *,
-    input_shape: tuple[int | None, int | None, int] = (256, 256, 3),
+    input_shape: Shape = (256, 256, 3),
     n_classes: int = 3,
     activation: str = "softmax",
     filters: Sequence[int] = PAPER_FILTERS,
@@ -99,8 +100,8 @@ def unet(
         >>> model(numpy.zeros((1, 256, 256, 3), "uint8")).shape
         (1, 256, 256, 3)
 
-    Source: O. Ronneberger et al., "U-Net: Convolutional networks for biomedical image
-    segmentation", MICCAI 2015; section III-C of the sea-ice workflow paper.
+    Source: the sea-ice workflow paper, section III-C, after O. Ronneberger et al., "U-Net:
+    Convolutional networks for biomedical image segmentation", MICCAI 2015.
     """
     _check_arguments(input_shape, n_classes, activation, filters, dropout, stem, brightness_filters)
     rates_up = dropout[: len(filters) - 1] if dropout_up is None else dropout_up
@@ -140,9 +141,7 @@ def unet(
         )(x)
         if not is_normalised:
             return x
-        x = keras.layers.BatchNormalization(
-            synchronized=batch_norm == "synchronised", name=f"{prefix}_norm{number}", dtype=dtype
-        )(x)
+        x = normalised(x, batch_norm, f"{prefix}_norm{number}", dtype)
         return keras.layers.ReLU(name=f"{prefix}_relu{number}", dtype=dtype)(x)
 
     def drop(x: Any, rate: float, prefix: str) -> Any:
@@ -162,10 +161,7 @@ def unet(
     inputs = keras.Input(shape=input_shape, name="image")
     # Half precision resolves brightness near a threshold only to one or two grey levels.
     exact = "float32" if brightness_filters else dtype
-    if features is not None:
-        pixels = features(inputs)
-    else:
-        pixels = keras.layers.Rescaling(1.0 / 255.0, name="rescale", dtype=exact)(inputs)
+    pixels = scaled_pixels(inputs, features, exact)
     if normalisation == "published":
         grey = sum(weight * inputs[..., i : i + 1] for i, weight in enumerate(_GREY))
         pixels = keras.layers.UnitNormalization(axis=1, name="columns", dtype="float32")(grey)
@@ -217,15 +213,11 @@ def unet(
 
     if head_dropout:
         x = drop(x, head_dropout, "head")
-    # Probabilities are always float32, because the loss takes logarithms.
-    outputs = keras.layers.Conv2D(
-        n_classes, 1, activation=activation, name="probabilities", dtype="float32"
-    )(x)
-    return keras.Model(inputs, outputs, name=name)
+    return keras.Model(inputs, probabilities(x, n_classes, activation), name=name)
 
 
 def _check_arguments(
-    input_shape: tuple[int | None, int | None, int],
+    input_shape: Shape,
     n_classes: int,
     activation: str,
     filters: Sequence[int],
@@ -234,20 +226,6 @@ def _check_arguments(
     brightness_filters: int,
 ) -> None:
     """Raise ValueError for arguments with which no model can be built."""
-    if len(input_shape) != 3:
-        raise ValueError(
-            f"`input_shape` must be (height, width, bands). Received: input_shape={input_shape}"
-        )
-    if activation not in ("softmax", "sigmoid"):
-        raise ValueError(
-            f"`activation` must be 'softmax' or 'sigmoid'. Received: activation={activation}"
-        )
-    least = 2 if activation == "softmax" else 1
-    if n_classes < least:
-        raise ValueError(
-            f"`n_classes` must be at least {least}. Received: n_classes={n_classes},"
-            f" activation={activation}"
-        )
     if len(filters) < 2:
         raise ValueError(f"`filters` must have at least 2 levels. Received: filters={filters}")
     if len(dropout) != len(filters):
@@ -262,13 +240,7 @@ def _check_arguments(
             "`brightness_filters` must be at least 0. "
             f"Received: brightness_filters={brightness_filters}"
         )
-    multiple = stem * 2 ** (len(filters) - 1)
-    for size in input_shape[:2]:
-        if size is not None and size % multiple:
-            raise ValueError(
-                f"`input_shape` must have a height and width that are multiples of {multiple}. "
-                f"Received: input_shape={input_shape}"
-            )
+    check_arguments(input_shape, n_classes, activation, stem * 2 ** (len(filters) - 1))
 
 
 def _ramp_weights(n_filters: int) -> list[NDArray[np.float32]]:

@@ -56,6 +56,10 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         """What to add to an optimizer's step; 0 if all steps have the same batch size."""
         return round(self.done_share * self.total_steps) - self.done_steps
 
+    def begin_again(self, done_share: float) -> None:
+        """Go on from here with an optimizer that counts its steps from 0 again."""
+        self.done_steps, self.done_share = 0, done_share
+
     def rate(self, step: int) -> float:
         """Compute the learning rate at a step of the optimizer in float64, without `scale`."""
         return self.peak * float(self.factor(ops.cast(step + self._first, "float64")))
@@ -310,6 +314,10 @@ class HeldSchedule(Schedule):
     def rate(self, step: int) -> float:
         is_before = step + self._first < self.first_step
         return self.schedule.rate(step) if is_before else self.held
+
+    def begin_again(self, done_share: float) -> None:
+        super().begin_again(done_share)
+        self.schedule.begin_again(done_share)
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -26,6 +26,7 @@ from training.input.tile_cache import open_tiles
 from training.input.validation import ValidationTiles
 from training.losses.registry import build_loss
 from training.models import build_from
+from training.models.encoders import encoder_layers
 from training.models.features import FeaturePlan, FeatureStatistics, make_features
 from training.optimisation.registry import build_optimizer, build_schedule, coupled_decay
 from training.optimisation.schedules import HeldSchedule, scaled_learning_rate
@@ -288,6 +289,8 @@ def make_trainer(
     statistics: FeatureStatistics | None = None,
     done_steps: int = 0,
     done_epochs: float = 0.0,
+    frozen: bool = False,
+    frozen_steps: int = 0,
 ) -> Trainer:
     """Build model, optimizer and augmentation of a recipe.
 
@@ -299,6 +302,8 @@ def make_trainer(
         statistics: Statistics of the training tiles, if the recipe's features need them.
         done_steps: Number of steps before this start.
         done_epochs: Number of epochs before this start; the schedule goes on from there.
+        frozen: Whether the encoder keeps its weights for now.
+        frozen_steps: Number of steps before the optimizer began again with the whole model.
     """
     options = recipe.training
     plan = FeaturePlan.of(recipe)
@@ -322,7 +327,7 @@ def make_trainer(
         warmup_steps=round(options.warmup_epochs * steps),
         epoch_steps=steps,
         epochs=options.epochs,
-        done_steps=done_steps,
+        done_steps=done_steps - frozen_steps,
         done_share=done_epochs / options.epochs,
     )
     if options.averaging is not None and options.averaging.learning_rate is not None:
@@ -358,7 +363,8 @@ def make_trainer(
             * options.batch_size
             * (1 if loss.per_image else seen_size(recipe) ** 2),
         ),
-        learning_rate_scale=schedule.scale,
+        schedule=schedule,
+        frozen=list(encoder_layers(model)) if frozen else [],
         metrics=options.metrics,
     )
 

@@ -110,8 +110,9 @@ class Run:
             self._take_mean()
         if self.is_first:
             about = {"ranks": str(size), "last_weights_digest": digest}
-            if self.position.started_from:
-                about["started_from"] = self.position.started_from
+            for key in ("started_from", "started_with"):
+                if text := getattr(self.position, key):
+                    about[key] = text
             about["best_epoch"] = str(best_epoch)
             if averages:
                 about["averaged_moments"] = str(self.position.averaged)
@@ -124,6 +125,8 @@ class Run:
     def _train_epoch(self, progress: Iterator[int], wants_stop: Callable[[], bool]) -> None:
         start = time.monotonic()
         position = self.position
+        if position.epoch_steps == 0 and 0 < position.epoch == self.options.freeze_encoder_epochs:
+            self.trainer.thaw(position.epoch / self.options.epochs)
         if position.epoch_steps == 0:
             position.learning_rate = self.trainer.learning_rate()
         tiles, waiting = -position.epoch_tiles, 0.0

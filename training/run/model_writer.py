@@ -13,12 +13,15 @@ from polynya.progress import console
 from polynya.provenance import provenance
 from polynya.recipe.recipe import Recipe
 from polynya.storage.files import write_text
+from training.model_facts.drawing import draw_network
+from training.model_facts.facts import fact_rows, facts_of
+from training.model_facts.graph import at_size
 from training.model_folder import checkpoints
 from training.model_folder import folder as model_folder
 from training.model_folder.card import model_card
 from training.model_folder.checkpoints import Arrays, Position
 from training.model_folder.training_log import EpochRecord
-from training.run.build import TrainingData
+from training.run.build import TrainingData, seen_size
 from training.run.listener import Listener
 
 _FEW_STEPS = 100
@@ -115,11 +118,28 @@ class ModelWriter(Listener):
         model_folder.write_json(self._folder / model_folder.PROVENANCE_FILE, facts)
         write_text(
             self._folder / model_folder.CARD_FILE,
-            model_card(self._recipe, split, position.best_metrics, facts),
+            model_card(
+                self._recipe, split, position.best_metrics, facts, network=self._network(position)
+            ),
         )
         checkpoints.remove_all(self._folder)
         for doubt in doubts(position, self._recipe):
             console.print(f"Look at this model before you use it: {doubt}.", soft_wrap=True)
+
+    def _network(self, position: Position) -> str:
+        """Draw the network, and write the card's table of its facts, for tiles as it saw them."""
+        size = seen_size(self._recipe)
+        network = at_size(self._model, [(size, size, self._model.input_shape[-1])])
+        title = f"{self._recipe.model.name} for {self._recipe.classes.name}"
+        write_text(
+            self._folder / model_folder.NETWORK_PICTURE,
+            draw_network(network, f"{title}, images of {size} x {size} pixels"),
+        )
+        speed = f"{position.history[-1].images_per_second:.1f} images/s in the last epoch"
+        rows = [*fact_rows(facts_of(network)), ("training speed of all ranks", speed)]
+        lines = [f"For images of {size} x {size} pixels:", "", "| fact | value |", "|---|---|"]
+        lines += [f"| {what} | {value} |" for what, value in rows]
+        return "\n".join([*lines, "", f"![]({model_folder.NETWORK_PICTURE})"])
 
 
 def doubts(position: Position, recipe: Recipe) -> list[str]:

@@ -204,7 +204,7 @@ class PixelRun:
             ranks="1",
         )
         model_folder.write_json(folder / model_folder.PROVENANCE_FILE, facts)
-        card = model_card(self.recipe, split, metrics, facts, importances_text(rows))
+        card = model_card(self.recipe, split, metrics, facts, importances=importances_text(rows))
         write_text(folder / model_folder.CARD_FILE, card)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +13,6 @@ import numpy as np
 
 from polynya.errors import ModelError, RecipeError
 from polynya.progress import console
-from polynya.provenance import file_digest
 from polynya.recipe.model import XgboostOptions
 from polynya.recipe.overrides import Overrides, resolve
 from polynya.recipe.recipe import Recipe, load_recipe
@@ -25,7 +24,7 @@ from polynya.storage.ownership import check_free
 from training.input.split import Split, recipe_split
 from training.input.statistics import find_statistics
 from training.model_folder import folder as model_folder
-from training.model_folder.checkpoints import Arrays, Checkpoint, Position
+from training.model_folder.checkpoints import Checkpoint, Position
 from training.models.features import FeaturePlan
 from training.ranks.agreement import gather_results, together
 from training.ranks.devices import import_tensorflow
@@ -42,6 +41,7 @@ from training.run.build import (
     rank_seed,
 )
 from training.run.epochs import Run
+from training.run.initial_weights import InitialWeights, read_initial
 from training.run.listener import Listener
 from training.run.pixel_run import PixelRun
 from training.step.trainer import Trainer
@@ -49,18 +49,6 @@ from training.trees.booster import check_installed
 
 MAY_CHANGE = {"training", "inference", "acquire"}
 """Sections of the recipe that may change when a training goes on."""
-
-
-@dataclass(frozen=True)
-class FirstModel:
-    """The model that gives the initial weights.
-
-    It is read before `--out` is emptied, because it may be in the same folder.
-    """
-
-    weights: Arrays
-    digest: str
-    """Digest of the model's file."""
 
 
 def start_run(
@@ -85,8 +73,8 @@ def start_run(
         collective: The ranks.
         threads: Number of threads of this rank.
         overrides: Values in place of the recipe's, by key.
-        start_from: Folder of a model that gives the initial weights; not used if the training goes
-            on from a checkpoint.
+        start_from: Folder of a model that gives the initial weights, in place of the recipe's
+            `training.start_from`; not used if the training goes on from a checkpoint.
         overwrite: Replace a finished or unfinished model.
         resume: Go on from the last checkpoint, if there is one.
         listeners: Listeners in addition to the writer of the model, on rank 0.
@@ -108,8 +96,11 @@ def start_run(
     def count_pixels() -> LabelCounts | None:
         return count_labels(shards, split, recipe) if collective.rank == 0 else None
 
-    def find_first() -> FirstModel | None:
-        return None if start_from is None else _first_model(Path(start_from), recipe)
+    def find_first() -> InitialWeights | None:
+        # All ranks get the weights of rank 0 before the first step.
+        if collective.rank > 0 or checkpoint is not None:
+            return None
+        return read_initial(recipe, None if start_from is None else Path(start_from))
 
     def claim() -> Checkpoint | None:
         if collective.rank > 0:
@@ -117,21 +108,25 @@ def start_run(
         claimed = model_folder.claimed(folder, overwrite=overwrite, resume=resume)
         return held.enter_context(claimed)
 
+    def check_checkpoint() -> None:
+        if checkpoint is not None and collective.rank == 0:
+            _check_same(folder, recipe, data, checkpoint)
+
     def make_way() -> None:
         if collective.rank > 0:
             return
-        if checkpoint is not None:
-            _check_same(folder, recipe, data, checkpoint)
-        else:
+        if checkpoint is None:
             model_folder.clear(folder)
         if resume and checkpoint is None:
             console.print(f"{folder} has no checkpoint; beginning at the start", soft_wrap=True)
         model_folder.write_recipe(folder, recipe)
         ending.remove_note(folder)
 
-    def build() -> Trainer:
+    def build() -> tuple[Trainer, str]:
         position = checkpoint.position if checkpoint else Position()
         done_steps = len(position.steps)
+        freeze = recipe.training.freeze_encoder_epochs
+        frozen = position.is_frozen(freeze)
         # Each rank draws its own random numbers for dropout.
         keras.utils.set_random_seed(rank_seed(recipe, collective.rank, done_steps))
         trainer = make_trainer(
@@ -142,12 +137,15 @@ def start_run(
             statistics=statistics,
             done_steps=done_steps,
             done_epochs=position.epoch + position.epoch_share,
+            frozen=frozen,
+            frozen_steps=0 if frozen else sum(row.epoch <= freeze for row in position.steps),
         )
-        if first is not None and checkpoint is None:
-            trainer.model.set_weights(first.weights)
+        began_with = ""
+        if first is not None:
+            began_with = first.apply(trainer.model, recipe)
         if checkpoint is not None and collective.rank == 0:
             _check_fits(trainer, checkpoint)
-        return trainer
+        return trainer, began_with
 
     folder = Path(out)
     shards, recipe, split = together(collective, read_recipe)
@@ -157,29 +155,33 @@ def start_run(
     counted = gather_results(collective, count_pixels)[0]
     assert counted is not None  # Rank 0 has counted.
     counts = counted
-    first = together(collective, find_first)
     with ExitStack() as held:
         # The folder is locked before the tiles are decoded, because decoding takes long. It is
         # emptied only after decoding.
         checkpoint = _shared(together(collective, claim), collective)
+        first = together(collective, find_first)
         data = load_data(shards, split, counts, recipe, collective, threads)
         plan = FeaturePlan.of(recipe)
         statistics = None
         if plan.needs_statistics:
             statistics = find_statistics(data.tiles, plan, collective)
-        together(collective, make_way)
+        together(collective, check_checkpoint)
         if isinstance(recipe.model, XgboostOptions):
+            together(collective, make_way)
             pixel_run = PixelRun(folder, recipe, recipe.model, data, statistics)
             pixel_run.held = held.pop_all()
             return pixel_run
-        trainer = together(collective, build)
+        # Before the folder is emptied, because weights to start from may not fit.
+        trainer, began_with = together(collective, build)
+        together(collective, make_way)
         timeline = recipe.training.horovod.timeline
         if timeline is not None and collective.size > 1:
             held.enter_context(_recorded(collective, folder.absolute() / timeline))
         names = partial(tile_names, shards, data.split)
         run = Run(folder, recipe, data, trainer, collective, checkpoint, names, listeners)
-        if first is not None and checkpoint is None:
+        if first is not None:
             run.position.started_from = first.digest
+            run.position.started_with = began_with
         run.held = held.pop_all()
     return run
 
@@ -244,27 +246,6 @@ def tile_names(shards: ShardSet, split: Split, tiles: Sequence[int]) -> list[str
         f"{split.training[scene]} {tile - starts[scene]}"
         for scene, tile in zip(scenes, numbers, strict=True)
     ]
-
-
-def _first_model(folder: Path, recipe: Recipe) -> FirstModel:
-    """Open the model for the initial weights; ModelError if they don't fit the recipe's model."""
-    first = model_folder.load_model(folder)
-    for section in ("model", "classes"):
-        if getattr(first.recipe, section) != getattr(recipe, section):
-            raise ModelError(
-                f"The model in {folder} has another section '{section}' than the recipe, so its"
-                " weights don't fit; copy that section from its recipe.yaml, or leave --start-from"
-                " out."
-            )
-    seen, wanted = ((*r.scene.seen_bands, *r.features.indices) for r in (first.recipe, recipe))
-    if seen != wanted:
-        raise ModelError(
-            f"The model in {folder} sees {', '.join(seen)} and the recipe's {', '.join(wanted)}, so"
-            " its weights don't fit; name the same in 'scene.inputs' and 'features.indices', or"
-            " leave --start-from out."
-        )
-    digest = file_digest(folder / model_folder.MODEL_FILE)
-    return FirstModel(first.keras_model.get_weights(), digest)
 
 
 def _check_same(folder: Path, recipe: Recipe, data: TrainingData, checkpoint: Checkpoint) -> None:

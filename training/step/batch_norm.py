@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -16,11 +16,32 @@ from training.ranks.port import Collective
 
 def batch_normalisations(model: keras.Model) -> Iterator[keras.layers.BatchNormalization]:
     """Yield the batch normalisation layers of a model and of the models inside it."""
-    for layer in model.layers:
+    return _among(model.layers)
+
+
+def _among(layers: Iterable[keras.layers.Layer]) -> Iterator[keras.layers.BatchNormalization]:
+    for layer in layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             yield layer
         elif isinstance(layer, keras.Model):
             yield from batch_normalisations(layer)
+
+
+@contextmanager
+def without_moments(layers: Iterable[keras.layers.Layer]) -> Iterator[None]:
+    """Let the batch normalisation among some layers use its moving statistics, also in training.
+
+    Keras asks the layers while a graph is traced, so the graph stays like this. The layers are as
+    before afterwards, so a model that is saved doesn't know of it.
+    """
+    changed = [layer for layer in _among(layers) if layer.trainable]
+    for layer in changed:
+        layer.trainable = False
+    try:
+        yield
+    finally:
+        for layer in changed:
+            layer.trainable = True
 
 
 def moving_statistics(model: keras.Model) -> list[Any]:

@@ -20,6 +20,7 @@ from training.step.batch_norm import (
     moving_statistics,
     recorded_moments,
     synchronise,
+    without_moments,
 )
 
 FIRST_LOSS_SCALE = 2.0**15
@@ -70,6 +71,8 @@ class TrainingStep:
         classes: Class scheme of the labels.
         augmentation: Layers on (images, labels).
         options: Other options.
+        frozen: Layers that keep their weights until `thaw`; their batch normalisation uses its
+            moving statistics.
 
     Raises:
         ValueError: A step has several batches, but the loss is not a mean.
@@ -85,6 +88,7 @@ class TrainingStep:
         classes: ClassScheme,
         augmentation: Sequence[keras.layers.Layer],
         options: StepOptions,
+        frozen: Sequence[keras.layers.Layer] = (),
     ) -> None:
         if options.accumulate > 1 and not loss.additive:
             raise ValueError(
@@ -105,18 +109,31 @@ class TrainingStep:
         first_scale = FIRST_LOSS_SCALE if options.loss_scaling else 1.0
         self.loss_scale = keras.Variable(first_scale, trainable=False)
         self.loss_scale_age = keras.Variable(0, dtype="int32", trainable=False)
-        variables = model.trainable_variables if options.accumulate > 1 else []
-        self._gradient_sums = [tf.Variable(tf.zeros_like(v.value)) for v in variables]
         self._sums = tf.Variable(tf.zeros(3, tf.float64))
+        self._frozen = tuple(frozen)
+        self._make_graphs()
+
+    def _make_graphs(self) -> None:
+        """Make the functions of a step; they are traced with the layers that are frozen now."""
+        of_frozen = {id(v) for layer in self._frozen for v in layer.trainable_variables}
+        self.variables = [v for v in self._model.trainable_variables if id(v) not in of_frozen]
+        """Variables that the step changes by gradients."""
+        summed = self.variables if self._options.accumulate > 1 else []
+        self._gradient_sums = [tf.Variable(tf.zeros_like(v.value)) for v in summed]
         # XLA can't compile Horovod's operations, nor some operations of the augmentation. If the
         # forward function is compiled, its backward pass is also compiled.
         self._gradients: Any = self._total_and_gradients
         self._forward: Any = self._own_sums
-        if options.jit:
+        if self._options.jit:
             compiled = partial(tf.function, jit_compile=True, autograph=False)
             self._gradients, self._forward = compiled(self._gradients), compiled(self._forward)
         self.accumulate: Any = tf.function(self._accumulate, jit_compile=False, autograph=False)
         self.finish: Any = tf.function(self._finish, jit_compile=False, autograph=False)
+
+    def thaw(self) -> None:
+        """Let all layers train from the next step on."""
+        self._frozen = ()
+        self._make_graphs()
 
     def state(self) -> list[Any]:
         """Variables that the next step needs, other than those of model and optimizer."""
@@ -213,7 +230,7 @@ class TrainingStep:
             of_value.watch(sums)
             loss = self._loss.value(sums)
         slopes = of_value.gradient(loss, sums) * self.loss_scale.value
-        variables = [v.value for v in self._model.trainable_variables]
+        variables = [v.value for v in self.variables]
         gradients = self._unscaled(tape.gradient(own, variables, output_gradients=slopes))
         loss = tf.cast(loss, tf.float64)
         if self._collective.adasum:
@@ -237,7 +254,8 @@ class TrainingStep:
 
     def _own_sums(self, images: Any, labels: Any) -> Any:
         """Compute the sums of the loss over a batch, float32 (size,)."""
-        probabilities = tf.cast(self._model(images, training=True), tf.float32)
+        with without_moments(self._frozen):
+            probabilities = tf.cast(self._model(images, training=True), tf.float32)
         targets, valid = label_targets(labels, self._classes)
         return self._loss.sums(targets, probabilities, valid)
 
@@ -246,7 +264,7 @@ class TrainingStep:
         with tf.GradientTape() as tape:
             total = self._own_sums(images, labels)[0]
             scaled = total * (self.loss_scale.value * share)
-        gradients = tape.gradient(scaled, [v.value for v in self._model.trainable_variables])
+        gradients = tape.gradient(scaled, [v.value for v in self.variables])
         return self._unscaled(gradients), tf.cast(total, tf.float64)
 
     def _unscaled(self, gradients: list[Any]) -> list[Any]:
@@ -267,7 +285,7 @@ class TrainingStep:
 
     def _update(self, gradients: list[Any]) -> Any:
         """Update the weights if all gradients are finite; return whether they are."""
-        variables = self._model.trainable_variables
+        variables = self.variables
         norm = tf.linalg.global_norm(gradients)
         finite = tf.math.is_finite(norm)
         if self._options.clip_norm is not None:

@@ -19,6 +19,7 @@ from training.losses.base import Loss, label_targets
 from training.losses.crossentropy import CrossEntropy
 from training.metrics.base import Sample
 from training.metrics.tally import Tally
+from training.optimisation.schedules import Schedule
 from training.ranks.port import Collective
 from training.step.batch_norm import average_over_ranks, batch_normalisations, take_moments
 from training.step.graph import StepOptions, TrainingStep
@@ -94,7 +95,8 @@ class Trainer:
         loss: Loss that training minimises; None for cross-entropy.
         augmentation: Layers on (images, labels), applied in the step.
         options: Options of a step in addition to the plain gradient.
-        learning_rate_scale: Keras variable, a factor in the optimizer's schedule.
+        schedule: The optimizer's schedule; None if it has a fixed learning rate.
+        frozen: Layers of the model that don't train until `thaw`.
         metrics: What validation measures in addition to the confusion matrix.
     """
 
@@ -108,7 +110,8 @@ class Trainer:
         loss: Loss | None = None,
         augmentation: Sequence[keras.layers.Layer] = (),
         options: StepOptions | None = None,
-        learning_rate_scale: Any = None,
+        schedule: Schedule | None = None,
+        frozen: Sequence[keras.layers.Layer] = (),
         metrics: MetricsOptions | None = None,
     ) -> None:
         self.model = model
@@ -118,9 +121,11 @@ class Trainer:
         self._classes = classes
         self._loss = loss or CrossEntropy()
         self._augmentation = tuple(augmentation)
-        self._learning_rate_scale = learning_rate_scale
+        self._schedule = schedule
         self._metrics = metrics
+        # All of them, so that a checkpoint has the same variables whether layers are frozen or not.
         optimizer.build(model.trainable_variables)
+        self._fresh_numbers = [v.value.numpy() for v in optimizer.variables if not v.shape]
         self._step = TrainingStep(
             model,
             optimizer,
@@ -129,13 +134,14 @@ class Trainer:
             classes=classes,
             augmentation=self._augmentation,
             options=self.options,
+            frozen=frozen,
         )
         self._predict_step: Any = tf.function(self._validate, jit_compile=False, autograph=False)
 
     @property
     def reduced_bytes(self) -> int:
         """Bytes of gradients that this rank sends to the exchange in each step."""
-        return self._collective.wire_bytes([v.value for v in self.model.trainable_variables])
+        return self._collective.wire_bytes([v.value for v in self._step.variables])
 
     def state(self) -> list[Any]:
         """Variables that are the same on every rank: weights, optimizer, loss scale."""
@@ -160,8 +166,26 @@ class Trainer:
 
     def scale_learning_rate(self, factor: float) -> None:
         """Set the factor in the optimizer's schedule from the next step on."""
-        if self._learning_rate_scale is not None:
-            self._learning_rate_scale.assign(factor)
+        if self._schedule is not None:
+            self._schedule.scale.assign(factor)
+
+    def thaw(self, done_share: float) -> None:
+        """Let all layers train from the next step on. Every rank must call it.
+
+        The optimizer starts again, and the schedule goes on. Otherwise Adam would take the means of
+        the gradients of thawed layers, which start at 0, for those of all steps: their first steps
+        would be up to six times too large.
+
+        Args:
+            done_share: Share of the training that is done, 0..1.
+        """
+        self._step.thaw()
+        numbers = iter(self._fresh_numbers)
+        for variable in self.optimizer.variables:
+            fresh = np.zeros(variable.shape) if variable.shape else next(numbers)
+            variable.assign(fresh)
+        if self._schedule is not None:
+            self._schedule.begin_again(done_share)
 
     def train(
         self,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from training.ballots import ballots
 from training.trees.booster import probabilities
 
 Floats = NDArray[np.float32]
@@ -48,6 +49,8 @@ class PixelModel:
     """Weight of each member; they add up to 1."""
     bands: int
     n_classes: int
+    votes_of_masks: bool | None = None
+    """Whether members vote (`training.ballots`) on masks, or on classes; None: they don't vote."""
 
     @property
     def input_shape(self) -> tuple[None, None, None, int]:
@@ -64,6 +67,8 @@ class PixelModel:
         for member, weight in zip(self.members, self.weights, strict=True):
             values = features_of(images, member.features)
             found = member.answers(values.reshape(-1, values.shape[-1]), self.n_classes)
+            if self.votes_of_masks is not None:
+                found = ballots(found, self.votes_of_masks)
             total += np.float32(weight) * found.reshape(total.shape)
         return total
 
@@ -86,3 +91,10 @@ def mean_of(models: Sequence[PixelModel], weights: Sequence[float]) -> PixelMode
         first.bands,
         first.n_classes,
     )
+
+
+def vote_of(
+    models: Sequence[PixelModel], weights: Sequence[float], *, has_masks: bool
+) -> PixelModel:
+    """Make the weighted vote of models of one training each; weights add up to 1."""
+    return replace(mean_of(models, weights), votes_of_masks=has_masks)

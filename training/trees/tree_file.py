@@ -3,7 +3,8 @@
 XGBoost trusts its files: a branch that leads nowhere, or back, ends the process or never ends. So a
 file is read as plain JSON and checked before XGBoost sees it. Nothing in it can run code.
 
-The file of an ensemble is {"members": [{"weight": 0.5, "trees": XGBoost's JSON}, ...]}.
+The file of an ensemble is {"members": [{"weight": 0.5, "trees": XGBoost's JSON}, ...]}, and has
+"merge": "vote" if its members vote.
 """
 
 from __future__ import annotations
@@ -75,14 +76,15 @@ def make_member(content: bytes, recipe: Recipe) -> Member:
 
 def save_trees(path: Path, model: PixelModel) -> None:
     """Write the file, complete or not at all."""
-    if len(model.members) == 1:
+    if len(model.members) == 1 and model.votes_of_masks is None:
         content = model.members[0].content
     else:
         members = [
             {"weight": weight, "trees": json.loads(member.content)}
             for member, weight in zip(model.members, model.weights, strict=True)
         ]
-        content = json.dumps({"members": members}, separators=(",", ":")).encode()
+        merge = {} if model.votes_of_masks is None else {"merge": "vote"}
+        content = json.dumps({"members": members, **merge}, separators=(",", ":")).encode()
     write_bytes(path, content)
 
 
@@ -98,8 +100,15 @@ def open_trees(path: Path, recipe: Recipe) -> PixelModel:
         MissingDependencyError: XGBoost isn't installed.
     """
     try:
-        members, weights = _members(path, recipe)
-        model = PixelModel(members, weights, len(recipe.scene.seen_bands), recipe.classes.n_classes)
+        members, weights, votes = _members(path, recipe)
+        classes = recipe.classes
+        model = PixelModel(
+            members,
+            weights,
+            len(recipe.scene.seen_bands),
+            classes.n_classes,
+            classes.has_masks if votes else None,
+        )
         _check_answer(model, recipe)
     except RecipeError:
         raise
@@ -111,21 +120,26 @@ def open_trees(path: Path, recipe: Recipe) -> PixelModel:
     return model
 
 
-def _members(path: Path, recipe: Recipe) -> tuple[tuple[Member, ...], tuple[float, ...]]:
+def _members(path: Path, recipe: Recipe) -> tuple[tuple[Member, ...], tuple[float, ...], bool]:
+    """Read members, their weights, and whether they vote."""
     if path.stat().st_size > _MOST_BYTES:
         raise ValueError(f"it has {path.stat().st_size} bytes, more than {_MOST_BYTES}")
     content = path.read_bytes()
     try:
         document = json.loads(content)
         if "members" not in document:
-            return (make_member(content, recipe),), (1.0,)
+            return (make_member(content, recipe),), (1.0,), False
         parts = [(json.dumps(m["trees"]), float(m["weight"])) for m in document["members"]]
+        merge = document.get("merge", "mean")
     except _SHAPE_ERRORS as error:
         raise ValueError(str(error) if type(error) is ValueError else repr(error)) from None
     weights = tuple(weight for _, weight in parts)
     if not all(weight >= 0 for weight in weights) or not math.isclose(sum(weights), 1.0):
         raise ValueError("the weights of its members don't add up to 1")
-    return tuple(make_member(text.encode(), recipe) for text, _ in parts), weights
+    if merge not in ("mean", "vote"):
+        raise ValueError(f"it merges its members by {merge!r}")
+    members = tuple(make_member(text.encode(), recipe) for text, _ in parts)
+    return members, weights, merge == "vote"
 
 
 def _check_learner(learner: Mapping[str, Any], features: int, recipe: Recipe) -> int:

@@ -179,6 +179,12 @@ COMMANDS = {
         ],
         overwrite=False,
     ),
+    "onnx": WritingCommand(
+        lambda inputs, out: [
+            *("onnx", str(inputs.model), "--tile-size", "32", "--out", str(out / "model.onnx")),
+        ],
+        overwrite=False,
+    ),
     "train": WritingCommand(
         lambda inputs, out: ["train", "--shards", str(inputs.shards), "--out", str(out)],
         alone=True,

@@ -10,16 +10,23 @@ from conftest import ice_image
 from typer.testing import CliRunner
 
 from helpers.maps.inference_models import make_recipe, save_threshold_model, save_unet
+from helpers.maps.made_maps import MASKS
+from inference.predict.backends import open_forward
 from inference.predict.decision import DECISION_FILE, Decision, read_decision
 from inference.predict.ensemble import combine
 from inference.predict.predict import open_model, predict_scene
+from inference.studies.uncertainty import members_of
 from inference.tune.known import known_scenes
 from inference.tune.search import find_decision
 from polynya.cli import build_app
 from polynya.errors import ModelError, SceneError
 from polynya.recipe.classes import SEA_ICE
+from polynya.recipe.inference import InferenceOptions
+from polynya.recipe.recipe import Recipe
 from polynya.scenes.identity import scene_digest
 from polynya.scenes.reading import open_scene
+from training.model_folder.folder import save_model
+from training.models import build
 
 
 def run(*words):
@@ -44,7 +51,7 @@ def test_small_regions_are_removed_where_the_truth_has_none(tmp_path, specked):
     result = run("tune", folder, "--scenes", tmp_path / "s0_clear.tif", tmp_path / "s1_clear.tif")
     assert result.exit_code == 0, result.output
     assert run("tune", folder, "--scenes", tmp_path / "s0_clear.tif").exit_code == 0  # Its own.
-    decision = read_decision(folder, SEA_ICE)
+    decision = read_decision(folder, Recipe(classes=SEA_ICE))
     assert decision != Decision()
     assert "least_region" in (folder / "tuning.csv").read_text()
     scene = open_scene(str(tmp_path / "s0_clear.tif"))
@@ -59,7 +66,7 @@ def test_the_connectivity_is_kept_with_what_was_found(tmp_path, specked):
     folder = save_threshold_model(tmp_path / "model", make_recipe(32))
     scene = tmp_path / "s0_clear.tif"
     assert run("tune", folder, "--scenes", scene, "--connectivity", 8).exit_code == 0
-    assert read_decision(folder, SEA_ICE).connectivity == 8
+    assert read_decision(folder, Recipe(classes=SEA_ICE)).connectivity == 8
     wrong = run("tune", folder, "--scenes", scene, "--connectivity", 5)
     assert wrong.exit_code == 2
     assert "--connectivity" in wrong.output
@@ -119,6 +126,48 @@ def test_an_ensemble_gives_the_weighted_mean(tmp_path, specked):
     assert len(about["members"].split(", ")) == 2
     result = run("predict", tmp_path / "both", tmp_path / "s0_clear.tif", "--out", tmp_path / "m")
     assert result.exit_code == 0, result.output
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("merge", ["mean", "vote"])
+@pytest.mark.parametrize("has_masks", [False, True])
+def test_each_member_counts(tmp_path, merge, has_masks):
+    """Not only the last: every member changes the answer by its own weight."""
+    import keras
+
+    kind = {"classes": MASKS.model_dump()} if has_masks else {}
+    recipe, image = make_recipe(32, **kind), ice_image(32, 32)[None].astype(np.float32)
+    folders, answers = [], []
+    for seed in range(3):
+        keras.utils.set_random_seed(seed)
+        model = build(
+            "unet",
+            input_shape=(None, None, 3),
+            n_classes=3,
+            filters=(4, 6),
+            dropout=(0, 0),
+            activation="sigmoid" if has_masks else "softmax",
+        )
+        folders.append(tmp_path / str(seed))
+        save_model(folders[-1], model, recipe)
+        answers.append(np.asarray(model(image)))
+    # Random networks are at places undecided between classes, which then share the vote.
+    best = [a >= (0.5 if has_masks else a.max(axis=-1, keepdims=True)) for a in answers]
+    votes = best if has_masks else [own / own.sum(axis=-1, keepdims=True) for own in best]
+    for weights in ((1, 1, 1), (2, 1, 3), (0, 0, 1)):
+        out = tmp_path / f"out{weights}"
+        words = ["--weights", ",".join(map(str, weights)), "--merge", merge]
+        assert run("ensemble", *folders, "--out", out, *words).exit_code == 0
+        both = open_model(out)
+        found = open_forward(both.keras_model, InferenceOptions(), has_masks)(image)
+        expected = np.average(answers if merge == "mean" else votes, axis=0, weights=weights)
+        np.testing.assert_allclose(found, expected, atol=1e-5 if merge == "mean" else 1e-3)
+        assert json.loads((out / "provenance.json").read_text())["merge"] == merge
+        assert len(members_of(both)[0]) == 3  # It comes apart again.
+        for backend, precision in (("openvino", "float32"), ("keras", "bfloat16")):
+            options = InferenceOptions(backend=backend, precision=precision)
+            again = open_forward(both.keras_model, options, has_masks)(image)
+            assert (np.abs(again - found) < 0.05).mean() > 0.9  # A vote may turn by rounding.
 
 
 def test_models_that_do_not_go_together_are_an_error(tmp_path):

@@ -20,6 +20,7 @@ from inference.tune.metric_size import decision_in_scene_pixels
 from inference.tune.search import find_decision
 from polynya.errors import RecipeError, SceneError
 from polynya.recipe.classes import SEA_ICE
+from polynya.recipe.recipe import Recipe
 from polynya.run_length import csv_text, encode
 from polynya.scenes.reading import open_scene
 from training.metrics import confusion_of, image_dice
@@ -194,7 +195,7 @@ def test_a_data_set_is_known_by_its_own_labels_in_full_size(imported, tmp_path):
 def test_tune_takes_the_table_of_labels(imported, tmp_path):
     labels = ["--labels", tmp_path / "train.csv"]
     run("tune", imported.folder, *labels, "--score", "mean_dice", "--size", "32x48")
-    decision = read_decision(imported.folder, MASKS)
+    decision = read_decision(imported.folder, Recipe(classes=MASKS))
     assert decision.least_region[0] > 0
     with (imported.folder / "tuning.csv").open() as file:
         rows = {row["key"]: row for row in csv.DictReader(file)}

@@ -18,6 +18,7 @@ from inference.tune.search import default_score, find_decision
 from inference.tune.thresholds import best_threshold
 from polynya.cli import build_app
 from polynya.recipe.classes import SEA_ICE
+from polynya.recipe.recipe import Recipe
 from polynya.scenes.reading import open_scene
 
 PROBABILITIES = np.float32([0.1, 0.3, 0.4, 0.6, 0.9])
@@ -95,7 +96,7 @@ def test_the_command_keeps_thresholds_and_says_what_they_gain(model, known, monk
     words = ["tune", str(model.folder), "--scenes", "a_clear.tif"]
     result = CliRunner().invoke(build_app(), words)
     assert result.exit_code == 0, result.output
-    assert read_decision(model.folder, MASKS).thresholds == (0.855, 0.5, 0.5)
+    assert read_decision(model.folder, Recipe(classes=MASKS)).thresholds == (0.855, 0.5, 0.5)
     with (model.folder / "tuning.csv").open() as file:
         rows = {row["key"]: row for row in csv.DictReader(file)}
     ice, absent = rows["threshold of ice"], rows["threshold of thick_ice"]

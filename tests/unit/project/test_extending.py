@@ -50,7 +50,7 @@ EXAMPLES = {
     "A model": (
         "training/models/dilated.py",
         "polynya/recipe/model.py",
-        "tests/unit/training/models/test_training_models.py",
+        "tests/unit/training/models/test_model_conformance.py",
         "dilated",
     ),
     "A loss": (

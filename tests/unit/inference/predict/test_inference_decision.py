@@ -13,16 +13,18 @@ from inference.predict import decision as module
 from inference.predict.decision import (
     DECISION_FILE,
     Decision,
+    augmented,
     decided,
     read_decision,
     smoothed,
     tidy,
-    turned,
     write_decision,
 )
 from inference.predict.windows import Band
 from polynya.errors import ModelError
 from polynya.recipe.classes import SEA_ICE
+from polynya.recipe.recipe import Recipe
+from training.ballots import ballots
 
 
 def uneven(images):
@@ -36,32 +38,69 @@ def uneven(images):
 IMAGES = np.random.default_rng(1).integers(0, 256, (2, 6, 10, 3), dtype=np.uint8)
 
 
-def test_turns_are_undone_before_the_mean():
-    def pixelwise(images):
-        value = images[..., 0] / 255
-        return np.stack([value, 1 - value], axis=-1).astype(np.float32)
-
-    for turns in ("flips", "dihedral"):
-        np.testing.assert_allclose(turned(pixelwise, turns)(IMAGES), pixelwise(IMAGES), atol=1e-6)
+def pixelwise(images):
+    value = images[..., 0] / 255
+    return np.stack([value, 1 - value], axis=-1).astype(np.float32)
 
 
-@pytest.mark.parametrize(("turns", "count"), [("flips", 4), ("dihedral", 8)])
-def test_a_turned_window_has_the_turned_probabilities(turns, count):
+@pytest.mark.parametrize(("tta", "count"), [("flips", 4), ("dihedral", 8)])
+def test_a_turned_window_has_the_turned_probabilities(tta, count):
     calls = []
 
     def counted(images):
         calls.append(images.shape)
         return uneven(images)
 
-    mean = turned(counted, turns)
+    mean = augmented(counted, tta, "mean", has_masks=False)
     found = mean(IMAGES)
     assert len(calls) == count
     assert found.shape == (2, 6, 10, 2)
     flipped = mean(IMAGES[:, ::-1, ::-1])[:, ::-1, ::-1]
     np.testing.assert_allclose(found, flipped, atol=1e-6)
-    if turns == "dihedral":
+    if tta == "dihedral":
         transposed = mean(IMAGES.swapaxes(1, 2)).swapaxes(1, 2)
         np.testing.assert_allclose(found, transposed, atol=1e-6)
+
+
+@pytest.mark.parametrize("tta", ["flips", "dihedral"])
+@pytest.mark.parametrize("has_masks", [False, True])
+def test_versions_are_merged_as_their_definitions_say(tta, has_masks):
+    """Never a sum that a threshold of 0.5 meets undivided, and always undone before."""
+    axes = [
+        (k, flip) for k in (range(4) if tta == "dihedral" else (0, 2)) for flip in (False, True)
+    ]
+
+    def version(images, k, flip):
+        seen = np.rot90(images[:, :, ::-1] if flip else images, k, axes=(1, 2))
+        found = np.rot90(uneven(seen), -k, axes=(1, 2))
+        return found[:, :, ::-1] if flip else found
+
+    versions = np.stack([version(IMAGES, k, flip) for k, flip in axes])
+    votes = versions >= 0.5 if has_masks else np.eye(2)[versions.argmax(axis=-1)]
+    greatest = versions.max(axis=0)
+    expected = {
+        "mean": versions.mean(axis=0),
+        "max": greatest if has_masks else greatest / greatest.sum(axis=-1, keepdims=True),
+        "vote": votes.mean(axis=0),
+    }
+    for merge, wanted in expected.items():
+        found = augmented(uneven, tta, merge, has_masks)(IMAGES)
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, wanted, atol=1e-6 if merge != "vote" else 1e-3)
+        assert found.max() <= 1
+        if not has_masks:
+            np.testing.assert_allclose(found.sum(axis=-1), 1, atol=1e-5)
+        once = augmented(pixelwise, tta, merge, has_masks)(IMAGES)
+        if merge != "vote":  # Of a model of single pixels, all versions are the same.
+            np.testing.assert_allclose(once, pixelwise(IMAGES), atol=1e-6)
+
+
+def test_the_mean_decides_between_equal_votes():
+    found = np.float32([[0.9, 0.1], [0.4, 0.6]])
+    assert ballots(found, has_masks=False).mean(axis=0).argmax() == 0
+    assert ballots(1 - found, has_masks=False).mean(axis=0).argmax() == 1
+    of_masks = ballots(found, has_masks=True).mean(axis=0)
+    assert (of_masks >= 0.5).tolist() == [True, False]
 
 
 def test_a_single_mask_is_smoothed_as_one_of_several():
@@ -79,8 +118,8 @@ def test_smooth_probabilities_still_add_up():
         np.abs(np.diff(found[..., 0], axis=2)).max()
         < np.abs(np.diff(uneven(IMAGES)[..., 0], axis=2)).max()
     )
-    assert decided(uneven, Decision()) is uneven
-    np.testing.assert_array_equal(decided(uneven, Decision(smooth=2.0))(IMAGES), found)
+    assert decided(uneven, Decision(), False) is uneven
+    np.testing.assert_array_equal(decided(uneven, Decision(smooth=2.0), False)(IMAGES), found)
 
 
 def test_weights_move_the_border_between_classes():
@@ -179,22 +218,31 @@ def test_blocks_of_rows_make_no_difference(closing, opening, rows):
 
 
 def test_a_decision_is_kept_in_the_models_folder(tmp_path):
-    assert read_decision(tmp_path, SEA_ICE) == Decision()
-    kept = Decision(turns="flips", weights=(1.0, 1.2, 1.0), least_region=(0, 9, 0))
+    assert read_decision(tmp_path, Recipe(classes=SEA_ICE)) == Decision()
+    kept = Decision(tta="flips", weights=(1.0, 1.2, 1.0), least_region=(0, 9, 0))
     write_decision(tmp_path, kept)
-    assert read_decision(tmp_path, SEA_ICE) == kept
+    assert read_decision(tmp_path, Recipe(classes=SEA_ICE)) == kept
     with pytest.raises(ModelError, match=r"3 values for 'weights' but the model has 2 classes"):
-        read_decision(tmp_path, OTHER)
+        read_decision(tmp_path, Recipe(classes=OTHER))
+    # What the recipe or a command says comes first; the rest is as it was tuned.
+    said = {"tta": "none", "merge": "vote"}
+    recipe = Recipe.model_validate({"inference": said})
+    assert read_decision(tmp_path, recipe) == kept.model_copy(update=said)
+    (tmp_path / DECISION_FILE).write_text("turns: dihedral")
+    assert read_decision(tmp_path, Recipe()) == Decision(tta="dihedral")
+    (tmp_path / DECISION_FILE).write_text("threshold: otsu")
+    with pytest.raises(ModelError, match="divides in two, but the model has 3 classes"):
+        read_decision(tmp_path, Recipe())
     (tmp_path / DECISION_FILE).write_text("smooth: -1")
     with pytest.raises(ModelError, match="wrong value for 'smooth'"):
-        read_decision(tmp_path, SEA_ICE)
+        read_decision(tmp_path, Recipe(classes=SEA_ICE))
     for text in ("a: [", "[" * 20_000, "\0", "smooth: 2001-99-99"):
         (tmp_path / DECISION_FILE).write_text(text)
         with pytest.raises(ModelError, match="can't be read as YAML"):
-            read_decision(tmp_path, SEA_ICE)
+            read_decision(tmp_path, Recipe(classes=SEA_ICE))
     (tmp_path / DECISION_FILE).write_text("- 1")
     with pytest.raises(ModelError, match="must be a mapping"):
-        read_decision(tmp_path, SEA_ICE)
+        read_decision(tmp_path, Recipe(classes=SEA_ICE))
 
 
 @pytest.mark.parametrize(
@@ -216,4 +264,4 @@ def test_a_decision_is_kept_in_the_models_folder(tmp_path):
 def test_numbers_that_decide_nothing_are_refused(tmp_path, key, value):
     (tmp_path / DECISION_FILE).write_text(f"{key}: {value}")
     with pytest.raises(ModelError, match=f"wrong value for '{key}"):
-        read_decision(tmp_path, SEA_ICE)
+        read_decision(tmp_path, Recipe(classes=SEA_ICE))

@@ -16,6 +16,7 @@ from inference.predict.windows import Band
 from polynya.errors import ModelError
 from polynya.recipe.classes import SEA_ICE
 from polynya.recipe.inference import InferenceOptions
+from polynya.recipe.recipe import Recipe
 from polynya.scenes.reading import open_scene
 
 
@@ -68,7 +69,7 @@ def test_one_mask_is_binary_labels():
 def test_a_decision_that_does_not_fit_the_classes_is_one_sentence(tmp_path, text, classes, problem):
     (tmp_path / DECISION_FILE).write_text(text)
     with pytest.raises(ModelError, match=problem):
-        read_decision(tmp_path, classes)
+        read_decision(tmp_path, Recipe(classes=classes))
 
 
 # Tidying
@@ -135,7 +136,7 @@ def test_turned_windows_have_the_same_masks_where_the_model_sees_single_pixels(m
     image = speckled(40, 50)
     scene = open_scene(str(write_scene("scene.tif", image, nodata=0)))
     for turns in ("flips", "dihedral"):
-        found = predict_scene(model, scene, decision=Decision(turns=turns))
+        found = predict_scene(model, scene, decision=Decision(tta=turns))
         np.testing.assert_array_equal(found.codes, labels_of(image))
 
 

@@ -31,7 +31,7 @@ from inference.products.class_map import read_map, write_map
 from inference.products.entropy import mask_entropy
 from inference.products.overview import draw_overview, read_preview
 from inference.products.registry import PRODUCT_NAMES
-from inference.products.summary import summarise
+from inference.products.summary import summarise, summary_columns
 from inference.run.scene import map_scene
 from inference.run.scenes import write_summary
 from inference.stac.collection import write_collection, write_model_item
@@ -327,7 +327,7 @@ def test_a_scene_gets_all_products_and_is_finished_then(tmp_path, write_scene):
     again = map_scene(model, SceneRef("scene", scene), out)
     assert again.status == "skipped"
     assert again.summary.items() >= summarise(labels, make_scene(70, 50), MASKS).items()
-    write_summary(out / "summary.csv", [result], MASKS)
+    write_summary(out / "summary.csv", [result], summary_columns(MASKS))
     with (out / "summary.csv").open() as file:
         (row,) = csv.DictReader(file)
     assert row["wet_share"] == f"{share:.6f}"

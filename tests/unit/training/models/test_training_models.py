@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from polynya.errors import ModelError
-from polynya.recipe.recipe import Recipe, parse_recipe
-from training.models import NETWORKS, build, build_from
+from polynya.recipe.recipe import Recipe
+from training.models import build, build_from
 from training.models.unet import RAMP_SLOPE
 
 CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.Conv2DTranspose)
@@ -37,32 +37,6 @@ def test_the_default_is_the_network_of_the_paper() -> None:
 def test_the_recipe_s_default_model_is_the_paper_s() -> None:
     model = build_from(Recipe().model, input_shape=(None, None, 3), n_classes=3)
     assert model.count_params() == 7_775_635
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_every_family_builds_for_any_bands_and_sizes_and_is_saved(
-    name: str, tmp_path: Path
-) -> None:
-    options = parse_recipe({"model": name}, "recipe.yaml").model
-    for bands, n_classes in ((1, 2), (3, 3), (7, 11)):
-        model = build_from(options, input_shape=(None, None, bands), n_classes=n_classes)
-        images = np.zeros((1, options.multiple, 2 * options.multiple, bands), np.float32)
-        found = np.asarray(model(images))
-        assert found.shape == (*images.shape[:3], n_classes)
-        assert found.dtype == np.float32
-        assert found.sum(axis=-1) == pytest.approx(1.0, abs=1e-5)
-    shape = (None, None, bands)
-    model = build_from(options, input_shape=shape, n_classes=1, activation="sigmoid")
-    found = np.asarray(model(images))
-    assert found.shape == (*images.shape[:3], 1)
-    assert 0 < found.min() <= found.max() < 1
-    model.save(tmp_path / "model.keras")
-    again = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
-    assert (np.asarray(again(images)) == found).all()
-    # What stands before the first layer takes the place of the fixed range.
-    shape = (None, None, 2)
-    model = build_from(options, input_shape=shape, n_classes=2, features=lambda x: x[..., :1])
-    assert model.input_shape[-1] == 2
 
 
 def test_dropout_is_set_by_branch_level_kind_and_at_the_head() -> None:

@@ -69,6 +69,7 @@ def test_a_run_writes_a_model_folder_that_opens(tmp_path: Path) -> None:
         "metrics.json",
         "history.csv",
         "steps.csv",
+        "network.svg",
         "provenance.json",
         "README.md",
         "_polynya.csv",
@@ -95,6 +96,10 @@ def test_a_run_writes_a_model_folder_that_opens(tmp_path: Path) -> None:
     assert "dihedral, haze, shade" in card
     assert "It sees scenes as they are." in card
     assert "| Open water |" in card
+    assert "For images of 32 x 32 pixels:" in card
+    assert f"| parameters | {int(provenance['parameters']):,} |" in card
+    assert "images/s in the last epoch |" in card
+    assert (folder / "network.svg").read_text().startswith("<svg")
 
 
 @pytest.mark.slow

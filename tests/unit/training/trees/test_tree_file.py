@@ -19,7 +19,7 @@ from polynya.recipe.model import XgboostOptions
 from polynya.recipe.recipe import Recipe
 from training.trees import tree_file
 from training.trees.booster import grow
-from training.trees.pixel_model import PixelModel, mean_of
+from training.trees.pixel_model import PixelModel, mean_of, vote_of
 from training.trees.tree_file import STATISTICS, make_member, open_trees, save_trees
 
 RECIPE = Recipe.model_validate({"model": "xgboost"})
@@ -78,6 +78,19 @@ def test_an_ensemble_in_one_file_is_the_weighted_mean(tmp_path: Path) -> None:
     np.testing.assert_allclose(found, expected, atol=1e-6)
     assert both.count_params() == 2 * one.count_params() + other.count_params()
     assert [len(model.members) for model in both.alone()] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("recipe", [RECIPE, MASKS], ids=["classes", "masks"])
+def test_trees_of_several_trainings_vote(tmp_path: Path, recipe: Recipe) -> None:
+    alone = [_model(recipe, seed=seed) for seed in range(3)]
+    has_masks = recipe.classes.has_masks
+    save_trees(tmp_path / "trees.json", vote_of(alone, [0.5, 0.25, 0.25], has_masks=has_masks))
+    images = np.random.default_rng(1).integers(0, 256, (1, 9, 9, 3))
+    found = open_trees(tmp_path / "trees.json", recipe).predict_on_batch(images)
+    answers = [model.predict_on_batch(images) for model in alone]
+    votes = [a >= 0.5 if has_masks else np.eye(3)[a.argmax(axis=-1)] for a in answers]
+    expected = np.average(votes, axis=0, weights=[2, 1, 1])
+    np.testing.assert_allclose(found, expected, atol=1e-3)
 
 
 Damage = Callable[[dict[str, Any]], object]

@@ -1,0 +1,1 @@
+"""Models as ONNX files, with what the QGIS plugin Deepness reads of them."""

@@ -1,0 +1,1 @@
+"""`polynya model`: the families of networks, and the facts of one network."""

@@ -1,0 +1,89 @@
+"""DeepLabV3+: dilated, separable convolutions and a small decoder on an encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+
+from training.models.blocks import Layers, check_arguments
+from training.models.encoders import encode
+from training.models.features import Features
+
+
+def deeplab_v3_plus(
+    *,
+    input_shape: tuple[int | None, int | None, int],
+    n_classes: int,
+    activation: str = "softmax",
+    encoder: str = "resnet34",
+    width: float = 1.0,
+    squeeze_excite: bool = False,
+    filters: int = 256,
+    fine_filters: int = 48,
+    rates: Sequence[int] = (12, 24, 36),
+    dropout: float = 0.5,
+    batch_norm: str = "local",
+    features: Features | None = None,
+    dtype: str | None = None,
+    name: str = "deeplab_v3_plus",
+) -> keras.Model:
+    """Build a DeepLabV3+ on an encoder.
+
+    The last stage of the encoder is dilated instead of strided. Separable branches with several
+    dilations and the mean over the image follow; the decoder joins them, enlarged by 4, with the
+    encoder's layer at a quarter of the resolution. Structure and filters are those of
+    segmentation_models.pytorch: ResNet34, 3 bands and 5 classes have 22,438,485 parameters that
+    training changes.
+
+    Args:
+        input_shape: Height, width and bands. Height and width may be None; else they must be
+            multiples of 16.
+        n_classes: Channels of the output.
+        activation: Activation of the last layer: "softmax" for classes that exclude each other,
+            "sigmoid" for masks that may overlap.
+        encoder: Name of the encoder.
+        width: Factor on the filters of a ResNet or MobileNet.
+        squeeze_excite: Weigh the channels of each block of a ResNet.
+        filters: Filters of each branch and of the decoder.
+        fine_filters: Channels that the decoder takes from the encoder's layer.
+        rates: Dilation of the branches, in cells of 16 pixels.
+        dropout: Dropout rate after the joined branches.
+        batch_norm: "local" or "synchronised"; with the latter, the trainer uses the moments of all
+            ranks.
+        features: Function before the first layer (`training.models.features`); None to scale
+            0..255 to 0..1.
+        dtype: Keras dtype policy of the layers; None for Keras' default.
+        name: Name of the model.
+
+    Returns:
+        A Keras model of standard layers from images (B, H, W, bands) to probabilities, float32
+        (B, H, W, n_classes).
+
+    Raises:
+        ValueError: No model can be built with an argument.
+
+    Source: L.-C. Chen et al., "Encoder-decoder with atrous separable convolution for semantic image
+    segmentation", 2018.
+    """
+    check_arguments(input_shape, n_classes, activation, batch_norm, 16)
+    layers = Layers(batch_norm == "synchronised", dtype)
+
+    # === Functional model ===
+    inputs = keras.Input(shape=input_shape, name="image")
+    pyramid = encode(
+        layers.first(inputs, features),
+        layers,
+        encoder,
+        width=width,
+        squeeze_excite=squeeze_excite,
+        output_stride=16,
+    )
+    x = layers.pyramid_pooling(pyramid[16], filters, rates, separable=True, dropout=dropout)
+    x = layers.convolve_separably(x, filters, "coarse", last="coarse_block")
+    x = layers.enlarge(x, 4, "coarse_up")
+    fine = layers.convolve(pyramid[4], fine_filters, 1, "fine")
+    x = layers.concat([x, fine], "decoder_concat")
+    x = layers.convolve_separably(x, filters, "decoder", last="decoder_block")
+    outputs = layers.head(x, n_classes, 1, activation, factor=4)
+    return keras.Model(inputs, outputs, name=name)
