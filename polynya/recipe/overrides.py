@@ -63,11 +63,15 @@ def with_settings(recipe: Recipe, settings: Sequence[str]) -> Recipe:
     return with_values(recipe, read_settings(settings), source) if settings else recipe
 
 
-def read_settings(settings: Sequence[str]) -> dict[str, Any]:
-    """Read texts of `--set`.
+def read_settings(
+    settings: Sequence[str], option: str = "--set", example: str = "training.batch_size=16"
+) -> dict[str, Any]:
+    """Read texts of `--set`, or of an option like it.
 
     Args:
         settings: Texts 'KEY=VALUE': a dotted key and a value as YAML.
+        option: The option, for messages.
+        example: A text that is right, for messages.
 
     Returns:
         Values by dotted key, in the order of the texts.
@@ -80,11 +84,11 @@ def read_settings(settings: Sequence[str]) -> dict[str, Any]:
         key, is_there, text = setting.partition("=")
         if not is_there or not all(key.split(".")):
             raise RecipeError(
-                f"--set {printable(setting)} has another form than KEY=VALUE; write, for example,"
-                " --set training.batch_size=16."
+                f"{option} {printable(setting)} has another form than KEY=VALUE; write, for"
+                f" example, {option} {example}."
             )
         values.pop(key, None)  # The last one counts, also in the order.
-        values[key] = read_value(text, f"value of --set {printable(key)}")
+        values[key] = read_value(text, f"value of {option} {printable(key)}")
     return values
 
 

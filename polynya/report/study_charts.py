@@ -156,19 +156,27 @@ def draw_sizes(path: Path, rows: Sequence[Sequence[Panel]]) -> None:
     columns = len(rows[0])
     figure = new_figure(max(6.5, 3.4 * columns + 0.8), 3.1 * len(rows) + 0.6)
     axes = figure.subplots(len(rows), columns, squeeze=False, sharex=True, sharey="row")
+    every = [series for panels in rows for panel in panels for series in panel.series]
+    largest = max(series.x.max() for series in every if series.x.size)
+    unit, name = (1e6, "millions") if largest >= 1e6 else (1e3, "thousands")
     for of_row, panels in zip(axes, rows, strict=True):
         for axis, panel in zip(of_row, panels, strict=True):
             for number, series in enumerate(panel.series):
                 marker, line = _STYLES[number % len(_STYLES)]
                 axis.errorbar(
-                    series.x / 1e6, series.y, series.spread, label=series.title, marker=marker,
+                    series.x / unit, series.y, series.spread, label=series.title, marker=marker,
                     linestyle=line, capsize=3,
                 )  # fmt: skip
             axis.set_title(panel.title, fontsize=10)
             axis.grid(alpha=0.3)
         of_row[0].set_ylabel(panels[0].y_title)
+        # Intervals of two or three seeds can be much wider than all that there is to see.
+        y = np.concatenate([series.y for panel in panels for series in panel.series])
+        margin = 0.2 * np.ptp(y[np.isfinite(y)]) or None
+        if margin is not None:
+            of_row[0].set_ylim(np.nanmin(y) - margin, np.nanmax(y) + margin)
     for axis in axes[-1]:
-        axis.set_xlabel("Model parameters, millions")
+        axis.set_xlabel(f"Model parameters, {name}")
     handles, labels = axes[0][0].get_legend_handles_labels()
     if len(labels) > 1:
         figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
@@ -215,6 +223,8 @@ def draw_learning(path: Path, curves: Sequence[EpochCurve], y_title: str) -> Non
         curves: Curves, the most important first.
         y_title: Title of the scores.
     """
+    from matplotlib.ticker import MaxNLocator
+
     figure = new_figure(7.5, 5)
     axis = figure.subplots()
     for number, curve in reversed(list(enumerate(curves))):
@@ -227,6 +237,7 @@ def draw_learning(path: Path, curves: Sequence[EpochCurve], y_title: str) -> Non
             label=curve.title if stands_out else None,
         )  # fmt: skip
     axis.set_xlabel("Epoch")
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.set_ylabel(y_title)
     axis.grid(alpha=0.3)
     handles, labels = axis.get_legend_handles_labels()

@@ -55,6 +55,15 @@ def sweep(
             help="Give a key of the recipe another value in all trials; may be repeated.",
         ),
     ] = None,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--vary",
+            metavar="KEY=VALUES",
+            help="Give a parameter other values, such as 'training.epochs=[2, 4]'; may be"
+            " repeated.",
+        ),
+    ] = None,
     trials: Annotated[
         int | None, typer.Option(min=1, help="Number of trials; default: the study's.")
     ] = None,
@@ -80,7 +89,13 @@ def sweep(
     ] = "",
 ) -> None:
     """Train all trials of a study, and compare them; the same command joins in or goes on."""
-    known = load_study(study, settings=read_settings(settings or []), trials=trials, seeds=seeds)
+    known = load_study(
+        study,
+        settings=read_settings(settings or []),
+        varied=read_settings(vary or [], "--vary", "'training.batch_size=[16, 32]'"),
+        trials=trials,
+        seeds=seeds,
+    )
     if list_only:
         _list(known, shards, out)
         return
@@ -174,35 +189,41 @@ def _report(plan: Plan, results: Sequence[Result]) -> None:
 
 def _list(study: Study, shards: str | None, out: Path | None) -> None:
     """Print the trials, and how far they are if there is a folder."""
-    base, scores = check_study(study, None if shards is None else open_shards(shards))
     options = study.options
+    compared = options.metrics[0]
+    # Without its tiles, a study may have no recipe that its trials could be checked with.
+    is_checked = shards is not None or study.recipe is not None
+    if is_checked:
+        _, scores = check_study(study, None if shards is None else open_shards(shards))
+        compared = scores[0].heading
     folder = None if out is None else SweepFolder(out)
     if isinstance(options.search, TpeOptions):
+        _print_parameters(study)
         known = [] if folder is None else folder.known()
-        print_parameters(study)
+        count = options.search.trials
     else:
-        known = trainings(listed_trials(options), options.seeds)
+        listed = listed_trials(options)
+        known, count = trainings(listed, options.seeds), len(listed)
     names = list(options.parameters)
     rows = [
         (
             one.name,
             *(shown(one.trial.levels[name]) for name in names),
-            str((base.seed + one.repeat) % 2**31),
+            str(one.repeat),
             *([folder.state(one)[0]] if folder is not None else []),
         )
         for one in known
     ]
-    columns = ("trial", *names, "seed", *(["state"] if folder is not None else []))
     if rows:
+        columns = ("trial", *names, "seed", *(["state"] if folder is not None else []))
         Table(f"Trials of {study.name}", columns, tuple(rows)).print()
-    count = getattr(options.search, "trials", len(listed_trials(options)))
-    typer.echo(
-        f"{count} trials ({options.search.kind}) with {options.seeds}"
-        f" seed{'s'[: options.seeds != 1]}, compared by {scores[0].heading}"
-    )
+    seeds = f"{options.seeds} seed{'s'[: options.seeds != 1]}"
+    typer.echo(f"{count} trials ({options.search.kind}) with {seeds}, compared by {compared}")
+    if not is_checked:
+        typer.echo("Not checked, as the recipe is that of the labelled tiles; give --shards.")
 
 
-def print_parameters(study: Study) -> None:
+def _print_parameters(study: Study) -> None:
     """Print what a search chooses from."""
     rows = []
     for name, parameter in study.options.parameters.items():

@@ -148,7 +148,7 @@ def effects_table(trials: Sequence[Compared], score: Score) -> Table:
                 )
             )
     columns = (
-        *("parameter", "value", "trials", f"mean {score.heading}"),
+        *("parameter", "value", "trials", score.heading),
         *("pairs", "against the best", "verdict"),
     )
     return Table("Values of parameters", columns, tuple(rows))

@@ -58,7 +58,7 @@ def draw_figures(
     if len(sizes) > 1:
         draw(
             SIZES,
-            "Scores over the size of models. Bars are 95 % intervals over seeds.",
+            "Scores over the size of models. Bars are 95 % intervals over seeds; they may be cut.",
             lambda path: draw_sizes(path, _size_rows(plan, known)),
         )
     draw(

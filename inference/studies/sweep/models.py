@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autolabel.label_pictures import tile_picture
-from inference.predict.backends import open_forward
-from inference.predict.decision import decided, read_decision
-from inference.predict.predict import open_model
+from inference.predict.decision import read_decision
+from inference.predict.predict import open_for_tiles, open_model
 from inference.studies.out_of_fold import predicted, tile_labels, validation_tiles
 from inference.studies.sweep.comparison import Compared
 from inference.studies.sweep.planning import Plan
@@ -66,9 +65,8 @@ def compare_models(plan: Plan, trainings: Sequence[Training]) -> list[ComparedTi
     for training in trainings:
         folder = plan.folder.model(training)
         model = open_model(folder)
-        decision = read_decision(folder, model.classes)
-        forward = open_forward(model.predictor, model.recipe.inference, model.classes.has_masks)
-        found = predicted(tiles, decided(forward, decision), model.recipe)
+        decision = read_decision(folder, model.recipe)
+        found = predicted(tiles, open_for_tiles(model, decision), model.recipe)
         for own, tile, probabilities in zip(labels, tiles, found, strict=True):
             own.append(tile_labels(tile, probabilities, decision, model.classes))
     return [

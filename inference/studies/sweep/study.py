@@ -246,6 +246,7 @@ def load_study(
     path: str | Path,
     *,
     settings: Settings | None = None,
+    varied: Settings | None = None,
     trials: int | None = None,
     seeds: int | None = None,
 ) -> Study:
@@ -254,6 +255,7 @@ def load_study(
     Args:
         path: YAML file, or the name of a study that comes with Polynya.
         settings: Values for all trials, beside those of the study's key `set`.
+        varied: What parameters may be, in place of what the study says.
         trials: Number of trials in place of the study's.
         seeds: Number of seeds in place of the study's.
 
@@ -263,6 +265,8 @@ def load_study(
     content, source = read_named(path, "study"), printable(path)
     if settings and isinstance(content.get("set", {}), dict):
         content["set"] = {**content.get("set", {}), **settings}
+    if varied and isinstance(content.get("parameters", {}), dict):
+        content["parameters"] = {**content.get("parameters", {}), **varied}
     if trials is not None:
         search = content.get("search", "grid")
         search = {"kind": search} if isinstance(search, str) else search
