@@ -239,22 +239,23 @@ class Worker:
         wants_end: Callable[[int, float], bool],
     ) -> bool:
         """Wait for the end of a process; return whether it was ended because of its scores."""
-        seen, is_pruned = 0, False
-        while True:
+        seen, is_over, is_pruned = 0, False, False
+        while not is_over:
             try:
                 process.wait(_LOOK)
-                return is_pruned
+                is_over = True
             except subprocess.TimeoutExpired:
                 pass
             if wants_end is _goes_on or is_pruned:
                 continue
+            # Also of a training that is over, because others are compared with its epochs.
             values = read_history(self._folder, training, self._score.column)
-            for epoch in range(seen + 1, len(values) + 1):
-                if wants_end(epoch, float(values[epoch - 1])):
-                    is_pruned = True
-                    process.send_signal(signal.SIGTERM)
-                    break
+            ends = [wants_end(n + 1, float(values[n])) for n in range(seen, len(values))]
             seen = len(values)
+            if any(ends) and not is_over:
+                is_pruned = True
+                process.send_signal(signal.SIGTERM)
+        return is_pruned
 
     def _say_result(self, training: Training) -> None:
         result = read_result(self._folder, training, [self._score])
