@@ -1,7 +1,7 @@
 """A training that takes no time and needs no TensorFlow, for tests of those who start trainings.
 
-Its score is a hundredth of the batch size and a thousandth of the seed. A batch of 3 fails; of 5, it
-kills itself at its first start; of 7, it waits for ever.
+Its score is a hundredth of the batch size and a thousandth of the seed. With a batch of 3 it fails,
+with 5 it kills itself at its first start, and with 7 it waits for ever.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ def _write(folder: Path, parameters: Any = BATCHES, **keys: Any) -> Path:
         # What the recipe's own checks say of a trial.
         ({"set": {"trainin.epochs": 3}}, "'set' of the study.*unknown key 'trainin'"),
         ({"parameters": {"training.batch_sise": [8]}}, "trial 0000 .*'batch_size' is meant"),
-        ({"parameters": {"training.batch_size": [8, -1]}}, r"trial 0001 \(training.batch_size -1\)"),
+        ({"parameters": {"training.batch_size": [8, -1]}}, r"0001 \(training.batch_size -1\)"),
         ({"parameters": {"training.schedule.epochs": [8]}, "set": {"training.schedule": "step"}},
          "'step' and has no parts; set 'schedule' as a whole"),
         ({"parameters": {"training.learning_rate": {"log_range": [0.1, 200]}},
@@ -60,9 +60,7 @@ def _write(folder: Path, parameters: Any = BATCHES, **keys: Any) -> Path:
         ({"metrics": ["classes.kelp.iou"]}, "such as classes.open_water.iou"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_one_sentence(
-    keys: dict[str, Any], message: str, tmp_path: Path
-) -> None:
+def test_what_is_wrong_is_one_sentence(keys: dict[str, Any], message: str, tmp_path: Path) -> None:
     path = _write(tmp_path, **keys) if "paramters" not in keys else tmp_path / "study.yaml"
     if not path.exists():
         path.write_text(write_yaml(keys))
