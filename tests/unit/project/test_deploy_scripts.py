@@ -400,4 +400,4 @@ def test_commands_of_the_page_can_be_run(clone: Clone) -> None:
                 script[1] == "stop"
             )
             tried += 1
-    assert tried == 20
+    assert tried == 22

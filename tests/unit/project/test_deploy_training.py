@@ -73,9 +73,17 @@ def test_settings_of_slurm_reach_the_command(clone: Clone) -> None:
         (["train", *JOB], {"LAUNCHER": "dask"}, "LAUNCHER is srun, mpirun or horovodrun, not"),
         (["sweep", *JOB], {}, "The job has no study"),
         (["sweep", "no.yaml", *JOB], {}, "There is no file no.yaml: name a study"),
-        (["sweep", "ice", "--out", "o"], {}, "The job has no --shards"),
-        (["sweep", "ice", *JOB], {"WORKERS": "0"}, "WORKERS is a number from 1 on, not '0'."),
-        (["sweep", "ice", *JOB], {"GPUS_PER_WORKER": "a"}, "GPUS_PER_WORKER is a number from 0"),
+        (["sweep", "gym_30_models", "--out", "o"], {}, "The job has no --shards"),
+        (
+            ["sweep", "gym_30_models", *JOB],
+            {"WORKERS": "0"},
+            "WORKERS is a number from 1 on, not '0'.",
+        ),
+        (
+            ["sweep", "gym_30_models", *JOB],
+            {"GPUS_PER_WORKER": "a"},
+            "GPUS_PER_WORKER is a number from 0",
+        ),
         (["train", *JOB], {"ENVIRONMENT": "/no"}, "There is no file /no/bin/activate: run 'make"),
     ],
 )
@@ -113,7 +121,7 @@ def test_what_is_submitted_is_word_for_word_what_a_dry_run_prints(
 
 
 def test_workers_of_a_sweep_are_an_array_on_slurm(clone: Clone, tmp_path: Path) -> None:
-    words = ["sweep", "ice", *JOB, "--set", "training.epochs=2"]
+    words = ["sweep", "gym_30_models", *JOB, "--set", "training.epochs=2"]
     assert clone.printed(SLURM, *words, WORKERS="3", GPUS_PER_WORKER="0")[-1] == (
         "sbatch --job-name=polynya --array=1-3 --nodes=1 --ntasks=1 --cpus-per-task=8"
         " --time=12:00:00 --requeue --output=CLONE/runs/slurm/%x-%A-%a.txt"
@@ -153,10 +161,18 @@ def test_workers_of_a_sweep_are_a_job_on_kubernetes(clone: Clone, tmp_path: Path
     [
         ([], {}, "The job has no study"),
         (["no.yaml", "--shards", "/data/s"], {}, "The study no.yaml isn't on the volume"),
-        (["ice", "--shards", "s"], {}, "--shards s isn't on the volume: name a place below /data"),
-        (["ice", "--shards", "/data/s"], {}, "The job has no --out"),
-        (["ice"], {"IMAGE": "a b"}, "The setting IMAGE is 'a b'"),
-        (["ice"], {"WORKERS": "x"}, "The setting WORKERS is a number from 1 on, not 'x'."),
+        (
+            ["gym_30_models", "--shards", "s"],
+            {},
+            "--shards s isn't on the volume: name a place below /data",
+        ),
+        (["gym_30_models", "--shards", "/data/s"], {}, "The job has no --out"),
+        (["gym_30_models"], {"IMAGE": "a b"}, "The setting IMAGE is 'a b'"),
+        (
+            ["gym_30_models"],
+            {"WORKERS": "x"},
+            "The setting WORKERS is a number from 1 on, not 'x'.",
+        ),
     ],
 )
 def test_what_a_sweep_on_kubernetes_needs_is_one_sentence_when_missing(
