@@ -10,6 +10,7 @@ import typer
 from autolabel.importers.registry import KINDS
 from autolabel.run import run_import, run_labelling
 from polynya.engines.engines import EngineName
+from polynya.recipe.overrides import Settings
 
 Scenes = Annotated[
     list[str],
@@ -69,6 +70,7 @@ def label(
     out: Out,
     more_scenes: MoreScenes = None,
     recipe: RecipeFile = None,
+    settings: Settings = None,
     overwrite: Overwrite = False,
     engine: EngineOption = "processes",
     workers: Workers = None,
@@ -77,7 +79,9 @@ def label(
 ) -> None:
     """Label scenes into shards: by colour thresholds, or with rasters of labels that you have."""
     patterns = [*scenes, *(more_scenes or [])]
-    run_labelling(patterns, out, recipe, overwrite, engine, workers, retries, pictures)
+    run_labelling(
+        patterns, out, recipe, overwrite, engine, workers, retries, pictures, settings or ()
+    )
 
 
 Kind = Annotated[
@@ -100,6 +104,7 @@ def import_labels(
     sources: Sources,
     out: Out,
     recipe: RecipeFile = None,
+    settings: Settings = None,
     overwrite: Overwrite = False,
     engine: EngineOption = "processes",
     workers: Workers = None,
@@ -109,4 +114,4 @@ def import_labels(
 
     The recipe says what the classes are, and in its section 'imports' how the files are read.
     """
-    run_import(kind, sources, out, recipe, overwrite, engine, workers, retries)
+    run_import(kind, sources, out, recipe, overwrite, engine, workers, retries, settings or ())

@@ -21,6 +21,7 @@ from autolabel.commands import (
     import_labels,
 )
 from polynya.cli import run_script
+from polynya.recipe.overrides import Settings
 
 
 def job(
@@ -28,13 +29,14 @@ def job(
     sources: Sources,
     out: Out,
     recipe: RecipeFile = None,
+    settings: Settings = None,
     overwrite: Overwrite = False,
     engine: EngineOption = "spark",
     workers: Workers = None,
     retries: Retries = 2,
 ) -> None:
     """Make shards from images and labels that you have, on Spark."""
-    import_labels(kind, sources, out, recipe, overwrite, engine, workers, retries)
+    import_labels(kind, sources, out, recipe, settings, overwrite, engine, workers, retries)
 
 
 if __name__ == "__main__":

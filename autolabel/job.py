@@ -27,6 +27,7 @@ try:
         label,
     )
     from polynya.cli import run_script
+    from polynya.recipe.overrides import Settings
 except ModuleNotFoundError as error:
     sys.exit(
         f"Error: {sys.executable} runs this job and has no module {error.name}; unset"
@@ -39,6 +40,7 @@ def job(
     out: Out,
     more_scenes: MoreScenes = None,
     recipe: RecipeFile = None,
+    settings: Settings = None,
     overwrite: Overwrite = False,
     engine: EngineOption = "spark",
     workers: Workers = None,
@@ -46,7 +48,7 @@ def job(
     pictures: Pictures = False,
 ) -> None:
     """Label scenes into shards, by thresholds or with rasters of labels, on Spark."""
-    label(scenes, out, more_scenes, recipe, overwrite, engine, workers, retries, pictures)
+    label(scenes, out, more_scenes, recipe, settings, overwrite, engine, workers, retries, pictures)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ from polynya.engines.engines import Engine, EngineName, open_engine, run_all, wo
 from polynya.errors import ScenesFailedError
 from polynya.grid import tile_grid
 from polynya.progress import progress
+from polynya.recipe.overrides import with_settings
 from polynya.recipe.recipe import Recipe, load_recipe
 from polynya.scenes.finding import SceneRef, find_scenes
 from polynya.shards.lifecycle import (
@@ -56,6 +57,7 @@ def run_labelling(
     workers: int | None = None,
     retries: int = 2,
     pictures: bool = False,
+    settings: Sequence[str] = (),
 ) -> list[SceneResult]:
     """Label scenes into a data set of shards, or add missing scenes to an existing data set.
 
@@ -68,6 +70,7 @@ def run_labelling(
         workers: Number of workers; None for the engine's default.
         retries: How often a failed scene is retried.
         pictures: Draw an overview picture of each scene.
+        settings: Values of `--set`, see `polynya.recipe.overrides.with_settings`.
 
     Returns:
         Results of all scenes that the user asked for, including those that were already done.
@@ -78,7 +81,7 @@ def run_labelling(
         EngineError: The engine can't start.
         ScenesFailedError: Some scenes failed; the others are done and the manifest is written.
     """
-    recipe = load_recipe(recipe_file)
+    recipe = with_settings(load_recipe(recipe_file), settings)
     check_labelling(recipe)
     refs = [SceneRef(ref.id, absolute(ref.uri)) for ref in find_scenes(patterns, recipe.companions)]
     return run_batch(refs, out, recipe, overwrite, engine, workers, retries, pictures)
@@ -93,6 +96,7 @@ def run_import(
     engine: EngineName,
     workers: int | None = None,
     retries: int = 2,
+    settings: Sequence[str] = (),
 ) -> list[SceneResult]:
     """Import images with labels that people have into a data set of shards.
 
@@ -106,8 +110,9 @@ def run_import(
         engine: Engine that runs the tasks.
         workers: Number of workers; None for the engine's default.
         retries: How often a failed sample is retried.
+        settings: Values of `--set`.
     """
-    recipe = import_recipe(recipe_file, kind)
+    recipe = import_recipe(recipe_file, kind, settings)
     refs = find_samples(sources, recipe)
     return run_batch(refs, out, recipe, overwrite, engine, workers, retries)
 

@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from polynya.cli import run_script
+from polynya.recipe.overrides import Settings
 from training.model_folder.training_log import TrainingSummary
 
 
@@ -29,6 +30,7 @@ def train(
             help="Recipe: a YAML file or the name of one that ships; default: that of the shards."
         ),
     ] = None,
+    settings: Settings = None,
     overwrite: Annotated[
         bool, typer.Option(help="Replace a finished or unfinished model.")
     ] = False,
@@ -45,9 +47,15 @@ def train(
     """Train a model on labelled tiles; on many ranks under horovodrun, mpirun or srun."""
     from training.run.session import open_session
 
-    session = open_session(shards, recipe)
+    session = open_session(shards, recipe, settings or ())
     summary = session.train(
-        shards, out, recipe, start_from=start_from, overwrite=overwrite, resume=resume
+        shards,
+        out,
+        recipe,
+        settings=settings or (),
+        start_from=start_from,
+        overwrite=overwrite,
+        resume=resume,
     )
     if session.is_first:
         _print_summary(summary)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,9 +94,17 @@ def find_npz(source: str) -> dict[str, str]:
 def _find(source: str, recipe: Recipe) -> list[Sample]:
     options = recipe.imports
     assert isinstance(options, GymOptions)
+    files = find_npz(source)
+    if not any(os.path.basename(name).startswith(options.prefix) for name in files):
+        raise SceneError(
+            f"{printable(source)} has no .npz file with a name that begins with"
+            f" '{printable(options.prefix)}'; correct the recipe's key 'imports.prefix'."
+        )
     samples = []
-    for name, path in find_npz(source).items():
+    for name, path in files.items():
         if _COPY in name and not options.augmented:
+            continue
+        if not os.path.basename(name).startswith(options.prefix):
             continue
         folders = os.path.dirname(os.path.join(source, name)).split(os.sep)
         prefix = VALIDATION if set(folders) & set(_VALIDATION_FOLDERS) else ""
@@ -119,20 +128,31 @@ def _read_pixels(sample: Sample, scene: Scene, recipe: Recipe, window: Tile | No
 def _read_labels(
     sample: Sample, scene: Scene, recipe: Recipe, window: Tile | None
 ) -> NDArray[np.uint8]:
-    return read_hot_labels(sample.uri, _LABELS, scene, recipe, window)
+    options = recipe.imports
+    assert isinstance(options, GymOptions)
+    first = options.overlap == "first"
+    return read_hot_labels(sample.uri, _LABELS, scene, recipe, window, first_counts=first)
 
 
 def read_hot_labels(
-    path: str, name: str, scene: Scene, recipe: Recipe, window: Tile | None
+    path: str,
+    name: str,
+    scene: Scene,
+    recipe: Recipe,
+    window: Tile | None,
+    *,
+    first_counts: bool = False,
 ) -> NDArray[np.uint8]:
     """Read labels from an array with a band for each class.
 
     Args:
         path: The .npz file.
-        name: Name of the array, (H, W, C).
+        name: Name of the array, (H, W, C); for two classes that exclude each other also (H, W) or
+            (H, W, 1), not 0 where the second is.
         scene: The image of the labels.
         recipe: Classes; `imports.codes` says the class of each band, from 0.
         window: Rectangle to read; None: all.
+        first_counts: Whether the first of several classes of a pixel counts.
 
     Returns:
         uint8 (H, W), labels of the classes.
@@ -143,6 +163,10 @@ def read_hot_labels(
     """
     with opened_npz(path) as npz:
         hot = npz.array(name)
+    if recipe.classes.n_classes == 2 and not recipe.classes.has_masks and _is_binary(hot):
+        # One band alone, as older versions of the Gym write it for NCLASSES 1.
+        second = hot.reshape(hot.shape[:2]) != 0
+        hot = np.stack([~second, second], axis=-1)
     called = f"{printable(path)}, array '{name}',"
     if hot.ndim != 3 or hot.shape[:2] != (scene.height, scene.width):
         raise LabelError(
@@ -151,7 +175,15 @@ def read_hot_labels(
         )
     labels = hot_labels(hot.shape[2], recipe, called)
     hot = hot if window is None else hot[window.slices]
-    return from_one_hot(hot != 0, np.ones(hot.shape[:2], np.bool_), labels, recipe, called)
+    hot = hot != 0
+    if first_counts:
+        hot &= np.cumsum(hot, axis=-1) == 1
+    return from_one_hot(hot, np.ones(hot.shape[:2], np.bool_), labels, recipe, called)
+
+
+def _is_binary(hot: NDArray[Any]) -> bool:
+    """Whether an array is one band: (H, W) or (H, W, 1)."""
+    return hot.ndim == 2 or (hot.ndim == 3 and hot.shape[2] == 1)
 
 
 IMPORTER = Importer(

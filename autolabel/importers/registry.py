@@ -7,6 +7,7 @@ module `autolabel.importers.some_name`, which is imported only when it is needed
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from polynya.errors import RecipeError
 from polynya.names import printable
 from polynya.recipe.base import tags_of
 from polynya.recipe.imports import ImportOptions
-from polynya.recipe.recipe import Recipe, load_recipe, parse_recipe, shipped_recipes
+from polynya.recipe.overrides import put_settings, settings_source, with_settings
+from polynya.recipe.recipe import Recipe, load_recipe, parse_recipe
+from polynya.recipe.shipped import shipped_as
 
 KINDS = tags_of(ImportOptions, "kind")
 
@@ -32,27 +35,30 @@ def importer_of(recipe: Recipe) -> Importer:
     return find_importer(recipe.imports.kind)
 
 
-def import_recipe(file: str | Path | None, kind: str) -> Recipe:
+def import_recipe(file: str | Path | None, kind: str, settings: Sequence[str] = ()) -> Recipe:
     """Read the recipe of an import.
 
     Args:
         file: A recipe, which may have a section `imports` of this kind; None: the recipe that ships
             under the name of the kind, otherwise all defaults.
         kind: One of `KINDS`.
+        settings: Values of `--set`, which may be those of the section `imports`.
 
     Raises:
         RecipeError: There is no such kind, the recipe has another, or the kind needs keys.
     """
     if kind not in KINDS:
         raise RecipeError(f"There is no kind of import '{kind}'; take one of {', '.join(KINDS)}.")
-    if file is None and kind in shipped_recipes():
-        file = kind
+    if file is None:
+        file = shipped_as(kind)
     recipe = load_recipe(file)
     if recipe.imports is None:
-        content = recipe.model_dump(exclude_unset=True) | {"imports": {"kind": kind}}
-        return parse_recipe(
-            content, source=f"of the kind {kind}" if file is None else printable(file)
-        )
+        content = recipe.model_dump(mode="json", exclude_unset=True) | {"imports": {"kind": kind}}
+        put_settings(content, settings)
+        source = f"of the kind {kind}" if file is None else printable(file)
+        return parse_recipe(content, settings_source(settings) if settings else source)
+    recipe = with_settings(recipe, settings)
+    assert recipe.imports is not None
     if recipe.imports.kind != kind:
         raise RecipeError(
             f"The recipe key 'imports.kind' is '{recipe.imports.kind}' and the command says"

@@ -88,11 +88,14 @@ class Plan:
 
     @property
     def recipe(self) -> Recipe:
-        """The shipped recipe, with the batches and epochs of a small set."""
+        """The shipped recipe with the batches, epochs and general U-Net of a small set."""
         shipped = load_recipe("cloud_structures")
         content = shipped.model_dump(mode="json", exclude_unset=True)
         content["imports"]["size"] = content["inference"]["size"] = [self.seen, self.seen]
         content["tiles"]["size"] = content["inference"]["window"] = self.seen
+        del content["features"]
+        filters = [8, 16, 32, 64, 128]
+        content["model"] = {"filters": filters, "dropout": [0.2] * 5, "batch_norm": "local"}
         content["training"] |= {
             "epochs": self.epochs,
             "batch_size": 4,

@@ -1,9 +1,10 @@
-"""`polynya recipe`: shows, checks and compares recipes."""
+"""`polynya recipe`: shows, checks, compares and converts recipes."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -11,14 +12,18 @@ import typer
 from polynya.errors import PolynyaError, RecipeError
 from polynya.names import printable
 from polynya.recipe.explained import commented
-from polynya.recipe.overrides import with_settings
-from polynya.recipe.recipe import Recipe, load_recipe, shipped_recipes
+from polynya.recipe.gym.config import Data
+from polynya.recipe.gym.convert import from_gym
+from polynya.recipe.overrides import Settings, with_settings
+from polynya.recipe.recipe import Recipe, load_recipe
+from polynya.recipe.shipped import shipped_recipes
 from polynya.recipe.yaml_files import write_yaml
+from polynya.storage.files import write_text
 
 Difference = tuple[str, str | None, str | None]
 
 _NOTHING = object()
-_ACTIONS = ("show", "check", "diff", "schema")
+_ACTIONS = ("show", "check", "diff", "schema", "from-gym")
 
 
 def recipe(
@@ -28,22 +33,34 @@ def recipe(
             metavar="[ACTION] [RECIPE...]",
             help="show (default): print one recipe in full. check: check recipes. diff: the keys in"
             " which two recipes differ, or one and the defaults. schema: their JSON schema,"
-            " for editors. A recipe is a file or the name of one that ships"
+            " for editors. from-gym: make a recipe of a configuration of Segmentation Gym (JSON,"
+            " docs/gym.md). A recipe is a file or the name of one that ships"
             f" ({', '.join(shipped_recipes())}); without one, show prints all defaults.",
         ),
     ] = None,
-    settings: Annotated[
-        list[str] | None,
+    settings: Settings = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="from-gym: file for the recipe; default: it is printed."),
+    ] = None,
+    data: Annotated[
+        Data | None,
         typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Give a key another value, such as training.batch_size=16; may be repeated.",
+            "--data",
+            help="from-gym: what will be imported: npz files of the Gym with their augmented copies"
+            " (default), originals without them, or images and labels.",
         ),
     ] = None,
 ) -> None:
-    """Show a recipe in full with an explanation of every key, check recipes, or compare two."""
+    """Show a recipe in full, check recipes, compare two, or make one from Segmentation Gym's."""
     action, *files = words if words and words[0] in _ACTIONS else ["show", *(words or [])]
-    _ALL[action](files, settings or [])
+    if action != "from-gym" and (out is not None or data is not None):
+        option = "--out" if out is not None else "--data"
+        raise RecipeError(f"{option} is for `polynya recipe from-gym`; leave it out.")
+    if action == "from-gym":
+        _from_gym(files, settings or [], out, data or "npz")
+    else:
+        _ALL[action](files, settings or [])
 
 
 def _show(files: Sequence[str], settings: Sequence[str]) -> None:
@@ -90,7 +107,20 @@ def _schema(files: Sequence[str], settings: Sequence[str]) -> None:
     typer.echo(json.dumps(Recipe.model_json_schema(mode="validation"), indent=2))
 
 
-_ALL = dict(zip(_ACTIONS, (_show, _check, _diff, _schema), strict=True))
+_ALL = {"show": _show, "check": _check, "diff": _diff, "schema": _schema}
+
+
+def _from_gym(files: Sequence[str], settings: Sequence[str], out: Path | None, data: Data) -> None:
+    _check_number("from-gym", files, 1, 1)
+    converted = from_gym(files[0], data, settings)
+    text = converted.text()
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    write_text(out, text)
+    for row in converted.rows:
+        typer.echo(str(row))
+    typer.echo(f"Recipe: {printable(out)}")
 
 
 def _read(file: str | None, settings: Sequence[str]) -> Recipe:
@@ -102,6 +132,7 @@ def _check_number(action: str, files: Sequence[str], least: int, most: int | Non
         wanted = {
             (0, 0): "no recipe",
             (0, 1): "one recipe or none",
+            (1, 1): "one file",
             (1, 2): "one recipe or two",
             (1, None): "one recipe or more",
         }[least, most]

@@ -43,9 +43,17 @@ class FeatureOptions(Options):
     other bands: 'scene.stretch'; indices are not scaled). z_score: mean 0, standard deviation 1.
     min_max: least and greatest value become 0 and 1. quantile: two quantiles become 0 and 1. none:
     no scaling. Default: range for 8-bit colours, z_score for other bands."""
-    statistics: Literal["data_set", "image"] = "data_set"
+    statistics: Literal["data_set", "image", "image_all_bands"] = "data_set"
     """Pixels from which the statistics of each band are computed. data_set: all valid pixels of
-    the training scenes. image: the tile or window that the model sees."""
+    the training scenes. image: the tile or window that the model sees. image_all_bands: the same,
+    but one statistic for all bands and indices together, as Segmentation Gym standardises; z_score
+    then divides by at least 1 / sqrt(number of pixels)."""
+
+    @property
+    def of_image(self) -> bool:
+        """Whether statistics are those of the tile or window, so that none must be found before."""
+        return self.statistics != "data_set"
+
     quantiles: tuple[Share, Share] = (0.02, 0.98)
     """The two quantiles that become 0 and 1, as shares of pixels."""
     clip: bool = True

@@ -167,6 +167,11 @@ class GymOptions(CodeOptions):
     augmented: bool = False
     """Whether augmented copies (`_aug_` in the name) are taken too. Copies of one image must not
     be on both sides of a split."""
+    prefix: str = ""
+    """Beginning of the names of files that are taken, the Gym's ROOT_STRING; default: all files."""
+    overlap: Literal["first", "refuse"] = "refuse"
+    """Class of a pixel that several classes claim although they exclude each other, as in augmented
+    copies with dilated labels (FILTER_VALUE): the first of them, or none: it is an error."""
 
 
 class DoodlerOptions(CodeOptions):

@@ -149,6 +149,9 @@ class RampOptions(Options):
     """Epochs at the greatest learning rate."""
     decay: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.9
     """Factor of what is above the end, an epoch."""
+    initial_epoch: Annotated[int, Field(ge=0)] = 0
+    """Epochs that are left out at the beginning, for a training that goes on with the weights of
+    another one."""
 
 
 class RestartOptions(Options):

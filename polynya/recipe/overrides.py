@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
+
+import typer
 
 from polynya.errors import RecipeError
 from polynya.names import printable
@@ -14,6 +16,17 @@ from polynya.recipe.yaml_files import read_value
 
 Overrides = Mapping[str, object]
 """Values by key, such as {"inference.overlap": 0.25}; None if an option wasn't given."""
+
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Give a key of the recipe another value, such as training.batch_size=16; may be"
+        " repeated.",
+    ),
+]
+"""The option --set of every command that has it."""
 
 _Section = TypeVar("_Section", bound=Options)
 
@@ -59,8 +72,29 @@ def with_settings(recipe: Recipe, settings: Sequence[str]) -> Recipe:
     Raises:
         RecipeError: A text has another form, or the recipe can't have such a key or value.
     """
-    source = f"with --set {' --set '.join(map(printable, settings))}"
-    return with_values(recipe, read_settings(settings), source) if settings else recipe
+    if not settings:
+        return recipe
+    content = recipe.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    put_settings(content, settings)
+    return parse_recipe(content, source=settings_source(settings))
+
+
+def settings_source(settings: Sequence[str]) -> str:
+    """How error messages name a recipe with values of `--set`."""
+    return f"with --set {' --set '.join(map(printable, settings))}"
+
+
+def put_settings(content: dict[str, Any], settings: Sequence[str]) -> None:
+    """Put values of `--set` into the content of a recipe, which is not checked yet.
+
+    Args:
+        content: Changed in place.
+        settings: See `with_settings`.
+
+    Raises:
+        RecipeError: A text has another form, or sets a part of what has no parts.
+    """
+    put_values(content, read_settings(settings), settings_source(settings))
 
 
 def read_settings(
@@ -69,7 +103,7 @@ def read_settings(
     """Read texts of `--set`, or of an option like it.
 
     Args:
-        settings: Texts 'KEY=VALUE': a dotted key and a value as YAML.
+        settings: See `with_settings`.
         option: The option, for messages.
         example: A text that is right, for messages.
 
@@ -97,13 +131,28 @@ def with_values(recipe: Recipe, values: Mapping[str, Any], source: str) -> Recip
 
     Args:
         recipe: Gives the values that are not set.
-        values: Values, as read from YAML, by dotted key; later ones may be parts of earlier ones.
+        values: See `put_values`.
         source: What the changed recipe is called in messages.
 
     Raises:
         RecipeError: The recipe can't have such a key or value.
     """
-    content: dict[str, Any] = recipe.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    content = recipe.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    put_values(content, values, source)
+    return parse_recipe(content, source)
+
+
+def put_values(content: dict[str, Any], values: Mapping[str, Any], source: str) -> None:
+    """Put plain values into the content of a recipe, which is not checked yet.
+
+    Args:
+        content: Changed in place.
+        values: Values, as read from YAML, by dotted key; later ones may be parts of earlier ones.
+        source: What the changed recipe is called in messages.
+
+    Raises:
+        RecipeError: A value is a part of what has no parts.
+    """
     for key, value in values.items():
         *above, last = key.split(".")
         section = content
@@ -118,4 +167,3 @@ def with_values(recipe: Recipe, values: Mapping[str, Any], source: str) -> Recip
             section = inside
         # A copy, because a later value may be a part of this one.
         section[last] = deepcopy(value)
-    return parse_recipe(content, source)

@@ -27,7 +27,7 @@ from polynya.recipe.messages import describe_errors
 from polynya.recipe.model import ModelOptions, UnetOptions, XgboostOptions
 from polynya.recipe.sampling import FeatureSamplingOptions
 from polynya.recipe.scene import AUTO, SceneOptions, TileOptions
-from polynya.recipe.shipped import read_named, shipped_names
+from polynya.recipe.shipped import read_named
 from polynya.recipe.split import SplitOptions
 from polynya.recipe.thresholds import Profile
 from polynya.recipe.training import TrainingOptions
@@ -55,6 +55,7 @@ _LATER = (
     ("features", ("missing_where",)),
     ("inference", ("size", "slice", "tta", "merge", "threshold")),
     ("split", ("held_out", "file", "fold")),
+    ("imports", ("prefix", "overlap")),
 )
 _LATER_AUGMENT = (
     *("dihedral_share", "flip_horizontal", "flip_vertical", "warp_share", "fill", "brightness"),
@@ -334,6 +335,7 @@ class Recipe(Options):
         unused: dict[str, dict[str, Any]] = {
             section: dict.fromkeys(_unused(getattr(self, section), keys), True)
             for section, keys in _LATER
+            if getattr(self, section) is not None
         }
         unused["training"]["augment"] = _unused(self.training.augment, _LATER_AUGMENT)
         content = self.model_dump(
@@ -375,14 +377,7 @@ def load_recipe(path: str | Path | None) -> Recipe:
     Raises:
         RecipeError: The file is missing, is no YAML mapping, or has an unknown key or wrong value.
     """
-    if path is None:
-        return Recipe()
-    return parse_recipe(read_named(path, "recipe"), source=printable(path))
-
-
-def shipped_recipes() -> tuple[str, ...]:
-    """Names of the recipes that come with Polynya; a command accepts a name instead of a file."""
-    return shipped_names("recipe")
+    return Recipe() if path is None else parse_recipe(read_named(path), source=printable(path))
 
 
 def parse_recipe(content: dict[str, Any], source: str) -> Recipe:

@@ -1,4 +1,4 @@
-"""Recipes and studies that come with Polynya, which commands know by their names."""
+"""The recipes and studies that come with Polynya, by name."""
 
 from __future__ import annotations
 
@@ -16,33 +16,48 @@ Kind = Literal["recipe", "study"]
 
 _NAME = re.compile(r"[\w-]+")
 _SUFFIX = ".yaml"
+_OTHER_NAMES = {"landcover": "land_cover"}
+"""Shipped recipes by further names, such as the kind of import that takes them by default."""
 
 
-def shipped_names(kind: Kind) -> tuple[str, ...]:
-    """Sorted names of the files of a kind that come with Polynya."""
-    names = (file.name for file in _folder(kind).iterdir())
-    return tuple(sorted(name.removesuffix(_SUFFIX) for name in names if name.endswith(_SUFFIX)))
+def shipped_recipes() -> tuple[str, ...]:
+    """Names of the recipes that come with Polynya; a command accepts a name instead of a file."""
+    return _names("recipe")
 
 
-def read_named(path: str | Path, kind: Kind) -> dict[str, Any]:
-    """Read a YAML file, or one that comes with Polynya by its name.
+def shipped_studies() -> tuple[str, ...]:
+    """Names of the studies that come with Polynya (docs/sweeps.md)."""
+    return _names("study")
 
-    Args:
-        path: File or name. A file has precedence, so a user's file is never ignored.
-        kind: Kind of file.
+
+def shipped_as(name: str) -> str | None:
+    """Name of the shipped recipe that goes by this or another name; None if there is none."""
+    name = _OTHER_NAMES.get(name, name)
+    return name if name in shipped_recipes() else None
+
+
+def read_named(path: str | Path, kind: Kind = "recipe") -> dict[str, Any]:
+    """Content of a file, or of the shipped recipe or study of that name.
 
     Raises:
-        RecipeError: There is no such file or name, or it is no YAML mapping.
+        RecipeError: There is neither, or the file is no YAML mapping.
     """
+    # A file has precedence over a recipe with the same name, so a user's file is never ignored.
     if not _NAME.fullmatch(str(path)) or os.path.isfile(path):
         return read_yaml(path, kind)
-    if str(path) not in shipped_names(kind):
+    name = _OTHER_NAMES.get(str(path), str(path))
+    if name not in _names(kind):
         raise RecipeError(
             f"There is neither a file {path} nor a {kind} of that name; give a YAML file or one of:"
-            f" {', '.join(shipped_names(kind))}."
+            f" {', '.join(_names(kind))}."
         )
-    with as_file(_folder(kind) / f"{path}{_SUFFIX}") as file:
+    with as_file(_folder(kind) / f"{name}{_SUFFIX}") as file:
         return read_yaml(file, kind)
+
+
+def _names(kind: Kind) -> tuple[str, ...]:
+    names = (file.name for file in _folder(kind).iterdir())
+    return tuple(sorted(name.removesuffix(_SUFFIX) for name in names if name.endswith(_SUFFIX)))
 
 
 def _folder(kind: Kind) -> Traversable:

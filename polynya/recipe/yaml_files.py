@@ -111,14 +111,19 @@ def read_value(text: str, what: str) -> Any:
     return content["value"]
 
 
-def write_yaml(content: Any, *, on_one_line: bool = False) -> str:
+def write_yaml(
+    content: Any, *, on_one_line: bool = False, short_ones_on_one_line: bool = False
+) -> str:
     """Write YAML text that `read_yaml` reads back to the same content.
 
     Args:
         content: Mappings, lists, texts, numbers, truth values and None.
         on_one_line: Use brackets and no line breaks.
+        short_ones_on_one_line: Use brackets for lists and mappings that have no others in them.
     """
-    layout: dict[str, Any] = {"default_flow_style": True, "width": math.inf} if on_one_line else {}
+    layout: dict[str, Any] = {}
+    if on_one_line or short_ones_on_one_line:
+        layout = {"default_flow_style": True if on_one_line else None, "width": math.inf}
     text: str = yaml.dump(
         content, Dumper=_Dumper, sort_keys=False, allow_unicode=on_one_line, **layout
     )

@@ -17,7 +17,8 @@ from polynya.recipe.base import tags_of
 from polynya.recipe.classes import ClassScheme, LabelClass
 from polynya.recipe.model import PIXEL_MODELS, ModelOptions
 from polynya.recipe.overrides import with_settings
-from polynya.recipe.recipe import Recipe, load_recipe, parse_recipe, shipped_recipes
+from polynya.recipe.recipe import Recipe, load_recipe, parse_recipe
+from polynya.recipe.shipped import shipped_as, shipped_recipes
 from polynya.report.tables import Table
 from polynya.storage.files import write_text
 from polynya.storage.ownership import check_free
@@ -182,7 +183,7 @@ def _subject(name: str, bands: int | None, classes: int | None, settings: list[s
             f" {', '.join(_FAMILIES)}."
         )
     folder = Path(name) if os.path.isdir(name) else None
-    if folder is None and not os.path.isfile(name) and name not in shipped_recipes():
+    if folder is None and not os.path.isfile(name) and shipped_as(name) is None:
         near = get_close_matches(name, (*_FAMILIES, *shipped_recipes()), n=1)
         meant = f"perhaps '{near[0]}' is meant; " if near else ""
         raise ModelError(

@@ -105,8 +105,12 @@ def _fetched(options: WeightsOptions) -> Path:
             " POLYNYA_CACHE."
         )
     path = cache / wanted
-    if path.is_file() and _sha256(path) == wanted:
-        return path
+    if path.is_file():
+        if _sha256(path) == wanted:
+            return path
+        raise ModelError(
+            f"{path} was changed since {shown} was fetched; remove it and start again."
+        )
     try:
         answer = Web(_TIMEOUT, _RETRIES).request("GET", options.source, most=LARGEST_DOWNLOAD)
     except OSError as error:

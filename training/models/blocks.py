@@ -44,7 +44,11 @@ class Layers:
     ) -> Any:
         """Convolve; the output is centred on the input, as with PyTorch's symmetric padding."""
         padding = "same"
-        if strides > 1 and kernel > 1:
+        if strides > 1 and kernel == 1:
+            # TensorFlow 2.21 on processors overwrites memory in the gradient of strided 1x1
+            # convolutions of few channels.
+            x, strides = x[:, ::strides, ::strides], 1
+        if strides > 1:
             # Keras' "same" would shift the output by half a pixel for even sizes.
             pad = keras.layers.ZeroPadding2D(kernel // 2, name=f"{name}_pad", dtype=self.dtype)
             x, padding = pad(x), "valid"

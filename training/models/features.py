@@ -81,7 +81,7 @@ class FeaturePlan:
     @property
     def needs_statistics(self) -> bool:
         """Whether statistics of the data set are needed to build the model."""
-        if self.options.statistics == "image" or self.is_plain:
+        if self.options.of_image or self.is_plain:
             return False
         return self.scaling not in ("range", "none") or isinstance(self.options.fill, str)
 
@@ -143,7 +143,9 @@ def make_features(plan: FeaturePlan, statistics: FeatureStatistics | None) -> Fe
         raw = plan.raw(images)
         finite = ops.isfinite(raw)
         known = ops.where(finite, raw, 0.0)
-        found = _Found.of_image(known, finite) if options.statistics == "image" else None
+        found = None
+        if options.of_image:
+            found = _Found.of_image(known, finite, options.statistics == "image_all_bands")
         fill = _fill(plan, statistics, found)
         filled = ops.where(finite, raw, fill)
         low, width = _scale(plan, statistics, found, filled)
@@ -157,16 +159,20 @@ def make_features(plan: FeaturePlan, statistics: FeatureStatistics | None) -> Fe
 
 @dataclass(frozen=True)
 class _Found:
-    """Statistics of each image, (B, 1, 1, F), over its finite values."""
+    """Statistics of each image over its finite values, (B, 1, 1, F), or (B, 1, 1, 1) of all F."""
 
     mean: Any
     deviation: Any
     minimum: Any
     maximum: Any
+    axes: tuple[int, ...]
+    """Axes over which the statistics were taken."""
+    least_deviation: Any
+    """Lower bound of the deviation that the z-score divides by."""
 
     @classmethod
-    def of_image(cls, known: Any, finite: Any) -> _Found:
-        axes = (1, 2)
+    def of_image(cls, known: Any, finite: Any, all_bands: bool) -> _Found:
+        axes = (1, 2, 3) if all_bands else (1, 2)
         weight = ops.cast(finite, "float32")
         count = ops.maximum(ops.sum(weight, axis=axes, keepdims=True), 1.0)
         mean = ops.sum(known, axis=axes, keepdims=True) / count
@@ -182,6 +188,8 @@ class _Found:
             ops.sqrt(square / count),
             extreme(ops.min, float("inf")),
             extreme(ops.max, float("-inf")),
+            axes,
+            1.0 / ops.sqrt(count / finite.shape[-1]) if all_bands else _LEAST_WIDTH,
         )
 
 
@@ -217,14 +225,14 @@ def _scale(
         case "range":
             low, high = _fixed(plan)
         case "z_score" if found is not None:
-            return found.mean, ops.maximum(found.deviation, _LEAST_WIDTH)
+            return found.mean, ops.maximum(found.deviation, found.least_deviation)
         case "min_max" if found is not None:
             return found.minimum, ops.maximum(found.maximum - found.minimum, _LEAST_WIDTH)
         case "quantile" if found is not None:
             # From the filled image: usually few pixels are missing, and if many are missing, the
             # quantiles mean little.
             low, high = (
-                ops.quantile(filled, share, axis=(1, 2), keepdims=True)
+                ops.quantile(filled, share, axis=found.axes, keepdims=True)
                 for share in plan.options.quantiles
             )
             return low, ops.maximum(high - low, _LEAST_WIDTH)

@@ -197,6 +197,7 @@ class RampSchedule(Schedule):
         ramp: Epochs of the ramp; 0 starts at the peak.
         sustain: Epochs at the peak.
         decay: Factor of what is above the end, an epoch.
+        initial_epoch: Epochs that are left out at the beginning.
         **options: Other arguments of `Schedule`.
 
     Source: D. Buscombe and E. Goldstein, "A reproducible and reusable pipeline for segmentation of
@@ -213,6 +214,7 @@ class RampSchedule(Schedule):
         ramp: int,
         sustain: int,
         decay: float,
+        initial_epoch: int = 0,
         **options: Any,
     ) -> None:
         super().__init__(peak, **options)
@@ -222,16 +224,17 @@ class RampSchedule(Schedule):
         self.ramp = ramp
         self.sustain = sustain
         self.decay = decay
+        self.initial_epoch = initial_epoch
 
     def factor(self, step: Any) -> Any:
-        epoch = ops.floor(step / self.epoch_steps)
+        epoch = ops.floor(step / self.epoch_steps) + self.initial_epoch
         rising = self.start + epoch * ((1.0 - self.start) / max(self.ramp, 1))
         after = ops.maximum(epoch - (self.ramp + self.sustain), 0.0)
         falling = self.end + (1.0 - self.end) * self.decay**after
         return ops.where(epoch < self.ramp, rising, falling)
 
     def get_config(self) -> dict[str, Any]:
-        names = ("epoch_steps", "start", "end", "ramp", "sustain", "decay")
+        names = ("epoch_steps", "start", "end", "ramp", "sustain", "decay", "initial_epoch")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
@@ -311,13 +314,13 @@ class HeldSchedule(Schedule):
     def __call__(self, step: Any) -> Any:
         return ops.where(step + self._first < self.first_step, self.schedule(step), self.held)
 
-    def rate(self, step: int) -> float:
-        is_before = step + self._first < self.first_step
-        return self.schedule.rate(step) if is_before else self.held
-
     def begin_again(self, done_share: float) -> None:
         super().begin_again(done_share)
         self.schedule.begin_again(done_share)
+
+    def rate(self, step: int) -> float:
+        is_before = step + self._first < self.first_step
+        return self.schedule.rate(step) if is_before else self.held
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -26,7 +26,8 @@ from training.model_folder import folder as model_folder
 from training.model_folder.card import model_card, scores_record
 from training.model_folder.training_log import EpochRecord, TrainingSummary
 from training.models.features import FeaturePlan, FeatureStatistics, make_features
-from training.run.build import TrainingData, loss_weights
+from training.run.build import TrainingData
+from training.run.class_weights import loss_weights
 from training.trees.booster import grow, library_version
 from training.trees.importances import draw_importances, importances, importances_text
 from training.trees.pixel_model import Floats, PixelModel, features_of

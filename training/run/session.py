@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ import typer
 
 from polynya.cli import print_error
 from polynya.errors import EXIT_CODE, PolynyaError
-from polynya.recipe.overrides import Overrides
+from polynya.recipe.overrides import Overrides, with_settings
 from polynya.recipe.recipe import load_recipe
 from polynya.recipe.training import HorovodOptions
 from polynya.shards.dataset import open_shards
@@ -51,6 +51,7 @@ class Session:
         out: Path,
         recipe: Path | None,
         *,
+        settings: Sequence[str] = (),
         overrides: Overrides | None = None,
         start_from: Path | None = None,
         overwrite: bool = False,
@@ -74,6 +75,7 @@ class Session:
                         recipe,
                         self.collective,
                         threads=self.threads,
+                        settings=settings,
                         overrides=overrides,
                         start_from=start_from,
                         overwrite=overwrite,
@@ -147,12 +149,15 @@ class Session:
         )
 
 
-def open_session(shards: str, recipe: Path | None, *, trains_often: bool = False) -> Session:
+def open_session(
+    shards: str, recipe: Path | None, settings: Sequence[str] = (), *, trains_often: bool = False
+) -> Session:
     """Open the ranks that a launcher started; see `training.ranks.collective.open_collective`.
 
     Args:
         shards: Labelled tiles, whose recipe counts if `recipe` is None.
         recipe: Recipe file with the options of Horovod.
+        settings: Values of `--set`.
         trains_often: See `Session`.
 
     Raises:
@@ -160,7 +165,7 @@ def open_session(shards: str, recipe: Path | None, *, trains_often: bool = False
         RecipeError: These ranks can't do what the recipe asks for.
     """
     import_tensorflow()
-    collective = open_collective(_horovod_options(shards, recipe))
+    collective = open_collective(_horovod_options(shards, recipe, settings))
     return Session(collective, configure_devices(collective), trains_often)
 
 
@@ -180,10 +185,13 @@ def going_on_later() -> Iterator[None]:
         ) from None
 
 
-def _horovod_options(shards: str, recipe_file: Path | None) -> HorovodOptions | None:
+def _horovod_options(
+    shards: str, recipe_file: Path | None, settings: Sequence[str]
+) -> HorovodOptions | None:
     """Read the recipe's options of Horovod; Horovod needs them before ranks can communicate."""
     try:
         recipe = open_shards(shards).recipe if recipe_file is None else load_recipe(recipe_file)
+        recipe = with_settings(recipe, settings)
     except PolynyaError:
         return None  # `start_run` raises the same error on all ranks.
     return recipe.training.horovod

@@ -14,7 +14,7 @@ import numpy as np
 from polynya.errors import ModelError, RecipeError
 from polynya.progress import console
 from polynya.recipe.model import XgboostOptions
-from polynya.recipe.overrides import Overrides, resolve
+from polynya.recipe.overrides import Overrides, resolve, with_settings
 from polynya.recipe.recipe import Recipe, load_recipe
 from polynya.shards.dataset import ShardSet, open_shards
 from polynya.shards.dropped import DROPPED_FILE
@@ -36,10 +36,10 @@ from training.run.build import (
     check_recipe,
     count_labels,
     load_data,
-    loss_weights,
     make_trainer,
     rank_seed,
 )
+from training.run.class_weights import loss_weights
 from training.run.epochs import Run
 from training.run.initial_weights import InitialWeights, read_initial
 from training.run.listener import Listener
@@ -58,6 +58,7 @@ def start_run(
     collective: Collective,
     *,
     threads: int = 1,
+    settings: Sequence[str] = (),
     overrides: Overrides | None = None,
     start_from: str | Path | None = None,
     overwrite: bool = False,
@@ -72,6 +73,7 @@ def start_run(
         recipe_file: YAML file; None takes the recipe of the shards.
         collective: The ranks.
         threads: Number of threads of this rank.
+        settings: Values of `--set`, put into the recipe before `overrides`.
         overrides: Values in place of the recipe's, by key.
         start_from: Folder of a model that gives the initial weights, in place of the recipe's
             `training.start_from`; not used if the training goes on from a checkpoint.
@@ -87,7 +89,7 @@ def start_run(
     def read_recipe() -> tuple[ShardSet, Recipe, Split]:
         shards = open_shards(shards_folder)
         recipe = shards.recipe if recipe_file is None else load_recipe(recipe_file)
-        recipe = resolve(recipe, overrides or {})
+        recipe = resolve(with_settings(recipe, settings), overrides or {})
         check_recipe(recipe, shards)
         if isinstance(recipe.model, XgboostOptions):
             _check_trees(collective, start_from)

@@ -202,7 +202,7 @@ class TrainingStep:
             `recorded_moments`.
         """
         channels = [n.moving_mean.shape[0] for n in batch_normalisations(self._model)]
-        with recorded_moments(self._model) as found:
+        with without_moments(self._frozen), recorded_moments(self._model) as found:
 
             def moments(images: Any, labels: Any) -> list[Any]:
                 found.clear()

@@ -125,7 +125,7 @@ class Trainer:
         self._metrics = metrics
         # All of them, so that a checkpoint has the same variables whether layers are frozen or not.
         optimizer.build(model.trainable_variables)
-        self._fresh_numbers = [v.value.numpy() for v in optimizer.variables if not v.shape]
+        self._fresh_numbers = [v.value.numpy() for v in optimizer.variables if len(v.shape) == 0]
         self._step = TrainingStep(
             model,
             optimizer,
@@ -182,7 +182,7 @@ class Trainer:
         self._step.thaw()
         numbers = iter(self._fresh_numbers)
         for variable in self.optimizer.variables:
-            fresh = np.zeros(variable.shape) if variable.shape else next(numbers)
+            fresh = np.zeros(variable.shape) if len(variable.shape) else next(numbers)
             variable.assign(fresh)
         if self._schedule is not None:
             self._schedule.begin_again(done_share)

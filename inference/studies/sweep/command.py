@@ -17,8 +17,8 @@ from inference.studies.sweep.trials import listed_trials, shown, trainings
 from inference.studies.sweep.worker import Command, ListedSupply, Supply, Worker
 from polynya.errors import ModelError, OutputError, failed_of
 from polynya.progress import console
-from polynya.recipe.overrides import read_settings
-from polynya.recipe.shipped import shipped_names
+from polynya.recipe.overrides import Settings, read_settings
+from polynya.recipe.shipped import shipped_studies
 from polynya.report.tables import Table
 from polynya.shards.dataset import open_shards
 from training.run.ending import STOPPED_EXIT_CODE
@@ -31,7 +31,7 @@ def sweep(
         typer.Argument(
             metavar="STUDY",
             help="Study: a YAML file or the name of one that ships"
-            f" ({', '.join(shipped_names('study'))}).",
+            f" ({', '.join(shipped_studies())}).",
         ),
     ],
     shards: Annotated[
@@ -47,14 +47,7 @@ def sweep(
     jobs: Annotated[
         int, typer.Option(min=1, max=256, help="Trainings at once; they share the cores.")
     ] = 1,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Give a key of the recipe another value in all trials; may be repeated.",
-        ),
-    ] = None,
+    settings: Settings = None,
     vary: Annotated[
         list[str] | None,
         typer.Option(

@@ -14,7 +14,7 @@ from polynya.errors import RecipeError
 from polynya.names import printable
 from polynya.recipe.base import Options, Positive, Tagged
 from polynya.recipe.messages import describe_errors
-from polynya.recipe.shipped import read_named, shipped_names
+from polynya.recipe.shipped import read_named, shipped_as
 from polynya.recipe.yaml_files import write_yaml
 
 _MOST_TRIALS = 10_000
@@ -287,7 +287,7 @@ def load_study(
     recipe = None
     if options.recipe is not None:
         beside = Path(path).parent / options.recipe
-        is_name = options.recipe in shipped_names("recipe") and not beside.is_file()
+        is_name = shipped_as(options.recipe) is not None and not beside.is_file()
         recipe = Path(options.recipe) if is_name else beside
     return Study(Path(path).stem, options, recipe)
 

@@ -154,7 +154,7 @@ def test_each_member_counts(tmp_path, merge, has_masks):
     # Random networks are at places undecided between classes, which then share the vote.
     best = [a >= (0.5 if has_masks else a.max(axis=-1, keepdims=True)) for a in answers]
     votes = best if has_masks else [own / own.sum(axis=-1, keepdims=True) for own in best]
-    for weights in ((1, 1, 1), (2, 1, 3), (0, 0, 1)):
+    for weights in ((0, 0, 1), (2, 1, 3)):
         out = tmp_path / f"out{weights}"
         words = ["--weights", ",".join(map(str, weights)), "--merge", merge]
         assert run("ensemble", *folders, "--out", out, *words).exit_code == 0
@@ -164,10 +164,10 @@ def test_each_member_counts(tmp_path, merge, has_masks):
         np.testing.assert_allclose(found, expected, atol=1e-5 if merge == "mean" else 1e-3)
         assert json.loads((out / "provenance.json").read_text())["merge"] == merge
         assert len(members_of(both)[0]) == 3  # It comes apart again.
-        for backend, precision in (("openvino", "float32"), ("keras", "bfloat16")):
-            options = InferenceOptions(backend=backend, precision=precision)
-            again = open_forward(both.keras_model, options, has_masks)(image)
-            assert (np.abs(again - found) < 0.05).mean() > 0.9  # A vote may turn by rounding.
+    for backend, precision in (("openvino", "float32"), ("keras", "bfloat16")):
+        options = InferenceOptions(backend=backend, precision=precision)
+        again = open_forward(both.keras_model, options, has_masks)(image)
+        assert (np.abs(again - found) < 0.05).mean() > 0.9  # A vote may turn by rounding.
 
 
 def test_models_that_do_not_go_together_are_an_error(tmp_path):

@@ -12,6 +12,7 @@ import pytest
 from helpers.maps.inference_commands import run
 from helpers.maps.inference_models import make_recipe, mask_model, save_unet
 from helpers.maps.made_maps import MASKS, ONE_MASK
+from helpers.training.small_families import SMALL
 from inference.deepness import command
 from inference.deepness.conversion import check_file, converted, of_tiles, output_names
 from inference.predict.backends import in_precision
@@ -152,7 +153,7 @@ def test_bands_and_indices_are_in_the_file(tmp_path, name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_family_of_models_can_be_written(tmp_path, name):
-    recipe = Recipe.model_validate({"model": name})
+    recipe = Recipe.model_validate({"model": {"name": name, **SMALL.get(name, {})}})
     network = build_from(recipe.model, input_shape=(None, None, 3), n_classes=3)
     seen, edge = of_tiles(network, recipe), max(64, recipe.model.multiple)
     path = tmp_path / "a.onnx"

@@ -59,6 +59,12 @@ EXAMPLES = {
         "tests/unit/training/losses/test_training_losses_on_ranks.py",
         "brier",
     ),
+    "A metric": (
+        "training/metrics/specificity.py",
+        "polynya/recipe/metrics.py",
+        "tests/unit/training/metrics/test_metric_conformance.py",
+        "specificity and not definition or ranks",
+    ),
     "A check": (
         "training/inspection/checks/dark.py",
         "training/inspection/checks/registry.py",

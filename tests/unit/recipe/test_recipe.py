@@ -7,7 +7,8 @@ import pytest
 import polynya
 from polynya.errors import RecipeError
 from polynya.recipe.explained import commented
-from polynya.recipe.recipe import Recipe, load_recipe, parse_recipe, shipped_recipes
+from polynya.recipe.recipe import Recipe, load_recipe, parse_recipe
+from polynya.recipe.shipped import shipped_as, shipped_recipes
 from polynya.recipe.yaml_files import parse_yaml
 
 SHIPPED = Path(polynya.__file__).with_name("recipes")
@@ -195,9 +196,15 @@ def test_a_recipe_that_ships_goes_by_its_name(tmp_path, monkeypatch):
         load_recipe("after_filters")
     assert str(error.value) == (
         "There is neither a file after_filters nor a recipe of that name; give a YAML file or one"
-        " of: after_filter, cloud_structures, kelp, landcover, loveda, ross_sea_2019,"
-        " through_cloud."
+        " of: after_filter, cloud_structures, coast_train, kelp, land_cover, loveda,"
+        " ross_sea_2019, sea_ice, through_cloud."
     )
+
+
+def test_a_recipe_that_ships_also_goes_by_the_kind_of_its_import():
+    assert load_recipe("landcover") == load_recipe("land_cover")
+    assert shipped_as("landcover") == shipped_as("land_cover") == "land_cover"
+    assert shipped_as("rle") is None
 
 
 def test_a_users_own_file_comes_before_a_recipe_that_ships(tmp_path, monkeypatch):

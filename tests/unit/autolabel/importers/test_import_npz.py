@@ -65,6 +65,43 @@ def test_copies_of_the_gym_are_taken_if_asked_for(tmp_path):
     assert len(find_samples([str(made.source)], made.checked())) == 4
 
 
+def test_files_of_the_gym_are_chosen_by_the_beginning_of_their_names(tmp_path):
+    made = gym(tmp_path / "made")
+    made.recipe["imports"]["prefix"] = "coast_"
+    assert len(find_samples([str(made.source)], made.checked())) == 2
+    made.recipe["imports"]["prefix"] = "coats"
+    (source,) = find_samples([str(made.source)], made.checked())
+    assert "begins with 'coats'; correct the recipe's key 'imports.prefix'" in source.problem
+
+
+@pytest.mark.parametrize("shape", [(HEIGHT, WIDTH), (HEIGHT, WIDTH, 1)])
+def test_one_band_is_the_second_of_two_classes(tmp_path, shape):
+    made = MadeSet(
+        tmp_path / "a.npz", {"classes": classes("other", "water"), "imports": {"kind": "gym"}}
+    )
+    np.savez(made.source, arr_0=image(0), arr_1=labels(0, 2).reshape(shape))
+    (label,) = [labelled.label for labelled, _, _ in read(made).values()]
+    assert (label == labels(0, 2)).all()
+
+
+def test_the_first_class_of_a_pixel_counts_if_the_recipe_says_so(tmp_path):
+    # As augmented copies with dilated labels have it.
+    made = MadeSet(
+        tmp_path / "a.npz", {"classes": classes("a", "b", "c"), "imports": {"kind": "gym"}}
+    )
+    hot = np.eye(3, dtype=np.uint8)[labels(0, 3)]
+    hot[:9, :9] = [0, 1, 1]
+    hot[20, 20] = 0
+    np.savez(made.source, arr_0=image(0), arr_1=hot)
+    with pytest.raises(LabelError, match="has several classes at row 0, column 0"):
+        read(made)
+    made.recipe["imports"]["overlap"] = "first"
+    (label,) = [labelled.label for labelled, _, _ in read(made).values()]
+    expected = labels(0, 3)
+    expected[:9, :9], expected[20, 20] = 1, 255
+    assert (label == expected).all()
+
+
 def test_eleven_classes_of_the_gym_become_four(tmp_path):
     made = MadeSet(
         tmp_path / "a.npz",

@@ -15,7 +15,7 @@ from inference.studies.sweep.study import load_study
 from inference.studies.sweep.trials import check_trials, listed_trials, trainings
 from polynya.errors import RecipeError
 from polynya.recipe.recipe import Recipe
-from polynya.recipe.shipped import shipped_names
+from polynya.recipe.shipped import shipped_studies
 from polynya.recipe.yaml_files import write_yaml
 
 BATCHES: dict[str, Any] = {"training.batch_size": [8, 16]}
@@ -122,7 +122,7 @@ def test_options_of_the_command_go_into_the_study(tmp_path: Path) -> None:
     assert "--vary training.epochs has another form" in wrong
 
 
-@pytest.mark.parametrize("name", shipped_names("study"))
+@pytest.mark.parametrize("name", shipped_studies())
 def test_each_study_that_ships_can_be_trained(name: str) -> None:
     study = load_study(name)
     _, scores = check_study(study, None)

@@ -138,6 +138,28 @@ def test_statistics_of_each_image():
     assert np.isfinite(np.asarray(model_of(plan)(nothing))).all()
 
 
+def test_statistics_of_all_bands_of_an_image_are_those_of_segmentation_gym():
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 256, (2, 4, 5, 2)).astype(np.float32)
+    image[1] = 7.0  # Nothing to divide by but 1 / sqrt(H W).
+    image[1, 0, 0, 0] = 8.0
+    plan = plan_of(statistics="image_all_bands", scaling="z_score")
+    assert not plan.needs_statistics
+    found = np.asarray(model_of(plan)(image))
+    for one, seen in zip(image.astype(np.float64), found, strict=True):
+        deviation = max(one.std(), 1 / math.sqrt(4 * 5))
+        assert seen == pytest.approx((one - one.mean()) / deviation, abs=1e-5)
+    assert image[1].std() < 1 / math.sqrt(20)
+    # What is missing doesn't count, and becomes the mean.
+    image[0, 0, 0] = NAN
+    there = image[0][np.isfinite(image[0])].astype(np.float64)
+    expected = np.where(np.isfinite(image[0]), (image[0] - there.mean()) / there.std(), 0.0)
+    assert np.asarray(model_of(plan)(image))[0] == pytest.approx(expected, abs=1e-5)
+    plan = plan_of(statistics="image_all_bands", scaling="quantile", quantiles=(0, 1))
+    seen = np.asarray(model_of(plan)(image[1:]))
+    assert seen == pytest.approx(image[1:] - 7.0, abs=1e-5)
+
+
 def test_a_band_that_is_the_same_everywhere_is_no_division_by_zero():
     plan = plan_of(("red",))
     tiles = np.full((2, 3, 3, 1), 7.0)

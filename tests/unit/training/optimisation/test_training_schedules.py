@@ -91,6 +91,10 @@ def test_a_ramp_may_sustain_and_may_begin_at_the_peak() -> None:
     rates = _rates(RampSchedule(1.0, ramp=2, sustain=3, **keys), 8)
     assert rates == pytest.approx([0.1, 0.55, 1, 1, 1, 1, 0.75, 0.625])
     assert _rates(RampSchedule(1.0, ramp=0, sustain=1, **keys), 3) == pytest.approx([1, 1, 0.75])
+    # A training that goes on with other weights leaves out what is done.
+    later = RampSchedule(1.0, ramp=2, sustain=3, initial_epoch=5, **keys)
+    assert _rates(later, 3) == pytest.approx(rates[5:8])
+    assert RampSchedule.from_config(later.get_config()).rate(1) == later.rate(1)
 
 
 def test_warm_restarts_begin_again_at_the_peak_and_take_longer() -> None:

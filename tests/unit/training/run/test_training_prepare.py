@@ -7,7 +7,8 @@ import pytest
 
 from helpers.schemes import scheme_of
 from polynya.recipe.recipe import Recipe, parse_recipe
-from training.run.build import loss_weights, rank_seed
+from training.run.build import rank_seed
+from training.run.class_weights import loss_weights
 
 
 def _recipe(class_weights: object) -> Recipe:

@@ -57,6 +57,27 @@ def _train(tmp_path: Path, recipe: Recipe, out: str = "model", **options: Any) -
 
 
 @pytest.mark.slow
+def test_a_run_from_the_stored_recipe_repeats_one_with_set_to_the_last_digit(
+    tmp_path: Path,
+) -> None:
+    settings = ["training.epochs=2", "training.loss=dice", "training.augment.dihedral=true"]
+    first = _train(tmp_path, _recipe(), "first", settings=settings)
+    stored = first.folder / "recipe.yaml"
+    changed = {"epochs": 2, "loss": "dice", "augment": {"dihedral": True}}
+    assert stored.read_text() == _recipe(training=changed).text()
+    second = start_run(tmp_path / "shards", tmp_path / "second", stored, SingleProcess()).train()
+    assert second.weights_digest == first.weights_digest
+    metrics = [(run.folder / "metrics.json").read_text() for run in (first, second)]
+    assert metrics[0] == metrics[1]
+    for one, other in zip(first.history, second.history, strict=True):
+        assert (one.loss, one.val_loss, one.val_mean_iou) == (
+            other.loss, other.val_loss, other.val_mean_iou,
+        )  # fmt: skip
+    with pytest.raises(RecipeError, match="perhaps 'epochs' is meant"):
+        _train(tmp_path, _recipe(), "wrong", settings=["training.epoch=1"])
+
+
+@pytest.mark.slow
 def test_a_run_writes_a_model_folder_that_opens(tmp_path: Path) -> None:
     recipe = _recipe(training={"augment": {"dihedral": True, "haze": 0.5, "shade": 0.5}})
     summary = _train(tmp_path, recipe)
