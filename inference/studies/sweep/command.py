@@ -22,7 +22,6 @@ from polynya.recipe.shipped import shipped_studies
 from polynya.report.tables import Table
 from polynya.shards.dataset import open_shards
 from training.run.ending import STOPPED_EXIT_CODE
-from training.run.session import going_on_later
 
 
 def sweep(
@@ -98,8 +97,10 @@ def sweep(
             " see the trials."
         )
     command = Command(shards, tuple(shlex.split(launcher)))
-    with going_on_later():
+    try:
         run_sweep(known, command, out, jobs=jobs, retry=retry_failed, storage=storage)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("what is finished stays, and the same command goes on.") from None
 
 
 def run_sweep(

@@ -121,6 +121,8 @@ def trials_table(trials: Sequence[Compared], scores: Sequence[Score]) -> Table:
 def effects_table(trials: Sequence[Compared], score: Score) -> Table:
     """One row for each value of each parameter: its mean, and its difference to the best value.
 
+    Parameters with a range have none.
+
     Args:
         trials: See `compared`.
         score: Their first score.
@@ -128,8 +130,8 @@ def effects_table(trials: Sequence[Compared], score: Score) -> Table:
     rows = []
     for name in _names([one.trial for one in trials]):
         by_level = values_by_level(trials, name)
-        if len(by_level) < 2:
-            continue
+        if len(by_level) < 2 or not all(isinstance(level, str) for level in by_level):
+            continue  # Numbers of a range are hardly there twice.
         means = {level: _mean(np.array(values)) for level, values in by_level.items()}
         known = [level for level, mean in means.items() if mean == mean]
         best = max(known, key=lambda level: score.gain(means[level]), default=None)

@@ -16,7 +16,6 @@ from inference.studies.sweep.scores import Score, find_scores
 from inference.studies.sweep.study import Study, StudyOptions, TpeOptions
 from inference.studies.sweep.trials import (
     Training,
-    Trial,
     base_recipe,
     check_trials,
     listed_trials,
@@ -142,10 +141,13 @@ def make_plan(study: Study, shards_folder: str, out: Path, *, retry: bool = Fals
 
 def _keep_about(path: Path, study: Study, base: Recipe, shards: ShardSet) -> str:
     """Write what the sweep is made from, or compare it; return the sweep's name."""
-    search = study.options.search.model_dump(mode="json")
+    options = study.options.model_dump(mode="json")
+    search = options["search"]
     search.pop("trials", None)  # More trials may be added.
+    if isinstance(study.options.search, TpeOptions):
+        search["score"] = study.options.metrics[0]
     parts = {
-        "study": [study.options.model_dump(mode="json")["parameters"], search],
+        "study": [options["parameters"], search],
         "recipe": base.digest(),
         "shards": _shards_digest(shards),
     }
@@ -191,9 +193,3 @@ def _forget_failures(folder: SweepFolder, known: Sequence[Training]) -> None:
         over = folder.over(training)
         if over is not None and over[0] == "failed":
             folder.forget_end(training)
-
-
-def trials_of(known: Sequence[Training]) -> list[Trial]:
-    """List the trials of trainings, in the order of their numbers."""
-    found = {training.trial.number: training.trial for training in known}
-    return [found[number] for number in sorted(found)]

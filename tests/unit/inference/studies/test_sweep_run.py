@@ -197,6 +197,8 @@ def test_tpe_tries_no_combination_twice_and_goes_on(shards: Path, tmp_path: Path
     assert len({one.trial.key for one in firsts}) == 12  # All that there are.
     assert [one.trial.number for one in firsts] == list(range(12))
     assert _rows(out, "trials")[0]["training.batch_size"] == "9"
+    # Numbers of a range are no values to compare.
+    assert {row["parameter"] for row in _rows(out, "parameters")} == {"training.batch_size"}
 
 
 def test_trials_that_are_worse_than_the_median_are_pruned(shards: Path, tmp_path: Path) -> None:
