@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from data_samples.seasons import SEASONS
 from polynya.cli import run_script
 from polynya.progress import track
 from polynya.sizes import parse_size
@@ -26,6 +27,9 @@ def main(
     sky: Annotated[
         str, typer.Option(help="clear, shadow, cloud, both, or mixed (the last three in turn).")
     ] = "mixed",
+    season: Annotated[str, typer.Option(help=f"Light of the scenes: {', '.join(SEASONS)}.")] = next(
+        iter(SEASONS)
+    ),
     shipped: Annotated[
         bool,
         typer.Option(
@@ -91,7 +95,7 @@ def main(
                 make_shipped(sample, out)
             return
         for index in track(range(count), "Making samples"):
-            write_scene(make_scene(seed, index, shape, sky), out)
+            write_scene(make_scene(seed, index, shape, sky, season=season), out)
 
 
 if __name__ == "__main__":

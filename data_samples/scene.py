@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from data_samples.fields import random_field
 from data_samples.ice import VALUE_RANGES, make_ice
+from data_samples.seasons import SEASONS, SceneLight, draw_light
 from data_samples.sky import PIXEL_SIZE, SKY_KINDS, Sky, SkyOptions, make_sky
 from polynya.errors import PolynyaError
 from polynya.recipe.classes import SEA_ICE
@@ -19,8 +20,10 @@ GENERATOR_VERSION = "1"
 """Changes whenever the same seed would give other pixels."""
 
 MIXED_KINDS = ("shadow", "cloud", "both")
+USUAL = next(iter(SEASONS))
+"""The season of scenes that name none."""
 
-_ICE, _SURFACE, _SKY, _SENSOR, _PLACE = range(5)
+_ICE, _SURFACE, _SKY, _SENSOR, _PLACE, _LIGHT = range(6)
 
 
 @dataclass(frozen=True)
@@ -50,11 +53,14 @@ class SampleScene:
     """Standard deviation of the sensor noise, in grey levels."""
     origin: tuple[float, float]
     """Easting and northing of the upper left corner in EPSG:3031, in metres."""
+    light: SceneLight
+    """Light of the season; part of `clear` and `observed`."""
 
     @property
     def site(self) -> str:
         """Name of the site, the first part of its file names."""
-        return f"ross{self.seed:04d}-{self.index:04d}"
+        name = f"ross{self.seed:04d}-{self.index:04d}"
+        return name if self.light.season == USUAL else f"{name}-{self.light.season}"
 
     @property
     def transform(self) -> tuple[float, float, float, float, float, float]:
@@ -71,6 +77,7 @@ def make_scene(
     options: SkyOptions | None = None,
     wedge: float | None = None,
     texture: float | None = None,
+    season: str = USUAL,
 ) -> SampleScene:
     """Make one sample; the same arguments always give the same pixels.
 
@@ -85,12 +92,14 @@ def make_scene(
             scenes in five have 3 to 20 %).
         texture: Standard deviation of the texture, relative to brightness; None draws it at random
             (0.004 to 0.022).
+        season: Key of `data_samples.seasons.SEASONS`. Ice, sky and noise do not depend on it, so
+            the same site can be seen in every season.
 
     Returns:
         The scene, its truth and all values that were drawn for it.
 
     Raises:
-        PolynyaError: Unknown sky, empty shape, or negative seed or index.
+        PolynyaError: Unknown sky or season, empty shape, or negative seed or index.
     """
     if min(shape) < 1:
         raise PolynyaError(f"a scene of {shape[0]} x {shape[1]} pixels is empty: use 1 x 1 or more")
@@ -99,6 +108,8 @@ def make_scene(
     if sky != "mixed" and sky not in SKY_KINDS:
         known = ", ".join((*SKY_KINDS, "mixed"))
         raise PolynyaError(f'there is no sky "{sky}": use one of {known}')
+    if season not in SEASONS:
+        raise PolynyaError(f'there is no season "{season}": use one of {", ".join(SEASONS)}')
     kind = MIXED_KINDS[index % len(MIXED_KINDS)] if sky == "mixed" else sky
 
     # One stream for each part, so another sky does not change the ice, the noise or the place.
@@ -125,6 +136,10 @@ def make_scene(
         PIXEL_SIZE * int(place.integers(-190_000, -145_000)),
     )
     valid = _swath(shape, place, wedge)
+    light = draw_light(season, stream(_LIGHT))
+    if season != USUAL:
+        value, through = (light.air + light.strength * part for part in (value, through))
+        cast = _both_casts(cast, light.tint)
     clear = _expose(value, cast, noise, sensor, valid)
     observed = clear if kind == "clear" else _expose(through, cast, noise, sensor, valid)
     return SampleScene(
@@ -140,6 +155,7 @@ def make_scene(
         texture=texture,
         noise=noise,
         origin=origin,
+        light=light,
     )
 
 
@@ -150,6 +166,15 @@ def _colour_cast(rng: np.random.Generator) -> tuple[float, float, float]:
     bands = 1.0 + np.array([-blue, green, blue]) / 2.0
     bands /= bands.max()
     return float(bands[0]), float(bands[1]), float(bands[2])
+
+
+def _both_casts(
+    one: tuple[float, float, float], other: tuple[float, float, float]
+) -> tuple[float, float, float]:
+    """Return the cast of two casts, one after the other; the largest factor is 1."""
+    bands = np.array(one) * np.array(other)
+    red, green, blue = (bands / bands.max()).tolist()
+    return red, green, blue
 
 
 def _texture(

@@ -51,6 +51,11 @@ ships_recipe() {
     [[ ! -f $1 && -f $root/polynya/recipes/$1.yaml ]]
 }
 
+# Whether a word is the name of a study that ships.
+ships_study() {
+    [[ ! -f $1 && -f $root/polynya/recipes/studies/$1.yaml ]]
+}
+
 # Stop if a setting is empty.
 need_setting() {
     [[ -n ${!1:-} ]] || fail "The setting $1 is empty: $2"

@@ -56,6 +56,10 @@ class OutputError(PolynyaError):
     """An output folder can't be written, or holds other things."""
 
 
+class InUseError(OutputError):
+    """Another run uses an output folder."""
+
+
 class MissingDependencyError(PolynyaError):
     """A package or program that this step needs is not installed."""
 

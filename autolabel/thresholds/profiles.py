@@ -40,7 +40,35 @@ ROSS_SEA_SUMMER = Profile(
 )
 """The paper's thresholds: Ross Sea, November."""
 
-PROFILES = {profile.name: profile for profile in (ROSS_SEA_SUMMER,)}
+
+def _by_brightness(name: str, water: int, thick: int) -> Profile:
+    """Profile of sea ice with the greatest V of open water and the least V of thick ice."""
+    return Profile(
+        name=name,
+        ranges=(
+            ColorRange(class_name="open_water", value=(0, water)),
+            ColorRange(class_name="thin_ice", value=(water + 1, thick - 1)),
+            ColorRange(class_name="thick_ice", value=(thick, 255)),
+        ),
+    )
+
+
+PARTIAL_NIGHT = _by_brightness("partial-night", 18, 80)
+"""Antarctic, sun a few degrees high. Too dark for the filter "illumination": use "none"."""
+ARCTIC_SPRING = _by_brightness("arctic-spring", 33, 150)
+"""Arctic, low sun over dry snow."""
+ARCTIC_SUMMER = _by_brightness("arctic-summer", 41, 175)
+"""Arctic, high sun over wet snow.
+
+These three suit the generated light of `data_samples.seasons`, which is an assumption, on its
+development scenes (`python -m benchmarks.labels suggest --split dev --sites 12 --size 512`).
+Real scenes want limits of their own: `polynya thresholds`.
+"""
+
+PROFILES = {
+    profile.name: profile
+    for profile in (ROSS_SEA_SUMMER, PARTIAL_NIGHT, ARCTIC_SPRING, ARCTIC_SUMMER)
+}
 
 
 def get_profile(profile: str | Profile) -> Profile:

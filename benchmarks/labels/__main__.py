@@ -8,8 +8,10 @@ from typing import Annotated
 
 import typer
 
+from benchmarks.common.browser import DESKTOP
 from benchmarks.common.cli import JobsOption, QuickOption, make_app
 from benchmarks.common.report import Report
+from benchmarks.common.scenes import LARGE_SIZE
 from benchmarks.common.workers import for_each_scene
 from benchmarks.labels.agreement import agreement_table, measure_agreement
 from benchmarks.labels.pictures import draw_worst_scenes
@@ -31,6 +33,14 @@ from benchmarks.labels.sets import (
     list_scenes,
 )
 from benchmarks.labels.speed import measure_speed, speed_table
+from benchmarks.labels.suggested import (
+    limits_table,
+    list_season_scenes,
+    score_season_scene,
+    season_table,
+    sureness_table,
+)
+from benchmarks.labels.tuner import draw_page, measure_page, page_tables
 
 
 def accuracy(
@@ -94,6 +104,57 @@ def speed(
     report.write("speed", "Time of labels", about, {"speed": speed_table(times)})
 
 
+def suggest(
+    report: Report,
+    split: SplitOption = Split.HELDOUT,
+    sites: Annotated[int, typer.Option(min=1, help="Scenes of each season.")] = 5,
+    size: Annotated[int, typer.Option(min=64, help="Height and width in pixels.")] = 1024,
+    jobs: JobsOption = None,
+) -> None:
+    """Compare suggested limits with the best ones, in the light of four seasons."""
+    results = {
+        sky: for_each_scene(
+            score_season_scene,
+            list_season_scenes(split, sites, size, sky),
+            f"Suggesting, sky {sky}",
+            jobs,
+        )
+        for sky in ("clear", "mixed")
+    }
+    about = (
+        "Limits that `polynya thresholds --suggest` proposes for each scene alone, without truth;"
+        " the best limits of each scene, found by trying all pairs against the truth; the profile"
+        " that ships for the season; the paper's limits; Otsu's thresholds for three classes. No"
+        " filter runs. A suggestion is wrong if it loses more than one point against the best."
+    )
+    tables = {f"suggest-{sky}": season_table(found) for sky, found in results.items()}
+    tables["suggest-sureness"] = sureness_table(list(results.values()))
+    tables["suggest-limits"] = limits_table(results["clear"])
+    report.write("suggest", "Suggested limits", about, tables)
+
+
+def tuner(
+    report: Report,
+    size: Annotated[
+        int, typer.Option(min=2560, help="Height and width of the scene in pixels.")
+    ] = LARGE_SIZE,
+    data: Annotated[Path, typer.Option(help="Folder that keeps the scene.")] = Path(
+        "runs/bench/data"
+    ),
+) -> None:
+    """Time the page of `polynya thresholds` in Chromium on a large scene, and draw its pictures."""
+    about = (
+        f"One scene of {size} x {size} pixels, 8-bit RGB in deflated blocks of 256 pixels, with"
+        f" overviews and without; a window of {DESKTOP} x 900 pixels of headless Chromium, drawn by"
+        " the processor. A limit is moved by a key; the time ends with the frame after the label."
+    )
+    report.write(
+        "tuner", "The page of polynya thresholds", about, page_tables(measure_page(data, size))
+    )
+    for path in draw_page(report.folder):
+        typer.echo(f"Picture: {path}")
+
+
 def real(
     report: Report,
     data: Annotated[
@@ -114,7 +175,7 @@ def _specs(sets: list[SceneSet], split: Split, sites: int | None, quick: bool) -
     return list_scenes(sets, split, sites=sites)
 
 
-app = make_app("labels", agreement, speed, real, default=accuracy)
+app = make_app("labels", agreement, speed, suggest, tuner, real, default=accuracy)
 
 if __name__ == "__main__":
     app()

@@ -64,7 +64,7 @@ class Plan:
         if hasattr(published, "convolutions"):
             section["filters"] = [n // self.divisor for n in published.filters]
             return section
-        section["width"] = 1 / self.divisor
+        section["encoder_width"] = 1 / self.divisor
         if name == "unet_pp":
             section["decoder"] = [n // self.divisor for n in published.decoder]
         else:

@@ -45,7 +45,6 @@ def costs_of(
 
     import_tensorflow()
     from training.model_facts.facts import facts_of
-
     from training.models import build
 
     rng = np.random.default_rng(0)

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Run Polynya's Spark jobs on Kubernetes, by spark-submit's own support for Kubernetes.
+# Run Polynya's Spark jobs on Kubernetes, by spark-submit's own support for Kubernetes; and sweeps.
 #
 #   kubernetes.sh setup                    make the service account that drivers run as
 #   kubernetes.sh label   JOB OPTIONS      label scenes (autolabel/job.py)
 #   kubernetes.sh import  KIND JOB OPTIONS bring labels that you have (autolabel/import_job.py)
 #   kubernetes.sh predict JOB OPTIONS      map scenes (inference/job.py)
+#   kubernetes.sh sweep   STUDY JOB OPTIONS start the workers of a sweep (polynya sweep)
 #   kubernetes.sh status                   show pods of jobs
 #   kubernetes.sh delete                   end running jobs and remove all pods of jobs
 #
@@ -15,7 +16,7 @@
 # every pod mounts at MOUNT; its claim must allow ReadWriteMany (NFS, CephFS, Filestore).
 #
 # Settings: deploy/kubernetes/settings.env, or variables of the environment. spark-submit comes from
-# the activated environment; setup, status and delete need kubectl.
+# the activated environment; setup, sweep, status and delete need kubectl.
 
 # shellcheck source=../lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
@@ -78,6 +79,56 @@ submit() {
         "${options[@]}" "local://$packages/$script" "$@"
 }
 
+# Print words as a list in JSON, which is YAML too.
+json_list() {
+    local word line=''
+    for word; do
+        [[ $word != *[[:cntrl:]]* ]] || fail "A word of the job has a control character: ${word@Q}."
+        word=${word//\\/\\\\}
+        line+="\"${word//\"/\\\"}\", "
+    done
+    echo "[${line%, }]"
+}
+
+# sweep STUDY JOB_OPTIONS...
+sweep() {
+    local previous='' word shards='' out='' setting
+    need_setting IMAGE "build deploy/container and push it to your registry (docs/deploy.md)."
+    need_setting CLAIM "set it to the claim of a volume that all pods may mount."
+    [[ $WORKERS =~ ^[1-9][0-9]*$ ]] ||
+        fail "The setting WORKERS is a number from 1 on, not '$WORKERS'."
+    for setting in NAMESPACE IMAGE CLAIM MOUNT WORKER_CORES WORKER_MEMORY; do
+        [[ ${!setting} =~ ^[A-Za-z0-9_./:@-]+$ ]] ||
+            fail "The setting $setting is '${!setting}', which can't stand in a manifest."
+    done
+    need_kubectl
+    (($# > 0)) && [[ $1 != --* ]] || fail "The job has no study: name one after sweep."
+    ships_study "$1" || [[ $1 == "$MOUNT"/* ]] ||
+        fail "The study $1 isn't on the volume: name a place below $MOUNT, or one that ships."
+    for word; do
+        case $previous in
+            --shards | --out)
+                [[ $word == "$MOUNT"/* ]] ||
+                    fail "$previous $word isn't on the volume: name a place below $MOUNT."
+                ;;
+        esac
+        [[ $previous != --shards ]] || shards=$word
+        [[ $previous != --out ]] || out=$word
+        previous=$word
+    done
+    [[ -n $shards ]] || fail "The job has no --shards: name the folder of labelled tiles."
+    [[ -n $out ]] || fail "The job has no --out: name the folder for its results."
+
+    local manifest
+    manifest=$(sed -e "s|@NAMESPACE@|$NAMESPACE|" -e "s|@IMAGE@|$IMAGE|" -e "s|@CLAIM@|$CLAIM|" \
+        -e "s|@MOUNT@|$MOUNT|" -e "s|@WORKERS@|$WORKERS|" -e "s|@CORES@|$WORKER_CORES|" \
+        -e "s|@MEMORY@|$WORKER_MEMORY|" "$here/sweep.yaml")
+    manifest=${manifest//@COMMAND@/"$(json_list polynya sweep "$@")"}
+    kubectl_run create --filename=- <<<"$manifest"
+    # A dry run prints the command, and what it would read.
+    [[ $dry_run == no ]] || echo "$manifest"
+}
+
 main() {
     local command='' words=() word
     for word; do
@@ -88,11 +139,11 @@ main() {
         esac
     done
     case $command in
-        label | import | predict) ;;
+        label | import | predict | sweep) ;;
         setup | status | delete)
             ((${#words[@]} == 0)) || fail "$command doesn't know ${words[0]}; see --help."
             ;;
-        *) fail "Say what to do: setup, label, import, predict, status or delete; see --help." ;;
+        *) fail "Say what to do: setup, label, import, predict, sweep, status or delete; see --help." ;;
     esac
     read_settings "$here/settings.env"
     case $command in
@@ -100,9 +151,10 @@ main() {
         label) submit label autolabel/job.py "${words[@]}" ;;
         import) submit import autolabel/import_job.py "${words[@]}" ;;
         predict) submit predict inference/job.py "${words[@]}" ;;
+        sweep) sweep "${words[@]}" ;;
         status) need_kubectl && kubectl_run get pods --selector app=polynya ;;
         # Deleting a driver also deletes its executors and its settings.
-        delete) need_kubectl && kubectl_run delete pods --selector app=polynya ;;
+        delete) need_kubectl && kubectl_run delete jobs,pods --selector app=polynya ;;
     esac
 }
 

@@ -41,7 +41,12 @@ class Onnx:
 
     onnx: Any
     runtime: Any
+    loader: Any
+    """`tf2onnx.tf_loader`."""
     converter: Any
+    """`tf2onnx.tfonnx`."""
+    optimizer: Any
+    """`tf2onnx.optimizer`."""
 
 
 def libraries() -> Onnx:
@@ -54,13 +59,13 @@ def libraries() -> Onnx:
     try:
         import onnx
         import onnxruntime
-        import tf2onnx
+        from tf2onnx import optimizer, tf_loader, tfonnx
     except ImportError as error:
         raise MissingDependencyError(
             f"ONNX files need onnx, onnxruntime and tf2onnx ({reason_of(error)}); install them"
             f" with: {install_command('onnx')}"
         ) from None
-    return Onnx(onnx, onnxruntime, tf2onnx)
+    return Onnx(onnx, onnxruntime, tf_loader, tfonnx, optimizer)
 
 
 def of_tiles(model: keras.Model, recipe: Recipe) -> keras.Model:
@@ -119,10 +124,9 @@ def converted(model: keras.Model, edge: int, names: list[str]) -> Any:
     tools = libraries()
     signature = [tf.TensorSpec((None, model.inputs[0].shape[1], edge, edge), tf.float32, INPUT)]
     function = tf.function(lambda tiles: model(tiles, training=False), input_signature=signature)
+    concrete = function.get_concrete_function()
     try:
-        proto, _ = tools.converter.convert.from_function(
-            function, signature, opset=OPSET, custom_rewriter=[_keep_missing]
-        )
+        proto = _in_onnx(concrete, names, tools)
         size = proto.ByteSize()
     # tf2onnx has no error class of its own, and Protobuf's are ValueErrors.
     except (ValueError, RuntimeError, NotImplementedError, KeyError, TypeError) as error:
@@ -130,14 +134,49 @@ def converted(model: keras.Model, edge: int, names: list[str]) -> Any:
             f"The model can't be written as ONNX ({reason_of(error)}); predict with 'polynya"
             " predict' instead."
         ) from None
-    unknown = {node.op_type for node in proto.graph.node if node.domain not in ("", "ai.onnx")}
+    has = tools.onnx.defs.has
+    unknown = {node.op_type for node in proto.graph.node if not has(node.op_type, node.domain)}
     if unknown or size > _LONGEST:
         why = f"ONNX has no {', '.join(sorted(unknown))}" if unknown else f"it has {size} bytes"
         raise ModelError(
             f"The model can't be written as ONNX ({why}); predict with 'polynya predict' instead."
         )
-    _rename_outputs(proto, names)
     return proto
+
+
+def _in_onnx(concrete: Any, names: list[str], tools: Onnx) -> Any:
+    """Convert a function of TensorFlow with frozen weights, its outputs under new names.
+
+    This is what `tf2onnx.convert.from_function` does, but for its rewriting of Einsum: for those of
+    a transformer it tries thousands of orders of axes, which takes a minute and gains nothing here.
+    """
+    import tensorflow as tf
+
+    inputs = [tensor.name for tensor in concrete.inputs if tensor.dtype == tf.float32]
+    outputs = [tensor.name for tensor in concrete.outputs]
+    tidy = tools.optimizer
+    steps = {
+        "transpose": tidy.TransposeOptimizer,
+        "constants": tidy.ConstFoldOptimizer,
+        "duplicates": tidy.MergeDuplicatedNodesOptimizer,
+        "reshape": tidy.ReshapeOptimizer,
+        "identity": tidy.IdentityOptimizer,
+        "back to back": tidy.BackToBackOptimizer,
+    }
+    with tf.device("/cpu:0"):
+        frozen = tools.loader.from_function(concrete, inputs, outputs)
+        with tf.Graph().as_default() as graph:
+            tf.import_graph_def(frozen, name="")
+            made = tools.converter.process_tf_graph(
+                graph,
+                opset=OPSET,
+                custom_rewriter=[_keep_missing],
+                custom_op_handlers={"Erfc": (_complement_of_erf, [])},
+                input_names=inputs,
+                output_names=outputs,
+                tensors_to_rename=dict(zip([*inputs, *outputs], [INPUT, *names], strict=True)),
+            )
+            return tidy.optimize_graph(made, False, steps).make_model("polynya")
 
 
 def _keep_missing(graph: Any, nodes: list[Any]) -> list[Any]:
@@ -152,14 +191,12 @@ def _keep_missing(graph: Any, nodes: list[Any]) -> list[Any]:
     return nodes
 
 
-def _rename_outputs(proto: Any, names: list[str]) -> None:
-    """Give the outputs of the graph their names in place of TensorFlow's."""
-    new = {output.name: name for output, name in zip(proto.graph.output, names, strict=True)}
-    for node in proto.graph.node:
-        for side in (node.input, node.output):
-            side[:] = [new.get(name, name) for name in side]
-    for output in proto.graph.output:
-        output.name = new[output.name]
+def _complement_of_erf(graph: Any, node: Any, name: str, _: Any) -> None:
+    """Write erfc(x) as 1 - erf(x): TensorFlow makes it of an exact GELU, and ONNX has no such."""
+    node.type = "Erf"
+    one = graph.make_const(f"{name}_one", np.float32(1))
+    inputs = [one.output[0], node.output[0]]
+    graph.insert_new_node_on_output("Sub", node.output[0], name=f"{name}_sub", inputs=inputs)
 
 
 def check_file(path: Path, model: keras.Model, edge: int) -> float:

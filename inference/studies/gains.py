@@ -37,12 +37,14 @@ def verdict(gains: Values) -> str:
     return "gain" if mean > 0 else "loss"
 
 
-def points(values: Values, sign: str = "") -> str:
-    """Mean and interval of shares in percent, such as 71.20 ± 0.85.
+def points(values: Values, sign: str = "", *, factor: float = 100, digits: int = 2) -> str:
+    """Mean and interval, such as 71.20 ± 0.85; by default of shares, in percent.
 
     Args:
-        values: Shares, 0..1.
+        values: Numbers; shares are 0..1.
         sign: "+" writes the sign of a positive mean.
+        factor: Factor on the numbers.
+        digits: Digits after the point.
     """
-    mean, half = interval(100 * np.asarray(values, np.float64))
-    return f"{mean:{sign}.2f} ± {half:.2f}"
+    mean, half = interval(factor * np.asarray(values, np.float64))
+    return f"{mean:{sign}.{digits}f} ± {half:.{digits}f}"

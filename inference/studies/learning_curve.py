@@ -18,10 +18,10 @@ import numpy as np
 import typer
 
 from inference.studies.cross_validation import Overwrite, RecipeFile, Resume, Shards
-from polynya.errors import OutputError, ShardError
+from inference.studies.held_out import keep_split, validating_split
+from polynya.errors import ShardError
 from polynya.recipe.recipe import Recipe, load_recipe
 from polynya.shards.dataset import ShardSet, open_shards
-from polynya.splits.split_file import write_split
 from polynya.storage.files import write_text
 from polynya.storage.output_folder import open_output
 from polynya.storage.ownership import check_free
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 SHARES = (0.1, 0.25, 0.5, 1.0)
 """Shares of the training groups."""
+_REMEDY = "give another --out, or --overwrite to begin all trainings again"
 TABLE, PAGE, PICTURE = "learning_curve.csv", "learning_curve.md", "learning_curve.png"
 
 
@@ -112,7 +113,8 @@ def run_curve(
         if session.is_first:
             held.enter_context(open_output(out, "trainings"))
             check_free([out / TABLE, out / PAGE, out / PICTURE, *(t.file for t in trainings)])
-            _write_splits(trainings, overwrite)
+            for one in trainings:
+                keep_split(one.split, one.file, "a learning curve", _REMEDY, anew=overwrite)
         return shards, recipe, trainings
 
     with ExitStack() as held, going_on_later():
@@ -144,7 +146,6 @@ def plan_subsets(shards: ShardSet, recipe: Recipe, out: Path, seeds: int) -> lis
     """
     from training.run.several import Planned, by_split
     from training.splits.subsets import (
-        hold_out,
         nested_subsets,
         same_steps,
         subset_sizes,
@@ -153,18 +154,13 @@ def plan_subsets(shards: ShardSet, recipe: Recipe, out: Path, seeds: int) -> lis
         with_groups,
     )
 
-    whole = hold_out(shards, recipe)
+    whole = validating_split(shards, recipe, "A learning curve")
     groups, tiles = training_groups(whole), training_tiles(whole)
     if len(groups) < 2:
         raise ShardError(
             f"A learning curve needs at least two groups that train, the shards in {shards.folder}"
             f" have {len(groups)}; label more scenes, or make smaller groups with 'polynya split'"
             " and the recipe's key 'split.file'."
-        )
-    if all(tile.fold != 0 for tile in whole.tiles.values()):
-        raise ShardError(
-            "A learning curve needs tiles that validate, and the recipe's key 'split.validation' is"
-            " 0; set it to more, such as 0.2."
         )
     sizes = subset_sizes(len(groups), SHARES)
     trainings = []
@@ -181,19 +177,6 @@ def plan_subsets(shards: ShardSet, recipe: Recipe, out: Path, seeds: int) -> lis
             }
             trainings.append(SubsetTraining(Planned(folder, overrides), split, size, own))
     return trainings
-
-
-def _write_splits(trainings: Sequence[SubsetTraining], overwrite: bool) -> None:
-    """Write the splits; OutputError if there are others and they must stay."""
-    for training in trainings:
-        if training.file.exists() and not overwrite:
-            if training.file.read_text(encoding="utf-8") != training.split.text():
-                raise OutputError(
-                    f"{training.file} is of a learning curve with another recipe or other shards;"
-                    " give another --out, or --overwrite to begin all trainings again."
-                )
-        else:
-            write_split(training.split, training.file)
 
 
 def _finish(trainings: Sequence[SubsetTraining], recipe: Recipe, out: Path) -> list[CurvePoint]:

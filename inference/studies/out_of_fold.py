@@ -87,7 +87,7 @@ def predict_fold(folder: Path, shards: ShardSet, fold: int, path: Path) -> FoldR
     confusion, count = empty_confusion(classes), 0
     uncertainty = mask_entropy if classes.has_masks else entropy
     wanted = track(
-        _validation_tiles(shards, split),
+        validation_tiles(shards, split),
         f"Predicting the tiles of fold {fold}",
         total=len(split.validation_tiles or ()),
     )
@@ -166,7 +166,8 @@ def _seen(tile: StoredTile, classes: ClassScheme) -> NDArray[np.bool_]:
     return _has_data(tile.image) | (tile.label != classes.nodata)
 
 
-def _validation_tiles(shards: ShardSet, split: Split) -> Iterator[StoredTile]:
+def validation_tiles(shards: ShardSet, split: Split) -> Iterator[StoredTile]:
+    """Read the tiles that validate by a split of tiles, in the order of the shards."""
     chosen = set(split.validation_tiles or ())
     for number, tile in enumerate(shards.tiles(shards.row_groups(split.validation))):
         if number in chosen:

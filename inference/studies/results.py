@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,14 +24,34 @@ def validation_scores(folder: Path, recipe: Recipe) -> tuple[float, list[float]]
     Raises:
         ModelError: The file with the scores is damaged or missing.
     """
+    names = ["mean_iou", *(f"classes.{name}.iou" for name in recipe.classes.names)]
+    mean, *of_classes = named_scores(folder, names)
+    return mean, of_classes
+
+
+def named_scores(folder: Path, names: Sequence[str]) -> list[float]:
+    """Read scores of the validation tiles of a finished training; NaN if undefined.
+
+    Args:
+        folder: Folder of the model.
+        names: Dotted keys below `validation` in metrics.json, such as classes.kelp.iou.
+
+    Raises:
+        ModelError: The file with the scores is damaged or missing, or lacks one.
+    """
     path = folder / METRICS_FILE
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))["validation"]
-        numbers = [found["mean_iou"], *(found["classes"][n]["iou"] for n in recipe.classes.names)]
-        values = [np.nan if number is None else float(number) for number in numbers]
+        validation = json.loads(path.read_text(encoding="utf-8"))["validation"]
+        return [_number(validation, name) for name in names]
     except (OSError, ValueError, KeyError, TypeError):
         raise ModelError(
             f"{path} is damaged or missing; remove the folder {folder} and give the command again"
             " with --resume."
         ) from None
-    return values[0], values[1:]
+
+
+def _number(validation: Any, name: str) -> float:
+    found = validation
+    for key in name.split("."):
+        found = found[key]
+    return np.nan if found is None else float(found)

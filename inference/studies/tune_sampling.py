@@ -18,23 +18,23 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from inference.studies.cross_validation import Overwrite, RecipeFile, Resume, Shards
-from polynya.errors import ModelError, OutputError, ShardError
+from inference.studies.held_out import keep_split, validating_split
+from polynya.errors import ModelError
 from polynya.recipe.overrides import Overrides, resolve
 from polynya.recipe.recipe import Recipe, load_recipe
 from polynya.recipe.yaml_files import write_yaml
 from polynya.shards.dataset import ShardSet, open_shards
-from polynya.splits.split_file import write_split
 from polynya.storage.files import write_text
 from polynya.storage.output_folder import open_output
 from polynya.storage.ownership import check_free
 
 if TYPE_CHECKING:
     from inference.studies.sampling_search import Trial, Weights
-    from polynya.splits.split_file import TileSplit
     from training.run.session import Session
 
 TABLE, PAGE, SNIPPET = "sampling.csv", "sampling.md", "sampling.yaml"
 _SPLIT = "split.json"
+_REMEDY = "give another --out, or --overwrite to begin all trainings again"
 _EACH = "each"
 
 
@@ -113,17 +113,11 @@ def run_search(
     )
     from training.ranks.agreement import gather_results, together
     from training.run.several import Planned, by_split, train_each
-    from training.splits.subsets import hold_out
 
     def prepare() -> tuple[ShardSet, Recipe, dict[str, Weights | None]]:
         shards = open_shards(shards_folder)
         recipe = shards.recipe if recipe_file is None else load_recipe(recipe_file)
-        split = hold_out(shards, recipe)
-        if all(tile.fold != 0 for tile in split.tiles.values()):
-            raise ShardError(
-                "A search needs tiles that validate, and the recipe's key 'split.validation' is 0;"
-                " set it to more, such as 0.2."
-            )
+        split = validating_split(shards, recipe, "A search")
         drawn = draw_weights(feature_names(recipe), search.trials, recipe.seed)
         weights = {_EACH: None, **{f"trial-{n}": own for n, own in enumerate(drawn)}}
         for one in weights.values():  # What the recipe's own checks refuse is refused at once.
@@ -132,7 +126,7 @@ def run_search(
         if session.is_first:
             held.enter_context(open_output(out, "trainings"))
             check_free(out / name for name in (TABLE, PAGE, SNIPPET, _SPLIT))
-            _write_split(split, out / _SPLIT, overwrite)
+            keep_split(split, out / _SPLIT, "a search", _REMEDY, anew=overwrite)
         return shards, recipe, weights
 
     def overrides(recipe: Recipe, weights: Weights | None, further: int = 0) -> Overrides:
@@ -169,17 +163,6 @@ def run_search(
                 }
             )
         return _finish(weights, best, recipe, out, checks) if session.is_first else []
-
-
-def _write_split(split: TileSplit, path: Path, overwrite: bool) -> None:
-    """Write the split; OutputError if there is another one and it must stay."""
-    if not path.exists() or overwrite:
-        write_split(split, path)
-    elif path.read_text(encoding="utf-8") != split.text():
-        raise OutputError(
-            f"{path} is of a search with another recipe or other shards; give another --out, or"
-            " --overwrite to begin all trainings again."
-        )
 
 
 def _check_names(best: Trial, seeds: int) -> dict[int, tuple[str, str]]:

@@ -60,7 +60,7 @@ class _WithAnyEncoder(_WithEncoder):
 
     encoder: EncoderName = "resnet34"
     """Network whose layers see the image at falling resolution; the decoder joins them again."""
-    width: Annotated[float, Field(gt=0.0, le=4.0)] = 1.0
+    encoder_width: Annotated[float, Field(gt=0.0, le=4.0)] = 1.0
     """Factor on the filters of all layers of a ResNet or MobileNet."""
     squeeze_excite: bool = False
     """Weigh the channels of each block of a ResNet by their means over the image (SE blocks; J. Hu
@@ -73,15 +73,16 @@ class _WithAnyEncoder(_WithEncoder):
             raise ValueError(
                 f"squeeze_excite is for a ResNet, and encoder is '{self.encoder}'; set it to false"
             )
-        if self.width != 1.0 and not (is_resnet or self.encoder.startswith("mobilenet")):
+        if self.encoder_width != 1.0 and not (is_resnet or self.encoder.startswith("mobilenet")):
             raise ValueError(
-                f"width is for a ResNet or MobileNet, and encoder is '{self.encoder}'; set it to 1"
+                f"encoder_width is for a ResNet or MobileNet, and encoder is '{self.encoder}'; set"
+                " it to 1"
             )
         return self
 
 
 class EncoderUnetOptions(_WithAnyEncoder):
-    """U-Net on an encoder."""
+    """U-Net on an encoder, which may start from weights of pictures."""
 
     name: Literal["encoder_unet"] = "encoder_unet"
     decoder: _FiveLevels = (256, 128, 64, 32, 16)
@@ -111,7 +112,7 @@ class LinknetOptions(_WithAnyEncoder):
 
 
 class FpnOptions(_WithAnyEncoder):
-    """Feature pyramid network."""
+    """Feature pyramid network on an encoder: things of many sizes at little cost."""
 
     name: Literal["fpn"] = "fpn"
     pyramid_filters: Filters = 256

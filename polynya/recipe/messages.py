@@ -71,15 +71,15 @@ def _known_keys(keys: Sequence[int | str], content: Any, model: type[BaseModel])
     members: list[type[BaseModel]] = [model]
     for key in keys:
         content = content[key]
-        if isinstance(key, int):  # An element of a sequence; its model is already known.
-            continue
-        members = [
+        inside_key = [
             inside
             for member in members
             for name, field in member.model_fields.items()
             if key in (name, field.alias)
             for inside in _models_in(field.annotation)
         ]
+        # The model of an element of a sequence or of a mapping with free names is already known.
+        members = inside_key or members
     tags = {key: content.get(key) for key in _TAGS} if isinstance(content, dict) else {}
     chosen = [m for m in members if any(tag and tag_of(m, key) == tag for key, tag in tags.items())]
     of = next(iter(chosen or members), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -93,21 +94,76 @@ def put_settings(content: dict[str, Any], settings: Sequence[str]) -> None:
     Raises:
         RecipeError: A text has another form, or sets a part of what has no parts.
     """
+    put_values(content, read_settings(settings), settings_source(settings))
+
+
+def read_settings(
+    settings: Sequence[str], option: str = "--set", example: str = "training.batch_size=16"
+) -> dict[str, Any]:
+    """Read texts of `--set`, or of an option like it.
+
+    Args:
+        settings: See `with_settings`.
+        option: The option, for messages.
+        example: A text that is right, for messages.
+
+    Returns:
+        Values by dotted key, in the order of the texts.
+
+    Raises:
+        RecipeError: A text has another form.
+    """
+    values: dict[str, Any] = {}
     for setting in settings:
         key, is_there, text = setting.partition("=")
         if not is_there or not all(key.split(".")):
             raise RecipeError(
-                f"--set {printable(setting)} has another form than KEY=VALUE; write, for example,"
-                " --set training.batch_size=16."
+                f"{option} {printable(setting)} has another form than KEY=VALUE; write, for"
+                f" example, {option} {example}."
             )
+        values.pop(key, None)  # The last one counts, also in the order.
+        values[key] = read_value(text, f"value of {option} {printable(key)}")
+    return values
+
+
+def with_values(recipe: Recipe, values: Mapping[str, Any], source: str) -> Recipe:
+    """Put plain values into a recipe; the whole is checked like a file.
+
+    Args:
+        recipe: Gives the values that are not set.
+        values: See `put_values`.
+        source: What the changed recipe is called in messages.
+
+    Raises:
+        RecipeError: The recipe can't have such a key or value.
+    """
+    content = recipe.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    put_values(content, values, source)
+    return parse_recipe(content, source)
+
+
+def put_values(content: dict[str, Any], values: Mapping[str, Any], source: str) -> None:
+    """Put plain values into the content of a recipe, which is not checked yet.
+
+    Args:
+        content: Changed in place.
+        values: Values, as read from YAML, by dotted key; later ones may be parts of earlier ones.
+        source: What the changed recipe is called in messages.
+
+    Raises:
+        RecipeError: A value is a part of what has no parts.
+    """
+    for key, value in values.items():
         *above, last = key.split(".")
         section = content
         for name in above:
             inside = section.setdefault(name, {})
             if not isinstance(inside, dict):
                 raise RecipeError(
-                    f"--set {printable(setting)} sets a part of '{name}', which is"
-                    f" {printable(repr(inside))} and has no parts; set '{name}' as a whole."
+                    f"The recipe {source} can't be used: '{printable(key)}' is a part of '{name}',"
+                    f" which is {printable(repr(inside))} and has no parts; set '{name}' as a"
+                    " whole."
                 )
             section = inside
-        section[last] = read_value(text, f"value of --set {printable(key)}")
+        # A copy, because a later value may be a part of this one.
+        section[last] = deepcopy(value)

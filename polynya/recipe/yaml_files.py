@@ -92,6 +92,28 @@ def read_yaml(path: str | Path, what: str = "recipe") -> dict[str, Any]:
         raise RecipeError(f"The {what} {shown} {error}.") from None
 
 
+def parse_text(text: str, what: str) -> dict[str, Any]:
+    """Content of a YAML text that is in memory; see `read_yaml`.
+
+    Args:
+        text: YAML text.
+        what: What it is and its name, for error messages.
+
+    Raises:
+        RecipeError: The text is no YAML, no mapping, or ambiguous.
+    """
+    try:
+        return parse_yaml(text)
+    except _ReadingError as error:
+        raise RecipeError(f"The {what} {error}.") from None
+
+
+def compose_yaml(text: str) -> yaml.Node | None:
+    """Nodes of a text that `parse_text` has read, with their positions; None for an empty text."""
+    node: yaml.Node | None = _Loader(text).get_single_node()
+    return node
+
+
 def read_value(text: str, what: str) -> Any:
     """Read one value, such as '16', 'true' or '[4, 8]', by the same rules as a file's.
 

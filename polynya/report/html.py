@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -13,7 +14,7 @@ from polynya.names import printable
 from polynya.report.style import STYLE
 from polynya.report.tables import Table
 
-_VOID = {"img", "input", "meta"}
+_VOID = {"img", "input", "link", "meta"}
 """Elements without content."""
 _JPEG_QUALITY = 85
 
@@ -83,20 +84,36 @@ def overlay_uri(image: NDArray[np.uint8]) -> str:
     return _data_uri(".png", image[..., [2, 1, 0, 3]])
 
 
-def document(title: str, *body: str | Html) -> str:
-    """Make a whole page. It needs no network and no script, and has a light and a dark scheme."""
-    # Even if a text were not escaped by mistake, nothing could be run or fetched.
-    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-    head = element(
+_NOTHING_MORE = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+"""Even if a text were not escaped by mistake, nothing could be run or fetched."""
+
+
+def document(
+    title: str,
+    *body: str | Html,
+    policy: str | None = _NOTHING_MORE,
+    head: Sequence[Html] = (),
+) -> str:
+    """Make a whole page. It needs no network and no script, and has a light and a dark scheme.
+
+    Args:
+        title: Title of the page.
+        body: Content in order.
+        policy: What the page may load and do; None if a server's header says it.
+        head: More elements of the head, after the style.
+    """
+    said = [element("meta", http_equiv="Content-Security-Policy", content=policy)] if policy else []
+    in_head = element(
         "head",
         element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=policy),
+        *said,
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
         element("title", title),
         element("style", Html(STYLE)),
+        *head,
     )
-    page = element("html", head, element("body", element("main", *body)), lang="en")
+    page = element("html", in_head, element("body", element("main", *body)), lang="en")
     return f"<!doctype html>\n{page}\n"
 
 

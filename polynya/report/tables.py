@@ -43,7 +43,7 @@ class Table:
 
     def of_numbers(self) -> list[bool]:
         """For each column, whether its cells are numbers or empty."""
-        columns = zip(*self.rows, strict=True)
+        columns = zip(*self.rows, strict=True) if self.rows else [()] * len(self.columns)
         return [not any(re.search("[A-Za-z_]", cell) for cell in column) for column in columns]
 
     def write_csv(self, path: Path) -> None:

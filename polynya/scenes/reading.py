@@ -103,7 +103,7 @@ def open_scene(
 
 
 def read_scene(
-    scene: Scene, tile: Tile | None = None
+    scene: Scene, tile: Tile | None = None, *, step: int = 1
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """Read a scene, or a part of it, as 8-bit RGB.
 
@@ -113,9 +113,12 @@ def read_scene(
     Args:
         scene: From `open_scene`.
         tile: Rectangle to read; default: the whole scene.
+        step: Read one pixel of each `step` x `step` pixels, to look at a scene: from its overviews,
+            if the file has some. Which black pixels are nodata is then only roughly known.
 
     Returns:
-        Image, uint8 (H, W, 3), RGB, 0 for nodata; mask, bool (H, W), True for valid pixels.
+        Image, uint8 (H, W, 3), RGB, 0 for nodata; mask, bool (H, W), True for valid pixels. With a
+        step, H and W are divided by it and rounded up.
 
     Raises:
         SceneError: The scene has no red, green and blue, or the pixels can't be read (truncated or
@@ -128,7 +131,8 @@ def read_scene(
         )
     window = tile_window(tile)
     with opened_raster(scene.uri, scene.references) as source:
-        shape = (source.height, source.width) if tile is None else (tile.height, tile.width)
+        whole = (source.height, source.width) if tile is None else (tile.height, tile.width)
+        shape = (-(-whole[0] // step), -(-whole[1] // step))
         # Zeros, because pixels that GDAL doesn't fill must not contain old memory.
         numbers = np.zeros((*shape, len(scene.band_indexes)), scene.dtype)
         # GDAL writes each band directly into the (H, W, bands) array, which saves a copy.
@@ -137,17 +141,32 @@ def read_scene(
         if scene.zero_is_nodata:
             validity = replace(validity, nodata=(0,) * len(scene.band_indexes))
         valid = read_valid(source, validity, numbers, window)
-        if scene.zero_is_nodata == "edge" and not valid.all():
+        if scene.zero_is_nodata == "edge" and step == 1 and not valid.all():
             # So far, all black pixels are without data, and no others.
             valid = ~nodata_zeros(scene, source, scene.band_indexes, tile, ~valid)
     if numbers.dtype.kind == "f":
         valid &= np.isfinite(numbers).all(axis=-1)
     if scene.land is not None:
-        valid &= ~read_land(scene, tile)
+        valid &= ~(read_land(scene, tile) if step == 1 else _reduced_land(scene, tile, step))
     image = _stretched(numbers, scene)
     if not valid.all():
         image[~valid] = 0
     return image, valid
+
+
+def _reduced_land(scene: Scene, tile: Tile | None, step: int) -> NDArray[np.bool_]:
+    """Read the land in a part of a scene, one pixel of each `step` x `step` pixels."""
+    part = tile or Tile(0, 0, scene.height, scene.width)
+    a, b, c, d, e, f = scene.tile_transform(part) or (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+    assert scene.land is not None  # The caller has looked.
+    reduced = replace(
+        scene,
+        height=-(-part.height // step),
+        width=-(-part.width // step),
+        transform=(a * step, b * step, c, d * step, e * step, f),
+        land=replace(scene.land, on_grid=False),
+    )
+    return read_land(reduced, None)
 
 
 def _stretched(numbers: NDArray[Any], scene: Scene) -> NDArray[np.uint8]:

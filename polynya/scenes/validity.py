@@ -76,7 +76,7 @@ def read_valid(
         source: The open raster.
         validity: From `find_validity`.
         numbers: (H, W, bands), digital numbers of the used bands.
-        window: Part of the raster that `numbers` covers.
+        window: Part of the raster that `numbers` covers, perhaps in fewer pixels.
 
     Returns:
         bool (H, W), True for pixels with data.
@@ -90,11 +90,12 @@ def read_valid(
             empty = same if empty is None else np.logical_and(empty, same, out=empty)
     valid = np.ones(numbers.shape[:2], np.bool_) if empty is None else ~empty
     if validity.alpha is not None:
-        valid &= source.read(validity.alpha, window=window) != 0
+        valid &= source.read(validity.alpha, window=window, out_shape=valid.shape) != 0
     if validity.masks:
-        some = source.read_masks(validity.masks[0], window=window) != 0
+        shape = valid.shape
+        some = source.read_masks(validity.masks[0], window=window, out_shape=shape) != 0
         for index in validity.masks[1:]:
-            some |= source.read_masks(index, window=window) != 0
+            some |= source.read_masks(index, window=window, out_shape=shape) != 0
         valid &= some
     return valid
 

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from uuid import uuid4
 
-from polynya.errors import OutputError
+from polynya.errors import InUseError, OutputError
 
 LOCK_FILE = ".polynya.lock"
 
@@ -53,7 +53,8 @@ def locked(folder: Path, beat: float = BEAT) -> Iterator[None]:
         beat: Seconds between two touches of the lock.
 
     Raises:
-        OutputError: Another run holds the lock, or it can't be created.
+        InUseError: Another run holds the lock.
+        OutputError: The lock can't be created.
     """
     place = folder / LOCK_FILE
     me = Holder(uuid4().hex, socket.gethostname(), _system(), os.getpid(), _start(os.getpid()))
@@ -77,6 +78,13 @@ def locked(folder: Path, beat: float = BEAT) -> Iterator[None]:
             if _holder(place) == me:
                 with suppress(OSError):
                     place.unlink()
+
+
+def in_use(folder: Path) -> bool:
+    """Whether a run holds the lock of a folder; nothing is changed there."""
+    place = folder / LOCK_FILE
+    holder = _holder(place)
+    return holder is not None and _is_alive(holder, place)
 
 
 def _remove_partial(folder: Path) -> None:
@@ -138,11 +146,11 @@ def _acquire(place: Path, me: Holder) -> None:
         if holder is None and not os.path.lexists(place):
             continue  # The other run has just ended.
         if holder is None or _is_alive(holder, place):
-            raise OutputError(_in_use(place, holder))
+            raise InUseError(_message(place, holder))
         _break(place, holder)
 
 
-def _in_use(place: Path, holder: Holder | None) -> str:
+def _message(place: Path, holder: Holder | None) -> str:
     if holder is None:
         return (
             f"{place} is no lock that can be read; if no run uses the folder {place.parent}, delete"
@@ -165,7 +173,7 @@ def _break(place: Path, holder: Holder) -> None:
         if _holder(aside) != holder:
             with suppress(OSError):
                 os.link(aside, place)
-            raise OutputError(_in_use(place, _holder(aside)))
+            raise InUseError(_message(place, _holder(aside)))
     finally:
         aside.unlink(missing_ok=True)
 

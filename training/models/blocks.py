@@ -16,6 +16,7 @@ import keras
 from keras import ops
 
 from training.models.features import Features
+from training.models.parts import Shape, check_arguments, scaled_pixels
 
 
 @dataclass(frozen=True)
@@ -155,10 +156,8 @@ class Layers:
         return layers.Cropping2D(factor // 2, name=name, dtype=dtype)(x)
 
     def first(self, inputs: Any, features: Features | None) -> Any:
-        """Compute what the network sees: `features`, or values 0..255 as 0..1."""
-        if features is not None:
-            return features(inputs)
-        return keras.layers.Rescaling(1.0 / 255.0, name="rescale", dtype=self.dtype)(inputs)
+        """Compute what the network sees; see `training.models.parts.scaled_pixels`."""
+        return scaled_pixels(inputs, features, self.dtype)
 
     def head(
         self,
@@ -216,34 +215,19 @@ class Layers:
         return keras.layers.Dropout(dropout, name=f"{prefix}_dropout", dtype=self.dtype)(x)
 
 
-def check_arguments(
-    input_shape: tuple[int | None, int | None, int],
-    n_classes: int,
-    activation: str,
-    batch_norm: str,
-    multiple: int,
+def check_network(
+    input_shape: Shape, n_classes: int, activation: str, batch_norm: str, multiple: int
 ) -> None:
-    """Raise ValueError for arguments with which no network can be built."""
-    if len(input_shape) != 3:
-        raise ValueError(
-            f"`input_shape` must be (height, width, bands). Received: input_shape={input_shape}"
-        )
-    for size in input_shape[:2]:
-        if size is not None and size % multiple:
-            raise ValueError(
-                f"`input_shape` must have a height and width that are multiples of {multiple}. "
-                f"Received: input_shape={input_shape}"
-            )
-    if activation not in ("softmax", "sigmoid"):
-        raise ValueError(
-            f"`activation` must be 'softmax' or 'sigmoid'. Received: activation={activation}"
-        )
-    least = 2 if activation == "softmax" else 1
-    if n_classes < least:
-        raise ValueError(
-            f"`n_classes` must be at least {least}. Received: n_classes={n_classes},"
-            f" activation={activation}"
-        )
+    """Raise ValueError for arguments with which no network can be built.
+
+    Args:
+        input_shape: See `training.models.parts.check_arguments`, as for the others.
+        n_classes: See there.
+        activation: See there.
+        batch_norm: "local" or "synchronised".
+        multiple: See there.
+    """
+    check_arguments(input_shape, n_classes, activation, multiple)
     if batch_norm not in ("local", "synchronised"):
         raise ValueError(
             f"`batch_norm` must be 'local' or 'synchronised'. Received: batch_norm={batch_norm}"

@@ -6,18 +6,19 @@ from collections.abc import Sequence
 
 import keras
 
-from training.models.blocks import Layers, check_arguments
+from training.models.blocks import Layers, check_network
 from training.models.encoders import encode
 from training.models.features import Features
+from training.models.parts import Shape
 
 
 def deeplab_v3_plus(
     *,
-    input_shape: tuple[int | None, int | None, int],
+    input_shape: Shape,
     n_classes: int,
     activation: str = "softmax",
     encoder: str = "resnet34",
-    width: float = 1.0,
+    encoder_width: float = 1.0,
     squeeze_excite: bool = False,
     filters: int = 256,
     fine_filters: int = 48,
@@ -43,7 +44,7 @@ def deeplab_v3_plus(
         activation: Activation of the last layer: "softmax" for classes that exclude each other,
             "sigmoid" for masks that may overlap.
         encoder: Name of the encoder.
-        width: Factor on the filters of a ResNet or MobileNet.
+        encoder_width: Factor on the filters of a ResNet or MobileNet.
         squeeze_excite: Weigh the channels of each block of a ResNet.
         filters: Filters of each branch and of the decoder.
         fine_filters: Channels that the decoder takes from the encoder's layer.
@@ -66,7 +67,7 @@ def deeplab_v3_plus(
     Source: L.-C. Chen et al., "Encoder-decoder with atrous separable convolution for semantic image
     segmentation", 2018.
     """
-    check_arguments(input_shape, n_classes, activation, batch_norm, 16)
+    check_network(input_shape, n_classes, activation, batch_norm, 16)
     layers = Layers(batch_norm == "synchronised", dtype)
 
     # === Functional model ===
@@ -75,7 +76,7 @@ def deeplab_v3_plus(
         layers.first(inputs, features),
         layers,
         encoder,
-        width=width,
+        width=encoder_width,
         squeeze_excite=squeeze_excite,
         output_stride=16,
     )

@@ -7,18 +7,19 @@ from typing import Any
 
 import keras
 
-from training.models.blocks import Layers, check_arguments
+from training.models.blocks import Layers, check_network
 from training.models.encoders import encode
 from training.models.features import Features
+from training.models.parts import Shape
 
 
 def encoder_unet(
     *,
-    input_shape: tuple[int | None, int | None, int],
+    input_shape: Shape,
     n_classes: int,
     activation: str = "softmax",
     encoder: str = "resnet34",
-    width: float = 1.0,
+    encoder_width: float = 1.0,
     squeeze_excite: bool = False,
     decoder: Sequence[int] = (256, 128, 64, 32, 16),
     dropout: float = 0.0,
@@ -41,7 +42,7 @@ def encoder_unet(
         activation: Activation of the last layer: "softmax" for classes that exclude each other,
             "sigmoid" for masks that may overlap.
         encoder: Name of the encoder.
-        width: Factor on the filters of a ResNet or MobileNet.
+        encoder_width: Factor on the filters of a ResNet or MobileNet.
         squeeze_excite: Weigh the channels of each block of a ResNet.
         decoder: Filters of each level of the decoder, the coarsest first.
         dropout: Dropout rate before the last convolution.
@@ -62,7 +63,7 @@ def encoder_unet(
     Source: O. Ronneberger et al., "U-Net: Convolutional networks for biomedical image
     segmentation", MICCAI 2015.
     """
-    check_arguments(input_shape, n_classes, activation, batch_norm, 32)
+    check_network(input_shape, n_classes, activation, batch_norm, 32)
     layers = Layers(batch_norm == "synchronised", dtype)
 
     # === Functional model ===
@@ -71,7 +72,7 @@ def encoder_unet(
         layers.first(inputs, features),
         layers,
         encoder,
-        width=width,
+        width=encoder_width,
         squeeze_excite=squeeze_excite,
     )
     x = pyramid[32]

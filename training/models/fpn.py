@@ -6,18 +6,19 @@ from typing import Any
 
 import keras
 
-from training.models.blocks import Layers, check_arguments
+from training.models.blocks import Layers, check_network
 from training.models.encoders import encode
 from training.models.features import Features
+from training.models.parts import Shape
 
 
 def fpn(
     *,
-    input_shape: tuple[int | None, int | None, int],
+    input_shape: Shape,
     n_classes: int,
     activation: str = "softmax",
     encoder: str = "resnet34",
-    width: float = 1.0,
+    encoder_width: float = 1.0,
     squeeze_excite: bool = False,
     pyramid_filters: int = 256,
     filters: int = 128,
@@ -42,7 +43,7 @@ def fpn(
         activation: Activation of the last layer: "softmax" for classes that exclude each other,
             "sigmoid" for masks that may overlap.
         encoder: Name of the encoder.
-        width: Factor on the filters of a ResNet or MobileNet.
+        encoder_width: Factor on the filters of a ResNet or MobileNet.
         squeeze_excite: Weigh the channels of each block of a ResNet.
         pyramid_filters: Filters of each level of the pyramid.
         filters: Filters of the branches; a multiple of `groups`.
@@ -65,7 +66,7 @@ def fpn(
     Source: T.-Y. Lin et al., "Feature pyramid networks for object detection", 2017; branches
     after A. Kirillov et al., "Panoptic feature pyramid networks", 2019.
     """
-    check_arguments(input_shape, n_classes, activation, batch_norm, 32)
+    check_network(input_shape, n_classes, activation, batch_norm, 32)
     layers = Layers(batch_norm == "synchronised", dtype)
 
     # === Functional model ===
@@ -74,7 +75,7 @@ def fpn(
         layers.first(inputs, features),
         layers,
         encoder,
-        width=width,
+        width=encoder_width,
         squeeze_excite=squeeze_excite,
     )
     x, branches = None, []

@@ -6,18 +6,19 @@ from typing import Any
 
 import keras
 
-from training.models.blocks import Layers, check_arguments
+from training.models.blocks import Layers, check_network
 from training.models.encoders import encode
 from training.models.features import Features
+from training.models.parts import Shape
 
 
 def linknet(
     *,
-    input_shape: tuple[int | None, int | None, int],
+    input_shape: Shape,
     n_classes: int,
     activation: str = "softmax",
     encoder: str = "resnet34",
-    width: float = 1.0,
+    encoder_width: float = 1.0,
     squeeze_excite: bool = False,
     last_filters: int = 32,
     dropout: float = 0.0,
@@ -40,7 +41,7 @@ def linknet(
         activation: Activation of the last layer: "softmax" for classes that exclude each other,
             "sigmoid" for masks that may overlap.
         encoder: Name of the encoder.
-        width: Factor on the filters of a ResNet or MobileNet.
+        encoder_width: Factor on the filters of a ResNet or MobileNet.
         squeeze_excite: Weigh the channels of each block of a ResNet.
         last_filters: Filters of the last level.
         dropout: Dropout rate before the last convolution.
@@ -61,7 +62,7 @@ def linknet(
     Source: A. Chaurasia and E. Culurciello, "LinkNet: Exploiting encoder representations for
     efficient semantic segmentation", 2017.
     """
-    check_arguments(input_shape, n_classes, activation, batch_norm, 32)
+    check_network(input_shape, n_classes, activation, batch_norm, 32)
     layers = Layers(batch_norm == "synchronised", dtype)
 
     # === Functional model ===
@@ -70,7 +71,7 @@ def linknet(
         layers.first(inputs, features),
         layers,
         encoder,
-        width=width,
+        width=encoder_width,
         squeeze_excite=squeeze_excite,
     )
     x = pyramid[32]

@@ -7,15 +7,16 @@ from typing import Any
 
 import keras
 
-from training.models.blocks import Layers, check_arguments
+from training.models.blocks import Layers, check_network
 from training.models.features import Features
+from training.models.parts import Shape
 
 _SQUEEZE = 8
 
 
 def res_unet_pp(
     *,
-    input_shape: tuple[int | None, int | None, int],
+    input_shape: Shape,
     n_classes: int,
     activation: str = "softmax",
     filters: Sequence[int] = (16, 32, 64, 128, 256),
@@ -60,7 +61,7 @@ def res_unet_pp(
     Source: D. Jha et al., "ResUNet++: An advanced architecture for medical image segmentation",
     2019.
     """
-    check_arguments(input_shape, n_classes, activation, batch_norm, 8)
+    check_network(input_shape, n_classes, activation, batch_norm, 8)
     layers = Layers(batch_norm == "synchronised", dtype)
 
     # === Functional model ===

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import keras
 
-from training.models.blocks import Layers, check_arguments
+from training.models.blocks import Layers, check_network
 from training.models.encoders.mix_transformer import SIZES, mix_transformer
 from training.models.features import Features
+from training.models.parts import Shape
 
 _DECODER = {"b0": 256, "b1": 256}
 _LARGE_DECODER = 768
@@ -14,7 +15,7 @@ _LARGE_DECODER = 768
 
 def segformer(
     *,
-    input_shape: tuple[int | None, int | None, int],
+    input_shape: Shape,
     n_classes: int,
     activation: str = "softmax",
     size: str = "b0",
@@ -59,7 +60,7 @@ def segformer(
     Source: E. Xie et al., "SegFormer: Simple and efficient design for semantic segmentation with
     transformers", 2021.
     """
-    check_arguments(input_shape, n_classes, activation, batch_norm, 32)
+    check_network(input_shape, n_classes, activation, batch_norm, 32)
     if size not in SIZES:
         raise ValueError(f"`size` must be one of {', '.join(SIZES)}. Received: size={size}")
     layers = Layers(batch_norm == "synchronised", dtype)

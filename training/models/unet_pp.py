@@ -6,19 +6,20 @@ from collections.abc import Sequence
 
 import keras
 
-from training.models.blocks import Layers, check_arguments
+from training.models.blocks import Layers, check_network
 from training.models.encoder_unet import unet_level
 from training.models.encoders import encode
 from training.models.features import Features
+from training.models.parts import Shape
 
 
 def unet_pp(
     *,
-    input_shape: tuple[int | None, int | None, int],
+    input_shape: Shape,
     n_classes: int,
     activation: str = "softmax",
     encoder: str = "resnet34",
-    width: float = 1.0,
+    encoder_width: float = 1.0,
     squeeze_excite: bool = False,
     decoder: Sequence[int] = (256, 128, 64, 32, 16),
     dropout: float = 0.0,
@@ -41,7 +42,7 @@ def unet_pp(
         activation: Activation of the last layer: "softmax" for classes that exclude each other,
             "sigmoid" for masks that may overlap.
         encoder: Name of the encoder.
-        width: Factor on the filters of a ResNet or MobileNet.
+        encoder_width: Factor on the filters of a ResNet or MobileNet.
         squeeze_excite: Weigh the channels of each block of a ResNet.
         decoder: Filters of each level of the decoder, the coarsest first.
         dropout: Dropout rate before the last convolution.
@@ -62,7 +63,7 @@ def unet_pp(
     Source: Z. Zhou et al., "UNet++: A nested U-Net architecture for medical image segmentation",
     DLMIA 2018.
     """
-    check_arguments(input_shape, n_classes, activation, batch_norm, 32)
+    check_network(input_shape, n_classes, activation, batch_norm, 32)
     layers = Layers(batch_norm == "synchronised", dtype)
 
     # === Functional model ===
@@ -71,7 +72,7 @@ def unet_pp(
         layers.first(inputs, features),
         layers,
         encoder,
-        width=width,
+        width=encoder_width,
         squeeze_excite=squeeze_excite,
     )
     # Rows by resolution, each with its nodes from left to right; the first is the encoder's layer.

@@ -20,7 +20,7 @@ class Clone:
 
     root: Path
     """Folder with `deploy`, the jobs, a recipe `my ice.yaml`,
-    and `ice`, which ships."""
+    and the recipe `ice` and the study `gym_30_models`, which ship."""
 
     def run(self, script: str, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
         """Run a script of deploy/ in the clone, with settings as variables of the environment."""
@@ -60,7 +60,8 @@ def make_clone(folder: Path) -> Clone:
     root = folder / "clone"
     shutil.copytree(ROOT / "deploy", root / "deploy")
     jobs = ("autolabel/job.py", "autolabel/import_job.py", "inference/job.py")
-    for name in (*jobs, "my ice.yaml", "polynya/recipes/ice.yaml"):
+    shipped = ("polynya/recipes/ice.yaml", "polynya/recipes/studies/gym_30_models.yaml")
+    for name in (*jobs, "my ice.yaml", *shipped):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).touch()
     (root / "runs/pack").mkdir(parents=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 _LEVELS = {"filters": (4, 6, 8), "convolutions": (1, 3, 2)}
-_SLIM = {"encoder": "resnet18", "width": 0.125}
+_SLIM = {"encoder": "resnet18", "encoder_width": 0.125}
 
 SMALL: dict[str, dict[str, Any]] = {
     "unet": {"filters": (4, 6, 8), "dropout": (0.1, 0.1, 0.2), "batch_norm": "local"},

@@ -27,7 +27,8 @@ CASES: dict[str, dict[str, Any]] = {
         **TINY, "MODEL": "unet", "N_DATA_BANDS": 5, "LOSS": "dice", "LOSS_WEIGHTS": True,
     },
     "binary, one class": {
-        **TINY, "NCLASSES": 1, "LOSS": "dice", "OTSU_THRESHOLD": True, "TESTTIMEAUG": True,
+        **TINY, "MODEL": "unet", "NCLASSES": 1, "LOSS": "dice", "OTSU_THRESHOLD": True,
+        "TESTTIMEAUG": True,
     },
     "one band, spatial dropout": {
         **TINY, "MODEL": "unet", "N_DATA_BANDS": 1, "NCLASSES": 2, "DROPOUT_TYPE": "spatial",

@@ -116,6 +116,24 @@ def test_local_batch_normalisation_ends_with_the_same_statistics_on_all_ranks(fo
     assert json.loads((out / "metrics.json").read_text())["averaged_moments"] == 2
 
 
+ENCODER = {"name": "linknet", "encoder": "resnet18", "encoder_width": 0.1, "last_filters": 4}
+
+
+def test_an_encoder_is_frozen_on_all_ranks_and_starts_from_weights_of_rank_0(folder: Path) -> None:
+    options: dict[str, Any] = {"epochs": 2, "freeze_encoder_epochs": 1, "learning_rate": 0.0005}
+    options["model"] = {**ENCODER, "batch_norm": "synchronised"}
+    one = _train(folder, "alone", 1, name="-encoder", batch_size=32, **options)
+    two = _train(folder, "mpirun", 2, name="-encoder", batch_size=16, **options)
+    assert losses(two) == pytest.approx(losses(one), abs=1e-3)
+    sent = [int(row["reduced_bytes"]) for row in csv.DictReader((two / "history.csv").open())]
+    assert 0 < sent[0] < sent[1] / 2
+    # `_train` looks for the sentence that the weights are the same on all ranks.
+    options |= {"model": {**ENCODER, "batch_norm": "local"}, "start_from": str(one)}
+    two = _train(folder, "gloo", 2, name="-encoder-local", **options)
+    facts = json.loads((two / "provenance.json").read_text())
+    assert facts["started_with"].startswith("71 of 71 layers from")
+
+
 def test_three_ranks_give_the_same_bits_each_time(folder: Path) -> None:
     # What travels together decides in which order three numbers are added.
     digests = []

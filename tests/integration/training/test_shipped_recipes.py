@@ -65,7 +65,8 @@ RECIPES: dict[str, tuple[Callable[[Path], list[str]], list[str]]] = {
     "sea_ice": (_sea_ice, ["model.filters=[4, 4, 4]", "model.dropout=[0.1, 0.2, 0.3]"]),
     "coast_train": (_coast_train, ["model.filters=2", "inference.size=[32, 32]"]),
     "kelp": (
-        _kelp, ["model.encoder=resnet18", "model.width=0.125", "training.sampling.samples=8"],
+        _kelp,
+        ["model.encoder=resnet18", "model.encoder_width=0.125", "training.sampling.samples=8"],
     ),
     "cloud_structures": (_cloud_structures, ["model.filters=2", "inference.size=[32, 32]"]),
     "land_cover": (_land_cover, _SKINNY),

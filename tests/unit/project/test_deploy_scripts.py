@@ -305,7 +305,7 @@ def test_kubernetes_jobs_are_submitted_with_template_volume_and_account(clone: C
     assert clone.printed(KUBERNETES, "setup", **KUBE) == [
         "kubectl --namespace=default apply --filename CLONE/deploy/kubernetes/access.yaml"
     ]
-    for command, words in (("status", "get pods"), ("delete", "delete pods")):
+    for command, words in (("status", "get pods"), ("delete", "delete jobs,pods")):
         assert clone.printed(KUBERNETES, command, **KUBE) == [
             f"kubectl --namespace=default {words} --selector app=polynya"
         ]
@@ -400,4 +400,4 @@ def test_commands_of_the_page_can_be_run(clone: Clone) -> None:
                 script[1] == "stop"
             )
             tried += 1
-    assert tried == 20
+    assert tried == 22

@@ -8,7 +8,9 @@ import shlex
 import subprocess
 from pathlib import Path
 
+import kubernetes_validate
 import pytest
+import yaml
 
 from helpers.programs.deploy_clone import BIN, ROOT, Clone, make_clone
 
@@ -60,7 +62,7 @@ def test_settings_of_slurm_reach_the_command(clone: Clone) -> None:
 @pytest.mark.parametrize(
     ("words", "settings", "sentence"),
     [
-        ([], {}, "Say what to do: train, status or cancel"),
+        ([], {}, "Say what to do: train, sweep, status or cancel"),
         (["status", "all"], {}, "status doesn't know all"),
         (["train"], {}, "The job has no --shards"),
         (["train", "--shards", "s"], {}, "The job has no --out"),
@@ -69,6 +71,19 @@ def test_settings_of_slurm_reach_the_command(clone: Clone) -> None:
         (["train", *JOB], {"GPUS_PER_NODE": "a"}, "GPUS_PER_NODE is a number from 0 on, not 'a'."),
         (["train", *JOB], {"RANKS_PER_NODE": "4"}, "A rank trains on one GPU: set RANKS_PER_NODE"),
         (["train", *JOB], {"LAUNCHER": "dask"}, "LAUNCHER is srun, mpirun or horovodrun, not"),
+        (["sweep", *JOB], {}, "The job has no study"),
+        (["sweep", "no.yaml", *JOB], {}, "There is no file no.yaml: name a study"),
+        (["sweep", "gym_30_models", "--out", "o"], {}, "The job has no --shards"),
+        (
+            ["sweep", "gym_30_models", *JOB],
+            {"WORKERS": "0"},
+            "WORKERS is a number from 1 on, not '0'.",
+        ),
+        (
+            ["sweep", "gym_30_models", *JOB],
+            {"GPUS_PER_WORKER": "a"},
+            "GPUS_PER_WORKER is a number from 0",
+        ),
         (["train", *JOB], {"ENVIRONMENT": "/no"}, "There is no file /no/bin/activate: run 'make"),
     ],
 )
@@ -103,6 +118,67 @@ def test_what_is_submitted_is_word_for_word_what_a_dry_run_prints(
     assert (clone.root / "runs/slurm").is_dir()
     said = clone.error(SLURM, *words)
     assert said.startswith("sbatch is not on PATH: run this on a login node")
+
+
+def test_workers_of_a_sweep_are_an_array_on_slurm(clone: Clone, tmp_path: Path) -> None:
+    words = ["sweep", "gym_30_models", *JOB, "--set", "training.epochs=2"]
+    assert clone.printed(SLURM, *words, WORKERS="3", GPUS_PER_WORKER="0")[-1] == (
+        "sbatch --job-name=polynya --array=1-3 --nodes=1 --ntasks=1 --cpus-per-task=8"
+        " --time=12:00:00 --requeue --output=CLONE/runs/slurm/%x-%A-%a.txt"
+        " --export=ALL,ENVIRONMENT=CLONE/.venv,CLONE=CLONE --signal=B:USR1@300"
+        f" CLONE/deploy/slurm/sweep.sbatch {shlex.join(words[1:])}"
+    )
+    assert " --gpus=1 " in clone.printed(SLURM, *words)[-1]
+    path = recorder(tmp_path / "bin", tmp_path / "log", "polynya")
+    task = {"PATH": path, "CLONE": str(clone.root), "ENVIRONMENT": str(clone.root / ".venv")}
+    done = clone.run_with(task, "slurm/sweep.sbatch", *words[1:])
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "log").read_text().split("\0")[:-1] == ["polynya", *words]
+
+
+KUBERNETES = "kubernetes/kubernetes.sh"
+KUBE = {"IMAGE": "registry/polynya:1", "CLAIM": "tiles"}
+
+
+def test_workers_of_a_sweep_are_a_job_on_kubernetes(clone: Clone, tmp_path: Path) -> None:
+    words = ["sweep", "/data/my study.yaml", "--shards", "/data/s", "--out", "/data/o"]
+    words += ["--set", 'model.filters=[2, "4\\5"]']
+    first, *manifest = clone.printed(KUBERNETES, *words, WORKERS="3", **KUBE)
+    assert first == "kubectl --namespace=default create --filename=-"
+    job = yaml.safe_load("\n".join(manifest))
+    kubernetes_validate.validate(job, "1.31", strict=True)
+    (worker,) = job["spec"]["template"]["spec"]["containers"]
+    assert worker["args"] == ["polynya", *words]
+    assert worker["image"] == "registry/polynya:1"
+    assert job["spec"]["parallelism"] == job["spec"]["completions"] == 3
+    path = recorder(tmp_path / "bin", tmp_path / "log", "kubectl")
+    assert clone.run(KUBERNETES, *words, PATH=path, **KUBE).returncode == 0
+    assert shlex.join((tmp_path / "log").read_text().split("\0")[:-1]) == first
+
+
+@pytest.mark.parametrize(
+    ("words", "settings", "sentence"),
+    [
+        ([], {}, "The job has no study"),
+        (["no.yaml", "--shards", "/data/s"], {}, "The study no.yaml isn't on the volume"),
+        (
+            ["gym_30_models", "--shards", "s"],
+            {},
+            "--shards s isn't on the volume: name a place below /data",
+        ),
+        (["gym_30_models", "--shards", "/data/s"], {}, "The job has no --out"),
+        (["gym_30_models"], {"IMAGE": "a b"}, "The setting IMAGE is 'a b'"),
+        (
+            ["gym_30_models"],
+            {"WORKERS": "x"},
+            "The setting WORKERS is a number from 1 on, not 'x'.",
+        ),
+    ],
+)
+def test_what_a_sweep_on_kubernetes_needs_is_one_sentence_when_missing(
+    words: list[str], settings: dict[str, str], sentence: str, clone: Clone
+) -> None:
+    assert sentence in clone.error(KUBERNETES, "sweep", *words, "--dry-run", **{**KUBE, **settings})
 
 
 TRAIN = ["python", "training/train.py", *JOB]
@@ -180,7 +256,8 @@ def test_the_cuda_image_has_the_locked_versions() -> None:
 
 def test_linters_find_nothing_in_slurm_scripts_and_the_cuda_image() -> None:
     scripts = [
-        ROOT / "deploy/slurm" / name for name in ("slurm.sh", "train.sbatch", "settings.env")
+        ROOT / "deploy/slurm" / name
+        for name in ("slurm.sh", "train.sbatch", "sweep.sbatch", "settings.env")
     ]
     check = [BIN / "shellcheck", "--external-sources", "--source-path=SCRIPTDIR", *scripts]
     for words in (check, [BIN / "hadolint", ROOT / "deploy/container/Dockerfile.cuda"]):

@@ -13,6 +13,8 @@ from autolabel.importers.registry import KINDS, find_importer
 from helpers.maps.inference_commands import run
 from helpers.maps.inference_models import make_recipe, save_threshold_model
 from inference.products.registry import PRODUCT_NAMES, find_product
+from inference.studies.sweep.planning import check_study
+from inference.studies.sweep.study import load_study
 from polynya.recipe.recipe import load_recipe
 
 ROOT = Path(__file__).parents[3]
@@ -31,8 +33,12 @@ FIRST_TRY, SIXTEEN_BIT = blocks("yaml", ROOT / "README.md")
 
 @pytest.mark.parametrize("text", [*blocks("yaml", *DOCUMENTS), FIRST_TRY + SIXTEEN_BIT])
 def test_each_recipe_is_one(text: str, tmp_path: Path) -> None:
-    (tmp_path / "recipe.yaml").write_text(text)
-    load_recipe(tmp_path / "recipe.yaml")
+    path = tmp_path / "recipe.yaml"
+    path.write_text(text)
+    if text.startswith("# study"):
+        check_study(load_study(path), None)
+    else:
+        load_recipe(path)
 
 
 @pytest.mark.parametrize("text", [FIRST_TRY, OWN_COLOURS])

@@ -12,7 +12,7 @@ import pytest
 from helpers.training.small_families import ENCODER_FAMILIES, SMALL
 from polynya.errors import RecipeError
 from polynya.recipe.recipe import parse_recipe
-from training.models import build, build_from
+from training.models import build
 from training.models.blocks import Layers
 from training.models.encoders import encode, encoder_layers
 from training.step.batch_norm import batch_normalisations
@@ -77,13 +77,25 @@ def test_resnets_have_the_parameters_of_torchvision_s_without_their_last_layer()
         assert trained(model.layers) == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ENCODER_FAMILIES)
-def test_weights_are_float32_and_ranks_can_share_their_moments(family: str) -> None:
-    model = small(family, dtype="mixed_bfloat16", batch_norm="synchronised")
+def test_a_family_can_be_traced_for_any_size_and_has_its_options(family: str) -> None:
+    """In addition to `test_model_conformance.py`."""
+    import tensorflow as tf
+
+    model = small(family, 5, 1, activation="sigmoid", batch_norm="synchronised")
+    assert all(layer.synchronized for layer in batch_normalisations(model))
+    assert len(list(encoder_layers(model))) > len(model.layers) / 4
+    trace = tf.function(model, autograph=False).get_concrete_function(
+        tf.TensorSpec((None, None, None, 5))
+    )
+    for height, width in ((64, 96), (32, 160)):
+        x = images(5, height, width)
+        assert np.asarray(trace(tf.constant(x))) == pytest.approx(np.asarray(model(x)), abs=1e-5)
+    model = small(family, dtype="mixed_bfloat16")
     assert np.asarray(model(images(3))).dtype == np.float32
     assert {v.dtype for v in model.trainable_variables} == {"float32"}
-    assert all(layer.synchronized for layer in batch_normalisations(model))
-    assert list(encoder_layers(model))
+    assert {layer.compute_dtype for layer in encoder_layers(model)} == {"bfloat16"}
 
 
 APPLICATIONS = {
@@ -173,7 +185,10 @@ def test_the_largest_makes_a_finite_step() -> None:
 @pytest.mark.parametrize(
     ("model", "problem"),
     [
-        ({"name": "fpn", "encoder": "vgg16", "width": 0.5}, "width is for a ResNet or MobileNet"),
+        (
+            {"name": "fpn", "encoder": "vgg16", "encoder_width": 0.5},
+            "encoder_width is for a ResNet or MobileNet",
+        ),
         ({"name": "fpn", "encoder": "vgg16", "squeeze_excite": True}, "squeeze_excite is for a"),
         ({"name": "fpn", "encoder": "resnet19"}, "model.encoder"),
         ({"name": "fpn", "filters": 100}, "filters must be a multiple of groups"),
@@ -191,7 +206,7 @@ def test_wrong_keys_are_one_sentence(model: dict[str, Any], problem: str) -> Non
     [
         ("fpn", {"input_shape": (40, 64, 3)}, "multiples of 32"),
         ("fpn", {"encoder": "alexnet"}, "`encoder` must be one of resnet18"),
-        ("fpn", {"encoder": "vgg16", "width": 0.5}, "`width` is for"),
+        ("fpn", {"encoder": "vgg16", "encoder_width": 0.5}, "`width` is for"),
         ("fpn", {"batch_norm": "none"}, "`batch_norm` must be"),
         ("fpn", {"n_classes": 1}, "`n_classes` must be at least 2"),
         ("segformer", {"size": "b9"}, "`size` must be one of b0"),
@@ -200,11 +215,3 @@ def test_wrong_keys_are_one_sentence(model: dict[str, Any], problem: str) -> Non
 def test_what_cannot_be_built_is_said(family: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build(family, **{"input_shape": (None, None, 3), "n_classes": 3} | options)
-
-
-def test_a_recipe_builds_them() -> None:
-    for family in ENCODER_FAMILIES:
-        keys = SMALL[family]
-        recipe = parse_recipe({"model": {"name": family, **keys}}, "recipe.yaml")
-        model = build_from(recipe.model, input_shape=(None, None, 3), n_classes=3)
-        assert model.count_params() == small(family).count_params()

@@ -27,7 +27,7 @@ from training.ranks.port import SingleProcess
 from training.run.initial_weights import read_initial
 from training.run.start import start_run
 
-SLIM = {"encoder": "resnet18", "width": 0.05, "decoder": [8, 8, 4, 4, 4]}
+SLIM = {"encoder": "resnet18", "encoder_width": 0.05, "decoder": [8, 8, 4, 4, 4]}
 
 
 def network(bands: int = 3, seed: int = 0, family: str = "encoder_unet", **options: Any) -> Any:
@@ -127,7 +127,7 @@ def test_an_encoder_takes_the_files_of_keras_applications(tmp_path: Path) -> Non
     original.save(tmp_path / "b0.h5")  # Keras 2's format, as on the servers of Keras.
     original.save(tmp_path / "b0.keras")
     for name in ("b0.h5", "b0.keras"):
-        new = network(4, encoder="efficientnet_b0", width=1.0)
+        new = network(4, encoder="efficientnet_b0", encoder_width=1.0)
         arrays = read_weights(WeightsOptions(source=str(tmp_path / name))).arrays
         found = transfer(new, arrays, lambda channels: [0, 1, 2, None][: channels + 1])
         assert found.unused == ("normalization",)
@@ -283,7 +283,7 @@ def test_a_training_begins_with_what_fits_of_a_folder(tmp_path: Path) -> None:
     write_tiny_shards(tmp_path / "shards", recipe)
     first = network()
     model_folder.save_model(tmp_path / "first", first, recipe)
-    linknet = {"name": "linknet", "encoder": "resnet18", "width": 0.05}
+    linknet = {"name": "linknet", "encoder": "resnet18", "encoder_width": 0.05}
     training = {"epochs": 1, "batch_size": 4, "start_from": str(tmp_path / "first")}
     parse_recipe(content | {"model": linknet, "training": training}, "r").save(tmp_path / "r.yaml")
     run = start_run(tmp_path / "shards", tmp_path / "out", tmp_path / "r.yaml", SingleProcess())

@@ -1,0 +1,179 @@
+"""Tables, figures and the page of a sweep.
+
+trainings.csv, .md    a row for each training
+trials.csv, .md       a row for each trial, best first, with its difference to the best one
+parameters.csv, .md   a row for each value of each parameter, with its difference to the best one
+sweep.html            all of it, with the figures
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from inference.studies.sweep.comparison import (
+    Compared,
+    answer,
+    compared,
+    effects_table,
+    trainings_table,
+    trials_table,
+)
+from inference.studies.sweep.figures import FIGURES, MODELS, draw_figures
+from inference.studies.sweep.importance import importances
+from inference.studies.sweep.planning import Plan
+from inference.studies.sweep.scores import Result, read_result
+from polynya import __version__
+from polynya.report.html import Html, document, element, sharp_picture, table_element
+from polynya.report.side_by_side import draw_side_by_side
+from polynya.report.tables import Table
+from polynya.storage.files import write_text
+from polynya.storage.ownership import check_free
+
+PAGE = "sweep.html"
+_TABLES = ("trainings", "trials", "parameters")
+
+
+def check_reports(plan: Plan) -> None:
+    """Make sure that tables, figures and page can be written; OutputError if not."""
+    names = [f"{name}.{suffix}" for name in _TABLES for suffix in ("csv", "md")]
+    check_free(plan.folder.path / name for name in (*names, *FIGURES, PAGE))
+
+
+def read_results(plan: Plan) -> list[Result]:
+    """Read what is known of all trainings."""
+    return [read_result(plan.folder, one, plan.scores) for one in plan.trainings()]
+
+
+def write_tables(plan: Plan, results: Sequence[Result]) -> tuple[list[Compared], str]:
+    """Write the tables.
+
+    Returns:
+        Trials, best first, and the sentence that answers which is the best.
+    """
+    trials = compared(results, plan.scores, plan.options.seeds)
+    sentence = answer(trials, plan.scores[0])
+    for name, table in zip(_TABLES, _tables(plan, results, trials), strict=True):
+        table.write_csv(plan.folder.path / f"{name}.csv")
+        more = f"\n{sentence}\n" if name == "trials" else ""
+        write_text(plan.folder.path / f"{name}.md", f"{table.markdown()}{more}")
+    return trials, sentence
+
+
+def _tables(plan: Plan, results: Sequence[Result], trials: Sequence[Compared]) -> list[Table]:
+    return [
+        trainings_table(results, plan.scores),
+        trials_table(trials, plan.scores),
+        effects_table(trials, plan.scores[0]),
+    ]
+
+
+def write_page(
+    plan: Plan, results: Sequence[Result], trials: Sequence[Compared], sentence: str
+) -> None:
+    """Draw the figures and write the page."""
+    found = importances(trials, plan.options)
+    shares, about = (None, found) if isinstance(found, str) else found
+    figures = draw_figures(plan, trials, shares)
+    if any(result.state == "finished" for result in results):
+        figures += _draw_models(plan, trials)
+    by_name = dict(figures)
+    trainings, ranked, parameters = _tables(plan, results, trials)
+    failed = [f"Trial {r.training.name}: {r.reason}" for r in results if r.state == "failed"]
+    options = plan.options
+    page = document(
+        f"{plan.study.name}: sweep",
+        element("h1", plan.study.name),
+        *([element("p", options.about)] if options.about else []),
+        element("p", sentence),
+        *([element("p", f"Known before: {options.found}")] if options.found else []),
+        _cards(results, trials),
+        *_section("Trials", table_element(ranked), _note(plan)),
+        *(_figure(plan, name, by_name[name]) for name in FIGURES[:2] if name in by_name),
+        *_section("Parameters", table_element(parameters), _PAIRS),
+        *(_figure(plan, name, by_name[name]) for name in FIGURES[2:4] if name in by_name),
+        element("p", about, _class="quiet"),
+        *_section("Trainings", table_element(trainings)),
+        *(element("p", text) for text in failed),
+        *(_figure(plan, name, by_name[name]) for name in FIGURES[4:] if name in by_name),
+        element(
+            "p",
+            f"Recipe {plan.base.digest()}, {plan.shards.folder}, Polynya {__version__}. The same"
+            " sweep again: polynya sweep study.yaml, with the files of this folder.",
+            _class="quiet",
+        ),
+    )
+    write_text(plan.folder.path / PAGE, page)
+
+
+_PAIRS = (
+    "A value is compared with the best one by the trials that differ in nothing else. Each verdict"
+    " is a paired Student's t at 95 %, so of 20 values that do the same, one is called better or"
+    " worse by chance."
+)
+
+
+def _note(plan: Plan) -> str:
+    if plan.options.seeds == 1:
+        return "Every trial has one seed, so the noise of a single trial is not known."
+    return (
+        f"± is the 95 % interval of the mean of {plan.options.seeds} seeds. A trial is compared"
+        " with the best one by the differences with the same seed; the best of many is partly luck."
+    )
+
+
+def _section(title: str, content: Html, note: str = "") -> list[Html]:
+    return [
+        element("h2", title),
+        *([element("p", note, _class="quiet")] if note else []),
+        content,
+    ]
+
+
+def _cards(results: Sequence[Result], trials: Sequence[Compared]) -> Html:
+    states = [result.state for result in results]
+    seconds = sum(result.seconds or 0 for result in results)
+    cards = [
+        (f"{len(trials):,}", "trials", False),
+        (f"{states.count('finished'):,}", "finished trainings", False),
+        *([(f"{n:,}", s, s == "failed") for s in ("pruned", "failed") if (n := states.count(s))]),
+        (f"{seconds / 60:,.1f}", "minutes of training", False),
+    ]
+    return element(
+        "div",
+        *(
+            element("div", element("b", number), title, _class="card warn" if bad else "card")
+            for number, title, bad in cards
+        ),
+        _class="cards",
+    )
+
+
+def _figure(plan: Plan, name: str, caption: str) -> Html:
+    image = cv2.imread(str(plan.folder.path / name))
+    assert image is not None  # It was written just now.
+    return element(
+        "figure",
+        sharp_picture(np.ascontiguousarray(image[..., ::-1]), caption),
+        element("figcaption", caption),
+    )
+
+
+def _draw_models(plan: Plan, trials: Sequence[Compared]) -> list[tuple[str, str]]:
+    # They load TensorFlow.
+    from inference.studies.sweep.models import chosen_models, compare_models
+
+    chosen = chosen_models(trials, plan)
+    if not chosen:
+        return []
+    titles = [title for title, _ in chosen]
+    tiles = compare_models(plan, [training for _, training in chosen])
+    classes = plan.base.shown_classes
+    draw_side_by_side(plan.folder.path / MODELS, tiles, titles, classes)
+    caption = (
+        f"Models side by side on validation tiles, {plan.scores[0].heading} of the whole model. The"
+        " insets are at 200 %, where models differ most."
+    )
+    return [(MODELS, caption)]
