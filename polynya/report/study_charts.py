@@ -231,7 +231,7 @@ def draw_learning(path: Path, curves: Sequence[EpochCurve], y_title: str) -> Non
         stands_out = number < _EMPHASISED
         epochs = np.arange(1, len(curve.values) + 1)
         axis.plot(
-            epochs, curve.values, marker="." if len(epochs) < 40 else None,
+            epochs, curve.values, marker="." if stands_out and len(epochs) < 40 else None,
             color=f"C{number}" if stands_out else "0.75",
             linewidth=1.8 if stands_out else 0.8, zorder=3 if stands_out else 2,
             label=curve.title if stands_out else None,

@@ -46,6 +46,8 @@ nav { display: flex; flex-wrap: wrap; gap: .25rem 1.1rem; }
   grid-template-columns: repeat(auto-fill, minmax(min(135px, 45%), 1fr)); }
 figure { margin: 0; min-width: 0; }
 figcaption { line-height: 1.35; margin-top: .25rem; overflow-wrap: anywhere; }
+.chart { margin: 1rem 0 1.75rem; }
+.chart img { display: block; max-width: 100%; height: auto; border-radius: 6px; }
 .frame { position: relative; display: block; border-radius: 6px; overflow: hidden;
   background: #000; }
 .frame img { display: block; width: 100%; height: auto; image-rendering: pixelated; }

@@ -95,9 +95,10 @@ def write_page(
         *_section("Parameters", table_element(parameters), _PAIRS),
         *(_figure(plan, name, by_name[name]) for name in FIGURES[2:4] if name in by_name),
         element("p", about, _class="quiet"),
-        *_section("Trainings", table_element(trainings)),
-        *(element("p", text) for text in failed),
+        element("h2", "Trainings"),
         *(_figure(plan, name, by_name[name]) for name in FIGURES[4:] if name in by_name),
+        *(element("p", text) for text in failed),
+        element("details", element("summary", "All trainings"), table_element(trainings)),
         element(
             "p",
             f"Recipe {plan.base.digest()}, {plan.shards.folder}, Polynya {__version__}. The same"
@@ -158,6 +159,7 @@ def _figure(plan: Plan, name: str, caption: str) -> Html:
         "figure",
         sharp_picture(np.ascontiguousarray(image[..., ::-1]), caption),
         element("figcaption", caption),
+        _class="chart",
     )
 
 
