@@ -107,18 +107,18 @@ def faster_unet(
     tiles: Annotated[int, typer.Option(min=8, help="Tiles to learn from.")] = 96,
     test: Annotated[int, typer.Option(min=2, help="Tiles to score on.")] = 48,
     size: Annotated[int, typer.Option(min=64, help="Edge of the tiles in pixels.")] = 128,
-    epochs: Annotated[int, typer.Option(min=1, help="Greatest number of epochs.")] = 40,
+    epochs: Annotated[int, typer.Option(min=1, help="Greatest number of epochs.")] = 30,
     seeds: Annotated[int, typer.Option(min=2, help="Trainings of each network.")] = 3,
     divisor: Annotated[
         int, typer.Option(min=1, help="Divide the filters by this for the trainings.")
-    ] = 4,
+    ] = 8,
     quick: QuickOption = False,
 ) -> None:
     """Compare the networks of the study "Faster UNet": mIoU, times, pass size, parameters."""
     if quick:
         plan = Plan(64, 8, 4, epochs=1, seeds=2, divisor=16, rounds=1)
     else:
-        plan = Plan(size, tiles, test, epochs, seeds, divisor, rounds=7)
+        plan = Plan(size, tiles, test, epochs, seeds, divisor, rounds=5)
     folder = report.folder / "faster_unet"
     make_data(plan, folder)
     found: dict[str, list[Trained]] = {name: [] for name in TABLE_4}
