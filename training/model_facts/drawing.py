@@ -33,6 +33,7 @@ _NAMES = {
     "Activation": "",
     "InputLayer": "",
     "Identity": "",
+    "ZeroPadding2D": "",
     "SpatialDropout2D": "dropout",
     "Concatenate": "concat",
 }
@@ -103,8 +104,8 @@ def _stages(nodes: Sequence[Node]) -> list[_Stage]:
     """Gather nodes into stages, in the order of their first nodes.
 
     A node belongs to the last of the stages that it takes its input from, if that has its
-    resolution, or if it has no resolution (as a mean over the image). Otherwise it begins a stage,
-    or joins the one that another node began with the same input and resolution (as a shortcut
+    resolution, or if it has none of its own (as a mean over the image, or zeros around an image
+    before a convolution). Otherwise it begins a stage, or joins the one that another node began with the same input and resolution (as a shortcut
     beside a convolution with a stride).
     """
     stages: list[_Stage] = []
@@ -113,7 +114,7 @@ def _stages(nodes: Sequence[Node]) -> list[_Stage]:
     for node in nodes:
         sources = [stage_of[source] for source in node.inputs]
         stage = max(sources, key=lambda one: one.number, default=None)
-        has_place = node.is_image and node.shape[:2] != (1, 1)
+        has_place = node.is_image and node.shape[:2] != (1, 1) and not _is_padding(node)
         if stage is None or (has_place and stage.size != node.shape[:2]):
             before = stage
             stage = begun.get((before, node.shape[:2])) if before is not None else None
@@ -126,6 +127,10 @@ def _stages(nodes: Sequence[Node]) -> list[_Stage]:
         stage_of[node] = stage
         stage.sources |= dict.fromkeys(one for one in sources if one is not stage)
     return stages
+
+
+def _is_padding(node: Node) -> bool:
+    return isinstance(node.operation, keras.layers.ZeroPadding2D)
 
 
 def _line(start: tuple[int, int], end: tuple[int, int], columns: int) -> Html:
@@ -142,7 +147,7 @@ def _line(start: tuple[int, int], end: tuple[int, int], columns: int) -> Html:
 
 def _box(stage: _Stage, place: tuple[int, int]) -> list[Html]:
     (x, y), (width, height) = place, _BOX
-    images = [node for node in stage.nodes if node.is_image]
+    images = [node for node in stage.nodes if node.is_image and not _is_padding(node)]
     shape = " x ".join(map(str, images[-1].shape))
     texts = [shape, *_wrapped(_layers_text(stage.nodes))]
     return [
