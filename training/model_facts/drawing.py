@@ -105,8 +105,8 @@ def _stages(nodes: Sequence[Node]) -> list[_Stage]:
 
     A node belongs to the last of the stages that it takes its input from, if that has its
     resolution, or if it has none of its own (as a mean over the image, or zeros around an image
-    before a convolution). Otherwise it begins a stage, or joins the one that another node began with the same input and resolution (as a shortcut
-    beside a convolution with a stride).
+    before a convolution). Otherwise it begins a stage, or joins the one that another node began
+    with the same input and resolution (as a shortcut beside a convolution with a stride).
     """
     stages: list[_Stage] = []
     stage_of: dict[Node, _Stage] = {}
