@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
@@ -21,6 +22,11 @@ from polynya.recipe.recipe import Recipe
 from polynya.scenes.finding import SceneRef
 from polynya.shards.lifecycle import finish_dataset, start_dataset
 from polynya.storage.folder import Folder
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, and so would every program
+# that a test starts and stops.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
 

@@ -124,11 +124,11 @@ def test_the_wheel_holds_the_stages_and_the_recipes(wheel: Path) -> None:
         names = content.namelist()
         tops = {name.split("/")[0] for name in names if ".dist-info/" not in name}
         assert tops == {"polynya", "autolabel", "training", "inference"}
-        recipes = {Path(name).name for name in names if name.endswith(".yaml")}
-        assert recipes == {path.name for path in (ROOT / "recipes").iterdir()}
-        for name in recipes:
-            shipped = content.read(f"polynya/recipes/{name}")
-            assert shipped == (ROOT / "recipes" / name).read_bytes()
+        recipes = {name for name in names if name.endswith(".yaml")}
+        shipped = {path.relative_to(ROOT).as_posix() for path in (ROOT / "recipes").rglob("*.yaml")}
+        assert recipes == {f"polynya/{path}" for path in shipped}
+        for path in shipped:
+            assert content.read(f"polynya/{path}") == (ROOT / path).read_bytes()
 
 
 def test_labels_and_pictures_need_no_extra(plain: Environment) -> None:
