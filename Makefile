@@ -157,7 +157,7 @@ lock-packs: setup ## Lock the packs (without Spark, which clusters have) and the
 		| uv pip compile --quiet - --constraint requirements/lock.txt --python-version 3.11 \
 			--generate-hashes --no-annotate --output-file requirements/cuda.txt
 
-LOCKED_EXTRAS := spark train mpi openvino onnx earthengine stac xarray indices baseline sweep horovod-build dev
+LOCKED_EXTRAS := spark train mpi openvino onnx earthengine stac xarray indices baseline sweep tracking tensorboard serve docs horovod-build dev
 LOCK_PACK := uv pip compile --quiet setup.cfg --constraint requirements/lock.txt --python-version 3.11 \
 	--generate-hashes --no-annotate
 
