@@ -73,11 +73,15 @@ class Measurement:
         return spread(self.values)
 
     @property
+    def baseline_median(self) -> float | None:
+        return None if self.baseline is None else median(self.baseline.values)
+
+    @property
     def times_baseline(self) -> float | None:
         """How many times better than the baseline: ratio of the medians; more than 1 is better."""
-        if self.baseline is None:
+        if self.baseline_median is None:
             return None
-        ratio = self.median / median(self.baseline.values)
+        ratio = self.median / self.baseline_median
         return ratio if self.better == "higher" else 1 / ratio
 
 
@@ -98,7 +102,7 @@ class Result:
     """Command line that makes this result."""
     about: str = ""
     origin: str = "measured"
-    """"measured", or where the figures were copied from because no output of the command is kept."""
+    """"measured", or from where figures were copied that no kept output of the command has."""
     revision: str = ""
     """Git revision of the clone; with "+" if files differ from it."""
     date: str = ""
@@ -148,7 +152,9 @@ def read_result(path: Path) -> Result:
         statements = tuple(content.pop("statements"))
         return Result(**content, measurements=measurements, tables=tables, statements=statements)
     except (TypeError, KeyError, ValueError) as error:
-        raise ResultError(f"{path} is no complete result ({error}): run its command again") from error
+        raise ResultError(
+            f"{path} is no complete result ({error}): run its command again"
+        ) from error
 
 
 def _measurement(*, values: Sequence[float], baseline: Any, **rest: Any) -> Measurement:
