@@ -16,7 +16,7 @@ import pytest
 from autolabel import label_image
 from autolabel.labels import Method
 from benchmarks.common.report import Report
-from benchmarks.common.timing import times_in_turn, one_core
+from benchmarks.common.timing import one_core, times_in_turn
 from benchmarks.common.workers import for_each_scene
 from benchmarks.labels.agreement import agreement_table, measure_agreement
 from benchmarks.labels.methods import WITH_BANDS
