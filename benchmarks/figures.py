@@ -9,6 +9,7 @@ A document cites a result by two comments around its table or paragraph:
 
 Numbers between them must be in `benchmarks/results/labels.json`, to the digits shown. `given` in
 place of a name marks figures that nobody has measured here: limits, parameters, other people's.
+After a name, `(all tables)` says that all tables of the result stand there; `--write` puts them in.
 """
 
 from __future__ import annotations
@@ -19,18 +20,20 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from benchmarks.common.commands import ROOT
 from benchmarks.common.pages import RULER, cells_of
-from benchmarks.common.results import KEPT, Result, ResultError, read_result
+from benchmarks.common.results import KEPT, Result, ResultError, describe, read_result
 from polynya.cli import run_script
 
 GIVEN = "given"
 """Name that marks figures which are not measured here."""
 
-_BEGIN = re.compile(r"^<!-- figures: ([a-z0-9-]+)(?: \([^)]*\))? -->$")
+_BEGIN = re.compile(r"^<!-- figures: ([a-z0-9-]+)(?: \(([^)]*)\))? -->$")
+_ALL = "all tables"
 _END = "<!-- end of figures -->"
 _NUMBER = re.compile(r"(?<![\w.,])[-+]?\d+(?:,\d{3})*(?:\.\d+)?")
 _CODE = re.compile(r"`[^`\n]*`|\]\([^)]*\)|<!--.*?-->")
@@ -276,8 +279,34 @@ def _figure_lines(block: Block) -> Iterator[tuple[int, str]]:
             yield place, line
 
 
-def check() -> None:
+# === All tables of a result ===
+
+
+def with_tables(text: str, kept: Path = KEPT) -> str:
+    """Return a document's text with all tables of each result that it cites with `(all tables)`."""
+
+    def fill(found: re.Match[str]) -> str:
+        result = read_result(kept / f"{found[2]}.json")
+        told = f"Printed by `{result.command}`. Machine: {describe(result.machine)}."
+        tables = [table.markdown() for table in result.tables]
+        return "\n".join([found[1], "", told, "", *tables, _END])
+
+    mark = rf"(<!-- figures: ([a-z0-9-]+) \({_ALL}\) -->)\n.*?{_END}"
+    return re.sub(mark, fill, text, flags=re.DOTALL)
+
+
+def check(
+    write: Annotated[
+        bool, typer.Option("--write", help=f"First fill in what is marked with ({_ALL}).")
+    ] = False,
+) -> None:
     """Check the figures of README and docs; the exit code is 1 if one has no result or differs."""
+    for path in documents() if write else ():
+        text = path.read_text(encoding="utf-8")
+        if (filled := with_tables(text)) != text:
+            # The documents of the clone are the user's, so they are no products of Polynya.
+            path.write_text(filled, encoding="utf-8")
+            typer.echo(f"Written: {path}")
     found = [problem for path in documents() for problem in problems(path)]
     for problem in found:
         typer.echo(problem)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.common.results import KEPT, Result, ResultError, read_result
-from benchmarks.figures import GIVEN, blocks, documents, numbers_in, problems
+from benchmarks.figures import GIVEN, blocks, documents, numbers_in, problems, with_tables
 from polynya.report.tables import Table
 from polynya.storage.ownership import is_whole
 
@@ -147,6 +147,18 @@ def test_limits_papers_and_code_need_no_mark(text: str, kept: Path) -> None:
 def test_marks_come_in_pairs(text: str, kept: Path) -> None:
     with pytest.raises(ResultError, match=re.compile(r"page\.md:\d: ")):
         told(text, kept)
+
+
+def test_all_tables_of_a_result_are_filled_in(kept: Path) -> None:
+    text = "Before.\n<!-- figures: times (all tables) -->\nold\n<!-- end of figures -->\nAfter.\n"
+    filled = with_tables(text, kept)
+    assert filled == with_tables(filled, kept)
+    assert "| fast | 1.249 | 20 |\n" in filled
+    assert "Printed by `python -m times --size 64`." in filled
+    assert filled.startswith("Before.\n<!-- figures")
+    assert filled.endswith("<!-- end of figures -->\nAfter.\n")
+    assert told(filled, kept) == []
+    assert with_tables(marked("1.25 s"), kept) == marked("1.25 s")
 
 
 def test_a_cited_result_must_be_there(kept: Path) -> None:
