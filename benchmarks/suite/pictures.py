@@ -33,7 +33,7 @@ _PAPER: Mapping[str, tuple[str, Mapping[int, float]]] = {
     ),
 }
 """Title and the paper's speed-ups by workers, for each table."""
-_OURS, _THEIRS = "tab:blue", "tab:orange"
+_OURS, _THEIRS, _WORSE = "tab:blue", "tab:orange", "tab:red"
 
 
 @plain
@@ -93,16 +93,21 @@ def _draw_ratios(axis: Axes, measurements: Sequence[Measurement]) -> None:
             v / base if one.better == "higher" else base / v for v in (one.median, *one.spread)
         ]
         low, high = sorted(ratios[1:])
-        axis.barh(place, ratios[0], color=_OURS, alpha=0.7)
+        axis.barh(
+            place, ratios[0] - 1, left=1, color=_OURS if ratios[0] >= 1 else _WORSE, alpha=0.7
+        )
         axis.errorbar(
             ratios[0], place, xerr=[[max(ratios[0] - low, 0)], [max(high - ratios[0], 0)]],
             color="black", capsize=4,
         )  # fmt: skip
-        axis.annotate(f" {ratios[0]:.2f}", (max(high, ratios[0]), place), va="center", fontsize=9)
+        axis.annotate(
+            f" {ratios[0]:.2f}", (max(high, ratios[0], 1), place), va="center", fontsize=9
+        )
     names = [f"{one.name}\nagainst {one.baseline.name}" for one in shown if one.baseline]
     axis.set_yticks(range(len(shown)), names[::-1], fontsize=8)
     axis.axvline(1, color="grey", linestyle=":")
     axis.set_xscale("log")
-    axis.set_title("Times better than the baseline of the same run", fontsize=11)
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.set_title("Times better than the baseline of the same run (logarithmic)", fontsize=11)
     axis.margins(x=0.15)
     axis.grid(axis="x", alpha=0.3)
