@@ -15,6 +15,8 @@ from benchmarks.labelling.jobs.timed_job import DRIVER_FILE, UNITS
 from benchmarks.labelling.measured.burn import SECONDS_TO_BURN, slow_down
 from benchmarks.labelling.measured.programs import BenchMethod, spark_submit, write_recipe
 from polynya.progress import track
+from polynya.storage.files import output_folder
+from polynya.storage.output_folder import make_inner
 from polynya.storage.ownership import remove_ours
 
 _SCRIPT = "benchmarks/labelling/jobs/timed_job.py"
@@ -112,7 +114,8 @@ def measure_scaling(
     for number, setup in track(turns, "Labelling on every set-up"):
         for left in (shards, record):
             remove_ours(left)
-        (record / UNITS).mkdir(parents=True, exist_ok=True)
+        # The folder is entered in the ledger, so that the records of this run go before the next.
+        make_inner(output_folder(record), UNITS)
         arguments = ["--record", str(record), "--out", str(shards), "--recipe", str(recipe)]
         command = [*setup.command(_SCRIPT), *setup.options(), *arguments, "--scenes"]
         paths = [str(path.absolute()) for path in scenes]
