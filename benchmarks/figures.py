@@ -46,7 +46,7 @@ _MEASURE = re.compile(
 """A number with a unit of time, memory, speed or success."""
 _LIMIT = re.compile(
     r"\b(?:at most|at least|up to|under|below|more than|less than|limits? of|reaches|aim is"
-    r"|default(?: of)?|aims at|every|least|greatest) \(?(?:the \w+ )*$"
+    r"|default(?: of)?|aims at|divided at|may (?:take|have)|every|least|greatest) \(?(?:the \w+ )*$"
 )
 """Words directly before a number that is a limit, a default or an aim."""
 _CONFIDENCE = re.compile(r"\b95 %[ -]*(?:intervals?\b|confidence\b)?$")

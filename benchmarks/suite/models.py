@@ -74,7 +74,7 @@ def input_speed(short: bool, folder: Path) -> list[Measurement]:
 
 def maps(short: bool, folder: Path) -> list[Measurement]:
     """Map a large scene, whole commands: ours, and a tile at a time through `model.predict`."""
-    size, rounds = (4096, 3) if short else (LARGE_SIZE, 3)
+    size, rounds = (2048, 3) if short else (LARGE_SIZE, 3)
     ways = [_PUBLISHED, "Polynya"] if short else [_PUBLISHED, "Polynya", "Polynya, bfloat16"]
     scene = make_large_scene(folder.absolute() / "data", size)
     work = output_folder(folder / "work")
