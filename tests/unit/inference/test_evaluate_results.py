@@ -139,7 +139,7 @@ def test_tables_have_the_form_of_the_paper(made):
         *["more than 10 % cloud and shadow"] * 2, *["not more than 10 % cloud and shadow"] * 2,
     ]  # fmt: skip
     assert len(method_table(results).rows) == 9
-    assert len(comparison_table(results, ["Man filtered", "thresholds"], 1).rows) == 4
+    assert len(comparison_table(results, ["Man filtered", "thresholds"]).rows) == 1
 
 
 def test_confusions_in_percent_have_named_rows_in_both_orientations(made):
