@@ -130,7 +130,7 @@ def test_tables_have_the_form_of_the_paper(made):
     table = images_table(results)
     assert table.columns == ("images", "Man", "thresholds")
     assert [row[0] for row in table.rows] == [
-        "original images", "images of the illumination filter",
+        "original images", "illumination filter",
     ]  # fmt: skip
     assert table.rows[1][2] == ""
     score = results.groups[0].scores[0]
