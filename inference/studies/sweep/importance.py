@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from inference.studies.sweep.comparison import Compared, values_by_level
-from inference.studies.sweep.study import GridOptions, ParameterOptions, StudyOptions
+from inference.studies.sweep.parameters import ParameterOptions
+from inference.studies.sweep.study import GridOptions, StudyOptions
 from inference.studies.sweep.trials import Level
 
 GRID = (
