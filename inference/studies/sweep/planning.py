@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from inference.studies.held_out import keep_split, validating_split
@@ -24,7 +24,7 @@ from inference.studies.sweep.trials import (
     trainings,
     trial_recipe,
 )
-from polynya.errors import OutputError, RecipeError
+from polynya.errors import OutputError, RecipeError, ShardError
 from polynya.recipe.recipe import Recipe, load_recipe
 from polynya.recipe.yaml_files import write_yaml
 from polynya.shards.dataset import ShardSet
@@ -32,6 +32,9 @@ from polynya.shards.manifest import read_manifest
 from polynya.storage.files import write_text
 from polynya.storage.output_folder import make_folder
 from training.ranks.devices import import_tensorflow
+
+if TYPE_CHECKING:
+    from polynya.splits.split_file import TileSplit
 
 _STUDY, _RECIPE, _ABOUT = "study.yaml", "recipe.yaml", "sweep.json"
 _ANOTHER = "give the same as before, or another --out"
@@ -149,12 +152,12 @@ def make_plan(study: Study, places: Places, out: Path, *, retry: bool = False) -
     data = open_data(places)
     base, scores = check_study(study, data)
     split = validating_split(data.main, base, "A sweep")
+    _check_tiles(split, data, study.options.trained_names)
     folder = SweepFolder(make_folder(out))
     with folder.in_turn():
         name = _keep_about(folder.path / _ABOUT, study, base, data)
         keep_split(split, folder.split, "a sweep", _ANOTHER)
         plan = Plan(folder, study, base, tuple(scores), data, name)
-        _check_tiles(plan)
         _write_study(plan)
         for training in trainings(listed_trials(study.options), study.options.seeds):
             folder.add(training, plan.recipe(training))
@@ -163,14 +166,18 @@ def make_plan(study: Study, places: Places, out: Path, *, retry: bool = False) -
     return plan
 
 
-def _check_tiles(plan: Plan) -> None:
-    """Make sure that all tiles that trials learn from are in the split; ShardError if not."""
-    from training.input.split import split_by_file
-    from training.run.several import by_split
+def _check_tiles(split: TileSplit, data: DataSets, names: Sequence[str]) -> None:
+    """Make sure that the split has all tiles that trials learn from; ShardError if not."""
+    from training.input.split import tile_keys
 
-    for name in plan.options.trained_names:
-        options: Any = by_split(plan.base, plan.folder.split)["split"]
-        split_by_file(plan.data.named[name], options)
+    for name in names:
+        for scene, row, column in tile_keys(data.named[name]):
+            if (scene, row, column) not in split.tiles:
+                raise ShardError(
+                    f"The tiles '{name}' in {data.named[name].folder} have one that those in"
+                    f" {data.main.folder} lack: scene {scene}, row {row}, column {column}; make"
+                    " both from the same scenes."
+                )
 
 
 def _keep_about(path: Path, study: Study, base: Recipe, data: DataSets) -> str:

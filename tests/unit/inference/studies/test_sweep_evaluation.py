@@ -39,7 +39,6 @@ STUDY = {
 
 
 def test_models_are_scored_on_tiles_that_no_training_sees(tmp_path: Path) -> None:
-    recipe = parse_recipe(RECIPE, "test")
     labels = {**RECIPE, "label": {"method": "published"}}
     for name, content, scenes in (("one", RECIPE, 4), ("two", labels, 4), ("far", RECIPE, 5)):
         made = parse_recipe(content, "test")
@@ -77,7 +76,11 @@ def test_models_are_scored_on_tiles_that_no_training_sees(tmp_path: Path) -> Non
     assert rows[0]["score"] == "right on 'again', %"
     assert (rows[0]["verdict"], rows[0]["verdict of that"]) == ("first", "best")
     assert "±" in rows[1]["against the first tiles"]
-    assert recipe.classes.n_classes == 3
+    fewer = {**named, "one": named["two"], "two": named["far"]}
+    with pytest.raises(
+        ShardError, match="'two' in .* have one that those in .* lack: scene scene4"
+    ):
+        make_plan(load_study(study), Places(named["one"], fewer), tmp_path / "other")
 
 
 def test_named_tiles_must_have_the_same_classes_and_sizes(tmp_path: Path) -> None:
