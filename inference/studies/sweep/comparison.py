@@ -268,6 +268,9 @@ def answer(trials: Sequence[Compared], score: Score) -> str:
             f"{told}. Every trial has one seed, so nobody can tell which of the differences are"
             " noise; the same command with --seeds 3 adds the others."
         )
+    if len(words) == 1:
+        said = {NOISE: f"the other trial is {NOISE}", _WORDS["loss"]: "the other trial is worse"}
+        return f"{told}; {said.get(words[0], 'of the other trial nobody can tell')}."
     noise, worse = words.count(NOISE), words.count(_WORDS["loss"])
     told += f"; {noise} of the other {len(words)} trials are inside the noise, {worse} are worse"
     if noise + worse < len(words):
