@@ -31,6 +31,7 @@ from polynya.shards.manifest import read_manifest
 from polynya.storage.files import write_text
 from polynya.storage.output_folder import make_folder
 from training.ranks.devices import import_tensorflow
+from training.tracking.registry import check_trackers
 
 _STUDY, _RECIPE, _ABOUT = "study.yaml", "recipe.yaml", "sweep.json"
 _ANOTHER = "give the same as before, or another --out"
@@ -105,6 +106,7 @@ def check_study(study: Study, shards: ShardSet | None) -> tuple[Recipe, list[Sco
 
         for recipe in recipes:
             check_recipe(recipe, shards)
+        check_trackers(base.training.tracking)
     for recipe in recipes:
         scores = find_scores(study.options.metrics, recipe)
     return base, scores

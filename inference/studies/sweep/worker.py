@@ -90,12 +90,15 @@ class Command:
     shards: str
     launcher: tuple[str, ...] = ()
     """Words before it that start ranks, such as horovodrun --gloo -np 2."""
+    group: str = ""
+    """Key of the sweep's run in trackers; "" without trackers."""
 
     def words(self, folder: SweepFolder, training: Training) -> list[str]:
         """Words of the command; it goes on where an earlier start was cut."""
         model = folder.model(training)
         words = [*self.launcher, sys.executable, "-m", "training.train", "--shards", self.shards]
         words += ["--out", str(model), "--recipe", str(folder.recipe(training))]
+        words += ["--group", self.group] if self.group else []
         if checkpoints.any_in(model):
             return [*words, "--resume"]
         return [*words, "--overwrite"] if model.exists() else words
