@@ -45,7 +45,8 @@ _SILENCED = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
 
 def check_installed(options: MlflowOptions) -> None:
     """Raise MissingDependencyError if a package is missing."""
-    needed = ["mlflow"] if is_server(options.uri) else ["mlflow", "sqlalchemy", "alembic"]
+    needed = ["mlflow", *(["pandas"] if options.model else [])]
+    needed += [] if is_server(options.uri) else ["sqlalchemy", "alembic"]
     missing = [name for name in needed if find_spec(name) is None]
     if missing:
         raise MissingDependencyError(
@@ -183,7 +184,7 @@ class MlflowRun(Sink):
             for name, value in wanted.items()
             if name in known and known[name] != value
         ]
-        tags = {f"polynya.{name}": value for name, value in facts.tags.items()}
+        tags = {f"environment.{name}": value for name, value in facts.tags.items()}
         if changed:
             tags[_CHANGED] = "\n".join(changed)[:_LONGEST]
         parent = None if facts.group is None else self._find(client, facts.group)
