@@ -338,6 +338,7 @@ class Recipe(Options):
             if getattr(self, section) is not None
         }
         unused["training"]["augment"] = _unused(self.training.augment, _LATER_AUGMENT)
+        unused["training"]["tracking"] = True
         content = self.model_dump(
             mode="json",
             include=set(sections) or None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -47,7 +48,13 @@ class ModelWriter(Listener):
         self._data = data
         self._model = model
 
-    def epoch(self, position: Position, record: EpochRecord, is_best: bool) -> None:
+    def epoch(
+        self,
+        position: Position,
+        record: EpochRecord,
+        is_best: bool,
+        metrics: Mapping[str, Any],
+    ) -> None:
         """Save the model if it is the best, write history.csv and steps.csv, and print a line."""
         if is_best:
             self._write_best(position)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -14,12 +15,14 @@ from inference.studies.sweep.folder import SweepFolder
 from inference.studies.sweep.planning import Plan, check_study, make_plan
 from inference.studies.sweep.scores import Result
 from inference.studies.sweep.study import Study, TpeOptions, load_study
+from inference.studies.sweep.tracking import begin_run, end_run, group_key
 from inference.studies.sweep.trials import listed_trials, shown, trainings
 from inference.studies.sweep.worker import Command, ListedSupply, Supply, Worker
 from polynya.errors import ModelError, OutputError, failed_of
 from polynya.progress import console
 from polynya.recipe.overrides import Settings, read_settings
 from polynya.recipe.shipped import shipped_studies
+from polynya.recipe.tracking import Track, track_settings
 from polynya.report.tables import Table
 from training.run.ending import STOPPED_EXIT_CODE
 
@@ -88,11 +91,12 @@ def sweep(
             help="Command that starts the ranks of a training, such as 'horovodrun --gloo -np 2'.",
         ),
     ] = "",
+    track: Track = None,
 ) -> None:
     """Train all trials of a study, and compare them; the same command joins in or goes on."""
     known = load_study(
         study,
-        settings=read_settings(settings or []),
+        settings=read_settings([*(settings or []), *track_settings(track or [])]),
         varied=read_settings(vary or [], "--vary", "'training.batch_size=[16, 32]'"),
         trials=trials,
         seeds=seeds,
@@ -145,6 +149,8 @@ def run_sweep(
 
     plan = make_plan(study, command.places, out, retry=retry)
     check_reports(plan)
+    begin_run(plan)
+    command = replace(command, group=group_key(plan))
     worker = Worker(plan.folder, command, plan.scores[0], jobs)
     if not worker.run(_supply(plan, storage)):
         console.print("Stopped; the same command goes on.")
@@ -191,6 +197,7 @@ def _report(plan: Plan, results: Sequence[Result]) -> None:
         )
         return
     write_page(plan, results, trials, sentence)
+    end_run(plan, results, trials)
     typer.echo(f"Tables: {plan.folder.path / 'trials.csv'}; page: {plan.folder.path / PAGE}")
 
 

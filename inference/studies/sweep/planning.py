@@ -32,6 +32,7 @@ from polynya.shards.manifest import read_manifest
 from polynya.storage.files import write_text
 from polynya.storage.output_folder import make_folder
 from training.ranks.devices import import_tensorflow
+from training.tracking.registry import check_trackers
 
 if TYPE_CHECKING:
     from polynya.splits.split_file import TileSplit
@@ -115,6 +116,7 @@ def check_study(study: Study, data: DataSets | None) -> tuple[Recipe, list[Score
 
         for trial, recipe in trials:
             check_recipe(data.fit(recipe, trial), data.of(trial))
+        check_trackers(base.training.tracking)
     for _, recipe in trials:
         _check_evaluations(study.options, recipe)
         scores = find_scores(study.options.metrics, recipe, tuple(study.options.evaluate))

@@ -91,6 +91,8 @@ class Command:
     places: Places
     launcher: tuple[str, ...] = ()
     """Words before it that start ranks, such as horovodrun --gloo -np 2."""
+    group: str = ""
+    """Key of the sweep's run in trackers; "" without trackers."""
 
     def words(self, folder: SweepFolder, training: Training) -> list[str]:
         """Words of the command; it goes on where an earlier start was cut."""
@@ -98,6 +100,7 @@ class Command:
         words = [*self.launcher, sys.executable, "-m", "training.train"]
         words += ["--shards", self.places.of(training.trial)]
         words += ["--out", str(model), "--recipe", str(folder.recipe(training))]
+        words += ["--group", self.group] if self.group else []
         if checkpoints.any_in(model):
             return [*words, "--resume"]
         return [*words, "--overwrite"] if model.exists() else words
