@@ -10,6 +10,7 @@ from urllib.parse import parse_qs
 from fastapi import FastAPI, HTTPException, Query
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from pyproj import Transformer
+from rio_tiler.errors import TileOutsideBounds
 from titiler.core.errors import DEFAULT_STATUS_CODES, add_exception_handlers
 
 from inference.maps.grids import to_crs
@@ -21,6 +22,7 @@ from inference.serve.tiles import (
     choose_projection,
     code_of,
     described_set,
+    empty_tile,
     extent_in,
     tile_routes,
     tile_sets,
@@ -128,6 +130,11 @@ class MapServer:
         routes = tile_routes(self.maps, self.layers, self._sets)
         app.include_router(routes, prefix="/maps/{map_id}/{layer}")
         add_exception_handlers(app, DEFAULT_STATUS_CODES)
+        # Programs ask for whole rectangles of tiles; one beside the map is no error.
+        empty = empty_tile()
+        app.add_exception_handler(
+            TileOutsideBounds, lambda request, error: Response(empty, media_type="image/png")
+        )
 
         @app.get("/")
         def page() -> HTMLResponse:

@@ -15,6 +15,7 @@ from morecantile import TileMatrixSet, tms
 from morecantile.defaults import TileMatrixSets
 from rio_tiler.io import Reader
 from rio_tiler.models import ImageData
+from rio_tiler.utils import render
 from titiler.core.dependencies import DefaultDependency
 from titiler.core.factory import TilerFactory
 
@@ -181,6 +182,12 @@ def tile_routes(
         add_viewer=False,
     )
     return factory.router
+
+
+def empty_tile() -> bytes:
+    """PNG of a tile beside the map: transparent, 256 x 256 pixels."""
+    transparent = np.zeros((1, 256, 256), np.uint8)
+    return bytes(render(transparent, transparent[0], img_format="PNG"))
 
 
 def _to_steps(image: ImageData) -> ImageData:

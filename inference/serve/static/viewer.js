@@ -199,9 +199,8 @@ class View {
     this.waiting += 1;
     try {
       const answer = await fetch(`maps/${key}.png?tilesize=${this.set.tile}`);
-      if (answer.status === 204) tile.isEmpty = true;
-      else if (!answer.ok) throw new Error(`The server refused a tile (${answer.status}).`);
-      else tile.picture = await createImageBitmap(await answer.blob());
+      if (!answer.ok) throw new Error(`The server refused a tile (${answer.status}).`);
+      tile.picture = await createImageBitmap(await answer.blob());
     } catch (error) {
       tile.isEmpty = true;
       say(error instanceof TypeError ? "The server has ended; start the command again." : error.message);
