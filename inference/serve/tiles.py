@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -162,7 +162,8 @@ def tile_routes(
     def colors_of(layer: Annotated[str, Path()]) -> dict[int, tuple[int, int, int, int]]:
         return layer_named(layer).colors
 
-    def in_steps(layer: Annotated[str, Path()]) -> Callable[[ImageData], ImageData] | None:
+    # TiTiler calls what this returns with the image; it needn't be one of its own algorithms.
+    def in_steps(layer: Annotated[str, Path()]) -> Any:
         return _to_steps if layer_named(layer).is_measure else None
 
     factory = _LayerFactory(

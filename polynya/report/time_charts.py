@@ -101,9 +101,9 @@ def draw_times(
         for number, line in enumerate(panel.lines):
             marker = _MARKERS[number % len(_MARKERS)]
             known = np.isfinite(line.values)
-            for count, run in enumerate(runs_of(dates, known & enough, gap)):
-                label = line.title if count == 0 else None
-                axis.plot(times[run], line.values[run], marker + "-", color=line.color, label=label)
+            axis.plot([], [], marker + "-", color=line.color, label=line.title)
+            for run in runs_of(dates, known & enough, gap):
+                axis.plot(times[run], line.values[run], marker + "-", color=line.color)
             doubtful = known & ~enough
             if doubtful.any():
                 axis.plot(
