@@ -85,8 +85,13 @@ class Stack:
         self._nodata = maps[0].classes.nodata
 
     @contextmanager
-    def opened(self, tile: Tile) -> Iterator[OpenStack]:
-        """Open the maps that may lie in a part of the grid, such as some of its rows."""
+    def opened(self, tile: Tile, of: frozenset[int] | None = None) -> Iterator[OpenStack]:
+        """Open the maps that may lie in a part of the grid, such as some of its rows.
+
+        Args:
+            tile: Rectangle of the grid.
+            of: Numbers of the maps that count; default: all.
+        """
         with ExitStack() as stack:
             yield OpenStack(
                 self,
@@ -102,7 +107,7 @@ class Stack:
                     for number, (made, sampler) in enumerate(
                         zip(self.maps, self._samplers, strict=True)
                     )
-                    if sampler.meets(tile)
+                    if sampler.meets(tile) and (of is None or number in of)
                 ],
             )
 
@@ -168,18 +173,13 @@ class OpenStack:
     def __init__(self, stack: Stack, layers: Sequence[_Layer]) -> None:
         self._stack, self._layers = stack, layers
 
-    def part(self, tile: Tile, of: frozenset[int] | None = None) -> Part:
-        """Combine the maps in a part of the grid.
-
-        Args:
-            tile: Rectangle of the grid, within the opened one.
-            of: Numbers of the maps that count; default: all.
+    def part(self, tile: Tile) -> Part:
+        """Combine the maps in a part of the grid that lies within the opened one.
 
         Raises:
             SceneError: A map can't be read.
         """
-        layers = [one for one in self._layers if of is None or one.number in of]
-        return self._stack.combine(tile, layers)
+        return self._stack.combine(tile, self._layers)
 
 
 @contextmanager

@@ -79,25 +79,28 @@ def measure_days(
     }
     sums = np.zeros((len(days), 256))
     whole = 0.0
-    with progress("Measuring rows", grid.height) as advance:
+    with progress("Measuring rows", grid.height * len(days)) as advance:
         for row in range(0, grid.height, EDGE):
             strip = Tile(row, 0, min(EDGE, grid.height - row), grid.width)
             sizes = areas.rows(strip.row, strip.row + strip.height)
-            with stack.opened(strip) as opened:
-                for column in range(0, strip.width, EDGE):
-                    width = min(EDGE, strip.width - column)
-                    tile = Tile(row, column, strip.height, width)
-                    own = sizes if sizes.shape[1] == 1 else sizes[:, column : column + width]
-                    parts = [opened.part(tile, of_day[day]) for day in days]
-                    inside = (
-                        np.logical_or.reduce([part.framed for part in parts])
-                        if region is None
-                        else region.mask(tile)
-                    )
-                    whole += _area_of(inside, own)
-                    for of, part in zip(sums, parts, strict=True):
-                        _add(of, part.labels, inside, own, classes)
-            advance(strip.height)
+            # Labels are within frames, so without a region they need no mask.
+            inside = None if region is None else region.mask(strip)
+            framed = np.zeros((strip.height, strip.width), np.bool_)
+            for day, of_labels in zip(days, sums, strict=True):
+                with stack.opened(strip, of_day[day]) as opened:
+                    for column in range(0, strip.width, EDGE):
+                        part = slice(column, column + min(EDGE, strip.width - column))
+                        found = opened.part(Tile(row, column, strip.height, part.stop - column))
+                        framed[:, part] |= found.framed
+                        labels = found.labels
+                        if inside is not None:
+                            labels = np.where(inside[:, part], labels, np.uint8(classes.nodata))
+                        _add(of_labels, labels, sizes, part)
+                advance(strip.height)
+            of_region = np.zeros(2)
+            shown = framed if inside is None else inside
+            _add(of_region, shown.astype(np.uint8), sizes, slice(0, strip.width))
+            whole += float(of_region[1])
     return [
         _day(day, [maps[number].id for number in sorted(of_day[day])], whole, of, classes, ice)
         for day, of in zip(days, sums, strict=True)
@@ -123,14 +126,10 @@ def ice_codes(classes: ClassScheme, named: Sequence[str]) -> list[int]:
     return [classes.names.index(name) for name in dict.fromkeys(ice)]
 
 
-def _add(of: Any, labels: Any, inside: Any, sizes: Any, classes: ClassScheme) -> None:
-    add_areas(of, np.where(inside, labels, np.uint8(classes.nodata)), np.ascontiguousarray(sizes))
-
-
-def _area_of(inside: Any, sizes: Any) -> float:
-    found = np.zeros(2)
-    add_areas(found, inside.astype(np.uint8), np.ascontiguousarray(sizes))
-    return float(found[1])
+def _add(sums: Any, numbers: Any, sizes: Any, columns: slice) -> None:
+    """Add the areas of pixels; rows of equal pixels have one area each."""
+    own = sizes if sizes.shape[1] == 1 else sizes[:, columns]
+    add_areas(sums, numbers, np.ascontiguousarray(own))
 
 
 def _day(
