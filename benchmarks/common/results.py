@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from benchmarks.common.commands import ROOT
 from polynya.errors import PolynyaError
+from polynya.machine import processor_model
 from polynya.report.tables import Table
 from polynya.storage.files import write_text
 
@@ -24,7 +25,7 @@ FORMAT = 1
 KEPT = ROOT / "benchmarks" / "results"
 """Folder of the results that README and docs cite."""
 
-_CPUINFO, _MEMINFO = Path("/proc/cpuinfo"), Path("/proc/meminfo")
+_MEMINFO = Path("/proc/meminfo")
 _PACKAGES = {
     "OpenCV": "opencv-python-headless",
     "NumPy": "numpy",
@@ -194,13 +195,3 @@ def describe(machine: dict[str, str]) -> str:
     memory = facts.pop("memory", "")
     rest = ", ".join(f"{name} {value}" for name, value in facts.items())
     return "; ".join(filter(None, (f"{begin}, {memory}".rstrip(", "), rest)))
-
-
-def processor_model() -> str:
-    """Return the processor's model name, or its architecture if the system gives no name."""
-    if _CPUINFO.is_file():
-        for line in _CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() == "model name":
-                return value.strip()
-    return platform.processor() or platform.machine()
