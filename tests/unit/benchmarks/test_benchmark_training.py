@@ -233,7 +233,8 @@ def test_efficiency_is_the_median_of_ratios_within_repetitions():
 
 
 def test_tables_have_speed_up_and_ratio():
-    rows = [Row(1, 10.0, 5.0, 8.0, 0.0), Row(2, 5.5, 2.75, 15.0, 0.05)]
+    alone, two = measured(1, 40, 5.0, 5.0, 0.0), measured(2, 41, 2.75, 5.5, 0.1375)
+    rows = [Row(1, (alone, alone)), Row(2, (two, two))]
     assert scaling_table(rows, "t").rows[1] == (
         "2",
         "5.50",
