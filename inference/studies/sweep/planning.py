@@ -11,7 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 from inference.studies.held_out import keep_split, validating_split
-from inference.studies.sweep.folder import SweepFolder
+from inference.studies.sweep.folder import ABOUT_FILE, SweepFolder
 from inference.studies.sweep.scores import Score, find_scores
 from inference.studies.sweep.study import Study, StudyOptions, TpeOptions
 from inference.studies.sweep.trials import (
@@ -32,7 +32,7 @@ from polynya.storage.files import write_text
 from polynya.storage.output_folder import make_folder
 from training.ranks.devices import import_tensorflow
 
-_STUDY, _RECIPE, _ABOUT = "study.yaml", "recipe.yaml", "sweep.json"
+_STUDY, _RECIPE = "study.yaml", "recipe.yaml"
 _ANOTHER = "give the same as before, or another --out"
 
 
@@ -128,7 +128,7 @@ def make_plan(study: Study, shards_folder: str, out: Path, *, retry: bool = Fals
     split = validating_split(shards, base, "A sweep")
     folder = SweepFolder(make_folder(out))
     with folder.in_turn():
-        name = _keep_about(folder.path / _ABOUT, study, base, shards)
+        name = _keep_about(folder.path / ABOUT_FILE, study, base, shards)
         keep_split(split, folder.split, "a sweep", _ANOTHER)
         plan = Plan(folder, study, base, tuple(scores), shards, name)
         _write_study(plan)
