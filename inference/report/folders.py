@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -24,8 +25,8 @@ COMMAND_LINE = "Command: `"
 _WANTED = (
     f"a model ({RECIPE_FILE} with model.keras, trees.json, {METRICS_FILE} or {HISTORY_FILE}), an"
     f" evaluation ({RESULTS_FILE} or accuracy.csv), maps ({SUMMARY_FILE} or {COLLECTION_FILE}),"
-    f" shards ({DATASET_FILE}), a sweep ({ABOUT_FILE}) or a benchmark (tables in .csv beside a page"
-    " in .md that names its command)"
+    f" shards ({DATASET_FILE}), a sweep ({ABOUT_FILE}) or a benchmark (its result in .json, or a"
+    " page in .md that names its command)"
 )
 
 
@@ -77,9 +78,22 @@ def _kinds(folder: Path) -> list[Kind]:
         kinds.append("maps")
     if has(DATASET_FILE):
         kinds.append("shards")
-    if not kinds and benchmark_pages(folder):
+    if not kinds and (benchmark_pages(folder) or benchmark_results(folder)):
         kinds.append("benchmark")
     return kinds
+
+
+def benchmark_results(folder: Path) -> list[Path]:
+    """Results of benchmarks in JSON, by name."""
+    found = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            continue
+        if isinstance(content, dict) and {"format", "command", "measurements"} <= set(content):
+            found.append(path)
+    return found
 
 
 def benchmark_pages(folder: Path) -> list[Path]:

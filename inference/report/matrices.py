@@ -90,6 +90,27 @@ def whisker_chart(items: Sequence[Whisker], alt: str) -> Html:
     return element("div", *rows, foot, _class="whiskers", role="img", aria_label=alt)
 
 
+@dataclass(frozen=True)
+class Bar:
+    """A ratio, such as a speed-up."""
+
+    name: str
+    value: float
+
+
+def bar_chart(items: Sequence[Bar], alt: str) -> Html:
+    """Draw ratios as bars from zero, with a mark at 1."""
+    most = max(1.0, *(item.value for item in items))
+    rows = []
+    for item in items:
+        bar = element("i", style=f"left:0;right:calc(100% - {item.value / most:.2%})")
+        one = element("b", style=f"left:{1 / most:.2%}")
+        cells = (("name", (item.name,)), ("track", (bar, one)), ("told", (f"{item.value:.2f} x",)))
+        shown = (element("span", *content, _class=kind) for kind, content in cells)
+        rows.append(element("div", *shown, _class="row"))
+    return element("div", *rows, _class="whiskers bars", role="img", aria_label=alt)
+
+
 def legend(classes: ClassScheme, *, with_error: bool = False) -> Html:
     """List the colours of the classes; they follow the palette that is chosen on the page."""
     entries = [(one.title, f"background:var(--c{one.code})") for one in classes.classes]

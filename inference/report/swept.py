@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from inference.report.piece import Chapter, Piece
@@ -15,7 +16,7 @@ from inference.studies.sweep.figures import (
     SIZES,
 )
 from polynya.report.html import element, table_element
-from polynya.report.parts import file_figure
+from polynya.report.parts import Card, file_figure
 from polynya.report.tables import Table
 
 _CAPTIONS = {
@@ -47,20 +48,31 @@ def describe_sweep(folder: Path) -> Piece:
         with piece.part(f"{name}.csv", "this table is"):
             rows = piece.read_rows(f"{name}.csv")
             if name == "trials":
-                piece.cards.append((f"{len(rows):,}", "trials", False))
+                piece.cards += [(f"{len(rows):,}", "trials", False), *_best(rows)]
             cells = tuple(tuple(row.values()) for row in rows)
             columns = tuple(rows[0]) if rows else ()
             table = table_element(Table(title if name != "trainings" else "", columns, cells))
             if name == "trainings":
                 table = element("details", element("summary", title), table)
             piece.add(Chapter.TRIALS, table)
+    figures = []
     for name, caption in _CAPTIONS.items():
         if (folder / name).is_file():
             with piece.part(name, "this figure is"):
-                piece.add(Chapter.TRIALS, file_figure(folder / name, caption))
+                figures.append(file_figure(folder / name, caption))
+    piece.add(Chapter.TRIALS, element("div", *figures, _class="gallery"))
     for name in ("study.yaml", "recipe.yaml"):
         with piece.part(name, "this text is"):
             text = (folder / name).read_text(encoding="utf-8")
             summary = element("summary", f"{piece.name}/{name}")
             piece.add(Chapter.RECIPE, element("details", summary, listing(text)))
     return piece
+
+
+def _best(rows: Sequence[Mapping[str, str]]) -> list[Card]:
+    """First score of the first trial, which is the best; its column comes after the seeds."""
+    if not rows:
+        return []
+    columns = list(rows[0])
+    score = columns[columns.index("seeds") + 1]
+    return [(rows[0][score], f"{score}, best trial", False)]

@@ -173,6 +173,8 @@ def nice_ticks(low: float, high: float, *, whole: bool = False) -> list[float]:
     if whole:
         step = max(1.0, np.ceil(step))
     first, last = np.floor(low / step + 1e-9), np.ceil(high / step - 1e-9)
+    if first == last:
+        first, last = first - 1, last + 1
     return [float(f"{n * step:.6g}") for n in np.arange(first, last + 1)]
 
 
