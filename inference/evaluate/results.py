@@ -55,6 +55,8 @@ class Settings(_Part):
 
     tile_size: int | None
     """Edge of the tiles in pixels; None if scenes were not cut."""
+    cover: Literal["true", "estimated", "unknown"]
+    """Where the cover of tiles comes from: a raster that knows it, or the filter that labelled."""
     cover_limit: float
     """Share of a tile under cloud or shadow that divides the groups."""
     seed: int

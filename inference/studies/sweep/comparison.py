@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.studies.gains import NOISE, points, verdict
+from inference.studies.gains import NOISE, UNKNOWN, points, verdict
 from inference.studies.sweep.scores import Result, Score
 from inference.studies.sweep.trials import Level, Trial, shown
 from polynya.report.tables import Table
 
-BEST, UNKNOWN = "best", "noise unknown"
+BEST = "best"
 _WORDS = {"gain": "better", "loss": "worse", NOISE: NOISE}
 
 

@@ -16,7 +16,7 @@ from inference.studies.sweep.folder import State, SweepFolder
 from inference.studies.sweep.trials import Training
 from polynya.errors import RecipeError
 from polynya.recipe.recipe import Recipe
-from training.metrics.registry import measured
+from training.metrics.registry import all_metrics, measured
 from training.model_folder.folder import (
     HISTORY_FILE,
     METRICS_FILE,
@@ -24,7 +24,7 @@ from training.model_folder.folder import (
 )
 
 _NATS = ("loss", "kullback_leibler")
-"""Scores in nats, of which less is better; all others are shares, of which more is better."""
+"""Scores in nats; all others are shares."""
 
 
 @dataclass(frozen=True)
@@ -38,22 +38,23 @@ class Score:
     @property
     def less_is_better(self) -> bool:
         """Whether the least value is the best."""
-        return self.name.rpartition(".")[2] in _NATS
+        less = {metric.name for metric in all_metrics() if metric.less_is_better}
+        return self.name.rpartition(".")[2] in {"loss", *less}
 
     @property
     def factor(self) -> float:
         """Factor of shown values: shares are shown in percent."""
-        return 1.0 if self.less_is_better else 100.0
+        return 1.0 if self._is_in_nats else 100.0
 
     @property
     def digits(self) -> int:
         """Digits after the point of shown values."""
-        return 4 if self.less_is_better else 2
+        return 4 if self._is_in_nats else 2
 
     @property
     def heading(self) -> str:
         """Title with unit."""
-        return f"{self.title}, {'nats' if self.less_is_better else '%'}"
+        return f"{self.title}, {'nats' if self._is_in_nats else '%'}"
 
     @property
     def column(self) -> str:
@@ -63,6 +64,10 @@ class Score:
     def text(self, value: float) -> str:
         """Text of a value for tables; empty for NaN."""
         return "" if value != value else f"{self.factor * value:.{self.digits}f}"
+
+    @property
+    def _is_in_nats(self) -> bool:
+        return self.name.rpartition(".")[2] in _NATS
 
     def gain(self, value: float) -> float:
         """The value, or its negative if less is better, so that the greatest is the best."""
