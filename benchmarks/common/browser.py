@@ -113,9 +113,13 @@ class Browser:
         self._call("Input.dispatchKeyEvent", type="keyDown", key=key)
         self._call("Input.dispatchKeyEvent", type="keyUp", key=key)
 
-    def screenshot(self, path: Path) -> None:
-        """Write the whole page as PNG."""
-        answer = self._call("Page.captureScreenshot", captureBeyondViewport=True)
+    def screenshot(self, path: Path, height: int | None = None) -> None:
+        """Write the page as PNG: all of it, or as much of its top as `height` CSS pixels."""
+        clip = {}
+        if height is not None:
+            width = self.ask("document.documentElement.clientWidth")
+            clip = {"clip": {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}}
+        answer = self._call("Page.captureScreenshot", captureBeyondViewport=True, **clip)
         path.write_bytes(base64.b64decode(answer["data"]))
 
     def _call(self, method: str, **params: Any) -> dict[str, Any]:

@@ -93,9 +93,8 @@ def test_the_divider_is_dragged_and_moved_by_keys(pages, browser):
     browser.press("End")
     divider = f"document.querySelector('{STAGE} .divider')"
     assert browser.ask(f"{divider}.getAttribute('aria-valuenow')") == "100"
-    assert (
-        browser.ask(f"{divider}.getAttribute('aria-valuetext')") == "100 % Image, then Prediction"
-    )
+    told = browser.ask(f"{divider}.getAttribute('aria-valuetext')")
+    assert told == "100 % Image, then Prediction"
     # A press beside the divider also moves it.
     browser.drag(f"{STAGE}", 0)
     assert browser.ask(AT) == pytest.approx(50, abs=0.5)

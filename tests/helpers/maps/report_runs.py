@@ -174,7 +174,8 @@ def write_evaluation(folder: Path, classes: ClassScheme = EVIL_CLASSES) -> Path:
     ]  # fmt: skip
     results = Results(
         polynya="0", samples="scenes", classes=classes,
-        settings=Settings(tile_size=None, cover="true", cover_limit=0.1, seed=0, resamples=9, resampled="site"),
+        settings=Settings(tile_size=None, cover="true", cover_limit=0.1, seed=0, resamples=9,
+                          resampled="site"),
         metrics=measures,
         methods=[Method(name=s.method, kind="model", family="m", images="") for s in scores],
         groups=[Group(name="all", title="all scenes", tiles=0, scenes=2, pixels=pixels,
