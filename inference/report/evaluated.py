@@ -50,8 +50,7 @@ def _describe(piece: Piece, results: Results, known: Known) -> None:
     piece.add(Chapter.ACCURACY, element("h3", piece.title))
     for group in results.groups:
         piece.add(Chapter.ACCURACY, *_group(group, results))
-    if results.comparisons:
-        piece.add(Chapter.ACCURACY, table_element(_comparisons(results)))
+    piece.add(Chapter.ACCURACY, *_comparisons(results))
     for score in every.scores if every is not None else ():
         if score.calibration:
             piece.add(Chapter.ACCURACY, _reliability(score))
@@ -94,7 +93,10 @@ def _group(group: Group, results: Results) -> list[Html]:
         note = " Lines are intervals of 95 %." if any(w.interval for w in whiskers) else ""
         told = element("p", f"{where}, {group.pixels:,} pixels.{note}", _class="quiet")
         content.append(element("div", element("h4", title), told, chart, _class="card"))
-    content.append(table_element(_scores(group, results)))
+    table = table_element(_scores(group, results))
+    if group.name != ALL:
+        table = element("details", element("summary", f"Scores: {group.title}"), table)
+    content.append(table)
     matrices = [
         confusion_matrix(score.confusion, results.classes, f"{score.method}, {group.title}")
         for score in group.scores
@@ -122,24 +124,32 @@ def _interval(interval: Any) -> tuple[float, float] | None:
 
 
 def _scores(group: Group, results: Results) -> Table:
-    names = [f"mean_{m.name}" if m.per_class else m.name for m in results.metrics]
-    titles = [f"mean {m.title}" if m.per_class else m.title for m in results.metrics]
     used = [
         (name, title)
-        for name, title in zip(names, titles, strict=True)
+        for name, title in _titles(results).items()
         if any(score.values.get(name) is not None for score in group.scores)
     ]
+    # Where each pixel has a label, these say the same as the first metric.
+    of_all = any(score.unlabelled for score in group.scores)
     rows = tuple(
         (
             score.method,
-            number(score.right),
-            f"{score.unlabelled:,}",
+            *((number(score.right), f"{score.unlabelled:,}") if of_all else ()),
             *(number(score.values.get(name)) for name, _ in used),
         )
         for score in group.scores
     )
-    columns = ("method", "right of all", "without label", *(title for _, title in used))
+    first = ("right of all", "without label") if of_all else ()
+    columns = ("method", *first, *(title for _, title in used))
     return Table(f"All pixels together: {group.title}", columns, rows)
+
+
+def _titles(results: Results) -> dict[str, str]:
+    """Titles of the single numbers of all metrics, by their names in `values`."""
+    return {
+        f"mean_{m.name}" if m.per_class else m.name: f"mean {m.title}" if m.per_class else m.title
+        for m in results.metrics
+    }
 
 
 def _class_scores(group: Group, results: Results) -> Table:
@@ -155,21 +165,31 @@ def _class_scores(group: Group, results: Results) -> Table:
     return Table(f"By {kind}: {group.title}", columns, tuple(rows))
 
 
-def _comparisons(results: Results) -> Table:
+def _comparisons(results: Results) -> list[Html]:
+    """Differences in the share of right pixels of all tiles; the others behind a click."""
+    if not results.comparisons:
+        return []
     groups = {group.name: group.title for group in results.groups}
-    rows = tuple(
-        (
+    titles = _titles(results)
+    title = "Differences of methods on the same scenes"
+    columns = ("methods", "where", "score", "difference", "interval of 95 %", "the first is")
+    rows = {
+        one: (
             f"{one.first} - {one.second}",
             groups.get(one.group, one.group),
-            one.score.replace("_", " "),
+            titles.get(one.score, one.score),
             number(one.difference),
             " to ".join(number(end) for end in one.interval if end is not None),
             one.verdict,
         )
         for one in results.comparisons
-    )
-    columns = ("methods", "where", "score", "difference", "interval of 95 %", "the first is")
-    return Table("Differences of methods on the same scenes", columns, rows)
+    }
+    first = tuple(row for one, row in rows.items() if (one.group, one.score) == (ALL, "right"))
+    shown = [table_element(Table(title, columns, first))] if first else []
+    if len(first) < len(rows):
+        every = table_element(Table("", columns, tuple(rows.values())))
+        shown.append(element("details", element("summary", f"All {len(rows)} differences"), every))
+    return shown
 
 
 def _reliability(score: MethodScore) -> Html:

@@ -106,7 +106,7 @@ def test_evaluate_reuses_maps_of_this_model_only(model, site, tmp_path):
     assert "There is no map" in missing.stderr
     with rasterio.open(maps / "s1_cloud.tif", "w", **{**profile, "width": 60}) as target:
         target.write(codes[:, :60], 1)
-    assert "another size" in run(*options, tmp_path / "f", expect=1).stderr
+    assert "60 pixels and its scene" in run(*options, tmp_path / "f", expect=1).stderr
 
 
 def test_evaluate_takes_no_map_of_another_scene(model, site, tmp_path):
