@@ -62,7 +62,8 @@ def describe_maps(folder: Path, known: Known, most: int) -> Piece:
     if failed:
         piece.cards.append((f"{len(failed):,}", "scenes failed", True))
     shown = _chosen(mapped, known, most)
-    places = {one.name: f"{_address(folder)}-{number}" for number, one in enumerate(shown)}
+    known.folders += 1
+    places = {one.name: f"scene-{known.folders}-{n}" for n, one in enumerate(shown, 1)}
     _add_scenes(piece, shown, places, known, len(mapped))
     if mapped:
         with piece.part(COLLECTION_FILE, "the map of places is"):
@@ -71,11 +72,6 @@ def describe_maps(folder: Path, known: Known, most: int) -> Piece:
         with piece.part(SUMMARY_FILE, "shares and areas are"):
             _add_table(piece, rows, mapped)
     return piece
-
-
-def _address(folder: Path) -> str:
-    safe = "".join(c if c.isascii() and c.isalnum() else "-" for c in folder.name)
-    return f"scene-{safe}"
 
 
 def _tell_unreadable(piece: Piece, rows: Mapping[str, Any], found: set[str]) -> None:

@@ -136,6 +136,9 @@ class Known:
     schemes: list[ClassScheme] = field(default_factory=list)
     """Class schemes whose colours the page switches."""
 
+    folders: int = 0
+    """Folders of maps that have been described, for addresses of their scenes."""
+
     def scheme(self, classes: ClassScheme) -> str:
         """Class name within the page that gives an element the colours of a scheme."""
         if classes not in self.schemes:

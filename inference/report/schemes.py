@@ -8,7 +8,7 @@ from typing import Any
 
 from polynya.errors import RecipeError
 from polynya.recipe.classes import NO_MASK, ClassScheme
-from polynya.report.html import Html, element
+from polynya.report.html import Html, element, joined
 
 _OF = re.compile(r".*, (class|mask) (\d+) of (.*)", re.DOTALL)
 """Descriptions of classes in STAC items (`inference.stac.assets`)."""
@@ -83,7 +83,7 @@ def palette_bytes(classes: ClassScheme) -> str:
 def palette_switch(schemes: Sequence[ClassScheme]) -> Html:
     """Buttons for the palette; nothing if no scheme has another one."""
     if all(in_safe_colors(classes) is None for classes in schemes):
-        return Html("")
+        return joined()
     buttons = [
         element(
             "label",

@@ -15,11 +15,13 @@ from polynya.recipe.classes import ClassScheme
 from polynya.recipe.recipe import load_recipe
 from polynya.report.charts import Line, line_chart
 from polynya.report.html import Html, element, table_element
+from polynya.report.parts import file_figure
 from polynya.report.tables import Table
 from training.metrics.registry import all_metrics
 from training.model_folder.folder import (
     CLASSES_FILE,
     HISTORY_FILE,
+    IMPORTANCES_PICTURE,
     METRICS_FILE,
     NETWORK_PICTURE,
     PROVENANCE_FILE,
@@ -40,15 +42,22 @@ def describe_model(folder: Path, known: Known) -> Piece:
     with piece.part(HISTORY_FILE, "the curves of the training are"):
         history = piece.read_rows(HISTORY_FILE)
     piece.add(Chapter.TRAINING, element("h3", piece.title))
+    best = None
     with piece.part(METRICS_FILE, "the scores of the model are"):
-        _add_scores(piece, piece.read_json(METRICS_FILE), history, classes)
+        metrics = piece.read_json(METRICS_FILE)
+        best = metrics.get("epoch")
+        _add_scores(piece, metrics, history, classes)
     with piece.part(HISTORY_FILE, "the curves of the training are"):
-        _add_curves(piece, history)
+        _add_curves(piece, history, best)
     with piece.part(SPLIT_FILE, "the numbers of its scenes are"):
         _add_split(piece, piece.read_json(SPLIT_FILE))
     if (folder / NETWORK_PICTURE).is_file():
         with piece.part(NETWORK_PICTURE, "the drawing of the network is"):
             _add_network(piece)
+    if (folder / IMPORTANCES_PICTURE).is_file():
+        with piece.part(IMPORTANCES_PICTURE, "what bands and indices are worth is"):
+            caption = f"What bands and indices are worth to {piece.name}"
+            piece.add(Chapter.TRAINING, file_figure(folder / IMPORTANCES_PICTURE, caption))
     with piece.part(HISTORY_FILE, "the times of the training are"):
         _add_times(piece, history)
     with piece.part(RECIPE_FILE, "the recipe is"):
@@ -118,15 +127,12 @@ _CHARTS = (
 )  # fmt: skip
 
 
-def _add_curves(piece: Piece, history: Rows) -> None:
-    best = None
-    with piece.part(METRICS_FILE, "the best epoch in the curves is"):
-        best = piece.read_json(METRICS_FILE).get("epoch")
+def _add_curves(piece: Piece, history: Rows, best: Any) -> None:
     charts = []
     for title, unit, columns in _CHARTS:
         lines = [line for column, name in columns if (line := _line(history, column, name))]
         if lines and len(history) > 1:
-            mark = (float(best), f"best: {best}") if best else None
+            mark = (float(best), f"best: {best}") if isinstance(best, int) else None
             alt = f"{title} of {piece.name} by epoch; the numbers are in the table below"
             chart = line_chart(lines, x="epoch", y=unit, alt=alt, mark=mark)
             charts.append(element("div", element("h3", title), chart, _class="card"))

@@ -197,6 +197,7 @@ def test_each_kind_is_recognised_and_nothing_else(made, tmp_path):
         make_report(tmp_path / "empty")
 
 
+@pytest.mark.slow  # The list of commands imports them all.
 def test_the_command_writes_beside_the_run_and_shows_as_many_scenes_as_asked(copied):
     output = run("report", copied, "--scenes", 2).output
     page = copied.with_name("run-report.html")
