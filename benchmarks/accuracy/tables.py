@@ -65,8 +65,8 @@ class SiteSpec:
 
 def tables(
     report: Report,
-    scenes: Annotated[int, typer.Option(min=4, help="Scenes to train on.")] = 32,
-    held_out: Annotated[int, typer.Option(min=4, help="Scenes to score.")] = 24,
+    scenes: Annotated[int, typer.Option(min=4, help="Scenes to train on.")] = 16,
+    held_out: Annotated[int, typer.Option(min=4, help="Scenes to score.")] = 12,
     size: Annotated[int, typer.Option(min=64, help="Their height and width in pixels.")] = 512,
     quick: QuickOption = False,
     jobs: JobsOption = None,

@@ -63,7 +63,7 @@ def draw_accuracy(path: Path, results: Results) -> None:
         results: The evaluation.
     """
     methods, groups = [m.name for m in results.methods], results.groups
-    figure = new_figure(8.5, 1.6 + 0.42 * len(methods) * max(1, 0.6 * len(groups)))
+    figure = new_figure(8.5, 1.9 + 0.42 * len(methods) * max(1, 0.6 * len(groups)))
     axis = figure.subplots()
     height = 0.8 / len(groups)
     lows = []
@@ -83,7 +83,9 @@ def draw_accuracy(path: Path, results: Results) -> None:
     axis.set_xlim(max(0, low - 0.1 * (100 - low) - 0.5), 100.5)
     axis.set_xlabel(f"Pixels right, % (bars: 95 % interval by {results.settings.resampled})")
     axis.grid(axis="x", alpha=0.3)
-    figure.legend(loc="outside upper center", ncols=min(len(groups), 3), frameon=False, fontsize=9)
+    figure.legend(
+        loc="outside upper center", ncols=2 if len(groups) == 2 else 1, frameon=False, fontsize=9
+    )
     save_figure(figure, path)
 
 
@@ -113,9 +115,7 @@ def draw_calibration(path: Path, results: Results) -> None:
     masks = results.classes.has_masks
     axis.set_ylabel("Share under the mask" if masks else "Share right")
     counts.set_ylabel("% of pixels")
-    counts.set_yscale("log")
     counts.set_xlabel(f"Probability of the {'mask' if masks else 'chosen class'}")
-    axis.set_aspect("equal")
     axis.set_xlim(0, 1)
     axis.set_ylim(0, 1)
     for one in (axis, counts):

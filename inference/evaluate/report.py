@@ -133,7 +133,10 @@ def _write_common(
         table.write_csv(folder / f"{name}.csv")
         written.add(f"{name}.csv")
     pages = [*shown, more["images"], *([more["cover"]] if "cover" in more else [])]
-    pages += [comparison_table(results, groups=1), more["confusion_percent"]]
+    pages += [
+        comparison_table(results, [method.name for method in results.methods]),
+        more["confusion_percent"],
+    ]
     notes = [f"- {note}" for note in results.notes]
     write_text(folder / page, "\n".join([*(table.markdown() for table in pages), *notes, ""]))
     figures = draw_all(results, folder, rows)
@@ -151,7 +154,7 @@ def _print_more(results: Results, tables: Mapping[str, Table], trained: list[str
     if "cover" in tables:
         tables["cover"].print()
     if len(trained) > 1:
-        comparison_table(results, trained, groups=1).print()
+        comparison_table(results, trained).print()
     for note in results.notes:
         typer.echo(note)
 

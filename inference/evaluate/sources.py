@@ -152,7 +152,7 @@ class ModelSource:
         if self.model.recipe.inference.filter != AS_TRAINED:
             seen = self.model.recipe.inference.filter
         self.about = Method(
-            name=name if alone else f"{name} on {images_title(seen)}",
+            name=name if alone else f"{name}, {seen}",
             kind="model",
             family=name,
             images=seen,
@@ -188,7 +188,7 @@ class ModelSource:
 
 def images_title(images: str) -> str:
     """What the images are called in tables."""
-    return "original images" if images == ORIGINAL else f"images of the {images} filter"
+    return "original images" if images == ORIGINAL else f"{images} filter"
 
 
 def model_on(model: TrainedModel, images: str) -> TrainedModel:

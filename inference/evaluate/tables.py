@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from inference.evaluate.results import Group, Interval, Method, MethodScore, Results
+from inference.evaluate.results import ALL, Group, Interval, Method, MethodScore, Results
 from inference.evaluate.sources import images_title
 from inference.evaluate.summary import LESS, MORE, RIGHT
 from polynya.recipe.classes import ClassScheme
@@ -80,15 +80,21 @@ def method_table(results: Results) -> Table:
     )
 
 
-def comparison_table(results: Results, names: Sequence[str] = (), groups: int = 0) -> Table:
+def comparison_table(results: Results, names: Sequence[str] = ()) -> Table:
     """Differences of methods, in points of percent.
 
     Args:
         results: The evaluation.
-        names: Methods to show; default: all.
-        groups: Number of groups to show, "all" first; 0: all of them.
+        names: Methods whose differences in right pixels of all tiles are shown; default: all
+            methods, scores and groups.
     """
-    wanted = {group.name: group.title for group in results.groups[: groups or None]}
+    chosen = [
+        one
+        for one in results.comparisons
+        if not names
+        or (one.group == ALL and one.score == RIGHT and {one.first, one.second} <= set(names))
+    ]
+    wanted = {group.name: group.title for group in results.groups}
     rows = [
         (
             wanted[one.group],
@@ -99,8 +105,7 @@ def comparison_table(results: Results, names: Sequence[str] = (), groups: int = 
             *(_points(end) for end in one.interval),
             one.verdict,
         )
-        for one in results.comparisons
-        if one.group in wanted and (not names or {one.first, one.second} <= set(names))
+        for one in chosen
     ]
     columns = ("tiles", "score", "first", "second", "difference", "low", "high", "the first is")
     by = results.settings.resampled

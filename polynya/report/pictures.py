@@ -211,7 +211,7 @@ def draw_confusion(
     height = max(5.2, 1.4 * classes.n_classes + 1.8) if classes.has_masks else 5.2
     across = min(len(confusions), _MATRICES)
     down = -(-len(confusions) // across)
-    figure = new_figure(4.4 * across + 1.8, height * down)
+    figure = new_figure(4.4 * across + 1.8, height * down + (0.4 if title else 0))
     axes = figure.subplots(down, across, squeeze=False, sharey=True).ravel()
     for axis in axes[len(confusions) :]:
         axis.set_axis_off()

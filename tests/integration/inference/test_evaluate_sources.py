@@ -52,14 +52,12 @@ def test_models_on_several_images_maps_and_thresholds_side_by_side(model, scenes
     results = read_results(out / "evaluation.json")
     assert [method.name for method in results.methods] == [
         "thresholds alone", "old",
-        "one on original images", "one on images of the illumination filter",
-        "two on original images", "two on images of the illumination filter",
+        "one, original", "one, illumination",
+        "two, original", "two, illumination",
     ]  # fmt: skip
     scores = {score.method: score for score in results.groups[0].scores}
-    assert scores["old"].right == scores["one on original images"].right == 1
-    stored, made = (
-        scores[n].values["calibration_error"] for n in ("old", "one on original images")
-    )
+    assert scores["old"].right == scores["one, original"].right == 1
+    stored, made = (scores[n].values["calibration_error"] for n in ("old", "one, original"))
     assert stored == pytest.approx(made, abs=0.002)
     assert scores["thresholds alone"].calibration is None
     same = [c for c in results.comparisons if c.first[:3] == "one" and c.second[:3] == "two"]
