@@ -6,11 +6,13 @@ Classes that exclude each other are one band of codes; masks that may overlap ha
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.windows import Window
 
 from inference.products.cog import ROWS, RasterLayout, cog_rows
 from polynya.errors import SceneError
@@ -84,14 +86,18 @@ def read_map(path: Path, window: Tile | None = None) -> NDArray[np.uint8]:
     ignore_warnings(NotGeoreferencedWarning)
     try:
         with rasterio.open(path) as source:
-            at = tile_window(window)
-            labels = np.asarray(source.read(1, window=at), np.uint8)
-            known = labels != source.nodata
-            for band in source.indexes[1:]:
-                labels[known] |= source.read(band, window=at)[known] << np.uint8(band - 1)
-            return labels
+            return read_labels(source, tile_window(window))
     except RasterioError as error:
         raise SceneError(f"The map {path} can't be read ({error}); predict it again.") from None
+
+
+def read_labels(source: Any, window: Window | None = None) -> NDArray[np.uint8]:
+    """Read the labels of an open map or of a part of it, uint8 (H, W); see `read_map`."""
+    labels = np.asarray(source.read(1, window=window), np.uint8)
+    known = labels != source.nodata
+    for band in source.indexes[1:]:
+        labels[known] |= source.read(band, window=window)[known] << np.uint8(band - 1)
+    return labels
 
 
 def map_tags(path: Path) -> dict[str, str]:

@@ -29,6 +29,7 @@ _CAPTIONS = {
 }
 _TABLES = (
     ("trials", "Trials, best first"),
+    ("evaluations", "Scores on further tiles"),
     ("parameters", "Values of parameters"),
     ("trainings", "All trainings"),
 )
@@ -45,6 +46,8 @@ def describe_sweep(folder: Path) -> Piece:
         if not said.startswith("|"):
             piece.add(Chapter.TRIALS, element("p", said))
     for name, title in _TABLES:
+        if name == "evaluations" and not (folder / f"{name}.csv").is_file():
+            continue  # Only sweeps with further tiles have it.
         with piece.part(f"{name}.csv", "this table is"):
             rows = piece.read_rows(f"{name}.csv")
             if name == "trials":
