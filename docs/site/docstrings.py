@@ -7,7 +7,8 @@ for its type; ours have sentences there.
 from typing import Any
 
 from sphinx.application import Sphinx
-from sphinx.ext.napoleon import Config, GoogleDocstring
+from sphinx.ext.napoleon import Config
+from sphinx.ext.napoleon.docstring import GoogleDocstring
 
 _FIELDS = ("attribute", "data", "property")
 
