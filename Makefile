@@ -147,7 +147,7 @@ lock: setup ## Resolve the packages of setup.cfg again and lock them by hash
 	$(MAKE) --no-print-directory lock-packs
 
 .PHONY: lock-packs
-lock-packs: setup ## Lock the packs (without Spark, which clusters have) and the image to the same versions
+lock-packs: setup ## Lock the packs (without Spark, which clusters have), the image and MLflow to the same versions
 	$(LOCK_PACK) --extra spark --no-emit-package pyspark --no-emit-package py4j \
 		--output-file requirements/pack-label.txt
 	$(LOCK_PACK) --extra spark --extra train --no-emit-package pyspark --no-emit-package py4j \
@@ -156,6 +156,10 @@ lock-packs: setup ## Lock the packs (without Spark, which clusters have) and the
 	sed -n 's/^tensorflow-cpu==\([0-9.]*\).*/tensorflow[and-cuda]==\1/p' requirements/lock.txt \
 		| uv pip compile --quiet - --constraint requirements/lock.txt --python-version 3.11 \
 			--generate-hashes --no-annotate --output-file requirements/cuda.txt
+	{ echo "# MLflow with its server and pages, which tests start; in an environment of its own."; \
+		sed -n 's/^mlflow-skinny==\([0-9.]*\).*/mlflow==\1/p' requirements/lock.txt \
+		| uv pip compile --quiet - --python-version 3.11 --generate-hashes --no-annotate --no-header; \
+		} > requirements/mlflow.txt
 
 LOCKED_EXTRAS := spark train mpi openvino onnx earthengine stac xarray indices baseline sweep tracking tensorboard serve docs horovod-build dev
 LOCK_PACK := uv pip compile --quiet setup.cfg --constraint requirements/lock.txt --python-version 3.11 \

@@ -19,6 +19,7 @@ _AXES = (("value", "Value", "brightness: the greatest of red, green and blue"),
 def make_page(tuning: Tuning) -> str:
     """Make the page of a tuning."""
     head = (
+        element("link", rel="stylesheet", href="controls.css"),
         element("link", rel="stylesheet", href="page.css"),
         element("script", Html(""), type="module", src="page.js"),
         element("link", rel="icon", href="data:,"),

@@ -11,11 +11,12 @@ from socketserver import TCPServer
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
-from autolabel.tuner.admission import Admission
 from autolabel.tuner.page import POLICY, make_page
 from autolabel.tuner.tuning import Tuning
 from polynya import __version__
 from polynya.errors import OutputError, PolynyaError
+from polynya.pages.admission import Admission
+from polynya.pages.files import SHARED, shared_file
 
 HOST = "127.0.0.1"
 _STATIC = {
@@ -95,6 +96,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif url.path == "/":
             page = make_page(self.server.tuning).encode()
             self._answer(page, "text/html", {"Set-Cookie": self.server.admission.cookie})
+        elif url.path in SHARED:
+            self._answer(shared_file(url.path), SHARED[url.path])
         elif url.path in _STATIC:
             name = url.path.removeprefix("/")
             content = files("autolabel.tuner").joinpath("static", name).read_bytes()

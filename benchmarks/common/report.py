@@ -12,12 +12,11 @@ from typing import TypeVar
 import cv2
 import numpy as np
 
+from polynya.machine import processor_model
 from polynya.report.tables import Table
 from polynya.storage.files import write_text
 
 T = TypeVar("T")
-
-_CPUINFO = Path("/proc/cpuinfo")
 
 
 def table_of(title: str, items: Iterable[T], columns: Mapping[str, Callable[[T], str]]) -> Table:
@@ -86,13 +85,3 @@ def describe_machine() -> str:
         f"{processor_model()}, {os.cpu_count()} cores; Python {platform.python_version()},"
         f" OpenCV {cv2.__version__}, NumPy {np.__version__}"
     )
-
-
-def processor_model() -> str:
-    """Return the processor's model name, or its architecture if the system gives no name."""
-    if _CPUINFO.is_file():
-        for line in _CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() == "model name":
-                return value.strip()
-    return platform.processor() or platform.machine()

@@ -6,15 +6,19 @@ Classes that exclude each other are one band of codes; masks that may overlap ha
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.windows import Window
 
 from inference.products.cog import ROWS, RasterLayout, cog_rows
 from polynya.errors import SceneError
+from polynya.grid import Tile
 from polynya.quiet import ignore_warnings
+from polynya.rasters.opening import tile_window
 from polynya.recipe.classes import ClassScheme
 from polynya.scenes.scene import Scene
 
@@ -70,21 +74,30 @@ def is_one_band(classes: ClassScheme) -> bool:
     return not classes.has_masks or classes.n_classes == 1
 
 
-def read_map(path: Path) -> NDArray[np.uint8]:
+def read_map(path: Path, window: Tile | None = None) -> NDArray[np.uint8]:
     """Read the labels of a map, uint8 (H, W); SceneError if it can't be read.
 
     Several bands are masks, and each becomes one bit.
+
+    Args:
+        path: The map.
+        window: Rectangle to read; what lies beyond the map is left out. Default: all.
     """
     ignore_warnings(NotGeoreferencedWarning)
     try:
         with rasterio.open(path) as source:
-            labels = np.asarray(source.read(1), np.uint8)
-            known = labels != source.nodata
-            for band in source.indexes[1:]:
-                labels[known] |= source.read(band)[known] << np.uint8(band - 1)
-            return labels
+            return read_labels(source, tile_window(window))
     except RasterioError as error:
         raise SceneError(f"The map {path} can't be read ({error}); predict it again.") from None
+
+
+def read_labels(source: Any, window: Window | None = None) -> NDArray[np.uint8]:
+    """Read the labels of an open map or of a part of it, uint8 (H, W); see `read_map`."""
+    labels = np.asarray(source.read(1, window=window), np.uint8)
+    known = labels != source.nodata
+    for band in source.indexes[1:]:
+        labels[known] |= source.read(band, window=window)[known] << np.uint8(band - 1)
+    return labels
 
 
 def map_tags(path: Path) -> dict[str, str]:

@@ -13,6 +13,8 @@ COG = "image/tiff; application=geotiff; profile=cloud-optimized"
 PNG = "image/png"
 GEOPACKAGE = "application/geopackage+sqlite3"
 PARQUET = "application/x-parquet"
+QML = "application/xml"
+"""Styles for QGIS; they have no media type of their own."""
 
 
 def model_file(digest: str) -> str:
@@ -31,12 +33,14 @@ class ProductFile:
     title: str
     """Title in STAC browsers."""
     media_type: str
-    role: Literal["data", "visual", "overview"] = "data"
+    role: Literal["data", "visual", "overview", "metadata"] = "data"
     """Purpose of the file: one of STAC's names of roles."""
     has_codes: bool = False
     """Whether the pixels are labels; then the asset lists the classes."""
     title_of_masks: str = ""
     """Title if the classes are masks that may overlap; default: `title`."""
+    values: tuple[float, float] = (0.0, 1.0)
+    """Least and greatest possible value of a raster of measures, for its style."""
 
 
 MAP = ProductFile(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import get_args
 
 from inference.predict.windows import Band
-from inference.products.paths import MAP, OVERVIEW, ProductFile, ProductPaths
+from inference.products.paths import COG, MAP, OVERVIEW, QML, ProductFile, ProductPaths
 from inference.products.product import Codes, Product, Target, Writer
 from polynya.errors import RecipeError
 from polynya.recipe.classes import ClassScheme
@@ -67,17 +67,25 @@ def products_help() -> str:
 
 
 def listed_files(products: Iterable[ProductName]) -> list[ProductFile]:
-    """List the files of a scene for its STAC item: map, overview and the products' files.
+    """List the files of a scene for its STAC item: map, overview, the products' files, styles.
 
     The files are in the order in which the products are named.
     """
-    return [MAP, OVERVIEW, *(file for name in products for file in find_product(name).files)]
+    files = [MAP, OVERVIEW, *(file for name in products for file in find_product(name).files)]
+    return [*files, *(style_of(file) for file in files if file.media_type == COG)]
+
+
+def style_of(file: ProductFile) -> ProductFile:
+    """Describe the style for QGIS of a raster: the same name with another extension."""
+    ending = f"{file.ending.removesuffix('.tif')}.qml"
+    title = f"Style for QGIS: {file.title}"
+    return ProductFile(ending, f"{file.asset}-style", title, QML, role="metadata")
 
 
 def product_paths(paths: ProductPaths, products: Iterable[ProductName]) -> list[Path]:
-    """List the paths of a scene's files: map, STAC item, overview and the products' files."""
-    files = (file for name in products for file in find_product(name).files)
-    return [paths.map, paths.item, paths.picture, *(paths.named(file.ending) for file in files)]
+    """List the paths of a scene's files: map, STAC item, overview, products' files, styles."""
+    files = (paths.named(file.ending) for file in listed_files(products))
+    return [next(files), paths.item, *files]
 
 
 def product_columns() -> list[str]:

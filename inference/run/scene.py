@@ -19,6 +19,7 @@ from inference.products.class_map import write_map
 from inference.products.overview import draw_overview, read_preview
 from inference.products.paths import ProductPaths
 from inference.products.photos import upright
+from inference.products.qgis import write_styles
 from inference.products.registry import open_writers, product_paths, product_tags
 from inference.products.summary import (
     has_data,
@@ -138,6 +139,7 @@ def map_scene(
                 draw_overview, paths.picture, preview.result(), seen, codes, model.recipe
             )
             write_map(paths.map, codes, seen, classes, tags | thresholds)
+            write_styles(paths, classes, options.products)
             overview.result()
         # The item comes last: if there is an item with these tags, all other files are complete.
         write_item(paths, replace(seen, uri=scene.uri), classes, options.products, tags, summary)

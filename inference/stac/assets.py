@@ -45,7 +45,7 @@ def product_assets(
         path = paths.named(file.ending)
         fields = file_fields(path)
         if file.media_type == COG:
-            fields |= _raster_fields(path)
+            fields |= raster_fields(path)
         if file.has_codes:
             meaning = label_fields(file, classes)
             of_bands = zip(fields.get("bands", []), meaning.get("bands", []), strict=False)
@@ -162,7 +162,8 @@ def class_entries(classes: ClassScheme) -> list[dict[str, Any]]:
     return [*entries, _nodata_entry(classes)]
 
 
-def _raster_fields(path: Path) -> dict[str, Any]:
+def raster_fields(path: Path) -> dict[str, Any]:
+    """Describe type, nodata, bands and place of a raster, for the raster extension."""
     ignore_warnings(NotGeoreferencedWarning)
     with rasterio.open(path) as source:
         bands = [

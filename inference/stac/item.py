@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,9 +27,9 @@ from polynya.storage.uris import href
 if TYPE_CHECKING:
     from pystac import Link
 
-_PROJECTION = "https://stac-extensions.github.io/projection/v2.0.0/schema.json"
-_PROCESSING = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
-_RASTER = "https://stac-extensions.github.io/raster/v2.0.0/schema.json"
+PROJECTION = "https://stac-extensions.github.io/projection/v2.0.0/schema.json"
+PROCESSING = "https://stac-extensions.github.io/processing/v1.2.0/schema.json"
+RASTER = "https://stac-extensions.github.io/raster/v2.0.0/schema.json"
 _PREFIX = "polynya:"
 
 # STAC requires a time. An interval that contains every scene means "unknown", without a false time.
@@ -80,16 +80,16 @@ def build_item(
         bbox=footprint.bbox if footprint else None,
         datetime=when.start if when and when.is_moment else None,
         properties={
-            **_interval(when),
+            **interval_fields(when),
             "title": (
                 f"{'Masks' if classes.has_masks else 'Classes'} of {scene.id} ({classes.name})"
             ),
             "processing:software": {"polynya": __version__},
             "processing:lineage": "Segmentation of overlapping windows, probabilities blended.",
             **{f"{_PREFIX}{key}": value for key, value in {**tags, **_numbers(summary)}.items()},
-            **_projection(scene),
+            **projection_fields(scene),
         },
-        stac_extensions=[CLASSIFICATION, FILE, _PROCESSING, _PROJECTION, _RASTER],
+        stac_extensions=[CLASSIFICATION, FILE, PROCESSING, PROJECTION, RASTER],
         collection=collection_id(classes),
     )
     item.add_link(pystac.Link("derived_from", href(scene.uri, paths.folder), title=scene.id))
@@ -158,15 +158,30 @@ def remove_products(path: Path) -> None:
 
 def read_item(path: Path) -> dict[str, Any]:
     """Read the item of a map that Polynya wrote; empty if the file isn't such an item."""
+    return read_document(path, ("map",))
+
+
+def read_document(path: Path, keys: Sequence[str]) -> dict[str, Any]:
+    """Read a STAC item that Polynya wrote; empty if the file isn't such an item.
+
+    Args:
+        path: File of the item.
+        keys: Keys of assets; the item must have one of them, a raster of the item's own name.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         ours = "polynya" in content["properties"]["processing:software"]
-        hrefs = [asset["href"] for asset in content["assets"].values()]
+        hrefs = {key: asset["href"] for key, asset in content["assets"].items()}
         # A copy of an item under another name doesn't count: its id must equal its file name.
-        complete = content["id"] == path.stem and f"{path.stem}.tif" in hrefs
-        return content if ours and complete and all(isinstance(h, str) for h in hrefs) else {}
+        named = f"{path.stem}.tif" in [hrefs.get(key) for key in keys]
+        complete = content["id"] == path.stem and named
+        return content if ours and complete and _are_texts(hrefs.values()) else {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
+
+
+def _are_texts(values: Iterable[object]) -> bool:
+    return all(isinstance(value, str) for value in values)
 
 
 def check_no_item(path: Path) -> None:
@@ -206,7 +221,7 @@ def model_name(digest: str) -> str:
     return f"polynya-{digest}"
 
 
-def _interval(when: Interval | None) -> dict[str, str]:
+def interval_fields(when: Interval | None) -> dict[str, str]:
     """Write STAC's start and end if no single time is known."""
     if when is None:
         return ANY_TIME
@@ -219,7 +234,8 @@ def _text(time: datetime) -> str:
     return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def _projection(scene: Scene) -> dict[str, Any]:
+def projection_fields(scene: Scene) -> dict[str, Any]:
+    """Describe size and coordinate system of a scene, for the projection extension."""
     properties: dict[str, Any] = {"proj:shape": [scene.height, scene.width]}
     # Without a geotransform, pixels have no coordinates in a CRS, even with control points.
     if scene.crs is None or not scene.has_place:

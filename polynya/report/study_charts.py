@@ -21,6 +21,8 @@ _STYLES = (("o", "-"), ("s", "--"), ("^", ":"), ("D", "-."), ("v", "-"), ("P", "
 _MOST_TICKS = 12
 _LONGEST = 22
 """Characters of a tick."""
+_MOST_PARTS = 3
+"""Parts of a dotted key below an axis; the last ones tell keys apart."""
 _EMPHASISED = 5
 """Learning curves that get a colour and a name."""
 
@@ -113,7 +115,7 @@ def draw_parallel(
                 va="center", bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.7,
                                    "pad": 0.6},
             )  # fmt: skip
-    axis.set_xticks(across, [_short(scale.title.replace(".", ".\n")) for scale in scales])
+    axis.set_xticks(across, [_stacked(scale.title) for scale in scales])
     axis.set_yticks([])
     axis.set_xlim(-0.15, len(scales) - 0.55)
     axis.set_ylim(-0.05, 1.05)
@@ -257,6 +259,11 @@ def _name_ticks(axis: Axes, names: Sequence[str]) -> None:
         ha="right" if turned else "center",
     )
     axis.set_xlim(-0.5, len(names) - 0.5)
+
+
+def _stacked(key: str) -> str:
+    """Write the last parts of a dotted key below each other."""
+    return ".\n".join(map(_short, key.split(".")[-_MOST_PARTS:]))
 
 
 def _short(text: str) -> str:

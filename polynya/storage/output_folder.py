@@ -22,7 +22,17 @@ from polynya.storage.ledger import (
 from polynya.storage.locks import LOCK_FILE, locked
 
 Kind = Literal[
-    "shards", "model", "maps", "scenes", "evaluation", "pictures", "samples", "trainings", "export"
+    "shards",
+    "model",
+    "maps",
+    "scenes",
+    "evaluation",
+    "pictures",
+    "samples",
+    "trainings",
+    "export",
+    "mosaics",
+    "series",
 ]
 """Kind of products in a folder."""
 _EXCLUSIVE: tuple[Kind, ...] = ("shards", "model", "export")

@@ -1,5 +1,6 @@
 // A scene in a canvas that pans and zooms: tiles of the level that fits, coarser ones until they come.
 
+import { listenTo } from "./gestures.js";
 import { findRanges, toHsv } from "./pixels.js";
 
 const MOST_TILES = 240;
@@ -30,8 +31,7 @@ export class Pane {
     box.append(this.canvas, name, this.under);
     parent.append(box);
     this.box = box;
-    this.pointers = new Map();
-    this.listen();
+    listenTo(this.canvas, this);
     this.watcher = new ResizeObserver(() => this.resize());
     this.watcher.observe(this.canvas);
     this.fit();
@@ -261,48 +261,14 @@ export class Pane {
       this.row + (y - this.canvas.height / 2) / this.scale];
   }
 
-  listen() {
-    const canvas = this.canvas;
-    const at = (event) => {
-      const box = canvas.getBoundingClientRect();
-      const ratio = canvas.width / box.width;
-      return [(event.clientX - box.left) * ratio, (event.clientY - box.top) * ratio];
-    };
-    canvas.addEventListener("pointerdown", (event) => {
-      canvas.setPointerCapture(event.pointerId);
-      this.pointers.set(event.pointerId, at(event));
-    });
-    canvas.addEventListener("pointermove", (event) => {
-      const before = this.pointers.get(event.pointerId);
-      const now = at(event);
-      this.tell(...now);
-      if (!before) return;
-      const other = [...this.pointers].find(([id]) => id !== event.pointerId)?.[1];
-      this.pointers.set(event.pointerId, now);
-      if (!other) return this.pan(before[0] - now[0], before[1] - now[1]);
-      const far = (one) => Math.hypot(one[0] - other[0], one[1] - other[1]) || 1;
-      return this.zoom(far(now) / far(before), (now[0] + other[0]) / 2, (now[1] + other[1]) / 2);
-    });
-    for (const end of ["pointerup", "pointercancel"]) {
-      canvas.addEventListener(end, (event) => this.pointers.delete(event.pointerId));
-    }
-    canvas.addEventListener("pointerleave", () => { this.under.textContent = ""; });
-    canvas.addEventListener("wheel", (event) => {
-      event.preventDefault();
-      this.zoom(Math.exp(-event.deltaY * (event.deltaMode ? 0.05 : 0.0015)), ...at(event));
-    }, { passive: false });
-    canvas.addEventListener("keydown", (event) => {
-      const step = 0.15 * canvas.width;
-      const actions = {
-        ArrowLeft: () => this.pan(-step, 0), ArrowRight: () => this.pan(step, 0),
-        ArrowUp: () => this.pan(0, -step), ArrowDown: () => this.pan(0, step),
-        "+": () => this.zoom(1.5), "=": () => this.zoom(1.5), "-": () => this.zoom(1 / 1.5),
-        0: () => { this.fit(); this.draw(); },
-      };
-      if (!actions[event.key] || event.ctrlKey || event.metaKey) return;
-      event.preventDefault();
-      actions[event.key]();
-    });
+  /** All of the scene in the canvas. */
+  whole() {
+    this.fit();
+    this.draw();
+  }
+
+  leave() {
+    this.under.textContent = "";
   }
 
   /** Say what is under the pointer. */

@@ -56,6 +56,25 @@ def read_shapes(path: str, called: str, scene: Scene, column: str | None = None)
     )  # fmt: skip
 
 
+def read_all_shapes(path: str, called: str, crs: str) -> list[Any]:
+    """Read all shapes of a file in a coordinate system, wherever they are.
+
+    Args:
+        path: As for `read_shapes`.
+        called: Beginning of error messages.
+        crs: 'EPSG:n' or WKT.
+
+    Returns:
+        Geometries in the order of the file.
+
+    Raises:
+        SceneError: The file can't be read, or has no coordinate system.
+    """
+    status = os.stat(path) if os.path.exists(path) else None
+    changed = status.st_mtime_ns if status else 0
+    return [shape for shape, _ in _read(path, called, changed, crs, (), 0, 0, None)]
+
+
 def shapes_in(
     shapes: Sequence[Any], transform: Affine, height: int, width: int
 ) -> NDArray[np.bool_]:
@@ -103,7 +122,9 @@ def _read(
             raise SceneError(
                 f"{called} has no attribute '{printable(column)}' (it has {known}); fix the recipe."
             )
-        box = _neighbourhood(own, CRS.from_user_input(crs), transform, height, width)
+        box = None
+        if transform:
+            box = _neighbourhood(own, CRS.from_user_input(crs), transform, height, width)
         _, numbers, geometries, columns = pyogrio.raw.read(
             name, columns=[] if column is None else [column], bbox=box, return_fids=True
         )
@@ -113,7 +134,10 @@ def _read(
             f"{called} can't be used ({reason}); give polygons as GeoPackage, GeoJSON or Shapefile."
         ) from None
     shapes = shapely.make_valid(shapely.from_wkb(geometries))
-    shapes = shapely.intersection(shapes, shapely.box(*box))
+    if box is None:
+        box = tuple(shapely.total_bounds(shapes))
+    else:
+        shapes = shapely.intersection(shapes, shapely.box(*box))
     longest = max(box[2] - box[0], box[3] - box[1]) / _EDGES
     to_scene = Transformer.from_crs(own, crs, always_xy=True)
 

@@ -10,6 +10,7 @@ from rasterio.transform import Affine
 from inference.predict.windows import Band
 from inference.products.class_map import write_map
 from inference.products.paths import ProductPaths
+from inference.products.qgis import write_styles
 from inference.products.registry import (
     open_writers,
 )
@@ -140,6 +141,7 @@ def write_all(folder, scene, codes, products=(), tags=MODEL_TAGS, classes=SEA_IC
         summary = summarise(codes, scene, classes) | writers.finish(codes)
     paths.picture.write_bytes(b"png")
     write_map(paths.map, codes, scene, classes, tags)
+    write_styles(paths, classes, products)
     write_item(paths, scene, classes, products, tags, summary)
     return paths
 

@@ -48,7 +48,7 @@ def test_predict_writes_map_item_picture_and_summary(model, write_scene, tmp_pat
     digest = file_digest(model / "model.keras")
     assert names(out) == [
         "collection.json", f"model_{digest}.json", "site_20191104.json", "site_20191104.png",
-        "site_20191104.tif", "summary.csv",
+        "site_20191104.qml", "site_20191104.tif", "summary.csv",
     ]  # fmt: skip
     assert cog_validate(out / "site_20191104.tif")[0]
     with rasterio.open(path) as source, rasterio.open(out / "site_20191104.tif") as written:
@@ -127,8 +127,8 @@ def test_predict_does_the_good_scenes_among_bad_ones(model, write_scene, tmp_pat
     assert "truncated" in summary["cut"]["reason"]
     assert "does not exist" in summary["missing"]["reason"]
     assert [name for name in names(out) if not name.startswith("m")] == [
-        "black.json", "black.png", "black.tif", "collection.json", "good.json", "good.png",
-        "good.tif", "summary.csv",
+        "black.json", "black.png", "black.qml", "black.tif", "collection.json", "good.json",
+        "good.png", "good.qml", "good.tif", "summary.csv",
     ]  # fmt: skip
 
 
@@ -181,7 +181,7 @@ def test_predict_writes_the_products_that_are_asked_for(model, write_scene, tmp_
     assert polygons["pixels"].sum() + int(row["dropped_pixels"]) == valid.sum()
     assert len(validate_folder(out)) == 3
     item = json.loads((out / "site.json").read_text())
-    assert (item["properties"]["polynya:concentration_cell"], len(item["assets"])) == ("200", 10)
+    assert (item["properties"]["polynya:concentration_cell"], len(item["assets"])) == ("200", 14)
     (collected,) = pystac.Collection.from_file(out / "collection.json").get_items()
     models = [
         pystac.Item.from_file(link.get_absolute_href())

@@ -316,6 +316,22 @@ def test_our_trainer_and_fit_are_timed(tmp_path):
     assert "Machine: " in (tmp_path / "overhead.md").read_text()
 
 
+@pytest.mark.slow
+def test_steps_with_and_without_a_tracker_are_timed(tmp_path, monkeypatch):
+    trackers = [{"kind": "tensorboard", "tiles": 0}]  # A new database takes MLflow seconds.
+    monkeypatch.setattr("benchmarks.training.tracking._TRACKERS", trackers)
+    monkeypatch.setattr("benchmarks.training.tracking._QUIET", 0.1)
+    sizes = ["--seconds", "0.05", "--repetitions", "1", "--tile", "32", "--batch", "1"]
+    done = CliRunner().invoke(app, ["tracking", *sizes, "--out", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    (row,) = rows_of(tmp_path / "tracking.csv")
+    assert float(row["sending ms"]) > 0
+    assert float(row["listeners ms"]) < float(row["tracked ms"])
+    assert float(row["overhead %"]) == pytest.approx(
+        100 * (float(row["tracked ms"]) / float(row["plain ms"]) - 1), abs=0.1
+    )
+
+
 # === One device ===
 
 

@@ -11,7 +11,8 @@ from helpers.maps.inference_commands import run
 from helpers.maps.inference_models import make_recipe, save_threshold_model
 from helpers.maps.tallies import tally_of
 from helpers.shards.tiny_shards import write_tiny_shards
-from inference.evaluate.sites import SiteScore, site_table
+from inference.evaluate.scores import Evaluation, SceneScore, TileScore
+from inference.evaluate.sites import site_table
 from polynya.recipe.classes import SEA_ICE
 
 SPLIT = {"held_out": "[23]$"}
@@ -66,7 +67,9 @@ def test_each_site_has_a_row_and_all_together_one(made, tmp_path):
 
 def test_dice_is_over_the_pixels_of_a_site_and_undefined_without_any():
     tally = tally_of([[6, 2, 0], [1, 3, 0], [0, 0, 0]])
-    table = site_table([SiteScore("a", tally, 1, 12)], SEA_ICE)
+    tile = TileScore(0, 0, "a", 12, None, {"model": tally.numbers()})
+    scene = SceneScore("s", "other", 12, {"model": tally}, "a", None, [tile])
+    table = site_table(Evaluation(SEA_ICE, ("model",), [scene]))
     assert table.rows[0] == ("a", "1", "12", "75.00", "73.33", "80.00", "66.67", "")
     assert table.rows[1][0] == "all"
 
@@ -78,10 +81,10 @@ def test_what_cannot_be_scored_is_one_sentence(made, tmp_path):
     assert "Give --scenes, or --shards and --model" in said()
     assert "With --shards, give --model" in said("--shards", made / "shards")
     both = ("--shards", made / "shards", "--model", made / "model")
-    assert "and neither --scenes nor --maps" in said(*both, "--scenes", "x.tif")
+    assert "labels of tiles are the truth; leave --scenes out" in said(*both, "--scenes", "x.tif")
     assert "There is no metric 'dise'; take some of accuracy" in said(*both, "--metric", "dise")
     scenes = ("--scenes", "x.tif", "--metric", "kullback_leibler")
-    assert "needs probabilities, and maps of scenes are labels; give --shards" in said(*scenes)
+    assert "needs probabilities, and thresholds and labels have none; give --model" in said(*scenes)
     assert "--site 'x' has no (group)" in said(*both, "--site", "x")
     split = {"training": ["scene2"], "validation": ["scene0"]}
     (made / "model" / "split.json").write_text(json.dumps(split))

@@ -18,6 +18,7 @@ from helpers.maps.stac_validator import validate
 from inference.predict.windows import Band
 from inference.products.class_map import write_map
 from inference.products.paths import COG, GEOPACKAGE, MAP, OVERVIEW, PARQUET, PNG, ProductPaths
+from inference.products.qgis import write_styles
 from inference.products.registry import (
     PRODUCT_NAMES,
     find_product,
@@ -28,6 +29,7 @@ from inference.products.registry import (
     product_paths,
     product_tags,
     products_help,
+    style_of,
 )
 from inference.products.summary import summarise
 from inference.stac.item import write_item
@@ -203,11 +205,14 @@ def test_its_assets_are_valid_and_name_its_files(product, classes, scene, tmp_pa
     _, summary = write(tmp_path / "out", scene, codes, product.name, classes=classes)
     paths = ProductPaths(tmp_path / "out", scene.id)
     write_map(paths.map, codes, scene, classes, TAGS)
+    write_styles(paths, classes, wanted)
     paths.picture.write_bytes(b"png")
     write_item(paths, scene, classes, wanted, TAGS, summary)
     content = json.loads(paths.item.read_text())
     validate(content)
     assets = content["assets"]
-    assert list(assets) == ["map", "overview", *(file.asset for file in product.files)]
+    styles = [style_of(file) for file in (MAP, *product.files) if file.media_type == COG]
+    files = [MAP, OVERVIEW, *product.files, *styles]
+    assert list(assets) == [file.asset for file in files]
     named = {paths.folder / asset["href"] for asset in assets.values()}
     assert {paths.item, *named} == set(product_paths(paths, wanted))

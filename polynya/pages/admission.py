@@ -1,15 +1,15 @@
-"""Who may ask the page's server for something: only the browser that was given the token.
+"""Who may ask a page's server for something: only the browser that was given the token.
 
 The server listens on 127.0.0.1, which other users and every page in a browser of this machine can
 reach too. So a request needs the token, once in the URL and then in a cookie; it must be for this
 machine by name, so that no name of another server can lead here (DNS rebinding); and it must not
-come from a page of another origin.
+come from a page of another origin, unless the user has allowed that origin.
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from hmac import compare_digest
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
@@ -22,11 +22,18 @@ _FROM_HERE = ("same-origin", "none")
 class Admission:
     """Token of a server."""
 
-    def __init__(self, port: int) -> None:
-        """Make a token for a server; `port` is where it listens."""
+    def __init__(self, port: int, name: str = "thresholds", origins: Collection[str] = ()) -> None:
+        """Make a token for a server.
+
+        Args:
+            port: Where it listens.
+            name: Name of its command, for the cookie.
+            origins: Origins of other pages that may read, if they know the token.
+        """
         self.token = secrets.token_urlsafe(32)
         # Cookies don't know ports, so the name does.
-        self._cookie = f"polynya-thresholds-{port}"
+        self._cookie = f"polynya-{name}-{port}"
+        self._origins = frozenset(origins)
         self._once = secrets.token_urlsafe(32)
 
     @property
@@ -39,6 +46,10 @@ class Admission:
         """Token for one request: other users can see what a browser is started with."""
         return self._once
 
+    def is_guest(self, origin: str | None) -> bool:
+        """Whether a page of this origin may read what it gets."""
+        return origin in self._origins
+
     def allows(self, headers: Mapping[str, str], token: str | None, *, changes: bool) -> bool:
         """Whether a request may be answered.
 
@@ -48,10 +59,11 @@ class Admission:
             changes: Whether it changes something. It must say then that it comes from our page.
         """
         host = headers.get("Host", "")
-        if urlsplit(f"//{host}").hostname not in [name.strip("[]") for name in _LOCAL]:
+        if not _is_local(host):
             return False
         origin = headers.get("Origin")
-        if origin != f"http://{host}" and (changes or origin is not None):
+        is_known = origin is None or origin in self._origins
+        if origin != f"http://{host}" and (changes or not is_known):
             return False
         if token is not None:
             return self._knows(token)
@@ -72,3 +84,11 @@ class Admission:
         except CookieError:
             return False
         return found is not None and compare_digest(found.value.encode(), self.token.encode())
+
+
+def _is_local(host: str) -> bool:
+    try:
+        name = urlsplit(f"//{host}").hostname
+    except ValueError:
+        return False
+    return name in [local.strip("[]") for local in _LOCAL]

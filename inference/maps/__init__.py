@@ -1,0 +1,1 @@
+"""Maps that are there already: found and read, brought to one grid, overlaps resolved."""

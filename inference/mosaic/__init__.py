@@ -1,0 +1,1 @@
+"""`polynya mosaic`: maps of many scenes as one."""

@@ -1,0 +1,1 @@
+"""`polynya timeseries`: ice concentration and areas of classes over time."""

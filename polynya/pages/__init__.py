@@ -1,0 +1,1 @@
+"""What pages share that a command serves on this machine: who may ask, gestures, controls."""
