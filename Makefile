@@ -105,6 +105,14 @@ SHELL_FILES := .ci/run $(wildcard deploy/*.sh deploy/*/*.sh deploy/*/*.env deplo
 type: setup ## Check the types
 	mypy $(CODE) deploy/setup
 
+.PHONY: bench
+bench: setup ## Measure every stage against its baseline, beside the paper's figures; some minutes, in runs/bench/suite
+	python -m benchmarks.suite
+
+.PHONY: bench-full
+bench-full: setup ## The same in full sizes; over an hour
+	python -m benchmarks.suite --full
+
 .PHONY: bench-labels
 bench-labels: setup ## Measure how right labels are under cloud and shadow, in runs/bench/labels
 	python -m benchmarks.labels

@@ -245,6 +245,11 @@ def _check_source(words: list[str]) -> None:
         raise WrongLineError(f"{words[0]} is no environment that `make setup` makes")
 
 
+def _check_cp(words: list[str]) -> None:
+    if not (ROOT / words[-1]).parent.is_dir():
+        raise WrongLineError(f"there is no folder for {words[-1]}")
+
+
 def _check_pytest(words: list[str]) -> None:
     for path in words:
         if path.endswith(".py") and not (ROOT / path).is_file():
@@ -259,4 +264,5 @@ _PROGRAMS: dict[str, Callable[[list[str]], None]] = {
     "docker": _check_docker,
     "source": _check_source,
     "pytest": _check_pytest,
+    "cp": _check_cp,
 }
