@@ -173,6 +173,17 @@ LOCKED_EXTRAS := spark train mpi openvino onnx earthengine stac xarray indices b
 LOCK_PACK := uv pip compile --quiet setup.cfg --constraint requirements/lock.txt --python-version 3.11 \
 	--generate-hashes --no-annotate
 
+SITE := python -m sphinx --fail-on-warning --keep-going --quiet --conf-dir docs/site .
+
+.PHONY: docs
+docs: setup ## Build the site of the documents, in runs/docs
+	$(SITE) runs/docs
+	@echo "Open runs/docs/index.html"
+
+.PHONY: docs-links
+docs-links: setup ## Ask the servers of all links in the documents whether these still lead somewhere
+	$(SITE) --builder linkcheck runs/docs-links
+
 .PHONY: notebooks
 notebooks: setup ## Run the notebooks of docs/notebooks again and keep their results
 	jupyter execute --inplace docs/notebooks/*.ipynb
