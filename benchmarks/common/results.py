@@ -179,7 +179,7 @@ def machine_facts() -> dict[str, str]:
     if _MEMINFO.is_file():
         kibibytes = int(_MEMINFO.read_text(encoding="utf-8").split()[1])
         facts["memory"] = f"{kibibytes / 2**20:.0f} GiB"
-    facts |= {"system": platform.platform(), "Python": platform.python_version()}
+    facts |= {"system": platform.system(), "Python": platform.python_version()}
     for name, package in _PACKAGES.items():
         try:
             facts[name] = version(package)

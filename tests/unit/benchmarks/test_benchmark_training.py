@@ -233,12 +233,12 @@ def test_efficiency_is_the_median_of_ratios_within_repetitions():
 
 
 def test_tables_have_speed_up_and_ratio():
-    alone, two = measured(1, 40, 5.0, 5.0, 0.0), measured(2, 41, 2.75, 5.5, 0.1375)
+    alone, two = measured(1, 1.25, 1.25), measured(2, 4 / 3, 2.5, waiting_s=1 / 15)
     rows = [Row(1, (alone, alone)), Row(2, (two, two))]
     assert scaling_table(rows, "t").rows[1] == (
         "2",
-        "5.50",
-        "2.75",
+        "2.67",
+        "1.33",
         "15.00",
         "1.88",
         "0.938",
