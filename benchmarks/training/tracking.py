@@ -35,6 +35,8 @@ from training.tracking.delivery import Delivery
 _TRACKERS = [{"kind": "mlflow", "tiles": 0, "model": False}, {"kind": "tensorboard", "tiles": 0}]
 _SCORES = ("precision", "recall", "f1", "iou")
 _CLASSES = ("open_water", "thin_ice", "thick_ice")
+_EPOCHS, _EPOCH_STEPS = 3, 100
+"""Epochs whose sending is measured, and their steps."""
 _QUIET = 2.0
 """Seconds without work after which a thread counts as idle."""
 
@@ -52,8 +54,9 @@ def tracking(
     workloads = dict.fromkeys(options.resized(workload, tile, batch) for workload in sizes)
     rows = [measure_tracking(workload, seconds, repetitions) for workload in workloads]
     about = (
-        "One training in one process with all its threads. Epochs that report to both trackers and"
-        " epochs without listeners take turns; while an epoch reports, the one before is sent."
+        "One training in one process with all its threads. Some steps that report to both trackers"
+        " and as many without listeners take turns; while steps report, those before are sent."
+        f" Sending is processor time of the trackers' threads, for epochs of {_EPOCH_STEPS} steps."
     )
     tables = {"tracking": tracking_table(rows, repetitions)}
     report.write("tracking", "Steps with and without experiment tracking", about, tables)
@@ -73,9 +76,9 @@ class Tracked:
     overhead: float
     """Median of the ratios of these medians within repetitions, less 1."""
     listening_s: float
-    """Wall time that a step waits for its listeners, with an epoch's share of the end of epochs."""
+    """Wall time that a step waits for its listeners, with its share of the end of epochs."""
     sending_s: float
-    """Processor time of the trackers' threads for the records of a step, in the same way."""
+    """Processor time of the trackers' threads for a step, with its share of an epoch's end."""
     cpu_s: float
     """Processor time of a step without listeners, all threads."""
 
@@ -99,10 +102,7 @@ def measure_tracking(workload: Workload, seconds: float, repetitions: int) -> Tr
     steps = max(2, round(seconds / (time.perf_counter() - begin)))
     position, of_plain, of_tracked = Position(), [], []
     with _listeners(position) as listeners:
-        # Trackers open their stores and send a first epoch, which takes longer than others.
-        _step(results, position, listeners)
-        _end_epoch(position, listeners)
-        opened, first = _settled_cpu(), len(position.steps)
+        sending = _sending_s(position, listeners)
         for number in track(range(repetitions + 1), "Training with and without trackers"):
             ways: list[Sequence[Listener]] = [listeners, ()]
             for own in ways if number % 2 else ways[::-1]:
@@ -112,7 +112,6 @@ def measure_tracking(workload: Workload, seconds: float, repetitions: int) -> Tr
                     of_tracked.append((times, spent))
                 else:
                     of_plain.append(times)
-        sending = (_settled_cpu() - opened) / (len(position.steps) - first)
     plain = [median(wall for wall, _, _ in times) for times in of_plain[1:]]
     tracked = [median(wall for wall, _, _ in times) for times, _ in of_tracked[1:]]
     heard = [(sum(own for _, own, _ in times) + spent) / steps for times, spent in of_tracked[1:]]
@@ -164,12 +163,30 @@ def _step(
     next(results)
     trained = time.perf_counter()
     if listeners:
-        record = StepRecord(len(position.steps) + 1, position.epoch + 1, 0.5, 100_000)
-        position.steps.append(record)
-        for listener in listeners:
-            listener.step(record)
+        _tell(position, listeners)
     end = time.perf_counter()
     return end - begin, end - trained, time.process_time() - cpu
+
+
+def _tell(position: Position, listeners: Sequence[Listener]) -> None:
+    record = StepRecord(len(position.steps) + 1, position.epoch + 1, 0.5, 100_000)
+    position.steps.append(record)
+    for listener in listeners:
+        listener.step(record)
+
+
+def _sending_s(position: Position, listeners: Sequence[Listener]) -> float:
+    """Processor seconds of the trackers' threads for a step, with its share of its epoch."""
+    # Trackers open their stores and send a first epoch, which takes longer than others.
+    _tell(position, listeners)
+    _end_epoch(position, listeners)
+    opened = _settled_cpu()
+    for _ in range(_EPOCHS):
+        for _ in range(_EPOCH_STEPS):
+            _tell(position, listeners)
+        _end_epoch(position, listeners)
+        sent = _settled_cpu()
+    return (sent - opened) / (_EPOCHS * _EPOCH_STEPS)
 
 
 def _end_epoch(position: Position, listeners: Sequence[Listener]) -> float:

@@ -109,6 +109,9 @@ def trouble_of(error: BaseException) -> str:
     """What is wrong, in a few words: of a chain of errors, the first one says it best."""
     while (before := error.__cause__ or error.__context__) is not None:
         error = before
+    # Errors of connections hold the first one as an argument.
+    while error.args and isinstance(error.args[-1], Exception):
+        error = error.args[-1]
     return reason_of(error) or type(error).__name__
 
 

@@ -33,6 +33,9 @@ from polynya.storage.output_folder import make_folder, open_output
 from polynya.storage.ownership import remove_file
 from training.model_folder.folder import CARD_FILE, write_json
 
+ABOUT_FILE = "sweep.json"
+"""File that only the folder of a sweep has."""
+
 State = Literal["waiting", "running", "finished", "pruned", "failed"]
 
 _TRIAL, _RECIPE, _ENDED = "trial.json", "recipe.yaml", "ended.json"

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from inference.studies.held_out import keep_split, validating_split
 from inference.studies.sweep.data_sets import DataSets, Places, open_data
-from inference.studies.sweep.folder import SweepFolder
+from inference.studies.sweep.folder import ABOUT_FILE, SweepFolder
 from inference.studies.sweep.scores import Score, find_scores
 from inference.studies.sweep.study import Study, StudyOptions, TpeOptions
 from inference.studies.sweep.trials import (
@@ -37,7 +37,7 @@ from training.tracking.registry import check_trackers
 if TYPE_CHECKING:
     from polynya.splits.split_file import TileSplit
 
-_STUDY, _RECIPE, _ABOUT = "study.yaml", "recipe.yaml", "sweep.json"
+_STUDY, _RECIPE = "study.yaml", "recipe.yaml"
 _ANOTHER = "give the same as before, or another --out"
 
 
@@ -157,7 +157,7 @@ def make_plan(study: Study, places: Places, out: Path, *, retry: bool = False) -
     _check_tiles(split, data, study.options.trained_names)
     folder = SweepFolder(make_folder(out))
     with folder.in_turn():
-        name = _keep_about(folder.path / _ABOUT, study, base, data)
+        name = _keep_about(folder.path / ABOUT_FILE, study, base, data)
         keep_split(split, folder.split, "a sweep", _ANOTHER)
         plan = Plan(folder, study, base, tuple(scores), data, name)
         _write_study(plan)

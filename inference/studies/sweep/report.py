@@ -11,9 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
-import numpy as np
-
 from inference.studies.sweep.comparison import (
     Compared,
     answer,
@@ -28,7 +25,8 @@ from inference.studies.sweep.importance import importances
 from inference.studies.sweep.planning import Plan
 from inference.studies.sweep.scores import Result, read_result
 from polynya import __version__
-from polynya.report.html import Html, document, element, sharp_picture, table_element
+from polynya.report.html import Html, document, element, table_element
+from polynya.report.parts import cards, file_figure, section
 from polynya.report.side_by_side import draw_side_by_side
 from polynya.report.tables import Table
 from polynya.storage.files import write_text
@@ -84,6 +82,11 @@ def write_page(
     if any(result.state == "finished" for result in results):
         figures += _draw_models(plan, trials)
     by_name = dict(figures)
+
+    def shown(names: Sequence[str]) -> list[Html]:
+        there = [name for name in names if name in by_name]
+        return [file_figure(plan.folder.path / name, by_name[name]) for name in there]
+
     tables = _tables(plan, results, trials)
     failed = [f"Trial {r.training.name}: {r.reason}" for r in results if r.state == "failed"]
     options = plan.options
@@ -94,18 +97,18 @@ def write_page(
         element("p", sentence),
         *([element("p", f"Known before: {options.found}")] if options.found else []),
         _cards(results, trials),
-        *_section("Trials", table_element(tables["trials"]), _note(plan)),
-        *(_figure(plan, name, by_name[name]) for name in FIGURES[:2] if name in by_name),
+        *section("Trials", table_element(tables["trials"]), note=_note(plan)),
+        *shown(FIGURES[:2]),
         *(
-            _section("Further tiles", table_element(tables["evaluations"]), _TILES)
+            section("Further tiles", table_element(tables["evaluations"]), note=_TILES)
             if "evaluations" in tables
             else ()
         ),
-        *_section("Parameters", table_element(tables["parameters"]), _PAIRS),
-        *(_figure(plan, name, by_name[name]) for name in FIGURES[2:4] if name in by_name),
+        *section("Parameters", table_element(tables["parameters"]), note=_PAIRS),
+        *shown(FIGURES[2:4]),
         element("p", about, _class="quiet"),
         element("h2", "Trainings"),
-        *(_figure(plan, name, by_name[name]) for name in FIGURES[4:] if name in by_name),
+        *shown(FIGURES[4:]),
         *(element("p", text) for text in failed),
         element("details", element("summary", "All trainings"), table_element(tables["trainings"])),
         element(
@@ -138,42 +141,16 @@ def _note(plan: Plan) -> str:
     )
 
 
-def _section(title: str, content: Html, note: str = "") -> list[Html]:
-    return [
-        element("h2", title),
-        *([element("p", note, _class="quiet")] if note else []),
-        content,
-    ]
-
-
 def _cards(results: Sequence[Result], trials: Sequence[Compared]) -> Html:
     states = [result.state for result in results]
     seconds = sum(result.seconds or 0 for result in results)
-    cards = [
+    shown = [
         (f"{len(trials):,}", "trials", False),
         (f"{states.count('finished'):,}", "finished trainings", False),
         *([(f"{n:,}", s, s == "failed") for s in ("pruned", "failed") if (n := states.count(s))]),
         (f"{seconds / 60:,.1f}", "minutes of training", False),
     ]
-    return element(
-        "div",
-        *(
-            element("div", element("b", number), title, _class="card warn" if bad else "card")
-            for number, title, bad in cards
-        ),
-        _class="cards",
-    )
-
-
-def _figure(plan: Plan, name: str, caption: str) -> Html:
-    image = cv2.imread(str(plan.folder.path / name))
-    assert image is not None  # It was written just now.
-    return element(
-        "figure",
-        sharp_picture(np.ascontiguousarray(image[..., ::-1]), caption),
-        element("figcaption", caption),
-        _class="chart",
-    )
+    return cards(shown)
 
 
 def _draw_models(plan: Plan, trials: Sequence[Compared]) -> list[tuple[str, str]]:

@@ -11,9 +11,13 @@ from helpers.maps.inference_commands import run
 from helpers.maps.inference_models import make_recipe, save_threshold_model
 from helpers.maps.tallies import tally_of
 from helpers.shards.tiny_shards import write_tiny_shards
+from inference.evaluate.results import Method
 from inference.evaluate.scores import Evaluation, SceneScore, TileScore
-from inference.evaluate.sites import site_table
+from inference.evaluate.sites import TilePlan, choose_tiles, evaluate_tiles, site_table
+from inference.evaluate.sources import Found
 from polynya.recipe.classes import SEA_ICE
+from polynya.recipe.metrics import MetricsOptions
+from polynya.shards.dataset import open_shards
 
 SPLIT = {"held_out": "[23]$"}
 
@@ -72,6 +76,28 @@ def test_dice_is_over_the_pixels_of_a_site_and_undefined_without_any():
     table = site_table(Evaluation(SEA_ICE, ("model",), [scene]))
     assert table.rows[0] == ("a", "1", "12", "75.00", "73.33", "80.00", "66.67", "")
     assert table.rows[1][0] == "all"
+
+
+def test_a_batch_of_tiles_is_in_memory_and_of_each_tile_its_counts(made):
+    batches = []
+
+    class Right:
+        """The labels themselves."""
+
+        about = Method(name="right", kind="labels", family="right", images="")
+
+        def of_tiles(self, tiles, wanted):
+            batches.append(len(tiles))
+            return [Found(tile.label) for tile in tiles]
+
+    shards = open_shards(made / "shards")
+    plan = TilePlan(shards, choose_tiles(shards, [Right()], None), 3, MetricsOptions())
+    evaluation = evaluate_tiles(plan, [Right()])
+    assert (max(batches), sum(batches)) == (3, 16)
+    tiles = [tile for scene in evaluation.scenes for tile in scene.tiles]
+    assert len(tiles) == 16
+    assert max(tile.numbers["right"].nbytes for tile in tiles) < 2000
+    assert evaluation.accuracy("right") == 1
 
 
 def test_what_cannot_be_scored_is_one_sentence(made, tmp_path):
