@@ -105,6 +105,14 @@ SHELL_FILES := .ci/run $(wildcard deploy/*.sh deploy/*/*.sh deploy/*/*.env deplo
 type: setup ## Check the types
 	mypy $(CODE) deploy/setup
 
+.PHONY: bench
+bench: setup ## Measure every stage against its baseline, beside the paper's figures; some minutes, in runs/bench/suite
+	python -m benchmarks.suite
+
+.PHONY: bench-full
+bench-full: setup ## The same in full sizes; over an hour
+	python -m benchmarks.suite --full
+
 .PHONY: bench-labels
 bench-labels: setup ## Measure how right labels are under cloud and shadow, in runs/bench/labels
 	python -m benchmarks.labels
@@ -147,7 +155,7 @@ lock: setup ## Resolve the packages of setup.cfg again and lock them by hash
 	$(MAKE) --no-print-directory lock-packs
 
 .PHONY: lock-packs
-lock-packs: setup ## Lock the packs (without Spark, which clusters have) and the image to the same versions
+lock-packs: setup ## Lock the packs (without Spark, which clusters have), the image and MLflow to the same versions
 	$(LOCK_PACK) --extra spark --no-emit-package pyspark --no-emit-package py4j \
 		--output-file requirements/pack-label.txt
 	$(LOCK_PACK) --extra spark --extra train --no-emit-package pyspark --no-emit-package py4j \
@@ -156,10 +164,25 @@ lock-packs: setup ## Lock the packs (without Spark, which clusters have) and the
 	sed -n 's/^tensorflow-cpu==\([0-9.]*\).*/tensorflow[and-cuda]==\1/p' requirements/lock.txt \
 		| uv pip compile --quiet - --constraint requirements/lock.txt --python-version 3.11 \
 			--generate-hashes --no-annotate --output-file requirements/cuda.txt
+	{ echo "# MLflow with its server and pages, which tests start; in an environment of its own."; \
+		sed -n 's/^mlflow-skinny==\([0-9.]*\).*/mlflow==\1/p' requirements/lock.txt \
+		| uv pip compile --quiet - --python-version 3.11 --generate-hashes --no-annotate --no-header; \
+		} > requirements/mlflow.txt
 
 LOCKED_EXTRAS := spark train mpi openvino onnx earthengine stac xarray indices baseline sweep tracking tensorboard serve docs horovod-build dev
 LOCK_PACK := uv pip compile --quiet setup.cfg --constraint requirements/lock.txt --python-version 3.11 \
 	--generate-hashes --no-annotate
+
+SITE := python -m sphinx --fail-on-warning --keep-going --quiet --conf-dir docs/site .
+
+.PHONY: docs
+docs: setup ## Build the site of the documents, in runs/docs
+	$(SITE) runs/docs
+	@echo "Open runs/docs/index.html"
+
+.PHONY: docs-links
+docs-links: setup ## Ask the servers of all links in the documents whether these still lead somewhere
+	$(SITE) --builder linkcheck runs/docs-links
 
 .PHONY: notebooks
 notebooks: setup ## Run the notebooks of docs/notebooks again and keep their results

@@ -21,15 +21,14 @@ from polynya.attempt import Failure, attempt
 from polynya.engines.engines import Engine, run_all, worker_died
 from polynya.grid import Tile
 from polynya.progress import progress
-from polynya.rasters.scaling import stretched
 from polynya.recipe.classes import ClassScheme
 from polynya.recipe.recipe import Recipe
-from polynya.recipe.scene import COLORS
 from polynya.report.blocks import Blocks
 from polynya.report.pictures import draw_panels, thinning
 from polynya.scenes.beside.layers import read_layers
 from polynya.scenes.reading import read_scene
 from polynya.scenes.scene import Scene
+from polynya.scenes.shown_colors import tile_colors
 from polynya.shards.dataset import ShardSet, StoredTile, open_shards
 from polynya.shards.lifecycle import PICTURES_FOLDER
 from polynya.shards.manifest import SceneResult, read_manifest
@@ -104,19 +103,8 @@ def scene_mosaic(shards: ShardSet, row: SceneResult) -> Mosaic:
 
 
 def tile_picture(tile: StoredTile, shards: ShardSet) -> NDArray[np.uint8]:
-    """Return the colours of a tile for a picture: uint8 (H, W, 3), 0 where nodata.
-
-    If the recipe names bands, the picture shows red, green and blue, or the first band in grey if
-    one of the three is not there. The recipe's stretch applies.
-    """
-    if shards.recipe.scene.inputs is None:
-        return tile.image
-    shown = [name for name in COLORS if name in shards.bands]
-    chosen = shown if len(shown) == len(COLORS) else [shards.bands[0]] * len(COLORS)
-    values = tile.image[..., [shards.bands.index(name) for name in chosen]]
-    image = stretched(values, 1.0, 0.0, shards.recipe.scene.stretch)
-    image[np.isnan(values).any(axis=-1)] = 0
-    return image
+    """Return the colours of a tile for a picture: uint8 (H, W, 3), 0 where nodata."""
+    return tile_colors(tile.image, shards.recipe.scene)
 
 
 def describe(mosaic: Mosaic, classes: ClassScheme) -> str:

@@ -39,7 +39,7 @@ def check_labelling(recipe: Recipe) -> None:
             "The recipe has a section 'imports', so its labels are there already; run 'polynya"
             f" import {recipe.imports.kind} SOURCE', or leave the section out."
         )
-    if recipe.label.raster is not None:
+    if not recipe.label.runs_filter:
         return
     if recipe.classes.has_masks:
         raise RecipeError(

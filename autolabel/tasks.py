@@ -20,7 +20,13 @@ from autolabel.filters.registry import light_steps, uses_layers
 from autolabel.importers.importer import ImportedScene
 from autolabel.importers.samples import read_sample
 from autolabel.plan import Part, Unit, needs_sky, sky_name
-from autolabel.scene_tiles import LabelledScene, cut_tiles, label_pixels, take_labels
+from autolabel.scene_tiles import (
+    LabelledScene,
+    cut_tiles,
+    filter_scene,
+    label_pixels,
+    take_labels,
+)
 from autolabel.thresholds.profiles import get_profile
 from autolabel.words import words_of
 from polynya.attempt import Failure, attempt
@@ -203,6 +209,11 @@ def _label_part(
         return read_sample(part.scene, job.recipe, part.window)
     image, valid = read_scene(part.scene, part.window)
     inputs = None if part.scene.inputs is None else read_inputs(part.scene, part.window)
+    layers = read_layers(part.scene, part.window) if uses_layers(job.recipe.label) else None
+    sky = None
+    if steps is not None:
+        whole = steps.unpack(job.folder.read(SkyTask.of(part, job.recipe).note))
+        sky = steps.over_rows(whole, part.row, image, layers, job.recipe.scene.stretch)
     if part.scene.labels is not None:
         classes = job.recipe.classes
         if inputs is not None:
@@ -212,12 +223,9 @@ def _label_part(
             label = encode(shares, classes.nodata)
         else:
             label = read_labels(part.scene, classes, part.window)
+        if job.recipe.label.runs_filter:
+            image = filter_scene(image, valid, job.recipe, layers, sky)
         return take_labels(image, valid, label, classes), valid, inputs
-    layers = read_layers(part.scene, part.window) if uses_layers(job.recipe.label) else None
-    sky = None
-    if steps is not None:
-        whole = steps.unpack(job.folder.read(SkyTask.of(part, job.recipe).note))
-        sky = steps.over_rows(whole, part.row, image, layers, job.recipe.scene.stretch)
     profile = get_profile(job.recipe.label.profile)
     return label_pixels(image, valid, job.recipe, profile, layers, sky), valid, inputs
 

@@ -30,6 +30,13 @@ def main(
     season: Annotated[str, typer.Option(help=f"Light of the scenes: {', '.join(SEASONS)}.")] = next(
         iter(SEASONS)
     ),
+    labels: Annotated[
+        bool,
+        typer.Option(
+            "--labels",
+            help="Also write the truth as labels of the scene with a sky: <site>_<sky>_labels.tif.",
+        ),
+    ] = False,
     shipped: Annotated[
         bool,
         typer.Option(
@@ -95,7 +102,7 @@ def main(
                 make_shipped(sample, out)
             return
         for index in track(range(count), "Making samples"):
-            write_scene(make_scene(seed, index, shape, sky, season=season), out)
+            write_scene(make_scene(seed, index, shape, sky, season=season), out, labels)
 
 
 if __name__ == "__main__":

@@ -17,17 +17,20 @@ CRS = "EPSG:3031"
 """Antarctic polar stereographic."""
 
 
-def write_scene(scene: SampleScene, folder: Path) -> list[Path]:
+def write_scene(scene: SampleScene, folder: Path, with_labels: bool = False) -> list[Path]:
     """Write the files of one site.
 
     - `<site>_clear.tif` and, unless the sky is clear, `<site>_<sky>.tif`: uint8 RGB, nodata 0.
     - `<site>_truth.tif`: uint8 class codes, nodata 255, with a colour table.
     - `<site>_sky.tif`: two uint8 bands, shadow gain and haze opacity in steps of 1/255 (GDAL
       scale), with a mask.
+    - `<site>_<sky>_labels.tif` if wanted: the truth once more.
 
     Args:
         scene: The sample.
         folder: Existing folder; files of the same name that this generator wrote are replaced.
+        with_labels: Also write the truth beside the image through the sky, under its name, where
+            the recipe's key `label.raster` looks for labels.
 
     Returns:
         Paths of the files. The same scene gives the same bytes.
@@ -59,6 +62,9 @@ def write_scene(scene: SampleScene, folder: Path) -> list[Path]:
     if kind != "clear":
         written.append(_write(target(kind), _bands(scene.observed), scene, cloudy, 0))
     written.append(_write(target("truth"), scene.truth[None], scene, tags, SEA_ICE.nodata))
+    if with_labels:
+        name = f"{kind}_labels"
+        written.append(_write(target(name), scene.truth[None], scene, tags, SEA_ICE.nodata))
     fields = np.rint(255.0 * np.stack([scene.sky.gain, scene.sky.haze])).astype(np.uint8)
     written.append(_write(target("sky"), fields, scene, cloudy, None))
     return written

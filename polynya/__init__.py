@@ -24,6 +24,7 @@ __getattr__, __dir__ = lazy_names(
         "load_model": "inference.predict.predict:open_model",
         "load_recipe": "polynya.recipe.recipe:load_recipe",
         "losses": "training.losses",
+        "make_report": "inference.report.page:make_report",
         "metrics": "training.metrics",
         "open_scene": "polynya.scenes.reading:open_scene",
         "open_shards": "polynya.shards.dataset:open_shards",

@@ -3,6 +3,7 @@ from autolabel.labels import filter_image as filter_image
 from autolabel.labels import label_image as label_image
 from inference.predict.predict import open_model as load_model
 from inference.predict.predict import predict_scene as predict_scene
+from inference.report.page import make_report as make_report
 from polynya.recipe.recipe import load_recipe as load_recipe
 from polynya.scenes.finding import find_scenes as find_scenes
 from polynya.scenes.reading import open_scene as open_scene
@@ -22,6 +23,7 @@ __all__ = [
     "load_model",
     "load_recipe",
     "losses",
+    "make_report",
     "metrics",
     "open_scene",
     "open_shards",

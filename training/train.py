@@ -16,6 +16,7 @@ import typer
 
 from polynya.cli import run_script
 from polynya.recipe.overrides import Settings
+from polynya.recipe.tracking import Track, track_settings
 from training.model_folder.training_log import TrainingSummary
 
 
@@ -43,19 +44,30 @@ def train(
     resume: Annotated[
         bool, typer.Option(help="Go on from the last checkpoint in --out, if there is one.")
     ] = False,
+    track: Track = None,
+    group: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY",
+            help="Key of the run in trackers under which this one is put; `polynya sweep` gives"
+            " its own.",
+        ),
+    ] = None,
 ) -> None:
     """Train a model on labelled tiles; on many ranks under horovodrun, mpirun or srun."""
     from training.run.session import open_session
 
-    session = open_session(shards, recipe, settings or ())
+    settings = [*(settings or ()), *track_settings(track or ())]
+    session = open_session(shards, recipe, settings)
     summary = session.train(
         shards,
         out,
         recipe,
-        settings=settings or (),
+        settings=settings,
         start_from=start_from,
         overwrite=overwrite,
         resume=resume,
+        group=group,
     )
     if session.is_first:
         _print_summary(summary)

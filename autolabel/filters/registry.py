@@ -22,8 +22,8 @@ def find_filter(name: FilterName) -> Filter:
 
 
 def filter_of(options: LabelOptions) -> Filter:
-    """Return the filter of a recipe; `none` if people made the labels."""
-    return find_filter("none" if options.raster is not None else options.method)
+    """Return the filter of a recipe; `none` if it is for neither labels nor images."""
+    return find_filter(options.method if options.runs_filter else "none")
 
 
 def needs_whole(options: LabelOptions) -> bool:

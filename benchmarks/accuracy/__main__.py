@@ -12,6 +12,7 @@ from benchmarks.accuracy.pictures import draw_worst
 from benchmarks.accuracy.real import map_real
 from benchmarks.accuracy.report import GOAL_SETS, write_report
 from benchmarks.accuracy.scoring import score_all
+from benchmarks.accuracy.tables import tables
 from benchmarks.common.cli import JobsOption, QuickOption, make_app
 from benchmarks.common.report import Report
 from benchmarks.labels.sets import (
@@ -89,7 +90,7 @@ def list_specs(
     return specs
 
 
-app = make_app("accuracy", accuracy)
+app = make_app("accuracy", tables, default=accuracy)
 
 if __name__ == "__main__":
     app()

@@ -42,17 +42,31 @@ class Browser:
         target = self._call("Target.createTarget", url="about:blank")["targetId"]
         attached = self._call("Target.attachToTarget", targetId=target, flatten=True)
         self._session = attached["sessionId"]
-        for domain in ("Page", "Runtime", "Log"):
+        self.requests: list[str] = []
+        """Addresses that the pages have asked for, but for those that hold their content."""
+        for domain in ("Page", "Runtime", "Log", "Network"):
             self._call(f"{domain}.enable")
 
-    def open(self, page: Path | str, width: int, height: int = 900, *, dark: bool = False) -> None:
-        """Open a file or an address at a width and wait until it and its pictures are there."""
+    def open(
+        self, page: Path | str, width: int, height: int = 900, *, dark: bool = False,
+        printed: bool = False,
+    ) -> None:  # fmt: skip
+        """Open a file or an address at a width and wait until it and its pictures are there.
+
+        Args:
+            page: File or address.
+            width: Width of the window in CSS pixels; below 600, a phone.
+            height: Height of the window in CSS pixels.
+            dark: Whether the person prefers dark pages.
+            printed: Whether the page is shown as on paper.
+        """
         self._call(
             "Emulation.setDeviceMetricsOverride",
             width=width, height=height, deviceScaleFactor=1, mobile=width < 600,
         )  # fmt: skip
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self._call("Emulation.setEmulatedMedia", features=[scheme])
+        media = "print" if printed else "screen"
+        self._call("Emulation.setEmulatedMedia", media=media, features=[scheme])
         self._call("Page.navigate", url=page if isinstance(page, str) else page.as_uri())
         while self._receive().get("method") != "Page.loadEventFired":
             pass
@@ -99,9 +113,13 @@ class Browser:
         self._call("Input.dispatchKeyEvent", type="keyDown", key=key)
         self._call("Input.dispatchKeyEvent", type="keyUp", key=key)
 
-    def screenshot(self, path: Path) -> None:
-        """Write the whole page as PNG."""
-        answer = self._call("Page.captureScreenshot", captureBeyondViewport=True)
+    def screenshot(self, path: Path, height: int | None = None) -> None:
+        """Write the page as PNG: all of it, or as much of its top as `height` CSS pixels."""
+        clip = {}
+        if height is not None:
+            width = self.ask("document.documentElement.clientWidth")
+            clip = {"clip": {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}}
+        answer = self._call("Page.captureScreenshot", captureBeyondViewport=True, **clip)
         path.write_bytes(base64.b64decode(answer["data"]))
 
     def _call(self, method: str, **params: Any) -> dict[str, Any]:
@@ -132,6 +150,10 @@ class Browser:
             self.errors.append(json.dumps(params["exceptionDetails"]))
         elif method == "Runtime.consoleAPICalled" and params["type"] in ("error", "assert"):
             self.errors.append(json.dumps(params["args"]))
+        elif method == "Network.requestWillBeSent":
+            address = params["request"]["url"]
+            if not address.startswith(("data:", "blob:")):
+                self.requests.append(address)
         elif method == "Log.entryAdded" and params["entry"]["level"] == "error":
             self.errors.append(json.dumps(params["entry"]))
 

@@ -25,12 +25,15 @@ class CommandFailedError(PolynyaError):
     """A command of a benchmark failed, so there are no figures."""
 
 
-def run(command: Sequence[str], log: Path | None = None, **variables: str) -> None:
-    """Run a command in the clone and wait for its end.
+def run(
+    command: Sequence[str], log: Path | None = None, *, at: Path = ROOT, **variables: str
+) -> None:
+    """Run a command and wait for its end.
 
     Args:
         command: Program and arguments; programs of this environment are found first.
         log: File for the command's output; None shows the output.
+        at: Folder in which it runs; default: the clone.
         **variables: Environment variables in addition to those from `environment`.
 
     Raises:
@@ -39,7 +42,7 @@ def run(command: Sequence[str], log: Path | None = None, **variables: str) -> No
     with ExitStack() as stack:
         output = stack.enter_context(open(log, "w", encoding="utf-8")) if log else None
         done = subprocess.run(
-            command, cwd=ROOT, env=environment() | variables, stdout=output, stderr=output
+            command, cwd=at, env=environment() | variables, stdout=output, stderr=output
         )
     if done.returncode == 0:
         return

@@ -29,10 +29,10 @@ def draw_thinned(
     """Draw every `step`-th pixel of images side by side, as a PNG file with few colours."""
     thinned = [(name, image[::step, ::step]) for name, image in panels]
     draw_panels(path, thinned, SEA_ICE, title, columns=columns)
-    _use_palette(path)
+    use_palette(path)
 
 
-def _use_palette(path: Path) -> None:
+def use_palette(path: Path) -> None:
     """Rewrite a PNG with few colours; this takes a third of the bytes."""
     from PIL import Image
 

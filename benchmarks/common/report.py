@@ -1,23 +1,19 @@
-"""Tables of results, and pages of tables that name the command and the machine."""
+"""Tables of results; pages and JSON files that name the command and the machine."""
 
 from __future__ import annotations
 
-import os
-import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-import cv2
 import numpy as np
 
+from benchmarks.common.results import Measurement, describe, new_result
 from polynya.report.tables import Table
 from polynya.storage.files import write_text
 
 T = TypeVar("T")
-
-_CPUINFO = Path("/proc/cpuinfo")
 
 
 def table_of(title: str, items: Iterable[T], columns: Mapping[str, Callable[[T], str]]) -> Table:
@@ -48,9 +44,10 @@ class Report:
         files: Mapping[str, Table],
         shown: Sequence[Table] | None = None,
         *,
+        measurements: Sequence[Measurement] = (),
         printed: bool = True,
     ) -> str:
-        """Print tables, write them as CSV files and as one page.
+        """Print tables, write them as CSV files, as one page and as a result.
 
         Args:
             name: File name of the page, without extension.
@@ -58,41 +55,28 @@ class Report:
             about: What was measured, and how.
             files: Tables by the names of their CSV files.
             shown: Tables for the terminal and the page; default: the tables in `files`.
+            measurements: What was measured, with every repeat, for the result.
             printed: Whether tables are printed.
 
         Returns:
-            Path of the page.
+            Text of the page.
         """
         tables = list(files.values()) if shown is None else shown
         for table in tables if printed else ():
             table.print()
         for file, table in files.items():
             table.write_csv(self.folder / f"{file}.csv")
+        result = new_result(
+            name, self.command, about, tables=tuple(tables), measurements=tuple(measurements)
+        )
+        result.write(self.folder / f"{name}.json")
         parts = [
             f"# {heading}\n",
             f"{about}\n",
             f"Command: `{self.command}`\n",
-            f"Machine: {describe_machine()}\n",
+            f"Machine: {describe(result.machine)}\n",
             *(table.markdown() for table in tables),
         ]
         page = "\n".join(parts)
         write_text(self.folder / f"{name}.md", page)
         return page
-
-
-def describe_machine() -> str:
-    """Describe the machine in one line: processor, cores, Python, OpenCV and NumPy."""
-    return (
-        f"{processor_model()}, {os.cpu_count()} cores; Python {platform.python_version()},"
-        f" OpenCV {cv2.__version__}, NumPy {np.__version__}"
-    )
-
-
-def processor_model() -> str:
-    """Return the processor's model name, or its architecture if the system gives no name."""
-    if _CPUINFO.is_file():
-        for line in _CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() == "model name":
-                return value.strip()
-    return platform.processor() or platform.machine()

@@ -20,15 +20,15 @@ def timed(call: Callable[[], object]) -> tuple[float, float]:
     return time.perf_counter() - wall, time.process_time() - cpu
 
 
-def best_times(tasks: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Return the shortest time of each task in seconds, over some rounds after a warm-up round."""
-    best = dict.fromkeys(tasks, float("inf"))
+def times_in_turn(tasks: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Return the seconds of each task in each round, after a warm-up round."""
     for task in tasks.values():
         task()
+    times: dict[str, list[float]] = {name: [] for name in tasks}
     for _ in track(range(rounds), "Timing"):
         for name, task in tasks.items():
-            best[name] = min(best[name], timed(task)[0])
-    return best
+            times[name].append(timed(task)[0])
+    return times
 
 
 def median_ratio(above: Iterable[float], below: Iterable[float]) -> float:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Mapping
 from statistics import median
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from benchmarks.common.cli import make_app
-from benchmarks.common.commands import run
 from benchmarks.common.report import Report, table_of
 from benchmarks.input.data import InputFiles, make_files, stored_bytes
-from benchmarks.input.measure import AUGMENTATIONS, BATCH, CACHES, PNG, Augmentation, Input
+from benchmarks.input.measure import (
+    AUGMENTATIONS,
+    BATCH,
+    CACHES,
+    PNG,
+    Augmentation,
+    Input,
+    run_case,
+)
 from polynya.progress import track
 from polynya.report.tables import Table
-from polynya.storage.files import output_folder
 
 A100_TILES_PER_S = 586
 """Images of 256 x 256 px per second that the paper's U-Net needs on one A100."""
@@ -50,7 +54,7 @@ def measure(
         old.unlink()
     ways = [PNG, *CACHES[:2], "disk again", *CACHES[2:]]
     figures = {
-        case: _measured(case, files, rounds, cores)
+        case: run_case(case, files, rounds, cores)
         for case in track([*ways, *AUGMENTATIONS], "Measuring")
     }
     inputs = {way: Input(**figures[way]) for way in ways}
@@ -62,17 +66,6 @@ def measure(
     }
     page = report.write("input", "From shards to the training step", _ABOUT, tables, printed=False)
     typer.echo(page)
-
-
-def _measured(case: str, files: InputFiles, rounds: int, cores: int) -> dict[str, Any]:
-    """Measure one case in a separate process; return its figures."""
-    work = output_folder(files.folder / "work")
-    report = work / "figures.json"
-    numbers = [str(number) for number in (files.tiles, files.size, rounds, cores)]
-    words = [str(report), case.removesuffix(" again"), str(files.folder), *numbers]
-    run([sys.executable, "-m", "benchmarks.input.measure", *words], work / "output.txt")
-    figures: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
-    return figures
 
 
 def speed_table(found: Mapping[str, Input], files: InputFiles) -> Table:

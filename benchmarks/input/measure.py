@@ -23,11 +23,13 @@ from typing import Any
 import cv2
 import numpy as np
 
+from benchmarks.common.commands import run
 from benchmarks.common.models import N_CLASSES, model_of
 from benchmarks.common.timing import timed
 from benchmarks.input.data import InputFiles
 from polynya.recipe.recipe import Recipe
 from polynya.recipe.training import AugmentOptions
+from polynya.storage.files import output_folder
 from training.ranks.devices import configure_devices, import_tensorflow
 from training.ranks.port import SingleProcess
 
@@ -57,10 +59,15 @@ class Input:
     """Peak of resident memory up to the end of an epoch, including shared pages."""
     libraries_bytes: int
     """Resident memory before the data was opened."""
-    tiles_per_s: float
-    """Tiles per second of an epoch after the first one; median of the rounds."""
+    rates: tuple[float, ...]
+    """Tiles per second of each epoch after the first one."""
     cpu_s_per_tile: float
     """Processor seconds per tile of an epoch after the first one; median of the rounds."""
+
+    @property
+    def tiles_per_s(self) -> float:
+        """Median of the rates."""
+        return median(self.rates)
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,17 @@ class Augmentation:
     """Seconds per tile of a training step of the recipe's default model, without augmentation."""
 
 
+def run_case(case: str, files: InputFiles, rounds: int, cores: int) -> dict[str, Any]:
+    """Measure one case in a separate process; return its figures."""
+    work = output_folder(files.folder / "work")
+    report = work / "figures.json"
+    numbers = [str(number) for number in (files.tiles, files.size, rounds, cores)]
+    words = [str(report), case.removesuffix(" again"), str(files.folder), *numbers]
+    run([sys.executable, "-m", "benchmarks.input.measure", *words], work / "output.txt")
+    figures: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
+    return figures
+
+
 def measure_input(case: str, files: InputFiles, rounds: int, threads: int) -> Input:
     """Measure the time to the first batch, and whole epochs after it."""
     libraries = _peak()
@@ -87,7 +105,7 @@ def measure_input(case: str, files: InputFiles, rounds: int, threads: int) -> In
         first_batch_s=first,
         peak_bytes=_peak(),
         libraries_bytes=libraries,
-        tiles_per_s=files.tiles / median(wall for wall, _ in times),
+        rates=tuple(files.tiles / wall for wall, _ in times),
         cpu_s_per_tile=median(cpu for _, cpu in times) / files.tiles,
     )
 

@@ -31,13 +31,7 @@ from polynya.storage.files import output_folder
 from polynya.storage.output_folder import open_output
 
 _FAILED = "failed"
-SAMPLING: dict[str, Any] = {
-    "name": "features",
-    "weights": {
-        "has:kelp": 3.0, "1 - share:kelp": 0.2, "qa_ok": 0.0, "1 - bad": -1.0, "1 - water": 0.5,
-        "1 - nan": 0.25, "1 - zero": -1.0,
-    },
-}  # fmt: skip
+SAMPLING: dict[str, Any] = load_recipe("kelp").training.sampling.model_dump(exclude={"samples"})
 """Weights of tiles in the second place of the competition (docs/splits.md)."""
 
 

@@ -27,6 +27,7 @@ from benchmarks.kelp.flow import SAMPLING, group_score
 from benchmarks.kelp.groups import pairs_table
 from data_samples.kelp import Planted, write_kelp
 from inference.studies.gains import points, verdict
+from inference.studies.sweep.study import load_study
 from polynya.progress import track
 from polynya.recipe.recipe import Recipe, load_recipe
 from polynya.report.tables import Table
@@ -50,16 +51,24 @@ class Rung:
 
 
 def rungs(filters: Sequence[int]) -> list[Rung]:
-    """List the steps; the last one doubles the filters of the model."""
-    shipped = load_recipe("kelp").model_dump(mode="json", exclude_unset=True)["features"]
+    """List the steps; the last one doubles the filters of the model.
+
+    Those in between are the steps of the study `kelp_ladder` that concern data and loss.
+    """
+    shipped = load_recipe("kelp").model_dump(mode="json", exclude_unset=True)
+    values = {
+        "training.loss": {"training": {"loss": shipped["training"]["loss"]}},
+        "training.sampling": {"training": {"sampling": SAMPLING}},
+        "features": {"features": shipped["features"]},
+    }
+    steps = load_study("kelp_ladder").options.parameters["ladder"].steps or {}
     return [
         Rung("baseline: random split, cross-entropy, bands by z-score", split="random"),
         Rung("+ split by near-duplicates"),
-        Rung("+ Dice loss", {"training": {"loss": {"name": "dice"}}}),
-        Rung("+ weights of tiles", {"training": {"sampling": SAMPLING}}),
-        Rung("+ 17 indices, land and bad pixels missing, quantiles", {"features": shipped}),
+        *(Rung(name, values[keys[0]]) for name, keys in steps.items()
+          if isinstance(keys, tuple) and keys[0] in values),
         Rung("+ twice the filters", {"model": {"filters": [2 * number for number in filters]}}),
-    ]
+    ]  # fmt: skip
 
 
 @dataclass(frozen=True)

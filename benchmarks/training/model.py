@@ -11,6 +11,7 @@ import typer
 from benchmarks.common.report import Report, table_of
 from benchmarks.training.flops import layer_costs
 from benchmarks.training.predict import (
+    BACKWARD,
     CLUSTERS,
     NVLINK,
     PAPER_BATCH,
@@ -30,6 +31,8 @@ from polynya.report.tables import Table
 from training.ranks.devices import import_tensorflow
 
 RANKS = (8, 16, 32, 64, 128, 256, 512)
+_SMALL_BATCH = 8
+"""Batch of a GPU at which the fixed part of a step is told."""
 _TILE_BYTES = 256 * 256 * 4
 """Bytes of a tile of 256 px: three bands and the label, one byte each."""
 
@@ -53,11 +56,14 @@ def model(
     layers = layer_costs(build_model(PAPER))
     alone = from_throughput(images_per_second, batch, layers, fixed_ms * 1e-3)
     training = replace(alone, cycle_s=cycle_ms * 1e-3, gradient_bytes_each=int(gradient_bytes))
+    backward_s = training.compute_s * BACKWARD
+    share = 100 * training.fixed_s / replace(training, batch=_SMALL_BATCH).compute_s
     about = (
         f"A GPU takes {1e3 * training.compute_s:.2f} ms for {training.batch} tiles alone,"
         f" {training.batch / training.compute_s:.0f} images/s;"
-        f" {1e3 * training.fixed_s:g} ms of it don't depend on the batch. docs/scaling.md describes"
-        " the model."
+        f" {1e3 * training.fixed_s:g} ms of it don't depend on the batch, {share:.0f} % of a step"
+        f" with {_SMALL_BATCH} tiles. Its backward pass takes {1e3 * backward_s:.0f} ms."
+        " docs/scaling.md describes the model."
     )
     tables = model_tables(training, RANKS)
     report.write("model", "Training on many GPUs, predicted", about, tables)

@@ -11,7 +11,7 @@ from math import ceil, log2
 
 from benchmarks.training.flops import LayerCost
 
-_BACKWARD = 2 / 3
+BACKWARD = 2 / 3
 """Share of the backward pass in a step's computing: two of three convolutions."""
 _BENT = 0.9
 """Efficiency below which the curve counts as bent."""
@@ -157,9 +157,9 @@ def gradients_ready(training: Training) -> list[tuple[float, int]]:
     """
     compute = training.compute_s
     total = sum(layer.forward_flops for layer in training.layers)
-    ready, time = [], compute * (1 - _BACKWARD)
+    ready, time = [], compute * (1 - BACKWARD)
     for layer in reversed(training.layers):
-        time += compute * _BACKWARD * layer.forward_flops / total
+        time += compute * BACKWARD * layer.forward_flops / total
         ready.append((time, training.gradient_bytes_each * layer.parameters))
     return ready
 

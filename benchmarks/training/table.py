@@ -13,7 +13,7 @@ from benchmarks.common.cli import numbers_of
 from benchmarks.common.report import Report, table_of
 from benchmarks.training.options import BatchOption, TileOption, resized
 from benchmarks.training.predict import ring_traffic
-from benchmarks.training.ranks.jobs import measure, start_job
+from benchmarks.training.ranks.jobs import Measured, measure, start_job
 from benchmarks.training.ranks.workload import PAPER, TRAFFIC, Workload
 from polynya.progress import track
 from polynya.report.tables import Table
@@ -44,11 +44,20 @@ class Row:
     """Figures for a number of ranks."""
 
     ranks: int
-    seconds: float
-    """Seconds of all epochs."""
-    epoch_s: float
-    images_per_second: float
-    waiting_share: float
+    epochs: tuple[Measured, ...]
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of all epochs."""
+        return sum(epoch.seconds for epoch in self.epochs)
+
+    @property
+    def images_per_second(self) -> float:
+        return sum(epoch.images for epoch in self.epochs) / self.seconds
+
+    @property
+    def waiting_share(self) -> float:
+        return sum(epoch.waiting_s for epoch in self.epochs) / self.seconds
 
 
 def measure_table(
@@ -63,11 +72,7 @@ def measure_table(
         with start_job("alone" if number == 1 else launcher, _cores(number)) as job:
             job.load(workload)
             steps = max(1, tiles // (workload.batch * number))
-            runs = [measure([job], steps) for _ in range(epochs)]
-        seconds = sum(run.seconds for run in runs)
-        images = sum(run.images for run in runs)
-        waiting = sum(run.waiting_s for run in runs) / seconds
-        rows.append(Row(number, seconds, seconds / epochs, images / seconds, waiting))
+            rows.append(Row(number, tuple(measure([job], steps) for _ in range(epochs))))
     return rows
 
 
@@ -117,7 +122,7 @@ def scaling_table(rows: Sequence[Row], title: str) -> Table:
         {
             "ranks": lambda row: str(row.ranks),
             "s": lambda row: f"{row.seconds:.2f}",
-            "s an epoch": lambda row: f"{row.epoch_s:.2f}",
+            "s an epoch": lambda row: f"{row.seconds / len(row.epochs):.2f}",
             "images/s": lambda row: f"{row.images_per_second:.2f}",
             "speed-up": lambda row: f"{speed_up(row):.2f}",
             "efficiency": lambda row: f"{speed_up(row) / row.ranks:.3f}",

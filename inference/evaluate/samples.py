@@ -54,6 +54,6 @@ def write_samples(path: Path, rows: Sequence[Mapping[str, str]]) -> None:
 
     Args:
         path: File to write.
-        rows: Cells by column; all with the columns of the first.
+        rows: Cells by column. Methods without probabilities lack some columns.
     """
-    write_table(path, list(rows[0]), rows)
+    write_table(path, list(dict.fromkeys(name for row in rows for name in row)), rows)

@@ -2,27 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from inference.evaluate.results import Method
+from inference.evaluate.sources import Found
 from polynya.errors import TruthError
+from polynya.grid import Tile, tile_grid
 from polynya.recipe.classes import ClassScheme
 from polynya.recipe.metrics import MetricsOptions
 from polynya.report.pictures import confusion_grid
 from polynya.report.tables import Table
 from polynya.scenes.truth import SKIES
-from training.metrics.base import Sample
+from training.metrics.base import Numbers, Sample
 from training.metrics.confusion import image_dice, scores
+from training.metrics.registry import find_metric
 from training.metrics.tally import Tally
 
 Codes = NDArray[np.uint8]
 Confusion = NDArray[np.int64]
 
 OVERALL = "overall"
+
+
+@dataclass(frozen=True)
+class TileScore:
+    """Metrics of one tile."""
+
+    row: int
+    col: int
+    site: str
+    pixels: int
+    """Number of valid pixels, as of `SceneScore`."""
+    cover: float | None
+    """Share of them under cloud or shadow; None if unknown."""
+    numbers: dict[str, Numbers]
+    """By method, `Tally.numbers` of the tile alone: a few hundred bytes in place of a tally."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +54,11 @@ class SceneScore:
     """Number of valid pixels: pixels with data and a known truth."""
     tallies: dict[str, Tally]
     """All metrics of the scene by method."""
+    site: str = ""
+    cover: float | None = None
+    """Share of the valid pixels under cloud or shadow; None if unknown."""
+    tiles: list[TileScore] = field(default_factory=list)
+    """The tiles of the scene with a valid pixel."""
 
     @property
     def confusions(self) -> dict[str, Confusion]:
@@ -62,8 +86,15 @@ class Evaluation:
     scenes: list[SceneScore] = field(default_factory=list)
     missed: dict[str, str] = field(default_factory=dict)
     """Reasons why other scenes have no score, by scene."""
-    trained: set[str] = field(default_factory=set)
-    """Scenes that the model was trained on."""
+    trained_by: dict[str, set[str]] = field(default_factory=dict)
+    """By method, the scenes that its model was trained on."""
+    about: tuple[Method, ...] = ()
+    """What the methods are, in their order."""
+
+    @property
+    def trained(self) -> set[str]:
+        """Scenes that a model was trained on."""
+        return set().union(*self.trained_by.values())
 
     @property
     def skies(self) -> list[str]:
@@ -89,9 +120,10 @@ class Evaluation:
 
 
 def _share_right(confusion: Confusion, pixels: int) -> float:
-    """Share of pixels on the diagonal; for masks, share of pairs of a pixel and a mask."""
+    """Share of pixels on the diagonal, NaN of none; for masks, of pairs of a pixel and a mask."""
     masks = len(confusion) if confusion.ndim == 3 else 1
-    return float(np.trace(confusion, axis1=-2, axis2=-1).sum()) / (pixels * masks)
+    right = float(np.trace(confusion, axis1=-2, axis2=-1).sum())
+    return right / (pixels * masks) if pixels else float("nan")
 
 
 def score_scene(
@@ -99,9 +131,13 @@ def score_scene(
     sky: str,
     truth: Codes,
     valid: NDArray[np.bool_],
-    results: dict[str, Codes],
+    results: Mapping[str, Found],
     classes: ClassScheme,
     metrics: MetricsOptions | None = None,
+    *,
+    site: str = "",
+    cover: NDArray[np.bool_] | None = None,
+    tile_size: int | None = None,
 ) -> SceneScore:
     """Compare results with the truth of a scene, where the scene has data and the truth is known.
 
@@ -110,23 +146,106 @@ def score_scene(
         sky: Kind of sky.
         truth: uint8 (H, W), labels of the `ClassScheme`, nodata where unknown.
         valid: bool (H, W), True where the scene has data.
-        results: uint8 (H, W) labels by method.
+        results: Labels, and perhaps probabilities, by method.
         classes: Scheme of all labels.
-        metrics: What is measured in addition to the confusion matrix.
+        metrics: What is measured in addition to the confusion matrix. What needs probabilities is
+            measured of the methods that have them.
+        site: Name of the place.
+        cover: bool (H, W), True under cloud or shadow; None if unknown.
+        tile_size: Edge of the tiles that are scored too; None: no tiles.
 
     Raises:
         TruthError: There are no pixels to compare.
     """
     known = np.where(valid, truth, classes.nodata)
-    pixels = int((known != classes.nodata).sum())
+    here = known != classes.nodata
+    pixels = int(here.sum())
     if pixels == 0:
         raise TruthError(
             f"The scene {scene_id} has no pixel with data and known truth; leave it out."
         )
-    tallies = {method: Tally(classes, metrics) for method in results}
-    for method, codes in results.items():
-        tallies[method].add(Sample(known, codes, classes))
-    return SceneScore(scene_id, sky, pixels, tallies)
+    tallies = {}
+    for method, found in results.items():
+        tallies[method] = Tally(classes, options_of(found, metrics))
+        tallies[method].add(_sample(known, found, classes))
+    score = SceneScore(
+        scene_id, sky, pixels, tallies, site, None if cover is None else float(cover[here].mean())
+    )
+    if tile_size is not None:
+        scorer = TileScorer(classes, metrics)
+        height, width = known.shape
+        for tile in tile_grid(height, width, tile_size):
+            parts = {
+                method: Found(
+                    found.codes[tile.slices],
+                    None if found.probabilities is None else found.probabilities[tile.slices],
+                )
+                for method, found in results.items()
+            }
+            own = None if cover is None else cover[tile.slices]
+            made = scorer.score(tile, site, known[tile.slices], parts, own)
+            score.tiles.extend([made] if made.pixels else [])
+    return score
+
+
+class TileScorer:
+    """Scores tiles one by one.
+
+    Args:
+        classes: Scheme of all labels.
+        metrics: See `score_scene`.
+    """
+
+    def __init__(self, classes: ClassScheme, metrics: MetricsOptions | None) -> None:
+        self._classes, self._metrics = classes, metrics
+        self.tallies: dict[str, Tally] = {}
+        """An empty tally by method."""
+
+    def score(
+        self,
+        tile: Tile,
+        site: str,
+        known: Codes,
+        results: Mapping[str, Found],
+        cover: NDArray[np.bool_] | float | None,
+    ) -> TileScore:
+        """Score one tile.
+
+        Args:
+            tile: Its place in the scene.
+            site: Name of the place.
+            known: uint8 (H, W), truth, nodata where unknown.
+            results: See `score_scene`.
+            cover: bool (H, W), or the share; None if unknown.
+        """
+        here = known != self._classes.nodata
+        pixels = int(here.sum())
+        numbers = {}
+        for method, found in results.items():
+            tally = self.tallies.get(method)
+            if tally is None:  # Making one costs more than a tile.
+                tally = Tally(self._classes, options_of(found, self._metrics))
+                self.tallies[method] = tally
+            nothing = np.zeros_like(tally.numbers())
+            tally.add(_sample(known, found, self._classes))
+            numbers[method] = tally.numbers()
+            tally.take(nothing)
+        if isinstance(cover, np.ndarray):
+            cover = float(cover[here].mean()) if pixels else None
+        return TileScore(tile.row, tile.col, site, pixels, cover, numbers)
+
+
+def options_of(found: Found, metrics: MetricsOptions | None) -> MetricsOptions:
+    """Leave out the metrics that need probabilities if there are none."""
+    metrics = metrics or MetricsOptions()
+    if found.probabilities is not None:
+        return metrics
+    further = (m for m in metrics.further if not find_metric(m).needs_probabilities)
+    return metrics.model_copy(update={"further": tuple(further)})
+
+
+def _sample(known: Codes, found: Found, classes: ClassScheme) -> Sample:
+    return Sample(known, found.codes, classes, found.probabilities)
 
 
 def accuracy_table(evaluation: Evaluation) -> Table:

@@ -1,180 +1,199 @@
-"""Scores of a model on the validation tiles of its shards, by site."""
+"""Scores by site and by tile; scoring the tiles of shards against their labels."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-import typer
+import numpy as np
 
-from inference.evaluate.samples import SCORES_FILE, score_table, with_metrics, write_samples
-from inference.predict.decision import read_decision
-from inference.predict.predict import open_for_tiles, open_model
+from inference.evaluate.scenes import tell_missed
+from inference.evaluate.scores import Evaluation, SceneScore, TileScore, TileScorer
+from inference.evaluate.sources import Found, ModelSource, Source
+from inference.evaluate.summary import tally_of
 from inference.studies.folds import percent
-from inference.studies.out_of_fold import predicted, tile_labels
-from polynya.errors import ShardError
+from polynya.attempt import Failure
+from polynya.errors import ScenesFailedError, ShardError
+from polynya.grid import Tile
 from polynya.progress import track
-from polynya.recipe.classes import ClassScheme
-from polynya.recipe.metrics import MetricName, MetricsOptions
+from polynya.recipe.metrics import MetricsOptions
 from polynya.report.tables import Table
-from polynya.shards.dataset import ShardSet, StoredTile, open_shards
-from polynya.splits.groups import site_of, site_pattern
-from polynya.splits.split_file import TileSplit
-from polynya.storage.files import write_text
-from polynya.storage.output_folder import open_output
-from polynya.storage.ownership import check_free
-from training.metrics.base import Sample
-from training.metrics.tally import Tally
+from polynya.scenes.truth import sky_of
+from polynya.shards.dataset import ShardSet, StoredTile
+from polynya.splits.groups import site_of
+from training.input.split import tile_keys
+from training.metrics.tally import Tally, cell
 from training.model_folder.folder import training_scenes
-from training.splits.subsets import hold_out
 
-if TYPE_CHECKING:
-    from training.model_folder.folder import TrainedModel
+SITES_FILE, SITES_PAGE, TILES_FILE = "sites.csv", "sites.md", "tiles.csv"
 
-
-TABLE, PAGE, TILES_FILE = "sites.csv", "sites.md", "tiles.csv"
+Key = tuple[str, int, int]
 
 
-@dataclass
-class SiteScore:
-    """Tiles of one site."""
+@dataclass(frozen=True)
+class TilePlan:
+    """Which tiles of a data set are scored, and how."""
 
-    site: str
-    tally: Tally
-    """All metrics."""
-    tiles: int = 0
-    pixels: int = 0
-    """Number of pixels with a label."""
-    rows: list[dict[str, str]] = field(default_factory=list)
-    """Cells of each tile, by column."""
+    shards: ShardSet
+    groups: dict[Key, str]
+    """Site of each tile that is scored, by scene, row and column."""
+    batch_size: int
+    metrics: MetricsOptions
+    wants_probabilities: bool = False
 
 
-def evaluate_tiles(
-    shards: str, folder: Path, site: str | None, out: Path, metrics: Sequence[MetricName] = ()
-) -> None:
-    """Score a model on its validation tiles, print tables and write them as CSV and Markdown.
-
-    A file has a row for each tile.
+def choose_tiles(
+    shards: ShardSet, sources: Sequence[Source], pattern: str | None
+) -> dict[Key, str]:
+    """Find the tiles to score, with their sites: what the first model holds out, else all.
 
     Args:
-        shards: Folder or URI of the shards of its training.
-        folder: Folder of the model.
-        site: See `score_sites`.
-        out: Folder to write into.
-        metrics: Further metrics; none for those of the model's recipe.
-
-    Raises:
-        PolynyaError: See `score_sites`; or the folder can't be written.
-    """
-    pattern = None if site is None else site_pattern(site, "--site")
-    data, model = open_shards(shards), open_model(folder)
-    options = with_metrics(model.recipe.training.metrics, metrics)
-    sites = score_sites(model, data, pattern, options)
-    table = site_table(sites, model.classes)
-    scores = score_table({"model": Tally.sum([one.tally for one in sites])}, "tiles")
-    with open_output(out, "evaluation") as place:
-        check_free(place / name for name in (TABLE, PAGE, TILES_FILE, SCORES_FILE))
-        table.print()
-        scores.print()
-        table.write_csv(place / TABLE)
-        scores.write_csv(place / SCORES_FILE)
-        write_samples(place / TILES_FILE, [row for one in sites for row in one.rows])
-        write_text(place / PAGE, f"{table.markdown()}\n{scores.markdown()}")
-    typer.echo(f"Table: {out / TABLE}; single tiles: {out / TILES_FILE}")
-
-
-def score_sites(
-    model: TrainedModel,
-    shards: ShardSet,
-    pattern: str | None,
-    metrics: MetricsOptions | None = None,
-) -> list[SiteScore]:
-    """Predict the tiles that the model's recipe holds out, and count right and wrong by site.
-
-    Tiles are seen as in validation during training: alone, padded to the size of the model.
-
-    Args:
-        model: The model.
-        shards: The tiles of its training.
+        shards: The data set; without models all of its tiles are scored.
+        sources: Sources of labels.
         pattern: Regular expression with one (group), the site, on the scene's id; None: the groups
-            of the split.
-        metrics: What is measured in addition to the confusion matrix.
+            of the split, or the scenes.
 
     Raises:
-        ShardError: The shards have other classes, no tile validates, or the model has learnt from
-            a scene that would.
-        ModelError: The model's numbers are not finite.
+        ShardError: The shards have other classes, no tile validates, or a model has learnt from a
+            scene that would.
     """
-    recipe, classes = model.recipe, model.classes
-    shards.check_scheme(classes)
+    from training.splits.subsets import hold_out  # It imports Keras: seconds.
+
+    models = [source for source in sources if isinstance(source, ModelSource)]
+    if not models:
+        return {key: site_of(key[0], pattern) for key in tile_keys(shards)}
+    recipe = models[0].model.recipe
+    shards.check_scheme(recipe.classes)
     split = hold_out(shards, recipe)
-    keys = {key for key, tile in split.tiles.items() if tile.fold == 0}
-    scenes = sorted({key[0] for key in keys})
-    if not scenes:
+    chosen = {
+        key: tile.group if pattern is None else site_of(key[0], pattern)
+        for key, tile in split.tiles.items()
+        if tile.fold == 0
+    }
+    if not chosen:
         raise ShardError(
             f"No tile of {shards.folder} validates by the model's recipe (key 'split'); give the"
             " shards of its training, or scenes with their truth (--scenes)."
         )
-    known = set(scenes) & training_scenes(model.folder) if recipe.split.file is None else set()
-    if known:
-        raise ShardError(
-            f"The model in {model.folder} has learnt from the scene {min(known)}, which would"
-            f" validate among those of {shards.folder}; give the shards of its training."
-        )
-    decision = read_decision(model.folder, recipe)
-    forward = open_for_tiles(model, decision)
-    found: dict[str, SiteScore] = {}
-    wanted = track(_tiles(shards, scenes, split), "Scoring tiles", total=len(keys))
-    while batch := list(islice(wanted, recipe.training.batch_size)):
-        for tile, probabilities in zip(batch, predicted(batch, forward, recipe), strict=True):
-            key = (tile.scene_id, tile.row, tile.col)
-            group = split.tiles[key].group
-            site = group if pattern is None else site_of(tile.scene_id, pattern)
-            score = found.setdefault(site, SiteScore(site, Tally(classes, metrics)))
-            labels = tile_labels(tile, probabilities, decision, classes)
-            own = Tally(classes, metrics)
-            own.add(Sample(tile.label, labels, classes, probabilities))
-            score.tally = Tally.sum([score.tally, own])
-            score.rows.append(
-                {
-                    "scene": tile.scene_id,
-                    "row": str(tile.row),
-                    "col": str(tile.col),
-                    "site": site,
-                    **own.cells(),
-                }
+    scenes = {key[0] for key in chosen}
+    for source in models:
+        folder, own = source.model.folder, source.model.recipe
+        # With a file of single tiles, a scene may be on both sides.
+        known = scenes & training_scenes(folder) if own.split.file is None else set()
+        if known:
+            raise ShardError(
+                f"The model in {folder} has learnt from the scene {min(known)}, which would"
+                f" validate among those of {shards.folder}; give the shards of its training."
             )
-            score.tiles += 1
-            score.pixels += int((tile.label != classes.nodata).sum())
-    return [found[site] for site in sorted(found)]
+    return chosen
 
 
-def site_table(sites: Sequence[SiteScore], classes: ClassScheme) -> Table:
-    """Table of scores in percent: a row for each site, then of all together.
+def evaluate_tiles(plan: TilePlan, sources: Sequence[Source]) -> Evaluation:
+    """Compare every source with the labels of tiles, and sum up by scene.
+
+    Tiles are seen as in validation during training: alone, padded to the size of the model. One
+    batch is in memory at a time. A scene of which one source lacks a tile is left out.
+
+    Raises:
+        ScenesFailedError: No scene is left.
+        ModelError: A model's numbers are not finite.
+    """
+    classes = plan.shards.classes
+    about = tuple(source.about for source in sources)
+    evaluation = Evaluation(classes, tuple(one.name for one in about), about=about)
+    scorer = TileScorer(classes, plan.metrics)
+    found: dict[str, list[TileScore]] = {}
+    wanted = track(_tiles(plan), "Scoring tiles", total=len(plan.groups))
+    while batch := list(islice(wanted, plan.batch_size)):
+        made = [source.of_tiles(batch, plan.wants_probabilities) for source in sources]
+        for tile, *results in zip(batch, *made, strict=True):
+            failures = [one.reason for one in results if isinstance(one, Failure)]
+            if failures:
+                if tile.scene_id not in evaluation.missed:
+                    tell_missed(failures[0])
+                evaluation.missed.setdefault(tile.scene_id, failures[0])
+                continue
+            labels = {
+                name: one
+                for name, one in zip(evaluation.methods, results, strict=True)
+                if isinstance(one, Found)
+            }
+            place = Tile(tile.row, tile.col, *tile.label.shape)
+            site = plan.groups[tile.scene_id, tile.row, tile.col]
+            score = scorer.score(place, site, tile.label, labels, tile.veiled_share)
+            found.setdefault(tile.scene_id, []).append(score)
+    for scene, tiles in found.items():
+        if scene not in evaluation.missed:
+            evaluation.scenes.append(_scene(scene, tiles, scorer.tallies))
+    if not evaluation.scenes:
+        reason = next(iter(evaluation.missed.values()), "no tile has a label.")
+        raise ScenesFailedError(f"No scene could be evaluated: {reason}")
+    return evaluation
+
+
+def _tiles(plan: TilePlan) -> Iterator[StoredTile]:
+    scenes = sorted({key[0] for key in plan.groups})
+    for tile in plan.shards.tiles(plan.shards.row_groups(scenes)):
+        if (tile.scene_id, tile.row, tile.col) in plan.groups:
+            yield tile
+
+
+def _scene(scene: str, tiles: list[TileScore], like: dict[str, Tally]) -> SceneScore:
+    tallies = {
+        method: tally_of(np.sum([tile.numbers[method] for tile in tiles], axis=0), tally)
+        for method, tally in like.items()
+    }
+    pixels = sum(tile.pixels for tile in tiles)
+    covers = [tile.cover for tile in tiles]
+    cover = None
+    if None not in covers and pixels:
+        cover = sum(t.pixels * t.cover for t in tiles if t.cover is not None) / pixels
+    return SceneScore(scene, sky_of(scene), pixels, tallies, tiles[0].site, cover, tiles)
+
+
+def site_table(evaluation: Evaluation) -> Table:
+    """Table of scores in percent: rows for each site, then of all together.
 
     Dice of a class is 2 TP / (2 TP + FP + FN) over the pixels of the site; the mean is over the
     classes that truth or prediction have there.
     """
-    rows = [_row(one.site, one.tiles, one.pixels, one.tally) for one in sites]
-    together = Tally.sum([one.tally for one in sites])
-    rows.append(
-        _row("all", sum(one.tiles for one in sites), sum(one.pixels for one in sites), together)
-    )
-    dice = (f"Dice {title}" for title in classes.titles)
-    columns = ("site", "tiles", "labelled pixels", "right", "mean Dice", *dice)
-    return Table("Validation tiles by site, %", columns, tuple(rows))
+    sites: dict[str, list[TileScore]] = {}
+    for scene in evaluation.scenes:
+        for tile in scene.tiles:
+            sites.setdefault(tile.site, []).append(tile)
+    every = [tile for tiles in sites.values() for tile in tiles]
+    parts = [*((site, sites[site]) for site in sorted(sites)), ("all", every)]
+    several = len(evaluation.methods) > 1
+    like = evaluation.scenes[0].tallies
+    rows = []
+    for site, tiles in parts:
+        for method in evaluation.methods:
+            tally = tally_of(np.sum([t.numbers[method] for t in tiles], axis=0), like[method])
+            found = tally.together()
+            shares = (found["accuracy"], found["mean_f1"], *found["f1"])
+            name = (site, method) if several else (site,)
+            pixels = sum(tile.pixels for tile in tiles)
+            rows.append((*name, str(len(tiles)), str(pixels), *map(percent, shares)))
+    dice = (f"Dice {title}" for title in evaluation.classes.titles)
+    names = ("site", "method") if several else ("site",)
+    columns = (*names, "tiles", "labelled pixels", "right", "mean Dice", *dice)
+    return Table("Tiles by site, %", columns, tuple(rows))
 
 
-def _row(site: str, tiles: int, pixels: int, tally: Tally) -> tuple[str, ...]:
-    found = tally.together()
-    shares = (found["accuracy"], found["mean_f1"], *found["f1"])
-    return (site, str(tiles), str(pixels), *map(percent, shares))
-
-
-def _tiles(shards: ShardSet, scenes: Sequence[str], split: TileSplit) -> Iterator[StoredTile]:
-    for tile in shards.tiles(shards.row_groups(scenes)):
-        if split.tiles[tile.scene_id, tile.row, tile.col].fold == 0:
-            yield tile
+def tile_rows(evaluation: Evaluation) -> Iterator[dict[str, str]]:
+    """Rows of tiles.csv: one for each tile and method, with every metric of the tile alone."""
+    like = evaluation.scenes[0].tallies
+    for scene in evaluation.scenes:
+        for tile in scene.tiles:
+            for method in evaluation.methods:
+                tally = tally_of(tile.numbers[method], like[method])
+                yield {
+                    "scene": scene.scene_id,
+                    "row": str(tile.row),
+                    "col": str(tile.col),
+                    "site": tile.site,
+                    "cover": "" if tile.cover is None else cell(tile.cover),
+                    "method": method,
+                    **tally.cells(),
+                }

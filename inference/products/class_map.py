@@ -16,7 +16,9 @@ from rasterio.windows import Window
 
 from inference.products.cog import ROWS, RasterLayout, cog_rows
 from polynya.errors import SceneError
+from polynya.grid import Tile
 from polynya.quiet import ignore_warnings
+from polynya.rasters.opening import tile_window
 from polynya.recipe.classes import ClassScheme
 from polynya.scenes.scene import Scene
 
@@ -72,15 +74,19 @@ def is_one_band(classes: ClassScheme) -> bool:
     return not classes.has_masks or classes.n_classes == 1
 
 
-def read_map(path: Path) -> NDArray[np.uint8]:
+def read_map(path: Path, window: Tile | None = None) -> NDArray[np.uint8]:
     """Read the labels of a map, uint8 (H, W); SceneError if it can't be read.
 
     Several bands are masks, and each becomes one bit.
+
+    Args:
+        path: The map.
+        window: Rectangle to read; what lies beyond the map is left out. Default: all.
     """
     ignore_warnings(NotGeoreferencedWarning)
     try:
         with rasterio.open(path) as source:
-            return read_labels(source)
+            return read_labels(source, tile_window(window))
     except RasterioError as error:
         raise SceneError(f"The map {path} can't be read ({error}); predict it again.") from None
 

@@ -75,11 +75,11 @@ def draw_overview(
     panels = [] if preview.image is None else [("Scene", preview.image)]
     if preview.labels is not None:
         panels.append(("Label by thresholds", preview.labels))
-    panels.append(("Prediction", _small(codes, classes.nodata)))
+    panels.append(("Prediction", reduced(codes, classes.nodata)))
     truth = truth_path(scene.uri)
     if truth.is_file():
         try:
-            panels.append(("Truth", _small(read_truth(truth, scene, classes), classes.nodata)))
+            panels.append(("Truth", reduced(read_truth(truth, scene, classes), classes.nodata)))
         except TruthError as error:  # Truth is optional, and the file's name may be a coincidence.
             console.print(f"The picture is without truth: {error}", markup=False, soft_wrap=True)
     step = thinning(scene.height, scene.width)
@@ -94,8 +94,16 @@ def draw_overview(
     )
 
 
-def _small(codes: NDArray[np.uint8], nodata: int) -> NDArray[np.uint8]:
-    """Find the most frequent code of each block of pixels."""
+def reduced(codes: NDArray[np.uint8], nodata: int) -> NDArray[np.uint8]:
+    """Reduce labels to the resolution of pictures: the most frequent code of each block of pixels.
+
+    Args:
+        codes: uint8 (H, W).
+        nodata: Code of blocks without data.
+
+    Returns:
+        uint8 (h, w), see `polynya.report.pictures.thinning`.
+    """
     height, width = codes.shape
     blocks = Blocks(height, width, thinning(height, width))
     for row in range(0, len(codes), _ROWS):

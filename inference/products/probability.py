@@ -18,6 +18,7 @@ from polynya.scenes.scene import Scene
 STEP = 0.004
 """Value of one step of a stored number: 250 means 1."""
 NODATA = 255
+PROBABILITY_ENDING = "_probability.tif"
 _STEPS = 250
 
 
@@ -63,7 +64,7 @@ def _open(target: Target) -> Iterator[Writer]:
         yield ProbabilityWriter(rows)
 
 
-_FILE = ProductFile("_probability.tif", "probability", "Probability of each class", COG)
+_FILE = ProductFile(PROBABILITY_ENDING, "probability", "Probability of each class", COG)
 PRODUCT = Product(
     name="probability",
     about="probability of each class, one band per class",

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student
 
 CONFIDENCE = 0.95
 NOISE = "inside the noise"
+UNKNOWN = "noise unknown"
 Values = Sequence[float] | NDArray[np.float64]
 
 
@@ -19,6 +19,8 @@ def interval(values: Values) -> tuple[float, float]:
     Args:
         values: At least two numbers.
     """
+    from scipy.stats import t as student  # It takes a second to import.
+
     numbers = np.asarray(values, np.float64)
     error = numbers.std(ddof=1) / np.sqrt(len(numbers))
     factor = student.ppf((1 + CONFIDENCE) / 2, len(numbers) - 1)

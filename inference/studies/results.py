@@ -42,7 +42,7 @@ def named_scores(folder: Path, names: Sequence[str]) -> list[float]:
     path = folder / METRICS_FILE
     try:
         validation = json.loads(path.read_text(encoding="utf-8"))["validation"]
-        return [_number(validation, name) for name in names]
+        return [named_score(validation, name) for name in names]
     except (OSError, ValueError, KeyError, TypeError):
         raise ModelError(
             f"{path} is damaged or missing; remove the folder {folder} and give the command again"
@@ -50,8 +50,13 @@ def named_scores(folder: Path, names: Sequence[str]) -> list[float]:
         ) from None
 
 
-def _number(validation: Any, name: str) -> float:
-    found = validation
+def named_score(scores: Any, name: str) -> float:
+    """Take a score by its dotted key; NaN if it is undefined, or if there are no scores (None).
+
+    Raises:
+        KeyError: There is no such score.
+    """
+    found = scores
     for key in name.split("."):
-        found = found[key]
+        found = None if found is None else found[key]
     return np.nan if found is None else float(found)

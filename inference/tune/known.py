@@ -11,7 +11,7 @@ from autolabel.importers.importer import ImportedScene
 from autolabel.importers.rasters import read_raster
 from autolabel.importers.registry import importer_of
 from autolabel.importers.samples import find_samples, open_sample, read_own_labels
-from inference.evaluate.command import open_scenes
+from inference.evaluate.scenes import open_scenes
 from inference.predict.windows import Codes
 from polynya.attempt import Failure, attempt
 from polynya.errors import RecipeError, SceneError

@@ -60,7 +60,8 @@ class LabelOptions(Options):
     """Your own labels instead of filter and thresholds: file name of a raster beside each scene,
     with the scene's name in it, such as "{stem}_labels.tif". The raster has one band of class
     codes; for masks (`classes.kind`), one band of 0 and 1 per mask. The nodata value of the raster
-    or of the classes means unknown. Default: none."""
+    or of the classes means unknown. Only `images: filtered` still runs the filter, for the images.
+    Default: none."""
 
     soft: bool = False
     """Whether the raster has a float band for each class: the share of the class in a pixel, or
@@ -81,14 +82,12 @@ class LabelOptions(Options):
                 f" scenes; put {STEM} where the name of a scene belongs, such as"
                 f' "{STEM}_labels.tif".'
             )
-        for key, instead in (
-            ("images", "original"), ("thick_cloud", "label"), ("uncertain", "label"),
-        ):  # fmt: skip
-            if getattr(self, key) != instead:
+        for key in ("thick_cloud", "uncertain"):
+            if getattr(self, key) != "label":
                 raise RecipeError(
-                    f"The recipe key 'label.{key}' is '{getattr(self, key)}', which needs a filter,"
-                    " but no filter runs with 'label.raster'; set"
-                    f" 'label.{key}' to {instead}, or leave 'label.raster' out."
+                    f"The recipe key 'label.{key}' is '{getattr(self, key)}', which is for labels"
+                    " of a filter, and 'label.raster' names others; set"
+                    f" 'label.{key}' to label, or leave 'label.raster' out."
                 )
         return self
 
@@ -105,6 +104,11 @@ class LabelOptions(Options):
                     f" 'label.scope' to these, or 'label.{key}' to 'label'."
                 )
         return self
+
+    @property
+    def runs_filter(self) -> bool:
+        """Whether filter and thresholds are used: for labels, or for images beside other labels."""
+        return self.raster is None or self.images == "filtered"
 
     @property
     def source(self) -> str:

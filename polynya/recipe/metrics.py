@@ -17,6 +17,7 @@ MetricName = Literal[
     "frequency_weighted_iou",
     "matthews",
     "kullback_leibler",
+    "calibration_error",
     "ssim",
     "boundary_f1",
 ]
@@ -27,8 +28,9 @@ class MetricsOptions(Options):
     """What is measured on validation tiles. Metrics of the confusion matrix are always measured."""
 
     further: tuple[MetricName, ...] = ()
-    """Metrics that take time of their own: kullback_leibler (probabilities from labels), ssim
-    (structural similarity of label images), boundary_f1 (edges of classes)."""
+    """Metrics that take time of their own: kullback_leibler (probabilities from labels),
+    calibration_error (probabilities from shares that are right), ssim (structural similarity of
+    label images), boundary_f1 (edges of classes)."""
     training: bool = False
     """Measure the training tiles too after each epoch, as they are and without dropout. Then
     over-fitting is visible; an epoch takes longer."""

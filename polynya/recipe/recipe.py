@@ -272,7 +272,7 @@ class Recipe(Options):
 
     @model_validator(mode="after")
     def _own_profile_has_known_classes(self) -> Recipe:
-        if isinstance(self.label.profile, Profile) and self.label.raster is None:
+        if isinstance(self.label.profile, Profile) and self.label.runs_filter:
             self.label.profile.check_classes(self.classes.names, self.classes.name)
         return self
 
@@ -338,6 +338,7 @@ class Recipe(Options):
             if getattr(self, section) is not None
         }
         unused["training"]["augment"] = _unused(self.training.augment, _LATER_AUGMENT)
+        unused["training"]["tracking"] = True
         content = self.model_dump(
             mode="json",
             include=set(sections) or None,

@@ -19,6 +19,7 @@ from polynya.recipe.optimisation import (
     ScheduleOptions,
 )
 from polynya.recipe.sampling import EachOptions, SamplingOptions
+from polynya.recipe.tracking import TrackerOptions, as_list
 from polynya.recipe.weights import WeightsOptions
 
 ClassWeight = Annotated[float, Field(ge=0.0, le=1e6)]
@@ -230,6 +231,14 @@ class TrainingOptions(Options):
     checkpoints: CheckpointOptions = CheckpointOptions()
     augment: AugmentOptions = AugmentOptions()
     input: InputOptions = InputOptions()
+    tracking: tuple[TrackerOptions, ...] = ()
+    """Experiment trackers that follow the training (docs/tracking.md): mlflow, tensorboard, or
+    several. No digest includes it, because the model doesn't depend on who looks on."""
+
+    @field_validator("tracking", mode="before")
+    @classmethod
+    def _one_tracker_is_a_list(cls, value: Any) -> Any:
+        return as_list(value)
 
     @field_serializer("schedule")
     def _plain_schedules_go_by_their_name(self, value: Any) -> Any:

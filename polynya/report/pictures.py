@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,8 @@ P = ParamSpec("P")
 _MAX_PANEL = 900
 """Longest side of a panel in pixels; for larger scenes, a pixel shows a block of pixels."""
 _DPI = 100
+_MATRICES = 4
+"""Confusion matrices beside each other in a picture."""
 
 
 def thinning(height: int, width: int) -> int:
@@ -184,25 +186,43 @@ def confusion_grid(
 
 @plain
 def draw_confusion(
-    path: Path, confusions: Sequence[tuple[str, NDArray[np.int64]]], classes: ClassScheme
+    path: Path,
+    confusions: Sequence[tuple[str, NDArray[np.int64]]],
+    classes: ClassScheme,
+    *,
+    rows: Literal["truth", "predicted"] = "truth",
+    title: str | None = None,
 ) -> None:
     """Draw confusion matrices: share of each true class in colour and percent, with counts.
+
+    Matrices beyond the fourth come into further rows of the picture.
 
     Args:
         path: PNG file to write.
         confusions: Title and matrix of each: int64 (C, C), rows are the truth, columns the
             prediction; (C, 2, 2) for masks, and each mask is drawn as two rows.
         classes: Class scheme with the names of rows and columns.
+        rows: What the rows of the picture are. With the prediction in rows each column adds up to
+            100 %, as in the sea-ice paper.
+        title: Title above the picture.
     """
     what = "state" if classes.has_masks else "class"
     # Masks have two rows each.
     height = max(5.2, 1.4 * classes.n_classes + 1.8) if classes.has_masks else 5.2
-    figure = new_figure(4.4 * len(confusions) + 1.8, height)
-    axes = figure.subplots(1, len(confusions), squeeze=False, sharey=True)[0]
-    for axis, (name, counted) in zip(axes, confusions, strict=True):
+    across = min(len(confusions), _MATRICES)
+    down = -(-len(confusions) // across)
+    figure = new_figure(4.4 * across + 1.8, height * down + (0.4 if title else 0))
+    axes = figure.subplots(down, across, squeeze=False, sharey=True).ravel()
+    for axis in axes[len(confusions) :]:
+        axis.set_axis_off()
+    for number, (name, counted) in enumerate(confusions):
+        axis = axes[number]
         confusion, truths, found = confusion_grid(counted, classes)
         totals = confusion.sum(axis=1, keepdims=True)
         shares = np.divide(confusion, totals, out=np.zeros(confusion.shape), where=totals > 0)
+        names = [(f"True {what}", truths), (f"Predicted {what}", found)]
+        if rows == "predicted":
+            confusion, shares, names = confusion.T, shares.T, names[::-1]
         shown = axis.imshow(shares * 100, cmap="viridis", vmin=0, vmax=100)
         for row, column in np.ndindex(*confusion.shape):
             share = shares[row, column]
@@ -216,11 +236,15 @@ def draw_confusion(
             )
         accuracy = np.trace(counted, axis1=-2, axis2=-1).sum() / max(counted.sum(), 1)
         axis.set_title(f"{name}: {accuracy:.2%} right", fontsize=11)
-        axis.set_xticks(range(len(found)), _wrapped(found))
-        axis.set_yticks(range(len(truths)), _wrapped(truths))
-        axis.set_xlabel(f"Predicted {what}")
-    axes[0].set_ylabel(f"True {what}")
-    figure.colorbar(shown, ax=axes, label=f"% of the true {what}", shrink=0.8)
+        (of_rows, row_names), (of_columns, column_names) = names
+        axis.set_xticks(range(len(column_names)), _wrapped(column_names))
+        axis.set_yticks(range(len(row_names)), _wrapped(row_names))
+        axis.set_xlabel(of_columns)
+        if number % across == 0:
+            axis.set_ylabel(of_rows)
+    if title:
+        figure.suptitle(title)
+    figure.colorbar(shown, ax=axes, label=f"% of the true {what}", shrink=0.8 / down)
     save_figure(figure, path)
 
 

@@ -21,6 +21,10 @@ _STYLES = (("o", "-"), ("s", "--"), ("^", ":"), ("D", "-."), ("v", "-"), ("P", "
 _MOST_TICKS = 12
 _LONGEST = 22
 """Characters of a tick."""
+_LETTER = 0.085
+"""Width of a letter of a legend in inches, rather too wide."""
+_MOST_PARTS = 3
+"""Parts of a dotted key below an axis; the last ones tell keys apart."""
 _EMPHASISED = 5
 """Learning curves that get a colour and a name."""
 
@@ -113,7 +117,7 @@ def draw_parallel(
                 va="center", bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.7,
                                    "pad": 0.6},
             )  # fmt: skip
-    axis.set_xticks(across, [_short(scale.title.replace(".", ".\n")) for scale in scales])
+    axis.set_xticks(across, [_stacked(scale.title) for scale in scales])
     axis.set_yticks([])
     axis.set_xlim(-0.15, len(scales) - 0.55)
     axis.set_ylim(-0.05, 1.05)
@@ -179,7 +183,10 @@ def draw_sizes(path: Path, rows: Sequence[Sequence[Panel]]) -> None:
         axis.set_xlabel(f"Model parameters, {name}")
     handles, labels = axes[0][0].get_legend_handles_labels()
     if len(labels) > 1:
-        figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
+        each = _LETTER * (max(map(len, labels)) + 6)  # Inches, with marker and space.
+        fitting = max(1, int(figure.get_figwidth() / each))
+        figure.legend(handles, labels, loc="outside upper center", frameon=False,
+                      ncols=min(len(labels), fitting))  # fmt: skip
     save_figure(figure, path)
 
 
@@ -257,6 +264,11 @@ def _name_ticks(axis: Axes, names: Sequence[str]) -> None:
         ha="right" if turned else "center",
     )
     axis.set_xlim(-0.5, len(names) - 0.5)
+
+
+def _stacked(key: str) -> str:
+    """Write the last parts of a dotted key below each other."""
+    return ".\n".join(map(_short, key.split(".")[-_MOST_PARTS:]))
 
 
 def _short(text: str) -> str:

@@ -3,10 +3,10 @@
 STYLE = """
 :root { color-scheme: light dark;
   --paper: #fbfcfd; --card: #fff; --ink: #1d2733; --quiet: #5b6875; --line: #dfe5ea;
-  --accent: #0b6e99; --second: #c4631b; --warn: #a2480a; --soft: #eef3f6; }
+  --accent: #0b6e99; --second: #c4631b; --third: #3d7d3a; --warn: #a2480a; --soft: #eef3f6; }
 @media (prefers-color-scheme: dark) { :root {
   --paper: #12181e; --card: #1a222a; --ink: #e4eaef; --quiet: #9aa8b4; --line: #2d3842;
-  --accent: #5bbce4; --second: #f0a35e; --warn: #f0a35e; --soft: #222c35; } }
+  --accent: #5bbce4; --second: #f0a35e; --third: #8fce8a; --warn: #f0a35e; --soft: #222c35; } }
 * { box-sizing: border-box; }
 html { -webkit-text-size-adjust: 100%; scroll-behavior: smooth; }
 body { margin: 0; background: var(--paper); color: var(--ink);
@@ -79,6 +79,19 @@ svg path { fill: none; stroke-width: 1.6; }
 svg .group { stroke: var(--quiet); stroke-width: .7; opacity: .35; }
 svg .first { stroke: var(--accent); fill: var(--accent); fill-opacity: .13; }
 svg .second { stroke: var(--second); }
+svg.lines { max-width: 560px; }
+svg .mark { stroke: var(--quiet); stroke-dasharray: 3 3; }
+svg .first-line { stroke: var(--accent); stroke-width: 2.2; }
+svg .second-line { stroke: var(--second); stroke-width: 2.2; stroke-dasharray: 7 3; }
+svg .third-line { stroke: var(--third); stroke-width: 2.2; stroke-dasharray: 2 3; }
+svg .fourth-line { stroke: var(--quiet); stroke-width: 2.2; stroke-dasharray: 9 3 2 3; }
+svg .first-dot { fill: var(--accent); } svg .second-dot { fill: var(--second); }
+svg .third-dot { fill: var(--third); } svg .fourth-dot { fill: var(--quiet); }
+.legend i.line-mark { width: 1.6em; height: 0; border: 0; border-radius: 0;
+  border-top: 3px solid var(--accent); vertical-align: .25em; }
+.legend i.second-line { border-top: 3px dashed var(--second); }
+.legend i.third-line { border-top: 3px dotted var(--third); }
+.legend i.fourth-line { border-top: 3px double var(--quiet); }
 .first-mark { background: var(--accent); } .second-mark { background: var(--second); }
 .group-mark { background: var(--quiet); opacity: .45; }
 .finding { border-left: 4px solid var(--warn); }

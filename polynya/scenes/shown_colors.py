@@ -9,10 +9,12 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from polynya.errors import SceneError
 from polynya.rasters.opening import opened_raster
-from polynya.recipe.scene import COLORS
+from polynya.rasters.scaling import stretched
+from polynya.recipe.scene import COLORS, SceneOptions
 from polynya.scenes.bands import find_colors
 from polynya.scenes.scene import DTYPES, Scene
 
@@ -56,6 +58,27 @@ def with_shown_colors(scene: Scene) -> Scene:
     return replace(
         scene, band_indexes=indexes, dtype=dtype, scale=scale, offset=black - scale * low
     )
+
+
+def tile_colors(image: NDArray[Any], scene: SceneOptions) -> NDArray[np.uint8]:
+    """Return the colours of a tile for a picture: uint8 (H, W, 3), 0 where nodata.
+
+    If the recipe names bands, the picture shows red, green and blue, or the first band in grey if
+    one of the three is not there. The recipe's stretch applies.
+
+    Args:
+        image: (H, W, bands): uint8 colours; or float32 values of bands, NaN for missing values.
+        scene: The recipe's section of the tile.
+    """
+    if scene.sees_colors:
+        return image
+    bands = scene.seen_bands
+    shown = [name for name in COLORS if name in bands]
+    chosen = shown if len(shown) == len(COLORS) else [bands[0]] * len(COLORS)
+    values = image[..., [bands.index(name) for name in chosen]]
+    colors = stretched(values, 1.0, 0.0, scene.stretch)
+    colors[np.isnan(values).any(axis=-1)] = 0
+    return colors
 
 
 def _find(source: Any, uri: str) -> tuple[int, ...]:

@@ -36,9 +36,14 @@ def sky_of(scene_id: str) -> str:
 
 def truth_path(uri: str) -> Path:
     """Expected path of a scene's truth."""
+    site = site_path(uri)
+    return site.with_name(f"{site.name}_truth.tif")
+
+
+def site_path(uri: str) -> Path:
+    """Path of a scene without extension, and without the last part of its name."""
     path = Path(gdal_path(uri) if uri.startswith("file://") else uri)
-    site = path.stem.rpartition("_")[0] or path.stem
-    return path.with_name(f"{site}_truth.tif")
+    return path.with_name(path.stem.rpartition("_")[0] or path.stem)
 
 
 def read_truth(path: Path, scene: Scene, classes: ClassScheme) -> NDArray[np.uint8]:

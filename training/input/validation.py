@@ -52,6 +52,27 @@ class ValidationTiles:
         """Number of tiles of this rank, without the copies under a sky."""
         return len(self._own)
 
+    @property
+    def total(self) -> int:
+        """Number of tiles of all ranks, without the copies under a sky."""
+        return len(self._tiles)
+
+    def read(self, indices: NDArray[np.int64]) -> Pixels:
+        """Read tiles as the model sees them, without a simulated sky; also those of other ranks.
+
+        Args:
+            indices: int64 (N,), numbers in 0..total-1, or `PADDING`.
+
+        Returns:
+            Images (N, H, W, bands) and labels uint8 (N, H, W), or (N, H, W, C) if they are soft.
+
+        Raises:
+            ShardError: A tile can't be read.
+        """
+        ((images, labels),) = self._tiles.batches(indices[None])
+        numpy = keras.ops.convert_to_numpy
+        return numpy(self._filtered(images)), numpy(labels)
+
     def all_batches(self, batch_size: int) -> Iterator[tuple[Any, Any]]:
         """Yield pairs of images (batch, H, W, bands) and labels uint8 (batch, H, W).
 

@@ -60,6 +60,7 @@ class Metric:
     per_class: bool = False
     """Whether there is a value for each class. The mean is over the classes that have one."""
     needs_probabilities: bool = False
+    less_is_better: bool = False
     unit: str = ""
     """Unit of the value; empty for a share, 0..1 or -1..1."""
 

@@ -44,5 +44,6 @@ METRIC = Metric(
     _value,
     _sums,
     needs_probabilities=True,
+    less_is_better=True,
     unit="nats",
 )

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polynya.recipe.classes import ClassScheme
-from polynya.recipe.metrics import MetricsOptions
+from polynya.recipe.metrics import MetricName, MetricsOptions
 from training.metrics.base import Metric, Numbers, Sample
 from training.metrics.confusion import Scores, confusion_of, values_of
-from training.metrics.registry import measured
+from training.metrics.registry import find_metric, measured
 
 
 class Tally:
@@ -51,6 +51,11 @@ class Tally:
         """Confusion matrix of all samples (`training.metrics.confusion.confusion_of`)."""
         first = next(metric for metric in self.metrics if metric.sums is None)
         return self._sums[first].astype(np.int64)
+
+    def sums_of(self, name: MetricName) -> Numbers | None:
+        """Sums of a further metric over all samples; None if it isn't measured."""
+        found = find_metric(name)
+        return self._sums.get(found)
 
     def add(self, sample: Sample) -> Scores:
         """Add a sample; return its own values by name."""

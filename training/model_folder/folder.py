@@ -12,6 +12,7 @@ history.csv       one row per epoch
 steps.csv         one row per step
 network.svg       a drawing of the network
 provenance.json   versions, digests, ranks
+tracking.json     key of the run in experiment trackers, if the recipe names one
 README.md         model card; written last, so it exists only if the training is finished
 _checkpoints/     until then: all that it needs to go on (training/model_folder/checkpoints.py)
 decision.yaml     the result of `polynya tune` (inference/predict/decision.py)
@@ -59,6 +60,7 @@ METRICS_FILE = "metrics.json"
 HISTORY_FILE = "history.csv"
 STEPS_FILE = "steps.csv"
 PROVENANCE_FILE = "provenance.json"
+TRACKING_FILE = "tracking.json"
 CARD_FILE = "README.md"
 DECISION_FILE = "decision.yaml"
 TUNING_FILE = "tuning.csv"
@@ -76,6 +78,7 @@ _FILES = (
     HISTORY_FILE,
     STEPS_FILE,
     PROVENANCE_FILE,
+    TRACKING_FILE,
     CARD_FILE,
     DECISION_FILE,
     TUNING_FILE,
@@ -219,6 +222,12 @@ def training_digests(folder: Path) -> dict[str, str]:
         return dict(content["training_digests"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return {}
+
+
+def described_files(folder: Path) -> list[Path]:
+    """Paths of the files that describe a model: all but the model itself and the run's key."""
+    left_out = {MODEL_FILE, TREES_FILE, TRACKING_FILE, DECISION_FILE, TUNING_FILE}
+    return [folder / name for name in _FILES if name not in left_out]
 
 
 def model_path(folder: Path) -> Path:

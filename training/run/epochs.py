@@ -94,7 +94,13 @@ class Run:
         with self.held:
             for listener in self.listeners:
                 listener.start(self.position)
-            return self._train(wants_stop)
+            try:
+                return self._train(wants_stop)
+            except BaseException as error:
+                is_stopped = isinstance(error, (StoppedError, KeyboardInterrupt))
+                for listener in self.listeners:
+                    listener.leave(self.position, "stopped" if is_stopped else "failed")
+                raise
 
     def _train(self, wants_stop: Callable[[], bool]) -> TrainingSummary:
         steps_left = (self.options.epochs - self.position.epoch) * self._steps_of_epoch()
@@ -234,13 +240,14 @@ class Run:
         self.averaging.after_epoch(position)
         self._lower_learning_rate()
         is_best = epochs_since_best(self._scores()) == 0
+        metrics = self._metrics(record, validation, known)
         if is_best:
-            position.best_metrics = self._metrics(record, validation, known)
+            position.best_metrics = metrics
         if self.is_first:
             if is_best:
                 self.best_weights = self.trainer.model.get_weights()
             for listener in self.listeners:
-                listener.epoch(position, record, is_best)
+                listener.epoch(position, record, is_best, metrics)
         every = options.checkpoints.every_epochs
         if every is not None and record.epoch % every == 0:
             self._save_checkpoint()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any, Literal
 
 from training.model_folder.checkpoints import Arrays, Position
 from training.model_folder.training_log import EpochRecord, StepRecord
@@ -27,13 +28,20 @@ class Listener:
     def step(self, record: StepRecord) -> None:
         """Called after each step."""
 
-    def epoch(self, position: Position, record: EpochRecord, is_best: bool) -> None:
+    def epoch(
+        self,
+        position: Position,
+        record: EpochRecord,
+        is_best: bool,
+        metrics: Mapping[str, Any],
+    ) -> None:
         """Called after each epoch and its validation.
 
         Args:
             position: Position with the records of all steps and epochs so far.
             record: Record of this epoch.
             is_best: Whether this epoch is the best so far; the model in training has its weights.
+            metrics: Scores of this epoch, as metrics.json has those of the best one.
         """
 
     def average(self, position: Position, moments: int) -> None:
@@ -54,4 +62,12 @@ class Listener:
             position: Position with all records.
             best_weights: Weights of the best epoch.
             about: Facts for the model's provenance, such as ranks and digests.
+        """
+
+    def leave(self, position: Position, state: Literal["stopped", "failed"]) -> None:
+        """Called in place of `end` if the training ends early.
+
+        Args:
+            position: Position with all records; those after the last checkpoint will be lost.
+            state: Whether it was told to stop and has left a checkpoint, or failed.
         """

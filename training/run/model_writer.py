@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,7 +15,7 @@ from polynya.provenance import provenance
 from polynya.recipe.recipe import Recipe
 from polynya.storage.files import write_text
 from training.model_facts.drawing import draw_network
-from training.model_facts.facts import fact_rows, facts_of
+from training.model_facts.facts import ModelFacts, fact_rows, facts_of
 from training.model_facts.graph import at_size
 from training.model_folder import checkpoints
 from training.model_folder import folder as model_folder
@@ -47,7 +48,13 @@ class ModelWriter(Listener):
         self._data = data
         self._model = model
 
-    def epoch(self, position: Position, record: EpochRecord, is_best: bool) -> None:
+    def epoch(
+        self,
+        position: Position,
+        record: EpochRecord,
+        is_best: bool,
+        metrics: Mapping[str, Any],
+    ) -> None:
         """Save the model if it is the best, write history.csv and steps.csv, and print a line."""
         if is_best:
             self._write_best(position)
@@ -106,6 +113,9 @@ class ModelWriter(Listener):
         split = self._data.split
         model_folder.write_split(self._folder, split, self._data.digests)
         by_file = {} if split.digest is None else {"split_digest": split.digest}
+        size = seen_size(self._recipe)
+        network = at_size(self._model, [(size, size, self._model.input_shape[-1])])
+        network_facts = facts_of(network)
         facts = provenance(
             self._recipe,
             **by_file,
@@ -113,33 +123,35 @@ class ModelWriter(Listener):
             data_digest=self._data.digest,
             keras_version=keras.__version__,
             parameters=str(self._model.count_params()),
+            pass_mb=f"{network_facts.pass_mb:.2f}",
             **about,
         )
         model_folder.write_json(self._folder / model_folder.PROVENANCE_FILE, facts)
+        self._draw(network, size)
+        told = _table(network_facts, size, position.history[-1].images_per_second)
         write_text(
             self._folder / model_folder.CARD_FILE,
-            model_card(
-                self._recipe, split, position.best_metrics, facts, network=self._network(position)
-            ),
+            model_card(self._recipe, split, position.best_metrics, facts, network=told),
         )
         checkpoints.remove_all(self._folder)
         for doubt in doubts(position, self._recipe):
             console.print(f"Look at this model before you use it: {doubt}.", soft_wrap=True)
 
-    def _network(self, position: Position) -> str:
-        """Draw the network, and write the card's table of its facts, for tiles as it saw them."""
-        size = seen_size(self._recipe)
-        network = at_size(self._model, [(size, size, self._model.input_shape[-1])])
+    def _draw(self, network: keras.Model, size: int) -> None:
         title = f"{self._recipe.model.name} for {self._recipe.classes.name}"
         write_text(
             self._folder / model_folder.NETWORK_PICTURE,
             draw_network(network, f"{title}, images of {size} x {size} pixels"),
         )
-        speed = f"{position.history[-1].images_per_second:.1f} images/s in the last epoch"
-        rows = [*fact_rows(facts_of(network)), ("training speed of all ranks", speed)]
-        lines = [f"For images of {size} x {size} pixels:", "", "| fact | value |", "|---|---|"]
-        lines += [f"| {what} | {value} |" for what, value in rows]
-        return "\n".join([*lines, "", f"![]({model_folder.NETWORK_PICTURE})"])
+
+
+def _table(facts: ModelFacts, size: int, images_per_second: float) -> str:
+    """The card's table of the facts of a network, for tiles as it saw them."""
+    speed = f"{images_per_second:.1f} images/s in the last epoch"
+    rows = [*fact_rows(facts), ("training speed of all ranks", speed)]
+    lines = [f"For images of {size} x {size} pixels:", "", "| fact | value |", "|---|---|"]
+    lines += [f"| {what} | {value} |" for what, value in rows]
+    return "\n".join([*lines, "", f"![]({model_folder.NETWORK_PICTURE})"])
 
 
 def doubts(position: Position, recipe: Recipe) -> list[str]:

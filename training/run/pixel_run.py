@@ -20,14 +20,17 @@ from polynya.recipe.model import XgboostOptions
 from polynya.recipe.recipe import Recipe
 from polynya.storage.files import write_text
 from training.errors import StoppedError
+from training.labels import most_probable
 from training.metrics.base import Sample
 from training.metrics.tally import Tally
 from training.model_folder import folder as model_folder
 from training.model_folder.card import model_card, scores_record
+from training.model_folder.checkpoints import Position
 from training.model_folder.training_log import EpochRecord, TrainingSummary
 from training.models.features import FeaturePlan, FeatureStatistics, make_features
 from training.run.build import TrainingData
 from training.run.class_weights import loss_weights
+from training.run.listener import Listener
 from training.trees.booster import grow, library_version
 from training.trees.importances import draw_importances, importances, importances_text
 from training.trees.pixel_model import Floats, PixelModel, features_of
@@ -68,6 +71,15 @@ class PixelRun:
         self.plan = FeaturePlan.of(recipe)
         self.held = ExitStack()
         """Resources that the run holds until `train` ends, such as the lock of its folder."""
+        self.listeners: tuple[Listener, ...] = ()
+        """They are told of the one epoch, when its files are written."""
+        self.model: PixelModel | None = None
+        """The trees, once they have grown."""
+
+    def predict(self, images: NDArray[Any]) -> NDArray[np.float32]:
+        """Predict images (B, H, W, bands) once the trees have grown: float32 (B, H, W, C)."""
+        assert self.model is not None
+        return self.model.predict_on_batch(images)
 
     def train(self, wants_stop: Callable[[], bool] = lambda: False) -> TrainingSummary:
         """Draw pixels, grow trees on them, and validate on all pixels of the validation tiles.
@@ -80,13 +92,22 @@ class PixelRun:
             ShardError: A tile can't be read.
             OutputError: Something can't be written.
         """
+        position = Position()
         with self.held:
-            return self._train(wants_stop)
+            for listener in self.listeners:
+                listener.start(position)
+            try:
+                return self._train(position, wants_stop)
+            except BaseException as error:
+                is_stopped = isinstance(error, (StoppedError, KeyboardInterrupt))
+                for listener in self.listeners:
+                    listener.leave(position, "stopped" if is_stopped else "failed")
+                raise
 
-    def _train(self, wants_stop: Callable[[], bool]) -> TrainingSummary:
+    def _train(self, position: Position, wants_stop: Callable[[], bool]) -> TrainingSummary:
         start = time.monotonic()
         pixels = self._draw(wants_stop)
-        model = self._grow(pixels, wants_stop)
+        self.model = model = self._grow(pixels, wants_stop)
         trained = time.monotonic() - start
         answers = model.members[0].answers(pixels.features, model.n_classes)
         loss = _loss_sum(answers, pixels.labels, self.recipe.classes)
@@ -111,6 +132,11 @@ class PixelRun:
             "validation": {"loss": val_loss, **scores_record(tally, self.recipe.classes)},
         }
         self._write(model, record, metrics, len(pixels.labels))
+        position.epoch, position.best_metrics = record.epoch, metrics
+        position.history.append(record)
+        for listener in self.listeners:
+            listener.epoch(position, record, True, metrics)
+            listener.end(position, [], {})
         digest = hashlib.sha256(model.members[0].content).hexdigest()[:16]
         return TrainingSummary(self.folder, 1, (record,), digest, 1)
 
@@ -170,7 +196,7 @@ class PixelRun:
         for images, labels in _until(batches, wants_stop):
             truth = np.asarray(labels)
             found = model.predict_on_batch(np.asarray(images))
-            labels_found = _most_probable(found, classes)
+            labels_found = most_probable(found, classes)
             for sample in zip(truth, labels_found, found, strict=True):
                 tally.add(Sample(*sample[:2], classes, sample[2]))
             valid = truth != classes.nodata
@@ -228,14 +254,6 @@ def _targets(labels: NDArray[np.uint8], classes: ClassScheme) -> NDArray[Any]:
     if not classes.has_masks:
         return labels
     return labels[:, None] >> np.arange(classes.n_classes, dtype=np.uint8) & 1 > 0
-
-
-def _most_probable(found: Floats, classes: ClassScheme) -> NDArray[np.uint8]:
-    """Find the most probable label of each pixel: (..., C) to uint8 (...)."""
-    if not classes.has_masks:
-        return found.argmax(axis=-1).astype(np.uint8)
-    bits = 1 << np.arange(classes.n_classes)
-    return np.asarray(((found >= 0.5) * bits).sum(axis=-1), np.uint8)
 
 
 def _loss_sum(found: Floats, labels: NDArray[np.uint8], classes: ClassScheme) -> float:

@@ -56,6 +56,7 @@ class Session:
         start_from: Path | None = None,
         overwrite: bool = False,
         resume: bool = False,
+        group: str | None = None,
     ) -> TrainingSummary:
         """Train one model; every rank must call it. See `training.run.start.start_run`.
 
@@ -80,6 +81,7 @@ class Session:
                         start_from=start_from,
                         overwrite=overwrite,
                         resume=resume,
+                        group=group,
                     )
             except KeyboardInterrupt:
                 leave_early(self.is_first, self._begins_again())

@@ -16,6 +16,7 @@ from polynya.progress import console
 from polynya.recipe.model import XgboostOptions
 from polynya.recipe.overrides import Overrides, resolve, with_settings
 from polynya.recipe.recipe import Recipe, load_recipe
+from polynya.recipe.tracking import check_group
 from polynya.shards.dataset import ShardSet, open_shards
 from polynya.shards.dropped import DROPPED_FILE
 from polynya.storage.files import whole_file
@@ -44,7 +45,10 @@ from training.run.epochs import Run
 from training.run.initial_weights import InitialWeights, read_initial
 from training.run.listener import Listener
 from training.run.pixel_run import PixelRun
+from training.run.tracking import Subject, make_listeners
 from training.step.trainer import Trainer
+from training.tracking.registry import check_trackers
+from training.tracking.tiles import Predict
 from training.trees.booster import check_installed
 
 MAY_CHANGE = {"training", "inference", "acquire"}
@@ -64,6 +68,7 @@ def start_run(
     overwrite: bool = False,
     resume: bool = False,
     listeners: Sequence[Listener] = (),
+    group: str | None = None,
 ) -> Run | PixelRun:
     """Read the data, build the model and lock its folder until the end of the training.
 
@@ -79,7 +84,8 @@ def start_run(
             `training.start_from`; not used if the training goes on from a checkpoint.
         overwrite: Replace a finished or unfinished model.
         resume: Go on from the last checkpoint, if there is one.
-        listeners: Listeners in addition to the writer of the model, on rank 0.
+        listeners: Listeners in addition to the writer of the model and to trackers, on rank 0.
+        group: Key of the run in trackers under which this one is put, such as a sweep's.
 
     Raises:
         PolynyaError: Shards, recipe or output can't be used; every rank raises the same error.
@@ -91,6 +97,8 @@ def start_run(
         recipe = shards.recipe if recipe_file is None else load_recipe(recipe_file)
         recipe = resolve(with_settings(recipe, settings), overrides or {})
         check_recipe(recipe, shards)
+        check_trackers(recipe.training.tracking)
+        check_group(group)
         if isinstance(recipe.model, XgboostOptions):
             _check_trees(collective, start_from)
         return shards, recipe, recipe_split(shards, recipe)
@@ -149,6 +157,14 @@ def start_run(
             _check_fits(trainer, checkpoint)
         return trainer, began_with
 
+    def trackers(predict: Predict) -> list[Listener]:
+        if collective.rank > 0:
+            return []
+        own = partial(tile_names, shards, data.split, validation=True)
+        return make_listeners(
+            Subject(folder, recipe, collective.size, data.validation, own, predict, group)
+        )
+
     folder = Path(out)
     shards, recipe, split = together(collective, read_recipe)
     if shards.dropped and collective.rank == 0:
@@ -171,6 +187,7 @@ def start_run(
         if isinstance(recipe.model, XgboostOptions):
             together(collective, make_way)
             pixel_run = PixelRun(folder, recipe, recipe.model, data, statistics)
+            pixel_run.listeners = (*listeners, *trackers(pixel_run.predict))
             pixel_run.held = held.pop_all()
             return pixel_run
         # Before the folder is emptied, because weights to start from may not fit.
@@ -180,7 +197,8 @@ def start_run(
         if timeline is not None and collective.size > 1:
             held.enter_context(_recorded(collective, folder.absolute() / timeline))
         names = partial(tile_names, shards, data.split)
-        run = Run(folder, recipe, data, trainer, collective, checkpoint, names, listeners)
+        followers = [*listeners, *trackers(trainer.predict)]
+        run = Run(folder, recipe, data, trainer, collective, checkpoint, names, followers)
         if first is not None:
             run.position.started_from = first.digest
             run.position.started_with = began_with
@@ -227,26 +245,30 @@ def _recorded(collective: Collective, path: Path) -> Iterator[None]:
         collective.stop_timeline()
 
 
-def tile_names(shards: ShardSet, split: Split, tiles: Sequence[int]) -> list[str]:
-    """Name training tiles for people: "scene 12" is the 13th tile of the scene in the shards.
+def tile_names(
+    shards: ShardSet, split: Split, tiles: Sequence[int], *, validation: bool = False
+) -> list[str]:
+    """Name tiles for people: "scene 12" is the 13th tile of the scene in the shards.
 
     Args:
         shards: The data set.
-        split: Says which tiles train.
+        split: Says which tiles train, and which validate.
         tiles: Indices among the training tiles.
+        validation: Whether they are indices among the validation tiles.
     """
-    counts = dict.fromkeys(split.training, 0)
-    for group in shards.row_groups(split.training):
+    ids = split.validation if validation else split.training
+    chosen = split.validation_tiles if validation else split.training_tiles
+    counts = dict.fromkeys(ids, 0)
+    for group in shards.row_groups(ids):
         counts[group.scene_id] += group.tiles
     ends = np.cumsum(list(counts.values()))
     numbers = np.asarray(tiles, np.int64)
-    if split.training_tiles is not None:
-        numbers = np.array(split.training_tiles)[numbers]
+    if chosen is not None:
+        numbers = np.array(chosen)[numbers]
     scenes = np.searchsorted(ends, numbers, side="right")
     starts = ends - list(counts.values())
     return [
-        f"{split.training[scene]} {tile - starts[scene]}"
-        for scene, tile in zip(scenes, numbers, strict=True)
+        f"{ids[scene]} {tile - starts[scene]}" for scene, tile in zip(scenes, numbers, strict=True)
     ]
 
 

@@ -310,6 +310,11 @@ class Trainer:
         sums = self._collective.sum(sums)
         return ValidationResult(self._loss_of(sums, tally.images > 0), tally)
 
+    def predict(self, images: NDArray[Any]) -> NDArray[np.float32]:
+        """Predict a few images (B, H, W, bands): probabilities, float32 (B, H, W, C)."""
+        found = self.model(tf.cast(images, tf.float32), training=False)
+        return np.asarray(tf.cast(found, tf.float32))
+
     def _loss_of(self, sums: NDArray[np.float64], is_any_valid: bool) -> float:
         if not is_any_valid:
             return float("nan")

@@ -11,10 +11,10 @@ import numpy as np
 
 from autolabel import label_image
 
-_SECONDS_TO_BURN = 2.0
+SECONDS_TO_BURN = 2.0
 
 
-def slow_down(workers: int, seconds: float = _SECONDS_TO_BURN) -> float:
+def slow_down(workers: int, seconds: float = SECONDS_TO_BURN) -> float:
     """Return how much longer the same work takes if several processes do it at once; 1: no longer.
 
     The measurement uses no engine, and a tile that fits into caches.

@@ -53,26 +53,33 @@ class Run:
 
 
 def run_pipelines(
-    scenes: Sequence[SceneFiles], rounds: int, cores: int, folder: Path, few: int = 1
+    scenes: Sequence[SceneFiles],
+    rounds: int,
+    cores: int,
+    folder: Path,
+    few: int = 1,
+    pipelines: Sequence[Pipeline] = PIPELINES,
 ) -> list[Run]:
     """Run each pipeline on few and on all scenes, round after round; shards are removed.
 
     Within a round the pipelines take turns, so that other load on the machine affects all of them.
-    The short runs measure the start-up. The first short runs also warm up caches, and their labels
-    are compared: CommandFailedError if two pipelines with the same filter label differently.
+    The short runs measure the start-up; with `few` 0 there are none. First, all pipelines run on
+    some scenes. This warms up caches, and labels are compared: CommandFailedError if two pipelines
+    with the same filter label differently.
     """
-    short, full = list(scenes[:few]), list(scenes)
-    counts = {p.name: _first_run(p, short, cores, folder) for p in PIPELINES}
+    first, full = list(scenes[: max(few, 1)]), list(scenes)
+    sizes = (first, full) if few else (full,)
+    counts = {p.name: _first_run(p, first, cores, folder) for p in PIPELINES}
     if counts[PUBLISHED.name] != counts[SAME_FILTER.name]:
         raise CommandFailedError(
             f"With the same filter, {PUBLISHED.name} counts {dict(counts[PUBLISHED.name])} pixels,"
             f" but {SAME_FILTER.name} {dict(counts[SAME_FILTER.name])}; fix the one that is wrong."
         )
     turns = [
-        (number, PIPELINES[(number + i) % len(PIPELINES)], chosen)
+        (number, pipelines[(number + i) % len(pipelines)], chosen)
         for number in range(rounds)
-        for i in range(len(PIPELINES))
-        for chosen in (short, full)
+        for i in range(len(pipelines))
+        for chosen in sizes
     ]
     runs = []
     for number, pipeline, chosen in track(turns, "Running pipelines"):

@@ -12,9 +12,11 @@ from benchmarks.common.meter import Cost
 from benchmarks.common.timing import median_ratio
 from benchmarks.labelling.jobs.timed import RunRecord, read_run
 from benchmarks.labelling.jobs.timed_job import DRIVER_FILE, UNITS
-from benchmarks.labelling.measured.burn import slow_down
+from benchmarks.labelling.measured.burn import SECONDS_TO_BURN, slow_down
 from benchmarks.labelling.measured.programs import BenchMethod, spark_submit, write_recipe
 from polynya.progress import track
+from polynya.storage.files import output_folder
+from polynya.storage.output_folder import make_inner
 from polynya.storage.ownership import remove_ours
 
 _SCRIPT = "benchmarks/labelling/jobs/timed_job.py"
@@ -98,10 +100,12 @@ def measure_scaling(
     tile: int,
     rounds: int,
     folder: Path,
+    *,
+    burn_s: float = SECONDS_TO_BURN,
 ) -> list[ScalingRun]:
     """Label the same scenes on every set-up, round after round; set-ups take turns in a round.
 
-    Shards are removed after each run.
+    Shards are removed after each run. `burn_s` is how long to measure the slow-down before it.
     """
     recipe = write_recipe(folder, method, tile)
     shards, record = folder / "shards", folder / "record"
@@ -110,11 +114,12 @@ def measure_scaling(
     for number, setup in track(turns, "Labelling on every set-up"):
         for left in (shards, record):
             remove_ours(left)
-        (record / UNITS).mkdir(parents=True, exist_ok=True)
+        # The folder is entered in the ledger, so that the records of this run go before the next.
+        make_inner(output_folder(record), UNITS)
         arguments = ["--record", str(record), "--out", str(shards), "--recipe", str(recipe)]
         command = [*setup.command(_SCRIPT), *setup.options(), *arguments, "--scenes"]
         paths = [str(path.absolute()) for path in scenes]
-        slower = slow_down(setup.workers)
+        slower = slow_down(setup.workers, burn_s)
         cost = run_measured([*command, *paths], folder, watched=shards)
         record_of_run = read_run(record / DRIVER_FILE, record / UNITS)
         runs.append(ScalingRun(setup, number, cost, record_of_run, slower))

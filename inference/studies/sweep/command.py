@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from inference.studies.sweep.data_sets import Places, open_data, read_places
 from inference.studies.sweep.folder import SweepFolder
 from inference.studies.sweep.planning import Plan, check_study, make_plan
 from inference.studies.sweep.scores import Result
 from inference.studies.sweep.study import Study, TpeOptions, load_study
+from inference.studies.sweep.tracking import begin_run, end_run, group_key
 from inference.studies.sweep.trials import listed_trials, shown, trainings
 from inference.studies.sweep.worker import Command, ListedSupply, Supply, Worker
 from polynya.errors import ModelError, OutputError, failed_of
 from polynya.progress import console
 from polynya.recipe.overrides import Settings, read_settings
 from polynya.recipe.shipped import shipped_studies
+from polynya.recipe.tracking import Track, track_settings
 from polynya.report.tables import Table
-from polynya.shards.dataset import open_shards
 from training.run.ending import STOPPED_EXIT_CODE
 
 
@@ -34,7 +37,12 @@ def sweep(
         ),
     ],
     shards: Annotated[
-        str | None, typer.Option(help="Labelled tiles, from `polynya label`: a folder or URI.")
+        list[str] | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Labelled tiles, from `polynya label` or `polynya import`: a folder or URI. Tiles"
+            " that the study names: NAME=FOLDER, for each name.",
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the sweep; all its workers give the same.")
@@ -56,6 +64,10 @@ def sweep(
             " repeated.",
         ),
     ] = None,
+    small: Annotated[
+        bool,
+        typer.Option("--small", help="Train the study's small version, if it has one."),
+    ] = False,
     trials: Annotated[
         int | None, typer.Option(min=1, help="Number of trials; default: the study's.")
     ] = None,
@@ -79,24 +91,27 @@ def sweep(
             help="Command that starts the ranks of a training, such as 'horovodrun --gloo -np 2'.",
         ),
     ] = "",
+    track: Track = None,
 ) -> None:
     """Train all trials of a study, and compare them; the same command joins in or goes on."""
     known = load_study(
         study,
-        settings=read_settings(settings or []),
+        settings=read_settings([*(settings or []), *track_settings(track or [])]),
         varied=read_settings(vary or [], "--vary", "'training.batch_size=[16, 32]'"),
         trials=trials,
         seeds=seeds,
+        small=small,
     )
+    places = read_places(shards or [], known.options)
     if list_only:
-        _list(known, shards, out)
+        _list(known, places, out)
         return
-    if shards is None or out is None:
+    if places is None or out is None:
         raise OutputError(
             "A sweep needs labelled tiles and a folder; give --shards and --out, or --list to only"
             " see the trials."
         )
-    command = Command(shards, tuple(shlex.split(launcher)))
+    command = Command(places, tuple(shlex.split(launcher)))
     try:
         run_sweep(known, command, out, jobs=jobs, retry=retry_failed, storage=storage)
     except KeyboardInterrupt:
@@ -129,15 +144,19 @@ def run_sweep(
         PolynyaError: The sweep can't be planned, or a training failed.
         typer.Exit: This worker was told to stop.
     """
+    from inference.studies.sweep.evaluation import evaluate_models
     from inference.studies.sweep.report import check_reports, read_results
 
-    plan = make_plan(study, command.shards, out, retry=retry)
+    plan = make_plan(study, command.places, out, retry=retry)
     check_reports(plan)
+    begin_run(plan)
+    command = replace(command, group=group_key(plan))
     worker = Worker(plan.folder, command, plan.scores[0], jobs)
     if not worker.run(_supply(plan, storage)):
         console.print("Stopped; the same command goes on.")
         raise typer.Exit(STOPPED_EXIT_CODE)
     with plan.folder.in_turn():
+        evaluate_models(plan)
         results = read_results(plan)
         _report(plan, results)
     failed = [result for result in results if result.state == "failed"]
@@ -178,17 +197,18 @@ def _report(plan: Plan, results: Sequence[Result]) -> None:
         )
         return
     write_page(plan, results, trials, sentence)
+    end_run(plan, results, trials)
     typer.echo(f"Tables: {plan.folder.path / 'trials.csv'}; page: {plan.folder.path / PAGE}")
 
 
-def _list(study: Study, shards: str | None, out: Path | None) -> None:
+def _list(study: Study, places: Places | None, out: Path | None) -> None:
     """Print the trials, and how far they are if there is a folder."""
     options = study.options
     compared = options.metrics[0]
     # Without its tiles, a study may have no recipe that its trials could be checked with.
-    is_checked = shards is not None or study.recipe is not None
+    is_checked = places is not None or study.recipe is not None
     if is_checked:
-        _, scores = check_study(study, None if shards is None else open_shards(shards))
+        _, scores = check_study(study, None if places is None else open_data(places))
         compared = scores[0].heading
     folder = None if out is None else SweepFolder(out)
     if isinstance(options.search, TpeOptions):
@@ -213,6 +233,9 @@ def _list(study: Study, shards: str | None, out: Path | None) -> None:
         Table(f"Trials of {study.name}", columns, tuple(rows)).print()
     seeds = f"{options.seeds} seed{'s'[: options.seeds != 1]}"
     typer.echo(f"{count} trials ({options.search.kind}) with {seeds}, compared by {compared}")
+    if options.small is not None:
+        for command in options.small.data:
+            typer.echo(f"Tiles for its small version: {command}")
     if not is_checked:
         typer.echo("Not checked, as the recipe is that of the labelled tiles; give --shards.")
 

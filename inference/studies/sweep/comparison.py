@@ -14,12 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.studies.gains import NOISE, points, verdict
+from inference.studies.gains import NOISE, UNKNOWN, points, verdict
 from inference.studies.sweep.scores import Result, Score
+from inference.studies.sweep.study import StudyOptions
 from inference.studies.sweep.trials import Level, Trial, shown
 from polynya.report.tables import Table
 
-BEST, UNKNOWN = "best", "noise unknown"
+BEST = "best"
 _WORDS = {"gain": "better", "loss": "worse", NOISE: NOISE}
 
 
@@ -30,8 +31,12 @@ class Compared:
     trial: Trial
     values: NDArray[np.float64]
     """float64 (seeds, scores); NaN where a training isn't finished or a score is undefined."""
-    parameters: int | None
+    parameters: int | None = None
     """Parameters of the model."""
+    pass_mb: float | None = None
+    """Memory of a forward and backward pass of an image, MB."""
+    epoch_s: tuple[float, ...] = ()
+    """Mean time of an epoch of each training, seconds."""
 
     @property
     def means(self) -> NDArray[np.float64]:
@@ -50,11 +55,17 @@ def compared(results: Sequence[Result], scores: Sequence[Score], seeds: int) -> 
     found: dict[int, Compared] = {}
     for result in results:
         trial = result.training.trial
-        nothing = Compared(trial, np.full((seeds, len(scores)), np.nan), None)
+        nothing = Compared(trial, np.full((seeds, len(scores)), np.nan))
         before = found.get(trial.number, nothing)
         before.values[result.training.repeat] = result.scores
-        parameters = before.parameters if result.parameters is None else result.parameters
-        found[trial.number] = Compared(trial, before.values, parameters)
+        own = () if not result.stop_epoch else ((result.seconds or 0) / result.stop_epoch,)
+        found[trial.number] = Compared(
+            trial,
+            before.values,
+            before.parameters if result.parameters is None else result.parameters,
+            before.pass_mb if result.pass_mb is None else result.pass_mb,
+            (*before.epoch_s, *own),
+        )
 
     def rank(one: Compared) -> tuple[bool, float, int]:
         mean = scores[0].gain(one.means[0])
@@ -109,23 +120,29 @@ def trials_table(trials: Sequence[Compared], scores: Sequence[Score]) -> Table:
                 difference,
                 word,
                 _text(one.parameters),
+                "" if one.pass_mb is None else f"{one.pass_mb:.2f}",
+                f"{np.median(one.epoch_s):.2f}" if one.epoch_s else "",
             )
         )
     columns = (
         *("trial", *names, "seeds", *(s.heading for s in scores)),
-        *("against the best", "verdict", "model parameters"),
+        *("against the best", "verdict", "model parameters", "pass size, MB", "epoch, s"),
     )
     return Table(f"Trials by {score.heading}", columns, tuple(rows))
 
 
-def effects_table(trials: Sequence[Compared], score: Score) -> Table:
+def effects_table(
+    trials: Sequence[Compared], score: Score, options: StudyOptions | None = None
+) -> Table:
     """One row for each value of each parameter: its mean, and its difference to the best value.
 
-    Parameters with a range have none.
+    The steps of a ladder are compared with the step before, and what a paper found stands beside.
+    Parameters with a range have no rows.
 
     Args:
         trials: See `compared`.
         score: Their first score.
+        options: The study, which says what is a ladder and what a paper found.
     """
     rows = []
     for name in _names([one.trial for one in trials]):
@@ -135,25 +152,90 @@ def effects_table(trials: Sequence[Compared], score: Score) -> Table:
         means = {level: _mean(np.array(values)) for level, values in by_level.items()}
         known = [level for level, mean in means.items() if mean == mean]
         best = max(known, key=lambda level: score.gain(means[level]), default=None)
-        for level, values in by_level.items():
-            gains = [] if best is None else _pairs(trials, name, level, best)
-            told, word = ("", BEST) if level == best else _verdict(gains, score)
+        ladder = options is not None and options.parameters[name].steps is not None
+        for place, (level, values) in enumerate(by_level.items()):
+            other = best if not ladder else known[place - 1] if place else level
+            gains = [] if other is None else _pairs(trials, name, level, other)
+            told, word = ("", BEST) if level == other else _verdict(gains, score)
             rows.append(
                 (
                     name,
                     shown(level),
                     str(len(values)),
                     score.text(means[level]),
-                    "" if level == best else str(len(gains)),
+                    "" if level == other else str(len(gains)),
                     told,
-                    word,
+                    "first step" if ladder and not place else word,
+                    *(_published(options, name, title, level) for title in _titles(options)),
+                )
+            )
+    ladders = options is not None and [one for one in options.parameters.values() if one.steps]
+    only_ladders = ladders and options is not None and len(ladders) == len(options.parameters)
+    against = "the step before" if only_ladders else "the best"
+    columns = (
+        *("parameter", "value", "trials", score.heading),
+        *("pairs", f"against {against}", "verdict"),
+        *(f"published: {title}" for title in _titles(options)),
+    )
+    return Table("Values of parameters", columns, tuple(rows))
+
+
+def evaluations_table(trials: Sequence[Compared], scores: Sequence[Score]) -> Table | None:
+    """One row for each trial and score that several tiles have: what differs with the tiles.
+
+    Each is compared with the same score of the same models on the first of these tiles, and with
+    the best trial on the same tiles.
+
+    Args:
+        trials: See `compared`.
+        scores: Their scores, also of evaluations.
+
+    Returns:
+        None without evaluations.
+    """
+    if not any(score.evaluation for score in scores):
+        return None
+    names, rows = _names([one.trial for one in trials]), []
+    for one in trials:
+        for number, score in enumerate(scores):
+            first = next(n for n, other in enumerate(scores) if other.name == score.name)
+            told, word = "", "first"
+            if first != number:
+                told, word = _verdict(list(one.values[:, number] - one.values[:, first]), score)
+            best = max(trials, key=lambda t: _rank(score, t.means[number]))
+            against, verdict_ = "", BEST
+            if best is not one:
+                differences = one.values[:, number] - best.values[:, number]
+                against, verdict_ = _verdict(list(differences), score)
+            rows.append(
+                (
+                    f"{one.trial.number:04d}",
+                    *(shown(one.trial.levels[name]) for name in names),
+                    score.heading,
+                    _spread(score, one.values[:, number]),
+                    *(told, word, against, verdict_),
                 )
             )
     columns = (
-        *("parameter", "value", "trials", score.heading),
-        *("pairs", "against the best", "verdict"),
+        *("trial", *names, "score", "value", "against the first tiles", "verdict"),
+        *("against the best trial", "verdict of that"),
     )
-    return Table("Values of parameters", columns, tuple(rows))
+    return Table("Scores on all tiles", columns, tuple(rows))
+
+
+def _rank(score: Score, mean: float) -> float:
+    return -np.inf if mean != mean else score.gain(mean)
+
+
+def _titles(options: StudyOptions | None) -> list[str]:
+    tables = [] if options is None else options.published.values()
+    return list(dict.fromkeys(title for table in tables for title in table))
+
+
+def _published(options: StudyOptions | None, name: str, title: str, level: Level) -> str:
+    tables = {} if options is None else options.published.get(name, {})
+    number = tables.get(title, {}).get(str(level))
+    return "" if number is None else f"{number:g}"
 
 
 def values_by_level(trials: Sequence[Compared], name: str) -> dict[Level, list[float]]:
@@ -186,6 +268,9 @@ def answer(trials: Sequence[Compared], score: Score) -> str:
             f"{told}. Every trial has one seed, so nobody can tell which of the differences are"
             " noise; the same command with --seeds 3 adds the others."
         )
+    if len(words) == 1:
+        said = {NOISE: f"the other trial is {NOISE}", _WORDS["loss"]: "the other trial is worse"}
+        return f"{told}; {said.get(words[0], 'of the other trial nobody can tell')}."
     noise, worse = words.count(NOISE), words.count(_WORDS["loss"])
     told += f"; {noise} of the other {len(words)} trials are inside the noise, {worse} are worse"
     if noise + worse < len(words):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -188,10 +189,10 @@ def _number_scale(
 
 
 def _curve_score(plan: Plan) -> Score:
-    """Score that history.csv has after each epoch: that of the study, or the loss."""
+    """Score of validation tiles that history.csv has: that of the study, or the loss."""
     for training in plan.trainings():
         if len(read_history(plan.folder, training, plan.scores[0].column)):
-            return plan.scores[0]
+            return replace(plan.scores[0], evaluation="")
     return Score("loss", "validation loss")
 
 

@@ -5,7 +5,8 @@ split.json                tiles that validate, the same for all trials
 sweep.json                what the sweep was made from
 trials/0007               models, as of `polynya train`; 0007-seed-1 has the second seed
 work/0007                 of the same training: recipe.yaml, trial.json (its combination), log.txt
-                          (what it printed) and, if it failed or was pruned, ended.json
+                          (what it printed), evaluated.json (scores on further tiles) and, if it
+                          failed or was pruned, ended.json
 optuna.db                 trials as Optuna knows them, for a search that learns from them
 
 A worker holds the lock of a training's folder in `work` while it trains, and that of the whole
@@ -20,7 +21,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from inference.studies.sweep.trials import Level, Training, Trial
 from polynya.errors import InUseError, OutputError
@@ -30,11 +31,15 @@ from polynya.storage.files import write_text
 from polynya.storage.locks import STALE, in_use
 from polynya.storage.output_folder import make_folder, open_output
 from polynya.storage.ownership import remove_file
-from training.model_folder.folder import CARD_FILE
+from training.model_folder.folder import CARD_FILE, write_json
+
+ABOUT_FILE = "sweep.json"
+"""File that only the folder of a sweep has."""
 
 State = Literal["waiting", "running", "finished", "pruned", "failed"]
 
 _TRIAL, _RECIPE, _ENDED = "trial.json", "recipe.yaml", "ended.json"
+_EVALUATED = "evaluated.json"
 _LOOK = 0.5
 """Seconds between two looks at a lock that another worker holds."""
 _SAY = 10.0
@@ -114,6 +119,25 @@ class SweepFolder:
                     f"{path} is damaged; remove its folder to begin it again."
                 ) from None
         return sorted(found, key=lambda one: (one.repeat, one.trial.number))
+
+    def evaluated(self, training: Training, made_from: str | None = None) -> dict[str, Any]:
+        """Scores of a training on further tiles, by name of the evaluation; empty if unknown.
+
+        Args:
+            training: The training.
+            made_from: What they must have been made from; None for anything.
+        """
+        try:
+            content = json.loads((self.work(training) / _EVALUATED).read_text("utf-8"))
+            is_same = made_from in (None, content["made_from"])
+            return dict(content["scores"]) if is_same else {}
+        except (OSError, ValueError, KeyError, TypeError):
+            return {}
+
+    def keep_evaluated(self, training: Training, scores: Any, made_from: str) -> None:
+        """Write the scores of a training on further tiles, and what they were made from."""
+        content = {"made_from": made_from, "scores": scores}
+        write_json(self.work(training) / _EVALUATED, content)
 
     def over(self, training: Training) -> tuple[State, str] | None:
         """How a training ended, and the reason if it failed; None if it isn't over."""

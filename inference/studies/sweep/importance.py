@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from inference.studies.sweep.comparison import Compared, values_by_level
-from inference.studies.sweep.study import GridOptions, ParameterOptions, StudyOptions
+from inference.studies.sweep.parameters import ParameterOptions
+from inference.studies.sweep.study import GridOptions, StudyOptions
 from inference.studies.sweep.trials import Level
 
 GRID = (
@@ -39,6 +40,8 @@ def importances(
     varied = [n for n in options.parameters if len({one.trial.levels[n] for one in known}) > 1]
     if not varied or np.ptp([one.means[0] for one in known]) == 0:
         return "The trials don't differ, so no parameter is more important than another."
+    if len(varied) == 1:
+        return f"Only {varied[0]} differs between trials, so no other parameter explains anything."
     if isinstance(options.search, GridOptions):
         return {name: _share(known, name) for name in varied}, GRID
     if len(known) < _FEWEST:

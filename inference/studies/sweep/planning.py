@@ -7,11 +7,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from inference.studies.held_out import keep_split, validating_split
-from inference.studies.sweep.folder import SweepFolder
+from inference.studies.sweep.data_sets import DataSets, Places, open_data
+from inference.studies.sweep.folder import ABOUT_FILE, SweepFolder
 from inference.studies.sweep.scores import Score, find_scores
 from inference.studies.sweep.study import Study, StudyOptions, TpeOptions
 from inference.studies.sweep.trials import (
@@ -23,16 +24,20 @@ from inference.studies.sweep.trials import (
     trainings,
     trial_recipe,
 )
-from polynya.errors import OutputError
+from polynya.errors import OutputError, RecipeError, ShardError
 from polynya.recipe.recipe import Recipe, load_recipe
 from polynya.recipe.yaml_files import write_yaml
-from polynya.shards.dataset import ShardSet, open_shards
+from polynya.shards.dataset import ShardSet
 from polynya.shards.manifest import read_manifest
 from polynya.storage.files import write_text
 from polynya.storage.output_folder import make_folder
 from training.ranks.devices import import_tensorflow
+from training.tracking.registry import check_trackers
 
-_STUDY, _RECIPE, _ABOUT = "study.yaml", "recipe.yaml", "sweep.json"
+if TYPE_CHECKING:
+    from polynya.splits.split_file import TileSplit
+
+_STUDY, _RECIPE = "study.yaml", "recipe.yaml"
 _ANOTHER = "give the same as before, or another --out"
 
 
@@ -45,9 +50,14 @@ class Plan:
     base: Recipe
     """Recipe of all trials, with the study's key `set`."""
     scores: tuple[Score, ...]
-    shards: ShardSet
+    data: DataSets
     name: str
     """Name that no other sweep has."""
+
+    @property
+    def shards(self) -> ShardSet:
+        """Labelled tiles of all trials, or the first of those in which they differ."""
+        return self.data.main
 
     @property
     def options(self) -> StudyOptions:
@@ -59,6 +69,7 @@ class Plan:
         from training.run.several import by_split
 
         own = trial_recipe(self.base, self.study, training.trial)
+        own = self.data.fit(own, training.trial)
         return training_recipe(own, self.base, by_split(own, self.folder.split), training.repeat)
 
     def trainings(self) -> list[Training]:
@@ -84,12 +95,12 @@ def find_recipe(study: Study, shards: ShardSet | None) -> Recipe:
     return base_recipe(shards.recipe, study)
 
 
-def check_study(study: Study, shards: ShardSet | None) -> tuple[Recipe, list[Score]]:
+def check_study(study: Study, data: DataSets | None) -> tuple[Recipe, list[Score]]:
     """Check everything of a study that can be wrong before its first training.
 
     Args:
         study: The study.
-        shards: Labelled tiles; None if they are not known yet.
+        data: Labelled tiles; None if they are not known yet.
 
     Returns:
         Recipe of all trials, and the scores to compare.
@@ -97,25 +108,42 @@ def check_study(study: Study, shards: ShardSet | None) -> tuple[Recipe, list[Sco
     Raises:
         PolynyaError: A trial can't be trained, or doesn't measure a score.
     """
-    base = find_recipe(study, shards)
-    recipes = check_trials(base, study)
-    if shards is not None:
+    base = find_recipe(study, None if data is None else data.main)
+    trials = check_trials(base, study)
+    if data is not None:
         import_tensorflow()
         from training.run.build import check_recipe
 
-        for recipe in recipes:
-            check_recipe(recipe, shards)
-    for recipe in recipes:
-        scores = find_scores(study.options.metrics, recipe)
+        for trial, recipe in trials:
+            check_recipe(data.fit(recipe, trial), data.of(trial))
+        check_trackers(base.training.tracking)
+    for _, recipe in trials:
+        _check_evaluations(study.options, recipe)
+        scores = find_scores(study.options.metrics, recipe, tuple(study.options.evaluate))
     return base, scores
 
 
-def make_plan(study: Study, shards_folder: str, out: Path, *, retry: bool = False) -> Plan:
+def _check_evaluations(options: StudyOptions, recipe: Recipe) -> None:
+    """Make sure that the models of a trial can be evaluated.
+
+    Raises:
+        RecipeError: Tiles are to be changed as the recipe says, and it asks for no change.
+    """
+    names = [name for name, one in options.evaluate.items() if one.augment]
+    if names and recipe.training.augment == type(recipe.training.augment)():
+        raise RecipeError(
+            f"The study's 'evaluate.{names[0]}' changes tiles as 'training.augment' of each trial"
+            " says, and that asks for no change; set it, for example 'training.augment.dihedral'"
+            " to true."
+        )
+
+
+def make_plan(study: Study, places: Places, out: Path, *, retry: bool = False) -> Plan:
     """Plan a sweep in a folder, or find the plan that is there.
 
     Args:
         study: The study.
-        shards_folder: Labelled tiles.
+        places: Where the labelled tiles are.
         out: Folder of the sweep.
         retry: Take failed trainings again.
 
@@ -123,14 +151,15 @@ def make_plan(study: Study, shards_folder: str, out: Path, *, retry: bool = Fals
         PolynyaError: A trial can't be trained; or the folder is of another sweep, or holds files of
             others.
     """
-    shards = open_shards(shards_folder)
-    base, scores = check_study(study, shards)
-    split = validating_split(shards, base, "A sweep")
+    data = open_data(places)
+    base, scores = check_study(study, data)
+    split = validating_split(data.main, base, "A sweep")
+    _check_tiles(split, data, study.options.trained_names)
     folder = SweepFolder(make_folder(out))
     with folder.in_turn():
-        name = _keep_about(folder.path / _ABOUT, study, base, shards)
+        name = _keep_about(folder.path / ABOUT_FILE, study, base, data)
         keep_split(split, folder.split, "a sweep", _ANOTHER)
-        plan = Plan(folder, study, base, tuple(scores), shards, name)
+        plan = Plan(folder, study, base, tuple(scores), data, name)
         _write_study(plan)
         for training in trainings(listed_trials(study.options), study.options.seeds):
             folder.add(training, plan.recipe(training))
@@ -139,7 +168,21 @@ def make_plan(study: Study, shards_folder: str, out: Path, *, retry: bool = Fals
     return plan
 
 
-def _keep_about(path: Path, study: Study, base: Recipe, shards: ShardSet) -> str:
+def _check_tiles(split: TileSplit, data: DataSets, names: Sequence[str]) -> None:
+    """Make sure that the split has all tiles that trials learn from; ShardError if not."""
+    from training.input.split import tile_keys
+
+    for name in names:
+        for scene, row, column in tile_keys(data.named[name]):
+            if (scene, row, column) not in split.tiles:
+                raise ShardError(
+                    f"The tiles '{name}' in {data.named[name].folder} have one that those in"
+                    f" {data.main.folder} lack: scene {scene}, row {row}, column {column}; make"
+                    " both from the same scenes."
+                )
+
+
+def _keep_about(path: Path, study: Study, base: Recipe, data: DataSets) -> str:
     """Write what the sweep is made from, or compare it; return the sweep's name."""
     options = study.options.model_dump(mode="json")
     search = options["search"]
@@ -149,7 +192,7 @@ def _keep_about(path: Path, study: Study, base: Recipe, shards: ShardSet) -> str
     parts = {
         "study": [options["parameters"], search],
         "recipe": base.digest(),
-        "shards": _shards_digest(shards),
+        "shards": _data_digest(data),
     }
     digests = {key: _digest(part) for key, part in parts.items()}
     if not path.exists():
@@ -168,6 +211,11 @@ def _keep_about(path: Path, study: Study, base: Recipe, shards: ShardSet) -> str
     return name
 
 
+def _data_digest(data: DataSets) -> list[Any]:
+    named = {name: _shards_digest(shards) for name, shards in sorted(data.named.items())}
+    return [*_shards_digest(data.main), *([named] if named else [])]
+
+
 def _shards_digest(shards: ShardSet) -> list[Any]:
     scenes = sorted((row.scene_id, row.digest) for row in read_manifest(shards.folder))
     return [shards.recipe.labels_digest(), shards.dropped.digest, scenes]
@@ -180,7 +228,7 @@ def _digest(content: Any) -> str:
 
 def _write_study(plan: Plan) -> None:
     """Write study and recipe, so that the sweep can be repeated from its folder."""
-    options = plan.options.model_dump(mode="json", exclude_defaults=True, exclude={"set"})
+    options = plan.options.model_dump(mode="json", exclude_defaults=True, exclude={"set", "small"})
     study = write_yaml({**options, "recipe": _RECIPE})
     for name, text in ((_STUDY, study), (_RECIPE, plan.base.text())):
         path = plan.folder.path / name

@@ -3,6 +3,7 @@
 trainings.csv, .md    a row for each training
 trials.csv, .md       a row for each trial, best first, with its difference to the best one
 parameters.csv, .md   a row for each value of each parameter, with its difference to the best one
+evaluations.csv, .md  a row for each trial and score, if the study names further tiles
 sweep.html            all of it, with the figures
 """
 
@@ -10,14 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
-import numpy as np
-
 from inference.studies.sweep.comparison import (
     Compared,
     answer,
     compared,
     effects_table,
+    evaluations_table,
     trainings_table,
     trials_table,
 )
@@ -26,14 +25,15 @@ from inference.studies.sweep.importance import importances
 from inference.studies.sweep.planning import Plan
 from inference.studies.sweep.scores import Result, read_result
 from polynya import __version__
-from polynya.report.html import Html, document, element, sharp_picture, table_element
+from polynya.report.html import Html, document, element, table_element
+from polynya.report.parts import cards, file_figure, section
 from polynya.report.side_by_side import draw_side_by_side
 from polynya.report.tables import Table
 from polynya.storage.files import write_text
 from polynya.storage.ownership import check_free
 
 PAGE = "sweep.html"
-_TABLES = ("trainings", "trials", "parameters")
+_TABLES = ("trainings", "trials", "parameters", "evaluations")
 
 
 def check_reports(plan: Plan) -> None:
@@ -55,19 +55,21 @@ def write_tables(plan: Plan, results: Sequence[Result]) -> tuple[list[Compared],
     """
     trials = compared(results, plan.scores, plan.options.seeds)
     sentence = answer(trials, plan.scores[0])
-    for name, table in zip(_TABLES, _tables(plan, results, trials), strict=True):
+    for name, table in _tables(plan, results, trials).items():
         table.write_csv(plan.folder.path / f"{name}.csv")
         more = f"\n{sentence}\n" if name == "trials" else ""
         write_text(plan.folder.path / f"{name}.md", f"{table.markdown()}{more}")
     return trials, sentence
 
 
-def _tables(plan: Plan, results: Sequence[Result], trials: Sequence[Compared]) -> list[Table]:
-    return [
+def _tables(plan: Plan, results: Sequence[Result], trials: Sequence[Compared]) -> dict[str, Table]:
+    tables = (
         trainings_table(results, plan.scores),
         trials_table(trials, plan.scores),
-        effects_table(trials, plan.scores[0]),
-    ]
+        effects_table(trials, plan.scores[0], plan.options),
+        evaluations_table(trials, plan.scores),
+    )
+    return {name: table for name, table in zip(_TABLES, tables, strict=True) if table is not None}
 
 
 def write_page(
@@ -80,7 +82,12 @@ def write_page(
     if any(result.state == "finished" for result in results):
         figures += _draw_models(plan, trials)
     by_name = dict(figures)
-    trainings, ranked, parameters = _tables(plan, results, trials)
+
+    def shown(names: Sequence[str]) -> list[Html]:
+        there = [name for name in names if name in by_name]
+        return [file_figure(plan.folder.path / name, by_name[name]) for name in there]
+
+    tables = _tables(plan, results, trials)
     failed = [f"Trial {r.training.name}: {r.reason}" for r in results if r.state == "failed"]
     options = plan.options
     page = document(
@@ -90,15 +97,20 @@ def write_page(
         element("p", sentence),
         *([element("p", f"Known before: {options.found}")] if options.found else []),
         _cards(results, trials),
-        *_section("Trials", table_element(ranked), _note(plan)),
-        *(_figure(plan, name, by_name[name]) for name in FIGURES[:2] if name in by_name),
-        *_section("Parameters", table_element(parameters), _PAIRS),
-        *(_figure(plan, name, by_name[name]) for name in FIGURES[2:4] if name in by_name),
+        *section("Trials", table_element(tables["trials"]), note=_note(plan)),
+        *shown(FIGURES[:2]),
+        *(
+            section("Further tiles", table_element(tables["evaluations"]), note=_TILES)
+            if "evaluations" in tables
+            else ()
+        ),
+        *section("Parameters", table_element(tables["parameters"]), note=_PAIRS),
+        *shown(FIGURES[2:4]),
         element("p", about, _class="quiet"),
         element("h2", "Trainings"),
-        *(_figure(plan, name, by_name[name]) for name in FIGURES[4:] if name in by_name),
+        *shown(FIGURES[4:]),
         *(element("p", text) for text in failed),
-        element("details", element("summary", "All trainings"), table_element(trainings)),
+        element("details", element("summary", "All trainings"), table_element(tables["trainings"])),
         element(
             "p",
             f"Recipe {plan.base.digest()}, {plan.shards.folder}, Polynya {__version__}. The same"
@@ -109,6 +121,10 @@ def write_page(
     write_text(plan.folder.path / PAGE, page)
 
 
+_TILES = (
+    "Scores of the same models on other tiles than those that validate: against the first tiles"
+    " with the same score, and against the trial that is the best on the same tiles."
+)
 _PAIRS = (
     "A value is compared with the best one by the trials that differ in nothing else. Each verdict"
     " is a paired Student's t at 95 %, so of 20 values that do the same, one is called better or"
@@ -125,42 +141,16 @@ def _note(plan: Plan) -> str:
     )
 
 
-def _section(title: str, content: Html, note: str = "") -> list[Html]:
-    return [
-        element("h2", title),
-        *([element("p", note, _class="quiet")] if note else []),
-        content,
-    ]
-
-
 def _cards(results: Sequence[Result], trials: Sequence[Compared]) -> Html:
     states = [result.state for result in results]
     seconds = sum(result.seconds or 0 for result in results)
-    cards = [
+    shown = [
         (f"{len(trials):,}", "trials", False),
         (f"{states.count('finished'):,}", "finished trainings", False),
         *([(f"{n:,}", s, s == "failed") for s in ("pruned", "failed") if (n := states.count(s))]),
         (f"{seconds / 60:,.1f}", "minutes of training", False),
     ]
-    return element(
-        "div",
-        *(
-            element("div", element("b", number), title, _class="card warn" if bad else "card")
-            for number, title, bad in cards
-        ),
-        _class="cards",
-    )
-
-
-def _figure(plan: Plan, name: str, caption: str) -> Html:
-    image = cv2.imread(str(plan.folder.path / name))
-    assert image is not None  # It was written just now.
-    return element(
-        "figure",
-        sharp_picture(np.ascontiguousarray(image[..., ::-1]), caption),
-        element("figcaption", caption),
-        _class="chart",
-    )
+    return cards(shown)
 
 
 def _draw_models(plan: Plan, trials: Sequence[Compared]) -> list[tuple[str, str]]:

@@ -11,12 +11,12 @@ from difflib import get_close_matches
 import numpy as np
 from numpy.typing import NDArray
 
-from inference.studies.results import named_scores
+from inference.studies.results import named_score, named_scores
 from inference.studies.sweep.folder import State, SweepFolder
 from inference.studies.sweep.trials import Training
 from polynya.errors import RecipeError
 from polynya.recipe.recipe import Recipe
-from training.metrics.registry import measured
+from training.metrics.registry import all_metrics, measured
 from training.model_folder.folder import (
     HISTORY_FILE,
     METRICS_FILE,
@@ -24,7 +24,7 @@ from training.model_folder.folder import (
 )
 
 _NATS = ("loss", "kullback_leibler")
-"""Scores in nats, of which less is better; all others are shares, of which more is better."""
+"""Scores in nats; all others are shares."""
 
 
 @dataclass(frozen=True)
@@ -32,54 +32,72 @@ class Score:
     """A score of the validation tiles."""
 
     name: str
-    """Dotted key below `validation` in metrics.json."""
+    """Dotted key below `validation` in metrics.json, or in the scores of an evaluation."""
     title: str
+    evaluation: str = ""
+    """Name of the study's evaluation; "" for the validation tiles."""
 
     @property
     def less_is_better(self) -> bool:
         """Whether the least value is the best."""
-        return self.name.rpartition(".")[2] in _NATS
+        less = {metric.name for metric in all_metrics() if metric.less_is_better}
+        return self.name.rpartition(".")[2] in {"loss", *less}
 
     @property
     def factor(self) -> float:
         """Factor of shown values: shares are shown in percent."""
-        return 1.0 if self.less_is_better else 100.0
+        return 1.0 if self._is_in_nats else 100.0
 
     @property
     def digits(self) -> int:
         """Digits after the point of shown values."""
-        return 4 if self.less_is_better else 2
+        return 4 if self._is_in_nats else 2
 
     @property
     def heading(self) -> str:
         """Title with unit."""
-        return f"{self.title}, {'nats' if self.less_is_better else '%'}"
+        where = f" on '{self.evaluation}'" if self.evaluation else ""
+        return f"{self.title}{where}, {'nats' if self._is_in_nats else '%'}"
 
     @property
     def column(self) -> str:
-        """Column of history.csv with the score of each epoch, if there is one."""
+        """Column of history.csv with the score of each epoch on validation tiles."""
         return f"val_{self.name}"
 
     def text(self, value: float) -> str:
         """Text of a value for tables; empty for NaN."""
         return "" if value != value else f"{self.factor * value:.{self.digits}f}"
 
+    @property
+    def _is_in_nats(self) -> bool:
+        return self.name.rpartition(".")[2] in _NATS
+
     def gain(self, value: float) -> float:
         """The value, or its negative if less is better, so that the greatest is the best."""
         return -value if self.less_is_better else value
 
 
-def find_scores(names: Sequence[str], recipe: Recipe) -> list[Score]:
+def find_scores(
+    names: Sequence[str], recipe: Recipe, evaluations: Sequence[str] = ()
+) -> list[Score]:
     """Find scores by name.
 
     Args:
-        names: Dotted keys below `validation` in metrics.json.
+        names: Dotted keys below `validation` in metrics.json; after the name of an evaluation and a
+            dot, its scores.
         recipe: Says which scores trainings measure.
+        evaluations: Names of the study's evaluations.
 
     Raises:
         RecipeError: Trainings with this recipe don't measure such a score.
     """
-    known = _titles(recipe)
+    known = {name: Score(name, title) for name, title in _titles(recipe).items()}
+    for evaluation in evaluations:
+        known |= {
+            f"{evaluation}.{name}": Score(name, title, evaluation)
+            for name, title in _titles(recipe).items()
+            if name != "loss"
+        }
     for name in names:
         if name not in known:
             near = get_close_matches(name, known, n=1)
@@ -87,10 +105,10 @@ def find_scores(names: Sequence[str], recipe: Recipe) -> list[Score]:
             raise RecipeError(
                 f"The study's key 'metrics' has '{name}', which its trainings don't measure{meant};"
                 f" take some of {', '.join(n for n in known if '.' not in n)}, a score of a class"
-                f" such as classes.{recipe.classes.names[0]}.iou, or name more in the recipe's key"
-                " 'training.metrics.further'."
+                f" such as classes.{recipe.classes.names[0]}.iou, one of an evaluation after its"
+                " name and a dot, or name more in the recipe's key 'training.metrics.further'."
             )
-    return [Score(name, known[name]) for name in names]
+    return [known[name] for name in names]
 
 
 def _titles(recipe: Recipe) -> dict[str, str]:
@@ -123,6 +141,8 @@ class Result:
     """Parameters of the model."""
     seconds: float | None = None
     """Time of all epochs."""
+    pass_mb: float | None = None
+    """Memory of a forward and backward pass of an image (`training.model_facts`), MB."""
 
 
 def read_result(folder: SweepFolder, training: Training, scores: Sequence[Score]) -> Result:
@@ -138,18 +158,33 @@ def read_result(folder: SweepFolder, training: Training, scores: Sequence[Score]
     if state != "finished":
         nothing = (np.nan,) * len(scores)
         return Result(training, state, reason, nothing, None, stop_epoch, None, time)
-    parameters = str(read_provenance(model).get("parameters", ""))
+    facts = read_provenance(model)
+    parameters, pass_mb = str(facts.get("parameters", "")), facts.get("pass_mb")
     metrics = json.loads((model / METRICS_FILE).read_text("utf-8"))
     return Result(
         training,
         state,
         reason,
-        tuple(named_scores(model, [score.name for score in scores])),
+        tuple(_values(folder, training, scores)),
         metrics.get("epoch"),
         stop_epoch,
         int(parameters) if parameters.isdigit() else None,
         time,
+        None if pass_mb is None else float(pass_mb),
     )
+
+
+def _values(folder: SweepFolder, training: Training, scores: Sequence[Score]) -> list[float]:
+    """Values of scores of a finished training; NaN for those of an evaluation that lies ahead."""
+    names = [score.name for score in scores if not score.evaluation]
+    validation = iter(named_scores(folder.model(training), names))
+    evaluated = folder.evaluated(training)
+    return [
+        named_score(evaluated.get(score.evaluation), score.name)
+        if score.evaluation
+        else next(validation)
+        for score in scores
+    ]
 
 
 def read_history(folder: SweepFolder, training: Training, column: str) -> NDArray[np.float64]:

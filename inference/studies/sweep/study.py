@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationError, model_validator
 
+from inference.studies.sweep.parameters import ParameterOptions, Settings
 from polynya.errors import RecipeError
 from polynya.names import printable
 from polynya.recipe.base import Options, Positive, Tagged
 from polynya.recipe.messages import describe_errors
 from polynya.recipe.shipped import read_named, shipped_as
-from polynya.recipe.yaml_files import write_yaml
 
 _MOST_TRIALS = 10_000
 _COMMON = {
@@ -23,76 +23,10 @@ _COMMON = {
     "split": "all trials share the split; set 'split' in the recipe",
 }
 """Sections that a study can't vary, and what to do instead."""
+DATA = "shards"
+"""Parameter that names the labelled tiles of a trial; it is no key of the recipe."""
 
-Settings = Mapping[str, Any]
-"""Values by dotted key of the recipe."""
-
-
-class ParameterOptions(Options):
-    """What a parameter may be; exactly one of the keys. A list alone means `values`."""
-
-    values: tuple[Any, ...] | None = None
-    """Values of the recipe's key that the parameter is named after."""
-    choices: dict[str, Any] | None = None
-    """The same with a name for each value, for tables and figures."""
-    together: dict[str, dict[str, Any]] | None = None
-    """Named settings of several keys at once. Then the parameter's name is free."""
-    range: tuple[int | float, int | float] | None = None
-    """Least and greatest number; only whole numbers if both are written without a dot."""
-    log_range: tuple[int | float, int | float] | None = None
-    """The same, drawn evenly on a logarithmic scale."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _spelt_out(cls, content: Any) -> Any:
-        return {"values": content} if isinstance(content, list) else content
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _truth_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
-        """Allow true and false, which keys of the recipe may have; ranges have none."""
-        return value
-
-    @model_validator(mode="after")
-    def _one_says_what_it_may_be(self) -> ParameterOptions:
-        given = [name for name in type(self).model_fields if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise ValueError(
-                "give a list of values, or one of the keys choices, together, range, log_range"
-            )
-        ends = self.ends
-        if ends is None:
-            if not getattr(self, given[0]):
-                raise ValueError("give at least one value")
-            if self.values is not None and len(set(map(_label, self.values))) < len(self.values):
-                raise ValueError("each value may be there once")
-        elif isinstance(ends[0], bool) or isinstance(ends[1], bool) or not ends[0] < ends[1]:
-            raise ValueError("the second number must be greater than the first")
-        elif self.log_range is not None and ends[0] <= 0:
-            raise ValueError("a logarithmic scale needs numbers above 0")
-        return self
-
-    @property
-    def ends(self) -> tuple[int | float, int | float] | None:
-        """Ends of a range; None for a list."""
-        return self.range or self.log_range
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether a range has whole numbers only."""
-        return self.ends is not None and all(isinstance(end, int) for end in self.ends)
-
-    def levels(self, name: str) -> dict[str, Settings]:
-        """Settings of each level by its label, in order; empty for a range.
-
-        Args:
-            name: Name of the parameter.
-        """
-        if self.together is not None:
-            return dict(self.together)
-        if self.choices is not None:
-            return {label: {name: value} for label, value in self.choices.items()}
-        return {_label(value): {name: value} for value in self.values or ()}
+_Name = Annotated[str, Field(pattern=r"^[A-Za-z]\w*$")]
 
 
 class GridOptions(Options):
@@ -134,6 +68,34 @@ class TpeOptions(Options):
 SearchOptions = Annotated[GridOptions | RandomOptions | TpeOptions, Tagged("kind")]
 
 
+class EvaluationOptions(Options):
+    """Further tiles on which finished models are scored."""
+
+    shards: _Name | None = None
+    """Name of labelled tiles that the command gives as --shards NAME=FOLDER. Of them count all that
+    the study's split doesn't train on. Default: the tiles that validate."""
+    augment: bool = False
+    """Change the tiles at random, as `training.augment` of each trial says, but with the same
+    random numbers for all seeds."""
+
+    @model_validator(mode="after")
+    def _it_differs_from_validation(self) -> EvaluationOptions:
+        if self.shards is None and not self.augment:
+            raise ValueError("give 'shards', or set 'augment' to true, or both")
+        return self
+
+
+class SmallOptions(Options):
+    """A small version of a study, for --small."""
+
+    data: tuple[str, ...] = ()
+    """Commands that make labelled tiles for it, in a folder of their own: `shards`, and for named
+    ones `shards-NAME`."""
+    change: Annotated[dict[str, Any], Field(default_factory=dict)]
+    """What the study's keys are in place of what it says: mappings are merged, and null removes a
+    key (JSON merge patch, RFC 7386)."""
+
+
 class StudyOptions(Options):
     """Everything that a sweep depends on, except the labelled tiles."""
 
@@ -156,6 +118,14 @@ class StudyOptions(Options):
     metrics: Annotated[tuple[str, ...], Field(min_length=1)] = ("mean_iou",)
     """Scores of the validation tiles that are compared; the first one decides which trial is the
     best. Names are those of metrics.json, such as mean_f1, loss or classes.kelp.iou."""
+    evaluate: Annotated[dict[_Name, EvaluationOptions], Field(default_factory=dict)]
+    """Further tiles to score all models on, by name. `metrics` may name their scores, such as
+    augmented.mean_f1."""
+    published: Annotated[dict[str, dict[str, dict[str, float]]], Field(default_factory=dict)]
+    """What a paper found, to show it beside the results: numbers by parameter, title of the numbers
+    and value of the parameter."""
+    small: SmallOptions | None = None
+    """A small version, for --small."""
     lines: str | None = None
     """Parameter whose values are lines in the figure of scores against the size of models."""
     columns: str | None = None
@@ -177,6 +147,41 @@ class StudyOptions(Options):
                     raise RecipeError(f"The parameters {owners[key]} and {name} both set '{key}'")
         for key in self.set:
             _check_key(key)
+        data = self.parameters.get(DATA)
+        if DATA in self.set or owners.get(DATA, DATA) != DATA:
+            raise RecipeError(f"'{DATA}' is no key of the recipe; make it a parameter of its own")
+        if data is not None and not all(_is_name(name) for name in data.values or [None]):
+            raise RecipeError(
+                f"The parameter '{DATA}' must be a list of names, such as [manual, automatic]; the"
+                " command says where each is, with --shards NAME=FOLDER"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _evaluations_come_last(self) -> StudyOptions:
+        for name in ("classes", "per_image"):
+            if name in self.evaluate:
+                raise RecipeError(f"'evaluate.{name}' has the name of a score; give it another one")
+        first = self.metrics[0].partition(".")[0]
+        if isinstance(self.search, TpeOptions) and first in self.evaluate:
+            raise RecipeError(
+                f"A search that learns from its trials needs their scores at once, and"
+                f" '{self.metrics[0]}' is known at the end only; put a score of the validation"
+                " tiles first in 'metrics'"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _published_numbers_are_of_values(self) -> StudyOptions:
+        for name, tables in self.published.items():
+            levels = self.parameters[name].levels(name) if name in self.parameters else {}
+            for title, numbers in tables.items():
+                for level in numbers:
+                    if level not in levels:
+                        raise RecipeError(
+                            f"'published.{name}.{title}' has a number for '{level}', which is no"
+                            f" value of a parameter '{name}'"
+                        )
         return self
 
     @model_validator(mode="after")
@@ -218,6 +223,19 @@ class StudyOptions(Options):
         return self
 
     @property
+    def trained_names(self) -> tuple[str, ...]:
+        """Names of the labelled tiles in which trials differ; empty if all have the same."""
+        data = self.parameters.get(DATA)
+        return data.values if data is not None and data.values is not None else ()
+
+    @property
+    def data_names(self) -> tuple[str, ...]:
+        """Names of labelled tiles that the command must say the place of, in order."""
+        names = [*self.trained_names]
+        names += [one.shards for one in self.evaluate.values() if one.shards is not None]
+        return tuple(dict.fromkeys(names))
+
+    @property
     def combinations(self) -> float:
         """Number of combinations of all parameters; infinite with a range of decimal numbers."""
         count = 1.0
@@ -249,6 +267,7 @@ def load_study(
     varied: Settings | None = None,
     trials: int | None = None,
     seeds: int | None = None,
+    small: bool = False,
 ) -> Study:
     """Read a study.
 
@@ -258,11 +277,14 @@ def load_study(
         varied: What parameters may be, in place of what the study says.
         trials: Number of trials in place of the study's.
         seeds: Number of seeds in place of the study's.
+        small: Take the study's small version; the other arguments change that.
 
     Raises:
         RecipeError: The file is missing, is no YAML mapping, or has an unknown key or wrong value.
     """
     content, source = read_named(path, "study"), printable(path)
+    if small:
+        content = _in_small(content, source)
     if settings and isinstance(content.get("set", {}), dict):
         content["set"] = {**content.get("set", {}), **settings}
     if varied and isinstance(content.get("parameters", {}), dict):
@@ -292,10 +314,36 @@ def load_study(
     return Study(Path(path).stem, options, recipe)
 
 
+def _in_small(content: dict[str, Any], source: str) -> dict[str, Any]:
+    """Make the small version of a study."""
+    section = content.get("small")
+    if not isinstance(section, dict):
+        raise RecipeError(
+            f"The study {source} has no small version; leave --small out, or give it the key"
+            " 'small'."
+        )
+    change = section.get("change", {})
+    return _patched(content, change) if isinstance(change, dict) else content
+
+
+def _patched(content: dict[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """Change a mapping as RFC 7386 says; the arguments stay."""
+    result = dict(content)
+    for key, value in change.items():
+        if value is None:
+            result.pop(key, None)
+        elif isinstance(value, dict):
+            before = result.get(key)
+            result[key] = _patched(before if isinstance(before, dict) else {}, value)
+        else:
+            result[key] = value
+    return result
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and value.isidentifier()
+
+
 def _check_key(key: str) -> None:
     if not all(key.split(".")):
         raise RecipeError(f"'{key}' is no dotted key of the recipe, such as training.batch_size")
-
-
-def _label(value: Any) -> str:
-    return write_yaml(value, on_one_line=True).strip()

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from inference.studies.sweep.parameters import ParameterOptions
 from inference.studies.sweep.planning import Plan
 from inference.studies.sweep.scores import read_result
-from inference.studies.sweep.study import ParameterOptions, TpeOptions
+from inference.studies.sweep.study import TpeOptions
 from inference.studies.sweep.trials import Level, Training, Trial, rounded
 from inference.studies.sweep.worker import Job
 from polynya.environment import install_command

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from inference.studies.sweep.parameters import ParameterOptions, Settings
 from inference.studies.sweep.study import (
+    DATA,
     GridOptions,
-    ParameterOptions,
     RandomOptions,
-    Settings,
     Study,
     StudyOptions,
     TpeOptions,
@@ -135,7 +135,7 @@ def base_recipe(recipe: Recipe, study: Study) -> Recipe:
 
 
 def trial_recipe(base: Recipe, study: Study, trial: Trial) -> Recipe:
-    """Make the recipe of a trial, without seed and split.
+    """Make the recipe of a trial, without seed, split and what follows from its labelled tiles.
 
     Args:
         base: Recipe of all trials, see `base_recipe`.
@@ -147,6 +147,8 @@ def trial_recipe(base: Recipe, study: Study, trial: Trial) -> Recipe:
     """
     values: dict[str, Any] = {}
     for name, level in trial.levels.items():
+        if name == DATA:
+            continue
         parameter = study.options.parameters[name]
         values |= _settings(name, parameter, level)
     source = f"of trial {trial.number:04d} ({trial.text}) of the study {study.name}"
@@ -171,7 +173,7 @@ def training_recipe(recipe: Recipe, base: Recipe, split: Overrides, repeat: int)
     return resolve(recipe, {**split, "seed": (base.seed + repeat) % 2**31})
 
 
-def check_trials(base: Recipe, study: Study) -> list[Recipe]:
+def check_trials(base: Recipe, study: Study) -> list[tuple[Trial, Recipe]]:
     """Make the recipes of all trials, before the first one is trained.
 
     A search that learns from its trials has none yet. Then the combinations of all levels and ends
@@ -194,7 +196,7 @@ def check_trials(base: Recipe, study: Study) -> list[Recipe]:
                 for level in levels
             ]
         trials = [Trial(n, dict(zip(ends, levels, strict=True))) for n, levels in enumerate(chosen)]
-    return [trial_recipe(base, study, trial) for trial in trials]
+    return [(trial, trial_recipe(base, study, trial)) for trial in trials]
 
 
 def _ends(name: str, parameter: ParameterOptions) -> list[Level]:

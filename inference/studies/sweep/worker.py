@@ -20,6 +20,7 @@ from typing import Protocol
 
 import numpy as np
 
+from inference.studies.sweep.data_sets import Places
 from inference.studies.sweep.folder import SweepFolder
 from inference.studies.sweep.scores import Score, read_history, read_result
 from inference.studies.sweep.trials import Training
@@ -87,15 +88,19 @@ class ListedSupply:
 class Command:
     """The ordinary command of a training."""
 
-    shards: str
+    places: Places
     launcher: tuple[str, ...] = ()
     """Words before it that start ranks, such as horovodrun --gloo -np 2."""
+    group: str = ""
+    """Key of the sweep's run in trackers; "" without trackers."""
 
     def words(self, folder: SweepFolder, training: Training) -> list[str]:
         """Words of the command; it goes on where an earlier start was cut."""
         model = folder.model(training)
-        words = [*self.launcher, sys.executable, "-m", "training.train", "--shards", self.shards]
+        words = [*self.launcher, sys.executable, "-m", "training.train"]
+        words += ["--shards", self.places.of(training.trial)]
         words += ["--out", str(model), "--recipe", str(folder.recipe(training))]
+        words += ["--group", self.group] if self.group else []
         if checkpoints.any_in(model):
             return [*words, "--resume"]
         return [*words, "--overwrite"] if model.exists() else words

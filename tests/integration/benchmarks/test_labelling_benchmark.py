@@ -41,6 +41,8 @@ def test_a_cluster_of_two_executors_and_two_ranks_label_all_tiles(tmp_path):
     runs = measure_scaling(setups, paths, "published", 64, rounds=1, folder=tmp_path)
     for run in runs:
         assert run.record.tiles == 12
-        assert run.record.units
+        assert len(run.record.units) == len(runs[0].record.units) > 0
+        # No record of an earlier run is left.
+        assert run.record.begin > run.cost.started
         assert all(unit.read_s > 0 and unit.label_s > 0 for unit in run.record.units)
         assert run.cost.first_file_s is not None

@@ -53,9 +53,11 @@ def test_evaluate_compares_every_method_with_the_truth(model, site, tmp_path):
     for text in ("Pixels right", "Scores by class", "Confusion of model", "Thin/young ice"):
         assert text in result.stdout
     assert names(out) == [
-        "accuracy.csv", "accuracy.md", "classes.csv", "comparison_best.png",
-        "comparison_worst.png", "confusion.csv", "confusion.png", "samples.csv",
-        "scenes.csv", "scores.csv",
+        "accuracy.csv", "accuracy.md", "accuracy.png", "classes.csv", "comparison_best.png",
+        "comparison_worst.png", "comparisons.csv", "confusion.csv", "confusion.png",
+        "confusion_less.png", "confusion_more.png", "confusion_percent.csv", "cover.csv",
+        "evaluation.json", "images.csv", "methods.csv", "samples.csv", "scenes.csv", "scores.csv",
+        "sites.csv", "tiles.csv",
     ]  # fmt: skip
     assert list(rows(out / "scenes.csv")) == ["s1_clear", "s1_cloud"]
     assert len(list(csv.reader((out / "classes.csv").read_text().splitlines()))) == 1 + 4 * 4
@@ -86,15 +88,16 @@ def test_evaluate_reuses_maps_of_this_model_only(model, site, tmp_path):
     assert "Predicting" not in other_windows.stderr
     assert other_windows.stderr.count("were made with window_overlap") == 1
 
-    # A map of something else under the same name: the model's own prediction counts.
+    # A map of something else under the same name is no map of the model, and is never replaced.
     with rasterio.open(maps / "s1_clear.tif") as source:
         profile, codes = source.profile, source.read(1)
     codes[codes != 255] = 0
     with rasterio.open(maps / "s1_clear.tif", "w", **profile) as target:
         target.write(codes, 1)
-    replaced = run(*options, tmp_path / "c", "--model", model)
+    replaced = run(*options, tmp_path / "c", "--model", model, expect=1)
     assert "s1_clear.tif is of another model and scene" in replaced.stderr
-    assert (tmp_path / "c" / "accuracy.csv").read_bytes() == accuracy
+    assert "1 of 2 scenes failed, the others are done" in replaced.stderr
+    assert "Predicting" not in replaced.stderr
     run(*options, tmp_path / "d")
     assert (tmp_path / "d" / "accuracy.csv").read_bytes() != accuracy
 
@@ -103,7 +106,7 @@ def test_evaluate_reuses_maps_of_this_model_only(model, site, tmp_path):
     assert "There is no map" in missing.stderr
     with rasterio.open(maps / "s1_cloud.tif", "w", **{**profile, "width": 60}) as target:
         target.write(codes[:, :60], 1)
-    assert "another size" in run(*options, tmp_path / "f", expect=1).stderr
+    assert "60 pixels and its scene" in run(*options, tmp_path / "f", expect=1).stderr
 
 
 def test_evaluate_takes_no_map_of_another_scene(model, site, tmp_path):
@@ -113,7 +116,9 @@ def test_evaluate_takes_no_map_of_another_scene(model, site, tmp_path):
         target.write(target.read()[:, ::-1])
     options = ("evaluate", "--scenes", scene, "--maps", maps, "--out")
     assert "is of another scene than" in run(*options, tmp_path / "a", expect=1).stderr
-    assert "is predicted again" in run(*options, tmp_path / "b", "--model", model).stderr
+    with_model = run(*options, tmp_path / "b", "--model", model, expect=1)
+    assert "is of another scene than" in with_model.stderr
+    assert "Predicting" not in with_model.stderr
 
 
 def test_evaluate_does_the_good_scenes_among_bad_ones(model, site, write_scene, tmp_path):
@@ -148,7 +153,7 @@ def test_evaluate_says_which_scenes_trained_the_model(model, site, tmp_path):
     split = {"training": ["s1_clear", "elsewhere"], "validation": ["s1_cloud"]}
     (copy / "split.json").write_text(json.dumps(split))
     result = run("evaluate", "--scenes", site, "--out", tmp_path / "out", "--model", copy)
-    assert "The model was trained on 1 of 2 scenes" in result.stdout
+    assert "model was trained on 1 of 2 scenes" in result.stdout
     table = rows(tmp_path / "out" / "scenes.csv")
     assert [table[n]["trained the model"] for n in ("s1_clear", "s1_cloud")] == ["yes", ""]
 

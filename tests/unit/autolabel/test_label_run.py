@@ -49,6 +49,29 @@ def test_bands_have_the_labels_of_the_whole_scene(tmp_path, write_scene, monkeyp
     assert not any(name.startswith("_work") for name in cut.names())
 
 
+@pytest.mark.parametrize("method", ["illumination", "published"])
+def test_labels_of_people_go_with_filtered_images(tmp_path, write_scene, monkeypatch, method):
+    scene = make_scene(507, 1, (300, 320), "both")
+    path = write_scene("a.tif", scene.observed)
+    write_scene("a_labels.tif", scene.truth)
+    monkeypatch.setattr("autolabel.plan._LEAST_BYTES", 2**14)
+    monkeypatch.setattr("autolabel.plan._LEAST_BAND_BYTES", 2**17)
+
+    def labelled(folder, **options):
+        label = {"method": method, "images": "filtered", **options}
+        recipe = Recipe.model_validate({"tiles": {"size": 50}, "label": label})
+        dataset, _ = label_here(recipe, tmp_path / folder, path)
+        return open_shards(dataset).load(["a"], 50)[:2]
+
+    images, labels = labelled("people", raster="{stem}_labels.tif")
+    filtered, found = labelled("thresholds")
+    originals, same = labelled("originals", raster="{stem}_labels.tif", images="original")
+    assert (images == filtered).all()
+    assert (images != originals).any()
+    assert (labels == same).all()
+    assert (labels != found).any()
+
+
 def test_only_scenes_with_infrared_get_other_labels_by_default(tmp_path, write_scene, monkeypatch):
     image = make_scene(507, 1, (300, 320), "both").observed
     infrared = np.full((300, 320), 255, np.uint8)  # In the short-wave infrared, all is cloud.

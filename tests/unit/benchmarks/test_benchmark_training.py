@@ -233,11 +233,12 @@ def test_efficiency_is_the_median_of_ratios_within_repetitions():
 
 
 def test_tables_have_speed_up_and_ratio():
-    rows = [Row(1, 10.0, 5.0, 8.0, 0.0), Row(2, 5.5, 2.75, 15.0, 0.05)]
+    alone, two = measured(1, 1.25, 1.25), measured(2, 4 / 3, 2.5, waiting_s=1 / 15)
+    rows = [Row(1, (alone, alone)), Row(2, (two, two))]
     assert scaling_table(rows, "t").rows[1] == (
         "2",
-        "5.50",
-        "2.75",
+        "2.67",
+        "1.33",
         "15.00",
         "1.88",
         "0.938",
@@ -314,6 +315,22 @@ def test_our_trainer_and_fit_are_timed(tmp_path):
         100 * (float(row["our trainer ms"]) / float(row["fit ms"]) - 1), abs=0.1
     )
     assert "Machine: " in (tmp_path / "overhead.md").read_text()
+
+
+@pytest.mark.slow
+def test_steps_with_and_without_a_tracker_are_timed(tmp_path, monkeypatch):
+    trackers = [{"kind": "tensorboard", "tiles": 0}]  # A new database takes MLflow seconds.
+    monkeypatch.setattr("benchmarks.training.tracking._TRACKERS", trackers)
+    monkeypatch.setattr("benchmarks.training.tracking._QUIET", 0.1)
+    sizes = ["--seconds", "0.05", "--repetitions", "1", "--tile", "32", "--batch", "1"]
+    done = CliRunner().invoke(app, ["tracking", *sizes, "--out", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    (row,) = rows_of(tmp_path / "tracking.csv")
+    assert float(row["sending ms"]) > 0
+    assert float(row["listeners ms"]) < float(row["tracked ms"])
+    assert float(row["overhead %"]) == pytest.approx(
+        100 * (float(row["tracked ms"]) / float(row["plain ms"]) - 1), abs=0.1
+    )
 
 
 # === One device ===

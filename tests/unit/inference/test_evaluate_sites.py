@@ -11,8 +11,13 @@ from helpers.maps.inference_commands import run
 from helpers.maps.inference_models import make_recipe, save_threshold_model
 from helpers.maps.tallies import tally_of
 from helpers.shards.tiny_shards import write_tiny_shards
-from inference.evaluate.sites import SiteScore, site_table
+from inference.evaluate.results import Method
+from inference.evaluate.scores import Evaluation, SceneScore, TileScore
+from inference.evaluate.sites import TilePlan, choose_tiles, evaluate_tiles, site_table
+from inference.evaluate.sources import Found
 from polynya.recipe.classes import SEA_ICE
+from polynya.recipe.metrics import MetricsOptions
+from polynya.shards.dataset import open_shards
 
 SPLIT = {"held_out": "[23]$"}
 
@@ -66,9 +71,33 @@ def test_each_site_has_a_row_and_all_together_one(made, tmp_path):
 
 def test_dice_is_over_the_pixels_of_a_site_and_undefined_without_any():
     tally = tally_of([[6, 2, 0], [1, 3, 0], [0, 0, 0]])
-    table = site_table([SiteScore("a", tally, 1, 12)], SEA_ICE)
+    tile = TileScore(0, 0, "a", 12, None, {"model": tally.numbers()})
+    scene = SceneScore("s", "other", 12, {"model": tally}, "a", None, [tile])
+    table = site_table(Evaluation(SEA_ICE, ("model",), [scene]))
     assert table.rows[0] == ("a", "1", "12", "75.00", "73.33", "80.00", "66.67", "")
     assert table.rows[1][0] == "all"
+
+
+def test_a_batch_of_tiles_is_in_memory_and_of_each_tile_its_counts(made):
+    batches = []
+
+    class Right:
+        """The labels themselves."""
+
+        about = Method(name="right", kind="labels", family="right", images="")
+
+        def of_tiles(self, tiles, wanted):
+            batches.append(len(tiles))
+            return [Found(tile.label) for tile in tiles]
+
+    shards = open_shards(made / "shards")
+    plan = TilePlan(shards, choose_tiles(shards, [Right()], None), 3, MetricsOptions())
+    evaluation = evaluate_tiles(plan, [Right()])
+    assert (max(batches), sum(batches)) == (3, 16)
+    tiles = [tile for scene in evaluation.scenes for tile in scene.tiles]
+    assert len(tiles) == 16
+    assert max(tile.numbers["right"].nbytes for tile in tiles) < 2000
+    assert evaluation.accuracy("right") == 1
 
 
 def test_what_cannot_be_scored_is_one_sentence(made, tmp_path):
@@ -78,10 +107,10 @@ def test_what_cannot_be_scored_is_one_sentence(made, tmp_path):
     assert "Give --scenes, or --shards and --model" in said()
     assert "With --shards, give --model" in said("--shards", made / "shards")
     both = ("--shards", made / "shards", "--model", made / "model")
-    assert "and neither --scenes nor --maps" in said(*both, "--scenes", "x.tif")
+    assert "labels of tiles are the truth; leave --scenes out" in said(*both, "--scenes", "x.tif")
     assert "There is no metric 'dise'; take some of accuracy" in said(*both, "--metric", "dise")
     scenes = ("--scenes", "x.tif", "--metric", "kullback_leibler")
-    assert "needs probabilities, and maps of scenes are labels; give --shards" in said(*scenes)
+    assert "needs probabilities, and thresholds and labels have none; give --model" in said(*scenes)
     assert "--site 'x' has no (group)" in said(*both, "--site", "x")
     split = {"training": ["scene2"], "validation": ["scene0"]}
     (made / "model" / "split.json").write_text(json.dumps(split))

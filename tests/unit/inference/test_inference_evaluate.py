@@ -12,7 +12,9 @@ from matplotlib.image import imread
 
 from autolabel.thresholds.profiles import fitting_profile
 from helpers.maps.tallies import tally_of
-from inference.evaluate.command import draw_comparison, evaluate_scenes, open_each, write_report
+from inference.evaluate.report import draw_comparison, write_scene_report
+from inference.evaluate.results import Method, Settings
+from inference.evaluate.scenes import ScenePlan, evaluate_scenes, open_each
 from inference.evaluate.scores import (
     Evaluation,
     SceneScore,
@@ -22,6 +24,9 @@ from inference.evaluate.scores import (
     scene_table,
     score_scene,
 )
+from inference.evaluate.sources import Found
+from inference.evaluate.summary import results_of
+from inference.evaluate.truths import open_truth
 from polynya.errors import TruthError
 from polynya.recipe.classes import SEA_ICE, ClassScheme
 from polynya.recipe.recipe import Recipe
@@ -64,7 +69,7 @@ def test_tables_by_hand():
     assert mean[1:] == ("mean", "", "", "75.04", "60.71", "70.63")
     assert confusion_table(scores, "thresholds alone").rows[0] == ("Open water", "75", "25", "0")
     scores.missed["b"] = "It is broken."
-    scores.trained.add("a_cloud")
+    scores.trained_by["model"] = {"a_cloud"}
     assert scene_table(scores).rows == (
         ("a_cloud", "cloud", "100", "55.00", "100.00", "yes", ""),
         ("a_clear", "clear", "100", "100.00", "100.00", "", ""),
@@ -93,7 +98,7 @@ def test_a_score_counts_where_scene_and_truth_are_known():
     truth = np.array([[0, 1, 2, 255, 2]], np.uint8)
     valid = np.array([[True, True, True, True, False]])
     result = np.array([[0, 1, 1, 0, 2]], np.uint8)
-    score = score_scene("s", "clear", truth, valid, {"m": result}, SEA_ICE)
+    score = score_scene("s", "clear", truth, valid, {"m": Found(result)}, SEA_ICE)
     assert score.pixels == 3
     assert score.confusions["m"].tolist() == [[1, 0, 0], [0, 1, 0], [0, 1, 0]]
     assert score.accuracy("m") == pytest.approx(2 / 3)
@@ -102,14 +107,14 @@ def test_a_score_counts_where_scene_and_truth_are_known():
 def test_a_pixel_that_got_no_class_is_not_right():
     truth = np.array([[0, 1]], np.uint8)
     result = np.array([[0, 255]], np.uint8)
-    score = score_scene("s", "clear", truth, truth < 9, {"m": result}, SEA_ICE)
+    score = score_scene("s", "clear", truth, truth < 9, {"m": Found(result)}, SEA_ICE)
     assert score.accuracy("m") == 0.5
 
 
 def test_nothing_to_compare_is_an_error():
     truth = np.full((2, 2), 255, np.uint8)
     with pytest.raises(TruthError, match="no pixel with data and known truth"):
-        score_scene("s", "clear", truth, truth == 255, {"m": truth}, SEA_ICE)
+        score_scene("s", "clear", truth, truth == 255, {"m": Found(truth)}, SEA_ICE)
 
 
 @pytest.mark.parametrize(
@@ -187,7 +192,9 @@ def evaluation_of_masks():
     valid = np.array([[True, True, True, True, True, False]])
     found = np.array([[0, 1, 2, 0, 3, 3]], np.uint8)
     other = np.array([[2, 1, 3, 255, 3, 3]], np.uint8)
-    score = score_scene("s", "clear", truth, valid, {"other": other, "model": found}, MASKS)
+    score = score_scene(
+        "s", "clear", truth, valid, {"other": Found(other), "model": Found(found)}, MASKS
+    )
     return Evaluation(MASKS, ("other", "model"), [score])
 
 
@@ -249,11 +256,27 @@ def test_the_report_of_masks_is_written(write_scene, tmp_path):
         "classes": MASKS.model_dump(mode="json"), "label": {"raster": "{stem}_labels.tif"},
     })  # fmt: skip
     (scene,), missed = open_each([str(tmp_path / "a_clear.tif")], recipe)
-    evaluation, comparisons = evaluate_scenes(
-        [scene], {"model": lambda *_: truth & 1}, recipe, missed
-    )
+
+    class Ponds:
+        """All ponds, and no clouds."""
+
+        about = Method(name="model", kind="labels", family="model", images="")
+        has_probabilities = needs_colors = False
+
+        def of_scene(self, *_):
+            return Found(truth & 1)
+
+        def trained_on(self, scenes):
+            return set()
+
+    plan = ScenePlan(recipe, open_truth(None, "", recipe))
+    evaluation, comparisons = evaluate_scenes([scene], [Ponds()], plan, missed)
     assert evaluation.accuracy("model") == 0.75  # All ponds, and clouds where there are none.
-    write_report(evaluation, tmp_path)
+    settings = Settings(
+        tile_size=None, cover="unknown", cover_limit=0.1, seed=0, resamples=9, resampled="scene"
+    )
+    results = results_of(evaluation, settings, "scenes")
+    write_scene_report(evaluation, results, comparisons, tmp_path)
     draw_comparison(tmp_path / "best.png", "best", comparisons[0], evaluation)
     with (tmp_path / "confusion.csv").open(newline="") as file:
         assert list(csv.reader(file))[4] == ["Cloud: present", "16", "0"]

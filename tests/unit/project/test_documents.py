@@ -4,34 +4,33 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from conftest import WriteScene, ice_image
 
 from autolabel.importers.registry import KINDS, find_importer
+from helpers.documents.blocks import ROOT, of
 from helpers.maps.inference_commands import run
 from helpers.maps.inference_models import make_recipe, save_threshold_model
 from inference.products.registry import PRODUCT_NAMES, find_product
 from inference.studies.sweep.planning import check_study
 from inference.studies.sweep.study import load_study
 from polynya.recipe.recipe import load_recipe
+from polynya.shards.manifest import SceneResult
+from polynya.shards.schema import SCHEMA
+from training.model_folder import folder
 
-ROOT = Path(__file__).parents[3]
-DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+PUBLIC = ROOT / "polynya" / "__init__.pyi"
 
-
-def blocks(language: str, *documents: Path) -> list[str]:
-    """What stands between the fences of a language."""
-    fenced = re.compile(rf"```{language}\n(.*?)```", flags=re.DOTALL)
-    return [text for path in documents for text in fenced.findall(path.read_text("utf-8"))]
-
-
-FIRST_TRY, SIXTEEN_BIT = blocks("yaml", ROOT / "README.md")
-(OWN_COLOURS,) = [text for text in blocks("yaml", *DOCUMENTS) if "blue-thin-ice" in text]
+FIRST_TRY, SIXTEEN_BIT = (block.text for block in of("yaml") if block.document == "README.md")
+(OWN_COLOURS,) = (block.text for block in of("yaml") if "blue-thin-ice" in block.text)
+RECIPES = [pytest.param(block.text, id=str(block)) for block in of("yaml")]
 
 
-@pytest.mark.parametrize("text", [*blocks("yaml", *DOCUMENTS), FIRST_TRY + SIXTEEN_BIT])
+@pytest.mark.parametrize("text", [*RECIPES, FIRST_TRY + SIXTEEN_BIT])
 def test_each_recipe_is_one(text: str, tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text(text)
@@ -64,12 +63,15 @@ def test_the_recipe_for_16_bit_labels_a_stack_of_bands(
 
 
 # What extends the code needs the other half of its change: test_extending.py. What reads a
-# cross-validation needs one: test_cross_validation.py.
-ELSEWHERE = ("extending.md", "cross-validation.md")
-PROGRAMS = [path for path in DOCUMENTS if path.name not in ELSEWHERE]
+# cross-validation needs one: test_cross_validation.py. What reads shards and maps comes after the
+# commands that make them: test_getting_started.py.
+ELSEWHERE = tuple(
+    f"docs/{name}.md" for name in ("extending", "cross-validation", "getting-started", "formats")
+)
+PROGRAMS = [block for block in of("python") if block.document not in ELSEWHERE]
 
 
-@pytest.mark.parametrize("program", blocks("python", *PROGRAMS))
+@pytest.mark.parametrize("program", [pytest.param(block.text, id=str(block)) for block in PROGRAMS])
 def test_each_program_runs(
     program: str, tmp_path: Path, write_scene: WriteScene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,3 +99,30 @@ def test_every_kind_of_import_is_in_its_table(kind: str) -> None:
     beginning = f"| `{kind}` | {find_importer(kind).about} | "
     lines = (ROOT / "docs" / "import.md").read_text("utf-8").splitlines()
     assert [line for line in lines if line.startswith(beginning)]
+
+
+@pytest.mark.parametrize(
+    ("section", "names"),
+    [
+        ("Shards", [*SCHEMA.names, *(field.name for field in fields(SceneResult))]),
+        ("Model folder", folder._FILES),
+    ],
+)
+def test_the_page_of_formats_has_every_column_and_file(section: str, names: Sequence[str]) -> None:
+    text = (ROOT / "docs" / "formats.md").read_text("utf-8")
+    _, _, after = text.partition(f"\n## {section}\n")
+    rows = [line for line in after.partition("\n## ")[0].splitlines() if line.startswith("| `")]
+    told = {name for row in rows for name in re.findall(r"`(.+?)`", row.split(" | ")[0])}
+    assert set(names) <= told
+
+
+def test_the_api_has_every_public_name_and_every_kind_of_part() -> None:
+    text = (ROOT / "docs" / "api.md").read_text("utf-8")
+    extending = (ROOT / "docs" / "extending.md").read_text("utf-8")
+    # Third column: the class that a part is one of, and its file.
+    parts = re.findall(r"^\|[^|]+\|[^|]+\| `(\w+)` in `([a-z_/]+)\.py` \|", extending, re.MULTILINE)
+    assert len(parts) > 5
+    names = [f"{path.replace('/', '.')}.{name}" for name, path in parts]
+    (listed,) = re.findall(r"__all__ = \[(.+?)\]", PUBLIC.read_text("utf-8"), re.DOTALL)
+    names += [f"polynya.{name}" for name in re.findall(r'"(\w+)"', listed)]
+    assert [name for name in names if not re.search(rf"[ `]{re.escape(name)}[`\n]", text)] == []

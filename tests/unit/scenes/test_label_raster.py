@@ -252,11 +252,10 @@ def test_a_recipe_knows_all_that_goes_with_a_scene():
 
 @pytest.mark.parametrize(("label", "words"), [
     ({"raster": "labels.tif"}, r"'label\.raster' is 'labels\.tif', which is one file for all"),
-    ({"images": "filtered"}, r"'label\.images' is 'filtered'.*set 'label\.images' to original"),
     ({"thick_cloud": "nodata"}, r"'label\.thick_cloud' is 'nodata'.*to label, or leave"),
     ({"uncertain": "nodata"}, r"'label\.uncertain' is 'nodata'.*to label, or leave"),
 ])  # fmt: skip
-def test_a_recipe_with_labels_runs_no_filter(label, words):
+def test_labels_of_people_have_nothing_that_a_filter_knows(label, words):
     with pytest.raises(RecipeError, match=words):
         recipe_of(2, **label)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from polynya import __version__
 from polynya.report.html import Html, document, element, joined
+from polynya.report.parts import cards
 from polynya.shards.dropped import Dropped
 from training.inspection.page.bands import bands_section
 from training.inspection.page.classes import classes_section
@@ -53,7 +54,7 @@ def make_page(survey: Survey, dropped: Dropped, samples: int, *, is_new: bool = 
 def _head(name: str, survey: Survey, dropped: Dropped) -> Html:
     recipe = survey.shards.recipe
     bad = {tile for finding in survey.findings for tile in finding.tiles}
-    cards = [
+    shown = [
         ("tiles", len(survey.facts.places), False),
         ("scenes", len({place.scene_id for place in survey.facts.places}), False),
         ("findings", len(survey.findings), bool(survey.findings)),
@@ -75,18 +76,6 @@ def _head(name: str, survey: Survey, dropped: Dropped) -> Html:
         element("h1", name),
         element("p", told, _class="quiet"),
         element("nav", *links),
-        element(
-            "div",
-            *(
-                element(
-                    "div",
-                    element("b", f"{number:,}"),
-                    title,
-                    _class="card warn" if is_bad else "card",
-                )
-                for title, number, is_bad in cards
-            ),
-            _class="cards",
-        ),
+        cards((f"{number:,}", title, is_bad) for title, number, is_bad in shown),
         element("ul", *summary, _class="legend") if summary else "",
     )

@@ -20,6 +20,7 @@ from helpers.shards.tiny_shards import write_tiny_shards
 from helpers.training import fake_training
 from inference.studies.sweep import report
 from inference.studies.sweep.command import run_sweep
+from inference.studies.sweep.data_sets import Places
 from inference.studies.sweep.folder import SweepFolder
 from inference.studies.sweep.study import load_study
 from inference.studies.sweep.trials import Training
@@ -61,7 +62,7 @@ def _sweep(
 ) -> list[Any]:
     path = out.parent / "study.yaml"
     path.write_text(write_yaml({"parameters": parameters, **keys}))
-    command = FakeCommand(str(shards))
+    command = FakeCommand(Places(str(shards)))
     return run_sweep(load_study(path), command, out, jobs=jobs, retry=retry)
 
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from helpers.maps.inference_commands import run
+from inference.studies.sweep.data_sets import Places, read_places
 from inference.studies.sweep.planning import check_study
 from inference.studies.sweep.scores import find_scores
 from inference.studies.sweep.study import load_study
 from inference.studies.sweep.trials import check_trials, listed_trials, trainings
-from polynya.errors import RecipeError
+from polynya.errors import RecipeError, ShardError
 from polynya.recipe.recipe import Recipe
-from polynya.recipe.shipped import shipped_studies
 from polynya.recipe.yaml_files import write_yaml
 
 BATCHES: dict[str, Any] = {"training.batch_size": [8, 16]}
@@ -44,6 +44,16 @@ def _write(folder: Path, parameters: Any = BATCHES, **keys: Any) -> Path:
         ({"search": {"kind": "randm"}}, "grid, random, tpe"),
         ({"search": {"kind": "random", "trials": 3}}, "only 2 combinations"),
         ({"search": {"kind": "grid", "trials": 3}}, "unknown key 'search.trials'"),
+        ({"parameters": {"a": {"steps": {"x": {"b": 1}, "y": ["c"]}}}}, "'y' gives 'c' back"),
+        ({"parameters": {"shards": {"choices": {"x": "y"}}}}, "'shards' must be a list of names"),
+        ({"set": {"shards": "x"}}, "'shards' is no key of the recipe"),
+        ({"evaluate": {"x": {}}}, "set 'augment' to true"),
+        ({"evaluate": {"classes": {"augment": True}}}, "the name of a score"),
+        ({"evaluate": {"x": {"augment": True}}}, "evaluate.x' changes tiles .* asks for no change"),
+        ({"evaluate": {"x": {"shards": "y"}}, "metrics": ["x.iou"]}, r"'x.iou', .*\(perhaps 'x\."),
+        ({"evaluate": {"x": {"shards": "y"}}, "metrics": ["x.mean_iou"],
+          "search": {"kind": "tpe", "trials": 2}}, "known at the end only"),
+        ({"published": {"training.batch_size": {"Dice": {"9": 1.0}}}}, "number for '9'"),
         ({"lines": "model.name"}, "'lines' is 'model.name', which is no parameter"),
         ({"parameters": {"training.loss": ["dice"]}, "metrics": ["loss"]}, "can't compare"),
         ({"seeds": 0}, "'seeds'"),
@@ -82,7 +92,7 @@ def test_a_grid_has_all_combinations_in_order_and_seeds_come_last(tmp_path: Path
     ]  # fmt: skip
     names = [training.name for training in trainings(trials, 2)]
     assert names == [*(f"000{n}" for n in range(4)), *(f"000{n}-seed-1" for n in range(4))]
-    recipes = check_trials(Recipe(), study)
+    recipes = [recipe for _, recipe in check_trials(Recipe(), study)]
     assert [recipe.model.dropout for recipe in recipes[1:3]] == [(0, 0), (0.5, 0.5)]
     assert [recipe.training.batch_size for recipe in recipes[:2]] == [32, 4]
 
@@ -122,15 +132,62 @@ def test_options_of_the_command_go_into_the_study(tmp_path: Path) -> None:
     assert "--vary training.epochs has another form" in wrong
 
 
-@pytest.mark.parametrize("name", shipped_studies())
-def test_each_study_that_ships_can_be_trained(name: str) -> None:
-    study = load_study(name)
-    _, scores = check_study(study, None)
-    assert study.options.about
-    assert study.options.found
-    trials = listed_trials(study.options)
-    assert len(trials) == {"gym_30_models": 30, "sea_ice_batch": 36}[name]
-    assert [score.name for score in scores] == list(study.options.metrics)
+def test_steps_keep_those_before_or_give_back_to_the_recipe(tmp_path: Path) -> None:
+    steps = {
+        "first": {"training.loss": "dice", "model": {"filters": [4, 8], "dropout": [0, 0]}},
+        "second": {"training.batch_size": 4},
+        "third": ["training.loss", "model"],
+    }
+    study = load_study(_write(tmp_path, {"ladder": {"steps": steps}}))
+    recipes = [recipe for _, recipe in check_trials(Recipe(), study)]
+    assert [recipe.training.loss.name for recipe in recipes] == ["dice", "dice", "crossentropy"]
+    assert [recipe.training.batch_size for recipe in recipes] == [32, 4, 4]
+    assert [len(recipe.model.filters) for recipe in recipes] == [2, 2, 6]
+
+
+def test_a_small_version_changes_the_study_and_options_change_that(tmp_path: Path) -> None:
+    change = {
+        "set": {"training.epochs": 2},
+        "parameters": {"training.batch_size": None, "loss": {"together": {"b": None}}},
+        "seeds": 3,
+    }
+    both = {"a": {"training.loss": "dice"}, "b": {"training.loss": "jaccard"}}
+    parameters = {**BATCHES, "loss": {"together": both}}
+    small = {"data": ["make tiles"], "change": change}
+    path = _write(tmp_path, parameters, small=small, set={"training.learning_rate": 0.5})
+    full, options = load_study(path).options, load_study(path, small=True, seeds=2).options
+    assert (len(listed_trials(full)), full.seeds) == (4, 1)
+    assert [trial.key for trial in listed_trials(options)] == [("a",)]
+    assert (options.set, options.seeds) == (
+        {"training.learning_rate": 0.5, "training.epochs": 2}, 2,
+    )  # fmt: skip
+    assert (
+        "Tiles for its small version: make tiles" in run("sweep", path, "--small", "--list").output
+    )
+    said = run("sweep", _write(tmp_path), "--small", "--list", expect=1).output
+    assert "has no small version" in said
+
+
+def test_named_tiles_are_given_by_name(tmp_path: Path) -> None:
+    parameters = {"shards": ["man", "auto"]}
+    evaluate = {"other": {"shards": "more"}}
+    options = load_study(_write(tmp_path, parameters, evaluate=evaluate)).options
+    places = read_places(["auto=b", "man=a=1", "more=c"], options)
+    assert places is not None
+    assert places.main == "a=1"
+    assert [places.of(trial) for trial in listed_trials(options)] == ["a=1", "b"]
+    assert read_places([], options) is None
+    for given, words in (
+        (["man=a"], "add --shards auto=FOLDER"),
+        (["man=a", "man=b"], "--shards man= is given twice"),
+        (["man=a", "auto=b", "more=c", "d"], "--shards d is neither"),
+    ):
+        with pytest.raises(ShardError, match=words):
+            read_places(given, options)
+    plain = load_study(_write(tmp_path)).options
+    assert read_places(["x=y"], plain) == Places("x=y")
+    with pytest.raises(ShardError, match="nor the only other one"):
+        read_places(["x", "y"], plain)
 
 
 def test_scores_know_which_way_is_better_and_how_they_are_shown() -> None:

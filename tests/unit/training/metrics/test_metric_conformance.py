@@ -9,6 +9,7 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
+from sklearn.calibration import calibration_curve
 
 from helpers.schemes import scheme_of
 from helpers.training.thread_ranks import ThreadRank, on_ranks
@@ -104,6 +105,25 @@ def kullback_leibler(sample: Sample) -> float:
     return float(np.mean([log_loss(truth[:, m], p[:, m], labels=[0, 1]) for m in masks]))
 
 
+def calibration_error(sample: Sample) -> float:
+    """Weighted by the pixels of a bin; of masks by scikit-learn's own curve."""
+    assert sample.probabilities is not None
+    truth, found = flat(sample)
+    p = sample.probabilities[sample.valid].astype(np.float64)
+    if sample.classes.has_masks:
+        right, mean = calibration_curve(truth.ravel(), p.ravel(), n_bins=15)
+        pixels = np.histogram(p.ravel(), np.linspace(0, 1, 16))[0]
+        return float(np.average(np.abs(right - mean), weights=pixels[pixels > 0]))
+    confidence = p[np.arange(len(p)), found]
+    total = 0.0
+    for low in np.arange(15) / 15:
+        inside = (confidence >= low) & (confidence < low + 1 / 15)
+        if inside.any():
+            gap = (truth == found)[inside].mean() - confidence[inside].mean()
+            total += abs(gap) * inside.mean()
+    return total
+
+
 def ssim(sample: Sample) -> float:
     """The average over windows of TensorFlow's own; windows with nodata don't count."""
     import tensorflow as tf
@@ -155,6 +175,7 @@ DEFINITIONS: dict[str, Callable[[Sample], Any]] = {
     "frequency_weighted_iou": frequency_weighted_iou,
     "matthews": matthews,
     "kullback_leibler": kullback_leibler,
+    "calibration_error": calibration_error,
     "ssim": ssim,
     "boundary_f1": boundary_f1,
 }
@@ -192,7 +213,7 @@ def test_a_perfect_map_has_the_best_value_and_nothing_none(
 ) -> None:
     sample = a_sample(0, classes, nodata_rows=0)
     perfect = Sample(sample.truth, sample.truth, classes, sample.targets)
-    best = 0.0 if metric.name == "kullback_leibler" else 1.0
+    best = 0.0 if metric.less_is_better else 1.0
     found = np.asarray(values_of(perfect)[metric.name])
     np.testing.assert_allclose(found[~np.isnan(found)], best, atol=1e-6)
     nothing = np.full((SIZE, SIZE), NODATA, np.uint8)

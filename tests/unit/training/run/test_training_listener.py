@@ -44,13 +44,16 @@ class Heard(Listener):
     def step(self, record: StepRecord) -> None:
         self.words.append(f"step {record.step}")
 
-    def epoch(self, position: Position, record: EpochRecord, is_best: bool) -> None:
+    def epoch(self, position: Position, record: EpochRecord, is_best: bool, metrics: Any) -> None:
         self.words.append(f"epoch {record.epoch} of {len(position.history)}")
         if record.epoch == self._raises_at:
             raise ModelError("That is enough; take another.")
 
     def checkpoint(self, position: Position) -> None:
         self.words.append("checkpoint")
+
+    def leave(self, position: Position, state: str) -> None:
+        self.words.append(state)
 
     def end(self, position: Position, best_weights: Any, about: Any) -> None:
         self.words.append(f"end on {about['ranks']}, {len(best_weights)} arrays")
@@ -76,7 +79,7 @@ def test_a_listener_is_told_of_all_and_can_end_a_training_that_goes_on_later(
 
     first_epoch = ["step 1", "step 2", "epoch 1 of 1", "checkpoint"]
     second_epoch = ["step 3", "step 4", "epoch 2 of 2"]
-    assert heard(raises_at=2) == ["start after 0", *first_epoch, *second_epoch]
+    assert heard(raises_at=2) == ["start after 0", *first_epoch, *second_epoch, "failed"]
     (resumed, *words, end) = heard(resume=True)
     assert resumed.startswith("resume, best is 1")
     assert words == ["start after 2", *second_epoch, "checkpoint"]

@@ -1,0 +1,1 @@
+"""Small versions of the studies that ship: tiles, sweep, what came out beside the paper."""

@@ -1,0 +1,1 @@
+"""All benchmarks that `make bench` runs, in one list: docs/benchmarks.md."""
