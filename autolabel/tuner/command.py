@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import webbrowser
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +17,7 @@ from autolabel.tuner.tuning import Tuning, told
 from autolabel.tuner.views import original_view
 from polynya.errors import RecipeError, SceneError
 from polynya.names import printable
+from polynya.pages.window import open_window
 from polynya.progress import track
 from polynya.recipe.recipe import Recipe, load_recipe
 from polynya.recipe.shipped import recipe_text
@@ -132,20 +132,12 @@ def _serve(tuning: Tuning, port: int, no_browser: bool) -> None:
 
     with TunerServer(tuning, port) as server:
         tuning.start()
-        typer.echo(f"Open {server.address}?token={server.admission.token}")
-        typer.echo("The page is for this machine only. Ctrl-C ends it.")
-        sys.stdout.flush()
-        if not no_browser and _has_window():
-            # What a browser is started with can be seen by other users: this token works once.
-            webbrowser.open(f"{server.address}?token={server.admission.once}")
-        try:
+        # Ctrl-C may also come before the server runs.
+        with suppress(KeyboardInterrupt):
+            typer.echo(f"Open {server.address}?token={server.admission.token}")
+            typer.echo("The page is for this machine only. Ctrl-C ends it.")
+            sys.stdout.flush()
+            if not no_browser:
+                open_window(server.address, server.admission)
             server.serve_forever()
-        except KeyboardInterrupt:
-            typer.echo("The page has ended.")
-
-
-def _has_window() -> bool:
-    """Whether a browser could open a window; a text browser would take the terminal."""
-    return not sys.platform.startswith("linux") or any(
-        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
-    )
+        typer.echo("The page has ended.")

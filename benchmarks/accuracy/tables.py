@@ -98,8 +98,9 @@ def tables(
     results = read_results(evaluation / RESULTS_FILE)
     about = (
         f"{len(train)} generated scenes of {size} x {size} pixels trained both U-Nets, and"
-        f" {len(results.scenes)} others are scored. {' '.join(results.notes)}"
+        f" {len(results.scenes)} others are scored."
     )
+    about = " ".join([about, *results.notes])
     files = {
         "table_iv": images_table(results),
         "table_v": cover_table(results),

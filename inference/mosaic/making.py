@@ -20,13 +20,18 @@ from inference.mosaic.item import write_mosaic_item
 from inference.products.class_map import is_one_band
 from inference.products.cog import RasterLayout, RasterRows, cog_rows
 from inference.products.paths import ProductPaths
-from inference.products.qgis import Color, class_entries, palette_style
+from inference.products.qgis import (
+    Color,
+    class_entries,
+    is_style,
+    palette_style,
+    write_style,
+)
 from inference.stac.item import read_document
 from polynya import __version__
 from polynya.errors import OutputError
 from polynya.grid import Tile
 from polynya.progress import progress
-from polynya.storage.files import write_text
 from polynya.storage.ownership import check_free, is_ours, remove_file
 
 SOURCES = "_source"
@@ -76,7 +81,7 @@ def is_made(mosaic: Mosaic, paths: ProductPaths) -> bool:
         and all(properties.get(f"polynya:{key}") == text for key, text in mosaic.tags.items())
         and all(
             (file := paths.folder / asset["href"]).is_file()
-            and file.stat().st_size == asset["file:size"]
+            and (is_style(file) or file.stat().st_size == asset["file:size"])
             for asset in assets
         )
     )
@@ -101,15 +106,15 @@ def write_mosaic(mosaic: Mosaic, paths: ProductPaths) -> float:
     """
     if len(mosaic.maps) > _MOST_MAPS:
         raise OutputError(f"A mosaic can be of {_MOST_MAPS:,} maps; make several of them.")
-    check_free(mosaic_files(paths))
+    check_free(file for file in mosaic_files(paths) if not is_style(file))
     with ExitStack() as undo:
         known = _write_rasters(mosaic, paths, undo)
         classes = mosaic.maps[0].classes
-        write_text(paths.named(".qml"), palette_style(class_entries(classes)))
+        write_style(paths.named(".qml"), palette_style(class_entries(classes)))
         names = [
             (number, _hue(number), made.id) for number, made in enumerate(mosaic.maps, start=1)
         ]
-        write_text(paths.named(f"{SOURCES}.qml"), palette_style(names))
+        write_style(paths.named(f"{SOURCES}.qml"), palette_style(names))
         write_mosaic_item(paths, mosaic.maps, mosaic.grid, mosaic.tags, SOURCES)
         undo.pop_all()
     return known / (mosaic.grid.height * mosaic.grid.width)

@@ -6,7 +6,9 @@ The elements are those that QGIS 3 writes (`QgsPalettedRasterRenderer`, `QgsColo
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 from inference.products.paths import COG, ProductPaths
@@ -15,6 +17,7 @@ from polynya.names import printable
 from polynya.recipe.classes import NO_MASK, ClassScheme
 from polynya.recipe.inference import ProductName
 from polynya.storage.files import write_text
+from polynya.storage.ownership import is_ours
 
 Color = tuple[int, int, int]
 Entry = tuple[int, Color, str]
@@ -44,7 +47,7 @@ def class_entries(classes: ClassScheme) -> list[Entry]:
 def write_styles(
     paths: ProductPaths, classes: ClassScheme, products: Iterable[ProductName]
 ) -> None:
-    """Write the style of each raster of a scene.
+    """Write the style of each raster of a scene; see `write_style`.
 
     Args:
         paths: Files of the scene.
@@ -61,7 +64,24 @@ def write_styles(
             style = palette_style(class_entries(classes))
         else:
             style = ramp_style(*file.values)
-        write_text(paths.named(style_of(file).ending), style)
+        write_style(paths.named(style_of(file).ending), style)
+
+
+def write_style(path: Path, style: str) -> None:
+    """Write a style, unless a user has put an own one there.
+
+    QGIS saves a changed style under the name of ours, so such a file is no error: it stays.
+
+    Raises:
+        OutputError: The file can't be written.
+    """
+    if not os.path.lexists(path) or is_ours(path):
+        write_text(path, style)
+
+
+def is_style(path: Path) -> bool:
+    """Whether a file is a style, by its name."""
+    return path.suffix == ".qml"
 
 
 def palette_style(entries: Sequence[Entry]) -> str:

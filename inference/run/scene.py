@@ -19,7 +19,7 @@ from inference.products.class_map import write_map
 from inference.products.overview import draw_overview, read_preview
 from inference.products.paths import ProductPaths
 from inference.products.photos import upright
-from inference.products.qgis import write_styles
+from inference.products.qgis import is_style, write_styles
 from inference.products.registry import open_writers, product_paths, product_tags
 from inference.products.summary import (
     has_data,
@@ -161,7 +161,8 @@ def check_products(paths: ProductPaths, options: InferenceOptions, uri: str) -> 
     Raises:
         OutputError: A product would replace the scene or a file that is not a product.
     """
-    files = product_paths(paths, options.products)
+    # A style that a user has changed stays as it is (`write_styles`).
+    files = [file for file in product_paths(paths, options.products) if not is_style(file)]
     if any(is_same_file(file, uri) for file in files):
         raise OutputError(
             f"A product of {uri} would replace the scene; choose another --out folder."
@@ -187,7 +188,9 @@ def _finished(
     for file in product_paths(paths, options.products):
         # Only sizes are compared: checksums would need reading all files, and sizes show files that
         # are cut.
-        if not file.is_file() or sizes.get(file, 0) not in (None, file.stat().st_size):
+        if not file.is_file():
+            return None
+        if not is_style(file) and sizes.get(file, 0) not in (None, file.stat().st_size):
             return None
     has_thresholds = read_decision(model.folder, model.recipe).threshold == "otsu"
     columns = summary_columns(model.classes, has_thresholds)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import webbrowser
 from contextlib import suppress
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -15,6 +13,7 @@ from inference.maps.made_map import open_maps
 from inference.mosaic.command import MapsArgument, tell_bad
 from polynya.environment import install_command
 from polynya.errors import MissingDependencyError, SceneError, reason_of
+from polynya.pages.window import open_window
 
 
 def serve(
@@ -65,16 +64,16 @@ def serve(
     if not found:
         raise SceneError("There is no map that can be served; see the reasons above.")
     with open_server(found, port, tms, origins) as server:
-        typer.echo(f"{len(found)} maps, {len(bad)} left out. Open the page:")
-        typer.echo(f"  {server.maps.address}?token={server.maps.admission.token}")
-        for name, url in server.maps.urls().items():
-            typer.echo(f"{name}:\n  {url}")
-        typer.echo("All of it is for this machine only. Ctrl-C ends it.")
-        sys.stdout.flush()
-        if not no_browser and _has_window():
-            # What a browser is started with can be seen by other users: this token works once.
-            webbrowser.open(f"{server.maps.address}?token={server.maps.admission.once}")
+        # Ctrl-C may also come before the server runs.
         with suppress(KeyboardInterrupt):
+            typer.echo(f"{len(found)} maps, {len(bad)} left out. Open the page:")
+            typer.echo(f"  {server.maps.address}?token={server.maps.admission.token}")
+            for name, url in server.maps.urls().items():
+                typer.echo(f"{name}:\n  {url}")
+            typer.echo("All of it is for this machine only. Ctrl-C ends it.")
+            sys.stdout.flush()
+            if not no_browser:
+                open_window(server.maps.address, server.maps.admission)
             server.run()
         typer.echo("The server has ended.")
 
@@ -87,10 +86,3 @@ def _checked_origin(text: str) -> str:
             " http://localhost:8000."
         )
     return text
-
-
-def _has_window() -> bool:
-    """Whether a browser could open a window; a text browser would take the terminal."""
-    return not sys.platform.startswith("linux") or any(
-        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
-    )

@@ -21,6 +21,8 @@ _STYLES = (("o", "-"), ("s", "--"), ("^", ":"), ("D", "-."), ("v", "-"), ("P", "
 _MOST_TICKS = 12
 _LONGEST = 22
 """Characters of a tick."""
+_LETTER = 0.085
+"""Width of a letter of a legend in inches, rather too wide."""
 _MOST_PARTS = 3
 """Parts of a dotted key below an axis; the last ones tell keys apart."""
 _EMPHASISED = 5
@@ -181,7 +183,10 @@ def draw_sizes(path: Path, rows: Sequence[Sequence[Panel]]) -> None:
         axis.set_xlabel(f"Model parameters, {name}")
     handles, labels = axes[0][0].get_legend_handles_labels()
     if len(labels) > 1:
-        figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
+        each = _LETTER * (max(map(len, labels)) + 6)  # Inches, with marker and space.
+        fitting = max(1, int(figure.get_figwidth() / each))
+        figure.legend(handles, labels, loc="outside upper center", frameon=False,
+                      ncols=min(len(labels), fitting))  # fmt: skip
     save_figure(figure, path)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -24,6 +25,11 @@ _MALLOC_DEFAULTS: Mapping[int, int] = {
 """Parameters of glibc's malloc (man 3 mallopt), in bytes. By default, malloc returns every freed
 block above 32 MiB to the system, and the system clears each page before it gives it out again. Each
 step frees large gradients, so this costs time."""
+
+
+def _tells_users_something(record: logging.LogRecord) -> bool:
+    """Whether a line of TensorFlow's log is for users: each new model is compiled once more."""
+    return "triggered tf.function retracing" not in str(record.msg)
 
 
 def import_tensorflow() -> None:
@@ -51,6 +57,7 @@ def import_tensorflow() -> None:
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
+    logging.getLogger("tensorflow").addFilter(_tells_users_something)
     runs = (
         keras.config.backend(),
         keras.config.image_data_format(),

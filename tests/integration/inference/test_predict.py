@@ -202,8 +202,17 @@ def test_predict_writes_the_products_that_are_asked_for(model, write_scene, tmp_
     # With another cell the scene is done again, and what isn't asked for goes.
     assert "1 scenes mapped" in run(*options, "--products", "concentration").stdout
     assert sorted(p.name for p in out.glob("site*")) == [
-        "site.json", "site.png", "site.tif", "site_concentration.tif",
+        "site.json", "site.png", "site.qml", "site.tif", "site_concentration.qml",
+        "site_concentration.tif",
     ]  # fmt: skip
+
+    # QGIS saves changed styles under these names. They stay, and fail nothing.
+    style = out / "site.qml"
+    style.write_text("mine")
+    assert "1 skipped" in run(*options, "--products", "concentration").stdout
+    again = run(*options, "--products", "concentration", "--overwrite").stdout
+    assert "1 scenes mapped" in again
+    assert style.read_text() == "mine"
 
 
 def test_predict_takes_the_back_end_of_the_command(model, write_scene, tmp_path, monkeypatch):

@@ -261,18 +261,22 @@ def test_files_of_others_and_maps_stay(tmp_path):
     before = (folder / "a_20200101.tif").read_bytes()
     said = run("mosaic", folder, "--out", folder / "a_20200101.tif", expect=1).output
     assert "would replace a map" in said
-    mine = tmp_path / "mine.qml"
-    mine.write_text("my style")
-    assert (
-        "not a file that Polynya wrote"
-        in run("mosaic", folder, "--out", tmp_path / "mine.tif", expect=1).output
-    )
-    assert mine.read_text() == "my style"
-    assert not (tmp_path / "mine.tif").exists()
+    mine = tmp_path / "mine.tif"
+    mine.write_text("my own")
+    said = run("mosaic", folder, "--out", mine, expect=1).output
+    assert "not a file that Polynya wrote" in said
+    assert mine.read_text() == "my own"
+    # A style of one's own stays and is no reason to fail, or to do it again.
+    style = tmp_path / "styled.qml"
+    style.write_text("my style")
+    run("mosaic", folder, "--out", tmp_path / "styled.tif")
+    style.write_text("my new style")
+    assert "is complete" in run("mosaic", folder, "--out", tmp_path / "styled.tif").output
+    assert style.read_text() == "my new style"
     assert (folder / "a_20200101.tif").read_bytes() == before
     # The mosaic may lie among its maps; it isn't one of them the next time.
     run("mosaic", folder / "a_20200101.tif", "--out", folder / "all.tif")
-    assert "Nothing" not in run("mosaic", folder / "a_*.tif", "--out", tmp_path / "b.tif").output
+    assert "1 maps" in run("mosaic", folder / "a_*.tif", "--out", tmp_path / "b.tif").output
     for crs in ("EPSG:999999", "EPSG:4978"):
         assert "--crs" in run("mosaic", folder, "--out", tmp_path / "x.tif", "--crs", crs,
                               expect=1).output  # fmt: skip
