@@ -173,7 +173,8 @@ LOCKED_EXTRAS := spark train mpi openvino onnx earthengine stac xarray indices b
 LOCK_PACK := uv pip compile --quiet setup.cfg --constraint requirements/lock.txt --python-version 3.11 \
 	--generate-hashes --no-annotate
 
-SITE := python -m sphinx --fail-on-warning --keep-going --quiet --conf-dir docs/site .
+# Everything is read each time: pages that are kept would keep their warnings to themselves.
+SITE := python -m sphinx --fresh-env --fail-on-warning --keep-going --quiet --conf-dir docs/site .
 
 .PHONY: docs
 docs: setup ## Build the site of the documents, in runs/docs
