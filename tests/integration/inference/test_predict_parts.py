@@ -54,7 +54,7 @@ def test_workers_share_a_scene_and_make_the_same_files(
         options = MapOptions(model, tmp_path / engine, overrides={"inference.products": products})
         map_scenes([str(scene)], options, engine, 2)
     here, shared = files_of(tmp_path / "here"), files_of(tmp_path / "processes")
-    assert len(here) == 10
+    assert len(here) == 13
     assert here == shared
     assert not (tmp_path / "processes" / "_work").exists()
 
