@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 _STYLES = (("o", "-"), ("s", "--"), ("^", ":"), ("D", "-."), ("v", "-"), ("P", "--"))
 """Marker and line of each series; the first two are those of Segmentation Gym's Figure 4."""
 _MOST_TICKS = 12
+_LINE = 84
+"""Characters of a line of a legend."""
 _LONGEST = 22
 """Characters of a tick."""
 _LETTER = 0.085
@@ -199,6 +202,8 @@ def draw_by_parameter(path: Path, panels: Sequence[Points], y_title: str) -> Non
         panels: One for each parameter.
         y_title: Title of the scores.
     """
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     columns = min(3, len(panels))
     rows = math.ceil(len(panels) / columns)
     figure = new_figure(max(5, 3.6 * columns), 3.2 * rows)
@@ -214,6 +219,10 @@ def draw_by_parameter(path: Path, panels: Sequence[Points], y_title: str) -> Non
             _name_ticks(axis, panel.ticks)
         elif panel.is_log:
             axis.set_xscale("log")
+            within = (1,) if panel.x.max() > 100 * panel.x.min() else (1, 2, 5)
+            axis.xaxis.set_major_locator(LogLocator(subs=within))
+            axis.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+            axis.xaxis.set_minor_formatter(NullFormatter())
         axis.set_xlabel(panel.title)
         axis.grid(alpha=0.3)
     for axis in axes[::columns]:
@@ -241,7 +250,7 @@ def draw_learning(path: Path, curves: Sequence[EpochCurve], y_title: str) -> Non
             epochs, curve.values, marker="." if stands_out and len(epochs) < 40 else None,
             color=f"C{number}" if stands_out else "0.75",
             linewidth=1.8 if stands_out else 0.8, zorder=3 if stands_out else 2,
-            label=curve.title if stands_out else None,
+            label=_wrapped(curve.title) if stands_out else None,
         )  # fmt: skip
     axis.set_xlabel("Epoch")
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -269,6 +278,11 @@ def _name_ticks(axis: Axes, names: Sequence[str]) -> None:
 def _stacked(key: str) -> str:
     """Write the last parts of a dotted key below each other."""
     return ".\n".join(map(_short, key.split(".")[-_MOST_PARTS:]))
+
+
+def _wrapped(text: str) -> str:
+    """Break a name of a legend into lines; what doesn't fit is left out."""
+    return "\n".join(wrap(text, _LINE, max_lines=2, placeholder=" …"))
 
 
 def _short(text: str) -> str:

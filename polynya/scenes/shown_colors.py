@@ -64,7 +64,9 @@ def tile_colors(image: NDArray[Any], scene: SceneOptions) -> NDArray[np.uint8]:
     """Return the colours of a tile for a picture: uint8 (H, W, 3), 0 where nodata.
 
     If the recipe names bands, the picture shows red, green and blue, or the first band in grey if
-    one of the three is not there. The recipe's stretch applies.
+    one of the three is not there. The recipe's stretch applies; where most numbers are beyond its
+    white, as of tiles that were imported without a scale, their 2nd percentile becomes black and
+    their 98th white.
 
     Args:
         image: (H, W, bands): uint8 colours; or float32 values of bands, NaN for missing values.
@@ -76,7 +78,11 @@ def tile_colors(image: NDArray[Any], scene: SceneOptions) -> NDArray[np.uint8]:
     shown = [name for name in COLORS if name in bands]
     chosen = shown if len(shown) == len(COLORS) else [bands[0]] * len(COLORS)
     values = image[..., [bands.index(name) for name in chosen]]
-    colors = stretched(values, 1.0, 0.0, scene.stretch)
+    ends, known = scene.stretch, values[np.isfinite(values)]
+    if known.size and np.median(known) > ends[1]:
+        low, high = (float(end) for end in np.percentile(known, (2, 98)))
+        ends = (low, max(high, low + 1e-6 * abs(low)))
+    colors = stretched(values, 1.0, 0.0, ends)
     colors[np.isnan(values).any(axis=-1)] = 0
     return colors
 

@@ -210,15 +210,15 @@ def evaluations_table(trials: Sequence[Compared], scores: Sequence[Score]) -> Ta
             rows.append(
                 (
                     f"{one.trial.number:04d}",
-                    *(shown(one.trial.levels[name]) for name in names),
                     score.heading,
                     _spread(score, one.values[:, number]),
                     *(told, word, against, verdict_),
+                    *(shown(one.trial.levels[name]) for name in names),
                 )
             )
     columns = (
-        *("trial", *names, "score", "value", "against the first tiles", "verdict"),
-        *("against the best trial", "verdict of that"),
+        *("trial", "score", "value", "against the first tiles", "verdict"),
+        *("against the best trial", "verdict of that", *names),
     )
     return Table("Scores on all tiles", columns, tuple(rows))
 

@@ -133,3 +133,32 @@ def test_a_forest_finds_what_matters_in_a_random_search() -> None:
     assert not isinstance(found, str)
     assert found[0]["x"] > 0.9 > found[0]["y"]
     assert "needs 10 finished trials" in str(importances(compared(results(5), [IOU], 1), options))
+
+
+def test_of_two_trials_one_sentence_says_all() -> None:
+    def trials(gain: float) -> Any:
+        grid = {"model.name": ["a", "b"]}
+        return compared(_results(lambda seed, name: 0.6 + gain * (name == "b"), 2, grid), [IOU], 2)
+
+    assert answer(trials(-0.1), IOU).endswith("; the other trial is worse.")
+
+
+def test_steps_are_compared_with_the_step_before_and_with_the_paper() -> None:
+    scores = {"first": 0.5, "second": 0.7, "third": 0.7}
+    chance = [0.0, 0.01]
+
+    def score(seed: int, step: str) -> float:
+        return scores[step] + chance[seed] * (step == "third")
+
+    steps = {"first": {"x": 1}, "second": {"x": 2}, "third": {"x": 3}}
+    options = StudyOptions.model_validate(
+        {
+            "parameters": {"ladder": {"steps": steps}},
+            "published": {"ladder": {"Dice": {"first": 0.25}}},
+        }
+    )
+    trials = compared(_results(score, 2, {"ladder": list(scores)}), [IOU], 2)
+    rows = _rows(effects_table(trials, IOU, options))
+    assert [row["verdict"] for row in rows] == ["first step", "better", NOISE]
+    assert rows[1]["against the step before"].startswith("+20.00")
+    assert [row["published: Dice"] for row in rows] == ["0.25", "", ""]
