@@ -123,6 +123,8 @@ def test_mlflow_s_page_shows_the_run_and_ours_the_sweep(
         browser.open(page, DESKTOP)
         for text in ("0000", "validation/mean_iou"):
             browser.wait(f"document.body.innerText.includes({text!r})", 120)
+        browser.ask("location.hash += '/model-metrics'")  # Within the page: it isn't loaded again.
+        browser.wait("document.body.textContent.includes('0000 (best/accuracy)')", 120)
         browser.screenshot(tmp_path / "mlflow.png")
         browser.open(swept / "sweep.html", DESKTOP)
         assert "learning_rate" in browser.ask("document.body.innerText")

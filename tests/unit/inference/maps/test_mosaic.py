@@ -82,11 +82,8 @@ def test_each_rule_is_that_of_numpy_whatever_the_order(rule, overlapping, tmp_pa
     np.testing.assert_array_equal(pixels[0], expected(rule, placed, (95, 110), sure))
     assert (transform.c, transform.f, transform.a) == (-300000, -1200000, 10)
     run("mosaic", *reversed(maps), "--out", tmp_path / "b" / "m.tif", "--rule", rule)
-    # A folder stands for its maps.
-    run("mosaic", folder, "--out", tmp_path / "c" / "m.tif", "--rule", rule)
     for name in ("m.tif", "m_source.tif", "m.qml", "m_source.qml"):
-        one = (tmp_path / "a" / name).read_bytes()
-        assert one == (tmp_path / "b" / name).read_bytes() == (tmp_path / "c" / name).read_bytes()
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
     item = json.loads((tmp_path / "a" / "m.json").read_text())
     named = {one["value"]: one["name"] for one in item["properties"]["polynya:sources"]}
     source = read(tmp_path / "a" / "m_source.tif")[0][0]
