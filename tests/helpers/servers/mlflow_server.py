@@ -78,6 +78,7 @@ def mlflow_server(folder: Path) -> Iterator[MlflowServer]:
     words += ["--artifacts-destination", str(folder / "artifacts")]
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "MLFLOW"))}
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+    quiet["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"  # Ten processes that no test needs.
     with (folder / "server.log").open("wb") as log:
         process = subprocess.Popen(
             words, cwd=folder, env=kept | quiet, stdout=log, stderr=log, start_new_session=True
