@@ -49,12 +49,12 @@ UNIT_TESTS := pytest tests/unit --numprocesses=logical --maxprocesses=4 --dist=w
 check: lint type ## Lint, types and the unit tests that aren't slow; under three minutes on 2 cores
 	$(UNIT_TESTS) --quiet --disable-warnings -m 'not slow'
 
-# What waits for local servers or starts programs of one process: two files at once. The tests of a
-# file stay together, because they share models and servers.
-SHARED_TESTS := pytest tests/browser tests/integration/inference tests/integration/project tests/integration/scenes \
-	--numprocesses=2 --dist=loadfile
-# What starts ranks or Spark has the machine for itself.
-LONE_TESTS := pytest tests/cluster tests/integration/autolabel tests/integration/benchmarks tests/integration/training
+# What waits for local servers or for other programs: two files at once. The tests of a file stay
+# together, because they share models and servers.
+SHARED_TESTS := pytest tests/browser tests/integration/benchmarks tests/integration/inference \
+	tests/integration/project tests/integration/scenes --numprocesses=2 --dist=loadfile
+# Trainings on ranks and jobs of Spark have the machine for themselves.
+LONE_TESTS := pytest tests/cluster tests/integration/autolabel tests/integration/training
 COVERAGE := runs/coverage/report.json
 
 # All parts run even where one fails, so that the report is of all tests.
