@@ -14,6 +14,7 @@ from benchmarks.common.report import Report
 from benchmarks.common.scenes import LARGE_SIZE
 from benchmarks.common.workers import for_each_scene
 from benchmarks.labels.agreement import agreement_table, measure_agreement
+from benchmarks.labels.judge.command import judge
 from benchmarks.labels.pictures import draw_worst_scenes
 from benchmarks.labels.real.judges import judge_all
 from benchmarks.labels.real.labelling import BRIGHT, DARK
@@ -175,7 +176,7 @@ def _specs(sets: list[SceneSet], split: Split, sites: int | None, quick: bool) -
     return list_scenes(sets, split, sites=sites)
 
 
-app = make_app("labels", agreement, speed, suggest, tuner, real, default=accuracy)
+app = make_app("labels", agreement, speed, suggest, tuner, real, judge, default=accuracy)
 
 if __name__ == "__main__":
     app()

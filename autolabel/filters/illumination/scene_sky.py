@@ -20,7 +20,15 @@ from polynya.scenes.scene import Scene, SceneLayers
 if TYPE_CHECKING:  # Numba takes half a second to import; only one filter needs it.
     from autolabel.filters.illumination.sky import Sky
 
-_ARRAYS = ("cell_gain", "cell_haze", "kind", "surface", "cloud_color")
+_ARRAYS = (
+    "cell_gain",
+    "cell_haze",
+    "doubted_gain",
+    "doubted_haze",
+    "kind",
+    "surface",
+    "cloud_color",
+)
 _STRIP_ROWS = 1024
 """Rows that are read at once to find the sky; a multiple of 32, the height of a cell."""
 

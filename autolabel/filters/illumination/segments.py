@@ -79,6 +79,18 @@ class CellParts:
     size: Floats
     """(S,), pixels of each segment in all cells; 0 for number 0."""
 
+    def cells_parts(self, cells: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Return the indices of all parts of some cells."""
+        return ranges(self.start, cells)
+
+
+def ranges(start: NDArray[np.integer], numbers: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return the indices from `start[n]` up to `start[n + 1]` for each n of `numbers`."""
+    first = start[numbers].astype(np.intp)
+    length = start[numbers + 1].astype(np.intp) - first
+    before = np.cumsum(length) - length
+    return np.repeat(first - before, length) + np.arange(length.sum())
+
 
 def halve(value: Codes, valid: NDArray[np.bool_]) -> tuple[Codes, NDArray[np.bool_]]:
     """Return the mean of V over 2 x 2 pixels, and where all four pixels are valid.

@@ -27,9 +27,17 @@ from autolabel.filters.illumination.clearing import (
     recolor,
 )
 from autolabel.filters.illumination.fields import solve_light
+from autolabel.filters.illumination.judge import prove_light
 from autolabel.filters.illumination.levels import Levels
 from autolabel.filters.illumination.light import Light, Weights
-from autolabel.filters.illumination.segments import SCALE, cell_parts, find_segments
+from autolabel.filters.illumination.patches import describe_patches, find_patches
+from autolabel.filters.illumination.segments import (
+    SCALE,
+    CellParts,
+    Segments,
+    cell_parts,
+    find_segments,
+)
 from autolabel.filters.illumination.survey import (
     CELL_PIXELS,
     Strip,
@@ -72,6 +80,10 @@ class Sky:
     """Shadow gain g of each cell of 32 x 32 pixels of the whole scene: 1 in clear light."""
     cell_haze: Field
     """Opacity h of thin cloud of each cell of the whole scene: 0 in clear air."""
+    doubted_gain: Field
+    """Gain of each cell as it was found, also where it may be the surface instead of light."""
+    doubted_haze: Field
+    """Opacity of each cell as it was found, in the same way."""
     kind: NDArray[np.int8]
     """Kind of the segment at each pixel of half resolution: WATER, BETWEEN or THICK of
     `autolabel.filters.illumination.light`; NO_KIND where no segment is large enough."""
@@ -103,6 +115,14 @@ class Sky:
             surface=self.surface[half],
             opaque=opaque,
         )
+
+    def doubted(self) -> Sky | None:
+        """Return the sky with all light that was found; None if all of it was proven."""
+        if np.array_equal(self.cell_gain, self.doubted_gain) and np.array_equal(
+            self.cell_haze, self.doubted_haze
+        ):
+            return None
+        return replace(self, cell_gain=self.doubted_gain, cell_haze=self.doubted_haze)
 
     def gain(self) -> Field:
         """Shadow gain g of each pixel, float32 (H, W)."""
@@ -169,6 +189,23 @@ def estimate_sky(
     return replace(sky, opaque=opaque_cloud(rgb, layers, stretch))
 
 
+@dataclass(frozen=True)
+class FoundLight:
+    """The light that was found over a scene, before it is judged; rows x columns of cells."""
+
+    segments: Segments
+    parts: CellParts
+    light: Light
+    shadow: NDArray[np.float64]
+    """(rows, columns), 1 - g."""
+    haze: NDArray[np.float64]
+    """(rows, columns), h."""
+    patches: NDArray[np.int32]
+    """(rows, columns), number of each patch of shadow or haze, from 1; 0 is clear."""
+    numbers: NDArray[np.float64]
+    """(patches, columns), what is known of each patch; see `describe_patches`."""
+
+
 def solve_sky(
     survey: Survey,
     *,
@@ -186,6 +223,18 @@ def solve_sky(
         stretch: Reflectances of grey levels 0 and 255.
         weights: Weights of the evidence.
     """
+    found = find_light(survey, levels=levels, stretch=stretch, weights=weights)
+    return sky_of(survey, found, prove_light(found.numbers), levels)
+
+
+def find_light(
+    survey: Survey,
+    *,
+    levels: Levels,
+    stretch: tuple[float, float] = (0.0, 1.0),
+    weights: Weights | None = None,
+) -> FoundLight:
+    """Find what may be shadow and haze, and what speaks for it; for arguments see `solve_sky`."""
     segments = find_segments(survey.half)
     parts = cell_parts(survey.half, segments)
     light = solve_light(
@@ -198,16 +247,35 @@ def solve_sky(
     trust = _trust(light, parts.grid)
     shadow = trust * _where_real(1.0 - light.gain.reshape(parts.grid), *_SHADOW_LIMITS)
     haze = trust * _where_real(light.haze.reshape(parts.grid), *_HAZE_LIMITS)
-    kind = np.where(parts.size < _LEAST_SEGMENT, NO_KIND, light.code).astype(np.int8)
+    patches = find_patches(shadow, haze)
+    infrared = survey.infrared(stretch)
+    numbers = describe_patches(patches, shadow, haze, parts, light, levels, infrared)
+    return FoundLight(segments, parts, light, shadow, haze, patches, numbers)
+
+
+def sky_of(survey: Survey, found: FoundLight, proven: Mask, levels: Levels) -> Sky:
+    """Return the sky that keeps only some patches of the light that was found.
+
+    Args:
+        survey: Survey of the scene.
+        found: The light over it.
+        proven: bool (patches,), the patches that are light.
+        levels: Brightness of the classes.
+    """
+    light = found.light
+    keep = np.append(False, proven)[found.patches]
+    kind = np.where(found.parts.size < _LEAST_SEGMENT, NO_KIND, light.code).astype(np.int8)
     surface = np.clip(np.rint(light.brightness), 0, 255).astype(np.uint8)
     white = np.ones(3) if survey.white is None else survey.white
     return Sky(
         shape=survey.shape,
         top=0,
-        cell_gain=(1.0 - shadow).astype(np.float32),
-        cell_haze=haze.astype(np.float32),
-        kind=np.take(kind, segments.label),
-        surface=np.take(surface, segments.label),
+        cell_gain=(1.0 - np.where(keep, found.shadow, 0.0)).astype(np.float32),
+        cell_haze=np.where(keep, found.haze, 0.0).astype(np.float32),
+        doubted_gain=(1.0 - found.shadow).astype(np.float32),
+        doubted_haze=found.haze.astype(np.float32),
+        kind=np.take(kind, found.segments.label),
+        surface=np.take(surface, found.segments.label),
         levels=levels,
         cloud_color=(levels.cloud * white / white.max()).astype(np.float32),
         opaque=None,
@@ -291,11 +359,20 @@ def confidence(value: Image, valid: Mask, sky: Sky) -> Field:
     Returns:
         float32 (H, W), 0.5..1 where there is data, else 0. It is an estimate of the chance that the
         class is correct. It depends on the distance to the nearest limit between classes and on
-        the amount of light that was corrected.
+        the amount of light that was corrected. It is 0.5 where light that was found, but not
+        proven, would give another class.
     """
     sure = np.zeros(valid.shape, np.float32)
     _fill(value, valid, sky, None, sure)
+    if (doubted := sky.doubted()) is not None:
+        classes = (_classes(clear_brightness(value, valid, s), sky.levels) for s in (sky, doubted))
+        sure[valid & np.not_equal(*classes)] = 0.5
     return sure
+
+
+def _classes(value: Image, levels: Levels) -> Image:
+    """Return the number of limits below each pixel: 0 for water, 2 for thick ice."""
+    return (value > levels.dark).astype(np.uint8) + (value >= levels.bright)
 
 
 def _fill(value: Image, valid: Mask, sky: Sky, cleared: Image | None, sure: Field | None) -> None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from autolabel.filters.illumination.levels import Levels
 from autolabel.filters.illumination.light import MAX_HAZE
+from autolabel.filters.illumination.patches import Infrared
 from autolabel.filters.illumination.segments import CELL, SCALE, halve, without_specks
 from autolabel.thresholds.brightness import brightness
 from polynya.scenes.scene import SceneLayers
@@ -80,6 +81,16 @@ class Survey:
     cirrus: Floats | None
     """(cells,), median cirrus reflectance of each cell, NaN without data; None without that
     layer."""
+    means: Floats | None
+    """(3, cells), mean near and short-wave infrared (reflectance) and V of each cell, NaN without
+    data; None without these layers."""
+
+    def infrared(self, stretch: tuple[float, float]) -> Infrared | None:
+        """Return the infrared of the cells in grey levels; None without these layers."""
+        if self.means is None:
+            return None
+        nir, swir = 255.0 * (self.means[:2] - stretch[0]) / (stretch[1] - stretch[0])
+        return Infrared(nir, swir, self.means[2])
 
     def haze_prior(self) -> Floats | None:
         """Return how strongly each cell is held free of haze, by its cirrus: (cells,).
@@ -122,6 +133,7 @@ def survey_scene(
     total, count = np.zeros(3), 0
     nir: list[Floats] = []
     cirrus: list[Floats] = []
+    means: list[Floats] = []
     top = 0
     for strip in strips:
         opaque = opaque_cloud(strip.rgb, strip.layers, stretch)
@@ -137,15 +149,22 @@ def survey_scene(
         if strip.layers is not None and strip.layers.nir is not None:
             level = np.where(strip.valid, strip.layers.nir, np.float32(stretch[1]))
             nir.append(_by_cell(level, _darkest))
+        if (
+            strip.layers is not None
+            and strip.layers.nir is not None
+            and strip.layers.swir is not None
+        ):
+            bands = (strip.layers.nir, strip.layers.swir, strip.value)
+            means.append(np.stack([_by_cell(_known(band, strip.valid), _mean) for band in bands]))
         if strip.layers is not None and strip.layers.cirrus is not None:
-            reflectance = np.where(strip.valid, strip.layers.cirrus, np.float32(np.nan))
-            cirrus.append(_by_cell(reflectance, _middle))
+            cirrus.append(_by_cell(_known(strip.layers.cirrus, strip.valid), _middle))
     return Survey(
         shape=shape,
         half=without_specks(half, seen),
         white=total / count if count else None,
         nir=np.concatenate(nir) if nir else None,
         cirrus=np.concatenate(cirrus) if cirrus else None,
+        means=np.concatenate(means, axis=1) if means else None,
     )
 
 
@@ -176,6 +195,18 @@ def opaque_cloud(
 
 def _darkest(blocks: NDArray[np.float32]) -> Floats:
     return np.asarray(np.percentile(blocks, _DARKEST_PERCENT, axis=1), np.float64)
+
+
+def _known(values: NDArray[np.generic], valid: Mask) -> NDArray[np.float32]:
+    return np.where(valid, values, np.float32(np.nan)).astype(np.float32)
+
+
+def _mean(blocks: NDArray[np.float32]) -> Floats:
+    """Mean of the values that are not NaN; NaN if all are NaN."""
+    known = np.isfinite(blocks)
+    count = known.sum(axis=1)
+    total = np.where(known, blocks, 0.0).sum(axis=1, dtype=np.float64)
+    return np.asarray(np.where(count > 0, total / np.maximum(count, 1), np.nan), np.float64)
 
 
 def _middle(blocks: NDArray[np.float32]) -> Floats:

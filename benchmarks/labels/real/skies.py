@@ -135,7 +135,7 @@ def measure_skies(pictures: dict[str, RealScene], profile: Profile) -> list[SkyR
 
 def measure_case(clear: RealScene, case: SkyCase, profile: Profile) -> SkyResult:
     """Label a clear picture under one sky by every variant; `clear` has its own size."""
-    ground, seen = _scenes(clear, case)
+    ground, seen = scenes_of(clear, case)
     truth = codes_of(ground, BASE, profile)[ground.counted]
     right = {}
     for variant in variants_of(seen):
@@ -236,7 +236,7 @@ def _cells(results: Sequence[SkyResult]) -> list[str]:
     return cells
 
 
-def _scenes(clear: RealScene, case: SkyCase) -> tuple[RealScene, RealScene]:
+def scenes_of(clear: RealScene, case: SkyCase) -> tuple[RealScene, RealScene]:
     """Return the scaled clear picture, and the same under its sky."""
     ground = scaled(clear, case.scale)
     height, width = ground.valid.shape
@@ -256,7 +256,7 @@ def _draw_worst(
     """Draw the sky at scale 1 that is worst for the illumination filter: `skies_<picture>.png`."""
     of_picture = [r for r in results if r.case.picture == picture.name and r.case.scale == 1]
     worst = max(of_picture, key=lambda r: r.below_better(ILLUMINATION))
-    clear, seen = _scenes(clear_part(picture), worst.case)
+    clear, seen = scenes_of(clear_part(picture), worst.case)
 
     def shown(scene: RealScene, variant: str) -> Image:
         return _counted(codes_of(scene, variant, profile), scene.counted)

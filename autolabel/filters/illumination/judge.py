@@ -1,0 +1,85 @@
+"""The judge: is a patch of light that was found really light?
+
+Boosted regression trees (Friedman 2001, Annals of Statistics 29, 1189) read the numbers of
+`autolabel.filters.illumination.patches`. `python -m benchmarks.labels judge` has grown them on
+generated scenes of several kinds and on real pictures under generated skies, where the right labels
+are known. Only light of which they are nearly sure is removed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+import numpy as np
+from numpy.typing import NDArray
+
+from autolabel.filters.illumination.patches import NAMES
+
+LEAST_PROOF = 0.95
+"""Chance that labels get better, from which on a patch of light is removed."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Trees; the nodes of all trees stand one after another, the first node of each is its root."""
+
+    root: NDArray[np.int32]
+    """(trees,), number of the first node of each tree."""
+    feature: NDArray[np.int16]
+    """(nodes,), column of `NAMES` that a node asks for; -1: a leaf."""
+    limit: Floats
+    """(nodes,), numbers up to this go left."""
+    missing_left: NDArray[np.bool_]
+    """(nodes,), whether NaN goes left."""
+    left: NDArray[np.int32]
+    """(nodes,), next node."""
+    right: NDArray[np.int32]
+    """(nodes,), next node."""
+    leaf: Floats
+    """(nodes,), what a leaf adds to the log odds."""
+    start: float
+    """Log odds before any tree."""
+
+    def chance(self, numbers: Floats) -> Floats:
+        """Return the chance that removing the light makes labels better, (N,).
+
+        Args:
+            numbers: float64 (N, len(NAMES)), from `describe_patches`.
+        """
+        node = np.broadcast_to(self.root, (len(numbers), len(self.root))).astype(np.intp)
+        while True:
+            feature = self.feature[node]
+            inner = feature >= 0
+            if not inner.any():
+                break
+            value = np.take_along_axis(numbers, np.maximum(feature, 0).astype(np.intp), axis=1)
+            goes_left = np.where(
+                np.isnan(value), self.missing_left[node], value <= self.limit[node]
+            )
+            node = np.where(inner, np.where(goes_left, self.left[node], self.right[node]), node)
+        odds = self.start + self.leaf[node].sum(axis=1)
+        return np.asarray(1.0 / (1.0 + np.exp(-odds)), np.float64)
+
+
+@cache
+def load_judge() -> Judge:
+    """Load the trees that ship with the package."""
+    path = files("autolabel.filters.illumination") / "judge.npz"
+    with path.open("rb") as source, np.load(source, allow_pickle=False) as stored:
+        if tuple(stored["names"].tolist()) != NAMES:
+            raise RuntimeError(
+                "judge.npz was grown on other numbers: run python -m benchmarks.labels judge"
+            )
+        arrays = {name: stored[name] for name in stored.files if name not in ("names", "start")}
+        return Judge(**arrays, start=float(stored["start"]))
+
+
+def prove_light(numbers: Floats) -> NDArray[np.bool_]:
+    """Return which patches of light are to be removed, bool (N,); see `Judge.chance`."""
+    if not len(numbers):
+        return np.zeros(0, np.bool_)
+    return np.asarray(load_judge().chance(numbers) >= LEAST_PROOF, np.bool_)
