@@ -20,6 +20,10 @@ from autolabel.filters.illumination.patches import NAMES
 LEAST_PROOF = 0.95
 """Chance that labels get better, from which on a patch of light is removed."""
 
+MOST_OF_ONE = 0.99
+"""Greatest share of one class in a patch. A change over one surface alone may be that surface, or
+the top of a cloud; it takes two surfaces to tell."""
+
 Floats = NDArray[np.float64]
 
 
@@ -79,7 +83,24 @@ def load_judge() -> Judge:
 
 
 def prove_light(numbers: Floats) -> NDArray[np.bool_]:
-    """Return which patches of light are to be removed, bool (N,); see `Judge.chance`."""
+    """Return which patches of light are to be removed, bool (N,).
+
+    Args:
+        numbers: float64 (N, len(NAMES)), from `describe_patches`.
+    """
     if not len(numbers):
         return np.zeros(0, np.bool_)
-    return np.asarray(load_judge().chance(numbers) >= LEAST_PROOF, np.bool_)
+    return proven(numbers, load_judge().chance(numbers))
+
+
+def proven(numbers: Floats, chance: Floats) -> NDArray[np.bool_]:
+    """Return which patches are sure enough and lie over several surfaces, bool (N,).
+
+    Args:
+        numbers: float64 (N, len(NAMES)), from `describe_patches`.
+        chance: float64 (N,), from `Judge.chance`.
+    """
+    water, thick = (numbers[:, NAMES.index(name)] for name in ("water_patch", "thick_patch"))
+    most = np.maximum(np.maximum(water, thick), 1.0 - water - thick)
+    # A patch without any surface has NaN and proves nothing.
+    return np.asarray((most <= MOST_OF_ONE) & (chance >= LEAST_PROOF), np.bool_)

@@ -11,7 +11,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from autolabel.filters.illumination.judge import LEAST_PROOF
+from autolabel.filters.illumination.judge import LEAST_PROOF, MOST_OF_ONE, proven
 from benchmarks.common.cli import JobsOption
 from benchmarks.common.report import Report
 from benchmarks.common.workers import for_each_scene
@@ -43,7 +43,8 @@ def judge(
         f"{len(examples.benefit)} patches of light in {len(views)} views: scenes and crops, with"
         " infrared and without. Each family is judged by trees that have seen nothing of it."
         " Points of all labels of a view, mean and worst view: *all* if everything that was found"
-        f" is removed, *judged* if only what has a chance of at least {LEAST_PROOF} is."
+        f" is removed, *judged* if only what has a chance of at least {LEAST_PROOF} is, where"
+        f" no class has more than {MOST_OF_ONE} of the patch."
     )
     report.write("judge", "The judge of light", about, {"judge": judged_table(views, chance)})
     everything = np.ones(len(examples.benefit), np.bool_)
@@ -66,7 +67,7 @@ def judged_table(views: Sequence[View], chance: NDArray[np.float64]) -> Table:
         cells = []
         for sky in SKY_KINDS:
             chosen = [
-                (view, certain >= LEAST_PROOF)
+                (view, proven(view.numbers, certain))
                 for view, certain in zip(views, by_view, strict=True)
                 if (view.family, view.infrared, view.crop > 0, view.sky)
                 == (family, infrared, crops, sky)

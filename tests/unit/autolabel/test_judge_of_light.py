@@ -27,9 +27,9 @@ WATER, THICK = 12, 230
 
 
 def floes(shape=(320, 320)):
-    """Square floes of thick ice on water, 40 px wide, with leads of 24 px."""
-    y, x = np.indices(shape) % 64
-    return np.where((y < 40) & (x < 40), np.uint8(THICK), np.uint8(WATER))
+    """Square floes of thick ice on water, 140 px wide, with leads of 20 px."""
+    y, x = np.indices(shape) % 160
+    return np.where((y < 140) & (x < 140), np.uint8(THICK), np.uint8(WATER))
 
 
 def grey(value):
@@ -38,9 +38,7 @@ def grey(value):
 
 def found_in(value, layers=None):
     valid = np.ones(value.shape, bool)
-    survey = survey_scene(
-        [Strip.of(grey(value), valid, layers)], value.shape, Levels(), (0.0, 1.0)
-    )
+    survey = survey_scene([Strip.of(grey(value), valid, layers)], value.shape, Levels(), (0.0, 1.0))
     return survey, find_light(survey, levels=Levels())
 
 
@@ -48,7 +46,7 @@ def numbers_of(found, patch=0):
     return dict(zip(NAMES, found.numbers[patch], strict=True))
 
 
-def shaded(value, depth=0.45, sigma=50.0, at=None):
+def shaded(value, depth=0.35, sigma=60.0, at=None):
     """Put one round shadow over a picture."""
     y, x = np.indices(value.shape)
     row, column = at or (value.shape[0] / 2, value.shape[1] / 2)
@@ -190,3 +188,13 @@ def test_a_shadow_over_floes_is_still_removed():
     value = brightness(scene.observed)
     assert (confidence(value, scene.valid, sky)[scene.valid] >= 0.5).all()
     assert 0.5 < LEAST_PROOF < 1
+
+
+def test_light_over_one_surface_alone_is_not_proven():
+    # A sheet of bright cloud that gets dimmer looks like one snow field in a shadow.
+    value = shaded(np.full((400, 400), THICK, np.uint8))
+    _, found = found_in(value)
+    assert numbers_of(found)["thick_patch"] == 1
+    assert load_judge().chance(found.numbers).shape == (1,)
+    assert not prove_light(found.numbers).any()
+    assert (label_image(grey(value)) == label_image(grey(value), method="none")).all()

@@ -104,6 +104,7 @@ def test_a_family_is_judged_by_trees_that_have_not_seen_it() -> None:
 
 def test_effects_by_hand() -> None:
     numbers = np.zeros((2, len(NAMES)))
+    numbers[:, NAMES.index("thick_patch")] = 0.5
     shadow = View("a", "shadow", 0, False, numbers, np.array([3.0, -1.0]), np.array([3.0, 1.0]))
     clear = View("a", "clear", 256, True, numbers, np.array([-2.0, 0.0]), np.array([2.0, 4.0]))
     table = judged_table([shadow, clear], np.array([0.99, 0.2, 0.1, 0.96]))
