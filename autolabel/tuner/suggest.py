@@ -204,8 +204,9 @@ def _smoothed(shares: Floats, sigma: float) -> Floats:
 
 
 def _changed_by_filter(value: Image, valid: Mask, limits: Limits) -> float:
-    """Share of pixels with another class after the illumination filter.
+    """Share of pixels with another class if all light that the filter finds were removed.
 
+    Light that it can't prove to be light makes limits doubtful too.
     The filter knows the summer of the Ross Sea. So V is brought there: straight lines from limit to
     limit.
     """
@@ -218,7 +219,7 @@ def _changed_by_filter(value: Image, valid: Mask, limits: Limits) -> float:
     )  # fmt: skip
     usual = np.where(valid, np.rint(table).astype(np.uint8)[value], np.uint8(0))
     sky = estimate_sky(np.repeat(usual[..., None], 3, axis=2), valid, value=usual)
-    cleared = clear_brightness(usual, valid, sky)
+    cleared = clear_brightness(usual, valid, sky.doubted() or sky)
     steps = np.array(brightness_steps(ROSS_SEA_SUMMER))
     changed = np.digitize(usual, steps) != np.digitize(cleared, steps)
     return float(changed[valid].mean())

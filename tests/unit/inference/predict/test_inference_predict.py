@@ -145,10 +145,10 @@ def test_a_model_of_filtered_images_uses_the_layers_of_the_scene(tmp_path, write
         label={"images": "filtered"},
     )
     model = open_model(save_threshold_model(tmp_path / "model", recipe))
-    sample = make_scene(501, 2, (192, 256), "cloud", wedge=0.0)
+    sample = make_scene(503, 4, (512, 512), "cloud", wedge=0.0)
     # Infrared as dark as this leaves no room for haze.
-    stack = np.dstack([sample.observed, np.ones((192, 256), np.uint8)])
-    codes = np.zeros((192, 256), np.uint8)
+    stack = np.dstack([sample.observed, np.ones((512, 512), np.uint8)])
+    codes = np.zeros((512, 512), np.uint8)
     codes[:50, :80] = 9
     path = write_scene("scene.tif", stack, photometric="RGB", alpha="UNSPECIFIED")
     write_scene("scene_SCL.tif", codes)

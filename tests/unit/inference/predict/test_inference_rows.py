@@ -57,7 +57,7 @@ def test_black_means_the_same_in_any_rows(write_scene, monkeypatch, first):
 
 
 def test_the_recipe_puts_a_filter_before_a_model_that_learnt_without(write_scene):
-    sample = make_scene(13, 3, (256, 200), "both", wedge=0.2)
+    sample = make_scene(33, 0, (256, 256), "both", wedge=0.1)
     scene = open_scene(str(write_scene("scene.tif", sample.observed, nodata=0)))
     learnt = make_recipe(64, label={"images": "original", "method": "none"})
     before = make_recipe(64, label=learnt.label.model_dump(), inference={"filter": "illumination"})

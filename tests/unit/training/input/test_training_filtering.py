@@ -12,7 +12,7 @@ from data_samples import make_scene
 from polynya.recipe.training import AugmentOptions
 from training.input.filtering import TileFilter, filter_layers
 
-TILES = np.stack([make_scene(13, sky, (256, 256), "both").observed for sky in (3, 5)])
+TILES = np.stack([make_scene(33, site, (256, 256), "both").observed for site in (0, 5)])
 FILTERED = np.stack([filter_image(tile) for tile in TILES])
 LABELS = np.zeros(TILES.shape[:3], np.int32)
 
