@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from autolabel.thresholds.profiles import Profile, brightness_steps
 from polynya.errors import RecipeError
 from polynya.recipe.classes import SEA_ICE, ClassScheme
@@ -24,6 +27,10 @@ class Levels(NamedTuple):
     cloud: float = 238.0
     """V of opaque cloud, W in the image model. It only decides how the filter tells haze that dims
     thick ice from shadow. Values between 215 and 250 give nearly the same result."""
+
+    def classes(self, value: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return what thresholds say of V, any shape: 0 water, 1 thin ice, 2 thick ice."""
+        return (value > self.dark).astype(np.uint8) + (value >= self.bright)
 
 
 def levels_of(profile: Profile, classes: ClassScheme = SEA_ICE) -> Levels:

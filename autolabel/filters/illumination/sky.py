@@ -365,14 +365,10 @@ def confidence(value: Image, valid: Mask, sky: Sky) -> Field:
     sure = np.zeros(valid.shape, np.float32)
     _fill(value, valid, sky, None, sure)
     if (doubted := sky.doubted()) is not None:
-        classes = (_classes(clear_brightness(value, valid, s), sky.levels) for s in (sky, doubted))
+        levels = sky.levels
+        classes = (levels.classes(clear_brightness(value, valid, s)) for s in (sky, doubted))
         sure[valid & np.not_equal(*classes)] = 0.5
     return sure
-
-
-def _classes(value: Image, levels: Levels) -> Image:
-    """Return the number of limits below each pixel: 0 for water, 2 for thick ice."""
-    return (value > levels.dark).astype(np.uint8) + (value >= levels.bright)
 
 
 def _fill(value: Image, valid: Mask, sky: Sky, cleared: Image | None, sure: Field | None) -> None:

@@ -141,7 +141,7 @@ def _real_scene(case: RealCase) -> BenchScene:
     else:
         sky = SkyCase(case.picture, case.scale, case.kind, case.seed)
         ground, seen = scenes_of(clear, sky)
-    truth = _classes(brightness(ground.rgb), Levels())
+    truth = Levels().classes(brightness(ground.rgb))
     truth[~ground.counted] = SEA_ICE.nodata
     return BenchScene(seen.rgb, truth, seen.valid, seen.infrared())
 
@@ -181,7 +181,7 @@ def _view(scene: BenchScene, family: str, sky: str, crop: int) -> View:
     cleared = clear_brightness(
         value, scene.valid, sky_of(survey, found, np.ones(count, np.bool_), levels)
     )
-    before, after = _classes(value, levels), _classes(cleared, levels)
+    before, after = levels.classes(value), levels.classes(cleared)
     counted = scene.valid & (scene.truth != SEA_ICE.nodata)
     benefit, changed = _by_patch(
         (
@@ -212,8 +212,3 @@ def _by_patch(
         ]
         sums.append(np.array(of_patch, np.float64))
     return sums
-
-
-def _classes(value: NDArray[np.uint8], levels: Levels) -> NDArray[np.uint8]:
-    """Return 0 for water, 1 for thin ice, 2 for thick ice, as thresholds say."""
-    return (value > levels.dark).astype(np.uint8) + (value >= levels.bright)
