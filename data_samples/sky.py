@@ -73,6 +73,15 @@ class Sky:
     """Metres."""
 
 
+def towards_sun(azimuth: float) -> tuple[float, float]:
+    """Return the direction towards the sun: rows and columns of a step of length 1.
+
+    Args:
+        azimuth: Degrees clockwise from the top of the grid.
+    """
+    return -math.cos(math.radians(azimuth)), math.sin(math.radians(azimuth))
+
+
 def make_sky(
     shape: tuple[int, int], rng: np.random.Generator, kind: str, options: SkyOptions
 ) -> Sky:

@@ -93,10 +93,15 @@ def speed(
     split: SplitOption = Split.HELDOUT,
     size: Annotated[int, typer.Option(min=16, help="Height and width in pixels.")] = 2048,
     sky: Annotated[str, typer.Option(help="clear, shadow, cloud or both.")] = "both",
+    set_name: Annotated[
+        str,
+        typer.Option("--set", help="Set of the scene; spectral-...: with bands, too."),
+    ] = "standard",
     rounds: Annotated[int, typer.Option(min=1, help="Number of rounds; the best counts.")] = 15,
 ) -> None:
     """Time every method, thresholds alone and a copy of the image on one core."""
-    (spec,) = list_scenes([SETS["standard"]], split, sites=1, size=size, skies=[sky])
+    (scene_set,) = choose_sets(set_name)
+    (spec,) = list_scenes([scene_set], split, sites=1, size=size, skies=[sky])
     times = measure_speed(make_bench_scene(spec), rounds)
     about = (
         f"Scene {spec.name}, {size} x {size} pixels, one core, best of {rounds} rounds after a"

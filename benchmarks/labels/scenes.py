@@ -4,7 +4,8 @@ Truth is the class map of the sharp, noise-free clear scene. Noise changes the i
 truth. Blur mixes classes within a pixel, so the class map of the sharp scene can't be seen any
 more, even under a clear sky. The truth of a blurred scene is therefore the result of thresholds on
 the clear scene with the same blur. Blur and noise do not depend on the class of a pixel. The truth
-of a spectral scene is what thresholds say of its clear scene in the same pixels and stretch.
+of a spectral scene is what thresholds say of its clear scene in the same pixels and stretch. Where
+cloud hides the ground of an overcast scene, it is what thresholds say of the cloud.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from autolabel import label_image
 from benchmarks.labels.sets import SETS, SceneSet, SceneSpec
 from data_samples import SKY_KINDS, make_scene
 from data_samples.blobs import make_blobs
+from data_samples.overcast import make_overcast
 from data_samples.spectral import SpectralScene, make_spectral
 from polynya.scenes.scene import SceneLayers
 
@@ -52,6 +54,8 @@ def make_bench_scene(spec: SceneSpec) -> BenchScene:
     layers, stretch = None, (0.0, 1.0)
     if scene_set.generator == "blobs":
         observed, truth, valid = make_blobs(spec.seed, shape, spec.sky)
+    elif scene_set.generator == "overcast":
+        observed, truth, valid = make_overcast(spec.seed, shape, spec.sky)
     elif scene_set.generator == "spectral":
         scene = _make_spectral(scene_set, spec)
         observed, truth, valid = scene.observed, scene.truth, scene.valid

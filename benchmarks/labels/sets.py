@@ -53,8 +53,8 @@ class SceneSet:
     """Height and width in pixels."""
     sites: int = 6
     """Default number of sites."""
-    generator: Literal["samples", "blobs", "spectral"] = "samples"
-    """`data_samples.make_scene`, `data_samples.blobs.make_blobs`, or `data_samples.spectral`."""
+    generator: Literal["samples", "blobs", "spectral", "overcast"] = "samples"
+    """`data_samples.make_scene`, or the module of `data_samples` of this name."""
     sky: SkyOptions = field(default_factory=SkyOptions)
     """Ranges of cloudiness; for the generator "samples"."""
     texture: float | None = None
@@ -153,6 +153,9 @@ SETS: dict[str, SceneSet] = {
             sites=14,
             generator="spectral",
             jpeg=(40, 95),
+        ),
+        SceneSet(
+            "overcast", "tops of dense cloud; below, labels can't be known", generator="overcast"
         ),
     )
 }

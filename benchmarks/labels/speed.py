@@ -10,7 +10,14 @@ from autolabel import label_image
 from autolabel.labels import Method
 from benchmarks.common.report import table_of
 from benchmarks.common.timing import one_core, times_in_turn
-from benchmarks.labels.methods import METHODS, PUBLISHED, THRESHOLDS, title
+from benchmarks.labels.methods import (
+    ILLUMINATION,
+    METHODS,
+    PUBLISHED,
+    THRESHOLDS,
+    WITH_BANDS,
+    title,
+)
 from benchmarks.labels.scenes import BenchScene
 from polynya.report.tables import Table
 
@@ -21,8 +28,8 @@ COPY = "copy"
 def measure_speed(scene: BenchScene, rounds: int) -> dict[str, list[float]]:
     """Return seconds of each method (filter and thresholds), and of `COPY`, a copy of the image.
 
-    There is a number for each round. Each round runs everything once, so that other load on the
-    machine affects all methods.
+    A scene with other layers is labelled with them, too. There is a number for each round. Each
+    round runs everything once, so that other load on the machine affects all methods.
     """
     target = np.empty_like(scene.observed)
 
@@ -31,6 +38,15 @@ def measure_speed(scene: BenchScene, rounds: int) -> dict[str, list[float]]:
 
     tasks: dict[str, Callable[[], object]] = {COPY: lambda: np.copyto(target, scene.observed)}
     tasks |= {method: label_by(method) for method in METHODS}
+    if scene.layers is not None:
+        # Three more bands: near infrared, short waves and cirrus.
+        tasks[WITH_BANDS] = lambda: label_image(
+            scene.observed,
+            method=ILLUMINATION,
+            valid=scene.valid,
+            layers=scene.layers,
+            stretch=scene.stretch,
+        )
     with one_core():
         return times_in_turn(tasks, rounds)
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_samples.fields import random_field
-from data_samples.sky import SKY_KINDS, SkyOptions, make_sky
+from data_samples.sky import SKY_KINDS, SkyOptions, make_sky, towards_sun
 from data_samples.spectral.bands import BANDS, COLOURS, WAVELENGTHS
 from data_samples.spectral.light import SpectralLight, draw_cloud_kind, draw_light, under_sky
 from data_samples.spectral.sensor import (
@@ -95,6 +95,7 @@ class SpectralScene:
             opaque_cloud=None,
             sun_azimuth=self.sun_azimuth,
             sun_elevation=self.sun_elevation,
+            sun=towards_sun(self.sun_azimuth),
         )
 
 

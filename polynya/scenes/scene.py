@@ -102,6 +102,9 @@ class SceneLayers:
     """Direction of the sun in degrees clockwise from north (not from the top of the image)."""
     sun_elevation: float | None = None
     """Height of the sun in degrees above the horizon."""
+    sun: tuple[float, float] | None = None
+    """Direction towards the sun over the image: rows and columns of a step of length 1. The top of
+    an image isn't north everywhere, least of all near the poles."""
 
 
 @dataclass(frozen=True)

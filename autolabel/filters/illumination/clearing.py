@@ -19,8 +19,9 @@ from polynya.compiled import compiled
 
 CLEAR_GAIN, CLEAR_HAZE = np.float32(0.94), np.float32(0.03)
 """A gain above the first value counts as no shadow, a haze below the second as no haze."""
-NO_KIND = 3
-"""Kind of edges and of segments that are too small to decide."""
+NO_KIND, SOFT = 3, 4
+"""Kind of edges and of segments that are too small to decide; and of segments of more than one
+brightness, such as ice that grows thicker softly, in which each pixel's own value decides."""
 _WHITE = np.float32(255.0)
 
 _DOUBT_SLOPE = np.float32(1.0 / 0.15)
@@ -145,6 +146,8 @@ def _decide_row(
     one, half = np.float32(1.0), np.float32(0.5)
     for x in range(len(real)):
         doubt = min((one - through[x]) * _DOUBT_SLOPE, one)
+        if kind[x // SCALE] == SOFT:
+            doubt = np.float32(0.0)
         above_water = real[x] >= dark + half + _GIVE_DARK * doubt
         above_thin = real[x] > bright - half - _GIVE_BRIGHT * doubt
         decided[x] = np.int8(above_water) + np.int8(above_thin)

@@ -63,7 +63,7 @@ def solve_light(
     ones = np.ones(cells)
     bound = np.full(cells, MAX_HAZE) if most_haze is None else np.minimum(most_haze, MAX_HAZE)
     levels, weights = levels or Levels(), weights or Weights()
-    gain, haze, code, brightness, corrected = _solve(
+    gain, haze = _solve(
         parts.start,
         parts.segment,
         parts.pixels,
@@ -77,6 +77,32 @@ def solve_light(
         ones if clear_gain is None else clear_gain,
         ones if clear_haze is None else clear_haze,
         bound,
+    )
+    return light_of(parts, gain, haze, levels, weights)
+
+
+def light_of(
+    parts: CellParts, gain: Floats, haze: Floats, levels: Levels, weights: Weights | None = None
+) -> Light:
+    """Return what two known fields make of a scene: its classes, and how well they fit.
+
+    Args:
+        parts: Brightness of segments by cell.
+        gain: float64 (cells,), g.
+        haze: float64 (cells,), h.
+        levels: Brightness of the classes.
+        weights: Weights of the evidence.
+    """
+    weights = weights or Weights()
+    cells = len(gain)
+    corrected = np.zeros(len(parts.segment))
+    brightness, code = np.zeros(len(parts.size)), np.ones(len(parts.size), np.int8)
+    _correct(
+        parts.start, parts.segment, parts.pixels, parts.mean, gain, haze, levels, corrected,
+        brightness,
+    )  # fmt: skip
+    _classify(
+        parts.start, parts.segment, parts.pixels, gain, haze, brightness, levels, weights, code
     )
     misfit, evidence = np.zeros(cells), np.zeros(cells)
     for neighbour, distance in ((parts.left, 1), (parts.above, parts.grid[1])):
@@ -102,7 +128,7 @@ def _solve(
     clear_gain: Floats,
     clear_haze: Floats,
     most_haze: Floats,
-) -> tuple[Floats, Floats, Small, Floats, Floats]:
+) -> tuple[Floats, Floats]:
     cells = len(start) - 1
     gain, haze = np.ones(cells), np.zeros(cells)
     corrected = np.zeros(len(segment))
@@ -135,9 +161,7 @@ def _solve(
         )  # fmt: skip
         if change < 10.0 * weights.settled and turn > 2.0 * weights.early_rounds:
             break
-    _correct(start, segment, pixels, mean, gain, haze, levels, corrected, brightness)
-    _classify(start, segment, pixels, gain, haze, brightness, levels, weights, code)
-    return gain, haze, code, brightness, corrected
+    return gain, haze
 
 
 @compiled

@@ -17,12 +17,18 @@ from numpy.typing import NDArray
 
 from autolabel.filters.illumination.patches import NAMES
 
-LEAST_PROOF = 0.95
+LEAST_PROOF = 0.93
 """Chance that labels get better, from which on a patch of light is removed."""
 
+MUCH_OF_ONE, LEAST_PROOF_OF_ONE = 0.9, 0.98
+"""Share of one class in a patch, from which on it takes the second chance: the fewer surfaces, the
+less a change says."""
 MOST_OF_ONE = 0.99
 """Greatest share of one class in a patch. A change over one surface alone may be that surface, or
 the top of a cloud; it takes two surfaces to tell."""
+DARK_SWIR = 0.18
+"""Short waves relative to V, below which one surface is enough: no top of a cloud is as dark, and
+snow is (Pilewskie & Twomey 1987, Atmos. Res. 21, 113)."""
 
 Floats = NDArray[np.float64]
 
@@ -103,4 +109,8 @@ def proven(numbers: Floats, chance: Floats) -> NDArray[np.bool_]:
     water, thick = (numbers[:, NAMES.index(name)] for name in ("water_patch", "thick_patch"))
     most = np.maximum(np.maximum(water, thick), 1.0 - water - thick)
     # A patch without any surface has NaN and proves nothing.
-    return np.asarray((most <= MOST_OF_ONE) & (chance >= LEAST_PROOF), np.bool_)
+    no_cloud = numbers[:, NAMES.index("swir_to_value")] < DARK_SWIR  # False without short waves.
+    least = np.where(most > MUCH_OF_ONE, LEAST_PROOF_OF_ONE, LEAST_PROOF)
+    sure = (chance >= least) & (most <= MOST_OF_ONE)
+    sure |= no_cloud & np.isfinite(most) & (chance >= LEAST_PROOF)
+    return np.asarray(sure, np.bool_)

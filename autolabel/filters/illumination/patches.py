@@ -48,11 +48,11 @@ NAMES: tuple[str, ...] = (
     "explained", "changes", "pairs",
     *(f"{name}_{low:.0f}" for low, _ in _BRIGHTNESSES for name in ("part", "slope", "explained")),
     "relabelled", "segments", "segment_size",
-    "swir_follows", "swir_to_ring", "nir_to_clear",
+    "swir_follows", "swir_to_ring", "swir_to_value", "nir_to_clear",
 )  # fmt: skip
 """Names of the numbers, in the order of the columns of `describe_patches`. `_patch` is inside,
 `_ring` the clear cells around, `_clear` all clear cells of the scene, `_before` before any light is
-removed. The last three need infrared and are NaN without it."""
+removed. The last four need infrared and are NaN without it."""
 
 
 @dataclass(frozen=True)
@@ -290,7 +290,7 @@ class _Scene:
         return result
 
     def _of_infrared(self, within: Indices, around: Indices) -> dict[str, float]:
-        names = ("swir_follows", "swir_to_ring", "nir_to_clear")
+        names = ("swir_follows", "swir_to_ring", "swir_to_value", "nir_to_clear")
         if self.infrared is None:
             return dict.fromkeys(names, np.nan)
         swir, haze = self.infrared.swir[within], self.haze.ravel()[within]
@@ -303,6 +303,7 @@ class _Scene:
         values = (
             follows,
             _mean(swir) - _mean(self.infrared.swir[around]),
+            _mean(swir) / max(_mean(self.infrared.value[within]), 1.0),
             _mean(ratio[within]) - _mean(ratio[free]),
         )
         return dict(zip(names, values, strict=True))

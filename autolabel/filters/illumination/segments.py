@@ -72,6 +72,8 @@ class CellParts:
     """(P,), number of pixels."""
     mean: NDArray[np.float64]
     """(P,), mean brightness, grey levels."""
+    swir: NDArray[np.float64] | None
+    """(P,), mean short-wave infrared, grey levels; None if the scene has none."""
     left: Integers
     """(P,), index of the same segment's part in the cell to the left; -1: none."""
     above: Integers
@@ -184,18 +186,23 @@ def _find_smooth(
             smooth[y, x] = np.uint8(even & (brightness[y, x] > 0))
 
 
-def cell_parts(brightness: Codes, segments: Segments) -> CellParts:
+def cell_parts(brightness: Codes, segments: Segments, swir: Codes | None = None) -> CellParts:
     """Find the mean brightness of every segment in every cell, and link parts of adjoining cells.
 
     Args:
         brightness: uint8 (h, w).
         segments: Segments of the same image.
+        swir: uint8 (h, w), short-wave infrared in grey levels, if the scene has it.
     """
     grid = (-(-brightness.shape[0] // CELL), -(-brightness.shape[1] // CELL))
     start, segment, pixels, total, left = _sum_parts(brightness, segments.label, segments.count)
     above = _link_upwards(segment, start, segments.count, grid[1])
     size = np.bincount(segment, pixels, segments.count).astype(np.float64)
-    return CellParts(grid, start, segment, pixels, total / pixels, left, above, size)
+    infrared = None
+    if swir is not None:
+        # The parts are the same ones, in the same order.
+        infrared = _sum_parts(swir, segments.label, segments.count)[3] / pixels
+    return CellParts(grid, start, segment, pixels, total / pixels, infrared, left, above, size)
 
 
 @compiled

@@ -23,21 +23,15 @@ from autolabel.filters.illumination.clearing import (
     CLEAR_GAIN,
     CLEAR_HAZE,
     NO_KIND,
+    SOFT,
     clear_rows,
     recolor,
 )
-from autolabel.filters.illumination.fields import solve_light
+from autolabel.filters.illumination.finding import Found, Ground, find_light, without_cloud
 from autolabel.filters.illumination.judge import prove_light
 from autolabel.filters.illumination.levels import Levels
-from autolabel.filters.illumination.light import Light, Weights
-from autolabel.filters.illumination.patches import describe_patches, find_patches
-from autolabel.filters.illumination.segments import (
-    SCALE,
-    CellParts,
-    Segments,
-    cell_parts,
-    find_segments,
-)
+from autolabel.filters.illumination.light import Weights
+from autolabel.filters.illumination.segments import SCALE
 from autolabel.filters.illumination.survey import (
     CELL_PIXELS,
     Strip,
@@ -48,20 +42,15 @@ from autolabel.filters.illumination.survey import (
 from autolabel.thresholds.brightness import brightness
 from polynya.scenes.scene import SceneLayers
 
-_SHADOW_LIMITS = (0.03, 0.12)
-_HAZE_LIMITS = (0.02, 0.1)
-"""A shadow (1 - g) or haze (h) counts as real if it reaches the second value somewhere. It then
-extends to the places where it falls below the first value."""
-
-_TRUST_CELLS = (63, 63)
-"""Size of the neighbourhood, in cells, in which the fit of the fields is judged: 20 km at 10 m."""
-_MISFITS = (0.45, 0.6)
-"""Limits of the root mean square deviation of segments from the light, relative to the expected
-deviation. The light is fully trusted up to the first value, and not at all from the second value
-on. Generated sea ice has 0.05 to 0.35, textured land or melting ice 0.6 and more."""
-
 _LEAST_SEGMENT = 12
 """Smallest segment, in segment pixels, that decides for pixels whose own value is in doubt."""
+
+_MOST_SPREAD = 10.0
+"""Deviation of V between the parts of a segment, in grey levels, up to which it is one surface."""
+
+_NO_SHADOW = 0.97
+"""Least g over a segment without shadow. If the short waves told the haze, its pixels' own values
+are better known than its class."""
 
 Image = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -189,23 +178,6 @@ def estimate_sky(
     return replace(sky, opaque=opaque_cloud(rgb, layers, stretch))
 
 
-@dataclass(frozen=True)
-class FoundLight:
-    """The light that was found over a scene, before it is judged; rows x columns of cells."""
-
-    segments: Segments
-    parts: CellParts
-    light: Light
-    shadow: NDArray[np.float64]
-    """(rows, columns), 1 - g."""
-    haze: NDArray[np.float64]
-    """(rows, columns), h."""
-    patches: NDArray[np.int32]
-    """(rows, columns), number of each patch of shadow or haze, from 1; 0 is clear."""
-    numbers: NDArray[np.float64]
-    """(patches, columns), what is known of each patch; see `describe_patches`."""
-
-
 def solve_sky(
     survey: Survey,
     *,
@@ -223,94 +195,42 @@ def solve_sky(
         stretch: Reflectances of grey levels 0 and 255.
         weights: Weights of the evidence.
     """
-    found = find_light(survey, levels=levels, stretch=stretch, weights=weights)
-    return sky_of(survey, found, prove_light(found.numbers), levels)
+    ground = without_cloud(Ground.of(survey, levels=levels, stretch=stretch, weights=weights))
+    found = find_light(ground)
+    return sky_of(ground, found, prove_light(found.numbers))
 
 
-def find_light(
-    survey: Survey,
-    *,
-    levels: Levels,
-    stretch: tuple[float, float] = (0.0, 1.0),
-    weights: Weights | None = None,
-) -> FoundLight:
-    """Find what may be shadow and haze, and what speaks for it; for arguments see `solve_sky`."""
-    segments = find_segments(survey.half)
-    parts = cell_parts(survey.half, segments)
-    light = solve_light(
-        parts,
-        levels=levels,
-        weights=weights,
-        clear_haze=survey.haze_prior(),
-        most_haze=survey.most_haze(levels, stretch),
-    )
-    trust = _trust(light, parts.grid)
-    shadow = trust * _where_real(1.0 - light.gain.reshape(parts.grid), *_SHADOW_LIMITS)
-    haze = trust * _where_real(light.haze.reshape(parts.grid), *_HAZE_LIMITS)
-    patches = find_patches(shadow, haze)
-    infrared = survey.infrared(stretch)
-    numbers = describe_patches(patches, shadow, haze, parts, light, levels, infrared)
-    return FoundLight(segments, parts, light, shadow, haze, patches, numbers)
-
-
-def sky_of(survey: Survey, found: FoundLight, proven: Mask, levels: Levels) -> Sky:
+def sky_of(below: Ground, found: Found, proven: Mask) -> Sky:
     """Return the sky that keeps only some patches of the light that was found.
 
     Args:
-        survey: Survey of the scene.
-        found: The light over it.
-        proven: bool (patches,), the patches that are light.
-        levels: Brightness of the classes.
+        below: The ground on which it was found.
+        found: The light.
+        proven: bool (patches,), the patches of it that are light.
     """
-    light = found.light
-    keep = np.append(False, proven)[found.patches]
-    kind = np.where(found.parts.size < _LEAST_SEGMENT, NO_KIND, light.code).astype(np.int8)
+    ground = below.without(*found.kept(proven))
+    doubted = below.without(found.shadow, found.haze)
+    light, levels, survey = ground.light(), ground.levels, ground.survey
+    kind = np.where(ground.parts.size < _LEAST_SEGMENT, NO_KIND, light.code)
+    kind = np.where(ground.spread() > _MOST_SPREAD, SOFT, kind)
+    if ground.veil is not None:
+        kind = np.where(ground.least_gain() > _NO_SHADOW, SOFT, kind)
+    kind = kind.astype(np.int8)
     surface = np.clip(np.rint(light.brightness), 0, 255).astype(np.uint8)
     white = np.ones(3) if survey.white is None else survey.white
     return Sky(
         shape=survey.shape,
         top=0,
-        cell_gain=(1.0 - np.where(keep, found.shadow, 0.0)).astype(np.float32),
-        cell_haze=np.where(keep, found.haze, 0.0).astype(np.float32),
-        doubted_gain=(1.0 - found.shadow).astype(np.float32),
-        doubted_haze=found.haze.astype(np.float32),
-        kind=np.take(kind, found.segments.label),
-        surface=np.take(surface, found.segments.label),
+        cell_gain=ground.gain.astype(np.float32),
+        cell_haze=ground.haze.astype(np.float32),
+        doubted_gain=doubted.gain.astype(np.float32),
+        doubted_haze=doubted.haze.astype(np.float32),
+        kind=np.take(kind, ground.segments.label),
+        surface=np.take(surface, ground.segments.label),
         levels=levels,
         cloud_color=(levels.cloud * white / white.max()).astype(np.float32),
         opaque=None,
     )
-
-
-def _where_real(field: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:
-    """Keep the bumps of a field that reach `high`, down to `low`; set the rest to 0."""
-    count, bump = cv2.connectedComponents((field > low).view(np.uint8), connectivity=8)
-    highest = np.zeros(count)
-    np.maximum.at(highest, bump.ravel(), field.ravel())
-    real = (highest >= high) & (np.arange(count) > 0)
-    # Keep values below `low` next to a real bump, so that the field fades out gently.
-    return np.where(real[bump] | ((bump == 0) & _beside(real[bump])), field, 0.0)
-
-
-def _trust(light: Light, grid: tuple[int, int]) -> NDArray[np.float64]:
-    """Return how well light can be told from surface in each cell, 0..1.
-
-    Some surfaces change softly by themselves: bare land, melting ice, pixels wider than floes.
-    There, segments change in ways that no smooth light explains. So the fields found there are not
-    light.
-    """
-    misfit, evidence = (
-        cv2.blur(part.reshape(grid), _TRUST_CELLS) for part in (light.misfit, light.evidence)
-    )
-    # Running sums can leave small negative remainders.
-    deviation = np.sqrt(np.maximum(misfit, 0.0) / np.maximum(evidence, 1e-9))
-    full, none = _MISFITS
-    return np.asarray(np.clip((none - deviation) / (none - full), 0.0, 1.0), np.float64)
-
-
-def _beside(mask: Mask) -> Mask:
-    grown = cv2.dilate(mask.astype(np.uint8), np.ones((3, 3), np.uint8))
-    return np.asarray(grown > 0, np.bool_)
 
 
 def clear_brightness(value: Image, valid: Mask, sky: Sky) -> Image:

@@ -33,7 +33,7 @@ _DARKEST_PERCENT = 2.0
 
 _SNOW_INDEX = 0.4
 """Least NDSI of snow: Hall, Riggs & Salomonson 1995, Remote Sens. Environ. 54, 127."""
-_CLOUD_SWIR = 0.2
+_CLOUD_SWIR = 0.35
 """Short-wave infrared reflectance above which a surface that is not snow is opaque cloud."""
 _CIRRUS = (0.002, 0.012)
 """Cirrus-band reflectance above the scene's background: up to the first value there is no cirrus,
@@ -74,6 +74,11 @@ class Survey:
     """H, W."""
     half: Image
     """(ceil(H / 2), ceil(W / 2)), V; 0 where there is no data or opaque cloud."""
+    swir: Image | None
+    """(ceil(H / 2), ceil(W / 2)), short-wave infrared in grey levels of the image; None without
+    that layer."""
+    sun: tuple[float, float] | None
+    """Direction towards the sun over the image (`SceneLayers.sun`); None if it is unknown."""
     white: NDArray[np.float64] | None
     """(3,), mean colour of the brightest surfaces; None if no surface is bright enough."""
     nir: Floats | None
@@ -130,16 +135,21 @@ def survey_scene(
     """
     size = (-(-shape[0] // SCALE), -(-shape[1] // SCALE))
     half, seen = np.empty(size, np.uint8), np.empty(size, np.bool_)
+    swir: list[Image] = []
     total, count = np.zeros(3), 0
     nir: list[Floats] = []
     cirrus: list[Floats] = []
     means: list[Floats] = []
-    top = 0
+    top, sun = 0, None
     for strip in strips:
+        sun = sun if strip.layers is None else strip.layers.sun
         opaque = opaque_cloud(strip.rgb, strip.layers, stretch)
         rows = slice(top, top + -(-strip.value.shape[0] // SCALE))
         unhidden = strip.valid if opaque is None else strip.valid & ~opaque
         half[rows], seen[rows] = halve(strip.value, unhidden)
+        if strip.layers is not None and strip.layers.swir is not None:
+            level = (strip.layers.swir - stretch[0]) * np.float32(255.0 / (stretch[1] - stretch[0]))
+            swir.append(halve(np.clip(np.rint(level), 0, 255).astype(np.uint8), unhidden)[0])
         top = rows.stop
         colors = strip.rgb[::_COLOR_SAMPLE, ::_COLOR_SAMPLE]
         bright = strip.valid[::_COLOR_SAMPLE, ::_COLOR_SAMPLE]
@@ -161,6 +171,8 @@ def survey_scene(
     return Survey(
         shape=shape,
         half=without_specks(half, seen),
+        swir=np.concatenate(swir) if swir else None,
+        sun=sun,
         white=total / count if count else None,
         nir=np.concatenate(nir) if nir else None,
         cirrus=np.concatenate(cirrus) if cirrus else None,

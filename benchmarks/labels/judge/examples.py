@@ -16,8 +16,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from autolabel.filters.illumination.finding import Ground, find_light, without_cloud
 from autolabel.filters.illumination.levels import Levels
-from autolabel.filters.illumination.sky import clear_brightness, find_light, sky_of
+from autolabel.filters.illumination.sky import clear_brightness, sky_of
 from autolabel.filters.illumination.survey import CELL_PIXELS, Strip, survey_scene
 from autolabel.thresholds.brightness import brightness
 from benchmarks.labels.real.pictures import AQUA, CLEAR_PICTURES, TERRA, clear_part, read_pictures
@@ -40,6 +41,10 @@ _LEAST_DATA = 0.1
 """Least share of pixels with data in a crop."""
 _MOST_SIZE = 768
 """Generated scenes are at most this high and wide: more of them, rather than larger ones."""
+
+_KEPT_APART = "overcast"
+"""Set of no examples: where cloud hides the ground nothing is right, and the judge shall not know
+what cloud looks like, so that this set says how it does on what it hasn't seen."""
 
 _MIXED = ("spectral-scaled", "spectral-stretched", "spectral-jpeg")
 """Sets whose ground is of any structure of the others."""
@@ -94,6 +99,8 @@ def list_examples(data: Path | None, sites: int) -> list[Spec]:
     """
     specs: list[Spec] = []
     for scene_set in SETS.values():
+        if scene_set.name == _KEPT_APART:
+            continue
         size = min(scene_set.size, _MOST_SIZE)
         specs += list_scenes([scene_set], Split.DEV, sites=sites, size=size)
     if data is not None:
@@ -165,7 +172,9 @@ def _parts(scene: BenchScene, seed: int) -> Iterator[tuple[int, BenchScene]]:
                 None if layer is None else np.ascontiguousarray(layer[part])
                 for layer in (layers.nir, layers.swir, layers.cirrus)
             )
-            layers = SceneLayers(nir, swir, cirrus, opaque_cloud=None, sun_azimuth=None)
+            layers = SceneLayers(
+                nir, swir, cirrus, opaque_cloud=None, sun_azimuth=None, sun=layers.sun
+            )
         observed = np.ascontiguousarray(scene.observed[part])
         truth = np.ascontiguousarray(scene.truth[part])
         yield size, replace(scene, observed=observed, valid=valid, truth=truth, layers=layers)
@@ -176,12 +185,13 @@ def _view(scene: BenchScene, family: str, sky: str, crop: int) -> View:
     strip = Strip.of(scene.observed, scene.valid, scene.layers, value)
     shape = (value.shape[0], value.shape[1])
     survey = survey_scene([strip], shape, levels, scene.stretch)
-    found = find_light(survey, levels=levels, stretch=scene.stretch)
-    count = len(found.numbers)
-    cleared = clear_brightness(
-        value, scene.valid, sky_of(survey, found, np.ones(count, np.bool_), levels)
+    below = without_cloud(Ground.of(survey, levels=levels, stretch=scene.stretch))
+    found = find_light(below)
+    everything = np.ones(len(found.numbers), np.bool_)
+    before, after = (
+        levels.classes(clear_brightness(value, scene.valid, sky_of(below, found, kept)))
+        for kept in (~everything, everything)
     )
-    before, after = levels.classes(value), levels.classes(cleared)
     counted = scene.valid & (scene.truth != SEA_ICE.nodata)
     benefit, changed = _by_patch(
         (
@@ -189,7 +199,7 @@ def _view(scene: BenchScene, family: str, sky: str, crop: int) -> View:
             (after != before) * counted.astype(np.float32),
         ),
         found.patches,
-        count,
+        len(everything),
     )
     scale = 100.0 / max(int(counted.sum()), 1)
     infrared = scene.layers is not None

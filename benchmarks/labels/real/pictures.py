@@ -111,6 +111,8 @@ class RealScene:
     bands: Image | None = None
     """(H, W, 3), MODIS bands 7 (2.1 um), 2 (near infrared) and 1 (red), stretched to 8 bits for
     viewing; None if the picture has none."""
+    sun: tuple[float, float] | None = None
+    """Direction towards the sun over the picture: rows and columns; None if it is unknown."""
 
     @property
     def heading(self) -> str:
@@ -125,7 +127,7 @@ class RealScene:
             np.where(self.valid, self.bands[..., band], 0).astype(np.float32) / np.float32(255)
             for band in (0, 1)
         )
-        return SceneLayers(nir, swir, None, opaque_cloud=None, sun_azimuth=None)
+        return SceneLayers(nir, swir, None, opaque_cloud=None, sun_azimuth=None, sun=self.sun)
 
 
 def read_pictures(data: Path, names: Iterable[str] = tuple(_FILES)) -> dict[str, RealScene]:
@@ -229,6 +231,7 @@ def scaled(scene: RealScene, scale: float) -> RealScene:
         mask(scene.counted),
         None if scene.overcast is None else mask(scene.overcast),
         None if scene.bands is None else image(scene.bands),
+        scene.sun,
     )
 
 

@@ -30,7 +30,7 @@ from benchmarks.labels.real.pictures import (
     scaled,
 )
 from data_samples import SkyOptions
-from data_samples.sky import Sky, make_sky
+from data_samples.sky import Sky, make_sky, towards_sun
 from polynya.progress import track
 from polynya.recipe.classes import SEA_ICE
 from polynya.report.tables import Table
@@ -121,7 +121,8 @@ def under_sky(clear: RealScene, sky: Sky, cloud_band7: float) -> RealScene:
     bands = None
     if clear.bands is not None:
         bands = seen(clear.bands, (cloud_band7 * white, white, white))
-    return replace(clear, rgb=seen(clear.rgb, (white,) * 3), bands=bands)
+    sun = towards_sun(sky.sun_azimuth)
+    return replace(clear, rgb=seen(clear.rgb, (white,) * 3), bands=bands, sun=sun)
 
 
 def measure_skies(pictures: dict[str, RealScene], profile: Profile) -> list[SkyResult]:

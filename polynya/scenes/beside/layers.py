@@ -28,6 +28,7 @@ from polynya.rasters.references import Decision, is_local_file
 from polynya.recipe.base import STEM
 from polynya.recipe.scene import AUTO, SceneOptions
 from polynya.scenes.band_names import LAYERS, find_layer
+from polynya.scenes.beside.sun import towards_sun
 from polynya.scenes.scene import LayerSources, Scene, SceneLayers
 from polynya.scenes.validity import find_validity, read_valid
 from polynya.scenes.zeros import nodata_zeros
@@ -134,6 +135,7 @@ def read_layers(scene: Scene, window: Tile | None = None) -> SceneLayers | None:
         opaque_cloud=_read_clouds(scene, layers, window),
         sun_azimuth=layers.sun_azimuth,
         sun_elevation=layers.sun_elevation,
+        sun=towards_sun(scene, layers.sun_azimuth),
     )
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from autolabel import label_image
 from autolabel.filters.illumination import judge as judging
+from autolabel.filters.illumination.finding import Ground, find_light
 from autolabel.filters.illumination.judge import LEAST_PROOF, Judge, load_judge, prove_light
 from autolabel.filters.illumination.levels import Levels
 from autolabel.filters.illumination.patches import NAMES, find_patches
@@ -14,7 +15,6 @@ from autolabel.filters.illumination.scene_sky import pack_sky, unpack_sky
 from autolabel.filters.illumination.sky import (
     confidence,
     estimate_sky,
-    find_light,
     sky_of,
 )
 from autolabel.filters.illumination.survey import Strip, survey_scene
@@ -39,7 +39,8 @@ def grey(value):
 def found_in(value, layers=None):
     valid = np.ones(value.shape, bool)
     survey = survey_scene([Strip.of(grey(value), valid, layers)], value.shape, Levels(), (0.0, 1.0))
-    return survey, find_light(survey, levels=Levels())
+    ground = Ground.of(survey, levels=Levels())
+    return ground, find_light(ground)
 
 
 def numbers_of(found, patch=0):
@@ -77,7 +78,7 @@ def test_numbers_of_a_shadow_over_floes():
     assert abs(numbers["thick_mean_patch"] - THICK) < 12
     assert numbers["thick_patch"] > numbers["thick_before_patch"]
     assert numbers["relabelled"] > 0.02
-    for name in ("swir_follows", "swir_to_ring", "nir_to_clear"):
+    for name in ("swir_follows", "swir_to_ring", "swir_to_value", "nir_to_clear"):
         assert np.isnan(numbers[name])
 
 
@@ -101,13 +102,14 @@ def test_numbers_of_infrared():
     # The same in the patch and around it.
     assert numbers["swir_to_ring"] == pytest.approx(0, abs=1e-3)
     assert numbers["nir_to_clear"] == pytest.approx(0, abs=0.02)
+    assert numbers["swir_to_value"] == pytest.approx(0.05 * 255 / value.mean(), rel=0.3)
 
 
 def test_a_picture_without_light_has_no_patches():
-    survey, found = found_in(floes())
+    ground, found = found_in(floes())
     assert found.numbers.shape == (0, len(NAMES))
     assert prove_light(found.numbers).shape == (0,)
-    sky = sky_of(survey, found, prove_light(found.numbers), Levels())
+    sky = sky_of(ground, found, prove_light(found.numbers))
     assert (sky.cell_gain == 1).all()
     assert sky.doubted() is None
 
@@ -138,9 +140,8 @@ def test_trees_that_were_grown_on_other_numbers_are_refused(monkeypatch):
 
 def test_only_proven_patches_are_removed():
     value = shaded(shaded(floes((640, 640)), at=(120, 120), sigma=30.0), at=(520, 520), sigma=30.0)
-    survey, found = found_in(value)
-    proven = np.array([True, False])
-    sky = sky_of(survey, found, proven, Levels())
+    ground, found = found_in(value)
+    sky = sky_of(ground, found, np.array([True, False]))
     assert (sky.cell_gain < 1)[found.patches == 1].any()
     assert (sky.cell_gain == 1)[found.patches == 2].all()
     assert (sky.doubted_gain < 1)[found.patches == 2].any()
@@ -149,9 +150,9 @@ def test_only_proven_patches_are_removed():
 
 def test_labels_of_light_that_is_not_proven_are_unsure():
     value = shaded(floes())
-    survey, found = found_in(value)
+    ground, found = found_in(value)
     valid = np.ones(value.shape, bool)
-    sky = sky_of(survey, found, np.zeros(1, bool), Levels())
+    sky = sky_of(ground, found, np.zeros(1, bool))
     sure = confidence(value, valid, sky)
     darkened = (floes() == THICK) & (value < 195)
     assert darkened.sum() > 1000
@@ -178,7 +179,7 @@ def test_clear_ice_that_is_soft_by_itself_stays_as_thresholds_say(structure):
 
 def cut(layers, part):
     nir, swir, cirrus = (layer[part] for layer in (layers.nir, layers.swir, layers.cirrus))
-    return SceneLayers(nir, swir, cirrus, None, None)
+    return SceneLayers(nir, swir, cirrus, None, None, sun=layers.sun)
 
 
 def test_a_shadow_over_floes_is_still_removed():

@@ -6,6 +6,7 @@ import csv
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -45,6 +46,7 @@ from benchmarks.labels.speed import COPY, measure_speed, speed_table
 from data_samples import SKY_KINDS
 from data_samples.blobs import make_blobs
 from polynya.errors import PolynyaError
+from polynya.scenes.scene import SceneLayers
 from training.metrics.ssim import structural_similarity
 
 SIZE = 128
@@ -311,6 +313,9 @@ def test_speed_measures_every_method_and_a_copy() -> None:
     times = measure_speed(scene, rounds=2)
     assert set(times) == {COPY, *get_args(Method)}
     assert all(len(rounds) == 2 and min(rounds) > 0 for rounds in times.values())
+    swir = np.zeros((64, 64), np.float32)
+    with_bands = replace(scene, layers=SceneLayers(swir, swir, swir, None, None))
+    assert set(measure_speed(with_bands, rounds=1)) == {COPY, *get_args(Method), WITH_BANDS}
     table = speed_table({COPY: [0.03, 0.01], "none": [0.02], "published": [0.1]})
     assert table.rows[0] == ("copy of the image", "10.00", "0.100", "0.500")
 

@@ -1,0 +1,151 @@
+"""The shadow of cloud that the short waves show.
+
+A cloud's shadow lies on the side away from the sun and has the cloud's shape. How far away depends
+on the cloud's height, which nobody knows. So the haze is shifted step by step along the sun's
+direction, and for each distance and depth of a shadow the changes inside segments tell how well it
+explains them (as in the matching of clouds with their shadows of Zhu & Woodcock 2012, Remote Sens.
+Environ. 118, 83). A surface that changes softly doesn't have the shape of a cloud.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter, map_coordinates
+
+from autolabel.filters.illumination.light import Floats
+from autolabel.filters.illumination.segments import CellParts
+
+_FARTHEST = 64.0
+"""Greatest distance of a shadow from its cloud, in cells: 20 km at 10 m, as from a cloud at 5 km
+under a sun 14 degrees high."""
+_STEP = 0.5
+"""Step of the distance, in cells."""
+_DEPTHS = (0.08, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6)
+"""Depths 1 - g of the shadow of the densest haze that are tried."""
+_SOFTNESS = 0.5
+"""Light that is scattered below a cloud softens its shadow: deviation in cells."""
+
+_LEAST_PIXELS, _MOST_PIXELS = 8, 32
+"""A change between two cells needs the first number of pixels in both; more than the second say
+nothing more."""
+_LEAST_CHANGES, _MOST_CHANGES = 60, 20_000
+"""Fewer changes under a shadow say nothing; of more, every few are used."""
+_LEAST_STEP = 0.02
+"""Least change of a shadow, relative to its deepest, that counts as a change under it."""
+_NOISE, _TEXTURE = 3.0, 0.015
+"""Deviation of a segment's change, grey levels; the second number times its brightness is added."""
+_OUTLIER = 3.0
+"""Deviations beyond this count linearly and not squared (Huber)."""
+
+_LEAST_EXPLAINED, _LEAST_MARGIN = 0.12, 0.08
+"""Share of the changes that a shadow must explain, and by how much more than chance: a change of
+the surface explains some, too."""
+
+
+class Shade(NamedTuple):
+    """The shadow that explains most."""
+
+    shadow: Floats
+    """(rows, columns), 1 - g of each cell."""
+    distance: float
+    """Distance from the cloud, in cells."""
+    depth: float
+    """1 - g below the densest haze."""
+    explained: float
+    """Share of the changes under the shadow that it explains."""
+    by_chance: float
+    """Share that the best shadow on the sun's side would explain."""
+
+
+def find_shade(parts: CellParts, haze: Floats, sun: tuple[float, float]) -> Shade | None:
+    """Find the shadow of some haze.
+
+    Args:
+        parts: Brightness of segments by cell, without the haze.
+        haze: float64 (rows, columns), h.
+        sun: Direction towards the sun over the image: rows and columns of a step of length 1.
+
+    Returns:
+        None if there is no haze, or if no shadow of it explains anything.
+    """
+    if not haze.any():
+        return None
+    shape = gaussian_filter(haze, _SOFTNESS) / haze.max()
+    changes = _changes(parts)
+    best = _best(parts, changes, shape, sun)
+    if best is None or best.explained < _LEAST_EXPLAINED or best.depth >= _DEPTHS[-2]:
+        return None
+    # On the sun's side there is no shadow. What seems to be one there is chance.
+    other = _best(parts, changes, shape, (-sun[0], -sun[1]))
+    by_chance = 0.0 if other is None else other.explained
+    if best.explained - by_chance < _LEAST_MARGIN:
+        return None
+    shadow = best.depth * _shifted(shape, sun, best.distance, 0.0)
+    return Shade(shadow, best.distance, best.depth, best.explained, by_chance)
+
+
+class _Match(NamedTuple):
+    less: float
+    """How much less the changes deviate than without a shadow."""
+    distance: float
+    depth: float
+    explained: float
+
+
+def _best(
+    parts: CellParts,
+    changes: tuple[NDArray[np.intp], NDArray[np.intp], Floats],
+    shape: Floats,
+    sun: tuple[float, float],
+) -> _Match | None:
+    """Find the distance and depth of a shadow of some shape that explain most."""
+    here, there, weight = changes
+    cell = np.repeat(np.arange(shape.size), np.diff(parts.start))
+    best = None
+    farthest = min(_FARTHEST, float(np.hypot(*shape.shape)))
+    for distance in np.arange(_STEP, farthest, _STEP):
+        # Where the cloud would lie outside the scene, nobody knows whether there is a shadow.
+        shifted = _shifted(shape, sun, distance, np.nan).ravel()
+        to, come = shifted[cell[here]], shifted[cell[there]]
+        under = np.abs(to - come) > _LEAST_STEP  # False for NaN.
+        if under.sum() < _LEAST_CHANGES:
+            continue
+        to, come = to[under], come[under]
+        first, second = parts.mean[here[under]], parts.mean[there[under]]
+        pixels = weight[under]
+        before = _misfit(first - second, 0.5 * (first + second), pixels)
+        for depth in _DEPTHS:
+            gain, other = 1.0 - depth * to, 1.0 - depth * come
+            surface = np.clip(0.5 * (first / gain + second / other), 2.0, 254.0)
+            less = before - _misfit(first - second - surface * (gain - other), surface, pixels)
+            if best is None or less > best.less:
+                best = _Match(less, float(distance), depth, less / max(before, 1e-9))
+    return best
+
+
+def _changes(parts: CellParts) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
+    """Return pairs of parts of one segment in adjoining cells, and the pixels that count."""
+    here = np.concatenate([np.flatnonzero(side >= 0) for side in (parts.left, parts.above)])
+    there = np.concatenate([side[side >= 0] for side in (parts.left, parts.above)]).astype(np.intp)
+    pixels = np.minimum(parts.pixels[here], parts.pixels[there])
+    enough = np.flatnonzero(pixels >= _LEAST_PIXELS)
+    enough = enough[:: -(-len(enough) // _MOST_CHANGES) or 1]
+    weight = np.minimum(pixels[enough], _MOST_PIXELS).astype(np.float64)
+    return here[enough], there[enough], weight
+
+
+def _shifted(field: Floats, sun: tuple[float, float], distance: float, beyond: float) -> Floats:
+    """Shift a field away from the sun; cells that come from outside get `beyond`."""
+    row, column = np.indices(field.shape).astype(np.float64)
+    source = [row + distance * sun[0], column + distance * sun[1]]
+    shifted = map_coordinates(field, source, order=1, mode="constant", cval=beyond)
+    return np.asarray(shifted, np.float64)
+
+
+def _misfit(error: Floats, surface: Floats, pixels: Floats) -> float:
+    deviation = np.abs(error) / (_NOISE + _TEXTURE * surface)
+    within = np.minimum(deviation, _OUTLIER)
+    return float((pixels * within * (2.0 * deviation - within)).sum())

@@ -1,0 +1,167 @@
+"""Haze that the short-wave infrared shows, and its shadow away from the sun."""
+
+import numpy as np
+import pytest
+
+from autolabel import label_image
+from autolabel.filters.illumination.finding import Ground, without_cloud
+from autolabel.filters.illumination.levels import Levels
+from autolabel.filters.illumination.shade import find_shade
+from autolabel.filters.illumination.survey import Strip, survey_scene
+from autolabel.filters.illumination.veil import find_veil, most_haze, solve_veil
+from polynya.scenes.scene import SceneLayers
+
+SIZE = 640
+CLOUD, CLOUD_SWIR = 236.0, 110.0
+"""V of opaque cloud, and its short waves in grey levels."""
+
+
+def surfaces():
+    """Floes of snow and of grey ice on water; V and short waves, (SIZE, SIZE)."""
+    y, x = np.indices((SIZE, SIZE))
+    floe = (y % 128 < 100) & (x % 128 < 100)
+    snowy = floe & ((y // 128 + x // 128) % 2 == 0)
+    value = np.where(snowy, 232.0, np.where(floe, 70.0, 14.0))
+    return value, np.where(snowy, 24.0, np.where(floe, 11.0, 8.0))
+
+
+def bump(row, column, sigma=90.0):
+    y, x = np.indices((SIZE, SIZE))
+    return np.exp(-((y - row) ** 2 + (x - column) ** 2) / (2 * sigma**2))
+
+
+def ground_of(value, swir, sun=None):
+    rng = np.random.default_rng(5)
+    seen = [np.clip(np.rint(v + rng.normal(0, 0.7, v.shape)), 0, 255) for v in (value, swir)]
+    rgb = np.repeat(seen[0].astype(np.uint8)[..., None], 3, axis=2)
+    valid = np.ones(value.shape, bool)
+    layer = (seen[1] / 255.0).astype(np.float32)
+    layers = SceneLayers(layer, layer, None, None, None, sun=sun)
+    survey = survey_scene([Strip.of(rgb, valid, layers)], value.shape, Levels(), (0.0, 1.0))
+    return Ground.of(survey, levels=Levels())
+
+
+def hazy(value, swir, haze):
+    return value * (1 - haze) + CLOUD * haze, swir * (1 - haze) + CLOUD_SWIR * haze
+
+
+def cells(field):
+    """Mean over cells of 32 x 32 pixels."""
+    n = SIZE // 32
+    return field.reshape(n, 32, n, 32).mean(axis=(1, 3))
+
+
+def test_each_scene_tells_how_bright_its_cloud_is():
+    haze = 0.45 * bump(300, 320)
+    veil = find_veil(ground_of(*hazy(*surfaces(), haze)).observed, Levels())
+    # W is taken to be the least V of thick ice. W_s fits it: over water, where V - 14 is
+    # (W - 14) h, both give the same haze.
+    assert veil.cloud == Levels().bright
+    over_water = (CLOUD_SWIR - 8) / (CLOUD - 14)
+    assert (veil.swir - 8) / (veil.cloud - 14) == pytest.approx(over_water, rel=0.05)
+    assert veil.dark == pytest.approx(8, abs=1.5)
+    assert veil.snow == pytest.approx(24, abs=3)
+
+
+def test_haze_is_as_dense_as_it_is():
+    haze = 0.45 * bump(300, 320)
+    ground = ground_of(*hazy(*surfaces(), haze))
+    solved = solve_veil(ground.observed, ground.veil).reshape(ground.haze.shape)
+    expected = cells(haze) * (CLOUD - 14) / (Levels().bright - 14)
+    # Inside a floe of snow the short waves tell less.
+    assert np.abs(solved - expected).max() < 0.15
+    assert np.abs(solved - expected).mean() < 0.01
+    below = without_cloud(ground)
+    assert (below.gain == 1).all()
+    # Without it, water and grey ice have the brightness of their surfaces again.
+    parts = below.parts
+    dark = (parts.pixels > 60) & (parts.mean < 150)
+    nearest = np.abs(parts.mean[dark, None] - [14, 70]).min(axis=1)
+    assert np.percentile(nearest, 95) < 10  # A little haze is left on purpose.
+    # And no thick ice has lost its class.
+    thick = ground.observed.mean >= Levels().bright
+    assert (parts.mean[thick] >= Levels().bright).all()
+
+
+@pytest.mark.parametrize("what", ["clear", "growing ice", "shadow", "snow alone"])
+def test_what_is_no_haze_in_the_short_waves_is_none(what):
+    value, swir = surfaces()
+    if what == "growing ice":
+        thickness = bump(320, 320, 150.0)
+        grows = value == 70
+        value = np.where(grows, 20 + 120 * thickness, value)
+        swir = np.where(grows, 8 + 6 * thickness, swir)
+    elif what == "shadow":
+        gain = 1 - 0.5 * bump(300, 320)
+        value, swir = value * gain, swir * gain
+    elif what == "snow alone":
+        value, swir = np.full_like(value, 230.0), 24 + 10 * bump(300, 320)
+    ground = ground_of(value, swir)
+    assert ground.veil is None
+    assert without_cloud(ground) is ground
+
+
+def test_dark_short_waves_leave_no_room_for_haze():
+    water = cells(surfaces()[0] == 14) > 0.1
+    bound = most_haze(ground_of(*surfaces()).observed, Levels()).reshape(water.shape)
+    assert bound[water].max() < 0.1
+    haze = 0.3 * bump(300, 320)
+    bound = most_haze(ground_of(*hazy(*surfaces(), haze)).observed, Levels())
+    assert (bound.reshape(water.shape) >= cells(haze) - 0.02).all()
+
+
+@pytest.mark.parametrize("sun", [(-1.0, 0.0), (0.0, 1.0), (0.6, -0.8)])
+def test_the_shadow_lies_away_from_the_sun(sun):
+    distance = 160.0
+    haze = 0.45 * bump(320, 320, 80.0)
+    shadow = 0.4 * bump(320 - distance * sun[0], 320 - distance * sun[1], 80.0)
+    value, swir = surfaces()
+    value, swir = hazy(value * (1 - shadow), swir * (1 - shadow), haze)
+    ground = ground_of(value, swir, sun)
+    below = without_cloud(ground)
+    assert np.abs(1 - below.gain - cells(shadow)).max() < 0.2
+    assert np.abs(1 - below.gain - cells(shadow)).mean() < 0.03
+    only_haze = ground.without(np.zeros_like(below.haze), below.haze)
+    shade = find_shade(only_haze.parts, below.haze, sun)
+    assert shade.distance * 32 == pytest.approx(distance, abs=20)
+    assert shade.depth == pytest.approx(0.4, abs=0.2)
+    assert shade.explained > shade.by_chance + 0.3
+    # In the wrong direction there is none.
+    assert find_shade(only_haze.parts, below.haze, (-sun[0], -sun[1])) is None
+
+
+def test_without_sun_or_haze_there_is_no_shadow_to_match():
+    haze, shadow = 0.45 * bump(200, 320, 60.0), 0.4 * bump(400, 320, 60.0)
+    value, swir = surfaces()
+    dark = value * (1 - shadow), swir * (1 - shadow)
+    unknown = without_cloud(ground_of(*hazy(*dark, haze)))
+    assert unknown.haze.max() > 0.35
+    assert (unknown.gain == 1).all()
+    no_haze = ground_of(*dark, (-1.0, 0.0))
+    assert without_cloud(no_haze) is no_haze
+    # Cloud whose shadow lies elsewhere has none here.
+    alone = without_cloud(ground_of(*hazy(value, swir, haze), (-1.0, 0.0)))
+    assert alone.haze.max() > 0.35
+    assert (alone.gain == 1).all()
+
+
+def test_pixels_below_a_known_haze_have_the_class_of_their_own_brightness():
+    # Ice that thickens softly from water to grey is one segment, and has no class.
+    y, x = np.indices((SIZE, SIZE))
+    value, swir = surfaces()
+    ramp = (y >= 240) & (y < 400)
+    value = np.where(ramp, np.where(x < 240, 14, 14 + 0.2 * (x - 240)), value)
+    swir = np.where(ramp, 8 + 3.0 * x / SIZE, swir)
+    haze = 0.35 * bump(320, 200, 120.0)
+    seen = hazy(value, swir, haze)
+    rgb = np.repeat(np.rint(seen[0]).astype(np.uint8)[..., None], 3, axis=2)
+    layers = SceneLayers(*[np.float32(seen[1] / 255)] * 2, None, None, None)
+    truth = Levels().classes(np.rint(value).astype(np.uint8))
+    right = {
+        method: (label_image(rgb, method=method, layers=layers) == truth)[ramp & (haze > 0.05)]
+        for method in ("none", "illumination")
+    }
+    # Some haze is left, so the darkest ice stays what it is, and so does its rim of water.
+    assert right["none"].mean() < 0.4
+    assert right["illumination"].mean() > 0.78
+    assert right["illumination"][value[ramp & (haze > 0.05)] == 14].mean() > 0.9
