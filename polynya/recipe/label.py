@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Discriminator, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from polynya.errors import RecipeError
 from polynya.recipe.base import STEM, Options, Share
@@ -54,8 +54,9 @@ class LabelOptions(Options):
     uncertain: Literal["label", "nodata"] = "label"
     """Label of pixels with a confidence below `least_confidence`: keep it, or nodata. The value
     nodata needs the method "illumination"."""
-    least_confidence: Share = 0.8
-    """Least estimated probability, 0.5..1, that a label is correct."""
+    least_confidence: Annotated[float, Field(ge=0.0, le=0.98)] = 0.8
+    """Least estimated probability, 0.5..0.98, that a label is correct. No label has more than
+    0.985, because no light is sure."""
     raster: str | None = None
     """Your own labels instead of filter and thresholds: file name of a raster beside each scene,
     with the scene's name in it, such as "{stem}_labels.tif". The raster has one band of class

@@ -39,7 +39,7 @@ def tuner(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tuner") / EVIL.replace("/", "")
     folder.mkdir()
     scenes = [
-        make_scene(41, number, (300, 420), "both", season="arctic-summer") for number in (0, 1)
+        make_scene(46, number, (300, 420), "both", season="arctic-summer") for number in (0, 1)
     ]
     written = [write_scene(scene, folder)[1] for scene in scenes]
     named = [file.rename(folder / f"{number}<script>.tif") for number, file in enumerate(written)]

@@ -31,6 +31,11 @@ _GIVE_DARK, _GIVE_BRIGHT = np.float32(10.0), np.float32(12.0)
 levels. A surface near a limit belongs more often to the class beyond the limit than to a mixed
 pixel."""
 
+_MISJUDGED = 0.03
+"""Chance that the light over a pixel is something else than the filter takes it for, also where it
+finds none; the label is then as good as a guess. Of the labels that were surest before this was
+counted, 97.5 to 99.5 % were right on generated scenes of development seeds, by the kind of ice."""
+
 _SEGMENT_SAYS = np.float32(25.0)
 """Distance from the limit, in grey levels, up to which the segment decides."""
 
@@ -192,7 +197,8 @@ def _sureness(
     if by_segment:
         # The mean of a segment says more than one of its pixels.
         margin = max(margin, min(abs(surface - levels.dark), abs(surface - levels.bright)))
-    return 1.0 - 0.5 * math.exp(-(margin + 1.0) / (2.0 + 40.0 * (1.0 - through)))
+    sure = 1.0 - 0.5 * math.exp(-(margin + 1.0) / (2.0 + 40.0 * (1.0 - through)))
+    return sure - _MISJUDGED * (sure - 0.5)
 
 
 @compiled

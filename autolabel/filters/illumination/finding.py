@@ -59,6 +59,8 @@ class Found:
     """(rows, columns), number of each patch of shadow or haze, from 1; 0 is clear."""
     numbers: Floats
     """(patches, columns), what is known of each patch; see `describe_patches`."""
+    ponds: Floats
+    """(patches,), share of melt water in each patch, 0..1."""
 
     def kept(self, proven: Mask) -> tuple[Floats, Floats]:
         """Return the shadow and the haze of some patches; `proven` is bool (patches,)."""
@@ -180,7 +182,16 @@ def find_light(ground: Ground) -> Found:
     patches = find_patches(shadow, haze)
     infrared = survey.infrared(ground.stretch)
     numbers = describe_patches(patches, shadow, haze, parts, light, levels, infrared)
-    return Found(shadow, haze, patches, numbers)
+    ponds = _mean_by_patch(survey.ponds, patches)
+    return Found(shadow, haze, patches, numbers, ponds)
+
+
+def _mean_by_patch(values: Floats, patches: NDArray[np.int32]) -> Floats:
+    """Return the mean over each patch of a number per cell, (patches,)."""
+    count = int(patches.max(initial=0)) + 1
+    cells = np.bincount(patches.ravel(), minlength=count)
+    total = np.bincount(patches.ravel(), values, count)
+    return np.asarray((total / np.maximum(cells, 1))[1:], np.float64)
 
 
 def _most_haze(ground: Ground) -> Floats | None:

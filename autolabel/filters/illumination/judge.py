@@ -30,6 +30,10 @@ DARK_SWIR = 0.18
 """Short waves relative to V, below which one surface is enough: no top of a cloud is as dark, and
 snow is (Pilewskie & Twomey 1987, Atmos. Res. 21, 113)."""
 
+MOST_PONDS = 0.02
+"""Greatest share of melt water in a patch. Ponds have soft shores and any brightness, and floes
+between them are as bright as the light has it: the judge errs there, in both directions."""
+
 Floats = NDArray[np.float64]
 
 
@@ -88,15 +92,16 @@ def load_judge() -> Judge:
         return Judge(**arrays, start=float(stored["start"]))
 
 
-def prove_light(numbers: Floats) -> NDArray[np.bool_]:
+def prove_light(numbers: Floats, ponds: Floats) -> NDArray[np.bool_]:
     """Return which patches of light are to be removed, bool (N,).
 
     Args:
         numbers: float64 (N, len(NAMES)), from `describe_patches`.
+        ponds: float64 (N,), share of melt water in each patch.
     """
     if not len(numbers):
         return np.zeros(0, np.bool_)
-    return proven(numbers, load_judge().chance(numbers))
+    return proven(numbers, load_judge().chance(numbers)) & (ponds <= MOST_PONDS)
 
 
 def proven(numbers: Floats, chance: Floats) -> NDArray[np.bool_]:

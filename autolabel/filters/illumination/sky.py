@@ -197,7 +197,7 @@ def solve_sky(
     """
     ground = without_cloud(Ground.of(survey, levels=levels, stretch=stretch, weights=weights))
     found = find_light(ground)
-    return sky_of(ground, found, prove_light(found.numbers))
+    return sky_of(ground, found, prove_light(found.numbers, found.ponds))
 
 
 def sky_of(below: Ground, found: Found, proven: Mask) -> Sky:

@@ -31,6 +31,9 @@ _COLOR_SAMPLE = 8
 _DARKEST_PERCENT = 2.0
 """Percentile of a cell's near infrared that stands for its darkest surface."""
 
+_POND_TINT = 0.25
+"""Least blue minus red of melt ponds and wet ice, relative to V: ponds have 0.4 to 0.6 (Malinka et
+al. 2018, The Cryosphere 12, 1921). Grey ice and snow have less than 0.2, also in a shadow."""
 _SNOW_INDEX = 0.4
 """Least NDSI of snow: Hall, Riggs & Salomonson 1995, Remote Sens. Environ. 54, 127."""
 _CLOUD_SWIR = 0.35
@@ -77,6 +80,8 @@ class Survey:
     swir: Image | None
     """(ceil(H / 2), ceil(W / 2)), short-wave infrared in grey levels of the image; None without
     that layer."""
+    ponds: Floats
+    """(cells,), share of pixels that are as blue as melt water, 0..1."""
     sun: tuple[float, float] | None
     """Direction towards the sun over the image (`SceneLayers.sun`); None if it is unknown."""
     white: NDArray[np.float64] | None
@@ -140,6 +145,7 @@ def survey_scene(
     nir: list[Floats] = []
     cirrus: list[Floats] = []
     means: list[Floats] = []
+    ponds: list[Floats] = []
     top, sun = 0, None
     for strip in strips:
         sun = sun if strip.layers is None else strip.layers.sun
@@ -156,6 +162,7 @@ def survey_scene(
         bright = bright & (strip.value[::_COLOR_SAMPLE, ::_COLOR_SAMPLE] >= levels.bright)
         total += colors[bright].sum(axis=0, dtype=np.float64)
         count += int(bright.sum())
+        ponds.append(_pond_share(strip, levels))
         if strip.layers is not None and strip.layers.nir is not None:
             level = np.where(strip.valid, strip.layers.nir, np.float32(stretch[1]))
             nir.append(_by_cell(level, _darkest))
@@ -172,6 +179,7 @@ def survey_scene(
         shape=shape,
         half=without_specks(half, seen),
         swir=np.concatenate(swir) if swir else None,
+        ponds=np.concatenate(ponds),
         sun=sun,
         white=total / count if count else None,
         nir=np.concatenate(nir) if nir else None,
@@ -203,6 +211,19 @@ def opaque_cloud(
         bright = (layers.swir > _CLOUD_SWIR) & (snow_index < _SNOW_INDEX)
         opaque = bright if opaque is None else opaque | bright
     return opaque
+
+
+def _pond_share(strip: Strip, levels: Levels) -> Floats:
+    """Return the share of pixels of each cell that are as blue as melt water, (cells,)."""
+    sample = np.s_[::_SAMPLE, ::_SAMPLE]
+    red, blue = (strip.rgb[sample][..., band].astype(np.int16) for band in (0, 2))
+    value = strip.value[sample]
+    # Water without ice below is dark, and its hue is noise.
+    wet = (blue - red > _POND_TINT * value) & (value > levels.dark + 15) & strip.valid[sample]
+    across = CELL_PIXELS // _SAMPLE
+    pad = [(0, -n % across) for n in wet.shape]
+    blocks = np.pad(wet, pad).reshape(-(-wet.shape[0] // across), across, -1, across)
+    return np.asarray(blocks.mean(axis=(1, 3)).ravel(), np.float64)
 
 
 def _darkest(blocks: NDArray[np.float32]) -> Floats:

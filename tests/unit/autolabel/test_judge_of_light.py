@@ -37,8 +37,13 @@ def grey(value):
 
 
 def found_in(value, layers=None):
-    valid = np.ones(value.shape, bool)
-    survey = survey_scene([Strip.of(grey(value), valid, layers)], value.shape, Levels(), (0.0, 1.0))
+    return found_in_rgb(grey(value), layers)
+
+
+def found_in_rgb(rgb, layers=None):
+    shape = rgb.shape[:2]
+    strip = Strip.of(rgb, np.ones(shape, bool), layers)
+    survey = survey_scene([strip], shape, Levels(), (0.0, 1.0))
     ground = Ground.of(survey, levels=Levels())
     return ground, find_light(ground)
 
@@ -108,8 +113,8 @@ def test_numbers_of_infrared():
 def test_a_picture_without_light_has_no_patches():
     ground, found = found_in(floes())
     assert found.numbers.shape == (0, len(NAMES))
-    assert prove_light(found.numbers).shape == (0,)
-    sky = sky_of(ground, found, prove_light(found.numbers))
+    assert prove_light(found.numbers, found.ponds).shape == (0,)
+    sky = sky_of(ground, found, prove_light(found.numbers, found.ponds))
     assert (sky.cell_gain == 1).all()
     assert sky.doubted() is None
 
@@ -191,11 +196,31 @@ def test_a_shadow_over_floes_is_still_removed():
     assert 0.5 < LEAST_PROOF < 1
 
 
+def test_light_over_melt_ponds_is_not_proven():
+    value = shaded(floes())
+    rgb = grey(value)
+    seen, found = found_in_rgb(rgb)
+    assert (found.ponds == 0).all()
+    # Blue ponds on a floe, with soft shores.
+    y, x = np.indices(value.shape)
+    blue = rgb.copy()
+    pond = ((y % 160 - 70) ** 2 + (x % 160 - 70) ** 2 < 30**2) & (value > 100)
+    blue[pond] = [80, 130, 140]
+    _, wet = found_in_rgb(blue)
+    assert (wet.ponds > 0.02).any()
+    assert not prove_light(wet.numbers, wet.ponds)[wet.ponds > 0.02].any()
+    # Dark blue water is water.
+    sea = rgb.copy()
+    sea[value == WATER] = [4, 8, WATER]
+    assert (found_in_rgb(sea)[1].ponds == 0).all()
+    assert seen.survey.ponds.shape == (100,)
+
+
 def test_light_over_one_surface_alone_is_not_proven():
     # A sheet of bright cloud that gets dimmer looks like one snow field in a shadow.
     value = shaded(np.full((400, 400), THICK, np.uint8))
     _, found = found_in(value)
     assert numbers_of(found)["thick_patch"] == 1
     assert load_judge().chance(found.numbers).shape == (1,)
-    assert not prove_light(found.numbers).any()
+    assert not prove_light(found.numbers, found.ponds).any()
     assert (label_image(grey(value)) == label_image(grey(value), method="none")).all()
