@@ -14,6 +14,11 @@ from benchmarks.common.report import Report
 from benchmarks.common.scenes import LARGE_SIZE
 from benchmarks.common.workers import for_each_scene
 from benchmarks.labels.agreement import agreement_table, measure_agreement
+from benchmarks.labels.calibration import (
+    calibration_table,
+    measure_calibration,
+    sure_table,
+)
 from benchmarks.labels.judge.command import judge
 from benchmarks.labels.pictures import draw_worst_scenes
 from benchmarks.labels.real.judges import judge_all
@@ -86,6 +91,28 @@ def agreement(
     )
     tables = {"agreement": agreement_table(scenes)}
     report.write("agreement", "Automatic labels and truth", about, tables)
+
+
+def calibration(
+    report: Report,
+    split: SplitOption = Split.HELDOUT,
+    sites: SitesOption = None,
+    sets: Annotated[
+        str, typer.Option(help=f"Names, separated by commas; default: all of {', '.join(SETS)}.")
+    ] = "",
+    quick: QuickOption = False,
+    jobs: JobsOption = None,
+) -> None:
+    """Compare the confidence of the illumination filter with the share of labels that are right."""
+    specs = _specs(choose_sets(sets), split, sites, quick)
+    found = for_each_scene(measure_calibration, specs, "Comparing confidence", jobs)
+    scenes = [one for both in found for one in both]
+    about = (
+        f"{len(specs)} scenes under all skies; bins of confidence. Every pixel counts the same"
+        " within a set."
+    )
+    tables = {"calibration": calibration_table(scenes), "sure": sure_table(scenes)}
+    report.write("calibration", "Confidence and truth", about, tables)
 
 
 def speed(
@@ -181,7 +208,9 @@ def _specs(sets: list[SceneSet], split: Split, sites: int | None, quick: bool) -
     return list_scenes(sets, split, sites=sites)
 
 
-app = make_app("labels", agreement, speed, suggest, tuner, real, judge, default=accuracy)
+app = make_app(
+    "labels", agreement, calibration, speed, suggest, tuner, real, judge, default=accuracy
+)
 
 if __name__ == "__main__":
     app()

@@ -20,6 +20,7 @@ from benchmarks.common.report import Report
 from benchmarks.common.timing import one_core, times_in_turn
 from benchmarks.common.workers import for_each_scene
 from benchmarks.labels.agreement import agreement_table, measure_agreement
+from benchmarks.labels.calibration import calibration_table, measure_calibration, sure_table
 from benchmarks.labels.methods import WITH_BANDS
 from benchmarks.labels.pictures import draw_worst_scenes
 from benchmarks.labels.report import write_report
@@ -305,6 +306,26 @@ def test_agreement_is_by_method_and_sky() -> None:
     assert rows[0]["images"] == "original"
     assert float(rows[0]["pixels right"]) > 99.9
     assert float(rows[0]["SSIM"]) <= 100
+
+
+def test_calibration_compares_what_is_said_with_what_is_right() -> None:
+    scenes = [one for spec in specs_of("spectral-pack") for one in measure_calibration(spec)]
+    assert [one.method for one in scenes[:2]] == ["illumination", WITH_BANDS]
+    for one in scenes:
+        assert (one.right <= one.pixels).all()
+        assert (one.said <= one.pixels).all()
+        assert 0 <= one.sure <= 1
+    table = calibration_table(scenes)
+    assert [row[:2] for row in table.rows[:2]] == [
+        ("spectral-pack", "illumination"),
+        ("spectral-pack", WITH_BANDS),
+    ]
+    said, right = map(float, table.rows[0][-1].split(" / "))
+    own = [one for one in scenes if one.method == "illumination"]
+    assert 98 <= said <= 98.5
+    pixels, correct = (sum(getattr(one, name)[-1] for one in own) for name in ("pixels", "right"))
+    assert right == pytest.approx(100 * correct / pixels, abs=0.05)
+    assert [row[0] for row in sure_table(scenes).rows] == ["spectral-pack"] * 2 + ["all"] * 2
 
 
 def test_speed_measures_every_method_and_a_copy() -> None:
