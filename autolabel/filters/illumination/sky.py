@@ -30,7 +30,7 @@ from autolabel.filters.illumination.clearing import (
 from autolabel.filters.illumination.finding import Found, Ground, find_light, without_cloud
 from autolabel.filters.illumination.judge import prove_light
 from autolabel.filters.illumination.levels import Levels
-from autolabel.filters.illumination.light import Weights
+from autolabel.filters.illumination.light import THICK, Weights
 from autolabel.filters.illumination.segments import SCALE
 from autolabel.filters.illumination.survey import (
     CELL_PIXELS,
@@ -49,8 +49,8 @@ _MOST_SPREAD = 10.0
 """Deviation of V between the parts of a segment, in grey levels, up to which it is one surface."""
 
 _NO_SHADOW = 0.97
-"""Least g over a segment without shadow. If the short waves told the haze, its pixels' own values
-are better known than its class."""
+"""Least g over a segment without shadow. Where the short waves told the haze, the value of a pixel
+is better known than the class of its segment, but for thick ice in a shadow."""
 
 Image = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -214,7 +214,8 @@ def sky_of(below: Ground, found: Found, proven: Mask) -> Sky:
     kind = np.where(ground.parts.size < _LEAST_SEGMENT, NO_KIND, light.code)
     kind = np.where(ground.spread() > _MOST_SPREAD, SOFT, kind)
     if ground.veil is not None:
-        kind = np.where(ground.least_gain() > _NO_SHADOW, SOFT, kind)
+        shaded = (kind == THICK) & (ground.least_gain() <= _NO_SHADOW)
+        kind = np.where(shaded, kind, SOFT)
     kind = kind.astype(np.int8)
     surface = np.clip(np.rint(light.brightness), 0, 255).astype(np.uint8)
     white = np.ones(3) if survey.white is None else survey.white
