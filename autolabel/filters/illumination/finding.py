@@ -121,7 +121,7 @@ class Ground:
     @cached_property
     def parts(self) -> CellParts:
         """Segments by cell, without the light that is taken off."""
-        cell = np.repeat(np.arange(self.gain.size), np.diff(self.observed.start))
+        cell = self.observed.cell
         veil, through = self.levels.cloud * self.haze, self.gain * (1.0 - self.haze)
         mean = (self.observed.mean - veil.ravel()[cell]) / through.ravel()[cell]
         return replace(self.observed, mean=mean)
@@ -137,7 +137,7 @@ class Ground:
         Edges, number 0, have the deepest shadow of the scene.
         """
         parts = self.observed
-        cell = np.repeat(np.arange(self.gain.size), np.diff(parts.start))
+        cell = parts.cell
         least = np.ones(len(parts.size))
         np.minimum.at(least, parts.segment, self.gain.ravel()[cell])
         least[0] = self.gain.min()

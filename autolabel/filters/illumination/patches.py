@@ -140,7 +140,7 @@ class _Found:
 
     @classmethod
     def of(cls, parts: CellParts, light: Light, levels: Levels) -> _Found:
-        cell = np.repeat(np.arange(len(parts.start) - 1), np.diff(parts.start))
+        cell = parts.cell
         through = light.gain * (1.0 - light.haze)
         veil = levels.cloud * light.haze
         corrected = (parts.mean - veil[cell]) / through[cell]

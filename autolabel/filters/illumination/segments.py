@@ -8,6 +8,7 @@ light. All this works at half resolution, because finer detail says nothing abou
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -80,6 +81,11 @@ class CellParts:
     """(P,), index of the same segment's part in the cell above; -1: none."""
     size: Floats
     """(S,), pixels of each segment in all cells; 0 for number 0."""
+
+    @cached_property
+    def cell(self) -> NDArray[np.intp]:
+        """Number of the cell of each part, (P,)."""
+        return np.repeat(np.arange(len(self.start) - 1), np.diff(self.start))
 
     def cells_parts(self, cells: NDArray[np.intp]) -> NDArray[np.intp]:
         """Return the indices of all parts of some cells."""

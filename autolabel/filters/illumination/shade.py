@@ -9,6 +9,7 @@ Environ. 118, 83). A surface that changes softly doesn't have the shape of a clo
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -21,10 +22,12 @@ from autolabel.filters.illumination.segments import CellParts
 _FARTHEST = 64.0
 """Greatest distance of a shadow from its cloud, in cells: 20 km at 10 m, as from a cloud at 5 km
 under a sun 14 degrees high."""
-_STEP = 0.5
-"""Step of the distance, in cells."""
+_STEP, _FINE_STEP = 1.0, 0.5
+"""Steps of the distance, in cells: over all of it, and then beside the best one."""
+_FEW_DEPTHS = (0.15, 0.3, 0.5)
 _DEPTHS = (0.08, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6)
-"""Depths 1 - g of the shadow of the densest haze that are tried."""
+"""Depths 1 - g of the shadow of the densest haze that are tried: few at every distance, all at the
+best one."""
 _SOFTNESS = 0.5
 """Light that is scattered below a cloud softens its shadow: deviation in cells."""
 
@@ -102,27 +105,46 @@ def _best(
     sun: tuple[float, float],
 ) -> _Match | None:
     """Find the distance and depth of a shadow of some shape that explain most."""
-    here, there, weight = changes
-    cell = np.repeat(np.arange(shape.size), np.diff(parts.start))
-    best = None
+
+    def best_of(distances: Iterable[float], depths: tuple[float, ...]) -> _Match | None:
+        matches = (_match(parts, changes, shape, sun, one, depths) for one in distances)
+        return max((m for m in matches if m is not None), key=lambda m: m.less, default=None)
+
     farthest = min(_FARTHEST, float(np.hypot(*shape.shape)))
-    for distance in np.arange(_STEP, farthest, _STEP):
-        # Where the cloud would lie outside the scene, nobody knows whether there is a shadow.
-        shifted = _shifted(shape, sun, distance, np.nan).ravel()
-        to, come = shifted[cell[here]], shifted[cell[there]]
-        under = np.abs(to - come) > _LEAST_STEP  # False for NaN.
-        if under.sum() < _LEAST_CHANGES:
-            continue
-        to, come = to[under], come[under]
-        first, second = parts.mean[here[under]], parts.mean[there[under]]
-        pixels = weight[under]
-        before = _misfit(first - second, 0.5 * (first + second), pixels)
-        for depth in _DEPTHS:
-            gain, other = 1.0 - depth * to, 1.0 - depth * come
-            surface = np.clip(0.5 * (first / gain + second / other), 2.0, 254.0)
-            less = before - _misfit(first - second - surface * (gain - other), surface, pixels)
-            if best is None or less > best.less:
-                best = _Match(less, float(distance), depth, less / max(before, 1e-9))
+    best = best_of(np.arange(_STEP, farthest, _STEP).tolist(), _FEW_DEPTHS)
+    if best is None:
+        return None
+    beside = [best.distance + step for step in (-_FINE_STEP, 0.0, _FINE_STEP)]
+    return best_of(beside, _DEPTHS)
+
+
+def _match(
+    parts: CellParts,
+    changes: tuple[NDArray[np.intp], NDArray[np.intp], Floats],
+    shape: Floats,
+    sun: tuple[float, float],
+    distance: float,
+    depths: tuple[float, ...],
+) -> _Match | None:
+    """Find the best of some depths at a distance; None if too few changes lie under the shadow."""
+    here, there, weight = changes
+    # Where the cloud would lie outside the scene, nobody knows whether there is a shadow.
+    shifted = _shifted(shape, sun, distance, np.nan).ravel()
+    to, come = shifted[parts.cell[here]], shifted[parts.cell[there]]
+    under = np.abs(to - come) > _LEAST_STEP  # False for NaN.
+    if under.sum() < _LEAST_CHANGES:
+        return None
+    to, come = to[under], come[under]
+    first, second = parts.mean[here[under]], parts.mean[there[under]]
+    pixels = weight[under]
+    before = _misfit(first - second, 0.5 * (first + second), pixels)
+    best = None
+    for depth in depths:
+        gain, other = 1.0 - depth * to, 1.0 - depth * come
+        surface = np.clip(0.5 * (first / gain + second / other), 2.0, 254.0)
+        less = before - _misfit(first - second - surface * (gain - other), surface, pixels)
+        if best is None or less > best.less:
+            best = _Match(less, distance, depth, less / max(before, 1e-9))
     return best
 
 

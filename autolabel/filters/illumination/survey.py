@@ -26,14 +26,16 @@ CELL_PIXELS = CELL * SCALE
 
 _SAMPLE = 4
 """Statistics of a cell use one pixel in this many, in each direction."""
+_SAMPLED = np.s_[::_SAMPLE, ::_SAMPLE]
 _COLOR_SAMPLE = 8
 """The colour of the brightest surfaces uses one pixel in this many, in each direction."""
 _DARKEST_PERCENT = 2.0
 """Percentile of a cell's near infrared that stands for its darkest surface."""
 
-_POND_TINT = 0.25
-"""Least blue minus red of melt ponds and wet ice, relative to V: ponds have 0.4 to 0.6 (Malinka et
-al. 2018, The Cryosphere 12, 1921). Grey ice and snow have less than 0.2, also in a shadow."""
+_POND_PART = 4
+"""Blue minus red of melt ponds and wet ice is at least V divided by this. Ponds have 0.4 to 0.6 of V
+(Malinka et al. 2018, The Cryosphere 12, 1921). Grey ice and snow have less than 0.2, also in a
+shadow."""
 _SNOW_INDEX = 0.4
 """Least NDSI of snow: Hall, Riggs & Salomonson 1995, Remote Sens. Environ. 54, 127."""
 _CLOUD_SWIR = 0.35
@@ -154,8 +156,7 @@ def survey_scene(
         unhidden = strip.valid if opaque is None else strip.valid & ~opaque
         half[rows], seen[rows] = halve(strip.value, unhidden)
         if strip.layers is not None and strip.layers.swir is not None:
-            level = (strip.layers.swir - stretch[0]) * np.float32(255.0 / (stretch[1] - stretch[0]))
-            swir.append(halve(np.clip(np.rint(level), 0, 255).astype(np.uint8), unhidden)[0])
+            swir.append(_half_level(strip.layers.swir, stretch))
         top = rows.stop
         colors = strip.rgb[::_COLOR_SAMPLE, ::_COLOR_SAMPLE]
         bright = strip.valid[::_COLOR_SAMPLE, ::_COLOR_SAMPLE]
@@ -163,18 +164,17 @@ def survey_scene(
         total += colors[bright].sum(axis=0, dtype=np.float64)
         count += int(bright.sum())
         ponds.append(_pond_share(strip, levels))
-        if strip.layers is not None and strip.layers.nir is not None:
-            level = np.where(strip.valid, strip.layers.nir, np.float32(stretch[1]))
+        if strip.layers is None:
+            continue
+        layers, valid = strip.layers, strip.valid[_SAMPLED]
+        if layers.nir is not None:
+            level = np.where(valid, layers.nir[_SAMPLED], np.float32(stretch[1]))
             nir.append(_by_cell(level, _darkest))
-        if (
-            strip.layers is not None
-            and strip.layers.nir is not None
-            and strip.layers.swir is not None
-        ):
-            bands = (strip.layers.nir, strip.layers.swir, strip.value)
-            means.append(np.stack([_by_cell(_known(band, strip.valid), _mean) for band in bands]))
-        if strip.layers is not None and strip.layers.cirrus is not None:
-            cirrus.append(_by_cell(_known(strip.layers.cirrus, strip.valid), _middle))
+        if layers.nir is not None and layers.swir is not None:
+            bands = (layers.nir, layers.swir, strip.value)
+            means.append(np.stack([_by_cell(_known(b[_SAMPLED], valid), _mean) for b in bands]))
+        if layers.cirrus is not None:
+            cirrus.append(_by_cell(_known(layers.cirrus[_SAMPLED], valid), _middle))
     return Survey(
         shape=shape,
         half=without_specks(half, seen),
@@ -206,24 +206,35 @@ def opaque_cloud(
         return None
     opaque = layers.opaque_cloud
     if layers.swir is not None:
-        green = stretch[0] + rgb[..., 1] * np.float32((stretch[1] - stretch[0]) / 255.0)
-        snow_index = (green - layers.swir) / np.maximum(green + layers.swir, np.float32(1e-6))
-        bright = (layers.swir > _CLOUD_SWIR) & (snow_index < _SNOW_INDEX)
+        bright = np.asarray(layers.swir > _CLOUD_SWIR, np.bool_)
+        if bright.any():  # Few scenes have any, and few pixels are.
+            swir = layers.swir[bright]
+            green = stretch[0] + rgb[..., 1][bright] * np.float32((stretch[1] - stretch[0]) / 255.0)
+            bright[bright] = (green - swir) / np.maximum(
+                green + swir, np.float32(1e-6)
+            ) < _SNOW_INDEX
         opaque = bright if opaque is None else opaque | bright
     return opaque
 
 
+def _half_level(band: NDArray[np.float32], stretch: tuple[float, float]) -> Image:
+    """Return a band in grey levels of the image at half resolution, uint8."""
+    odd = (band.shape[0] % SCALE, band.shape[1] % SCALE)
+    if any(odd):
+        band = cv2.copyMakeBorder(band, 0, odd[0], 0, odd[1], cv2.BORDER_REPLICATE)
+    size = (band.shape[1] // SCALE, band.shape[0] // SCALE)
+    half = np.asarray(cv2.resize(band, size, interpolation=cv2.INTER_AREA), np.float32)
+    level = (half - stretch[0]) * np.float32(255.0 / (stretch[1] - stretch[0]))
+    return np.clip(np.rint(level), 0, 255).astype(np.uint8)
+
+
 def _pond_share(strip: Strip, levels: Levels) -> Floats:
     """Return the share of pixels of each cell that are as blue as melt water, (cells,)."""
-    sample = np.s_[::_SAMPLE, ::_SAMPLE]
-    red, blue = (strip.rgb[sample][..., band].astype(np.int16) for band in (0, 2))
-    value = strip.value[sample]
+    red, blue = (strip.rgb[_SAMPLED][..., band].astype(np.int16) for band in (0, 2))
+    value = strip.value[_SAMPLED]
     # Water without ice below is dark, and its hue is noise.
-    wet = (blue - red > _POND_TINT * value) & (value > levels.dark + 15) & strip.valid[sample]
-    across = CELL_PIXELS // _SAMPLE
-    pad = [(0, -n % across) for n in wet.shape]
-    blocks = np.pad(wet, pad).reshape(-(-wet.shape[0] // across), across, -1, across)
-    return np.asarray(blocks.mean(axis=(1, 3)).ravel(), np.float64)
+    wet = ((blue - red) * _POND_PART > value) & (value > levels.dark + 15) & strip.valid[_SAMPLED]
+    return _by_cell(wet.astype(np.float32), _mean)
 
 
 def _darkest(blocks: NDArray[np.float32]) -> Floats:
@@ -253,12 +264,17 @@ def _middle(blocks: NDArray[np.float32]) -> Floats:
 
 
 def _by_cell(
-    values: NDArray[np.float32], statistic: Callable[[NDArray[np.float32]], Floats]
+    samples: NDArray[np.float32], statistic: Callable[[NDArray[np.float32]], Floats]
 ) -> Floats:
-    """Compute a statistic of each cell, row by row: (cells,)."""
-    rows, cols = (-(-n // CELL_PIXELS) for n in values.shape)
-    pad = (rows * CELL_PIXELS - values.shape[0], cols * CELL_PIXELS - values.shape[1])
-    padded = cv2.copyMakeBorder(values, 0, pad[0], 0, pad[1], cv2.BORDER_REPLICATE)
+    """Compute a statistic of each cell, row by row: (cells,).
+
+    Args:
+        samples: (H, W), every fourth pixel of every fourth row.
+        statistic: Takes (cells, samples).
+    """
     across = CELL_PIXELS // _SAMPLE
-    blocks = np.ascontiguousarray(padded[::_SAMPLE, ::_SAMPLE]).reshape(rows, across, cols, across)
+    rows, cols = (-(-n // across) for n in samples.shape)
+    pad = (rows * across - samples.shape[0], cols * across - samples.shape[1])
+    padded = cv2.copyMakeBorder(samples, 0, pad[0], 0, pad[1], cv2.BORDER_REPLICATE)
+    blocks = np.ascontiguousarray(padded).reshape(rows, across, cols, across)
     return statistic(blocks.swapaxes(1, 2).reshape(rows * cols, -1))

@@ -139,7 +139,7 @@ def solve_veil(parts: CellParts, veil: Veil) -> Floats:
         haze = np.clip((parts.swir - ground) / reach, 0.0, MAX_HAZE)
     snowy = np.clip((surface - 150.0) / 50.0, 0.0, 1.0)
     count = parts.grid[0] * parts.grid[1]
-    cell = np.repeat(np.arange(count), np.diff(parts.start))
+    cell = parts.cell
     noise = _NOISE + snowy * (_SNOW_NOISE + _GRAIN * (ground - veil.dark))
     weight = _TOGETHER * np.minimum(parts.pixels, _MOST_PIXELS) * (reach / noise) ** 2
     own = np.bincount(cell, weight, count)
@@ -171,7 +171,7 @@ def most_haze(parts: CellParts, levels: Levels) -> Floats | None:
     if parts.swir is None or not len(parts.swir):
         return None
     count = parts.grid[0] * parts.grid[1]
-    cell = np.repeat(np.arange(count), np.diff(parts.start))
+    cell = parts.cell
     enough = parts.pixels >= _LEAST_PIXELS
     darkest = np.full(count, 255.0)
     np.minimum.at(darkest, cell[enough], parts.swir[enough])
