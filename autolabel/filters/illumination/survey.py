@@ -28,12 +28,12 @@ _SAMPLE = 4
 """Statistics of a cell use one pixel in this many, in each direction."""
 _SAMPLED = np.s_[::_SAMPLE, ::_SAMPLE]
 _COLOR_SAMPLE = 8
-"""The colour of the brightest surfaces uses one pixel in this many, in each direction."""
+"""The colours of bright surfaces and of ponds use one pixel in this many, in each direction."""
 _DARKEST_PERCENT = 2.0
 """Percentile of a cell's near infrared that stands for its darkest surface."""
 
 _POND_PART = 4
-"""Blue minus red of melt ponds and wet ice is at least V divided by this. Ponds have 0.4 to 0.6 of V
+"""Blue minus red of melt ponds and wet ice is at least V divided by this. Ponds have 0.4 to 0.6 V
 (Malinka et al. 2018, The Cryosphere 12, 1921). Grey ice and snow have less than 0.2, also in a
 shadow."""
 _SNOW_INDEX = 0.4
@@ -230,11 +230,12 @@ def _half_level(band: NDArray[np.float32], stretch: tuple[float, float]) -> Imag
 
 def _pond_share(strip: Strip, levels: Levels) -> Floats:
     """Return the share of pixels of each cell that are as blue as melt water, (cells,)."""
-    red, blue = (strip.rgb[_SAMPLED][..., band].astype(np.int16) for band in (0, 2))
-    value = strip.value[_SAMPLED]
+    few = np.s_[::_COLOR_SAMPLE, ::_COLOR_SAMPLE]
+    red, blue = (strip.rgb[few][..., band].astype(np.int16) for band in (0, 2))
+    value = strip.value[few]
     # Water without ice below is dark, and its hue is noise.
-    wet = ((blue - red) * _POND_PART > value) & (value > levels.dark + 15) & strip.valid[_SAMPLED]
-    return _by_cell(wet.astype(np.float32), _mean)
+    wet = ((blue - red) * _POND_PART > value) & (value > levels.dark + 15) & strip.valid[few]
+    return _by_cell(wet.astype(np.float32), _mean, _COLOR_SAMPLE)
 
 
 def _darkest(blocks: NDArray[np.float32]) -> Floats:
@@ -264,15 +265,18 @@ def _middle(blocks: NDArray[np.float32]) -> Floats:
 
 
 def _by_cell(
-    samples: NDArray[np.float32], statistic: Callable[[NDArray[np.float32]], Floats]
+    samples: NDArray[np.float32],
+    statistic: Callable[[NDArray[np.float32]], Floats],
+    every: int = _SAMPLE,
 ) -> Floats:
     """Compute a statistic of each cell, row by row: (cells,).
 
     Args:
-        samples: (H, W), every fourth pixel of every fourth row.
+        samples: (H, W), one pixel in `every`, in each direction.
         statistic: Takes (cells, samples).
+        every: See `samples`.
     """
-    across = CELL_PIXELS // _SAMPLE
+    across = CELL_PIXELS // every
     rows, cols = (-(-n // across) for n in samples.shape)
     pad = (rows * across - samples.shape[0], cols * across - samples.shape[1])
     padded = cv2.copyMakeBorder(samples, 0, pad[0], 0, pad[1], cv2.BORDER_REPLICATE)
