@@ -331,6 +331,7 @@ def test_the_sun_is_in_the_files_tags(stack, tags, azimuth, elevation):
         target.update_tags(**tags)
     layers = read_layers(open_scene(stack, options()))
     assert (layers.sun_azimuth, layers.sun_elevation) == (azimuth, elevation)
+    assert (layers.sun is None) == (azimuth is None)
     given = read_layers(open_scene(stack, options(sun_azimuth=360, sun_elevation=3)))
     assert (given.sun_azimuth, given.sun_elevation) == (0.0, 3.0)
 
