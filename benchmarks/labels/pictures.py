@@ -1,4 +1,4 @@
-"""Pictures of the scenes on which methods are worst."""
+"""Pictures of the scenes on which methods are worst, and on which they help most."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from benchmarks.labels.scoring import (
     label_all,
     methods_of,
     most_harmed,
+    most_helped,
     worst,
 )
 from benchmarks.labels.sets import SceneSpec
@@ -31,9 +32,9 @@ Plan = dict[SceneSpec, list[tuple[Path, str]]]
 def draw_worst_scenes(
     results: Sequence[SceneResult], folder: Path, jobs: int | None = None
 ) -> list[Path]:
-    """Draw the worst contaminated scene of each filter, and the scene that the filter harms most.
+    """Draw the worst contaminated scene of each filter, and those that it harms and helps most.
 
-    Returns the files, `worst_<method>.png` and `harmed_<method>.png`.
+    Returns the files, `worst_<method>.png`, `harmed_<method>.png` and `helped_<method>.png`.
     """
     chosen = contaminated(results)
     plan: Plan = {}
@@ -43,6 +44,7 @@ def draw_worst_scenes(
         for name, what, spec in (
             ("worst", "least right by", worst(chosen, method).spec),
             ("harmed", "most harmed by", most_harmed(chosen, method).spec),
+            ("helped", "most helped by", most_helped(chosen, method).spec),
         ):
             file = f"{name}_{method.replace(', ', '_')}.png"
             picture = (folder / file, f"{spec.name}: {what} {title(method)}")

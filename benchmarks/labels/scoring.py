@@ -113,6 +113,11 @@ def most_harmed(results: Iterable[SceneResult], method: str) -> SceneResult:
     return max(results, key=lambda result: loss(result, method))
 
 
+def most_helped(results: Iterable[SceneResult], method: str) -> SceneResult:
+    """Return the scene on which a method gains most, compared with thresholds alone."""
+    return min(results, key=lambda result: loss(result, method))
+
+
 def loss(result: SceneResult, method: str) -> float:
     """Return the share of correct pixels by thresholds alone minus that by a method."""
     return result.right(THRESHOLDS) - result.right(method)

@@ -32,6 +32,7 @@ from benchmarks.labels.scoring import (
     label_all,
     loss,
     most_harmed,
+    most_helped,
     score_scene,
     worst,
 )
@@ -198,6 +199,7 @@ def test_the_worst_scene_need_not_be_the_most_harmed() -> None:
     results = [result(1, 60, 62), result(2, 90, 80)]
     assert worst(results, "published").spec.seed == 1
     assert most_harmed(results, "published").spec.seed == 2
+    assert most_helped(results, "published").spec.seed == 1
     assert loss(results[1], "published") == pytest.approx(0.1)
 
 
@@ -292,7 +294,8 @@ def test_a_tiny_run_writes_its_tables_and_pictures(
 
     filters = [method for method in get_args(Method) if method != "none"]
     pictures = draw_worst_scenes(results, tmp_path, jobs=1)
-    expected = {f"{what}_{method}.png" for what in ("worst", "harmed") for method in filters}
+    drawn = ("worst", "harmed", "helped")
+    expected = {f"{what}_{method}.png" for what in drawn for method in filters}
     assert {path.name for path in pictures} == expected
     assert all(cv2.imread(str(path)) is not None for path in pictures)
 
