@@ -11,7 +11,13 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from autolabel.filters.illumination.judge import LEAST_PROOF, MOST_OF_ONE, proven
+from autolabel.filters.illumination.judge import (
+    LEAST_PROOF,
+    LEAST_PROOF_OF_ONE,
+    MOST_OF_ONE,
+    MUCH_OF_ONE,
+    proven,
+)
 from benchmarks.common.cli import JobsOption
 from benchmarks.common.report import Report
 from benchmarks.common.workers import for_each_scene
@@ -43,8 +49,9 @@ def judge(
         f"{len(examples.benefit)} patches of light in {len(views)} views: scenes and crops, with"
         " infrared and without. Each family is judged by trees that have seen nothing of it."
         " Points of all labels of a view, mean and worst view: *all* if everything that was found"
-        f" is removed, *judged* if only what has a chance of at least {LEAST_PROOF} is, where"
-        f" no class has more than {MOST_OF_ONE} of the patch."
+        f" is removed, *judged* if only what has a chance of at least {LEAST_PROOF} is"
+        f" ({LEAST_PROOF_OF_ONE} where one class has more than {MUCH_OF_ONE} of the patch), and no"
+        f" class has more than {MOST_OF_ONE}, unless the short waves are too dark for cloud."
     )
     report.write("judge", "The judge of light", about, {"judge": judged_table(views, chance)})
     everything = np.ones(len(examples.benefit), np.bool_)
