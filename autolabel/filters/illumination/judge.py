@@ -27,8 +27,8 @@ MOST_OF_ONE = 0.99
 """Greatest share of one class in a patch. A change over one surface alone may be that surface, or
 the top of a cloud; it takes two surfaces to tell."""
 DARK_SWIR = 0.18
-"""Short waves relative to V, below which one surface is enough: no top of a cloud is as dark, and
-snow is (Pilewskie & Twomey 1987, Atmos. Res. 21, 113)."""
+"""Short waves relative to V, below which a patch may have one surface: snow is so dark, and no top
+of a cloud is (Pilewskie & Twomey 1987, Atmos. Res. 21, 113)."""
 
 MOST_PONDS = 0.02
 """Greatest share of melt water in a patch. Ponds have soft shores and any brightness, and floes
@@ -116,6 +116,5 @@ def proven(numbers: Floats, chance: Floats) -> NDArray[np.bool_]:
     # A patch without any surface has NaN and proves nothing.
     no_cloud = numbers[:, NAMES.index("swir_to_value")] < DARK_SWIR  # False without short waves.
     least = np.where(most > MUCH_OF_ONE, LEAST_PROOF_OF_ONE, LEAST_PROOF)
-    sure = (chance >= least) & (most <= MOST_OF_ONE)
-    sure |= no_cloud & np.isfinite(most) & (chance >= LEAST_PROOF)
+    sure = (chance >= least) & ((most <= MOST_OF_ONE) | (no_cloud & np.isfinite(most)))
     return np.asarray(sure, np.bool_)
