@@ -150,13 +150,10 @@ def _match(
 
 def _changes(parts: CellParts) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
     """Return pairs of parts of one segment in adjoining cells, and the pixels that count."""
-    here = np.concatenate([np.flatnonzero(side >= 0) for side in (parts.left, parts.above)])
-    there = np.concatenate([side[side >= 0] for side in (parts.left, parts.above)]).astype(np.intp)
-    pixels = np.minimum(parts.pixels[here], parts.pixels[there])
-    enough = np.flatnonzero(pixels >= _LEAST_PIXELS)
-    enough = enough[:: -(-len(enough) // _MOST_CHANGES) or 1]
-    weight = np.minimum(pixels[enough], _MOST_PIXELS).astype(np.float64)
-    return here[enough], there[enough], weight
+    here, there, pixels = parts.adjoining(_LEAST_PIXELS)
+    every = -(-len(here) // _MOST_CHANGES) or 1
+    weight = np.minimum(pixels[::every], _MOST_PIXELS).astype(np.float64)
+    return here[::every], there[::every], weight
 
 
 def _shifted(field: Floats, sun: tuple[float, float], distance: float, beyond: float) -> Floats:

@@ -218,14 +218,14 @@ def opaque_cloud(
 
 
 def _half_level(band: NDArray[np.float32], stretch: tuple[float, float]) -> Image:
-    """Return a band in grey levels of the image at half resolution, uint8."""
+    """Return a band in grey levels of the image at half resolution, uint8; NaN becomes 0."""
     odd = (band.shape[0] % SCALE, band.shape[1] % SCALE)
     if any(odd):
         band = cv2.copyMakeBorder(band, 0, odd[0], 0, odd[1], cv2.BORDER_REPLICATE)
     size = (band.shape[1] // SCALE, band.shape[0] // SCALE)
     half = np.asarray(cv2.resize(band, size, interpolation=cv2.INTER_AREA), np.float32)
     level = (half - stretch[0]) * np.float32(255.0 / (stretch[1] - stretch[0]))
-    return np.clip(np.rint(level), 0, 255).astype(np.uint8)
+    return np.clip(np.rint(np.nan_to_num(level)), 0, 255).astype(np.uint8)
 
 
 def _pond_share(strip: Strip, levels: Levels) -> Floats:

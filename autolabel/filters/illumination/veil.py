@@ -181,14 +181,7 @@ def most_haze(parts: CellParts, levels: Levels) -> Floats | None:
 
 
 def _changes(parts: CellParts, swir: Floats) -> _Changes:
-    pairs = []
-    for neighbour in (parts.left, parts.above):
-        here = np.flatnonzero(neighbour >= 0)
-        pairs.append((here, neighbour[here].astype(np.intp)))
-    here, there = (np.concatenate(side) for side in zip(*pairs, strict=True))
-    pixels = np.minimum(parts.pixels[here], parts.pixels[there])
-    enough = pixels >= _LEAST_PIXELS
-    here, there, pixels = here[enough], there[enough], pixels[enough]
+    here, there, pixels = parts.adjoining(_LEAST_PIXELS)
     return _Changes(
         here,
         there,
