@@ -40,6 +40,8 @@ _SNOW_INDEX = 0.4
 """Least NDSI of snow: Hall, Riggs & Salomonson 1995, Remote Sens. Environ. 54, 127."""
 _CLOUD_SWIR = 0.35
 """Short-wave infrared reflectance above which a surface that is not snow is opaque cloud."""
+_MOST_MISSING = 0.01
+"""Greatest share of pixels with data that may lack short waves, so that these tell the haze."""
 _CIRRUS = (0.002, 0.012)
 """Cirrus-band reflectance above the scene's background: up to the first value there is no cirrus,
 from the second on there surely is (as in the cirrus test of Sen2Cor's scene classification)."""
@@ -81,7 +83,7 @@ class Survey:
     """(ceil(H / 2), ceil(W / 2)), V; 0 where there is no data or opaque cloud."""
     swir: Image | None
     """(ceil(H / 2), ceil(W / 2)), short-wave infrared in grey levels of the image; None without
-    that layer."""
+    that layer, or where it lacks a part of the scene."""
     ponds: Floats
     """(cells,), share of pixels that are as blue as melt water, 0..1."""
     sun: tuple[float, float] | None
@@ -143,6 +145,7 @@ def survey_scene(
     size = (-(-shape[0] // SCALE), -(-shape[1] // SCALE))
     half, seen = np.empty(size, np.uint8), np.empty(size, np.bool_)
     swir: list[Image] = []
+    pixels, missing = 0, 0
     total, count = np.zeros(3), 0
     nir: list[Floats] = []
     cirrus: list[Floats] = []
@@ -157,6 +160,9 @@ def survey_scene(
         half[rows], seen[rows] = halve(strip.value, unhidden)
         if strip.layers is not None and strip.layers.swir is not None:
             swir.append(_half_level(strip.layers.swir, stretch))
+            seen_swir = strip.valid[_SAMPLED]
+            pixels += int(seen_swir.sum())
+            missing += int((seen_swir & (strip.layers.swir[_SAMPLED] == 0.0)).sum())
         top = rows.stop
         colors = strip.rgb[::_COLOR_SAMPLE, ::_COLOR_SAMPLE]
         bright = strip.valid[::_COLOR_SAMPLE, ::_COLOR_SAMPLE]
@@ -178,7 +184,7 @@ def survey_scene(
     return Survey(
         shape=shape,
         half=without_specks(half, seen),
-        swir=np.concatenate(swir) if swir else None,
+        swir=np.concatenate(swir) if swir and missing <= _MOST_MISSING * pixels else None,
         ponds=np.concatenate(ponds),
         sun=sun,
         white=total / count if count else None,

@@ -83,6 +83,19 @@ def test_haze_is_as_dense_as_it_is():
     assert (parts.mean[thick] >= Levels().bright).all()
 
 
+def test_short_waves_that_lack_a_part_of_the_scene_say_nothing():
+    value, swir = hazy(*surfaces(), 0.45 * bump(300, 480))
+    rgb = np.repeat(np.rint(value).astype(np.uint8)[..., None], 3, axis=2)
+    for width, known in ((0, True), (256, False), (SIZE, False)):
+        layer = np.float32(swir / 255)
+        layer[:, :width] = 0.0  # 0 is nodata; as where another detector's swath ends.
+        layers = SceneLayers(None, layer, None, None, None)
+        strip = Strip.of(rgb, np.ones(value.shape, bool), layers)
+        survey = survey_scene([strip], value.shape, Levels(), (0.0, 1.0))
+        assert (survey.swir is not None) == known
+        assert (Ground.of(survey, levels=Levels()).veil is not None) == known
+
+
 @pytest.mark.parametrize("what", ["clear", "growing ice", "shadow", "snow alone"])
 def test_what_is_no_haze_in_the_short_waves_is_none(what):
     value, swir = surfaces()
