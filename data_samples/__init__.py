@@ -2,7 +2,7 @@
 
 from data_samples.scene import GENERATOR_VERSION, SampleScene, make_scene
 from data_samples.sky import SKY_KINDS, SkyOptions
-from data_samples.write import write_scene
+from data_samples.write import write_scene, write_spectral
 
 __all__ = [
     "GENERATOR_VERSION",
@@ -11,4 +11,5 @@ __all__ = [
     "SkyOptions",
     "make_scene",
     "write_scene",
+    "write_spectral",
 ]

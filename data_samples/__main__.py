@@ -7,10 +7,18 @@ from typing import Annotated
 
 import typer
 
+from data_samples.scene import MIXED_KINDS
 from data_samples.seasons import SEASONS
+from data_samples.spectral import STRUCTURES
 from polynya.cli import run_script
 from polynya.progress import track
 from polynya.sizes import parse_size
+
+ANY = "any"
+"""Value of `--structure` that draws a kind of ground for each site."""
+
+_MOST_SITES = 10_000
+"""Most spectral sites of one seed, so that the sites of two seeds are never the same."""
 
 
 def main(
@@ -30,6 +38,13 @@ def main(
     season: Annotated[str, typer.Option(help=f"Light of the scenes: {', '.join(SEASONS)}.")] = next(
         iter(SEASONS)
     ),
+    structure: Annotated[
+        str | None,
+        typer.Option(
+            help="Scenes with infrared bands and real spectra, of this kind of ground:"
+            f" {', '.join(STRUCTURES)}, or any (drawn for each site); ignores --season."
+        ),
+    ] = None,
     labels: Annotated[
         bool,
         typer.Option(
@@ -71,21 +86,27 @@ def main(
 ) -> None:
     """Make polar scenes with truth: clear scene, cloudy scene, classes, cloud and shadow fields.
 
-    With --clouds, make pictures of cloud structures and their masks instead; with --kelp, tiles of
-    kelp forests; with --landcover, tiles of countryside.
+    With --structure, make scenes with infrared bands; with --clouds, pictures of cloud structures
+    and their masks; with --kelp, tiles of kelp forests; with --landcover, tiles of countryside.
     """
     from data_samples.clouds import SHAPE, write_clouds
     from data_samples.kelp import FAULTS, SIZE, write_kelp
     from data_samples.landcover import share_out, write_landcover
     from data_samples.scene import make_scene
     from data_samples.shipped import SHIPPED, make_shipped
-    from data_samples.write import write_scene
+    from data_samples.spectral import make_spectral
+    from data_samples.write import write_scene, write_spectral
     from polynya.storage.output_folder import open_output
 
     shape = parse_size(size) if size else SHAPE if clouds else (512, 512)
     if sum((clouds, kelp, landcover, shipped)) > 1:
         hint = "--clouds, --kelp, --landcover, --shipped"
         raise typer.BadParameter("give one of them", param_hint=hint)
+    if structure not in (None, ANY, *STRUCTURES):
+        known = ", ".join((*STRUCTURES, ANY))
+        raise typer.BadParameter(f"give one of {known}", param_hint="--structure")
+    if structure is not None and count > _MOST_SITES:
+        raise typer.BadParameter(f"give at most {_MOST_SITES}", param_hint="--count")
     with open_output(out, "samples"):
         if kelp:
             edge = parse_size(size)[0] if size else SIZE
@@ -102,6 +123,12 @@ def main(
                 make_shipped(sample, out)
             return
         for index in track(range(count), "Making samples"):
+            if structure is not None:
+                kind = MIXED_KINDS[index % len(MIXED_KINDS)] if sky == "mixed" else sky
+                ground = None if structure == ANY else structure
+                site = make_spectral(_MOST_SITES * seed + index, shape, kind, structure=ground)
+                write_spectral(site, out, labels)
+                continue
             write_scene(make_scene(seed, index, shape, sky, season=season), out, labels)
 
 

@@ -1,8 +1,9 @@
-"""Write a sample as the GeoTIFFs that every stage of Polynya reads."""
+"""Write samples as the GeoTIFFs that every stage of Polynya reads."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import rasterio
@@ -10,11 +11,18 @@ from affine import Affine
 from numpy.typing import NDArray
 
 from data_samples.scene import GENERATOR_VERSION, SampleScene
+from data_samples.spectral import COLOURS, SpectralScene
 from polynya.recipe.classes import SEA_ICE
 from polynya.storage.files import UnreadableError, whole_file
 
 CRS = "EPSG:3031"
 """Antarctic polar stereographic."""
+
+INFRARED = ("nir", "swir16", "cirrus")
+"""Bands of a spectral scene that its files have beside the colours."""
+
+_ONE = 10_000
+"""Digital number of reflectance 1, as in Sentinel-2's products."""
 
 
 def write_scene(scene: SampleScene, folder: Path, with_labels: bool = False) -> list[Path]:
@@ -40,6 +48,7 @@ def write_scene(scene: SampleScene, folder: Path, with_labels: bool = False) -> 
             its place.
     """
     kind = scene.sky.kind
+    place = Affine(*scene.transform)
     tags = {
         "GENERATOR": f"polynya data_samples {GENERATOR_VERSION}",
         "SEED": str(scene.seed),
@@ -58,39 +67,108 @@ def write_scene(scene: SampleScene, folder: Path, with_labels: bool = False) -> 
     def target(part: str) -> Path:
         return folder / f"{scene.site}_{part}.tif"
 
-    written = [_write(target("clear"), _bands(scene.clear), scene, {**tags, "SKY": "clear"}, 0)]
+    clear = {**tags, "SKY": "clear"}
+    written = [_write_image(target("clear"), scene.clear, place, clear)]
     if kind != "clear":
-        written.append(_write(target(kind), _bands(scene.observed), scene, cloudy, 0))
-    written.append(_write(target("truth"), scene.truth[None], scene, tags, SEA_ICE.nodata))
+        written.append(_write_image(target(kind), scene.observed, place, cloudy))
+    written.append(_write_truth(target("truth"), scene.truth, place, tags))
     if with_labels:
-        name = f"{kind}_labels"
-        written.append(_write(target(name), scene.truth[None], scene, tags, SEA_ICE.nodata))
-    fields = np.rint(255.0 * np.stack([scene.sky.gain, scene.sky.haze])).astype(np.uint8)
-    written.append(_write(target("sky"), fields, scene, cloudy, None))
+        written.append(_write_truth(target(f"{kind}_labels"), scene.truth, place, tags))
+    fields = np.stack([scene.sky.gain, scene.sky.haze])
+    written.append(_write_sky(target("sky"), fields, scene.valid, place, cloudy))
     return written
 
 
-def _bands(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return rgb.transpose(2, 0, 1)
+def write_spectral(scene: SpectralScene, folder: Path, with_labels: bool = False) -> list[Path]:
+    """Write the files of one spectral scene.
+
+    - `<structure><seed>_<sky>.tif`: uint16 reflectance in steps of 1/10000 (GDAL scale) of the
+      colours and of `INFRARED`, nodata 0. Colours are those of the scene's 8-bit image, so the
+      recipe's usual stretch gives this image again.
+    - `<structure><seed>_truth.tif`: uint8 class codes, nodata 255, with a colour table.
+    - `<structure><seed>_sky.tif`: as of `write_scene`.
+    - `<structure><seed>_<sky>_labels.tif` if wanted: the truth once more.
+
+    Args, returns and raises: as `write_scene`.
+    """
+    site = f"{scene.structure}{scene.seed:05d}"
+    place = Affine(*scene.transform)
+    tags = {
+        "GENERATOR": f"polynya data_samples {GENERATOR_VERSION}",
+        "SEED": str(scene.seed),
+        "STRUCTURE": scene.structure,
+        "SKY": scene.sky,
+        "SUN_AZIMUTH": f"{scene.sun_azimuth:.2f}",
+        "SUN_ELEVATION": f"{scene.sun_elevation:.2f}",
+    }
+    colours = np.moveaxis(scene.observed, -1, 0).astype(np.float32) / np.float32(255)
+    bands = np.concatenate([colours, np.stack([scene.bands[name] for name in INFRARED])])
+    numbers = np.clip(np.rint(_ONE * bands), 1, np.iinfo(np.uint16).max).astype(np.uint16)
+    numbers[:, ~scene.valid] = 0
+
+    def target(part: str) -> Path:
+        return folder / f"{site}_{part}.tif"
+
+    names = (*COLOURS, *INFRARED)
+    written = [
+        _write(target(scene.sky), numbers, place, tags, nodata=0, names=names, step=1 / _ONE)
+    ]
+    written.append(_write_truth(target("truth"), scene.truth, place, tags))
+    if with_labels:
+        written.append(_write_truth(target(f"{scene.sky}_labels"), scene.truth, place, tags))
+    fields = np.stack([scene.gain, scene.haze])
+    written.append(_write_sky(target("sky"), fields, scene.valid, place, tags))
+    return written
+
+
+def _write_image(path: Path, rgb: NDArray[np.uint8], place: Affine, tags: dict[str, str]) -> Path:
+    """Write a uint8 RGB image."""
+    bands = np.moveaxis(rgb, -1, 0)
+    return _write(path, bands, place, tags, nodata=0, options={"photometric": "rgb"})
+
+
+def _write_truth(path: Path, codes: NDArray[np.uint8], place: Affine, tags: dict[str, str]) -> Path:
+    """Write class codes with their colours."""
+    return _write(path, codes[None], place, tags, nodata=SEA_ICE.nodata, colours=SEA_ICE.colormap())
+
+
+def _write_sky(
+    path: Path,
+    fields: NDArray[np.float32],
+    valid: NDArray[np.bool_],
+    place: Affine,
+    tags: dict[str, str],
+) -> Path:
+    """Write gain and haze, float32 (2, H, W), 0..1, in steps of 1/255."""
+    numbers = np.rint(255.0 * fields).astype(np.uint8)
+    names = ("shadow_gain", "haze_opacity")
+    # Every value of a field is valid data, so only a mask can mark nodata.
+    return _write(path, numbers, place, tags, names=names, step=1 / 255, mask=valid)
 
 
 def _write(
     path: Path,
-    bands: NDArray[np.uint8],
-    scene: SampleScene,
+    bands: NDArray[Any],
+    place: Affine,
     tags: dict[str, str],
-    nodata: int | None,
+    *,
+    nodata: int | None = None,
+    options: dict[str, str] | None = None,
+    names: tuple[str, ...] | None = None,
+    step: float | None = None,
+    colours: dict[int, tuple[int, int, int, int]] | None = None,
+    mask: NDArray[np.bool_] | None = None,
 ) -> Path:
-    """Write one file: three bands are an image, two are sky fields, one is class codes."""
+    """Write one file, (bands, H, W), with names of the bands and the step of their numbers."""
     count, height, width = bands.shape
     profile = {
         "driver": "GTiff",
-        "dtype": "uint8",
+        "dtype": bands.dtype.name,
         "count": count,
         "height": height,
         "width": width,
         "crs": CRS,
-        "transform": Affine(*scene.transform),
+        "transform": place,
         "nodata": nodata,
         "tiled": True,
         "blockxsize": 256,
@@ -98,9 +176,8 @@ def _write(
         "compress": "deflate",
         "predictor": 2,
         "zlevel": 9,
+        **(options or {}),
     }
-    if count == 3:
-        profile["photometric"] = "rgb"
 
     def check(written: Path) -> None:
         with rasterio.open(written) as source:
@@ -114,11 +191,12 @@ def _write(
     ):
         target.write(bands)
         target.update_tags(**tags)
-        if count == 1:
-            target.write_colormap(1, SEA_ICE.colormap())
-        if count == 2:
-            # Every value of a field is valid data, so only a mask can mark nodata.
-            target.descriptions = ("shadow_gain", "haze_opacity")
-            target.scales = (1 / 255, 1 / 255)
-            target.write_mask(scene.valid)
+        if colours is not None:
+            target.write_colormap(1, colours)
+        if names is not None:
+            target.descriptions = names
+        if step is not None:
+            target.scales = (step,) * count
+        if mask is not None:
+            target.write_mask(mask)
     return path

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_samples.fields import random_field
-from data_samples.sky import SKY_KINDS, SkyOptions, make_sky, towards_sun
+from data_samples.sky import PIXEL_SIZE, SKY_KINDS, SkyOptions, make_sky, towards_sun
 from data_samples.spectral.bands import BANDS, COLOURS, WAVELENGTHS
 from data_samples.spectral.light import SpectralLight, draw_cloud_kind, draw_light, under_sky
 from data_samples.spectral.sensor import (
@@ -84,6 +84,15 @@ class SpectralScene:
     """Degrees clockwise from the top of the grid."""
     sun_elevation: float
     """Degrees above the horizon."""
+    origin: tuple[float, float]
+    """Easting and northing of the upper left corner, in metres (EPSG:3031)."""
+    pixel: float
+    """Size of a pixel, in metres."""
+
+    @property
+    def transform(self) -> tuple[float, float, float, float, float, float]:
+        """Affine transform from (column, row) to easting and northing."""
+        return (self.pixel, 0.0, self.origin[0], 0.0, -self.pixel, self.origin[1])
 
     @property
     def layers(self) -> SceneLayers:
@@ -162,7 +171,12 @@ def make_spectral(
     for part in both:
         part += air.astype(np.float32)[:, None, None]
     fields = resampled(np.stack([the_sky.gain, the_sky.haze]), shape, scale)
-    valid = swath(shape, stream(_PLACE))
+    place = stream(_PLACE)
+    valid = swath(shape, place)
+    origin = (
+        PIXEL_SIZE * int(place.integers(-35_000, 20_000)),
+        PIXEL_SIZE * int(place.integers(-190_000, -145_000)),
+    )
     sensor = np.random.default_rng([seed, _SENSOR, SKY_KINDS.index(sky)])
     grain = np.full(len(BANDS), noise * (high - low) / 255.0)
     grain[BANDS.index("cirrus")] = 0.0004
@@ -187,6 +201,8 @@ def make_spectral(
         noise=noise,
         sun_azimuth=the_sky.sun_azimuth,
         sun_elevation=the_sky.sun_elevation,
+        origin=origin,
+        pixel=PIXEL_SIZE * scale,
     )
 
 

@@ -18,6 +18,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 
 from autolabel.filters.illumination.light import Floats
 from autolabel.filters.illumination.segments import CellParts
+from polynya.compiled import compiled
 
 _FARTHEST = 64.0
 """Greatest distance of a shadow from its cloud, in cells: 20 km at 10 m, as from a cloud at 5 km
@@ -78,16 +79,29 @@ def find_shade(parts: CellParts, haze: Floats, sun: tuple[float, float]) -> Shad
         return None
     shape = gaussian_filter(haze, _SOFTNESS) / haze.max()
     changes = _changes(parts)
-    best = _best(parts, changes, shape, sun)
+    best = _best(changes, shape, sun)
     if best is None or best.explained < _LEAST_EXPLAINED or best.depth >= _DEPTHS[-2]:
         return None
     # On the sun's side there is no shadow. What seems to be one there is chance.
-    other = _best(parts, changes, shape, (-sun[0], -sun[1]))
+    other = _best(changes, shape, (-sun[0], -sun[1]))
     by_chance = 0.0 if other is None else other.explained
     if best.explained - by_chance < _LEAST_MARGIN:
         return None
     shadow = best.depth * _shifted(shape, sun, best.distance, 0.0)
     return Shade(shadow, best.distance, best.depth, best.explained, by_chance)
+
+
+class _Changes(NamedTuple):
+    """Changes inside segments from cell to cell, E of them."""
+
+    here: NDArray[np.intp]
+    there: NDArray[np.intp]
+    """Numbers of the cells."""
+    first: Floats
+    second: Floats
+    """V in each of them."""
+    weight: Floats
+    """Pixels that count."""
 
 
 class _Match(NamedTuple):
@@ -99,15 +113,14 @@ class _Match(NamedTuple):
 
 
 def _best(
-    parts: CellParts,
-    changes: tuple[NDArray[np.intp], NDArray[np.intp], Floats],
+    changes: _Changes,
     shape: Floats,
     sun: tuple[float, float],
 ) -> _Match | None:
     """Find the distance and depth of a shadow of some shape that explain most."""
 
     def best_of(distances: Iterable[float], depths: tuple[float, ...]) -> _Match | None:
-        matches = (_match(parts, changes, shape, sun, one, depths) for one in distances)
+        matches = (_match(changes, shape, sun, one, depths) for one in distances)
         return max((m for m in matches if m is not None), key=lambda m: m.less, default=None)
 
     farthest = min(_FARTHEST, float(np.hypot(*shape.shape)))
@@ -119,41 +132,68 @@ def _best(
 
 
 def _match(
-    parts: CellParts,
-    changes: tuple[NDArray[np.intp], NDArray[np.intp], Floats],
+    changes: _Changes,
     shape: Floats,
     sun: tuple[float, float],
     distance: float,
     depths: tuple[float, ...],
 ) -> _Match | None:
     """Find the best of some depths at a distance; None if too few changes lie under the shadow."""
-    here, there, weight = changes
     # Where the cloud would lie outside the scene, nobody knows whether there is a shadow.
     shifted = _shifted(shape, sun, distance, np.nan).ravel()
-    to, come = shifted[parts.cell[here]], shifted[parts.cell[there]]
-    under = np.abs(to - come) > _LEAST_STEP  # False for NaN.
-    if under.sum() < _LEAST_CHANGES:
+    under, before, after = _misfits(changes, shifted, np.array(depths))
+    if under < _LEAST_CHANGES:
         return None
-    to, come = to[under], come[under]
-    first, second = parts.mean[here[under]], parts.mean[there[under]]
-    pixels = weight[under]
-    before = _misfit(first - second, 0.5 * (first + second), pixels)
-    best = None
-    for depth in depths:
-        gain, other = 1.0 - depth * to, 1.0 - depth * come
-        surface = np.clip(0.5 * (first / gain + second / other), 2.0, 254.0)
-        less = before - _misfit(first - second - surface * (gain - other), surface, pixels)
-        if best is None or less > best.less:
-            best = _Match(less, distance, depth, less / max(before, 1e-9))
-    return best
+    best = int(np.argmin(after))
+    less = before - float(after[best])
+    return _Match(less, distance, depths[best], less / max(before, 1e-9))
 
 
-def _changes(parts: CellParts) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
-    """Return pairs of parts of one segment in adjoining cells, and the pixels that count."""
+@compiled
+def _misfits(changes: _Changes, shadow: Floats, depths: Floats) -> tuple[int, float, Floats]:
+    """Sum how much the changes under a shadow deviate.
+
+    Args:
+        changes: Changes inside segments.
+        shadow: (cells,), 0..1; NaN where nobody knows it.
+        depths: Values of 1 - g where the shadow is 1.
+
+    Returns:
+        The number of changes under the shadow; their misfit without a shadow, and with one of each
+        depth, (depths,).
+    """
+    under, before, after = 0, 0.0, np.zeros(len(depths))
+    for change in range(len(changes.here)):
+        to, come = shadow[changes.here[change]], shadow[changes.there[change]]
+        if not abs(to - come) > _LEAST_STEP:  # NaN is not under it either.
+            continue
+        under += 1
+        first, second = changes.first[change], changes.second[change]
+        weight = changes.weight[change]
+        before += weight * _misfit(first - second, 0.5 * (first + second))
+        for n, depth in enumerate(depths):
+            gain, other = 1.0 - depth * to, 1.0 - depth * come
+            surface = min(max(0.5 * (first / gain + second / other), 2.0), 254.0)
+            error = first - second - surface * (gain - other)
+            after[n] += weight * _misfit(error, surface)
+    return under, before, after
+
+
+@compiled
+def _misfit(error: float, surface: float) -> float:
+    deviation = abs(error) / (_NOISE + _TEXTURE * surface)
+    within = min(deviation, _OUTLIER)
+    return within * (2.0 * deviation - within)
+
+
+def _changes(parts: CellParts) -> _Changes:
+    """Return the changes between the parts of one segment in adjoining cells."""
     here, there, pixels = parts.adjoining(_LEAST_PIXELS)
     every = -(-len(here) // _MOST_CHANGES) or 1
-    weight = np.minimum(pixels[::every], _MOST_PIXELS).astype(np.float64)
-    return here[::every], there[::every], weight
+    here, there, pixels = here[::every], there[::every], pixels[::every]
+    weight = np.minimum(pixels, _MOST_PIXELS).astype(np.float64)
+    cell, mean = parts.cell, parts.mean
+    return _Changes(cell[here], cell[there], mean[here], mean[there], weight)
 
 
 def _shifted(field: Floats, sun: tuple[float, float], distance: float, beyond: float) -> Floats:
@@ -162,9 +202,3 @@ def _shifted(field: Floats, sun: tuple[float, float], distance: float, beyond: f
     source = [row + distance * sun[0], column + distance * sun[1]]
     shifted = map_coordinates(field, source, order=1, mode="constant", cval=beyond)
     return np.asarray(shifted, np.float64)
-
-
-def _misfit(error: Floats, surface: Floats, pixels: Floats) -> float:
-    deviation = np.abs(error) / (_NOISE + _TEXTURE * surface)
-    within = np.minimum(deviation, _OUTLIER)
-    return float((pixels * within * (2.0 * deviation - within)).sum())

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
+import typer
+from typer.testing import CliRunner
 
 from autolabel import label_image
-from data_samples import SKY_KINDS, SkyOptions
+from data_samples import SKY_KINDS, SkyOptions, write_spectral
+from data_samples.__main__ import main
 from data_samples.spectral import BANDS, STRUCTURES, SpectralScene, make_spectral
 from data_samples.spectral.light import CLOUD_KINDS, draw_light
 from data_samples.spectral.surfaces import SNOW, STAGES, THIN_SNOW, WATER, draw_spectra
+from polynya.cli import one_sentence_errors
 from polynya.errors import PolynyaError
+from polynya.scenes.beside.layers import read_layers
+from polynya.scenes.reading import open_scene, read_scene
+
+app = typer.Typer()
+app.command()(one_sentence_errors(main))
 
 SHAPE = (240, 256)
 OVERCAST = SkyOptions(coverage=(0.9, 0.9), opacity=(0.5, 0.5))
@@ -261,3 +273,65 @@ def test_impossible_scenes_are_refused_with_a_remedy(
     arguments = {"seed": 0, "shape": (5, 5), "sky": "clear"} | options
     with pytest.raises(PolynyaError, match=sentence):
         make_spectral(**arguments)
+
+
+@pytest.mark.parametrize("sky", SKY_KINDS)
+def test_files_give_the_same_image_layers_truth_and_light_again(sky: str, tmp_path: Path) -> None:
+    scene = make_spectral(3, (96, 120), sky, structure="young")
+    paths = write_spectral(scene, tmp_path, with_labels=True)
+    names = [f"young00003_{part}.tif" for part in (sky, "truth", f"{sky}_labels", "sky")]
+    assert [path.name for path in paths] == names
+
+    opened = open_scene(str(paths[0]))
+    rgb, valid = read_scene(opened)
+    assert np.array_equal(rgb, scene.observed)
+    assert np.array_equal(valid, scene.valid)
+    found, expected = read_layers(opened), scene.layers
+    assert found is not None
+    for band in ("nir", "swir", "cirrus"):
+        seen, true = getattr(found, band), getattr(expected, band)
+        assert np.abs(seen - true)[scene.valid & (true > 1e-4)].max() < 0.51e-4
+    assert found.sun_azimuth == pytest.approx(scene.sun_azimuth, abs=0.01)
+    assert found.sun_elevation == pytest.approx(scene.sun_elevation, abs=0.01)
+
+    for path in paths[1:3]:
+        with rasterio.open(path) as source:
+            assert np.array_equal(source.read(1), scene.truth)
+            assert source.nodata == 255
+    with rasterio.open(paths[3]) as source:
+        assert np.abs(source.read(1) / 255 - scene.gain).max() < 0.002
+        assert np.abs(source.read(2) / 255 - scene.haze).max() < 0.002
+        assert np.array_equal(source.read_masks(1) > 0, scene.valid)
+
+
+def test_command_draws_a_ground_for_each_site_or_takes_the_one_that_is_named(
+    tmp_path: Path,
+) -> None:
+    for name, options in {
+        "any": ["--count", "9"],
+        "nilas": ["--count", "2", "--seed", "1"],
+    }.items():
+        words = ["--out", str(tmp_path / name), "--size", "16", "--structure", name, *options]
+        assert CliRunner().invoke(app, words).exit_code == 0
+    drawn = sorted(path.name for path in (tmp_path / "any").glob("*_truth.tif"))
+    assert len({re.split(r"\d", name)[0] for name in drawn}) > 2
+    skies = [len(list((tmp_path / "any").glob(f"*_{sky}.tif"))) for sky in SKY_KINDS[1:]]
+    assert skies == [3, 3, 3]
+    named = sorted(path.name for path in (tmp_path / "nilas").glob("*_truth.tif"))
+    assert named == ["nilas10000_truth.tif", "nilas10001_truth.tif"]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--structure", "lava"], "give one of young"),
+        (["--structure", "any", "--count", "10001"], "give at most 10000"),
+        (["--structure", "any", "--sky", "foggy"], "foggy"),
+    ],
+)
+def test_command_refuses_a_ground_that_there_is_not(
+    words: list[str], sentence: str, tmp_path: Path
+) -> None:
+    result = CliRunner().invoke(app, ["--out", str(tmp_path), "--size", "8", *words])
+    assert result.exit_code != 0
+    assert sentence in " ".join(result.stderr.split())

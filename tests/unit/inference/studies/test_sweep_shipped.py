@@ -28,6 +28,7 @@ TRIALS = {
     "kelp_search": 0,
     "man_against_auto": 2,
     "sea_ice_batch": 36,
+    "uncertain_labels": 4,
 }
 """Trials that are known beforehand."""
 
