@@ -19,6 +19,7 @@ from autolabel.filters.illumination.light import MAX_HAZE
 from autolabel.filters.illumination.patches import Infrared
 from autolabel.filters.illumination.segments import CELL, SCALE, halve, without_specks
 from autolabel.thresholds.brightness import brightness
+from polynya.compiled import compiled
 from polynya.scenes.scene import SceneLayers
 
 CELL_PIXELS = CELL * SCALE
@@ -225,13 +226,22 @@ def opaque_cloud(
 
 def _half_level(band: NDArray[np.float32], stretch: tuple[float, float]) -> Image:
     """Return a band in grey levels of the image at half resolution, uint8; NaN becomes 0."""
-    odd = (band.shape[0] % SCALE, band.shape[1] % SCALE)
-    if any(odd):
-        band = cv2.copyMakeBorder(band, 0, odd[0], 0, odd[1], cv2.BORDER_REPLICATE)
-    size = (band.shape[1] // SCALE, band.shape[0] // SCALE)
-    half = np.asarray(cv2.resize(band, size, interpolation=cv2.INTER_AREA), np.float32)
-    level = (half - stretch[0]) * np.float32(255.0 / (stretch[1] - stretch[0]))
-    return np.clip(np.rint(np.nan_to_num(level)), 0, 255).astype(np.uint8)
+    factor = 255.0 / (stretch[1] - stretch[0])
+    return _half_numbers(np.ascontiguousarray(band), stretch[0], factor)
+
+
+@compiled
+def _half_numbers(band: NDArray[np.float32], low: float, factor: float) -> Image:
+    height, width = band.shape
+    half = np.empty(((height + 1) // 2, (width + 1) // 2), np.uint8)
+    for row in range(half.shape[0]):
+        top, bottom = 2 * row, min(2 * row + 1, height - 1)
+        for column in range(half.shape[1]):
+            left, right = 2 * column, min(2 * column + 1, width - 1)
+            total = band[top, left] + band[top, right] + band[bottom, left] + band[bottom, right]
+            level = (0.25 * total - low) * factor
+            half[row, column] = np.uint8(np.rint(min(level, 255.0))) if level > 0.0 else 0
+    return half
 
 
 def _pond_share(strip: Strip, levels: Levels) -> Floats:
@@ -252,12 +262,19 @@ def _known(values: NDArray[np.generic], valid: Mask) -> NDArray[np.float32]:
     return np.where(valid, values, np.float32(np.nan)).astype(np.float32)
 
 
+@compiled
 def _mean(blocks: NDArray[np.float32]) -> Floats:
     """Mean of the values that are not NaN; NaN if all are NaN."""
-    known = np.isfinite(blocks)
-    count = known.sum(axis=1)
-    total = np.where(known, blocks, 0.0).sum(axis=1, dtype=np.float64)
-    return np.asarray(np.where(count > 0, total / np.maximum(count, 1), np.nan), np.float64)
+    means = np.full(len(blocks), np.nan)
+    for number in range(len(blocks)):
+        total, count = 0.0, 0
+        for value in blocks[number]:
+            if np.isfinite(value):
+                total += value
+                count += 1
+        if count:
+            means[number] = total / count
+    return means
 
 
 def _middle(blocks: NDArray[np.float32]) -> Floats:
