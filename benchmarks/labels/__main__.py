@@ -20,6 +20,7 @@ from benchmarks.labels.calibration import (
     sure_table,
 )
 from benchmarks.labels.judge.command import judge
+from benchmarks.labels.known_light import known_table, measure_known
 from benchmarks.labels.pictures import draw_worst_scenes
 from benchmarks.labels.real.judges import judge_all
 from benchmarks.labels.real.labelling import BRIGHT, DARK
@@ -27,6 +28,7 @@ from benchmarks.labels.report import write_report
 from benchmarks.labels.scenes import make_bench_scene
 from benchmarks.labels.scoring import score_scene
 from benchmarks.labels.sets import (
+    CONTAMINATED,
     QUICK_SITES,
     QUICK_SIZE,
     SETS,
@@ -113,6 +115,31 @@ def calibration(
     )
     tables = {"calibration": calibration_table(scenes), "sure": sure_table(scenes)}
     report.write("calibration", "Confidence and truth", about, tables)
+
+
+_GROUNDS = "young", "polynya", "ponds", "ridges", "brash", "nilas", "pack"
+KNOWN_SETS = ",".join(["standard", *(f"spectral-{name}" for name in _GROUNDS)])
+"""Sets that `known_light` takes by default."""
+
+
+def known_light(
+    report: Report,
+    split: SplitOption = Split.HELDOUT,
+    sites: SitesOption = None,
+    sets: Annotated[
+        str, typer.Option(help="Names, separated by commas, of sets whose light is known.")
+    ] = KNOWN_SETS,
+    jobs: JobsOption = None,
+) -> None:
+    """Compare the filter with labels after the true haze, the true shadow or both are taken out."""
+    specs = list_scenes(choose_sets(sets), split, sites=sites, skies=CONTAMINATED)
+    results = for_each_scene(measure_known, specs, "Labelling scenes", jobs)
+    about = (
+        f"{len(specs)} scenes. With known haze, known shadow or both (known light), the true fields"
+        " are taken out of each pixel and thresholds label what is left."
+    )
+    tables = {"known": known_table(results)}
+    report.write("known-light", "Labels if the light were known", about, tables)
 
 
 def speed(
@@ -209,7 +236,16 @@ def _specs(sets: list[SceneSet], split: Split, sites: int | None, quick: bool) -
 
 
 app = make_app(
-    "labels", agreement, calibration, speed, suggest, tuner, real, judge, default=accuracy
+    "labels",
+    agreement,
+    calibration,
+    known_light,
+    speed,
+    suggest,
+    tuner,
+    real,
+    judge,
+    default=accuracy,
 )
 
 if __name__ == "__main__":

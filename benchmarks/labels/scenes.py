@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from autolabel import label_image
 from benchmarks.labels.sets import SETS, SceneSet, SceneSpec
-from data_samples import SKY_KINDS, make_scene
+from data_samples import SKY_KINDS, SampleScene, make_scene
 from data_samples.blobs import make_blobs
 from data_samples.overcast import make_overcast
-from data_samples.spectral import SpectralScene, make_spectral
+from data_samples.spectral import BANDS, COLOURS, SpectralScene, make_spectral
 from polynya.scenes.scene import SceneLayers
 
 _NOISE_STREAM = 1001
@@ -29,6 +29,20 @@ _NOISE_STREAM = 1001
 
 _SENSOR_STREAM = 1002
 """Random stream of pixel size, stretch and compression of spectral scenes."""
+
+
+@dataclass(frozen=True)
+class TrueLight:
+    """Cloud and shadow as they were drawn: I = R g (1 - h) + W h, above the black of each band."""
+
+    gain: NDArray[np.float32]
+    """(H, W, 3), g."""
+    haze: NDArray[np.float32]
+    """(H, W, 3), h."""
+    cloud: NDArray[np.float64]
+    """(3,), W, grey levels."""
+    black: NDArray[np.float64]
+    """(3,), grey levels of nothing: what the air adds and the stretch takes."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +59,15 @@ class BenchScene:
     """Reflectance in the infrared and the sun; None if the generator gives none."""
     stretch: tuple[float, float] = (0.0, 1.0)
     """Reflectances of grey 0 and 255, to compare `layers` with the image."""
+    light: TrueLight | None = None
+    """The light; None if the generator doesn't tell it, or if the stretch isn't linear."""
 
 
 def make_bench_scene(spec: SceneSpec) -> BenchScene:
     """Make one scene; the same spec always gives the same pixels."""
     scene_set = SETS[spec.set_name]
     shape = (spec.size, spec.size)
-    layers, stretch = None, (0.0, 1.0)
+    layers, stretch, light = None, (0.0, 1.0), None
     if scene_set.generator == "blobs":
         observed, truth, valid = make_blobs(spec.seed, shape, spec.sky)
     elif scene_set.generator == "overcast":
@@ -59,12 +75,13 @@ def make_bench_scene(spec: SceneSpec) -> BenchScene:
     elif scene_set.generator == "spectral":
         scene = _make_spectral(scene_set, spec)
         observed, truth, valid = scene.observed, scene.truth, scene.valid
-        layers, stretch = scene.layers, scene.stretch
+        layers, stretch, light = scene.layers, scene.stretch, _spectral_light(scene)
     else:
         sample = make_scene(
             spec.seed, 0, shape, spec.sky, options=scene_set.sky, texture=scene_set.texture
         )
         observed, truth, valid = sample.observed, sample.truth, sample.valid
+        light = _sample_light(sample)
         if scene_set.blur > 0:
             observed = blurred(observed, valid, scene_set.blur)
             clear = blurred(sample.clear, valid, scene_set.blur)
@@ -72,7 +89,26 @@ def make_bench_scene(spec: SceneSpec) -> BenchScene:
     if scene_set.noise > 0:
         rng = np.random.default_rng([spec.seed, _NOISE_STREAM, SKY_KINDS.index(spec.sky)])
         observed = noisy(observed, valid, scene_set.noise, rng)
-    return BenchScene(observed, truth, valid, layers, stretch)
+    return BenchScene(observed, truth, valid, layers, stretch, light)
+
+
+def _sample_light(sample: SampleScene) -> TrueLight:
+    gain, haze = (
+        np.repeat(field[..., None], 3, axis=2) for field in (sample.sky.gain, sample.sky.haze)
+    )
+    # Cloud has the colour cast of the scene.
+    return TrueLight(gain, haze, sample.sky.cloud_brightness * np.array(sample.cast), np.zeros(3))
+
+
+def _spectral_light(scene: SpectralScene) -> TrueLight | None:
+    if scene.gamma != 1.0:
+        return None
+    light, (low, high) = scene.light, scene.stretch
+    gain = np.stack([light.gain_in(name, scene.gain) for name in COLOURS], axis=-1)
+    haze = np.stack([light.haze_in(name, scene.haze) for name in COLOURS], axis=-1)
+    index = [BANDS.index(name) for name in COLOURS]
+    grey = 255.0 / (high - low)
+    return TrueLight(gain, haze, grey * light.cloud[index], grey * (scene.air[index] - low))
 
 
 def _make_spectral(scene_set: SceneSet, spec: SceneSpec) -> SpectralScene:

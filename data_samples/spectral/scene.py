@@ -74,6 +74,8 @@ class SpectralScene:
     """(H, W), opacity of cloud in green; `light.haze_in` gives the other bands."""
     light: SpectralLight
     """Cloud and shadow by band."""
+    air: NDArray[np.float64]
+    """(bands,), reflectance of the air; all pixels have it."""
     stretch: tuple[float, float]
     """Reflectances of grey 0 and 255."""
     gamma: float
@@ -196,6 +198,7 @@ def make_spectral(
         gain=np.clip(fields[0], 0.0, 1.0),
         haze=np.clip(fields[1], 0.0, 1.0),
         light=light,
+        air=air,
         stretch=(stretch.low, stretch.high),
         gamma=gamma,
         noise=noise,
