@@ -1,7 +1,8 @@
 """Find cloud and shadow over a scene.
 
 1. `without_cloud`: in the short-wave infrared cloud is bright and the ground is dark
-   (`autolabel.filters.illumination.veil`), and the shadow of this haze lies away from the sun
+   (`autolabel.filters.illumination.veil`), in the cirrus band nothing but high cloud is bright
+   (`autolabel.filters.illumination.high_cloud`), and the shadow of this haze lies away from the sun
    (`autolabel.filters.illumination.shade`). No surface looks so.
 2. `find_light`: shadow, and in a scene of colours alone haze as well, from the brightness of
    segments (`autolabel.filters.illumination.fields`). A surface may look so. Therefore each patch
@@ -19,13 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from autolabel.filters.illumination.fields import light_of, solve_light
+from autolabel.filters.illumination.high_cloud import solve_high_cloud
 from autolabel.filters.illumination.levels import Levels
 from autolabel.filters.illumination.light import Light, Weights
 from autolabel.filters.illumination.patches import describe_patches, find_patches
 from autolabel.filters.illumination.segments import CellParts, Segments, cell_parts, find_segments
 from autolabel.filters.illumination.shade import find_shade
 from autolabel.filters.illumination.survey import Survey
-from autolabel.filters.illumination.veil import Veil, find_veil, most_haze, solve_veil
+from autolabel.filters.illumination.veil import find_veil, most_haze, solve_veil
 
 _SHADOW_LIMITS = (0.03, 0.12)
 _HAZE_LIMITS = (0.02, 0.1)
@@ -40,7 +42,7 @@ deviation. The light is fully trusted up to the first value, and not at all from
 on. Generated sea ice has 0.05 to 0.35, textured land or melting ice 0.6 and more."""
 
 _LESS_HAZE = 0.025
-"""Haze that is left in the image: so well are the short waves of the ground known. What is left
+"""Haze of the short waves that is left in the image: so well is the ground in them known. What is left
 doesn't turn water into ice, but what is taken too much turns dark ice into water."""
 
 Mask = NDArray[np.bool_]
@@ -79,8 +81,8 @@ class Ground:
     segments: Segments
     observed: CellParts
     """Segments by cell, as seen."""
-    veil: Veil | None
-    """What cloud is in the short waves; None if the scene doesn't tell."""
+    seen: Floats | None
+    """(cells,), h as other bands show it; None if the scene doesn't tell."""
     levels: Levels
     """Brightness of the classes, and of cloud in this scene."""
     gain: Floats
@@ -107,12 +109,12 @@ class Ground:
         """
         segments = find_segments(survey.half)
         parts = cell_parts(survey.half, segments, survey.swir)
-        veil = find_veil(parts, levels)
-        if veil is not None:
-            levels = levels._replace(cloud=veil.cloud)
+        seen = _seen_haze(parts, survey, levels)
+        if seen is not None:
+            levels = levels._replace(cloud=levels.bright)  # As the other bands take it.
         clear, nothing = np.ones(parts.grid), np.zeros(parts.grid)
         weights = weights or Weights()
-        return cls(survey, stretch, weights, segments, parts, veil, levels, clear, nothing)
+        return cls(survey, stretch, weights, segments, parts, seen, levels, clear, nothing)
 
     def without(self, shadow: Floats, haze: Floats) -> Ground:
         """Take more light off: shadow 1 - g and haze h, (rows, columns)."""
@@ -153,17 +155,24 @@ class Ground:
 
 
 def without_cloud(ground: Ground) -> Ground:
-    """Take off the haze that the short waves show, and its shadow if the sun is known."""
-    if ground.veil is None:
+    """Take off the haze that other bands show, and its shadow if the sun is known."""
+    if ground.seen is None:
         return ground
     grid, sun = ground.observed.grid, ground.survey.sun
-    haze = np.maximum(solve_veil(ground.observed, ground.veil) - _LESS_HAZE, 0.0)
-    haze = _where_real(haze.reshape(grid), *_HAZE_LIMITS)
+    haze = _where_real(ground.seen.reshape(grid), *_HAZE_LIMITS)
     below = ground.without(np.zeros(grid), haze)
     shade = None if sun is None else find_shade(below.parts, haze, sun)
     if shade is None:
         return below
     return below.without(_where_real(shade.shadow, *_SHADOW_LIMITS), np.zeros(grid))
+
+
+def _seen_haze(parts: CellParts, survey: Survey, levels: Levels) -> Floats | None:
+    """Return the haze that the short waves show, or else the cirrus band, (cells,)."""
+    veil = find_veil(parts, levels)
+    if veil is not None:
+        return np.maximum(solve_veil(parts, veil) - _LESS_HAZE, 0.0)
+    return None if survey.cirrus is None else solve_high_cloud(parts, survey.cirrus, levels)
 
 
 def find_light(ground: Ground) -> Found:
@@ -196,7 +205,7 @@ def _mean_by_patch(values: Floats, patches: NDArray[np.int32]) -> Floats:
 
 def _most_haze(ground: Ground) -> Floats | None:
     """Return the haze that may still be found in each cell, (cells,); None: any."""
-    if ground.veil is not None:
+    if ground.seen is not None:
         return np.zeros(ground.haze.size)
     levels, parts = ground.levels, ground.observed
     bounds = (ground.survey.most_haze(levels, ground.stretch), most_haze(parts, levels))

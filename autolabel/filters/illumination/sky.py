@@ -49,7 +49,7 @@ _MOST_SPREAD = 10.0
 """Deviation of V between the parts of a segment, in grey levels, up to which it is one surface."""
 
 _NO_SHADOW = 0.97
-"""Least g over a segment without shadow. Where the short waves told the haze, the value of a pixel
+"""Least g over a segment without shadow. Where other bands told the haze, the value of a pixel
 is better known than the class of its segment, but for thick ice in a shadow."""
 
 Image = NDArray[np.uint8]
@@ -213,7 +213,7 @@ def sky_of(below: Ground, found: Found, proven: Mask) -> Sky:
     light, levels, survey = ground.light(), ground.levels, ground.survey
     kind = np.where(ground.parts.size < _LEAST_SEGMENT, NO_KIND, light.code)
     kind = np.where(ground.spread() > _MOST_SPREAD, SOFT, kind)
-    if ground.veil is not None:
+    if ground.seen is not None:
         shaded = (kind == THICK) & (ground.least_gain() <= _NO_SHADOW)
         kind = np.where(shaded, kind, SOFT)
     kind = kind.astype(np.int8)

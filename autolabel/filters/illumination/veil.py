@@ -25,6 +25,7 @@ from scipy.sparse.linalg import spsolve
 from autolabel.filters.illumination.levels import Levels
 from autolabel.filters.illumination.light import MAX_HAZE, Floats
 from autolabel.filters.illumination.segments import CellParts
+from autolabel.filters.illumination.weighted import percentile
 
 _DARK = 100.0
 """Greatest V of surfaces that tell W_s."""
@@ -111,12 +112,12 @@ def find_veil(parts: CellParts, levels: Levels) -> Veil | None:
     like = (estimate > _CLOUD_SWIR[0] * cloud) & (estimate < _CLOUD_SWIR[1] * cloud)
     if like.sum() < _LEAST_CHANGES or weight[like].sum() < _LEAST_SHARE * weight.sum():
         return None
-    swir = _percentile(estimate[like], weight[like], 50)
+    swir = percentile(estimate[like], weight[like], 50)
     if swir < _LEAST_CLOUD_SWIR * cloud:
         return None
     low, high = parts.mean < _DARK, parts.mean >= levels.bright
-    water = _percentile(parts.swir[low], parts.pixels[low], 20)
-    snow = _percentile(parts.swir[high], parts.pixels[high], 20) if high.any() else water
+    water = percentile(parts.swir[low], parts.pixels[low], 20)
+    snow = percentile(parts.swir[high], parts.pixels[high], 20) if high.any() else water
     return Veil(cloud, swir, water, max(snow, water))
 
 
@@ -208,9 +209,3 @@ def _differences(
     ones = np.ones(len(here))
     entries = (np.concatenate([ones, -ones]), (np.tile(row, 2), np.concatenate([here, there])))
     return coo_array(entries, shape=(len(here), count)).tocsr()
-
-
-def _percentile(values: Floats, weights: NDArray[np.generic], percent: float) -> float:
-    order = np.argsort(values, kind="stable")
-    below = np.cumsum(weights[order])
-    return float(values[order][np.searchsorted(below, 0.01 * percent * below[-1])])

@@ -9,46 +9,17 @@ from autolabel.filters.illumination.levels import Levels
 from autolabel.filters.illumination.shade import find_shade
 from autolabel.filters.illumination.survey import Strip, survey_scene
 from autolabel.filters.illumination.veil import find_veil, most_haze, solve_veil
+from helpers.scenes.hazy_floes import (
+    CLOUD,
+    CLOUD_SWIR,
+    SIZE,
+    bump,
+    cells,
+    ground_of,
+    hazy,
+    surfaces,
+)
 from polynya.scenes.scene import SceneLayers
-
-SIZE = 640
-CLOUD, CLOUD_SWIR = 236.0, 110.0
-"""V of opaque cloud, and its short waves in grey levels."""
-
-
-def surfaces():
-    """Floes of snow and of grey ice on water; V and short waves, (SIZE, SIZE)."""
-    y, x = np.indices((SIZE, SIZE))
-    floe = (y % 128 < 100) & (x % 128 < 100)
-    snowy = floe & ((y // 128 + x // 128) % 2 == 0)
-    value = np.where(snowy, 232.0, np.where(floe, 70.0, 14.0))
-    return value, np.where(snowy, 24.0, np.where(floe, 11.0, 8.0))
-
-
-def bump(row, column, sigma=90.0):
-    y, x = np.indices((SIZE, SIZE))
-    return np.exp(-((y - row) ** 2 + (x - column) ** 2) / (2 * sigma**2))
-
-
-def ground_of(value, swir, sun=None):
-    rng = np.random.default_rng(5)
-    seen = [np.clip(np.rint(v + rng.normal(0, 0.7, v.shape)), 0, 255) for v in (value, swir)]
-    rgb = np.repeat(seen[0].astype(np.uint8)[..., None], 3, axis=2)
-    valid = np.ones(value.shape, bool)
-    layer = (seen[1] / 255.0).astype(np.float32)
-    layers = SceneLayers(layer, layer, None, None, None, sun=sun)
-    survey = survey_scene([Strip.of(rgb, valid, layers)], value.shape, Levels(), (0.0, 1.0))
-    return Ground.of(survey, levels=Levels())
-
-
-def hazy(value, swir, haze):
-    return value * (1 - haze) + CLOUD * haze, swir * (1 - haze) + CLOUD_SWIR * haze
-
-
-def cells(field):
-    """Mean over cells of 32 x 32 pixels."""
-    n = SIZE // 32
-    return field.reshape(n, 32, n, 32).mean(axis=(1, 3))
 
 
 def test_each_scene_tells_how_bright_its_cloud_is():
@@ -66,7 +37,8 @@ def test_each_scene_tells_how_bright_its_cloud_is():
 def test_haze_is_as_dense_as_it_is():
     haze = 0.45 * bump(300, 320)
     ground = ground_of(*hazy(*surfaces(), haze))
-    solved = solve_veil(ground.observed, ground.veil).reshape(ground.haze.shape)
+    veil = find_veil(ground.observed, Levels())
+    solved = solve_veil(ground.observed, veil).reshape(ground.haze.shape)
     expected = cells(haze) * (CLOUD - 14) / (Levels().bright - 14)
     # Inside a floe of snow the short waves tell less.
     assert np.abs(solved - expected).max() < 0.15
@@ -93,7 +65,7 @@ def test_short_waves_that_lack_a_part_of_the_scene_say_nothing():
         strip = Strip.of(rgb, np.ones(value.shape, bool), layers)
         survey = survey_scene([strip], value.shape, Levels(), (0.0, 1.0))
         assert (survey.swir is not None) == known
-        assert (Ground.of(survey, levels=Levels()).veil is not None) == known
+        assert (Ground.of(survey, levels=Levels()).seen is not None) == known
 
 
 @pytest.mark.parametrize("what", ["clear", "growing ice", "shadow", "snow alone"])
@@ -110,7 +82,7 @@ def test_what_is_no_haze_in_the_short_waves_is_none(what):
     elif what == "snow alone":
         value, swir = np.full_like(value, 230.0), 24 + 10 * bump(300, 320)
     ground = ground_of(value, swir)
-    assert ground.veil is None
+    assert ground.seen is None
     assert without_cloud(ground) is ground
 
 
