@@ -42,8 +42,8 @@ deviation. The light is fully trusted up to the first value, and not at all from
 on. Generated sea ice has 0.05 to 0.35, textured land or melting ice 0.6 and more."""
 
 _LESS_HAZE = 0.025
-"""Haze of the short waves that is left in the image: so well is the ground in them known. What is left
-doesn't turn water into ice, but what is taken too much turns dark ice into water."""
+"""Haze of the short waves that is left in the image: so well is the ground in them known. What is
+left doesn't turn water into ice, but what is taken too much turns dark ice into water."""
 
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -110,11 +110,14 @@ class Ground:
         segments = find_segments(survey.half)
         parts = cell_parts(survey.half, segments, survey.swir)
         seen = _seen_haze(parts, survey, levels)
-        if seen is not None:
-            levels = levels._replace(cloud=levels.bright)  # As the other bands take it.
         clear, nothing = np.ones(parts.grid), np.zeros(parts.grid)
         weights = weights or Weights()
         return cls(survey, stretch, weights, segments, parts, seen, levels, clear, nothing)
+
+    def by_colours(self) -> Ground:
+        """Return the same scene as if it had no other bands."""
+        survey = replace(self.survey, swir=None, nir=None, cirrus=None, means=None)
+        return replace(self, survey=survey, observed=replace(self.observed, swir=None), seen=None)
 
     def without(self, shadow: Floats, haze: Floats) -> Ground:
         """Take more light off: shadow 1 - g and haze h, (rows, columns)."""
@@ -160,7 +163,9 @@ def without_cloud(ground: Ground) -> Ground:
         return ground
     grid, sun = ground.observed.grid, ground.survey.sun
     haze = _where_real(ground.seen.reshape(grid), *_HAZE_LIMITS)
-    below = ground.without(np.zeros(grid), haze)
+    # The other bands take W to be the least V of thick ice.
+    levels = ground.levels._replace(cloud=ground.levels.bright)
+    below = replace(ground, levels=levels).without(np.zeros(grid), haze)
     shade = None if sun is None else find_shade(below.parts, haze, sun)
     if shade is None:
         return below

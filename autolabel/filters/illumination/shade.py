@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, map_coordinates
+from scipy.ndimage import gaussian_filter
 
 from autolabel.filters.illumination.light import Floats
 from autolabel.filters.illumination.segments import CellParts
@@ -198,7 +198,27 @@ def _changes(parts: CellParts) -> _Changes:
 
 def _shifted(field: Floats, sun: tuple[float, float], distance: float, beyond: float) -> Floats:
     """Shift a field away from the sun; cells that come from outside get `beyond`."""
-    row, column = np.indices(field.shape).astype(np.float64)
-    source = [row + distance * sun[0], column + distance * sun[1]]
-    shifted = map_coordinates(field, source, order=1, mode="constant", cval=beyond)
-    return np.asarray(shifted, np.float64)
+    return _moved(field, distance * sun[0], distance * sun[1], beyond)
+
+
+@compiled
+def _moved(field: Floats, down: float, right: float, beyond: float) -> Floats:
+    """Take each cell from some cells further down and to the right, by linear interpolation."""
+    rows, cols = field.shape
+    moved = np.full((rows, cols), beyond)
+    for row in range(rows):
+        y = row + down
+        if y < 0.0 or y > rows - 1.0:
+            continue
+        top = min(int(y), max(rows - 2, 0))
+        low = min(top + 1, rows - 1)
+        for col in range(cols):
+            x = col + right
+            if x < 0.0 or x > cols - 1.0:
+                continue
+            left = min(int(x), max(cols - 2, 0))
+            beside = min(left + 1, cols - 1)
+            upper = field[top, left] + (x - left) * (field[top, beside] - field[top, left])
+            lower = field[low, left] + (x - left) * (field[low, beside] - field[low, left])
+            moved[row, col] = upper + (y - top) * (lower - upper)
+    return moved

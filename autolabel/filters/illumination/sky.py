@@ -48,6 +48,9 @@ _LEAST_SEGMENT = 12
 _MOST_SPREAD = 10.0
 """Deviation of V between the parts of a segment, in grey levels, up to which it is one surface."""
 
+_LEAST_PROVEN = 0.5
+"""Share of the haze that other bands show, of which colours must prove at least as much."""
+
 _NO_SHADOW = 0.97
 """Least g over a segment without shadow. Where other bands told the haze, the value of a pixel
 is better known than the class of its segment, but for thick ice in a shadow."""
@@ -195,9 +198,28 @@ def solve_sky(
         stretch: Reflectances of grey levels 0 and 255.
         weights: Weights of the evidence.
     """
-    ground = without_cloud(Ground.of(survey, levels=levels, stretch=stretch, weights=weights))
-    found = find_light(ground)
-    return sky_of(ground, found, prove_light(found.numbers, found.ponds))
+    ground = Ground.of(survey, levels=levels, stretch=stretch, weights=weights)
+    if ground.seen is not None and (sky := _sky_by_colours(ground)) is not None:
+        return sky
+    below = without_cloud(ground)
+    found = find_light(below)
+    return sky_of(below, found, prove_light(found.numbers, found.ponds))
+
+
+def _sky_by_colours(ground: Ground) -> Sky | None:
+    """Return the sky as colours prove it; None if they don't prove the haze that other bands show.
+
+    Between sharp borders colours tell the haze better than other bands: its density follows from
+    surfaces that come out the same on both sides, and not from the brightness of cloud.
+    """
+    colours = ground.by_colours()
+    found = find_light(colours)
+    proven = prove_light(found.numbers, found.ponds)
+    seen, haze = ground.seen, found.kept(proven)[1].ravel()
+    assert seen is not None  # The caller has asked.
+    if np.minimum(seen, haze).sum() < _LEAST_PROVEN * seen.sum():
+        return None
+    return sky_of(colours, found, proven)
 
 
 def sky_of(below: Ground, found: Found, proven: Mask) -> Sky:

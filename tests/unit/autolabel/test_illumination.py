@@ -175,6 +175,19 @@ def test_dark_infrared_forbids_haze_and_cirrus_suggests_it():
     assert right(helped, scene) >= right(alone, scene) - 0.002
 
 
+def test_haze_that_colours_prove_is_theirs_and_the_cirrus_band_tells_the_rest():
+    proven, unproven = (make_scene(777, i, (768, 768), "cloud") for i in (0, 1))
+    for scene, by_colours in ((proven, True), (unproven, False)):
+        band = (0.001 + 0.3 * scene.sky.haze).astype(np.float32)
+        layers = SceneLayers(None, None, band, None, None)
+        alone = label_image(scene.observed, valid=scene.valid)
+        helped = label_image(scene.observed, valid=scene.valid, layers=layers)
+        thresholds = label_image(scene.observed, valid=scene.valid, method="none")
+        assert np.array_equal(helped, alone) == by_colours
+        assert np.array_equal(alone, thresholds) == (not by_colours)
+        assert right(helped, scene) > right(thresholds, scene) + 0.01
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1, 70), (70, 1), (2, 2), (33, 31), (64, 65)])
 @pytest.mark.parametrize("value", [1, 15, 100, 230, 255])
 def test_constant_images_of_any_shape(shape, value):
