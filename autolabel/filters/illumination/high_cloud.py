@@ -32,6 +32,9 @@ _CLOUD = (0.04, 0.9)
 """Least and greatest W_c of cloud, reflectance."""
 _LEAST_SHARE = 0.65
 """Share of the changes over dark surfaces that must look like cloud."""
+_INVERSE_PERCENT = 45.0
+"""Percentile of the estimates of 1 / W_c that is taken. It is below the middle, because too much
+haze makes water of dark ice, and too little only leaves some light in the image."""
 _BACKGROUND_PERCENT = 5.0
 """Percentile of the cells that stands for no cloud."""
 
@@ -66,7 +69,7 @@ def solve_high_cloud(parts: CellParts, cirrus: Floats, levels: Levels) -> Floats
     inverse = 0.0
     for _ in range(4):  # 1 - h depends on W_c.
         estimate = slope * (1.0 - np.minimum(middle * inverse, MAX_HAZE))
-        inverse = percentile(estimate, weight, 45.0)
+        inverse = percentile(estimate, weight, _INVERSE_PERCENT)
     like = (estimate > 1.0 / _CLOUD[1]) & (estimate < 1.0 / _CLOUD[0])
     if weight[like].sum() < _LEAST_SHARE * weight.sum():
         return None
