@@ -53,7 +53,7 @@ def solve_high_cloud(parts: CellParts, cirrus: Floats, levels: Levels) -> Floats
     if np.isnan(cirrus).all():
         return None
     above = np.nan_to_num(cirrus - np.nanpercentile(cirrus, _BACKGROUND_PERCENT))
-    here, there, pixels = parts.adjoining(_LEAST_PIXELS)
+    here, there, pixels = parts.adjoining(_LEAST_PIXELS, _MOST_PIXELS)
     cell, mean = parts.cell, parts.mean
     value = 0.5 * (mean[here] + mean[there])
     change = above[cell[here]] - above[cell[there]]
@@ -63,7 +63,7 @@ def solve_high_cloud(parts: CellParts, cirrus: Floats, levels: Levels) -> Floats
     # Inside a segment V changes by (W - V) dh / (1 - h), and the cirrus band by W_c dh. What is
     # looked for is 1 / W_c, because only the change of V has noise.
     slope = (mean[here] - mean[there]) / (change * (levels.bright - value))
-    weight = np.minimum(pixels[used], _MOST_PIXELS) * np.abs(change) * (levels.bright - value)
+    weight = pixels[used] * np.abs(change) * (levels.bright - value)
     if len(slope) < _LEAST_CHANGES:
         return None
     inverse = 0.0

@@ -88,23 +88,24 @@ class CellParts:
         return np.repeat(np.arange(len(self.start) - 1), np.diff(self.start))
 
     def adjoining(
-        self, least_pixels: int
-    ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+        self, least_pixels: int, most_pixels: int
+    ) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
         """Return pairs of parts of one segment in adjoining cells.
 
         Args:
             least_pixels: Pixels that both parts need.
+            most_pixels: More pixels than these count as many.
 
         Returns:
-            The indices of the parts, of those to the left of them and above, and the pixels of the
-            smaller one of each pair; (E,) each.
+            The indices of the parts, of those to the left of them and above, and the pixels that
+            count, those of the smaller one of each pair; (E,) each.
         """
         here = np.concatenate([np.flatnonzero(side >= 0) for side in (self.left, self.above)])
         there = np.concatenate([side[side >= 0] for side in (self.left, self.above)])
         pixels = np.minimum(self.pixels[here], self.pixels[there])
         enough = pixels >= least_pixels
-        there, pixels = there[enough].astype(np.intp), pixels[enough].astype(np.intp)
-        return here[enough], there, pixels
+        weight = np.minimum(pixels[enough], most_pixels).astype(np.float64)
+        return here[enough], there[enough].astype(np.intp), weight
 
     def cells_parts(self, cells: NDArray[np.intp]) -> NDArray[np.intp]:
         """Return the indices of all parts of some cells."""

@@ -188,10 +188,9 @@ def _misfit(error: float, surface: float) -> float:
 
 def _changes(parts: CellParts) -> _Changes:
     """Return the changes between the parts of one segment in adjoining cells."""
-    here, there, pixels = parts.adjoining(_LEAST_PIXELS)
+    here, there, weight = parts.adjoining(_LEAST_PIXELS, _MOST_PIXELS)
     every = -(-len(here) // _MOST_CHANGES) or 1
-    here, there, pixels = here[::every], there[::every], pixels[::every]
-    weight = np.minimum(pixels, _MOST_PIXELS).astype(np.float64)
+    here, there, weight = here[::every], there[::every], weight[::every]
     cell, mean = parts.cell, parts.mean
     return _Changes(cell[here], cell[there], mean[here], mean[there], weight)
 

@@ -184,11 +184,11 @@ def most_haze(parts: CellParts, levels: Levels) -> Floats | None:
 
 
 def _changes(parts: CellParts, swir: Floats) -> _Changes:
-    here, there, pixels = parts.adjoining(_LEAST_PIXELS)
+    here, there, weight = parts.adjoining(_LEAST_PIXELS, _MOST_PIXELS)
     return _Changes(
         here,
         there,
-        np.minimum(pixels, _MOST_PIXELS).astype(np.float64),
+        weight,
         0.5 * (parts.mean[here] + parts.mean[there]),
         0.5 * (swir[here] + swir[there]),
         parts.mean[here] - parts.mean[there],
