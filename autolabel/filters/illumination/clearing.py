@@ -23,6 +23,8 @@ NO_KIND, SOFT = 3, 4
 """Kind of edges and of segments that are too small to decide; and of segments of more than one
 brightness, such as ice that grows thicker softly, in which each pixel's own value decides."""
 _WHITE = np.float32(255.0)
+_CENTRE = CELL_PIXELS // 2
+"""First pixel of a cell's right half: pieces of a row go from one cell centre to the next."""
 
 _DOUBT_SLOPE = np.float32(1.0 / 0.15)
 """Doubt per share of light that was lost; doubt is at most 1."""
@@ -74,20 +76,47 @@ def clear_rows(
     """
     height, width = valid.shape
     # For one row: V under a clear sky, the share of light that comes through, the class, and
-    # whether the segment has decided the class.
+    # whether the segment has decided the class. And, from one cell centre to the next, whether
+    # there is light to correct.
     real, through = np.empty(width, np.float32), np.empty(width, np.float32)
     decided, by_segment = np.empty(width, np.int8), np.empty(width, np.bool_)
+    pieces = cell_gain.shape[1] + 1
+    veiled = np.empty(pieces, np.bool_)
+    clear_sure = np.empty(256)
+    for level in range(256):
+        clear_sure[level] = _sureness(level, 1.0, level, False, levels)
     for y in range(height):
         half = (top + y) // SCALE - top // SCALE
-        _correct_row(value[y], top + y, cell_gain, cell_haze, levels, real, through)
-        _decide_row(real, through, kind[half], levels, decided, by_segment)
-        if cleared is not None:
-            _clamp_row(real, valid[y], decided, levels, cleared[y])
-        if sure is not None:
-            for x in range(width):
-                if valid[y, x]:
-                    own = np.float64(surface[half, x // SCALE])
-                    sure[y, x] = _sureness(real[x], through[x], own, by_segment[x], levels)
+        _correct_row(value[y], top + y, cell_gain, cell_haze, levels, real, through, veiled)
+        piece = 0
+        while piece < pieces:
+            beyond = piece + 1
+            while beyond < pieces and veiled[beyond] == veiled[piece]:
+                beyond += 1
+            start = max(piece * CELL_PIXELS - _CENTRE, 0)
+            stop = min(beyond * CELL_PIXELS - _CENTRE, width)
+            if veiled[piece]:
+                own_kind = kind[half, start // SCALE :]
+                _decide_row(
+                    real[start:stop], through[start:stop], own_kind, levels, decided, by_segment
+                )
+                if cleared is not None:
+                    _clamp_row(
+                        real[start:stop], valid[y, start:stop], decided, levels,
+                        cleared[y, start:stop],
+                    )  # fmt: skip
+                if sure is not None:
+                    for x in range(start, stop):
+                        if valid[y, x]:
+                            own, says = surface[half, x // SCALE], by_segment[x - start]
+                            sure[y, x] = _sureness(real[x], through[x], own, says, levels)
+            else:
+                for x in range(start, stop):
+                    if cleared is not None:
+                        cleared[y, x] = max(value[y, x], np.uint8(1)) if valid[y, x] else 0
+                    if sure is not None and valid[y, x]:
+                        sure[y, x] = clear_sure[value[y, x]]
+            piece = beyond
 
 
 @compiled
@@ -99,16 +128,17 @@ def _correct_row(
     levels: Levels,
     real: Field,
     through: Field,
+    veiled: Mask,
 ) -> None:
-    """Fill `real` and `through`, (W,), for row `y` of the scene.
+    """Fill `real` and `through`, (W,), for row `y` of the scene where `veiled` becomes True.
 
     Each piece of the row goes from one cell centre to the next. Both fields are straight lines
     over a piece. The inner loop does nothing else, so that the compiler vectorises it.
     """
     rows, cols = cell_gain.shape
-    cloud, one, middle = np.float32(levels.cloud), np.float32(1.0), CELL_PIXELS // 2
-    upper = (y - middle) // CELL_PIXELS
-    down = np.float32((y - middle + 0.5) / CELL_PIXELS - upper)
+    cloud, one = np.float32(levels.cloud), np.float32(1.0)
+    upper = (y - _CENTRE) // CELL_PIXELS
+    down = np.float32((y - _CENTRE + 0.5) / CELL_PIXELS - upper)
     lower, upper = min(upper + 1, rows - 1), max(upper, 0)
     for piece in range(cols + 1):
         before, after = max(piece - 1, 0), min(piece, cols - 1)
@@ -116,16 +146,15 @@ def _correct_row(
         gain1 = cell_gain[upper, after] * (one - down) + cell_gain[lower, after] * down
         haze0 = cell_haze[upper, before] * (one - down) + cell_haze[lower, before] * down
         haze1 = cell_haze[upper, after] * (one - down) + cell_haze[lower, after] * down
-        first = (piece - 1) * CELL_PIXELS + middle
-        start, stop = max(first, 0), min(first + CELL_PIXELS, len(real))
-        if min(gain0, gain1) > CLEAR_GAIN and max(haze0, haze1) < CLEAR_HAZE:
-            for x in range(start, stop):
-                real[x], through[x] = value[x], one
+        veiled[piece] = min(gain0, gain1) <= CLEAR_GAIN or max(haze0, haze1) >= CLEAR_HAZE
+        if not veiled[piece]:
             continue
+        first = piece * CELL_PIXELS - _CENTRE
+        start, stop = max(first, 0), min(first + CELL_PIXELS, len(real))
         gain_step = (gain1 - gain0) / np.float32(CELL_PIXELS)
         haze_step = (haze1 - haze0) / np.float32(CELL_PIXELS)
         for x in range(start, stop):
-            along = np.float32(x - first) + np.float32(0.5)
+            along = np.float32(np.int32(x - first)) + np.float32(0.5)
             gain, haze = gain0 + gain_step * along, haze0 + haze_step * along
             gain = one if gain > CLEAR_GAIN else gain
             haze = np.float32(0.0) if haze < CLEAR_HAZE else haze

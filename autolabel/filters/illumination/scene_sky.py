@@ -51,11 +51,11 @@ def find_sky(scene: Scene, recipe: Recipe) -> Sky:
     def strips() -> Iterator[Strip]:
         for row in range(0, scene.height, _STRIP_ROWS):
             window = Tile(row, 0, min(_STRIP_ROWS, scene.height - row), scene.width)
-            yield Strip.of(*read_scene(scene, window), read_layers(scene, window))
+            yield Strip.of(*read_scene(scene, window), read_layers(scene, window), stretch)
 
     levels = levels_of(get_profile(recipe.label.profile), recipe.classes)
     shape, stretch = (scene.height, scene.width), recipe.scene.stretch
-    survey = survey_scene(strips(), shape, levels, stretch)
+    survey = survey_scene(strips(), shape, levels)
     return solve_sky(survey, levels=levels, stretch=stretch)
 
 

@@ -212,6 +212,27 @@ def _find_smooth(
             smooth[y, x] = np.uint8(even & (brightness[y, x] > 0))
 
 
+@compiled
+def at_pixels(
+    label: Integers, kind: NDArray[np.int8], surface: Codes
+) -> tuple[NDArray[np.int8], Codes]:
+    """Give each pixel two numbers of its segment.
+
+    Args:
+        label: int32 (h, w), number of the segment.
+        kind: int8 (S,), of each segment.
+        surface: uint8 (S,), of each segment.
+
+    Returns:
+        int8 and uint8 (h, w).
+    """
+    kinds, surfaces = np.empty(label.shape, np.int8), np.empty(label.shape, np.uint8)
+    for y in range(label.shape[0]):
+        for x in range(label.shape[1]):
+            kinds[y, x], surfaces[y, x] = kind[label[y, x]], surface[label[y, x]]
+    return kinds, surfaces
+
+
 def cell_parts(brightness: Codes, segments: Segments, swir: Codes | None = None) -> CellParts:
     """Find the mean brightness of every segment in every cell, and link parts of adjoining cells.
 
@@ -221,26 +242,26 @@ def cell_parts(brightness: Codes, segments: Segments, swir: Codes | None = None)
         swir: uint8 (h, w), short-wave infrared in grey levels, if the scene has it.
     """
     grid = (-(-brightness.shape[0] // CELL), -(-brightness.shape[1] // CELL))
-    start, segment, pixels, total, left = _sum_parts(brightness, segments.label, segments.count)
+    start, segment, pixels, total, infrared, left = _sum_parts(
+        brightness, swir, segments.label, segments.count
+    )
     above = _link_upwards(segment, start, segments.count, grid[1])
     size = np.bincount(segment, pixels, segments.count).astype(np.float64)
-    infrared = None
-    if swir is not None:
-        # The parts are the same ones, in the same order.
-        infrared = _sum_parts(swir, segments.label, segments.count)[3] / pixels
-    return CellParts(grid, start, segment, pixels, total / pixels, infrared, left, above, size)
+    short = None if swir is None else infrared / pixels
+    return CellParts(grid, start, segment, pixels, total / pixels, short, left, above, size)
 
 
 @compiled
 def _sum_parts(
-    brightness: Codes, label: Integers, n_segments: int
-) -> tuple[Integers, Integers, Integers, Floats, Integers]:
+    brightness: Codes, swir: Codes | None, label: Integers, n_segments: int
+) -> tuple[Integers, Integers, Integers, Floats, Floats, Integers]:
     height, width = label.shape
     rows, cols = (height + CELL - 1) // CELL, (width + CELL - 1) // CELL
     start = np.zeros(rows * cols + 1, np.int32)
     # Room for one part per pixel. Elements that are never written take no memory.
     segment_of, left = np.empty(label.size, np.int32), np.empty(label.size, np.int32)
     pixels, total = np.empty(label.size, np.int32), np.empty(label.size, np.float64)
+    infrared = np.empty(label.size, np.float64)
     # For each segment, the last cell in which it was seen, and its part in that cell.
     seen = np.full(n_segments, -2, np.int32)
     part_of = np.zeros(n_segments, np.int32)
@@ -256,13 +277,22 @@ def _sum_parts(
                     is_left = first > 0 and seen[segment] == index - 1
                     left[n] = part_of[segment] if is_left else -1
                     seen[segment], part_of[segment] = index, n
-                    segment_of[n], pixels[n], total[n] = segment, 0, 0.0
+                    segment_of[n], pixels[n], total[n], infrared[n] = segment, 0, 0.0, 0.0
                     n += 1
                 part = part_of[segment]
                 pixels[part] += 1
                 total[part] += brightness[y, x]
+                if swir is not None:
+                    infrared[part] += swir[y, x]
         start[index + 1] = n
-    return start, segment_of[:n].copy(), pixels[:n].copy(), total[:n].copy(), left[:n].copy()
+    return (
+        start,
+        segment_of[:n].copy(),
+        pixels[:n].copy(),
+        total[:n].copy(),
+        infrared[:n].copy(),
+        left[:n].copy(),
+    )
 
 
 @compiled

@@ -31,12 +31,11 @@ from autolabel.filters.illumination.finding import Found, Ground, find_light, wi
 from autolabel.filters.illumination.judge import prove_light
 from autolabel.filters.illumination.levels import Levels
 from autolabel.filters.illumination.light import THICK, Weights
-from autolabel.filters.illumination.segments import SCALE
+from autolabel.filters.illumination.segments import SCALE, at_pixels
 from autolabel.filters.illumination.survey import (
     CELL_PIXELS,
     Strip,
     Survey,
-    opaque_cloud,
     survey_scene,
 )
 from autolabel.thresholds.brightness import brightness
@@ -176,9 +175,10 @@ def estimate_sky(
     """
     levels = levels or Levels()
     shape = (valid.shape[0], valid.shape[1])
-    survey = survey_scene([Strip.of(rgb, valid, layers, value)], shape, levels, stretch)
+    whole = Strip.of(rgb, valid, layers, stretch, value)
+    survey = survey_scene([whole], shape, levels)
     sky = solve_sky(survey, levels=levels, stretch=stretch, weights=weights)
-    return replace(sky, opaque=opaque_cloud(rgb, layers, stretch))
+    return replace(sky, opaque=whole.opaque)
 
 
 def solve_sky(
@@ -240,6 +240,7 @@ def sky_of(below: Ground, found: Found, proven: Mask) -> Sky:
         kind = np.where(shaded, kind, SOFT)
     kind = kind.astype(np.int8)
     surface = np.clip(np.rint(light.brightness), 0, 255).astype(np.uint8)
+    of_pixels = at_pixels(ground.segments.label, kind, surface)
     white = np.ones(3) if survey.white is None else survey.white
     return Sky(
         shape=survey.shape,
@@ -248,8 +249,8 @@ def sky_of(below: Ground, found: Found, proven: Mask) -> Sky:
         cell_haze=ground.haze.astype(np.float32),
         doubted_gain=doubted.gain.astype(np.float32),
         doubted_haze=doubted.haze.astype(np.float32),
-        kind=np.take(kind, ground.segments.label),
-        surface=np.take(surface, ground.segments.label),
+        kind=of_pixels[0],
+        surface=of_pixels[1],
         levels=levels,
         cloud_color=(levels.cloud * white / white.max()).astype(np.float32),
         opaque=None,

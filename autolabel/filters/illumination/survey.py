@@ -65,13 +65,23 @@ class Strip:
     """bool (H, W)."""
     layers: SceneLayers | None
     """Layers of these rows."""
+    stretch: tuple[float, float]
+    """Reflectances of grey levels 0 and 255, to compare `layers` with the image."""
+    opaque: Mask | None
+    """bool (H, W), cloud that hides the ground completely (`opaque_cloud`)."""
 
     @classmethod
     def of(
-        cls, rgb: Image, valid: Mask, layers: SceneLayers | None = None, value: Image | None = None
+        cls,
+        rgb: Image,
+        valid: Mask,
+        layers: SceneLayers | None = None,
+        stretch: tuple[float, float] = (0.0, 1.0),
+        value: Image | None = None,
     ) -> Strip:
-        """Make a strip; compute V unless `value` gives it."""
-        return cls(rgb, brightness(rgb) if value is None else value, valid, layers)
+        """Make a strip: find its opaque cloud, and V unless `value` gives it."""
+        value = brightness(rgb) if value is None else value
+        return cls(rgb, value, valid, layers, stretch, opaque_cloud(rgb, layers, stretch))
 
 
 @dataclass(frozen=True)
@@ -132,16 +142,13 @@ class Survey:
         return np.clip(level / levels.cloud + 0.03, 0.0, MAX_HAZE)
 
 
-def survey_scene(
-    strips: Iterable[Strip], shape: tuple[int, int], levels: Levels, stretch: tuple[float, float]
-) -> Survey:
+def survey_scene(strips: Iterable[Strip], shape: tuple[int, int], levels: Levels) -> Survey:
     """Gather the survey of a scene from its strips.
 
     Args:
         strips: Strips from top to bottom; each but the last has a multiple of 32 rows.
         shape: Height and width of the scene.
         levels: Brightness of the classes.
-        stretch: Reflectances of grey levels 0 and 255, to compare layers with the image.
     """
     size = (-(-shape[0] // SCALE), -(-shape[1] // SCALE))
     half, seen = np.empty(size, np.uint8), np.empty(size, np.bool_)
@@ -155,15 +162,11 @@ def survey_scene(
     top, sun = 0, None
     for strip in strips:
         sun = sun if strip.layers is None else strip.layers.sun
-        opaque = opaque_cloud(strip.rgb, strip.layers, stretch)
         rows = slice(top, top + -(-strip.value.shape[0] // SCALE))
-        unhidden = strip.valid if opaque is None else strip.valid & ~opaque
+        unhidden = strip.valid if strip.opaque is None else strip.valid & ~strip.opaque
         half[rows], seen[rows] = halve(strip.value, unhidden)
         if strip.layers is not None and strip.layers.swir is not None:
-            swir.append(_half_level(strip.layers.swir, stretch))
-            seen_swir = strip.valid[_SAMPLED]
-            pixels += int(seen_swir.sum())
-            missing += int((seen_swir & (strip.layers.swir[_SAMPLED] == 0.0)).sum())
+            swir.append(_half_level(strip.layers.swir, strip.stretch))
         top = rows.stop
         colors = strip.rgb[::_COLOR_SAMPLE, ::_COLOR_SAMPLE]
         bright = strip.valid[::_COLOR_SAMPLE, ::_COLOR_SAMPLE]
@@ -173,15 +176,19 @@ def survey_scene(
         ponds.append(_pond_share(strip, levels))
         if strip.layers is None:
             continue
-        layers, valid = strip.layers, strip.valid[_SAMPLED]
+        layers = strip.layers
         if layers.nir is not None:
-            level = np.where(valid, layers.nir[_SAMPLED], np.float32(stretch[1]))
-            nir.append(_by_cell(level, _darkest))
+            few_nir = _sampled(layers.nir, strip.valid)
+            nir.append(_by_cell(np.nan_to_num(few_nir, nan=strip.stretch[1]), _darkest))
+        if layers.swir is not None:
+            few_swir = _sampled(layers.swir, strip.valid)
+            pixels += int(strip.valid[_SAMPLED].sum())
+            missing += int((few_swir == 0.0).sum())
         if layers.nir is not None and layers.swir is not None:
-            bands = (layers.nir, layers.swir, strip.value)
-            means.append(np.stack([_by_cell(_known(b[_SAMPLED], valid), _mean) for b in bands]))
+            bands = (few_nir, few_swir, _sampled(strip.value, strip.valid))
+            means.append(np.stack([_by_cell(band, _mean) for band in bands]))
         if layers.cirrus is not None:
-            cirrus.append(_by_cell(_known(layers.cirrus[_SAMPLED], valid), _middle))
+            cirrus.append(_by_cell(_sampled(layers.cirrus, strip.valid), _middle))
     return Survey(
         shape=shape,
         half=without_specks(half, seen),
@@ -207,21 +214,23 @@ def opaque_cloud(
         stretch: Reflectances of grey levels 0 and 255.
 
     Returns:
-        bool (H, W); None if the scene has neither layer.
+        bool (H, W); None if there is none.
     """
     if layers is None:
         return None
     opaque = layers.opaque_cloud
-    if layers.swir is not None:
-        bright = np.asarray(layers.swir > _CLOUD_SWIR, np.bool_)
-        if bright.any():  # Few scenes have any, and few pixels are.
-            swir = layers.swir[bright]
-            green = stretch[0] + rgb[..., 1][bright] * np.float32((stretch[1] - stretch[0]) / 255.0)
-            bright[bright] = (green - swir) / np.maximum(
-                green + swir, np.float32(1e-6)
-            ) < _SNOW_INDEX
-        opaque = bright if opaque is None else opaque | bright
-    return opaque
+    if opaque is not None and not opaque.any():
+        opaque = None
+    if layers.swir is None:
+        return opaque
+    bright = np.asarray(layers.swir > _CLOUD_SWIR, np.bool_)
+    if not bright.any():  # Few scenes have any, and few pixels are.
+        return opaque
+    swir = layers.swir[bright]
+    green = stretch[0] + rgb[..., 1][bright] * np.float32((stretch[1] - stretch[0]) / 255.0)
+    snow_index = (green - swir) / np.maximum(green + swir, np.float32(1e-6))
+    bright[bright] = snow_index < _SNOW_INDEX
+    return bright if opaque is None else opaque | bright
 
 
 def _half_level(band: NDArray[np.float32], stretch: tuple[float, float]) -> Image:
@@ -255,11 +264,23 @@ def _pond_share(strip: Strip, levels: Levels) -> Floats:
 
 
 def _darkest(blocks: NDArray[np.float32]) -> Floats:
-    return np.asarray(np.percentile(blocks, _DARKEST_PERCENT, axis=1), np.float64)
+    # As `np.percentile`, which takes twice as long.
+    ordered = np.sort(blocks, axis=1).astype(np.float64)
+    place = 0.01 * _DARKEST_PERCENT * (ordered.shape[1] - 1)
+    below = int(place)
+    return ordered[:, below] + (place - below) * (ordered[:, below + 1] - ordered[:, below])
 
 
-def _known(values: NDArray[np.generic], valid: Mask) -> NDArray[np.float32]:
-    return np.where(valid, values, np.float32(np.nan)).astype(np.float32)
+@compiled
+def _sampled(values: NDArray[np.generic], valid: Mask) -> NDArray[np.float32]:
+    """Take one pixel in `_SAMPLE` in each direction; NaN where there is no data."""
+    rows, cols = -(-values.shape[0] // _SAMPLE), -(-values.shape[1] // _SAMPLE)
+    few = np.full((rows, cols), np.nan, np.float32)
+    for row in range(rows):
+        for col in range(cols):
+            if valid[row * _SAMPLE, col * _SAMPLE]:
+                few[row, col] = values[row * _SAMPLE, col * _SAMPLE]
+    return few
 
 
 @compiled
