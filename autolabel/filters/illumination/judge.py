@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from autolabel.filters.illumination.patches import NAMES
 
-LEAST_PROOF = 0.93
+LEAST_PROOF = 0.95
 """Chance that labels get better, from which on a patch of light is removed."""
 
-MUCH_OF_ONE, LEAST_PROOF_OF_ONE = 0.9, 0.98
+MUCH_OF_ONE, LEAST_PROOF_OF_ONE = 0.95, 0.98
 """Share of one class in a patch, from which on it takes the second chance: the fewer surfaces, the
 less a change says."""
 MOST_OF_ONE = 0.99

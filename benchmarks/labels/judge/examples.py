@@ -46,6 +46,10 @@ _KEPT_APART = "overcast"
 """Set of no examples: where cloud hides the ground nothing is right, and the judge shall not know
 what cloud looks like, so that this set says how it does on what it hasn't seen."""
 
+_SAME_GROUND = 4
+"""Sets of the generator "samples" have the same kind of ground, so each gets one site in this many.
+"""
+
 _MIXED = ("spectral-scaled", "spectral-stretched", "spectral-jpeg")
 """Sets whose ground is of any structure of the others."""
 
@@ -95,14 +99,15 @@ def list_examples(data: Path | None, sites: int) -> list[Spec]:
 
     Args:
         data: Folder with the real pictures; None: generated scenes alone.
-        sites: Sites of each set of generated scenes.
+        sites: Sites of each kind of ground.
     """
     specs: list[Spec] = []
     for scene_set in SETS.values():
         if scene_set.name == _KEPT_APART:
             continue
         size = min(scene_set.size, _MOST_SIZE)
-        specs += list_scenes([scene_set], Split.DEV, sites=sites, size=size)
+        own = sites if scene_set.generator != "samples" else max(sites // _SAME_GROUND, 1)
+        specs += list_scenes([scene_set], Split.DEV, sites=own, size=size)
     if data is not None:
         for picture, scale, kind in product(CLEAR_PICTURES, SCALES, (CLEAR, *KINDS)):
             specs += [RealCase(data, picture, scale, kind, seed) for seed in REAL_SEEDS]
@@ -182,9 +187,9 @@ def _parts(scene: BenchScene, seed: int) -> Iterator[tuple[int, BenchScene]]:
 
 def _view(scene: BenchScene, family: str, sky: str, crop: int) -> View:
     levels, value = Levels(), brightness(scene.observed)
-    strip = Strip.of(scene.observed, scene.valid, scene.layers, value)
+    strip = Strip.of(scene.observed, scene.valid, scene.layers, scene.stretch, value)
     shape = (value.shape[0], value.shape[1])
-    survey = survey_scene([strip], shape, levels, scene.stretch)
+    survey = survey_scene([strip], shape, levels)
     below = without_cloud(Ground.of(survey, levels=levels, stretch=scene.stretch))
     found = find_light(below)
     everything = np.ones(len(found.numbers), np.bool_)

@@ -14,7 +14,7 @@ from autolabel.filters.illumination.judge import Judge
 from autolabel.filters.illumination.patches import NAMES
 from benchmarks.labels.judge.examples import View, related
 
-_HARM = 4.0
+_HARM = 10.0
 """Weight of a patch that makes labels worse, relative to one that makes them better."""
 _MOST_WEIGHT = 5.0
 """Points of benefit from which on a patch weighs no more."""
@@ -61,9 +61,9 @@ def grow(examples: Examples, chosen: NDArray[np.bool_]) -> Judge:
     forests = []
     for seed in _SEEDS:
         forest = HistGradientBoostingClassifier(
-            max_iter=150,
+            max_iter=300,
             learning_rate=0.06,
-            max_leaf_nodes=12,
+            max_leaf_nodes=20,
             min_samples_leaf=15,
             l2_regularization=5.0,
             max_features=0.3,

@@ -56,6 +56,10 @@ class Inputs:
         return self.folder / "imports.yaml"
 
     @property
+    def copies(self) -> Path:
+        return self.folder / "copies.yaml"
+
+    @property
     def shards(self) -> Path:
         return self.folder / "shards"
 
@@ -132,6 +136,8 @@ def make_inputs(folder: Path) -> Inputs:
     inputs.acquire.write_text(yaml.safe_dump(acquire))
     names = {"kind": "folder", "images": "{stem}_clear.tif", "masks": "{stem}_truth.tif"}
     inputs.imports.write_text(yaml.safe_dump(_RECIPE | {"imports": names}))
+    training = _RECIPE["training"] | {"augment": {"dihedral": True}}
+    inputs.copies.write_text(yaml.safe_dump(_RECIPE | {"training": training}))
     label_here(
         Recipe.model_validate(_RECIPE), inputs.shards, *sorted(inputs.scenes.glob("*_clear.tif"))
     )
@@ -167,6 +173,12 @@ COMMANDS = {
             *("label", "--scenes", _scenes(inputs), "--recipe", str(inputs.recipe)),
             *("--engine", "here", "--out", str(out)),
         ]
+    ),
+    "augment": WritingCommand(
+        lambda inputs, out: [
+            *("augment", str(inputs.shards), "--out", str(out)),
+            *("--recipe", str(inputs.copies), "--copies", "1"),
+        ],
     ),
     "export": WritingCommand(
         lambda inputs, out: ["export", "gym", str(inputs.shards), "--out", str(out)],

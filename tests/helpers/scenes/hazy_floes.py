@@ -50,7 +50,7 @@ def ground_of(
     high = None if cirrus is None else cirrus.astype(np.float32)
     layers = SceneLayers(layer, layer, high, None, None, sun=sun)
     strip = Strip.of(rgb, np.ones(value.shape, np.bool_), layers)
-    survey = survey_scene([strip], (SIZE, SIZE), Levels(), (0.0, 1.0))
+    survey = survey_scene([strip], (SIZE, SIZE), Levels())
     return Ground.of(survey, levels=Levels())
 
 

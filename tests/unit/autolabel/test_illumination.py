@@ -256,7 +256,7 @@ def test_a_scene_gone_through_in_strips_is_filtered_to_the_same_bits(scenes, hei
 
     whole = estimate_sky(image, valid, layers=layers)
     strips = [Strip.of(*part(top, 64)) for top in range(0, 512, 64)]
-    survey = survey_scene(strips, valid.shape, Levels(), (0.0, 1.0))
+    survey = survey_scene(strips, valid.shape, Levels())
     sky = solve_sky(survey, levels=Levels())
     assert (sky.cell_haze == whole.cell_haze).all()
     assert (sky.cell_gain == whole.cell_gain).all()

@@ -43,7 +43,7 @@ def found_in(value, layers=None):
 def found_in_rgb(rgb, layers=None):
     shape = rgb.shape[:2]
     strip = Strip.of(rgb, np.ones(shape, bool), layers)
-    survey = survey_scene([strip], shape, Levels(), (0.0, 1.0))
+    survey = survey_scene([strip], shape, Levels())
     ground = Ground.of(survey, levels=Levels())
     return ground, find_light(ground)
 

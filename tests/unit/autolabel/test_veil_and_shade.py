@@ -63,7 +63,7 @@ def test_short_waves_that_lack_a_part_of_the_scene_say_nothing():
         layer[:, :width] = 0.0  # 0 is nodata; as where another detector's swath ends.
         layers = SceneLayers(None, layer, None, None, None)
         strip = Strip.of(rgb, np.ones(value.shape, bool), layers)
-        survey = survey_scene([strip], value.shape, Levels(), (0.0, 1.0))
+        survey = survey_scene([strip], value.shape, Levels())
         assert (survey.swir is not None) == known
         assert (Ground.of(survey, levels=Levels()).seen is not None) == known
 
