@@ -45,6 +45,15 @@ _LESS_HAZE = 0.025
 """Haze of the short waves that is left in the image: so well is the ground in them known. What is
 left doesn't turn water into ice, but what is taken too much turns dark ice into water."""
 
+_CLEAR = 0.03
+"""Haze below this counts as clear sky."""
+_NILAS = 60.0
+"""Greatest V of dark surfaces: water and dark nilas."""
+_MOST_NILAS = 0.5
+"""Share of dark nilas among dark surfaces under a clear sky, from which on haze stays in the image.
+Dark nilas is a few grey levels brighter than water, so a little too much haze taken off makes water
+of it."""
+
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
@@ -173,11 +182,25 @@ def without_cloud(ground: Ground) -> Ground:
 
 
 def _seen_haze(parts: CellParts, survey: Survey, levels: Levels) -> Floats | None:
-    """Return the haze that the short waves show, or else the cirrus band, (cells,)."""
+    """Return the haze that the short waves show, or else the cirrus band, (cells,).
+
+    None if they show none, or if most dark surfaces are dark nilas.
+    """
     veil = find_veil(parts, levels)
     if veil is not None:
-        return np.maximum(solve_veil(parts, veil) - _LESS_HAZE, 0.0)
-    return None if survey.cirrus is None else solve_high_cloud(parts, survey.cirrus, levels)
+        haze = np.maximum(solve_veil(parts, veil) - _LESS_HAZE, 0.0)
+    elif survey.cirrus is None or (high := solve_high_cloud(parts, survey.cirrus, levels)) is None:
+        return None
+    else:
+        haze = high
+    return None if _nilas_share(parts, haze, levels) >= _MOST_NILAS else haze
+
+
+def _nilas_share(parts: CellParts, haze: Floats, levels: Levels) -> float:
+    """Return the share of dark nilas among the dark surfaces under a clear sky; 0 without any."""
+    dark = (haze[parts.cell] < _CLEAR) & (parts.mean < _NILAS)
+    nilas = dark & (parts.mean > levels.dark + 1.0)
+    return float(parts.pixels[nilas].sum() / max(parts.pixels[dark].sum(), 1))
 
 
 def find_light(ground: Ground) -> Found:

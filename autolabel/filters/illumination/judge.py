@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from autolabel.filters.illumination.patches import NAMES
 
-LEAST_PROOF = 0.95
+LEAST_PROOF = 0.93
 """Chance that labels get better, from which on a patch of light is removed."""
 
 MUCH_OF_ONE, LEAST_PROOF_OF_ONE = 0.95, 0.98

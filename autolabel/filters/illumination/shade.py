@@ -47,6 +47,9 @@ _OUTLIER = 3.0
 _LEAST_EXPLAINED, _LEAST_MARGIN = 0.12, 0.08
 """Share of the changes that a shadow must explain, and by how much more than chance: a change of
 the surface explains some, too."""
+_LEAST_OF_A_RIM = 0.3
+"""Share of the changes at each of its two rims, where it begins and where it ends. A surface that
+gets darker in one direction looks like one of them."""
 
 
 class Shade(NamedTuple):
@@ -86,6 +89,10 @@ def find_shade(parts: CellParts, haze: Floats, sun: tuple[float, float]) -> Shad
     other = _best(changes, shape, (-sun[0], -sun[1]))
     by_chance = 0.0 if other is None else other.explained
     if best.explained - by_chance < _LEAST_MARGIN:
+        return None
+    if _weaker_rim(changes, _shifted(shape, sun, best.distance, np.nan).ravel(), best.depth) < (
+        _LEAST_OF_A_RIM
+    ):
         return None
     shadow = best.depth * _shifted(shape, sun, best.distance, 0.0)
     return Shade(shadow, best.distance, best.depth, best.explained, by_chance)
@@ -147,6 +154,23 @@ def _match(
     best = int(np.argmin(after))
     less = before - float(after[best])
     return _Match(less, distance, depths[best], less / max(before, 1e-9))
+
+
+def _weaker_rim(changes: _Changes, shadow: Floats, depth: float) -> float:
+    """Return the share of the changes that a shadow explains at the rim where it explains less.
+
+    Args:
+        changes: Changes inside segments, from the left to the right and from above to below.
+        shadow: (cells,), 0..1; NaN where nobody knows it.
+        depth: 1 - g where the shadow is 1.
+    """
+    explained = []
+    deeper = shadow[changes.here] - shadow[changes.there]
+    for chosen in (deeper > 0.0, deeper < 0.0):
+        rim = _Changes(*(column[chosen] for column in changes))
+        _, before, after = _misfits(rim, shadow, np.array([depth]))
+        explained.append((before - float(after[0])) / max(before, 1e-9))
+    return min(explained)
 
 
 @compiled

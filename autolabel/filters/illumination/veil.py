@@ -206,4 +206,3 @@ def _ground_swir(brightness: Floats, veil: Veil) -> Floats:
     bare = np.clip(brightness / _BARE_V, 0.0, 1.0) * min(_BARE, veil.snow - veil.dark)
     snow = np.clip((brightness - _SNOW_V[0]) / (_SNOW_V[1] - _SNOW_V[0]), 0.0, 1.0)
     return veil.dark + bare + (veil.snow - veil.dark - bare) * snow
-

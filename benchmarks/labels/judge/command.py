@@ -36,7 +36,7 @@ def judge(
             " scenes alone."
         ),
     ] = None,
-    sites: Annotated[int, typer.Option(min=1, help="Sites of each set of generated scenes.")] = 14,
+    sites: Annotated[int, typer.Option(min=1, help="Sites of each kind of ground.")] = 100,
     jobs: JobsOption = None,
 ) -> None:
     """Grow the judge of light, and measure it on each family of scenes that it hasn't seen."""

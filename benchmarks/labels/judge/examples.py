@@ -46,7 +46,7 @@ _KEPT_APART = "overcast"
 """Set of no examples: where cloud hides the ground nothing is right, and the judge shall not know
 what cloud looks like, so that this set says how it does on what it hasn't seen."""
 
-_SAME_GROUND = 4
+_SAME_GROUND = 8
 """Sets of the generator "samples" have the same kind of ground, so each gets one site in this many.
 """
 

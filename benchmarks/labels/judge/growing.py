@@ -18,6 +18,8 @@ _HARM = 10.0
 """Weight of a patch that makes labels worse, relative to one that makes them better."""
 _MOST_WEIGHT = 5.0
 """Points of benefit from which on a patch weighs no more."""
+_WEIGHTS = {"samples": 3.0}
+"""Weights of families; others have 1. Of this one there are fewer sites (`list_examples`)."""
 _SEEDS = (0, 1, 2)
 """Seeds of the forests; their log odds are averaged."""
 
@@ -58,6 +60,7 @@ def grow(examples: Examples, chosen: NDArray[np.bool_]) -> Judge:
     better = benefit > 0.0
     weight = np.minimum(np.abs(benefit) + 0.05 * changed + 0.01, _MOST_WEIGHT)
     weight *= np.where(better, 1.0, _HARM)
+    weight *= [_WEIGHTS.get(family, 1.0) for family in examples.family[chosen]]
     forests = []
     for seed in _SEEDS:
         forest = HistGradientBoostingClassifier(

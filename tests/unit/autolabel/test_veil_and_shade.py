@@ -115,6 +115,31 @@ def test_the_shadow_lies_away_from_the_sun(sun):
     assert find_shade(only_haze.parts, below.haze, (-sun[0], -sun[1])) is None
 
 
+def test_what_gets_darker_once_and_stays_dark_is_no_shadow():
+    # A street of cloud, and beside it either its shadow or ice that is darker from there on.
+    x, sun = np.arange(SIZE), (0.0, -1.0)
+    haze = np.tile(0.45 * np.exp(-((x - 200) ** 2) / (2 * 50.0**2)), (SIZE, 1))
+    shadow = np.tile(0.4 * np.exp(-((x - 360) ** 2) / (2 * 50.0**2)), (SIZE, 1))
+    found = []
+    for darker in (shadow, np.maximum.accumulate(shadow, axis=1)):
+        value, swir = surfaces()
+        ground = ground_of(*hazy(value * (1 - darker), swir * (1 - darker), haze), sun)
+        below = without_cloud(ground)
+        assert below.haze.max() > 0.35
+        found.append(below.gain.min())
+    assert found[0] < 0.7
+    assert found[1] == 1
+
+
+@pytest.mark.parametrize(("share", "known"), [(0.0, True), (0.3, True), (0.7, False), (1.0, False)])
+def test_haze_stays_where_most_dark_surfaces_are_dark_nilas(share, known):
+    value, swir = surfaces()
+    x = np.indices((SIZE, SIZE))[1]
+    value = np.where((value == 14) & (x < share * SIZE), 40.0, value)
+    ground = ground_of(*hazy(value, swir, 0.45 * bump(300, 320)))
+    assert (ground.seen is not None) == known
+
+
 def test_without_sun_or_haze_there_is_no_shadow_to_match():
     haze, shadow = 0.45 * bump(200, 320, 60.0), 0.4 * bump(400, 320, 60.0)
     value, swir = surfaces()
