@@ -167,7 +167,13 @@ def _weaker_rim(changes: _Changes, shadow: Floats, depth: float) -> float:
     explained = []
     deeper = shadow[changes.here] - shadow[changes.there]
     for chosen in (deeper > 0.0, deeper < 0.0):
-        rim = _Changes(*(column[chosen] for column in changes))
+        rim = _Changes(
+            changes.here[chosen],
+            changes.there[chosen],
+            changes.first[chosen],
+            changes.second[chosen],
+            changes.weight[chosen],
+        )
         _, before, after = _misfits(rim, shadow, np.array([depth]))
         explained.append((before - float(after[0])) / max(before, 1e-9))
     return min(explained)

@@ -161,13 +161,13 @@ def solve_veil(parts: CellParts, veil: Veil) -> Floats:
     here = np.concatenate([here, number[:, 1:].ravel(), number[1:].ravel()])
     there = np.concatenate([there, number[:, :-1].ravel(), number[:-1].ravel()])
     tie = np.append(weight, np.full(len(here) - len(weight), _SMOOTH))
-    own += 1e-6 + np.bincount(here, tie, count) + np.bincount(there, tie, count)
-    diagonal = np.arange(count)
-    rows, cols = np.concatenate([here, there, diagonal]), np.concatenate([there, here, diagonal])
-    matrix = coo_array((np.concatenate([-tie, -tie, own]), (rows, cols))).tocsr()
+    total = own + np.bincount(here, tie, count) + np.bincount(there, tie, count) + 1e-6
+    rows = np.concatenate([here, there, number.ravel()])
+    cols = np.concatenate([there, here, number.ravel()])
+    matrix = coo_array((np.concatenate([-tie, -tie, total]), (rows, cols))).tocsr()
     # Conjugate gradients, each unknown scaled by its own evidence. They always arrive, because the
     # matrix is symmetric and positive definite.
-    solved, _ = cg(matrix, side, rtol=_RESIDUAL, M=diags_array(1.0 / own))
+    solved, _ = cg(matrix, side, rtol=_RESIDUAL, M=diags_array(1.0 / total))
     return np.asarray(np.clip(solved, 0.0, MAX_HAZE), np.float64)
 
 
