@@ -70,7 +70,7 @@ def test_shards_can_hold_the_filtered_image(scene):
 
 
 def test_cloud_and_doubt_become_nodata_where_the_recipe_says_so(tmp_path, write_scene):
-    sample = make_scene(501, 2, (256, 256), "both")
+    sample = make_scene(503, 4, (512, 512), "both")
     path = write_scene("a.tif", sample.observed)
     plain, strict = recipe(), recipe(thick_cloud="nodata", most_haze=0.1, uncertain="nodata")
     results, shares = [], []
@@ -84,7 +84,7 @@ def test_cloud_and_doubt_become_nodata_where_the_recipe_says_so(tmp_path, write_
     assert 0 < results[1].thick_cloud_pixels < results[1].veiled_pixels
     assert shares[0] < 0.001
     hidden = results[1].uncertain_pixels + results[1].thick_cloud_pixels
-    assert 0 < (shares[1] - shares[0]) * 256 * 256 <= hidden
+    assert 0 < (shares[1] - shares[0]) * 512 * 512 <= hidden
 
 
 def test_the_cloud_layer_of_a_scene_becomes_nodata_and_is_counted(tmp_path, write_scene):
