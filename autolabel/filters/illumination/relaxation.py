@@ -125,7 +125,7 @@ def _relax_rows(
     """
     for n in range(count):
         moved[first + step * n + 1] = 0.0
-    # Numbers without a sign need no check for negative indices, which would take a third longer.
+    # Numbers without a sign need no check for negative indices, which takes time in such a loop.
     across, one = np.uintp(cols), np.uintp(1)
     for turn in range(cols + count - 1):
         for n in range(max(turn - cols + 1, 0), min(turn + 1, count)):
